@@ -1,0 +1,44 @@
+/* Small things that at least two folders need: whole reads and writes, atomic files, descriptor passing, names, sizes. */
+#ifndef HOSPES_COMMON_UTIL_H
+#define HOSPES_COMMON_UTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "common/cleanup.h"
+#include "common/err.h"
+
+#define PAGE_BYTES 4096u
+#define NS_PER_S 1000000000ull
+#define NS_PER_MS 1000000ull
+
+int read_full(int fd, void *p, size_t len) _must_check_;            /* 0, -errno, -ENODATA on early end */
+int write_full(int fd, const void *p, size_t len) _must_check_;
+/* Read a whole file of at most @max bytes into malloc'd *@ret (NUL added). -EFBIG when larger. */
+int file_read(const char *path, size_t max, char **ret, size_t *ret_len) _must_check_;
+/* Replace @path atomically and durably: temp file in the same directory, fsync, rename, fsync of the directory. */
+int file_write_atomic(const char *path, const void *p, size_t len, mode_t mode) _must_check_;
+int mkdir_p(const char *path, mode_t mode) _must_check_;
+
+/* One message with up to 16 descriptors over a Unix socket. send: whole message or error. recv: bytes read (0: closed) or -errno;
+ * received descriptors are CLOEXEC, *n_fds in: room, out: count; -EMSGSIZE on truncation (everything received is closed). */
+int sock_send_fds(int fd, const void *p, size_t len, const int *fds, size_t n_fds) _must_check_;
+ssize_t sock_recv_fds(int fd, void *p, size_t len, int *fds, size_t *n_fds) _must_check_;
+
+/* A domain or host name: 1-63 of [A-Za-z0-9._+-], not starting with '.' or '-'. */
+bool name_is_valid(const char *name);
+/* "64", "64KiB", "1.5GiB", "2G" (1024) to bytes. -EINVAL, -ERANGE. */
+int size_parse(const char *text, uint64_t *ret_bytes) _must_check_;
+/* Bytes for people: "1.5 GiB". Returns @buf. */
+char *size_format(uint64_t bytes, char *buf, size_t len);
+
+/* Where things live. HOSPES_RUNDIR, HOSPES_STATEDIR, HOSPES_CONFDIR, HOSPES_LOGDIR override (tests, unprivileged use). */
+const char *path_run(void);      /* /run/hospes */
+const char *path_state(void);    /* /var/lib/hospes */
+const char *path_conf(void);     /* /etc/hospes */
+const char *path_log(void);      /* /var/log/hospes */
+/* asprintf that cannot return NULL: out of memory ends the process with a message. */
+char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * All virtio devices of one domain, served on a thread of their own ("io thread"). The engine (main thread) connects them to the
+ * guest; the transport for `pv` is vhost-user: two stream sockets per device (requests of the driver, requests of the device).
+ *
+ * Life: new (privileged: opens images, taps, logs; no locks) -> mem -> attach each device -> run -> quiesce -> save or resume -> free.
+ * Every function is called from the main thread and returns when the io thread has done it.
+ */
+#ifndef HOSPES_HYPERVISOR_DEVS_H
+#define HOSPES_HYPERVISOR_DEVS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "common/buf.h"
+#include "common/err.h"
+#include "common/cleanup.h"
+#include "hypervisor/domcfg.h"
+#include "hypervisor/guestmem.h"
+#include "hypervisor/hypercall.h"
+
+struct devs;
+
+/* Told on the io thread; must only loop_post(). */
+struct devs_events {
+	void (*broken)(void *arg, const char *dev_name, const char *why);
+	void *arg;
+};
+
+/* Open what the devices need. @cfg is borrowed for good. Opens no locks. Names the device, file and remedy in @err. */
+int devs_new(const struct dom_config *cfg, const struct devs_events *ev, struct devs **ret, struct err *err) _must_check_;
+void devs_free(struct devs *d);                       /* takes NULL; stops the io thread, closes all */
+int devs_start(struct devs *d, struct err *err) _must_check_;  /* start the io thread (after privileges are dropped) */
+
+size_t devs_count(const struct devs *d);
+uint32_t devs_virtio_id(const struct devs *d, size_t i);     /* 1 net, 2 block, 3 console, 4 rng, 5 balloon */
+const char *devs_name(const struct devs *d, size_t i);       /* vda, vnet0, hvc0... */
+
+/* The memory that descriptors point into; replaces any earlier one (only while quiesced or before attach). Borrowed. */
+void devs_set_mem(struct devs *d, struct guestmem *m);
+/*
+ * Boot: device @i is served on a vhost-user connection that the guest kernel opens to @listen_fd (owned from now on).
+ * SET_MEM_TABLE is answered with *our* mapping (devs_set_mem): descriptors that the guest sends are closed unread.
+ */
+int devs_attach_listen(struct devs *d, size_t i, int listen_fd, struct err *err) _must_check_;
+/* Restore: device @i is served on the connected pair (both owned from now on): @sock carries the driver's requests, @req_fd ours. */
+int devs_attach_pair(struct devs *d, size_t i, int sock, int req_fd, struct err *err) _must_check_;
+bool devs_attached(const struct devs *d, size_t i);   /* the driver connected and sent its protocol features */
+
+/* Finish in-flight I/O, drain sockets that hold complete requests, stop touching guest memory. Idempotent. */
+int devs_quiesce(struct devs *d, struct err *err) _must_check_;
+/* While quiesced: append the state of all devices (rings, features, config, half-read console input...) to @out. Versioned. */
+int devs_save(struct devs *d, struct buf *out, struct err *err) _must_check_;
+/* Before attach_pair: take over a saved state. Hostile bytes: -EINVAL, nothing changed. The devices must be the configured ones. */
+int devs_load(struct devs *d, struct rd *in, struct err *err) _must_check_;
+/* Serve again after quiesce, or after load + attach_pair; @kick: treat every queue as kicked and call every queue once (after restore). */
+int devs_resume(struct devs *d, bool kick, struct err *err) _must_check_;
+
+/* Disk image locks (OFD, whole file, exclusive; shared for readonly/shareable). -EAGAIN names the image. All or none. */
+int devs_lock(struct devs *d, struct err *err) _must_check_;
+void devs_unlock(struct devs *d);
+/* fsync every writable image: what the guest was told is stable must be so on the other host too. */
+int devs_sync(struct devs *d, struct err *err) _must_check_;
+
+/* Gratuitous ARP (and RARP) from each NIC's MAC through its tap; the ARP uses the addresses seen from the guest, if any. */
+void devs_announce(struct devs *d);
+/* A stream socket to console @index (0 = hvc0...); @take: drop the present client, else -EBUSY. Returns the client's end. */
+int devs_console(struct devs *d, unsigned index, bool take, struct err *err) _must_check_;
+/* Balloon: ask the guest to shrink or grow to @target_bytes; -EOPNOTSUPP without a balloon or driver. */
+int devs_balloon(struct devs *d, uint64_t target_bytes, struct err *err) _must_check_;
+uint64_t devs_balloon_bytes(const struct devs *d);    /* taken from the guest now */
+void devs_stats(struct devs *d, struct hv_stats *st); /* fills n_devs and dev[] */
+
+#endif
