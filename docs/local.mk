@@ -1,0 +1,1 @@
+# Documentation: wire formats, decisions, man pages.

@@ -1,0 +1,2 @@
+# Virtio devices: libhvdev.a.
+EXTRA_DIST += %D%/devs.h

@@ -1,0 +1,1 @@
+# Engine pv: libpv.a and its freestanding restore helper (in $(pkglibdir)).

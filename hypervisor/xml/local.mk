@@ -1,0 +1,1 @@
+# Domain XML: libdomxml.a (needs $(XML_LIBS)).

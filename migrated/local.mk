@@ -1,0 +1,1 @@
+# The migration daemon: core (pure), io, main.

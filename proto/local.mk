@@ -1,0 +1,1 @@
+# Protobuf messages of the daemons: libproto.a, made by $(PROTOC_C).

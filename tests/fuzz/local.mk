@@ -1,0 +1,1 @@
+# libFuzzer targets; each corpus replays in make check.

@@ -1,0 +1,8 @@
+# Tests: one fragment per kind and area, so that additions do not collide.
+include %D%/unit/common.mk
+include %D%/unit/hypervisor.mk
+include %D%/unit/dev.mk
+include %D%/unit/migrated.mk
+include %D%/scenario/local.mk
+include %D%/fuzz/local.mk
+include %D%/system/local.mk

@@ -1,0 +1,1 @@
+# Scenario tests: text in, golden trace out.

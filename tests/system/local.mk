@@ -1,0 +1,1 @@
+# Tests with real guests, daemons and network namespaces.

@@ -1,0 +1,2 @@
+# Command line tools: vmctl, vmmig, vmlab.
+EXTRA_DIST += %D%/packages.txt
