@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A growing byte buffer, and a bounds-checked reader over bytes that come from outside. Little-endian fixed fields. */
 #ifndef HOSPES_COMMON_BUF_H
 #define HOSPES_COMMON_BUF_H

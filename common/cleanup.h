@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Cleanup attributes for locals; ownership leaves a local by steal_fd()/steal_ptr(). */
 #ifndef HOSPES_COMMON_CLEANUP_H
 #define HOSPES_COMMON_CLEANUP_H

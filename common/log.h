@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The log: daemons log, libraries return errors. One line per record on stderr (journald and the log file read that):
  * "<level> <monotonic s.us> <name>: text". Thread safe. The only mutable global of the project.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A small event loop over epoll: file descriptors, one-shot timers, and posts from other threads.
  * One loop belongs to one thread; only loop_post() and loop_quit_post() may be called from another one.

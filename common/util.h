@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Small things that at least two folders need: whole reads and writes, atomic files, descriptor passing, names, sizes. */
 #ifndef HOSPES_COMMON_UTIL_H
 #define HOSPES_COMMON_UTIL_H

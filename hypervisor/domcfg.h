@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A domain's configuration as a plain struct, and its libvirt-compatible XML form. hypervisor/xml/ reads and writes it with
  * libxml2; everything else uses only this struct. Unknown but valid elements are kept (the original document is) and listed once.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Guest memory as hvdom's own mapping, and the only way devices reach it: every access names a guest physical address that
  * is checked here. Writes by devices are marked in a bitmap of our own, after the write (no write-protect fault sees them).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Client side of the hypercall socket: blocking calls for vmctl and tests, a descriptor for loops. One struct, one connection,
  * one thread. Server side: hypervisor/hvserver.h.

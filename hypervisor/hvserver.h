@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Server side of the hypercall socket: accepts connections, checks every message, hands requests to a dispatcher and sends
  * its replies. Hostile clients cost at most HVSERVER_CONNS_MAX descriptors and one buffer each. Runs on hvdom's main loop.

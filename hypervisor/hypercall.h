@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The hypercall ABI of hvdom: one request, one reply, on a Unix SEQPACKET socket `<run>/dom/NAME/hv.sock` (mode 0600).
  * The specification is docs/wire/hypercall.md; this is its C mirror. All integers are little-endian and naturally aligned.

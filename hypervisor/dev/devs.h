@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * All virtio devices of one domain, served on a thread of their own ("io thread"). The engine (main thread) connects them to the
  * guest; the transport for `pv` is vhost-user: two stream sockets per device (requests of the driver, requests of the device).
