@@ -1,1 +1,2 @@
 # Documentation: wire formats, decisions, man pages.
+EXTRA_DIST += %D%/wire %D%/adr

@@ -6,6 +6,7 @@
 #ifndef HOSPES_HYPERVISOR_HVCALL_H
 #define HOSPES_HYPERVISOR_HVCALL_H
 
+#include <signal.h>
 #include <stddef.h>
 #include "common/err.h"
 #include "common/cleanup.h"
@@ -17,6 +18,7 @@ struct hvcall {
 	int timeout_ms;     /* for one call; default 30000 */
 	void (*on_event)(void *arg, const struct hv_event *ev); /* events met while waiting for a reply; NULL: dropped */
 	void *arg;
+	const volatile sig_atomic_t *stop; /* not NULL: when a signal handler sets it, a waiting call ends with -EINTR */
 };
 
 /* Connect to the domain @name below path_run(). -ENOENT: no such running domain; -ECONNREFUSED: hvdom died (stale socket). */

@@ -19,8 +19,10 @@ struct hvconn;
 
 struct hvserver_ops {
 	/*
-	 * One checked request. Descriptors in @fds are owned by the server and closed after return (set to -1 what is kept). The
-	 * dispatcher must call hvconn_reply() or hvconn_fail() exactly once, now or later (then it keeps @conn and @cookie).
+	 * One checked request. @payload is valid during the call and at least this version's request structure of @op (what the
+	 * caller left out reads as 0). Only SET_STATE and PREPARE come with descriptors, exactly one; those in @fds are owned by the
+	 * server and closed after return (set to -1 what is kept). The dispatcher must call hvconn_reply() or hvconn_fail() exactly
+	 * once, now or later (then it keeps @conn and @cookie).
 	 */
 	void (*request)(void *arg, struct hvconn *conn, uint16_t op, uint64_t cookie,
 	                const void *payload, size_t len, int *fds, size_t n_fds);

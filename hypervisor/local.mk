@@ -1,2 +1,6 @@
 # hvdom, and the client library of its hypercall socket.
 EXTRA_DIST += %D%/hypercall.h %D%/hvcall.h %D%/hvserver.h %D%/domcfg.h %D%/guestmem.h
+
+# The hypercall socket: client, server and the check of its messages.
+noinst_LIBRARIES += %D%/libhvcall.a
+%C%_libhvcall_a_SOURCES = %D%/hvcall.c %D%/hvmsg.h %D%/hvmsg.c %D%/hvserver.c

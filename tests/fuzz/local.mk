@@ -1,1 +1,19 @@
-# libFuzzer targets; each corpus replays in make check.
+# libFuzzer targets. "make fuzz" builds each with clang and runs it; "make check" replays its corpus with the normal compiler.
+# To add one: fuzz_NAME.c, corpus/NAME/*, and the stanza of hvmsg below with your sources and libraries.
+EXTRA_DIST += %D%/corpus
+fuzz_tests =
+FUZZ_REPLAY = %D%/replay_main.c %D%/fuzz.h
+
+fuzz_tests += %D%/replay_hvmsg
+%C%_replay_hvmsg_SOURCES = %D%/fuzz_hvmsg.c $(FUZZ_REPLAY)
+%C%_replay_hvmsg_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"hvmsg"'
+%C%_replay_hvmsg_LDADD = hypervisor/libhvcall.a common/libcommon.a
+FUZZERS += fuzz/hvmsg
+fuzz/hvmsg: %D%/fuzz_hvmsg.c hypervisor/hvmsg.c common/err.c
+	$(FUZZ_LINK)
+
+include %D%/devices.mk
+include %D%/migrated.mk
+
+check_PROGRAMS += $(fuzz_tests)
+TESTS += $(fuzz_tests)

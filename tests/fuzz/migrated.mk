@@ -1,0 +1,1 @@
+# Fuzz targets of migrated: see local.mk.
