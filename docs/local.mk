@@ -1,2 +1,2 @@
 # Documentation: wire formats, decisions, man pages.
-EXTRA_DIST += %D%/wire %D%/adr
+EXTRA_DIST += %D%/wire %D%/adr %D%/testing-guests.md

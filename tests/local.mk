@@ -6,3 +6,4 @@ include %D%/unit/migrated.mk
 include %D%/scenario/local.mk
 include %D%/fuzz/local.mk
 include %D%/system/local.mk
+include %D%/guests/local.mk

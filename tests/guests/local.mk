@@ -1,0 +1,23 @@
+# Guests for tests and demos: make guests -> guests/ in the build tree. They are not built by `make all` or `make check`.
+EXTRA_DIST += %D%/mkinitramfs %D%/mkdebian %D%/guest-init %D%/guest-down %D%/workload.c %D%/wl_work.c %D%/wl_disk.c %D%/wl_net.c \
+	%D%/wl_agent.c %D%/wl_int.h %D%/debian
+
+GUEST_TARGETS += guests/initramfs.img guests/debian.img
+
+guest_workload_sources = $(top_srcdir)/%D%/workload.c $(top_srcdir)/%D%/wl_work.c $(top_srcdir)/%D%/wl_disk.c \
+	$(top_srcdir)/%D%/wl_net.c $(top_srcdir)/%D%/wl_agent.c
+
+# Static and plain: it runs in the guest, without this build's sanitizers and hardening.
+guests/workload: $(guest_workload_sources) $(top_srcdir)/%D%/wl_int.h
+	$(AM_V_CC)$(MKDIR_P) guests && $(CC) -std=gnu11 -O2 -static $(WARN_CFLAGS) -D_GNU_SOURCE -I$(top_srcdir) -s -o $@ \
+		$(guest_workload_sources) -lm
+
+guests/initramfs.img: guests/workload $(top_srcdir)/%D%/mkinitramfs $(top_srcdir)/%D%/guest-init $(top_srcdir)/%D%/guest-down
+	$(AM_V_GEN)$(top_srcdir)/%D%/mkinitramfs guests/workload $@
+
+# The Debian guest takes half a minute and the network; it is made again only when its recipe changes.
+guests/debian.img: $(top_srcdir)/%D%/mkdebian guests/workload
+	$(AM_V_GEN)if test "`id -u`" = 0; then $(top_srcdir)/%D%/mkdebian guests/workload $@; \
+		else echo 'guests/debian.img: skipped, making it needs root' >&2; fi
+
+CLEANFILES += guests/workload guests/initramfs.img guests/debian.img
