@@ -39,6 +39,11 @@ const char *devs_name(const struct devs *d, size_t i);       /* vda, vnet0, hvc0
 /* The memory that descriptors point into; replaces any earlier one (only while quiesced or before attach). Borrowed. */
 void devs_set_mem(struct devs *d, struct guestmem *m);
 /*
+ * The first memory descriptor that a driver sent along with SET_MEM_TABLE while no memory was set: owned by the caller, -1 none
+ * (yet, or taken already). An engine whose guest kernel makes its own memory file maps that one.
+ */
+int devs_take_mem_fd(struct devs *d) _must_check_;
+/*
  * Boot: device @i is served on a vhost-user connection that the guest kernel opens to @listen_fd (owned from now on).
  * SET_MEM_TABLE is answered with *our* mapping (devs_set_mem): descriptors that the guest sends are closed unread.
  */

@@ -1,2 +1,9 @@
-# Virtio devices: libhvdev.a.
-EXTRA_DIST += %D%/devs.h
+# Virtio devices: libhvdev.a, with guest memory, which only they touch.
+noinst_LIBRARIES += %D%/libhvdev.a
+%C%_libhvdev_a_CPPFLAGS = $(AM_CPPFLAGS) $(URING_CFLAGS)
+%C%_libhvdev_a_SOURCES = %D%/devs.h hypervisor/guestmem.h hypervisor/guestmem.c \
+	%D%/vdev_int.h %D%/devs.c %D%/vdev.c %D%/vudev.c \
+	%D%/vhost_user.h %D%/vhost_user.c %D%/virtq.h %D%/virtq.c \
+	%D%/blkio.h %D%/blkio.c %D%/vblk.c \
+	%D%/tap.h %D%/tap.c %D%/vnet.c \
+	%D%/vconsole.c %D%/vrng.c %D%/vballoon.c

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * virtio block (virtio 1.2, 5.2) on a raw image or block device: read, write, flush, discard, write zeroes, get id. One queue.
+ * The transfers are blkio.c's. Disk errors, a full file system included, become VIRTIO_BLK_S_IOERR. Threading: the io thread;
+ * vblk_sync() on any.
+ */
+#include "config.h"
+#include "hypervisor/dev/vdev_int.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "hypervisor/dev/blkio.h"
+
+#define F_SEG_MAX (1ull << 2)
+#define F_RO (1ull << 5)
+#define F_BLK_SIZE (1ull << 6)
+#define F_FLUSH (1ull << 9)
+#define F_DISCARD (1ull << 13)
+#define F_WRITE_ZEROES (1ull << 14)
+
+enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };
+enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
+
+#define SECTOR 512u
+#define REQS 256u                    /* a queue cannot hold more */
+#define RUN_BUDGET 64                /* requests per turn */
+#define SEG_MAX 126u
+#define DISCARD_SECTORS (1u << 21)   /* 1 GiB at once */
+#define ZEROES_SECTORS (1u << 16)    /* 32 MiB: may have to be written */
+#define ID_BYTES 20u
+#define DIO_ALIGN 512u
+
+struct config_space {                /* virtio 1.2, 5.2.4 */
+	uint64_t capacity;
+	uint32_t size_max, seg_max;
+	uint16_t cylinders;
+	uint8_t heads, sectors;
+	uint32_t blk_size;
+	uint8_t physical_block_exp, alignment_offset;
+	uint16_t min_io_size;
+	uint32_t opt_io_size;
+	uint8_t writeback, unused0;
+	uint16_t num_queues;
+	uint32_t max_discard_sectors, max_discard_seg, discard_sector_alignment;
+	uint32_t max_write_zeroes_sectors, max_write_zeroes_seg;
+	uint8_t write_zeroes_may_unmap, unused1[3];
+} __attribute__((packed));
+_Static_assert(sizeof(struct config_space) == 60, "virtio 1.2, 5.2.4");
+
+struct range { uint64_t sector; uint32_t sectors, flags; } __attribute__((packed));
+
+struct req {
+	struct blkio_req io;         /* first: done() finds the request */
+	struct vblk *b;
+	struct req *next_free;
+	uint8_t *status;             /* last octet of the chain, in guest memory */
+	uint32_t type;
+	struct vq_elem e;
+};
+
+struct vblk {
+	struct vdev v;
+	const struct dom_disk *cfg;  /* borrowed */
+	int fd;                      /* owned */
+	bool direct;                 /* opened with O_DIRECT */
+	bool network_fs;             /* another host may have changed what our page cache holds */
+	uint64_t sectors;
+	unsigned in_flight;
+	struct req *reqs, *free;     /* owned: REQS of them, touched only as needed */
+	unsigned fresh;              /* reqs[fresh...] were never used */
+	bool batching;               /* push without publishing: run() does that at its end */
+};
+
+static void finish(struct req *r, uint8_t status, uint64_t bytes_in)
+{
+	struct vblk *b = r->b;
+	struct vdev *v = &b->v;
+	struct vq *q = &v->vq[0];
+
+	if (status == S_IOERR)
+		v->st.errors++;
+	vq_mark(q, r->e.iov + r->e.n_out, r->e.n_in, bytes_in);
+	*r->status = status;
+	vq_mark(q, &(struct iovec){ r->status, 1 }, 1, 1);
+	vq_push(q, r->e.head, (uint32_t)bytes_in + 1);
+	r->next_free = b->free;
+	b->free = r;
+	if (!b->batching)
+		vdev_flush(v, 0);
+}
+
+static void io_done(struct blkio_req *io, int res)
+{
+	struct req *r = (struct req *)io;
+	struct vblk *b = r->b;
+	bool was_full = !b->free && b->fresh == REQS;
+
+	b->in_flight--;
+	/* a read that failed half way wrote anything up to its length */
+	finish(r, res < 0 ? S_IOERR : S_OK, r->type == T_IN ? io->bytes : 0);
+	if (was_full && b->v.running) {
+		vdev_again(&b->v, 0);
+		vdev_run_pending(&b->v);
+	}
+}
+
+static bool aligned(const struct iovec *iov, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (((uintptr_t)iov[i].iov_base | iov[i].iov_len) % DIO_ALIGN)
+			return false;
+	return true;
+}
+
+static void submit(struct req *r, enum blkio_op op, uint64_t sector, uint64_t bytes)
+{
+	struct vblk *b = r->b;
+
+	r->io = (struct blkio_req){ .op = op, .fd = b->fd, .offset = sector * SECTOR, .bytes = bytes, .done = io_done,
+				    .dsync = b->cfg->cache == DOM_CACHE_WRITETHROUGH };
+	b->in_flight++;
+}
+
+static bool in_range(const struct vblk *b, uint64_t sector, uint64_t sectors)
+{
+	return sector <= b->sectors && sectors <= b->sectors - sector;
+}
+
+/* Returns a status for a request that ends at once, -1 when it was submitted. */
+static int do_rw(struct req *r, uint64_t sector)
+{
+	struct vblk *b = r->b;
+	struct vq_elem *e = &r->e;
+	bool out = r->type == T_OUT;
+	uint64_t bytes = out ? e->out_bytes - 16 : e->in_bytes - 1;
+	struct iovec *iov = e->iov;
+	unsigned n = e->n_out;
+
+	if (bytes % SECTOR || !in_range(b, sector, bytes / SECTOR) || (out && b->cfg->readonly))
+		return S_IOERR;
+	if (!bytes)
+		return S_OK;
+	if (out) {
+		unsigned skip = vq_iov_skip(iov, n, 16);
+		iov += skip;
+		n -= skip;
+		b->v.st.wr_ops++;
+		b->v.st.wr_bytes += bytes;
+	} else {
+		/* without the status octet */
+		iov += e->n_out;
+		n = e->n_in;
+		if (!--iov[n - 1].iov_len)
+			n--;
+		b->v.st.rd_ops++;
+		b->v.st.rd_bytes += bytes;
+	}
+	submit(r, out ? BLKIO_WRITE : BLKIO_READ, sector, bytes);
+	r->io.iov = iov;
+	r->io.n_iov = n;
+	r->io.bounce = b->direct && !aligned(iov, n);
+	blkio_submit(b->v.devs->blkio, &r->io);
+	return -1;
+}
+
+static int do_range(struct req *r)
+{
+	struct vblk *b = r->b;
+	struct range g;
+	bool zero = r->type == T_WRITE_ZEROES;
+
+	if (!(b->v.features & (zero ? F_WRITE_ZEROES : F_DISCARD)))
+		return S_UNSUPP;
+	if (r->e.out_bytes != 16 + sizeof(g) || vq_copy_from(r->e.iov, r->e.n_out, 16, &g, sizeof(g)) != sizeof(g))
+		return S_IOERR;
+	uint64_t sector = le64toh(g.sector);
+	uint32_t sectors = le32toh(g.sectors), flags = le32toh(g.flags);
+	/* virtio 1.2, 5.2.6.2: the unmap flag is for zeroing only, others are reserved */
+	if (flags & ~(zero ? 1u : 0u))
+		return S_UNSUPP;
+	if (b->cfg->readonly || !in_range(b, sector, sectors) || sectors > (zero ? ZEROES_SECTORS : DISCARD_SECTORS))
+		return S_IOERR;
+	if (!sectors)
+		return S_OK;
+	submit(r, zero ? BLKIO_ZERO : BLKIO_DISCARD, sector, (uint64_t)sectors * SECTOR);
+	r->io.may_unmap = flags & 1;
+	blkio_submit(b->v.devs->blkio, &r->io);
+	return -1;
+}
+
+static int do_id(struct req *r, uint64_t *ret_in)
+{
+	const char *serial = r->b->cfg->serial ? r->b->cfg->serial : r->b->v.name;
+	char id[ID_BYTES] = "";
+
+	if (r->e.in_bytes != ID_BYTES + 1)
+		return S_IOERR;
+	memcpy(id, serial, strnlen(serial, sizeof(id)));
+	*ret_in = vq_copy_to(&r->b->v.vq[0], r->e.iov + r->e.n_out, r->e.n_in, 0, id, sizeof(id));
+	return S_OK;
+}
+
+static void handle(struct req *r)
+{
+	struct { uint32_t type, reserved; uint64_t sector; } h;
+	struct vq_elem *e = &r->e;
+	struct vblk *b = r->b;
+	uint64_t in = 0;
+	int status;
+
+	if (!e->n_in || vq_copy_from(e->iov, e->n_out, 0, &h, sizeof(h)) != sizeof(h)) {
+		b->v.vq[0].broken = "a block request without header or status";
+		r->next_free = b->free;
+		b->free = r;
+		return;
+	}
+	struct iovec *last = &e->iov[e->n_out + e->n_in - 1];
+	r->status = (uint8_t *)last->iov_base + last->iov_len - 1;
+	r->type = le32toh(h.type);
+	switch (r->type) {
+	case T_IN:
+	case T_OUT:
+		status = do_rw(r, le64toh(h.sector));
+		break;
+	case T_FLUSH:
+		b->v.st.flushes++;
+		if (b->cfg->readonly) {
+			status = S_OK;
+			break;
+		}
+		submit(r, BLKIO_FLUSH, 0, 0);
+		blkio_submit(b->v.devs->blkio, &r->io);
+		return;
+	case T_GET_ID:
+		status = do_id(r, &in);
+		break;
+	case T_DISCARD:
+	case T_WRITE_ZEROES:
+		status = do_range(r);
+		break;
+	default:
+		status = S_UNSUPP;
+	}
+	if (status >= 0)
+		finish(r, (uint8_t)status, in);
+}
+
+static struct req *req_get(struct vblk *b)
+{
+	struct req *r = b->free;
+
+	if (r) {
+		b->free = r->next_free;
+		return r;
+	}
+	if (b->fresh == REQS)
+		return NULL;
+	r = &b->reqs[b->fresh++];
+	r->b = b;
+	return r;
+}
+
+static void vblk_run(struct vdev *v, unsigned q)
+{
+	struct vblk *b = (struct vblk *)v;
+	int got = 0, n;
+
+	b->batching = true;
+	for (n = 0; n < RUN_BUDGET; n++) {
+		struct req *r = req_get(b);
+		if (!r)
+			break; /* io_done() runs us again */
+		got = vq_pop(&v->vq[q], &r->e);
+		if (got <= 0) {
+			r->next_free = b->free;
+			b->free = r;
+			break;
+		}
+		handle(r);
+	}
+	b->batching = false;
+	blkio_kick(v->devs->blkio);
+	vdev_flush(v, q);
+	if (n == RUN_BUDGET)
+		vdev_again(v, q);
+}
+
+static void vblk_stop(struct vdev *v)
+{
+	struct vblk *b = (struct vblk *)v;
+
+	while (b->in_flight)
+		blkio_wait(v->devs->blkio);
+}
+
+static void vblk_start(struct vdev *v) { (void)v; }
+static void vblk_acked(struct vdev *v) { (void)v; }
+static void vblk_reset(struct vdev *v) { (void)v; }
+static void vblk_config_set(struct vdev *v, unsigned offset, const uint8_t *p, unsigned len)
+{
+	(void)v, (void)offset, (void)p, (void)len; /* nothing is writable: CONFIG_WCE is not offered */
+}
+
+static void vblk_save(struct vdev *v, struct buf *out)
+{
+	struct vblk *b = (struct vblk *)v;
+
+	buf_put_u64(out, b->sectors);
+}
+
+static int vblk_load(struct vdev *v, struct rd *in, bool commit, struct err *err)
+{
+	struct vblk *b = (struct vblk *)v;
+	uint64_t sectors = rd_u64(in);
+	(void)commit;
+
+	if (in->bad)
+		return err_set(err, EINVAL, "saved state of device %s: it ends early", v->name);
+	if (sectors != b->sectors)
+		return err_set(err, EINVAL, "%s: the image %s has %llu sectors here, the guest knows %llu: not the same disk", v->name,
+			       b->cfg->source, (unsigned long long)b->sectors, (unsigned long long)sectors);
+	return 0;
+}
+
+static void vblk_free(struct vdev *v)
+{
+	struct vblk *b = (struct vblk *)v;
+
+	if (b->fd >= 0)
+		close(b->fd);
+	free(b->reqs);
+	free(b);
+}
+
+static const struct vdev_ops vblk_ops = {
+	.virtio_id = 2,
+	.acked = vblk_acked,
+	.start = vblk_start,
+	.stop = vblk_stop,
+	.run = vblk_run,
+	.config_set = vblk_config_set,
+	.reset = vblk_reset,
+	.save = vblk_save,
+	.load = vblk_load,
+	.free = vblk_free,
+};
+
+/* Does O_DIRECT take transfers of one sector? Else the page cache serves better than a bounce of every request. */
+static bool direct_works(int fd)
+{
+	void *p = NULL;
+
+	if (posix_memalign(&p, 4096, 4096))
+		return false;
+	/* the buffer starts one sector into the page, like a guest's may */
+	ssize_t r = pread(fd, (uint8_t *)p + DIO_ALIGN, DIO_ALIGN, 0);
+	free(p);
+	return r == (ssize_t)DIO_ALIGN;
+}
+
+static int open_image(struct vblk *b, struct err *err)
+{
+	int flags = (b->cfg->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	struct stat st;
+
+	if (b->cfg->cache == DOM_CACHE_NONE) {
+		b->fd = open(b->cfg->source, flags | O_DIRECT);
+		b->direct = b->fd >= 0 && direct_works(b->fd);
+		if (b->fd >= 0 && !b->direct) {
+			close(b->fd);
+			b->fd = -1;
+		}
+	}
+	if (b->fd < 0)
+		b->fd = open(b->cfg->source, flags);
+	if (b->fd < 0)
+		return err_sys(err, errno, "disk %s: cannot open %s for %s", b->cfg->target, b->cfg->source,
+			       b->cfg->readonly ? "reading" : "reading and writing");
+	if (fstat(b->fd, &st) < 0)
+		return err_sys(err, errno, "disk %s: cannot examine %s", b->cfg->target, b->cfg->source);
+	uint64_t bytes = (uint64_t)st.st_size;
+	if (S_ISBLK(st.st_mode)) {
+		if (ioctl(b->fd, BLKGETSIZE64, &bytes) < 0)
+			return err_sys(err, errno, "disk %s: cannot get the size of %s", b->cfg->target, b->cfg->source);
+	} else if (!S_ISREG(st.st_mode)) {
+		return err_set(err, EINVAL, "disk %s: %s is neither a file nor a block device", b->cfg->target, b->cfg->source);
+	}
+	if (bytes < SECTOR)
+		return err_set(err, EINVAL, "disk %s: %s is empty; give it a size first (truncate -s 1G)", b->cfg->target,
+			       b->cfg->source);
+	b->sectors = bytes / SECTOR;
+	struct statfs fs;
+	if (S_ISREG(st.st_mode) && !fstatfs(b->fd, &fs))
+		b->network_fs = fs.f_type == 0x6969 /* nfs */ || (uint32_t)fs.f_type == 0xff534d42u /* cifs */ ||
+				(uint32_t)fs.f_type == 0xfe534d42u /* smb2 */ || fs.f_type == 0x00c36400 /* ceph */ ||
+				fs.f_type == 0x65735546 /* fuse */;
+	return 0;
+}
+
+int vblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, struct err *err)
+{
+	struct vblk *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return err_sys(err, ENOMEM, "disk %s", cfg->target);
+	b->cfg = cfg;
+	b->fd = -1;
+	/* more than 128 KiB: mapped from the kernel as zeros, so that unused requests cost nothing */
+	b->reqs = calloc(REQS, sizeof(*b->reqs));
+	int r = b->reqs ? open_image(b, err) : err_sys(err, ENOMEM, "disk %s", cfg->target);
+	if (r < 0) {
+		vblk_free(&b->v);
+		return r;
+	}
+	uint64_t f = F_SEG_MAX | F_BLK_SIZE;
+	if (cfg->readonly)
+		f |= F_RO;
+	else
+		f |= F_WRITE_ZEROES | (cfg->discard ? F_DISCARD : 0);
+	if (cfg->cache != DOM_CACHE_WRITETHROUGH)
+		f |= F_FLUSH;
+	vdev_setup(&b->v, d, &vblk_ops, cfg->target, 1, f);
+	struct config_space c = {
+		.capacity = htole64(b->sectors),
+		.seg_max = htole32(SEG_MAX),
+		.blk_size = htole32(SECTOR),
+		.num_queues = htole16(1),
+		.max_discard_sectors = htole32(DISCARD_SECTORS),
+		.max_discard_seg = htole32(1),
+		.discard_sector_alignment = htole32(8),
+		.max_write_zeroes_sectors = htole32(ZEROES_SECTORS),
+		.max_write_zeroes_seg = htole32(1),
+		.write_zeroes_may_unmap = 1,
+	};
+	memcpy(b->v.config, &c, sizeof(c));
+	b->v.config_len = sizeof(c);
+	*ret = &b->v;
+	return 0;
+}
+
+/* Locks, and what two hosts must agree on ------------------------------------------------------------------------------- */
+
+int vblk_lock(struct vdev *v, struct err *err)
+{
+	struct vblk *b = (struct vblk *)v;
+	bool shared = b->cfg->readonly || b->cfg->shareable;
+	struct flock fl = { .l_type = shared ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(b->fd, F_OFD_SETLK, &fl) < 0) {
+		if (errno == EAGAIN || errno == EACCES)
+			return err_set(err, EAGAIN, "disk %s: the image %s is locked by another domain or host", v->name, b->cfg->source);
+		return err_sys(err, errno, "disk %s: cannot lock %s", v->name, b->cfg->source);
+	}
+	if (b->network_fs)
+		(void)posix_fadvise(b->fd, 0, 0, POSIX_FADV_DONTNEED);
+	return 0;
+}
+
+void vblk_unlock(struct vdev *v)
+{
+	struct vblk *b = (struct vblk *)v;
+	struct flock fl = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	(void)fcntl(b->fd, F_OFD_SETLK, &fl);
+}
+
+int vblk_sync(struct vdev *v, struct err *err)
+{
+	struct vblk *b = (struct vblk *)v;
+
+	if (b->cfg->readonly || !fsync(b->fd))
+		return 0;
+	return err_sys(err, errno, "disk %s: cannot write %s to stable storage", v->name, b->cfg->source);
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * virtio console (virtio 1.2, 5.3) with one port: hvc0... Output goes to a log file, to the attached client and to a ring of
+ * the last 16 KiB, which a new client sees first. Nobody who reads slowly or not at all stops the guest: output is dropped.
+ * Threading: the io thread.
+ */
+#include "config.h"
+#include "hypervisor/dev/vdev_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "common/util.h"
+
+#define RX 0u
+#define TX 1u
+#define HISTORY_BYTES (16u * 1024)
+#define RUN_BUDGET 64                    /* chains per turn */
+#define INPUT_SAVED_MAX 4096u
+#define LOG_BYTES_MAX (32u * 1024 * 1024) /* a guest must not fill the host's disk */
+
+struct vconsole {
+	struct vdev v;
+	int log, file;                   /* owned, -1: none */
+	int client;                      /* owned, -1: none */
+	struct loop_fd *client_src;
+	bool client_watched;             /* polled for input */
+	char history[HISTORY_BYTES];
+	uint64_t written;                /* octets that ever went into the history */
+	char *input;                     /* restored input that the guest has not got yet; owned */
+	size_t input_len;
+	struct vq_elem e;
+};
+
+static void client_close(struct vconsole *c)
+{
+	loop_del_fd(c->client_src);
+	c->client_src = NULL;
+	if (c->client >= 0)
+		close(c->client);
+	c->client = -1;
+}
+
+static void client_watch(struct vconsole *c, bool on)
+{
+	if (c->client_src && c->client_watched != on) {
+		loop_mod_fd(c->client_src, on ? EPOLLIN : 0);
+		c->client_watched = on;
+	}
+}
+
+/* Output -------------------------------------------------------------------------------------------------------------- */
+
+static void history_add(struct vconsole *c, const char *p, size_t len)
+{
+	if (len > HISTORY_BYTES) {
+		c->written += len - HISTORY_BYTES;
+		p += len - HISTORY_BYTES;
+		len = HISTORY_BYTES;
+	}
+	size_t at = c->written % HISTORY_BYTES;
+	size_t first = len < HISTORY_BYTES - at ? len : HISTORY_BYTES - at;
+	memcpy(c->history + at, p, first);
+	memcpy(c->history, p + first, len - first);
+	c->written += len;
+}
+
+/* Forget the older half of a log that got too long; where the file system cannot, all of it. */
+static void log_bound(int fd)
+{
+	off_t size = lseek(fd, 0, SEEK_END);
+
+	if (size <= (off_t)LOG_BYTES_MAX)
+		return;
+	if (fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, LOG_BYTES_MAX / 2) < 0 && ftruncate(fd, 0) < 0)
+		return;
+}
+
+static void output(struct vconsole *c, const struct iovec *iov, unsigned n, uint64_t bytes)
+{
+	char buf[4096];
+
+	for (uint64_t at = 0; at < bytes;) {
+		size_t k = vq_copy_from(iov, n, at, buf, sizeof(buf));
+		if (!k)
+			break;
+		at += k;
+		history_add(c, buf, k);
+		/* a full disk loses log text, it does not stop the guest */
+		if (c->log >= 0 && write(c->log, buf, k) != (ssize_t)k)
+			c->v.st.errors++;
+		if (c->file >= 0 && write(c->file, buf, k) != (ssize_t)k)
+			c->v.st.errors++;
+		if (c->client >= 0 && send(c->client, buf, k, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)k)
+			c->v.st.drops++;
+	}
+	if (c->log >= 0)
+		log_bound(c->log);
+}
+
+static void tx_run(struct vconsole *c)
+{
+	struct vq *q = &c->v.vq[TX];
+	int n;
+
+	for (n = 0; n < RUN_BUDGET && vq_pop(q, &c->e) > 0; n++) {
+		/* at most a page is ever meant; a hostile chain may be gigabytes */
+		uint64_t bytes = c->e.out_bytes < 65536 ? c->e.out_bytes : 65536;
+		output(c, c->e.iov, c->e.n_out, bytes);
+		c->v.st.wr_ops++;
+		c->v.st.wr_bytes += bytes;
+		vq_push(q, c->e.head, 0);
+	}
+	vdev_flush(&c->v, TX);
+	if (n == RUN_BUDGET)
+		vdev_again(&c->v, TX);
+}
+
+/* Input --------------------------------------------------------------------------------------------------------------- */
+
+/* Octets read into the chain, 0: nothing now, or -errno when the client is gone. */
+static ssize_t rx_read(struct vconsole *c)
+{
+	struct iovec *iov = c->e.iov + c->e.n_out;
+
+	if (c->input_len) {
+		size_t k = vq_copy_to(&c->v.vq[RX], iov, c->e.n_in, 0, c->input, c->input_len);
+		memmove(c->input, c->input + k, c->input_len - k);
+		c->input_len -= k;
+		return (ssize_t)k;
+	}
+	if (c->client < 0)
+		return 0;
+	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = c->e.n_in };
+	ssize_t r = recvmsg(c->client, &mh, MSG_DONTWAIT);
+	if (r < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (!r)
+		return -ECONNRESET;
+	vq_mark(&c->v.vq[RX], iov, c->e.n_in, (uint64_t)r);
+	return r;
+}
+
+static void rx_pump(struct vconsole *c)
+{
+	struct vq *q = &c->v.vq[RX];
+	bool starved = false;
+
+	for (int n = 0; n < RUN_BUDGET; n++) {
+		if (vq_pop(q, &c->e) <= 0) {
+			starved = true;
+			break;
+		}
+		ssize_t r = c->e.n_in ? rx_read(c) : 0;
+		if (r <= 0) {
+			vq_unpop(q, 1);
+			if (r < 0)
+				client_close(c);
+			break;
+		}
+		c->v.st.rd_ops++;
+		c->v.st.rd_bytes += (uint64_t)r;
+		vq_push(q, c->e.head, (uint32_t)r);
+	}
+	vdev_flush(&c->v, RX);
+	/* without buffers the client's input waits in its socket */
+	client_watch(c, !starved);
+}
+
+static void on_client(void *arg, int fd, uint32_t events)
+{
+	struct vconsole *c = arg;
+	(void)fd;
+
+	if (c->v.running && vq_ready(&c->v.vq[RX]) && c->client_watched) {
+		vdev_again(&c->v, RX);
+		vdev_run_pending(&c->v);
+		return;
+	}
+	if (events & (EPOLLHUP | EPOLLERR))
+		client_close(c);
+}
+
+/* Ops ----------------------------------------------------------------------------------------------------------------- */
+
+static void vconsole_run(struct vdev *v, unsigned q)
+{
+	if (q == TX)
+		tx_run((struct vconsole *)v);
+	else
+		rx_pump((struct vconsole *)v);
+}
+
+static void vconsole_start(struct vdev *v)
+{
+	struct vconsole *c = (struct vconsole *)v;
+
+	if (vq_ready(&v->vq[RX])) {
+		client_watch(c, true);
+		vdev_again(v, RX);
+	}
+}
+
+static void vconsole_stop(struct vdev *v)
+{
+	client_watch((struct vconsole *)v, false);
+}
+
+static void vconsole_acked(struct vdev *v) { (void)v; }
+static void vconsole_reset(struct vdev *v) { (void)v; }
+static void vconsole_config_set(struct vdev *v, unsigned offset, const uint8_t *p, unsigned len)
+{
+	(void)v, (void)offset, (void)p, (void)len; /* emergency write is not offered */
+}
+
+/* State: what a client typed and the guest has not read moves along. The text stays in the socket for a resume here. */
+static void vconsole_save(struct vdev *v, struct buf *out)
+{
+	struct vconsole *c = (struct vconsole *)v;
+	char typed[INPUT_SAVED_MAX];
+	ssize_t n = 0;
+
+	if (c->client >= 0)
+		n = recv(c->client, typed, sizeof(typed), MSG_DONTWAIT | MSG_PEEK);
+	if (n < 0)
+		n = 0;
+	if (c->input_len + (size_t)n > INPUT_SAVED_MAX)
+		n = (ssize_t)(INPUT_SAVED_MAX - c->input_len);
+	buf_put_u32(out, (uint32_t)(c->input_len + (size_t)n));
+	buf_put(out, c->input, c->input_len);
+	buf_put(out, typed, (size_t)n);
+	size_t kept = c->written < HISTORY_BYTES ? (size_t)c->written : HISTORY_BYTES;
+	size_t at = c->written % HISTORY_BYTES;
+	buf_put_u32(out, (uint32_t)kept);
+	if (kept == HISTORY_BYTES)
+		buf_put(out, c->history + at, HISTORY_BYTES - at);
+	buf_put(out, c->history, at);
+}
+
+static int vconsole_load(struct vdev *v, struct rd *in, bool commit, struct err *err)
+{
+	struct vconsole *c = (struct vconsole *)v;
+	uint32_t n = rd_u32(in);
+	const void *typed = n <= INPUT_SAVED_MAX ? rd_bytes(in, n) : NULL;
+	uint32_t kept = typed ? rd_u32(in) : 0;
+	const void *history = typed && kept <= HISTORY_BYTES ? rd_bytes(in, kept) : NULL;
+
+	if (!history || in->bad)
+		return err_set(err, EINVAL, "saved state of device %s: console texts are too long or end early", v->name);
+	if (!commit)
+		return 0;
+	memcpy(c->input, typed, n);
+	c->input_len = n;
+	c->written = 0;
+	history_add(c, history, kept);
+	return 0;
+}
+
+static void vconsole_free(struct vdev *v)
+{
+	struct vconsole *c = (struct vconsole *)v;
+
+	client_close(c);
+	if (c->log >= 0)
+		close(c->log);
+	if (c->file >= 0)
+		close(c->file);
+	free(c->input);
+	free(c);
+}
+
+static const struct vdev_ops vconsole_ops = {
+	.virtio_id = 3,
+	.acked = vconsole_acked,
+	.start = vconsole_start,
+	.stop = vconsole_stop,
+	.run = vconsole_run,
+	.config_set = vconsole_config_set,
+	.reset = vconsole_reset,
+	.save = vconsole_save,
+	.load = vconsole_load,
+	.free = vconsole_free,
+};
+
+static int open_append(const char *path, const char *name, int *ret, struct err *err)
+{
+	int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+
+	if (fd < 0)
+		return err_sys(err, errno, "console %s: cannot open %s for appending", name, path);
+	*ret = fd;
+	return 0;
+}
+
+static int open_files(struct vconsole *c, const struct dom_char *cfg, unsigned index, struct err *err)
+{
+	_cleanup_free_ char *dflt = NULL;
+	const char *log = cfg->log;
+
+	if (!log && index == 0) {
+		int r = mkdir_p(path_log(), 0750);
+		if (r < 0)
+			return err_sys(err, -r, "console %s: cannot make the folder %s", c->v.name, path_log());
+		log = dflt = xasprintf("%s/%s-console.log", path_log(), c->v.devs->cfg->name);
+	}
+	int r = log ? open_append(log, c->v.name, &c->log, err) : 0;
+	if (!r && cfg->type == DOM_CHAR_FILE && cfg->path)
+		r = open_append(cfg->path, c->v.name, &c->file, err);
+	return r;
+}
+
+int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, struct vdev **ret, struct err *err)
+{
+	struct vconsole *c = calloc(1, sizeof(*c));
+	char name[16];
+
+	if (!c)
+		return err_sys(err, ENOMEM, "console hvc%u", index);
+	c->log = c->file = c->client = -1;
+	snprintf(name, sizeof(name), "hvc%u", index);
+	vdev_setup(&c->v, d, &vconsole_ops, name, 2, 0);
+	c->v.config_len = 12; /* cols, rows, max_nr_ports, emerg_wr: none is negotiated */
+	c->input = malloc(INPUT_SAVED_MAX);
+	int r = c->input ? open_files(c, cfg, index, err) : err_sys(err, ENOMEM, "console %s", name);
+	if (r < 0) {
+		vconsole_free(&c->v);
+		return r;
+	}
+	*ret = &c->v;
+	return 0;
+}
+
+int vconsole_attach(struct vdev *v, int fd, bool take, struct err *err)
+{
+	struct vconsole *c = (struct vconsole *)v;
+
+	if (c->client >= 0) {
+		char x;
+		bool alive = recv(c->client, &x, 1, MSG_DONTWAIT | MSG_PEEK) != 0;
+		if (alive && !take)
+			return err_set(err, EBUSY, "console %s has a client already; take it over with --force", v->name);
+		client_close(c);
+	}
+	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
+	struct loop_fd *src = loop_add_fd(v->devs->loop, fd, 0, on_client, c);
+	if (!src)
+		return err_sys(err, ENOMEM, "console %s", v->name);
+	c->client = fd;
+	c->client_src = src;
+	c->client_watched = false;
+	size_t at = c->written % HISTORY_BYTES;
+	if (c->written >= HISTORY_BYTES)
+		(void)!send(fd, c->history + at, HISTORY_BYTES - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)!send(fd, c->history, at, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (v->running) {
+		vdev_again(v, RX);
+		vdev_run_pending(v);
+	}
+	return 0;
+}

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The vhost-user connection of one device: two stream sockets, no eventfds, no REPLY_ACK (docs/wire/vhost-user.md). Octets are
+ * vhost_user.c's business, rings virtq.c's. A driver that breaks the protocol loses its connection, nothing else.
+ * Threading: the io thread; nothing here blocks.
+ */
+#include "config.h"
+#include "hypervisor/dev/vdev_int.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#define READS_PER_WAKEUP 8
+#define READS_PER_DRAIN 4096
+
+static void on_sock(void *arg, int fd, uint32_t events);
+static void on_req(void *arg, int fd, uint32_t events);
+static void on_listen(void *arg, int fd, uint32_t events);
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void drop_fds(struct vu_conn *c)
+{
+	while (c->n_fds)
+		close(c->fds[--c->n_fds]);
+}
+
+static void req_close(struct vu_conn *c)
+{
+	loop_del_fd(c->req_src);
+	c->req_src = NULL;
+	close_fd(&c->req);
+}
+
+void vudev_close(struct vdev *v, bool keep_listening)
+{
+	struct vu_conn *c = &v->conn;
+
+	vdev_reset(v);
+	loop_del_fd(c->sock_src);
+	c->sock_src = NULL;
+	close_fd(&c->sock);
+	req_close(c);
+	drop_fds(c);
+	c->proto = 0;
+	c->in_len = c->out_len = 0;
+	c->call_pending = 0;
+	c->config_pending = false;
+	atomic_store(&c->attached, false);
+	if (!keep_listening) {
+		loop_del_fd(c->listen_src);
+		c->listen_src = NULL;
+		close_fd(&c->listen_fd);
+	} else if (c->listen_src) {
+		loop_mod_fd(c->listen_src, EPOLLIN);
+	}
+}
+
+static void fail(struct vdev *v, const char *why)
+{
+	const struct devs_events *ev = &v->devs->ev;
+
+	vudev_close(v, true);
+	v->st.broken = 1;
+	v->broken = why;
+	if (ev->broken)
+		ev->broken(ev->arg, v->name, why);
+}
+
+/* Requests of the device ---------------------------------------------------------------------------------------------- */
+
+/* 0, or -EAGAIN: call again when the socket is writable. One message is far below a socket buffer: it goes whole or not at all. */
+static int req_send(struct vdev *v, const uint8_t *msg, size_t len)
+{
+	struct vu_conn *c = &v->conn;
+
+	if (c->req < 0)
+		return 0;
+	ssize_t r = send(c->req, msg, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (r == (ssize_t)len)
+		return 0;
+	if (r < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == EINTR)) {
+		if (c->req_src)
+			loop_mod_fd(c->req_src, EPOLLOUT);
+		return -EAGAIN;
+	}
+	/* half a message or a dead peer: the stream is of no use any more */
+	req_close(c);
+	return 0;
+}
+
+void vudev_call(struct vdev *v, unsigned q)
+{
+	uint8_t msg[VU_MSG_MAX];
+
+	if (v->conn.call_pending & (1u << q))
+		return;
+	if (req_send(v, msg, vu_backend_call(msg, q)) == -EAGAIN)
+		v->conn.call_pending |= 1u << q;
+}
+
+void vudev_config_change(struct vdev *v)
+{
+	uint8_t msg[VU_MSG_MAX];
+
+	v->conn.config_pending = req_send(v, msg, vu_backend_config_change(msg)) == -EAGAIN;
+}
+
+static void on_req(void *arg, int fd, uint32_t events)
+{
+	struct vdev *v = arg;
+	struct vu_conn *c = &v->conn;
+	(void)fd;
+
+	if (events & (EPOLLHUP | EPOLLERR)) {
+		req_close(c);
+		return;
+	}
+	uint32_t calls = c->call_pending;
+	c->call_pending = 0;
+	loop_mod_fd(c->req_src, 0);
+	for (unsigned q = 0; calls && q < v->n_vq; q++)
+		if (calls & (1u << q))
+			vudev_call(v, q);
+	if (c->config_pending)
+		vudev_config_change(v);
+}
+
+/* Requests of the driver ---------------------------------------------------------------------------------------------- */
+
+static int reply(struct vdev *v, const uint8_t *msg, size_t len)
+{
+	struct vu_conn *c = &v->conn;
+	ssize_t r = send(c->sock, msg, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (r < 0)
+		r = 0;
+	if ((size_t)r < len) {
+		/* the driver does not read: take no more requests until it does */
+		c->out_len = len - (size_t)r;
+		memcpy(c->out, msg + r, c->out_len);
+		if (c->sock_src)
+			loop_mod_fd(c->sock_src, EPOLLOUT);
+	}
+	return 0;
+}
+
+static struct vq *queue_at(struct vdev *v, uint32_t index)
+{
+	return index < v->n_vq ? &v->vq[index] : NULL;
+}
+
+static int on_mem_table(struct vdev *v, const struct vu_msg *m, const char **why)
+{
+	struct devs *d = v->devs;
+
+	for (uint32_t i = 0; i < m->mem.n; i++) {
+		const struct vu_region *r = &m->mem.region[i];
+		if (r->user_addr != r->guest_addr || r->mmap_offset != r->guest_addr || r->bytes > UINT64_MAX - r->guest_addr) {
+			*why = "the guest's memory is not one file in order of its addresses";
+			return -EPROTO;
+		}
+		if (d->mem && r->guest_addr + r->bytes > d->mem->size) {
+			*why = "the guest's memory table is larger than its memory";
+			return -EPROTO;
+		}
+	}
+	if (m->mem.n && v->conn.n_fds && !d->mem_was_set && atomic_load(&d->boot_mem_fd) < 0) {
+		atomic_store(&d->boot_mem_fd, v->conn.fds[0]);
+		v->conn.fds[0] = v->conn.fds[--v->conn.n_fds];
+	}
+	return 0;
+}
+
+static int on_req_fd(struct vdev *v, const char **why)
+{
+	struct vu_conn *c = &v->conn;
+	int type = 0, domain = 0;
+	socklen_t tl = sizeof(type), dl = sizeof(domain);
+
+	if (!c->n_fds) {
+		*why = "no descriptor came with SET_BACKEND_REQ_FD";
+		return -EPROTO;
+	}
+	/* anything but a stream socket could block us or worse */
+	if (getsockopt(c->fds[0], SOL_SOCKET, SO_TYPE, &type, &tl) < 0 ||
+	    getsockopt(c->fds[0], SOL_SOCKET, SO_DOMAIN, &domain, &dl) < 0 || type != SOCK_STREAM || domain != AF_UNIX) {
+		*why = "the descriptor of SET_BACKEND_REQ_FD is not a local stream socket";
+		return -EPROTO;
+	}
+	req_close(c);
+	c->req = c->fds[0];
+	c->fds[0] = c->fds[--c->n_fds];
+	c->req_src = loop_add_fd(v->devs->loop, c->req, 0, on_req, v);
+	if (!c->req_src) {
+		*why = "out of memory";
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int on_ring(struct vdev *v, const struct vu_msg *m, const char **why)
+{
+	uint32_t index = m->req == VU_SET_VRING_ADDR ? m->addr.index : m->state.index;
+	struct vq *q = queue_at(v, index);
+	uint8_t msg[VU_MSG_MAX];
+
+	if (!q) {
+		*why = "a queue index that the device does not have";
+		return -EPROTO;
+	}
+	bool sets = m->req == VU_SET_VRING_NUM || m->req == VU_SET_VRING_ADDR || m->req == VU_SET_VRING_BASE;
+	if (sets && q->c.enabled) {
+		*why = "a ring was changed while enabled";
+		return -EPROTO;
+	}
+	switch (m->req) {
+	case VU_SET_VRING_NUM:
+		if (m->state.num > VQ_SIZE_MAX || (m->state.num & (m->state.num - 1))) {
+			*why = "a queue size is not a power of two up to 256";
+			return -EPROTO;
+		}
+		q->c.size = (uint16_t)m->state.num;
+		return 0;
+	case VU_SET_VRING_ADDR:
+		q->c.desc.v = m->addr.desc;
+		q->c.avail.v = m->addr.avail;
+		q->c.used.v = m->addr.used;
+		return 0;
+	case VU_SET_VRING_BASE:
+		q->c.last_avail = q->c.used_idx = (uint16_t)m->state.num;
+		return 0;
+	case VU_GET_VRING_BASE:
+		vdev_enable(v, index, false);
+		return reply(v, msg, vu_reply_state(msg, m->req, index, q->c.last_avail));
+	case VU_SET_VRING_ENABLE:
+		vdev_enable(v, index, m->state.num == 1);
+		return 0;
+	default: /* VU_VRING_KICK */
+		v->pending |= 1u << index;
+		return 0;
+	}
+}
+
+static int on_features(struct vdev *v, uint64_t features, const char **why)
+{
+	if (features & ~v->offered) {
+		*why = "the driver chose features that were not offered";
+		return -EPROTO;
+	}
+	if (!(features & VIRTIO_F_VERSION_1) || !(features & VU_F_PROTOCOL_FEATURES)) {
+		*why = "the driver is older than virtio 1.0 or knows no protocol features";
+		return -EPROTO;
+	}
+	for (unsigned q = 0; q < v->n_vq; q++)
+		if (v->vq[q].c.enabled) {
+			*why = "features were changed while a queue is enabled";
+			return -EPROTO;
+		}
+	vdev_ack(v, features);
+	return 0;
+}
+
+static int on_proto_features(struct vdev *v, uint64_t proto, const char **why)
+{
+	if ((proto & ~VU_PF_OFFERED) || (proto & VU_PF_NEEDED) != VU_PF_NEEDED) {
+		*why = "the driver's protocol features do not include BACKEND_REQ, CONFIG and INBAND_NOTIFICATIONS";
+		return -EPROTO;
+	}
+	v->conn.proto = proto;
+	atomic_store(&v->conn.attached, true);
+	return 0;
+}
+
+static int on_set_config(struct vdev *v, const struct vu_msg *m)
+{
+	/* what lies beyond is ignored, as virtio 1.2, 2.5 lets a driver write no more than the device has */
+	if (m->config.offset < v->config_len && m->config.bytes <= v->config_len - m->config.offset)
+		v->ops->config_set(v, m->config.offset, m->config.data, m->config.bytes);
+	return 0;
+}
+
+static int dispatch(struct vdev *v, const struct vu_msg *m, const char **why)
+{
+	uint8_t msg[VU_MSG_MAX];
+
+	switch (m->req) {
+	case VU_GET_FEATURES:
+		return reply(v, msg, vu_reply_u64(msg, m->req, v->offered));
+	case VU_SET_FEATURES:
+		return on_features(v, m->u64, why);
+	case VU_GET_PROTOCOL_FEATURES:
+		return reply(v, msg, vu_reply_u64(msg, m->req, VU_PF_OFFERED));
+	case VU_SET_PROTOCOL_FEATURES:
+		return on_proto_features(v, m->u64, why);
+	case VU_GET_QUEUE_NUM:
+		return reply(v, msg, vu_reply_u64(msg, m->req, v->n_vq));
+	case VU_SET_MEM_TABLE:
+		return on_mem_table(v, m, why);
+	case VU_SET_BACKEND_REQ_FD:
+		return on_req_fd(v, why);
+	case VU_GET_CONFIG:
+		v->config_news = false;
+		return reply(v, msg, vu_reply_config(msg, m->config.offset, m->config.bytes, v->config, v->config_len));
+	case VU_SET_CONFIG:
+		return on_set_config(v, m);
+	case VU_SET_VRING_NUM:
+	case VU_SET_VRING_ADDR:
+	case VU_SET_VRING_BASE:
+	case VU_GET_VRING_BASE:
+	case VU_SET_VRING_ENABLE:
+	case VU_VRING_KICK:
+		return on_ring(v, m, why);
+	default: /* SET_OWNER, RESET_OWNER, log and eventfd messages: nothing to do, their descriptors are closed */
+		return 0;
+	}
+}
+
+/* Handle all complete requests in the buffer. False: the connection is gone. */
+static bool handle_input(struct vdev *v)
+{
+	struct vu_conn *c = &v->conn;
+	size_t at = 0;
+
+	while (!c->out_len) {
+		struct vu_msg m;
+		const char *why = "";
+		int n = vu_parse(c->in + at, c->in_len - at, &m, &why);
+		if (n > 0) {
+			at += (size_t)n;
+			int r = dispatch(v, &m, &why);
+			if (m.takes_fds)
+				drop_fds(c);
+			if (r < 0)
+				n = r;
+		}
+		if (n < 0) {
+			fail(v, why);
+			return false;
+		}
+		if (!n)
+			break;
+	}
+	memmove(c->in, c->in + at, c->in_len - at);
+	c->in_len -= at;
+	return true;
+}
+
+/* Octets read, 0 at the end of the stream, -EAGAIN, other -errno. */
+static ssize_t receive(struct vu_conn *c)
+{
+	union { struct cmsghdr h; char space[CMSG_SPACE(sizeof(int) * VU_FDS_MAX)]; } ctl;
+	struct iovec iov = { .iov_base = c->in + c->in_len, .iov_len = sizeof(c->in) - c->in_len };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ctl, .msg_controllen = sizeof(ctl) };
+	ssize_t r = recvmsg(c->sock, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (r < 0)
+		return -errno;
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(&mh); h; h = CMSG_NXTHDR(&mh, h)) {
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof(fd));
+			if (c->n_fds < VU_FDS_MAX)
+				c->fds[c->n_fds++] = fd;
+			else
+				close(fd);
+		}
+	}
+	c->in_len += (size_t)r;
+	return r;
+}
+
+/* False: the connection is gone. */
+static bool read_requests(struct vdev *v, int reads)
+{
+	struct vu_conn *c = &v->conn;
+
+	while (reads-- > 0 && !c->out_len) {
+		ssize_t r = receive(c);
+		if (r == -EINTR)
+			continue;
+		if (r == -EAGAIN)
+			return true;
+		if (r <= 0) {
+			/* the guest is gone or restarts: no fault of the device */
+			vudev_close(v, true);
+			return false;
+		}
+		bool full = c->in_len == sizeof(c->in);
+		if (!handle_input(v))
+			return false;
+		if (!full)
+			return true;
+	}
+	return true;
+}
+
+static void on_sock(void *arg, int fd, uint32_t events)
+{
+	struct vdev *v = arg;
+	struct vu_conn *c = &v->conn;
+
+	if (c->out_len) {
+		ssize_t r = send(fd, c->out, c->out_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (r < 0 && errno != EAGAIN && errno != EINTR) {
+			vudev_close(v, true);
+			return;
+		}
+		if (r > 0) {
+			c->out_len -= (size_t)r;
+			memmove(c->out, c->out + r, c->out_len);
+		}
+		if (c->out_len)
+			return;
+		loop_mod_fd(c->sock_src, EPOLLIN);
+		if (!handle_input(v))
+			return;
+	}
+	if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !read_requests(v, READS_PER_WAKEUP))
+		return;
+	vdev_run_pending(v);
+}
+
+void vudev_drain(struct vdev *v)
+{
+	struct vu_conn *c = &v->conn;
+
+	for (int i = 0; i < READS_PER_DRAIN && c->sock >= 0 && !c->out_len; i++) {
+		ssize_t r = receive(c);
+		if (r == -EINTR)
+			continue;
+		/* an end of the stream is noticed when the device is served again */
+		if (r <= 0 || !handle_input(v))
+			return;
+	}
+}
+
+/* Connections --------------------------------------------------------------------------------------------------------- */
+
+int vudev_watch(struct vdev *v, bool on)
+{
+	struct vu_conn *c = &v->conn;
+	struct loop *l = v->devs->loop;
+
+	if (!on) {
+		loop_del_fd(c->sock_src);
+		loop_del_fd(c->req_src);
+		loop_del_fd(c->listen_src);
+		c->sock_src = c->req_src = c->listen_src = NULL;
+		return 0;
+	}
+	if (c->sock >= 0 && !c->sock_src) {
+		c->sock_src = loop_add_fd(l, c->sock, c->out_len ? EPOLLOUT : EPOLLIN, on_sock, v);
+		if (!c->sock_src)
+			return -ENOMEM;
+	}
+	if (c->req >= 0 && !c->req_src) {
+		c->req_src = loop_add_fd(l, c->req, c->call_pending || c->config_pending ? EPOLLOUT : 0, on_req, v);
+		if (!c->req_src)
+			return -ENOMEM;
+	}
+	if (c->listen_fd >= 0 && !c->listen_src) {
+		c->listen_src = loop_add_fd(l, c->listen_fd, c->sock < 0 ? EPOLLIN : 0, on_listen, v);
+		if (!c->listen_src)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void on_listen(void *arg, int fd, uint32_t events)
+{
+	struct vdev *v = arg;
+	struct vu_conn *c = &v->conn;
+	(void)events;
+
+	int sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (sock < 0)
+		return;
+	/* one driver at a time */
+	c->sock = sock;
+	v->broken = NULL;
+	v->st.broken = 0;
+	c->sock_src = loop_add_fd(v->devs->loop, sock, EPOLLIN, on_sock, v);
+	if (!c->sock_src) {
+		fail(v, "out of memory");
+		return;
+	}
+	if (c->listen_src)
+		loop_mod_fd(c->listen_src, 0);
+}
+
+int vudev_listen(struct vdev *v, int listen_fd, struct err *err)
+{
+	vudev_close(v, false);
+	v->conn.listen_fd = listen_fd;
+	int r = v->devs->quiesced ? 0 : vudev_watch(v, true);
+	return r < 0 ? err_sys(err, -r, "cannot serve device %s", v->name) : 0;
+}
+
+int vudev_pair(struct vdev *v, int sock, int req, struct err *err)
+{
+	struct vu_conn *c = &v->conn;
+
+	vdev_stop(v);
+	vudev_watch(v, false);
+	close_fd(&c->listen_fd);
+	close_fd(&c->sock);
+	req_close(c);
+	drop_fds(c);
+	c->out_len = 0;
+	c->call_pending = 0;
+	c->config_pending = false;
+	c->sock = sock;
+	c->req = req;
+	atomic_store(&c->attached, c->proto != 0);
+	int r = v->devs->quiesced ? 0 : vudev_watch(v, true);
+	return r < 0 ? err_sys(err, -r, "cannot serve device %s", v->name) : 0;
+}
