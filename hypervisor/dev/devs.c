@@ -76,11 +76,11 @@ static void on_again(void *arg, int fd, uint32_t events)
 		vdev_run_pending(d->v[i]);
 }
 
-static int add(struct devs *d, int r, struct vdev *v)
+static int add(struct devs *d, int r, struct vdev **v)
 {
 	if (r < 0)
 		return r;
-	d->v[d->n++] = v;
+	d->v[d->n++] = *v;
 	return 0;
 }
 
@@ -92,15 +92,15 @@ static int open_devices(struct devs *d, const struct dom_config *cfg, struct err
 	if (cfg->n_disks + cfg->n_nics + cfg->n_consoles + cfg->n_rngs + 1 > VDEV_MAX)
 		return err_set(err, E2BIG, "a domain has at most %u devices", VDEV_MAX);
 	for (size_t i = 0; i < cfg->n_disks && !r; i++)
-		r = add(d, vblk_new(d, &cfg->disk[i], &v, err), v);
+		r = add(d, vblk_new(d, &cfg->disk[i], &v, err), &v);
 	for (size_t i = 0; i < cfg->n_nics && !r; i++)
-		r = add(d, vnet_new(d, &cfg->nic[i], &v, err), v);
+		r = add(d, vnet_new(d, &cfg->nic[i], &v, err), &v);
 	for (size_t i = 0; i < cfg->n_consoles && !r; i++)
-		r = add(d, vconsole_new(d, &cfg->console[i], (unsigned)i, &v, err), v);
+		r = add(d, vconsole_new(d, &cfg->console[i], (unsigned)i, &v, err), &v);
 	for (size_t i = 0; i < cfg->n_rngs && !r; i++)
-		r = add(d, vrng_new(d, (unsigned)i, &v, err), v);
+		r = add(d, vrng_new(d, (unsigned)i, &v, err), &v);
 	if (cfg->balloon && !r)
-		r = add(d, vballoon_new(d, &v, err), v);
+		r = add(d, vballoon_new(d, &v, err), &v);
 	return r;
 }
 

@@ -50,6 +50,8 @@ int devs_take_mem_fd(struct devs *d) _must_check_;
 int devs_attach_listen(struct devs *d, size_t i, int listen_fd, struct err *err) _must_check_;
 /* Restore: device @i is served on the connected pair (both owned from now on): @sock carries the driver's requests, @req_fd ours. */
 int devs_attach_pair(struct devs *d, size_t i, int sock, int req_fd, struct err *err) _must_check_;
+/* The descriptor on which device @i sends its own requests (borrowed), -1: none yet. */
+int devs_req_fd(const struct devs *d, size_t i);
 bool devs_attached(const struct devs *d, size_t i);   /* the driver connected and sent its protocol features */
 
 /* Finish in-flight I/O, drain sockets that hold complete requests, stop touching guest memory. Idempotent. */
