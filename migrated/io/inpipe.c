@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Target data plane: see inpipe.h. Threads: "rx" owns the socket and checks order; workers open and write. What they hand to one
+ * another is bounded: by the credits of honest sources, and by QUEUE_MAX for all others (rx stops reading then).
+ */
+#include <config.h>
+#include "migrated/io/inpipe.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <lz4.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <zmq.h>
+#include "common/util.h"
+#include "migrated/io/seal.h"
+
+#define QUEUE_MAX 128u
+#define SESSIONS_MAX 64u
+#define WORKERS_MAX 8u
+#define ID_MAX 64u
+
+struct in_job {
+	struct in_job *next;
+	struct insession *s;
+	uint8_t id[ID_MAX];
+	size_t id_len;
+	struct wire_frame frame;
+	zmq_msg_t hdr, body;
+};
+
+struct in_ack { struct in_ack *next; uint8_t id[ID_MAX]; size_t id_len; struct wire_credit c; };
+
+struct insession {
+	struct inpipe *p;
+	struct insession_config cfg;
+	uint64_t next_seq[MIG_STREAMS_MAX];             /* rx thread */
+	uint64_t done_frames[MIG_STREAMS_MAX], done_octets[MIG_STREAMS_MAX]; /* under lock, as all below */
+	uint64_t expect[MIG_STREAMS_MAX];
+	uint64_t expect_state;
+	bool expecting, told, dead;
+	unsigned jobs;                                  /* queued or being worked on */
+	struct in_stats st;
+	struct err err;
+};
+
+struct inpipe {
+	struct loop *loop;
+	void *sock;
+	int wake_fd;         /* eventfd: acks wait, or quit */
+	pthread_mutex_t lock;
+	pthread_cond_t cond; /* jobs, room, or a session that became idle */
+	struct in_job *head, **tail;
+	unsigned queued;
+	struct in_ack *acks;
+	struct insession *session[SESSIONS_MAX];
+	bool quit;
+	pthread_t rx, worker[WORKERS_MAX];
+	bool rx_running;
+	unsigned n_workers;
+};
+
+/* Told on the loop: the session may be freed meanwhile, so look it up again. */
+struct in_note { struct inpipe *p; uint64_t session; bool bad; struct err err; };
+
+static struct insession *find(struct inpipe *p, uint64_t session)
+{
+	for (unsigned i = 0; i < SESSIONS_MAX; i++)
+		if (p->session[i] && p->session[i]->cfg.session == session)
+			return p->session[i];
+	return NULL;
+}
+
+static void note_run(void *arg)
+{
+	struct in_note *n = arg;
+
+	pthread_mutex_lock(&n->p->lock);
+	struct insession *s = find(n->p, n->session);
+	pthread_mutex_unlock(&n->p->lock);
+	if (s && n->bad)
+		s->cfg.bad(s->cfg.arg, &n->err);
+	else if (s)
+		s->cfg.complete(s->cfg.arg);
+	free(n);
+}
+
+/* Under lock. */
+static void tell(struct insession *s, bool bad)
+{
+	struct in_note *n = s->told ? NULL : calloc(1, sizeof(*n));
+
+	if (!n)
+		return;
+	s->told = true;
+	s->dead |= bad;
+	*n = (struct in_note){ .p = s->p, .session = s->cfg.session, .bad = bad, .err = s->err };
+	if (loop_post(s->p->loop, note_run, n) < 0)
+		free(n);
+}
+
+/* Under lock. */
+static void session_bad(struct insession *s, int code, const char *what)
+{
+	if (!s->told)
+		(void)err_set(&s->err, code, "receiving guest memory: %s", what);
+	tell(s, true);
+}
+
+/* Under lock: is all there that Final counted? */
+static void check_complete(struct insession *s)
+{
+	if (!s->expecting || s->told)
+		return;
+	bool all = true;
+	for (unsigned i = 0; i < MIG_STREAMS_MAX; i++) {
+		if (s->done_frames[i] > s->expect[i]) {
+			session_bad(s, EPROTO, "more frames came than the source counted");
+			return;
+		}
+		all &= s->done_frames[i] == s->expect[i];
+	}
+	if (!all)
+		return;
+	if (s->st.state_octets != s->expect_state)
+		session_bad(s, EPROTO, "the guest's state is not whole");
+	else
+		tell(s, false);
+}
+
+static int write_at(int fd, const uint8_t *p, size_t len, uint64_t at)
+{
+	while (len) {
+		ssize_t n = pwrite(fd, p, len, (off_t)at);
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		p += n;
+		at += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int write_pages(const struct memmap_region *r, const struct wire_frame *f, const uint8_t *data, struct in_stats *st)
+{
+	uint64_t page = 0;
+	int rc = wire_runs_check(f, r->pages);
+
+	for (uint32_t i = 0; i < f->n_runs && rc == 0; i++) {
+		uint64_t count = f->runs[2 * i + 1] >> 1, at, len = count * PAGE_BYTES;
+		page += f->runs[2 * i];
+		at = page * PAGE_BYTES;
+		if (f->runs[2 * i + 1] & 1) {
+			st->pages_zero += count;
+			if (fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)len) < 0)
+				rc = -errno;
+		} else {
+			st->pages_data += count;
+			rc = write_at(r->fd, data, len, at);
+			data += len;
+		}
+		page += count;
+	}
+	return rc;
+}
+
+int inpipe_apply(const struct insession_config *cfg, const struct wire_frame *f, const void *hdr, size_t hdr_len,
+                 const uint8_t *body, size_t body_len, uint8_t *scratch, uint8_t *scratch2, struct in_stats *st)
+{
+	struct seal seal;
+
+	if (body_len < WIRE_TAG_BYTES || body_len > WIRE_PAYLOAD_MAX + WIRE_TAG_BYTES || f->region >= cfg->mem->n)
+		return -EPROTO;
+	int r = seal_init(&seal, cfg->key, 0);
+	if (r < 0)
+		return r;
+	r = seal_open(&seal, f->stream, f->seq, hdr, hdr_len, body, body_len, scratch);
+	seal_done(&seal);
+	if (r < 0)
+		return r;
+	size_t len = body_len - WIRE_TAG_BYTES;
+	const uint8_t *data = scratch;
+	if (f->codec == WIRE_CODEC_LZ4) {
+		int n = LZ4_decompress_safe((const char *)scratch, (char *)scratch2, (int)len, (int)f->raw_bytes);
+		if (n < 0 || (uint32_t)n != f->raw_bytes)
+			return -EPROTO;
+		data = scratch2;
+	} else if (len != f->raw_bytes) {
+		return -EPROTO;
+	}
+	st->frames++;
+	st->octets += body_len + hdr_len;
+	if (f->kind == WIRE_FRAME_PAGES)
+		return write_pages(&cfg->mem->r[f->region], f, data, st);
+	if (f->offset > cfg->state_max || f->raw_bytes > cfg->state_max - f->offset)
+		return -EPROTO;
+	st->state_octets += f->raw_bytes;
+	return write_at(cfg->state_fd, data, f->raw_bytes, f->offset);
+}
+
+static const char *apply_error(int r)
+{
+	switch (r) {
+	case -EBADMSG:
+		return "a frame's seal is wrong";
+	case -EPROTO:
+		return "a frame makes no sense";
+	case -ENOSPC:
+	case -ENOMEM:
+		return "no memory left on this host";
+	default:
+		return strerror(-r);
+	}
+}
+
+static void wake(struct inpipe *p)
+{
+	uint64_t one = 1;
+
+	if (write(p->wake_fd, &one, sizeof(one)) < 0)
+		return; /* full: it is awake */
+}
+
+static void job_free(struct in_job *j)
+{
+	zmq_msg_close(&j->hdr);
+	zmq_msg_close(&j->body);
+	free(j);
+}
+
+static void job_do(struct inpipe *p, struct in_job *j, uint8_t *scratch, uint8_t *scratch2)
+{
+	struct insession *s = j->s;
+	struct in_stats st = { 0 };
+	size_t body_len = zmq_msg_size(&j->body);
+
+	int r = inpipe_apply(&s->cfg, &j->frame, zmq_msg_data(&j->hdr), zmq_msg_size(&j->hdr), zmq_msg_data(&j->body), body_len,
+	                     scratch, scratch2, &st);
+	struct in_ack *a = calloc(1, sizeof(*a));
+	pthread_mutex_lock(&p->lock);
+	unsigned k = j->frame.stream;
+	s->st.frames += st.frames;
+	s->st.octets += st.octets;
+	s->st.pages_data += st.pages_data;
+	s->st.pages_zero += st.pages_zero;
+	s->st.state_octets += st.state_octets;
+	if (r < 0 || !a) {
+		session_bad(s, r < 0 ? -r : ENOMEM, apply_error(r < 0 ? r : -ENOMEM));
+		free(a);
+	} else {
+		s->done_frames[k]++;
+		s->done_octets[k] += body_len - WIRE_TAG_BYTES;
+		memcpy(a->id, j->id, j->id_len);
+		a->id_len = j->id_len;
+		a->c = (struct wire_credit){ .session = s->cfg.session, .stream = k, .frames = s->done_frames[k],
+			                     .octets = s->done_octets[k] };
+		a->next = p->acks;
+		p->acks = a;
+		check_complete(s);
+	}
+	s->jobs--;
+	pthread_cond_broadcast(&p->cond);
+	pthread_mutex_unlock(&p->lock);
+	wake(p);
+}
+
+static void *worker_main(void *arg)
+{
+	struct inpipe *p = arg;
+	_cleanup_free_ uint8_t *scratch = malloc(WIRE_PAYLOAD_MAX + 64), *scratch2 = malloc(WIRE_PAYLOAD_MAX + 64);
+
+	if (!scratch || !scratch2)
+		return NULL; /* the other workers serve; without any, sources time out */
+	for (;;) {
+		pthread_mutex_lock(&p->lock);
+		while (!p->head && !p->quit)
+			pthread_cond_wait(&p->cond, &p->lock);
+		struct in_job *j = p->head;
+		if (j) {
+			p->head = j->next;
+			if (!p->head)
+				p->tail = &p->head;
+			p->queued--;
+		}
+		pthread_mutex_unlock(&p->lock);
+		if (!j)
+			return NULL;
+		job_do(p, j, scratch, scratch2);
+		job_free(j);
+	}
+}
+
+/* A whole message is in @j (hdr, body): hand it to a worker, or drop it. */
+static void rx_frame(struct inpipe *p, struct in_job *j)
+{
+	if (wire_frame_unpack(zmq_msg_data(&j->hdr), zmq_msg_size(&j->hdr), &j->frame) < 0) {
+		job_free(j);
+		return;
+	}
+	pthread_mutex_lock(&p->lock);
+	struct insession *s = find(p, j->frame.session);
+	unsigned k = j->frame.stream;
+	if (!s || s->dead || k >= s->cfg.streams) {
+		pthread_mutex_unlock(&p->lock);
+		job_free(j);
+		return;
+	}
+	if (j->frame.seq != s->next_seq[k]) {
+		session_bad(s, EPROTO, "a frame was lost or repeated");
+		pthread_mutex_unlock(&p->lock);
+		job_free(j);
+		return;
+	}
+	s->next_seq[k]++;
+	s->jobs++;
+	j->s = s;
+	while (p->queued >= QUEUE_MAX && !p->quit)
+		pthread_cond_wait(&p->cond, &p->lock);
+	*p->tail = j;
+	p->tail = &j->next;
+	p->queued++;
+	pthread_cond_broadcast(&p->cond);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* Read one message: [identity][header][payload]. Anything else is dropped. False: nothing there. */
+static bool rx_one(struct inpipe *p)
+{
+	zmq_msg_t id;
+	unsigned parts = 0;
+
+	zmq_msg_init(&id);
+	if (zmq_msg_recv(&id, p->sock, ZMQ_DONTWAIT) < 0) {
+		zmq_msg_close(&id);
+		return false;
+	}
+	struct in_job *j = calloc(1, sizeof(*j));
+	int more = zmq_msg_more(&id);
+	if (j) {
+		zmq_msg_init(&j->hdr);
+		zmq_msg_init(&j->body);
+		j->id_len = zmq_msg_size(&id) <= ID_MAX ? zmq_msg_size(&id) : 0;
+		memcpy(j->id, zmq_msg_data(&id), j->id_len);
+	}
+	while (more) {
+		zmq_msg_t drop, *m = j && parts == 0 ? &j->hdr : j && parts == 1 ? &j->body : &drop;
+		if (m == &drop)
+			zmq_msg_init(m);
+		if (zmq_msg_recv(m, p->sock, 0) < 0)
+			break;
+		more = zmq_msg_more(m);
+		if (m == &drop)
+			zmq_msg_close(m);
+		parts++;
+	}
+	zmq_msg_close(&id);
+	if (j && parts == 2 && j->id_len)
+		rx_frame(p, j);
+	else if (j)
+		job_free(j);
+	return true;
+}
+
+static void send_acks(struct inpipe *p)
+{
+	uint64_t n;
+
+	if (read(p->wake_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
+		return;
+	pthread_mutex_lock(&p->lock);
+	struct in_ack *list = p->acks, *in_order = NULL;
+	p->acks = NULL;
+	pthread_mutex_unlock(&p->lock);
+	while (list) { /* it was pushed: turn it round, counts must not go back */
+		struct in_ack *a = list;
+		list = a->next;
+		a->next = in_order;
+		in_order = a;
+	}
+	struct buf b = { 0 };
+	while (in_order) {
+		struct in_ack *a = in_order;
+		in_order = a->next;
+		buf_reset(&b);
+		if (wire_credit_pack(&a->c, &b) == 0 && zmq_send(p->sock, a->id, a->id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
+			(void)zmq_send(p->sock, b.data, b.len, ZMQ_DONTWAIT);
+		free(a);
+	}
+	buf_done(&b);
+}
+
+static void *rx_main(void *arg)
+{
+	struct inpipe *p = arg;
+
+	for (;;) {
+		zmq_pollitem_t it[2] = { { .socket = p->sock, .events = ZMQ_POLLIN }, { .fd = p->wake_fd, .events = ZMQ_POLLIN } };
+		zmq_poll(it, 2, -1);
+		pthread_mutex_lock(&p->lock);
+		bool quit = p->quit;
+		pthread_mutex_unlock(&p->lock);
+		if (quit)
+			break;
+		if (it[1].revents)
+			send_acks(p);
+		for (unsigned i = 0; i < 16 && rx_one(p); i++)
+			;
+	}
+	zmq_close(p->sock);
+	return NULL;
+}
+
+struct inpipe *inpipe_new(struct loop *loop, void *zmq, void *sock, unsigned workers, struct err *err)
+{
+	struct inpipe *p = calloc(1, sizeof(*p));
+
+	(void)zmq;
+	if (!p) {
+		zmq_close(sock);
+		(void)err_sys(err, ENOMEM, "data socket");
+		return NULL;
+	}
+	p->loop = loop;
+	p->sock = sock;
+	p->tail = &p->head;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->cond, NULL);
+	p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int r = p->wake_fd < 0 ? -errno : 0;
+	for (unsigned i = 0; i < workers && i < WORKERS_MAX && r == 0; i++) {
+		r = -pthread_create(&p->worker[i], NULL, worker_main, p);
+		if (r == 0)
+			p->n_workers++;
+	}
+	if (r == 0) {
+		r = -pthread_create(&p->rx, NULL, rx_main, p);
+		p->rx_running = r == 0;
+	}
+	if (r < 0) {
+		(void)err_sys(err, r, "threads of the data socket");
+		inpipe_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void inpipe_free(struct inpipe *p)
+{
+	if (!p)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->quit = true;
+	pthread_cond_broadcast(&p->cond);
+	pthread_mutex_unlock(&p->lock);
+	if (p->wake_fd >= 0)
+		wake(p);
+	if (p->rx_running)
+		pthread_join(p->rx, NULL);
+	else
+		zmq_close(p->sock);
+	for (unsigned i = 0; i < p->n_workers; i++)
+		pthread_join(p->worker[i], NULL);
+	while (p->head) {
+		struct in_job *j = p->head;
+		p->head = j->next;
+		job_free(j);
+	}
+	while (p->acks) {
+		struct in_ack *a = p->acks;
+		p->acks = a->next;
+		free(a);
+	}
+	if (p->wake_fd >= 0)
+		close(p->wake_fd);
+	pthread_mutex_destroy(&p->lock);
+	pthread_cond_destroy(&p->cond);
+	free(p);
+}
+
+struct insession *insession_new(struct inpipe *p, const struct insession_config *cfg, struct err *err)
+{
+	struct insession *s = calloc(1, sizeof(*s));
+
+	if (s) {
+		s->p = p;
+		s->cfg = *cfg;
+		pthread_mutex_lock(&p->lock);
+		for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+			if (!p->session[i]) {
+				p->session[i] = s;
+				pthread_mutex_unlock(&p->lock);
+				return s;
+			}
+		}
+		pthread_mutex_unlock(&p->lock);
+		free(s);
+	}
+	(void)err_set(err, ENOMEM, "no room for another incoming migration");
+	return NULL;
+}
+
+void insession_free(struct insession *s)
+{
+	if (!s)
+		return;
+	struct inpipe *p = s->p;
+	pthread_mutex_lock(&p->lock);
+	s->dead = true;
+	while (s->jobs)
+		pthread_cond_wait(&p->cond, &p->lock);
+	for (unsigned i = 0; i < SESSIONS_MAX; i++)
+		if (p->session[i] == s)
+			p->session[i] = NULL;
+	pthread_mutex_unlock(&p->lock);
+	free(s);
+}
+
+void insession_expect(struct insession *s, const uint64_t *frames, unsigned n, uint64_t state_bytes)
+{
+	pthread_mutex_lock(&s->p->lock);
+	for (unsigned i = 0; i < n && i < MIG_STREAMS_MAX; i++)
+		s->expect[i] = frames[i];
+	s->expect_state = state_bytes;
+	s->expecting = true;
+	check_complete(s);
+	pthread_mutex_unlock(&s->p->lock);
+}
+
+void insession_stats(struct insession *s, struct in_stats *ret)
+{
+	pthread_mutex_lock(&s->p->lock);
+	*ret = s->st;
+	pthread_mutex_unlock(&s->p->lock);
+}

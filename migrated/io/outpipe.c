@@ -1,0 +1,730 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Source data plane: see outpipe.h. Work is handed out in chunks by an atomic cursor; each page of a pass is handled by exactly
+ * one worker, so the hash table needs no lock. A page is copied first and only the copy is looked at: the guest may write to
+ * the page meanwhile, and what is hashed must be what is sent.
+ */
+#include <config.h>
+#include "migrated/io/outpipe.h"
+#include <errno.h>
+#include <lz4.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+#include <xxhash.h>
+#include <zmq.h>
+#include "common/util.h"
+#include "migrated/core/controller.h"
+#include "migrated/io/seal.h"
+
+#define BATCH_PAGES 64u           /* 256 KiB: stays in the second-level cache between copy, hash and seal */
+#define BATCH_BYTES (BATCH_PAGES * PAGE_BYTES)
+#define CHUNK_WORDS 8u            /* 512 pages handed out at a time */
+#define SEND_WAIT_MS 50
+#define SKIP_MAX 64u              /* batches sent raw after a trial that did not pay */
+
+struct out_worker {
+	struct outpipe *p;
+	pthread_t thread;
+	bool running;
+	unsigned stream;
+	void *sock;                  /* DEALER, owned by the thread */
+	struct seal seal;
+	uint64_t seq;                /* next frame */
+	uint64_t sent, acked;        /* payload octets */
+	uint32_t pass_seen;
+	uint64_t wait_ns, pass_start_ns; /* waited for the wire in this pass */
+	unsigned skip, skip_next;    /* lz4 trials */
+	struct wire_frame frame;     /* batch being built */
+	uint64_t run_end;            /* page after the last run */
+	uint8_t *raw;                /* BATCH_BYTES */
+	uint8_t *comp;
+	struct buf hdr;
+};
+
+struct outpipe {
+	struct out_config cfg;
+	char *endpoint;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	uint64_t *pending[MIG_REGIONS_MAX], *present[MIG_REGIONS_MAX], *hash[MIG_REGIONS_MAX];
+	uint64_t chunk_first[MIG_REGIONS_MAX + 1]; /* chunk numbers where regions begin */
+	/* under lock */
+	bool quit, failed;
+	uint32_t pass_id;
+	enum mig_pass pass_kind;
+	bool hash_all, prep_done, prep_taken;
+	uint32_t round;
+	unsigned pass_left;          /* workers that still work on the pass */
+	uint64_t pass_start_ns;
+	struct out_stats pass_from;  /* totals when it began */
+	int state_fd;
+	uint64_t state_size;
+	unsigned state_left;         /* pieces not yet handed to the socket */
+	struct mig_bucket bucket;
+	struct err err;
+	/* any time */
+	atomic_bool stop;
+	_Atomic uint64_t cursor, state_cursor;
+	_Atomic uint64_t n_data, n_zero, n_same, n_octets, n_raw;
+	_Atomic uint32_t epoch;      /* call-backs of a stopped pass are dropped */
+	unsigned n_workers;
+	struct out_worker w[MIG_STREAMS_MAX];
+};
+
+struct out_note { struct outpipe *p; uint32_t epoch; enum { NOTE_PASS, NOTE_STATE, NOTE_FAILED } what; uint64_t busy_ns; struct out_stats st; };
+
+static void note_run(void *arg)
+{
+	struct out_note *n = arg;
+	struct outpipe *p = n->p;
+
+	if (n->epoch == atomic_load(&p->epoch)) {
+		if (n->what == NOTE_PASS)
+			p->cfg.pass_done(p->cfg.arg, &n->st, n->busy_ns);
+		else if (n->what == NOTE_STATE)
+			p->cfg.state_sent(p->cfg.arg);
+		else
+			p->cfg.failed(p->cfg.arg, &p->err);
+	}
+	free(n);
+}
+
+static void note_post(struct outpipe *p, int what, const struct out_stats *st, uint64_t busy_ns)
+{
+	struct out_note *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return; /* the silence limit of the state machine ends the migration */
+	n->p = p;
+	n->epoch = atomic_load(&p->epoch);
+	n->what = what;
+	n->busy_ns = busy_ns;
+	if (st)
+		n->st = *st;
+	if (loop_post(p->cfg.loop, note_run, n) < 0)
+		free(n);
+}
+
+static int worker_fail(struct out_worker *w, int code, const char *what)
+{
+	struct outpipe *p = w->p;
+
+	pthread_mutex_lock(&p->lock);
+	bool first = !p->failed;
+	p->failed = true;
+	if (first)
+		(void)err_sys(&p->err, code, "sending guest memory: %s", what);
+	pthread_mutex_unlock(&p->lock);
+	if (first)
+		note_post(p, NOTE_FAILED, NULL, 0);
+	return -EIO;
+}
+
+static bool stopping(struct out_worker *w)
+{
+	return atomic_load_explicit(&w->p->stop, memory_order_relaxed);
+}
+
+/* Take in acknowledgements; wait up to @wait_ms for one when @wait_ms > 0. */
+static int credits(struct out_worker *w, int wait_ms)
+{
+	if (wait_ms > 0) {
+		zmq_pollitem_t it = { .socket = w->sock, .events = ZMQ_POLLIN };
+		uint64_t t = now_ns();
+		zmq_poll(&it, 1, wait_ms);
+		w->wait_ns += now_ns() - t;
+	}
+	for (;;) {
+		uint8_t msg[256];
+		struct wire_credit c;
+		int n = zmq_recv(w->sock, msg, sizeof(msg), ZMQ_DONTWAIT);
+		if (n < 0)
+			return 0;
+		if ((size_t)n > sizeof(msg) || wire_credit_unpack(msg, (size_t)n, &c) < 0 || c.session != w->p->cfg.session)
+			continue;
+		if (c.stream != w->stream || c.octets > w->sent || c.octets < w->acked)
+			return worker_fail(w, EPROTO, "the target acknowledged what was not sent");
+		w->acked = c.octets;
+	}
+}
+
+static int pace(struct out_worker *w, uint64_t octets)
+{
+	struct outpipe *p = w->p;
+
+	if (!p->cfg.bandwidth_bps)
+		return 0;
+	pthread_mutex_lock(&p->lock);
+	uint64_t wait = mig_bucket_take(&p->bucket, octets, now_ns());
+	pthread_mutex_unlock(&p->lock);
+	w->wait_ns += wait;
+	while (wait) {
+		uint64_t step = wait > SEND_WAIT_MS * NS_PER_MS ? SEND_WAIT_MS * NS_PER_MS : wait;
+		struct timespec ts = { .tv_sec = 0, .tv_nsec = (long)step };
+		nanosleep(&ts, NULL);
+		wait -= step;
+		if (stopping(w))
+			return -ECANCELED;
+	}
+	return 0;
+}
+
+static int send_part(struct out_worker *w, zmq_msg_t *m, int flags)
+{
+	while (zmq_msg_send(m, w->sock, flags) < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			return worker_fail(w, errno, "socket");
+		if (stopping(w))
+			return -ECANCELED;
+		w->wait_ns += SEND_WAIT_MS * NS_PER_MS;
+	}
+	return 0;
+}
+
+/* Seal @len octets as the payload of w->frame and send both parts. */
+static int frame_send(struct out_worker *w, const void *data, size_t len)
+{
+	struct outpipe *p = w->p;
+	zmq_msg_t hdr, body;
+
+	w->frame.session = p->cfg.session;
+	w->frame.stream = w->stream;
+	w->frame.seq = w->seq;
+	buf_reset(&w->hdr);
+	if (wire_frame_pack(&w->frame, &w->hdr) < 0)
+		return worker_fail(w, ENOMEM, "frame header");
+	while (w->sent - w->acked + len > p->cfg.credit_bytes) {
+		int r = credits(w, SEND_WAIT_MS);
+		if (r < 0)
+			return r;
+		if (stopping(w))
+			return -ECANCELED;
+	}
+	int r = pace(w, len + w->hdr.len);
+	if (r < 0)
+		return r;
+	if (zmq_msg_init_size(&body, len + WIRE_TAG_BYTES) < 0)
+		return worker_fail(w, ENOMEM, "frame");
+	if (zmq_msg_init_size(&hdr, w->hdr.len) < 0) {
+		zmq_msg_close(&body);
+		return worker_fail(w, ENOMEM, "frame header");
+	}
+	memcpy(zmq_msg_data(&hdr), w->hdr.data, w->hdr.len);
+	r = seal_make(&w->seal, w->stream, w->seq, w->hdr.data, w->hdr.len, data, len, zmq_msg_data(&body));
+	if (r < 0)
+		r = worker_fail(w, -r, "seal");
+	if (r == 0)
+		r = send_part(w, &hdr, ZMQ_SNDMORE);
+	if (r == 0)
+		r = send_part(w, &body, 0);
+	zmq_msg_close(&hdr);
+	zmq_msg_close(&body);
+	if (r < 0)
+		return r;
+	w->seq++;
+	w->sent += len;
+	atomic_fetch_add_explicit(&p->n_octets, len + w->hdr.len + WIRE_TAG_BYTES, memory_order_relaxed);
+	atomic_fetch_add_explicit(&p->n_raw, w->frame.raw_bytes, memory_order_relaxed);
+	return credits(w, 0);
+}
+
+/* Compress when asked, or when the wire and not the processor is what this pass waits for. */
+static bool lz4_wanted(struct out_worker *w)
+{
+	enum out_compress c = w->p->cfg.compress;
+
+	if (c == OUT_COMPRESS_NONE || w->frame.raw_bytes < PAGE_BYTES)
+		return false;
+	if (c == OUT_COMPRESS_AUTO && w->wait_ns * 3 < now_ns() - w->pass_start_ns)
+		return false;
+	if (w->skip) {
+		w->skip--;
+		return false;
+	}
+	return true;
+}
+
+static int batch_flush(struct out_worker *w)
+{
+	struct wire_frame *f = &w->frame;
+	const uint8_t *data = w->raw;
+	size_t len = f->raw_bytes;
+
+	if (!f->n_runs && f->kind == WIRE_FRAME_PAGES)
+		return 0;
+	f->codec = WIRE_CODEC_RAW;
+	if (lz4_wanted(w)) {
+		int n = LZ4_compress_fast((const char *)w->raw, (char *)w->comp, (int)len, (int)(len - len / 8), 2);
+		if (n > 0) {
+			f->codec = WIRE_CODEC_LZ4;
+			data = w->comp;
+			len = (size_t)n;
+			w->skip_next = 1;
+		} else {
+			w->skip = w->skip_next;
+			w->skip_next = w->skip_next * 2 > SKIP_MAX ? SKIP_MAX : w->skip_next * 2;
+		}
+	}
+	int r = frame_send(w, data, len);
+	f->n_runs = 0;
+	f->raw_bytes = 0;
+	w->run_end = 0;
+	return r;
+}
+
+/* Note one page in the batch; data pages are already at their place in w->raw. */
+static int batch_add(struct out_worker *w, unsigned region, uint64_t page, bool zero)
+{
+	struct wire_frame *f = &w->frame;
+
+	f->region = region;
+	uint32_t *last = f->n_runs ? &f->runs[2 * f->n_runs - 1] : NULL;
+	if (last && page == w->run_end && (*last & 1) == zero) {
+		*last += 2;
+	} else {
+		f->runs[2 * f->n_runs] = (uint32_t)(page - w->run_end);
+		f->runs[2 * f->n_runs + 1] = 2u | zero;
+		f->n_runs++;
+	}
+	w->run_end = page + 1;
+	if (!zero)
+		f->raw_bytes += PAGE_BYTES;
+	if (f->raw_bytes == BATCH_BYTES || f->n_runs == WIRE_RUNS_MAX)
+		return batch_flush(w);
+	return 0;
+}
+
+static bool page_is_zero(const void *page)
+{
+	const uint64_t *p = page;
+
+	for (unsigned i = 0; i < PAGE_BYTES / 8; i += 8)
+		if (p[i] | p[i + 1] | p[i + 2] | p[i + 3] | p[i + 4] | p[i + 5] | p[i + 6] | p[i + 7])
+			return false;
+	return true;
+}
+
+static uint64_t page_hash(const void *page)
+{
+	uint64_t h = XXH3_64bits(page, PAGE_BYTES);
+
+	return h ? h : 1; /* 0: the target has zeros there */
+}
+
+static int page_zero(struct out_worker *w, unsigned region, uint64_t page)
+{
+	uint64_t *hash = &w->p->hash[region][page];
+
+	atomic_fetch_add_explicit(&w->p->n_zero, 1, memory_order_relaxed);
+	if (!*hash)
+		return 0; /* it is zero there already */
+	*hash = 0;
+	return batch_add(w, region, page, true);
+}
+
+static int page_data(struct out_worker *w, unsigned region, uint64_t page)
+{
+	struct outpipe *p = w->p;
+	const uint8_t *src = p->cfg.mem->r[region].base + page * PAGE_BYTES;
+	uint8_t *copy = w->raw + w->frame.raw_bytes;
+
+	if (p->hash_all && page_hash(src) == p->hash[region][page]) /* the guest is stopped: no copy needed to look */
+		return 0;
+	memcpy(copy, src, PAGE_BYTES);
+	if (page_is_zero(copy))
+		return page_zero(w, region, page);
+	uint64_t h = page_hash(copy);
+	if (h == p->hash[region][page]) {
+		atomic_fetch_add_explicit(&p->n_same, 1, memory_order_relaxed);
+		return 0;
+	}
+	p->hash[region][page] = h;
+	atomic_fetch_add_explicit(&p->n_data, 1, memory_order_relaxed);
+	return batch_add(w, region, page, false);
+}
+
+static int chunk(struct out_worker *w, unsigned region, uint64_t word)
+{
+	struct outpipe *p = w->p;
+	uint64_t words = bitmap_words(p->cfg.mem->r[region].pages), end = word + CHUNK_WORDS < words ? word + CHUNK_WORDS : words;
+	bool last = p->pass_kind == MIG_PASS_FINAL;
+	int r = 0;
+
+	for (; word < end && r == 0; word++) {
+		uint64_t here = p->present[region][word], want = p->pending[region][word];
+		if (p->hash_all)
+			want |= here;
+		if (last) { /* what became a hole since it was sent */
+			uint64_t n = p->cfg.mem->r[region].pages - word * 64;
+			for (unsigned b = 0; b < 64 && b < n; b++)
+				if (!(here >> b & 1) && p->hash[region][word * 64 + b])
+					want |= 1ull << b;
+		}
+		p->pending[region][word] = 0;
+		while (want && r == 0) {
+			unsigned b = (unsigned)__builtin_ctzll(want);
+			want &= want - 1;
+			r = here >> b & 1 ? page_data(w, region, word * 64 + b) : page_zero(w, region, word * 64 + b);
+		}
+	}
+	return r;
+}
+
+static int state_piece(struct out_worker *w, uint64_t piece)
+{
+	struct outpipe *p = w->p;
+	uint64_t at = piece * BATCH_BYTES, len = p->state_size - at < BATCH_BYTES ? p->state_size - at : BATCH_BYTES;
+
+	int r = batch_flush(w);
+	if (r < 0)
+		return r;
+	for (uint64_t got = 0; got < len;) {
+		ssize_t n = pread(p->state_fd, w->raw + got, len - got, (off_t)(at + got));
+		if (n <= 0)
+			return worker_fail(w, n < 0 ? errno : ENODATA, "reading the state");
+		got += (uint64_t)n;
+	}
+	w->frame.kind = WIRE_FRAME_STATE;
+	w->frame.offset = at;
+	w->frame.raw_bytes = (uint32_t)len;
+	r = batch_flush(w);
+	w->frame.kind = WIRE_FRAME_PAGES;
+	w->frame.offset = 0;
+	return r;
+}
+
+/* Pieces of the state blob, if one waits. */
+static int state_work(struct out_worker *w)
+{
+	struct outpipe *p = w->p;
+
+	for (;;) {
+		pthread_mutex_lock(&p->lock);
+		uint64_t pieces = p->state_fd >= 0 ? (p->state_size + BATCH_BYTES - 1) / BATCH_BYTES : 0;
+		pthread_mutex_unlock(&p->lock);
+		if (atomic_load(&p->state_cursor) >= pieces)
+			return 0;
+		uint64_t mine = atomic_fetch_add(&p->state_cursor, 1);
+		if (mine >= pieces)
+			return 0;
+		int r = state_piece(w, mine);
+		if (r < 0)
+			return r;
+		pthread_mutex_lock(&p->lock);
+		bool over = --p->state_left == 0;
+		pthread_mutex_unlock(&p->lock);
+		if (over)
+			note_post(p, NOTE_STATE, NULL, 0);
+	}
+}
+
+static int prepare(struct outpipe *p)
+{
+	for (unsigned i = 0; i < p->cfg.mem->n; i++) {
+		int r = memmap_present(p->cfg.mem, i, p->present[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The first worker that comes finds out where holes are; the others wait for it. */
+static int pass_prepare(struct out_worker *w)
+{
+	struct outpipe *p = w->p;
+	int r = 0;
+
+	pthread_mutex_lock(&p->lock);
+	if (!p->prep_taken) {
+		p->prep_taken = true;
+		pthread_mutex_unlock(&p->lock);
+		r = prepare(p);
+		pthread_mutex_lock(&p->lock);
+		p->prep_done = true;
+		pthread_cond_broadcast(&p->cond);
+	}
+	while (!p->prep_done && !p->quit)
+		pthread_cond_wait(&p->cond, &p->lock);
+	pthread_mutex_unlock(&p->lock);
+	return r < 0 ? worker_fail(w, -r, "looking for holes") : 0;
+}
+
+static int pass_chunks(struct out_worker *w)
+{
+	struct outpipe *p = w->p;
+	unsigned region = 0;
+
+	for (;;) {
+		uint64_t c = atomic_fetch_add(&p->cursor, 1);
+		if (c >= p->chunk_first[p->cfg.mem->n])
+			return batch_flush(w);
+		while (c >= p->chunk_first[region + 1]) {
+			int r = batch_flush(w);
+			if (r < 0)
+				return r;
+			region++;
+		}
+		int r = chunk(w, region, (c - p->chunk_first[region]) * CHUNK_WORDS);
+		if (r == 0)
+			r = state_work(w);
+		if (r < 0)
+			return r;
+		if (stopping(w))
+			return -ECANCELED;
+	}
+}
+
+static int pass_work(struct out_worker *w)
+{
+	struct outpipe *p = w->p;
+
+	w->wait_ns = 0;
+	w->pass_start_ns = now_ns();
+	int r = pass_prepare(w);
+	if (r == 0)
+		r = pass_chunks(w);
+	/* a page of the next round must not overtake this one's */
+	while (r == 0 && p->pass_kind == MIG_PASS_LIVE && w->acked < w->sent) {
+		r = credits(w, SEND_WAIT_MS);
+		if (stopping(w))
+			r = -ECANCELED;
+	}
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&p->lock);
+	bool over = --p->pass_left == 0;
+	struct out_stats st, from = p->pass_from;
+	uint64_t busy = now_ns() - p->pass_start_ns;
+	pthread_mutex_unlock(&p->lock);
+	if (!over)
+		return 0;
+	outpipe_stats(p, &st);
+	st.pages_data -= from.pages_data;
+	st.pages_zero -= from.pages_zero;
+	st.pages_same -= from.pages_same;
+	st.octets -= from.octets;
+	st.raw_octets -= from.raw_octets;
+	note_post(p, NOTE_PASS, &st, busy);
+	return 0;
+}
+
+static int worker_socket(struct out_worker *w)
+{
+	int hwm = 16, zero = 0, sndtimeo = SEND_WAIT_MS, buf = 4 << 20, ivl = 100;
+
+	w->sock = zmq_socket(w->p->cfg.zmq, ZMQ_DEALER);
+	if (!w->sock)
+		return worker_fail(w, errno, "socket");
+	if (zmq_setsockopt(w->sock, ZMQ_SNDHWM, &hwm, sizeof(hwm)) < 0 || zmq_setsockopt(w->sock, ZMQ_LINGER, &zero, sizeof(zero)) < 0 ||
+	    zmq_setsockopt(w->sock, ZMQ_SNDTIMEO, &sndtimeo, sizeof(sndtimeo)) < 0 ||
+	    zmq_setsockopt(w->sock, ZMQ_SNDBUF, &buf, sizeof(buf)) < 0 ||
+	    zmq_setsockopt(w->sock, ZMQ_RECONNECT_IVL, &ivl, sizeof(ivl)) < 0 || zmq_connect(w->sock, w->p->endpoint) < 0)
+		return worker_fail(w, errno, "connecting the data socket");
+	return 0;
+}
+
+static void *worker_main(void *arg)
+{
+	struct out_worker *w = arg;
+	struct outpipe *p = w->p;
+	int r = worker_socket(w);
+
+	w->frame.kind = WIRE_FRAME_PAGES;
+	while (r == 0) {
+		pthread_mutex_lock(&p->lock);
+		uint64_t pieces = 0;
+		while (!p->quit && !p->failed && w->pass_seen == p->pass_id) {
+			pieces = p->state_fd >= 0 ? (p->state_size + BATCH_BYTES - 1) / BATCH_BYTES : 0;
+			if (atomic_load(&p->state_cursor) < pieces)
+				break;
+			pthread_cond_wait(&p->cond, &p->lock);
+		}
+		bool quit = p->quit || p->failed, pass = w->pass_seen != p->pass_id;
+		w->pass_seen = p->pass_id;
+		pthread_mutex_unlock(&p->lock);
+		if (quit)
+			break;
+		if (pass)
+			r = pass_work(w);
+		if (r == 0)
+			r = state_work(w);
+	}
+	if (w->sock)
+		zmq_close(w->sock);
+	return NULL;
+}
+
+static int alloc_tables(struct outpipe *p)
+{
+	const struct memmap *m = p->cfg.mem;
+
+	for (unsigned i = 0; i < m->n; i++) {
+		uint64_t words = bitmap_words(m->r[i].pages);
+		p->pending[i] = calloc(words, 8);
+		p->present[i] = calloc(words, 8);
+		p->hash[i] = calloc(words * 64, 8);
+		if (!p->pending[i] || !p->present[i] || !p->hash[i])
+			return -ENOMEM;
+		p->chunk_first[i + 1] = p->chunk_first[i] + (words + CHUNK_WORDS - 1) / CHUNK_WORDS;
+	}
+	return 0;
+}
+
+static int worker_start(struct outpipe *p, unsigned i)
+{
+	struct out_worker *w = &p->w[i];
+
+	*w = (struct out_worker){ .p = p, .stream = i, .skip_next = 1 };
+	w->raw = aligned_alloc(64, BATCH_BYTES);
+	w->comp = malloc(BATCH_BYTES);
+	p->n_workers = i + 1;
+	if (!w->raw || !w->comp)
+		return -ENOMEM;
+	int r = seal_init(&w->seal, p->cfg.key, 1);
+	if (r < 0)
+		return r;
+	r = -pthread_create(&w->thread, NULL, worker_main, w);
+	w->running = r == 0;
+	return r;
+}
+
+struct outpipe *outpipe_new(const struct out_config *cfg, struct err *err)
+{
+	struct outpipe *p = calloc(1, sizeof(*p));
+
+	if (!p) {
+		(void)err_sys(err, ENOMEM, "sending guest memory");
+		return NULL;
+	}
+	p->cfg = *cfg;
+	p->endpoint = xasprintf("%s", cfg->endpoint);
+	p->state_fd = -1;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->cond, NULL);
+	mig_bucket_init(&p->bucket, cfg->bandwidth_bps, now_ns());
+	int r = alloc_tables(p);
+	for (unsigned i = 0; i < cfg->streams && r == 0; i++)
+		r = worker_start(p, i);
+	if (r < 0) {
+		(void)err_sys(err, r, "sending guest memory");
+		outpipe_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+uint64_t *outpipe_pending(struct outpipe *p, unsigned i)
+{
+	return p->pending[i];
+}
+
+uint64_t outpipe_harvest(struct outpipe *p)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < p->cfg.mem->n; i++) {
+		const struct memmap_region *r = &p->cfg.mem->r[i];
+		for (uint64_t k = 0, words = bitmap_words(r->pages); k < words; k++) {
+			uint64_t v = r->dirty ? r->dirty[k] : 0;
+			if (k == words - 1 && r->pages % 64)
+				v &= (1ull << r->pages % 64) - 1;
+			p->pending[i][k] |= v;
+			n += (unsigned)__builtin_popcountll(p->pending[i][k]);
+		}
+	}
+	return n;
+}
+
+void outpipe_pass(struct outpipe *p, enum mig_pass kind, bool hash_all, uint32_t round)
+{
+	struct out_stats st;
+
+	outpipe_stats(p, &st);
+	pthread_mutex_lock(&p->lock);
+	p->pass_kind = kind;
+	p->hash_all = hash_all;
+	p->round = round;
+	p->prep_taken = p->prep_done = false;
+	p->pass_left = p->n_workers;
+	p->pass_start_ns = now_ns();
+	p->pass_from = st;
+	atomic_store(&p->cursor, 0);
+	for (unsigned i = 0; i < p->n_workers; i++)
+		p->w[i].frame.round = round;
+	p->pass_id++;
+	pthread_cond_broadcast(&p->cond);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void outpipe_state(struct outpipe *p, int fd, uint64_t size)
+{
+	pthread_mutex_lock(&p->lock);
+	p->state_size = size;
+	p->state_left = (unsigned)((size + BATCH_BYTES - 1) / BATCH_BYTES);
+	atomic_store(&p->state_cursor, 0);
+	p->state_fd = fd;
+	pthread_cond_broadcast(&p->cond);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void outpipe_stop(struct outpipe *p)
+{
+	atomic_fetch_add(&p->epoch, 1);
+	atomic_store(&p->stop, true);
+	pthread_mutex_lock(&p->lock);
+	p->quit = true;
+	pthread_cond_broadcast(&p->cond);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* Posts that are still queued on the loop refer to the pipe: the last post frees it. */
+static void free_late(void *arg)
+{
+	struct outpipe *p = arg;
+
+	pthread_mutex_destroy(&p->lock);
+	pthread_cond_destroy(&p->cond);
+	free(p->endpoint);
+	free(p);
+}
+
+void outpipe_free(struct outpipe *p)
+{
+	if (!p)
+		return;
+	outpipe_stop(p);
+	for (unsigned i = 0; i < p->n_workers; i++) {
+		struct out_worker *w = &p->w[i];
+		if (w->running)
+			pthread_join(w->thread, NULL);
+		seal_done(&w->seal);
+		free(w->raw);
+		free(w->comp);
+		buf_done(&w->hdr);
+	}
+	for (unsigned i = 0; i < MIG_REGIONS_MAX; i++) {
+		free(p->pending[i]);
+		free(p->present[i]);
+		free(p->hash[i]);
+	}
+	if (loop_post(p->cfg.loop, free_late, p) < 0)
+		free_late(p);
+}
+
+void outpipe_stats(struct outpipe *p, struct out_stats *ret)
+{
+	ret->pages_data = atomic_load(&p->n_data);
+	ret->pages_zero = atomic_load(&p->n_zero);
+	ret->pages_same = atomic_load(&p->n_same);
+	ret->octets = atomic_load(&p->n_octets);
+	ret->raw_octets = atomic_load(&p->n_raw);
+}
+
+unsigned outpipe_frames(struct outpipe *p, uint64_t frames[MIG_STREAMS_MAX])
+{
+	for (unsigned i = 0; i < p->n_workers; i++)
+		frames[i] = p->w[i].seq;
+	return p->n_workers;
+}
