@@ -18,57 +18,58 @@
 struct known {
 	const char *path;  /* below domain/ */
 	const char *attrs; /* used attributes, blank separated, with blanks around */
+	bool text;         /* holds text; all others hold elements only */
 };
 
 /* A whole subtree: what is below belongs to others. */
 #define SUBTREE " * "
 
 static const struct known used[] = {
-	{ "", " type id " },
-	{ "name", "" },
-	{ "uuid", "" },
-	{ "title", "" },
-	{ "description", "" },
-	{ "metadata", SUBTREE },
-	{ "memory", " unit " },
-	{ "currentMemory", " unit " },
-	{ "vcpu", " placement " },
-	{ "os", "" },
-	{ "os/type", " arch " },
-	{ "os/kernel", "" },
-	{ "os/initrd", "" },
-	{ "os/cmdline", "" },
-	{ "clock", " offset " },
-	{ "on_poweroff", "" },
-	{ "on_reboot", "" },
-	{ "on_crash", "" },
-	{ "seclabel", " type model relabel " },
-	{ "seclabel/label", "" },
-	{ "devices", "" },
-	{ "devices/disk", " type device " },
-	{ "devices/disk/driver", " name type cache discard " },
-	{ "devices/disk/source", " file dev " },
-	{ "devices/disk/target", " dev bus " },
-	{ "devices/disk/readonly", "" },
-	{ "devices/disk/shareable", "" },
-	{ "devices/disk/serial", "" },
-	{ "devices/interface", " type " },
-	{ "devices/interface/source", " bridge " },
-	{ "devices/interface/target", " dev " },
-	{ "devices/interface/mac", " address " },
-	{ "devices/interface/mtu", " size " },
-	{ "devices/interface/model", " type " },
-	{ "devices/console", " type tty " },
-	{ "devices/console/source", " path " },
-	{ "devices/console/target", " type port " },
-	{ "devices/console/log", " file append " },
-	{ "devices/serial", " type tty " },
-	{ "devices/serial/source", " path " },
-	{ "devices/serial/target", " type port " },
-	{ "devices/serial/log", " file append " },
-	{ "devices/rng", " model " },
-	{ "devices/rng/backend", " model " },
-	{ "devices/memballoon", " model " },
+	{ "", " type id ", false },
+	{ "name", "", true },
+	{ "uuid", "", true },
+	{ "title", "", true },
+	{ "description", "", true },
+	{ "metadata", SUBTREE, false },
+	{ "memory", " unit ", true },
+	{ "currentMemory", " unit ", true },
+	{ "vcpu", " placement ", true },
+	{ "os", "", false },
+	{ "os/type", " arch ", true },
+	{ "os/kernel", "", true },
+	{ "os/initrd", "", true },
+	{ "os/cmdline", "", true },
+	{ "clock", " offset ", false },
+	{ "on_poweroff", "", true },
+	{ "on_reboot", "", true },
+	{ "on_crash", "", true },
+	{ "seclabel", " type model relabel ", false },
+	{ "seclabel/label", "", true },
+	{ "devices", "", false },
+	{ "devices/disk", " type device ", false },
+	{ "devices/disk/driver", " name type cache discard ", false },
+	{ "devices/disk/source", " file dev ", false },
+	{ "devices/disk/target", " dev bus ", false },
+	{ "devices/disk/readonly", "", false },
+	{ "devices/disk/shareable", "", false },
+	{ "devices/disk/serial", "", true },
+	{ "devices/interface", " type ", false },
+	{ "devices/interface/source", " bridge ", false },
+	{ "devices/interface/target", " dev ", false },
+	{ "devices/interface/mac", " address ", false },
+	{ "devices/interface/mtu", " size ", false },
+	{ "devices/interface/model", " type ", false },
+	{ "devices/console", " type tty ", false },
+	{ "devices/console/source", " path ", false },
+	{ "devices/console/target", " type port ", false },
+	{ "devices/console/log", " file append ", false },
+	{ "devices/serial", " type tty ", false },
+	{ "devices/serial/source", " path ", false },
+	{ "devices/serial/target", " type port ", false },
+	{ "devices/serial/log", " file append ", false },
+	{ "devices/rng", " model ", false },
+	{ "devices/rng/backend", " model ", true },
+	{ "devices/memballoon", " model ", false },
 };
 
 static const char *const domain_elements[] = {
@@ -180,6 +181,18 @@ static bool allowed(const xmlNode *child, const char *parent)
 	return true;
 }
 
+/* Text among elements and elements in a text are lost or moved when the document is written anew: nobody means them. */
+static int check_content(struct dx *x, const xmlNode *node, const struct known *k)
+{
+	for (const xmlNode *c = node->children; c; c = c->next) {
+		if (k->text && c->type == XML_ELEMENT_NODE)
+			return dx_fail(x, c, "is in <%s>, which holds only text", (const char *)node->name);
+		if (!k->text && (c->type == XML_TEXT_NODE || c->type == XML_CDATA_SECTION_NODE) && !xmlIsBlankNode(c))
+			return dx_fail(x, node, "holds text where only elements belong");
+	}
+	return 0;
+}
+
 /* Depth is bounded by the paths of the table: what is not in it is not entered. */
 static int check_node(struct dx *x, const xmlNode *node, const char *path, struct dom_config *cfg)
 {
@@ -188,7 +201,9 @@ static int check_node(struct dx *x, const xmlNode *node, const char *path, struc
 
 	if (!strcmp(k->attrs, SUBTREE))
 		return 0;
-	r = check_attrs(node, path, k, cfg);
+	r = check_content(x, node, k);
+	if (!r)
+		r = check_attrs(node, path, k, cfg);
 	if (r < 0)
 		return r;
 	for (const xmlNode *c = node->children; c; c = c->next) {

@@ -12,6 +12,15 @@ FUZZERS += fuzz/hvmsg
 fuzz/hvmsg: %D%/fuzz_hvmsg.c hypervisor/hvmsg.c common/err.c
 	$(FUZZ_LINK)
 
+fuzz_tests += %D%/replay_domxml
+%C%_replay_domxml_SOURCES = %D%/fuzz_domxml.c $(FUZZ_REPLAY)
+%C%_replay_domxml_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"domxml"'
+%C%_replay_domxml_LDADD = hypervisor/xml/libdomxml.a common/libcommon.a $(XML_LIBS)
+FUZZERS += fuzz/domxml
+fuzz/domxml: %D%/fuzz_domxml.c hypervisor/xml/domxml_dev.c hypervisor/xml/domxml_format.c hypervisor/xml/domxml_known.c \
+	hypervisor/xml/domxml_parse.c hypervisor/xml/domxml_util.c common/err.c common/util.c
+	$(FUZZ_LINK)
+
 include %D%/devices.mk
 include %D%/migrated.mk
 

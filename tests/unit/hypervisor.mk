@@ -1,5 +1,5 @@
 # Unit tests of hypervisor/ but its devices.
-hypervisor_tests = %D%/test_hvmsg %D%/test_hvcall
+hypervisor_tests = %D%/test_hvmsg %D%/test_hvcall %D%/test_domxml
 check_PROGRAMS += $(hypervisor_tests)
 TESTS += $(hypervisor_tests)
 
@@ -8,3 +8,8 @@ TESTS += $(hypervisor_tests)
 
 %C%_test_hvcall_SOURCES = %D%/test_hvcall.c
 %C%_test_hvcall_LDADD = hypervisor/libhvcall.a common/libcommon.a $(TEST_LIBS)
+
+EXTRA_DIST += %D%/xml
+%C%_test_domxml_SOURCES = %D%/test_domxml.c
+%C%_test_domxml_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
+%C%_test_domxml_LDADD = hypervisor/xml/libdomxml.a common/libcommon.a $(TEST_LIBS) $(XML_LIBS)

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Unit tests of hypervisor/xml/. xml/good/NAME.xml is written back as NAME.out (after reading it with and without change) and
+ * validated against libvirt's schema; xml/bad/NAME.xml is refused with the message in NAME.err.
+ * GOLDEN_UPDATE=1 writes the .out files anew: look at the difference before committing it.
+ */
+#include "config.h"
+#include "tests/unit/testutil.h"
+
+#include <dirent.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include "common/buf.h"
+#include "common/loop.h"
+#include "common/util.h"
+#include "hypervisor/domcfg.h"
+
+static char *folder(const char *name)
+{
+	return xasprintf("%s/tests/unit/xml/%s", getenv("top_srcdir") ?: ".", name);
+}
+
+static char *slurp(const char *path)
+{
+	char *text = NULL;
+
+	if (file_read(path, 4 << 20, &text, NULL) < 0)
+		fail_msg("%s: cannot read", path);
+	return text;
+}
+
+/* Call @fn for each file of @dir that ends in .xml. Returns how many there were. */
+static unsigned for_each_xml(const char *dir, void (*fn)(const char *dir, const char *base))
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	unsigned n = 0;
+
+	if (!d)
+		fail_msg("%s: cannot open", dir);
+	while ((e = readdir(d))) {
+		size_t len = strlen(e->d_name);
+		_cleanup_free_ char *base = strdup(e->d_name);
+
+		if (len < 5 || strcmp(e->d_name + len - 4, ".xml"))
+			continue;
+		base[len - 4] = 0;
+		fn(dir, base);
+		n++;
+	}
+	closedir(d);
+	return n;
+}
+
+static struct dom_config *load(const char *text, const char *origin)
+{
+	struct dom_config *cfg = NULL;
+	struct err err = { 0 };
+
+	if (dom_config_parse(text, strlen(text), origin, &cfg, &err) < 0)
+		fail_msg("%s", err.text);
+	return cfg;
+}
+
+static char *format(const struct dom_config *cfg)
+{
+	char *text = NULL;
+
+	assert_int_equal(dom_config_format(cfg, &text, NULL), 0);
+	return text;
+}
+
+static void validate(const char *xml)
+{
+	char *dir = test_dir_new();
+	_cleanup_free_ char *path = xasprintf("%s/domain.xml", dir);
+	_cleanup_free_ char *cmd = xasprintf("virt-xml-validate %s domain >%s/log 2>&1 || { cat %s/log >&2; exit 1; }",
+	                                     path, dir, dir);
+
+	assert_int_equal(file_write_atomic(path, xml, strlen(xml), 0600), 0);
+	if (system(cmd))
+		fail_msg("does not validate:\n%s", xml);
+	test_dir_remove(dir);
+}
+
+static bool have_validator;
+
+static void check_good(const char *dir, const char *base)
+{
+	_cleanup_free_ char *in = xasprintf("%s/%s.xml", dir, base), *golden = xasprintf("%s/%s.out", dir, base);
+	_cleanup_free_ char *text = slurp(in), *want = NULL, *got = NULL, *again = NULL;
+	_cleanup_dom_config_ struct dom_config *cfg = load(text, base), *cfg2 = NULL;
+	_cleanup_buf_ struct buf out = { 0 };
+
+	got = format(cfg);
+	for (size_t i = 0; i < cfg->n_unknown; i++) {
+		buf_put(&out, "unknown: ", 9);
+		buf_put(&out, cfg->unknown[i], strlen(cfg->unknown[i]));
+		buf_put_u8(&out, '\n');
+	}
+	buf_put(&out, got, strlen(got) + 1);
+	if (getenv("GOLDEN_UPDATE"))
+		assert_int_equal(file_write_atomic(golden, out.data, out.len - 1, 0644), 0);
+	want = slurp(golden);
+	if (strcmp(want, (char *)out.data))
+		fail_msg("%s: written differently from %s:\n%s", in, golden, (char *)out.data);
+	/* what we write we read, and write the same again */
+	cfg2 = load(got, "written");
+	again = format(cfg2);
+	assert_string_equal(got, again);
+	if (have_validator)
+		validate(got);
+}
+
+static void check_bad(const char *dir, const char *base)
+{
+	_cleanup_free_ char *in = xasprintf("%s/%s.xml", dir, base), *expect = xasprintf("%s/%s.err", dir, base);
+	_cleanup_free_ char *text = slurp(in), *want = slurp(expect), *origin = xasprintf("%s.xml", base);
+	struct dom_config *cfg = (struct dom_config *)(uintptr_t)1;
+	struct err err = { 0 };
+	int r = dom_config_parse(text, strlen(text), origin, &cfg, &err);
+
+	want[strcspn(want, "\n")] = 0;
+	if (r != -EINVAL || strcmp(want, err.text))
+		fail_msg("%s: returned %d\n got: %s\nwant: %s", in, r, err.text, want);
+	assert_ptr_equal(cfg, (void *)1); /* untouched on failure */
+}
+
+static void test_good(void **state)
+{
+	_cleanup_free_ char *dir = folder("good");
+
+	(void)state;
+	have_validator = !system("command -v virt-xml-validate >/dev/null && command -v xmllint >/dev/null");
+	if (!have_validator)
+		print_message(
+			"not validated: virt-xml-validate (libvirt-clients) or xmllint (libxml2-utils) is missing\n");
+	assert_true(for_each_xml(dir, check_good) >= 4);
+}
+
+static void test_bad(void **state)
+{
+	_cleanup_free_ char *dir = folder("bad");
+
+	(void)state;
+	assert_true(for_each_xml(dir, check_bad) >= 50);
+}
+
+static void test_values(void **state)
+{
+	static const uint8_t mac[6] = { 0x52, 0x54, 0x00, 0xab, 0xcd, 0x01 };
+	_cleanup_free_ char *path = folder("good/full.xml");
+	_cleanup_dom_config_ struct dom_config *c = NULL;
+	struct err err = { 0 };
+
+	(void)state;
+	if (dom_config_load(path, &c, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(c->type, DOM_TYPE_UML);
+	assert_string_equal(c->name, "web.prod_1");
+	assert_string_equal(c->title, "Web server & cache");
+	assert_true(c->memory_bytes == 2ull << 30);
+	assert_true(c->current_memory_bytes == 1000001536); /* 1000 MB, rounded up to a page */
+	assert_string_equal(c->initrd, "/var/lib/hospes/guests/small.cpio.gz");
+	assert_int_equal(c->clock, DOM_CLOCK_LOCALTIME);
+	assert_int_equal(c->on_poweroff, DOM_ACTION_PRESERVE);
+	assert_int_equal(c->on_reboot, DOM_ACTION_DESTROY);
+	assert_int_equal(c->on_crash, DOM_ACTION_RESTART);
+	assert_int_equal(c->n_disks, 2);
+	assert_int_equal(c->disk[0].cache, DOM_CACHE_NONE);
+	assert_true(c->disk[0].discard && !c->disk[0].shareable);
+	assert_string_equal(c->disk[0].serial, "WEB-1");
+	assert_int_equal(c->disk[1].type, DOM_DISK_BLOCK);
+	assert_true(c->disk[1].shareable);
+	assert_int_equal(c->n_nics, 2);
+	assert_memory_equal(c->nic[0].mac, mac, 6);
+	assert_int_equal(c->nic[0].mtu, 9000);
+	assert_string_equal(c->nic[0].target, "tap-web");
+	assert_int_equal(c->nic[1].type, DOM_NIC_ETHERNET);
+	assert_false(c->nic[1].mac_given);
+	assert_int_equal(c->n_consoles, 2);
+	assert_string_equal(c->console[0].log, "/var/log/hospes/web.log");
+	assert_string_equal(c->console[1].path, "/var/log/hospes/web-2.log");
+	assert_int_equal(c->n_rngs, 1);
+	assert_true(c->balloon);
+	assert_string_equal(c->seclabel, "static/chinese-wall/bank/a");
+}
+
+#define HEAD "<domain type='uml'><name>g</name><memory>65536</memory><os><type>linux</type></os>"
+
+static void test_generated_values_stay(void **state)
+{
+	static const char xml[] = HEAD
+		"<devices><interface type='ethernet'/><interface type='ethernet'/></devices></domain>";
+	_cleanup_dom_config_ struct dom_config *a = load(xml, "a"), *b = load(xml, "b"), *c = NULL;
+	_cleanup_free_ char *text = format(a);
+
+	(void)state;
+	assert_string_not_equal(a->uuid, b->uuid);
+	assert_int_equal(a->uuid[14], '4');
+	assert_memory_not_equal(a->nic[0].mac, a->nic[1].mac, 6);
+	c = load(text, "c");
+	assert_string_equal(a->uuid, c->uuid);
+	assert_memory_equal(a->nic[1].mac, c->nic[1].mac, 6);
+	assert_true(c->nic[1].mac_given);
+}
+
+/* Changes of the struct win over the document; one that never had a document is written from nothing. */
+static void test_changed_struct(void **state)
+{
+	static const char xml[] = HEAD
+		"<title>old</title><devices><disk type='file'><source file='/d'/><target dev='vda'/>"
+		"<readonly/></disk><console/></devices></domain>";
+	_cleanup_dom_config_ struct dom_config *a = load(xml, "a"), *b = NULL, *c = NULL;
+	_cleanup_free_ char *text = NULL, *text2 = NULL;
+	void *doc;
+
+	(void)state;
+	strcpy(a->name, "renamed");
+	free(steal_ptr(&a->title));
+	a->memory_bytes = 1ull << 30;
+	a->disk[0].type = DOM_DISK_BLOCK;
+	a->disk[0].readonly = false;
+	a->disk[1] = (struct dom_disk){ .type = DOM_DISK_FILE, .source = strdup("/e"), .target = "vdb" };
+	a->n_disks = 2;
+	a->n_consoles = 0;
+	a->n_rngs = 1;
+	a->n_nics = 1;
+	a->nic[0] = (struct dom_nic){
+		.type = DOM_NIC_BRIDGE, .bridge = "br0", .mac = { 0x52, 0x54, 0, 1, 2, 3 }, .mtu = 1400
+	};
+	text = format(a);
+	b = load(text, "b");
+	assert_string_equal(b->name, "renamed");
+	assert_null(b->title);
+	assert_true(b->memory_bytes == 1ull << 30);
+	assert_int_equal(b->disk[0].type, DOM_DISK_BLOCK);
+	assert_string_equal(b->disk[0].source, "/d");
+	assert_false(b->disk[0].readonly);
+	assert_string_equal(b->disk[1].source, "/e");
+	assert_int_equal(b->n_consoles, 0);
+	assert_int_equal(b->n_rngs, 1);
+	assert_int_equal(b->nic[0].mtu, 1400);
+	doc = b->doc;
+	b->doc = NULL;
+	b->console[0].type = DOM_CHAR_PTY;
+	b->n_consoles = 1;
+	b->seclabel = strdup("static/wall/bank/a");
+	text2 = format(b);
+	b->doc = doc;
+	if (have_validator) {
+		validate(text);
+		validate(text2);
+	}
+	c = load(text2, "c");
+	assert_string_equal(c->uuid, a->uuid);
+	assert_int_equal(c->n_disks, 2);
+	assert_int_equal(c->n_consoles, 1);
+	assert_string_equal(c->seclabel, "static/wall/bank/a");
+}
+
+/* Input made to cost: each ends in an error within a second and little memory. */
+static void test_costly_input(void **state)
+{
+	static const struct {
+		const char *what, *head, *unit, *tail;
+		size_t times;
+	} cases[] = {
+		{ "deep", HEAD "<metadata>", "<a>", "", 100000 },
+		{ "wide", HEAD "<devices>", "<disk/>", "</devices></domain>", 100000 },
+		{ "attributes", "<domain type='uml' ", "a%zu='' ", "></domain>", 80000 },
+		{ "namespaces", "<domain type='uml' ", "xmlns:a%zu='x' ", "></domain>", 50000 },
+		{ "long name", "<domain type='uml'><name>", "aaaaaaaaaa", "</name></domain>", 100000 },
+		{ "too large", HEAD "<!--", "aaaaaaaaaaaaaaaaaaaa", "--></domain>", 60000 },
+		{ "many texts", HEAD "<description>", "<![CDATA[x]]>", "</description></domain><", 75000 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_buf_ struct buf b = { 0 };
+		struct dom_config *cfg = NULL;
+		struct err err = { 0 };
+		uint64_t start;
+		int r;
+
+		buf_put(&b, cases[i].head, strlen(cases[i].head));
+		for (size_t k = 0; k < cases[i].times; k++) {
+			const char *at = strstr(cases[i].unit, "%zu");
+			_cleanup_free_ char *s = at ? xasprintf("%.*s%zu%s", (int)(at - cases[i].unit), cases[i].unit,
+			                                        k, at + 3)
+			                            : strdup(cases[i].unit);
+
+			buf_put(&b, s, strlen(s));
+		}
+		buf_put(&b, cases[i].tail, strlen(cases[i].tail));
+		start = now_ns();
+		r = dom_config_parse((char *)b.data, b.len, cases[i].what, &cfg, &err);
+		if (!r || !err.text[0])
+			fail_msg("%s: accepted", cases[i].what);
+		if (now_ns() - start > 3 * NS_PER_S)
+			fail_msg("%s: took %llu ms", cases[i].what,
+			         (unsigned long long)((now_ns() - start) / NS_PER_MS));
+	}
+}
+
+static void test_files(void **state)
+{
+	char *dir = test_dir_new();
+	_cleanup_free_ char *path = xasprintf("%s/big.xml", dir), *big = calloc(1, (1 << 20) + 1);
+	struct dom_config *cfg = NULL;
+	struct err err = { 0 };
+
+	(void)state;
+	assert_int_equal(dom_config_load("/nonexistent.xml", &cfg, &err), -ENOENT);
+	assert_string_equal(err.text, "read domain /nonexistent.xml: No such file or directory");
+	assert_int_equal(file_write_atomic(path, big, (1 << 20) + 1, 0600), 0);
+	assert_int_equal(dom_config_load(path, &cfg, &err), -E2BIG);
+	assert_null(cfg);
+	dom_config_free(NULL);
+	test_dir_remove(dir);
+}
+
+static int parse_full(const char *text, struct dom_config **cfg)
+{
+	return dom_config_parse(text, strlen(text), "full", cfg, NULL);
+}
+
+static void test_allocation_failures(void **state)
+{
+	_cleanup_free_ char *path = folder("good/full.xml"), *text = slurp(path);
+	struct dom_config *cfg = NULL;
+	unsigned failures = 0;
+	int r = 0;
+
+	(void)state;
+	FOR_EACH_ALLOC_FAILURE(r = parse_full(text, &cfg))
+	{
+		/* an attribute that cannot be copied looks missing: an error all the same, never a crash or a half domain */
+		if (r == 0)
+			dom_config_free(cfg);
+		cfg = NULL;
+		failures += alloc_failed;
+	}
+	assert_int_equal(r, 0);
+	assert_true(failures > 20);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good),           cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_values),         cmocka_unit_test(test_generated_values_stay),
+		cmocka_unit_test(test_changed_struct), cmocka_unit_test(test_costly_input),
+		cmocka_unit_test(test_files),          cmocka_unit_test(test_allocation_failures),
+	};
+
+	return cmocka_run_group_tests_name("domxml", tests, NULL, NULL);
+}
