@@ -153,8 +153,6 @@ static void start_guest(const char *kernel, const char *initrd)
 	argv[n++] = (char *)"con=null";
 	argv[n++] = (char *)"ssl=null";
 	argv[n++] = (char *)"noreboot";
-	/* report free blocks of 256 KiB, not only of 4 MiB */
-	argv[n++] = (char *)"page_reporting.page_reporting_order=6";
 	for (size_t i = 0; i < devs_count(devs); i++) {
 		snprintf(path, sizeof(path), "%s/%s.sock", dir, devs_name(devs, i));
 		if (devs_attach_listen(devs, i, listen_at(path), &err) < 0)
@@ -239,6 +237,19 @@ static uint64_t mem_used(void)
 	return (uint64_t)st.st_blocks * 512;
 }
 
+static void stats(void)
+{
+	struct hv_stats st = { 0 };
+
+	devs_stats(devs, &st);
+	for (unsigned i = 0; i < st.n_devs; i++)
+		printf("     %-8s rd %llu/%llu MB wr %llu/%llu MB flush %llu err %llu drop %llu\n", st.dev[i].name,
+		       (unsigned long long)st.dev[i].rd_ops, (unsigned long long)st.dev[i].rd_bytes / 1000000,
+		       (unsigned long long)st.dev[i].wr_ops, (unsigned long long)st.dev[i].wr_bytes / 1000000,
+		       (unsigned long long)st.dev[i].flushes, (unsigned long long)st.dev[i].errors,
+		       (unsigned long long)st.dev[i].drops);
+}
+
 static uint64_t dev_bytes_written(const char *name)
 {
 	struct hv_stats st = { 0 };
@@ -280,6 +291,7 @@ static void balloon_test(void)
 	for (int i = 0; i < 100 && mem_used() > before - 40 * mib; i++)
 		usleep(100000);
 	snprintf(text, sizeof(text), "%llu -> %llu MiB", (unsigned long long)(before / mib), (unsigned long long)(mem_used() / mib));
+	stats();
 	check(mem_used() <= before - 40 * mib, "free pages are reported and become holes", text);
 }
 
@@ -326,19 +338,6 @@ static void handover(int round)
 	kill(guest, SIGCONT);
 	close(client);
 	printf("     handover %d: %zu octets of state, %.1f ms\n", round, state.len, (double)(now_ns() - t0) / 1e6);
-}
-
-static void stats(void)
-{
-	struct hv_stats st = { 0 };
-
-	devs_stats(devs, &st);
-	for (unsigned i = 0; i < st.n_devs; i++)
-		printf("     %-8s rd %llu/%llu MB wr %llu/%llu MB flush %llu err %llu drop %llu\n", st.dev[i].name,
-		       (unsigned long long)st.dev[i].rd_ops, (unsigned long long)st.dev[i].rd_bytes / 1000000,
-		       (unsigned long long)st.dev[i].wr_ops, (unsigned long long)st.dev[i].wr_bytes / 1000000,
-		       (unsigned long long)st.dev[i].flushes, (unsigned long long)st.dev[i].errors,
-		       (unsigned long long)st.dev[i].drops);
 }
 
 static void boot(const char *kernel, const char *initrd)
