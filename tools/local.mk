@@ -1,2 +1,3 @@
 # Command line tools: vmctl, vmmig, vmlab.
 EXTRA_DIST += %D%/packages.txt
+include %D%/lab.mk

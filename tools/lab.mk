@@ -1,0 +1,18 @@
+# The lab (vmlab) and the client probe (hospes-probe).
+bin_SCRIPTS += %D%/vmlab
+EXTRA_DIST += %D%/vmlab.bash
+CLEANFILES += %D%/vmlab
+%D%/vmlab: $(top_srcdir)/%D%/vmlab.bash
+	$(AM_V_GEN)$(MKDIR_P) %D% && cp $(top_srcdir)/%D%/vmlab.bash $@.tmp && chmod 755 $@.tmp && mv $@.tmp $@
+
+bin_PROGRAMS += %D%/hospes-probe
+%C%_hospes_probe_SOURCES = %D%/probe.c %D%/probe_echo.c %D%/probe_redis.c %D%/probe_ask.c %D%/probe_int.h
+
+dist_man_MANS += docs/man/vmlab.8 docs/man/hospes-probe.1
+
+LINT_TARGETS += lint-shell
+.PHONY: lint-shell
+lint-shell:
+	@cd $(top_srcdir) && if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files 2>/dev/null | \
+		xargs grep -lE '^#!/bin/(ba)?sh' 2>/dev/null | grep -vE '^(autogen.sh|build-aux/)'); \
+		else echo 'lint-shell: skipped, shellcheck is missing' >&2; fi

@@ -1,0 +1,546 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# vmlab: several hosts on one machine, made from namespaces, to try Hospes and to test it. The manual is docs/man/vmlab.8.
+#
+# A lab NAME is: a "switch" network namespace with one bridge, a "client" namespace on it, and per host a network namespace whose
+# bridge br0 holds the uplink to the switch and the guests' taps. A running host is one process tree under a pid namespace whose init
+# is this script (`__init`); killing that init is power loss. Nothing touches the machine's own interfaces or mounts, so that `down` has
+# little to undo: processes by network namespace, the namespaces by name, the lab's directory. Everything is found again by name:
+# there is no daemon and no state that a crash of vmlab could lose.
+set -euo pipefail
+
+VMLAB_DIR=${VMLAB_DIR:-/var/lib/vmlab}
+NAME=${VMLAB_NAME:-lab}
+LAB=$VMLAB_DIR/$NAME
+SHARED_IN_HOST=/var/lib/hospes/shared
+NET=10.77.0
+SERVICES=(migrated)
+self=$(readlink -f "$0")
+bindir=$(dirname "$self")
+
+die() { echo "vmlab: $*" >&2; exit 1; }
+say() { [ -n "${QUIET:-}" ] || echo "$*"; }
+
+usage() {
+	cat <<-EOF
+	usage: vmlab COMMAND
+	  up [N]                        make N hosts (default 2): host-a, host-b...
+	  down                          remove all of it
+	  status [--json]               hosts, links, services
+	  start HOST                    boot a host that is down
+	  kill HOST                     power loss
+	  cut HOST [--oneway in|out]    take its link down, or drop one direction only
+	  slow HOST [--rate MBIT] [--loss PERCENT]
+	  heal HOST                     undo cut and slow
+	  exec HOST CMD...              run a command on a host
+	  client CMD...                 run a command on the client's side of the network
+	  service HOST start|stop|restart|kill NAME [K=V...]   one of its daemons; K=V: its environment from now on
+	  peers                         exchange keys between all hosts that are up
+	  dir [HOST]                    where files are: the shared disks, or a host's /etc, /var
+	environment: VMLAB_NAME (which lab, default "lab"), VMLAB_DIR (default /var/lib/vmlab)
+	EOF
+	exit "${1:-2}"
+}
+
+# ---- names and paths ---------------------------------------------------------------------------------------------------
+
+ns_of() { echo "hospes-$NAME-$1"; }
+host_dir() { echo "$LAB/hosts/$1"; }
+host_index() { printf '%d' $(($(printf '%d' "'${1#host-}") - 96)); }
+host_addr() { echo "$NET.$((100 + $(host_index "$1")))"; }
+port_of() { echo "p-${1#host-}"; }
+lab_hosts() { [ ! -d "$LAB/hosts" ] || ls "$LAB/hosts"; }
+in_ns() { local ns=$1; shift; nsenter --net="/run/netns/$(ns_of "$ns")" "$@"; }
+
+need_lab() { [ -d "$LAB/hosts" ] || die "lab '$NAME' is not up (vmlab up)"; }
+need_host() {
+	need_lab
+	[ -n "${1:-}" ] || usage
+	[ -d "$(host_dir "$1")" ] || die "no host '$1' in lab '$NAME': it has $(lab_hosts | tr '\n' ' ')"
+}
+need_up() { need_host "${1:-}"; init_pid "$1" >/dev/null || die "$1 is down (vmlab start $1)"; }
+
+# The pid of a host's init. Checked against the network namespace: a recorded pid may belong to someone else by now.
+init_pid() {
+	local pid
+	pid=$(cat "$(host_dir "$1")/init.pid" 2>/dev/null) || return 1
+	[ "$(readlink "/proc/$pid/ns/net" 2>/dev/null)" = "net:[$(stat -L -c %i "/run/netns/$(ns_of "$1")" 2>/dev/null)]" ] || return 1
+	echo "$pid"
+}
+
+# Our programs: beside this script when installed, in the build tree when run from there.
+program_path() {
+	if [ -f "$bindir/../Makefile" ] && [ -d "$bindir/../hypervisor" ]; then
+		local top
+		top=$(readlink -f "$bindir/..")
+		echo "$top/tools:$top/hypervisor:$top/migrated:$top/clusterd"
+	else
+		echo "$bindir:$(readlink -f "$bindir/../sbin")"
+	fi
+}
+lab_env() {
+	unset HOSPES_RUNDIR HOSPES_STATEDIR HOSPES_CONFDIR HOSPES_LOGDIR
+	PATH=$(program_path):$PATH
+	export PATH VMLAB_DIR VMLAB_NAME="$NAME"
+	if [ -f "$bindir/../Makefile" ] && [ -d "$bindir/../hypervisor" ]; then
+		HOSPES_LIBEXEC=$(readlink -f "$bindir/../hypervisor")
+		export HOSPES_LIBEXEC
+	fi
+}
+
+# ---- network -----------------------------------------------------------------------------------------------------------
+
+# A namespace without IPv6: its discovery would be noise between the frames that tests count.
+ns_add() {
+	local ns
+	ns=$(ns_of "$1")
+	ip netns add "$ns"
+	ip -n "$ns" link set lo up
+	# shellcheck disable=SC2016 # expanded by that shell
+	in_ns "$1" sh -c 'for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do [ ! -e "$f" ] || echo 1 >"$f"; done'
+}
+
+bridge_add() { # NAMESPACE BRIDGE: forwards at once, no spanning tree
+	ip -n "$(ns_of "$1")" link add "$2" type bridge stp_state 0 forward_delay 0
+	ip -n "$(ns_of "$1")" link set "$2" up
+}
+
+switch_add() {
+	ns_add switch
+	bridge_add switch lab0
+	ns_add client
+	ip -n "$(ns_of switch)" link add p-client type veth peer name eth0 netns "$(ns_of client)"
+	ip -n "$(ns_of switch)" link set p-client master lab0 up
+	ip -n "$(ns_of client)" addr add "$NET.1/24" dev eth0
+	ip -n "$(ns_of client)" link set eth0 up
+}
+
+host_net_add() {
+	ns_add "$1"
+	bridge_add "$1" br0
+	ip -n "$(ns_of switch)" link add "$(port_of "$1")" type veth peer name up0 netns "$(ns_of "$1")"
+	ip -n "$(ns_of switch)" link set "$(port_of "$1")" master lab0 up
+	ip -n "$(ns_of "$1")" link set up0 master br0 up
+	ip -n "$(ns_of "$1")" addr add "$(host_addr "$1")/24" dev br0
+}
+
+# What a host with power loss leaves on its own bridge: taps of guests that are gone.
+host_net_clean() {
+	local dev
+	for dev in $(ip -n "$(ns_of "$1")" -o link show | awk -F': ' '{ sub(/@.*/, "", $2); print $2 }'); do
+		case $dev in lo | br0 | up0) ;; *) ip -n "$(ns_of "$1")" link del "$dev" 2>/dev/null || true ;; esac
+	done
+}
+
+filter_set() { # NAMESPACE DEVICE RULE: one rule on what arrives at the device
+	in_ns "$1" nft -f - <<-EOF
+	table netdev vmlab {
+		chain $2 {
+			type filter hook ingress device "$2" priority 0; policy accept;
+			$3
+		}
+	}
+	EOF
+}
+filter_clear() { # NAMESPACE DEVICE
+	in_ns "$1" nft delete chain netdev vmlab "$2" 2>/dev/null || true
+}
+
+# ---- a host's life -----------------------------------------------------------------------------------------------------
+
+host_files() {
+	local h=$1 d
+	d=$(host_dir "$h")
+	mkdir -p "$d"/var/{lib/hospes/shared,log/hospes,tmp,cache,spool,lib/misc} "$d/mnt"
+	chmod 1777 "$d/var/tmp"
+	ln -s /run "$d/var/run"
+	ln -s /run/lock "$d/var/lock"
+	cp -a /etc "$d/etc"
+	rm -rf "$d/etc/hospes" "$d/etc/corosync"
+	mkdir -p "$d/etc/hospes"
+	echo "$h" >"$d/etc/hostname"
+}
+
+hosts_file() { # every host knows the others by name
+	local h o
+	for h in $(lab_hosts); do
+		{
+			echo "127.0.0.1 localhost"
+			echo "$NET.1 client"
+			for o in $(lab_hosts); do echo "$(host_addr "$o") $o"; done
+		} >"$(host_dir "$h")/etc/hosts"
+	done
+}
+
+host_boot() {
+	local h=$1 d outer i fd pid=
+	d=$(host_dir "$h")
+	rm -f "$d/ready" "$d/init.pid"
+	host_net_clean "$h"
+	in_ns switch ip link set "$(port_of "$h")" up
+	# setsid and closed descriptors: the host outlives this terminal, and no lock of ours leaks into it
+	(
+		lab_env
+		for fd in /proc/self/fd/*; do
+			fd=${fd##*/}
+			[ "$fd" -le 2 ] || eval "exec $fd>&-"
+		done
+		cd /
+		exec setsid nsenter --net="/run/netns/$(ns_of "$h")" unshare -m -p -u -i --fork --kill-child=KILL --mount-proc \
+			--propagation private /bin/bash "$self" __init "$h" </dev/null >>"$d/init.log" 2>&1
+	) &
+	outer=$!
+	disown "$outer"
+	for ((i = 0; i < 200; i++)); do
+		read -r pid _ 2>/dev/null <"/proc/$outer/task/$outer/children" || true
+		[ -z "$pid" ] || [ ! -e "$d/ready" ] || break
+		kill -0 "$outer" 2>/dev/null || break
+		sleep 0.05
+	done
+	if [ -z "$pid" ] || [ ! -e "$d/ready" ]; then
+		tail -n 5 "$d/init.log" >&2
+		die "$h did not boot; see $d/init.log"
+	fi
+	echo "$pid" >"$d/init.pid"
+}
+
+# Power loss: silence on the wire first (a dead machine sends no FIN or RST), then everything dies at once.
+host_kill() {
+	local pid
+	pid=$(init_pid "$1") || return 0
+	in_ns switch ip link set "$(port_of "$1")" down
+	kill -KILL "$pid" 2>/dev/null || true
+	host_wait_gone "$1"
+	rm -f "$(host_dir "$1")/init.pid"
+}
+
+host_wait_gone() {
+	local i p
+	for ((i = 0; i < 250; i++)); do
+		p=$(ip netns pids "$(ns_of "$1")" 2>/dev/null || true)
+		[ -n "$p" ] || return 0
+		# shellcheck disable=SC2086
+		[ $((i % 10)) -ne 0 ] || kill -KILL $p 2>/dev/null || true
+		sleep 0.02
+	done
+	die "$1: processes survive: ${p//$'\n'/ }"
+}
+
+# Inside a host, as pid 1 of its namespaces.
+init_main() {
+	local h=$1 d s pid
+	d=$(host_dir "$h")
+	hostname "$h"
+	mount --rbind /sys/fs/cgroup "$d/mnt" 2>/dev/null || true
+	mount -t sysfs sysfs /sys
+	mount --move "$d/mnt" /sys/fs/cgroup 2>/dev/null || true
+	mount -t tmpfs -o mode=755 tmpfs /run
+	mkdir -p /run/lock /run/vmlab
+	mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+	mount --bind "$LAB/shared" "$d/var/lib/hospes/shared"
+	# the lab, and programs that live below /var, stay where they were
+	for s in "$LAB" "$(readlink -f "$bindir/..")"; do
+		case $s in /var/*) mkdir -p "$d$s"; mount --bind "$s" "$d$s" ;; esac
+	done
+	mount --bind "$d/etc" /etc
+	mount --rbind "$d/var" /var
+	cd /
+	declare -A pid_of=()
+	trap : USR1
+	trap 'exit 0' TERM
+	sleep infinity &
+	touch "$LAB/hosts/$h/ready"
+	while :; do
+		for s in "${SERVICES[@]}"; do
+			pid=${pid_of[$s]:-}
+			if [ -n "$pid" ] && [ -e "/proc/$pid" ] && ! grep -q '^State:.Z' "/proc/$pid/status"; then continue; fi
+			rm -f "/run/vmlab/$s.pid"
+			[ -z "$pid" ] || { echo "$(date +%T) $s ended"; sleep 0.2; }
+			unset "pid_of[$s]"
+			if [ -e "/run/vmlab/$s.stop" ] || ! command -v "$s" >/dev/null; then continue; fi
+			service_run "$s" &
+			pid_of[$s]=$!
+			echo $! >"/run/vmlab/$s.pid"
+		done
+		wait -n || true
+	done
+}
+
+service_run() {
+	local e=()
+	[ ! -e "/run/vmlab/$1.env" ] || mapfile -t e <"/run/vmlab/$1.env"
+	trap - USR1 TERM
+	exec env "${e[@]}" "$1" </dev/null >>"/var/log/hospes/$1.log" 2>&1
+}
+
+enter() { # HOST CMD...
+	local pid
+	pid=$(init_pid "$1") || die "$1 is down"
+	shift
+	exec nsenter -t "$pid" -m -u -i -n -p -- "$@"
+}
+
+# ---- commands ----------------------------------------------------------------------------------------------------------
+
+lock_lab() {
+	mkdir -p "$VMLAB_DIR"
+	exec 9>"$VMLAB_DIR/$NAME.lock"
+	flock -w 60 9 || die "another vmlab works on lab '$NAME'"
+}
+
+# Names, not records: also right after a crash in the middle of `up` or `down`.
+remove_all() {
+	local ns p i
+	for ((i = 0; i < 100; i++)); do
+		p=$(for ns in $(lab_namespaces); do ip netns pids "$ns" 2>/dev/null || true; done)
+		[ -n "$p" ] || break
+		# shellcheck disable=SC2086
+		kill -KILL $p 2>/dev/null || true
+		sleep 0.05
+	done
+	for ns in $(lab_namespaces); do ip netns del "$ns"; done
+	rm -rf --one-file-system "$LAB"
+	rm -f "$VMLAB_DIR/$NAME.lock"
+	rmdir "$VMLAB_DIR" 2>/dev/null || true
+}
+lab_namespaces() { ip netns list 2>/dev/null | awk '{ print $1 }' | grep "^hospes-$NAME-" || true; }
+
+cmd_up() {
+	local n=${1:-2} i h letters=abcdefghijklmnopqrst
+	[[ $n =~ ^([1-9]|1[0-9]|20)$ ]] || die "up: 1 to 20 hosts, not '$n'"
+	lock_lab
+	if [ -e "$LAB" ] || [ -n "$(lab_namespaces)" ]; then die "lab '$NAME' exists (vmlab down removes it)"; fi
+	trap '[ $? -eq 0 ] || remove_all' EXIT
+	mkdir -p "$LAB/hosts" "$LAB/shared"
+	chmod 755 "$VMLAB_DIR" "$LAB" "$LAB/shared"
+	switch_add
+	for ((i = 0; i < n; i++)); do
+		h=host-${letters:i:1}
+		host_files "$h"
+		host_net_add "$h"
+	done
+	hosts_file
+	for h in $(lab_hosts); do
+		host_boot "$h"
+		say "$h is up: $(host_addr "$h")"
+	done
+	peers_exchange
+}
+
+cmd_down() {
+	lock_lab
+	remove_all
+}
+
+cmd_start() {
+	need_host "${1:-}"
+	lock_lab
+	! init_pid "$1" >/dev/null || die "$1 is up already"
+	host_wait_gone "$1"
+	host_boot "$1"
+	peers_exchange
+	say "$1 is up: $(host_addr "$1")"
+}
+
+cmd_kill() {
+	need_up "${1:-}"
+	lock_lab
+	host_kill "$1"
+}
+
+cmd_cut() {
+	local h=${1:-} way=both
+	need_host "$h"
+	case ${2:-} in
+	'') ;;
+	--oneway) way=${3:-} ;;
+	*) usage ;;
+	esac
+	case $way in
+	both) in_ns switch ip link set "$(port_of "$h")" down ;;
+	out) filter_set switch "$(port_of "$h")" drop ;;
+	in) filter_set "$h" up0 drop ;;
+	*) die "cut --oneway in|out, not '$way'" ;;
+	esac
+	echo "$way" >"$(host_dir "$h")/cut"
+}
+
+cmd_slow() {
+	local h=${1:-} rate='' loss=''
+	need_host "$h"
+	shift
+	while [ $# -ge 2 ]; do
+		case $1 in --rate) rate=$2 ;; --loss) loss=$2 ;; *) usage ;; esac
+		shift 2
+	done
+	if [ $# -ne 0 ] || [ -z "$rate$loss" ]; then usage; fi
+	if [ -n "$rate" ]; then
+		[[ $rate =~ ^[0-9]+$ ]] || die "slow --rate: Mbit/s, not '$rate'"
+		# both ends send at that rate; a burst of 10 ms but never under one large segment
+		local burst=$((rate * 1250 > 70000 ? rate * 1250 : 70000))
+		in_ns switch tc qdisc replace dev "$(port_of "$h")" root tbf rate "${rate}mbit" burst "$burst" latency 100ms ||
+			die "slow --rate: this kernel has no token bucket filter (CONFIG_NET_SCH_TBF)"
+		in_ns "$h" tc qdisc replace dev up0 root tbf rate "${rate}mbit" burst "$burst" latency 100ms
+	fi
+	if [ -n "$loss" ]; then
+		[[ $loss =~ ^[0-9]+(\.[0-9]+)?$ ]] || die "slow --loss: percent, not '$loss'"
+		local n
+		n=$(awk "BEGIN { printf \"%d\", $loss * 100 }")
+		filter_set switch "$(port_of "$h")" "numgen random mod 10000 < $n drop" ||
+			die "slow --loss: this kernel has no random drop (nftables netdev, numgen)"
+		filter_set "$h" up0 "numgen random mod 10000 < $n drop"
+	fi
+	echo "${rate:-0} ${loss:-0}" >"$(host_dir "$h")/slow"
+}
+
+cmd_heal() {
+	need_host "${1:-}"
+	filter_clear switch "$(port_of "$1")"
+	filter_clear "$1" up0
+	in_ns switch tc qdisc del dev "$(port_of "$1")" root 2>/dev/null || true
+	in_ns "$1" tc qdisc del dev up0 root 2>/dev/null || true
+	rm -f "$(host_dir "$1")/cut" "$(host_dir "$1")/slow"
+	! init_pid "$1" >/dev/null || in_ns switch ip link set "$(port_of "$1")" up
+}
+
+cmd_exec() {
+	need_up "${1:-}"
+	[ $# -ge 2 ] || usage
+	lab_env
+	enter "$@"
+}
+
+cmd_client() {
+	need_lab
+	[ $# -ge 1 ] || usage
+	lab_env
+	in_ns client "$@"
+}
+
+cmd_service() {
+	local h=${1:-} what=${2:-} s=${3:-} pid
+	need_up "$h"
+	[ -n "$s" ] || usage
+	shift 3
+	[[ " ${SERVICES[*]} " = *" $s "* ]] || die "no service '$s': there are ${SERVICES[*]}"
+	local run
+	run=/proc/$(init_pid "$h")/root/run/vmlab
+	[ $# -eq 0 ] || printf '%s\n' "$@" >"$run/$s.env"
+	pid=$(cat "$run/$s.pid" 2>/dev/null || true)
+	case $what in
+	stop) touch "$run/$s.stop"; [ -z "$pid" ] || (enter "$h" kill -TERM "$pid") ;;
+	kill) [ -n "$pid" ] || die "$s does not run on $h"; (enter "$h" kill -KILL "$pid") ;;
+	restart) rm -f "$run/$s.stop"; [ -z "$pid" ] || (enter "$h" kill -TERM "$pid") ;;
+	start) rm -f "$run/$s.stop" ;;
+	*) usage ;;
+	esac
+	(enter "$h" kill -USR1 1)
+}
+
+# Every migrated learns the public keys of all others, so that a push just works.
+peers_exchange() {
+	local h o key addr
+	lab_env
+	command -v vmmig >/dev/null && command -v migrated >/dev/null || return 0
+	declare -A keys=()
+	for h in $(lab_hosts); do
+		init_pid "$h" >/dev/null || continue
+		key=$(peer_key "$h") || { say "vmlab: $h: migrated does not answer, keys not exchanged"; continue; }
+		keys[$h]=$key
+	done
+	for h in "${!keys[@]}"; do
+		for o in "${!keys[@]}"; do
+			[ "$h" != "$o" ] || continue
+			addr=$(host_addr "$o")
+			(enter "$h" vmmig peers add "$o" "$addr" "${keys[$o]}" >/dev/null) || die "$h: cannot add peer $o"
+		done
+	done
+}
+peer_key() {
+	local i key
+	for ((i = 0; i < 50; i++)); do
+		key=$(enter "$1" vmmig peers --json 2>/dev/null | jq -r '.self.key // empty' 2>/dev/null) || key=
+		[ -z "$key" ] || { echo "$key"; return 0; }
+		sleep 0.1
+	done
+	return 1
+}
+
+host_state() { if init_pid "$1" >/dev/null; then echo up; else echo down; fi; }
+host_link() {
+	local d
+	d=$(host_dir "$1")
+	case $(cat "$d/cut" 2>/dev/null) in
+	both) echo cut ;;
+	in | out) echo "cut-$(cat "$d/cut")" ;;
+	*) if [ -e "$d/slow" ]; then echo slow; else echo ok; fi ;;
+	esac
+}
+service_pid() { # HOST NAME: its pid as seen from outside
+	local init inner p children=()
+	init=$(init_pid "$1") || return 0
+	inner=$(cat "/proc/$init/root/run/vmlab/$2.pid" 2>/dev/null) || return 0
+	read -r -a children <"/proc/$init/task/$init/children" || true
+	for p in "${children[@]}"; do
+		[ "$(awk '/^NSpid:/ { print $NF }' "/proc/$p/status" 2>/dev/null)" != "$inner" ] || echo "$p"
+	done
+}
+
+cmd_status() {
+	local h s p sep='' json=
+	[ "${1:-}" != --json ] || json=1
+	if [ ! -d "$LAB/hosts" ]; then
+		[ -z "$json" ] || { echo "{\"lab\":\"$NAME\",\"up\":false,\"hosts\":[]}"; return 0; }
+		die "lab '$NAME' is not up (vmlab up)"
+	fi
+	if [ -n "$json" ]; then
+		printf '{"lab":"%s","up":true,"dir":"%s","shared":"%s","client_ns":"%s","hosts":[' "$NAME" "$LAB" "$LAB/shared" \
+			"$(ns_of client)"
+		for h in $(lab_hosts); do
+			printf '%s{"name":"%s","state":"%s","address":"%s","link":"%s","init_pid":%s,"services":{' "$sep" "$h" \
+				"$(host_state "$h")" "$(host_addr "$h")" "$(host_link "$h")" "$(init_pid "$h" || echo null)"
+			sep=
+			for s in "${SERVICES[@]}"; do
+				p=$(service_pid "$h" "$s")
+				printf '%s"%s":%s' "$sep" "$s" "${p:-null}"
+				sep=,
+			done
+			printf '}}'
+			sep=,
+		done
+		printf ']}\n'
+		return 0
+	fi
+	printf '%-8s %-5s %-14s %-8s %s\n' HOST STATE ADDRESS LINK SERVICES
+	for h in $(lab_hosts); do
+		printf '%-8s %-5s %-14s %-8s' "$h" "$(host_state "$h")" "$(host_addr "$h")" "$(host_link "$h")"
+		for s in "${SERVICES[@]}"; do
+			p=$(service_pid "$h" "$s")
+			printf ' %s' "$s:${p:-off}"
+		done
+		echo
+	done
+	echo "shared disks: $LAB/shared, in hosts $SHARED_IN_HOST; client: $NET.1"
+}
+
+cmd_dir() {
+	need_lab
+	if [ -n "${1:-}" ]; then need_host "$1"; host_dir "$1"; else echo "$LAB/shared"; fi
+}
+
+main() {
+	local cmd=${1:-}
+	[ -n "$cmd" ] || usage
+	shift
+	[[ $NAME =~ ^[a-z0-9_]{1,32}$ ]] || die "VMLAB_NAME: a lab's name is 1-32 of [a-z0-9_], not '$NAME'"
+	case $cmd in -h | --help | help) usage 0 ;; esac
+	[ "$(id -u)" -eq 0 ] || die "needs root: namespaces and interfaces are made"
+	case $cmd in
+	up | down | start | kill | cut | slow | heal | exec | client | service | status | dir) "cmd_$cmd" "$@" ;;
+	peers) need_lab; peers_exchange ;;
+	__init) init_main "$@" ;;
+	*) usage ;;
+	esac
+}
+main "$@"
+exit
