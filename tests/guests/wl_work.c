@@ -212,6 +212,8 @@ void wl_fill(struct wl_slot *s)
 			seed = wl_mix(wl_now_ns());
 			if (fd < 0 || ftruncate(fd, 0) || file_pass(s, fd, held, seed, false))
 				o->size_mib = held = 0;
+			printf("workload: holds %u MiB\n", held);
+			fflush(stdout);
 		}
 		o->hash_bad = file_pass(s, fd, held, seed, true);
 		o->hash_pages = (uint64_t)held * 256;

@@ -194,6 +194,8 @@ static int run_main(void)
 		wl->cpu_percent = 50;
 	wl->dirty_mib = (uint32_t)atoi(wl_cmdline("dirty", "16", text, sizeof(text)));
 	wl->sum.rate_mib = wl->dirty_mib;
+	wl->fill.size_mib = (uint32_t)atoi(wl_cmdline("fill", "0", text, sizeof(text)));
+	wl->fill.seq = wl->fill.size_mib ? 1 : 0;      /* an order given at birth */
 	wl_cmdline("hospes.disk", access("/dev/vda", F_OK) ? "" : "/dev/vda", wl->disk, sizeof(wl->disk));
 	f = fopen("/proc/sys/kernel/random/boot_id", "re");
 	if (!f || fscanf(f, "%39s", wl->boot_id) != 1)
