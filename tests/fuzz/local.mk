@@ -21,6 +21,14 @@ fuzz/domxml: %D%/fuzz_domxml.c hypervisor/xml/domxml_dev.c hypervisor/xml/domxml
 	hypervisor/xml/domxml_parse.c hypervisor/xml/domxml_util.c common/err.c common/util.c
 	$(FUZZ_LINK)
 
+fuzz_tests += %D%/replay_savefile
+%C%_replay_savefile_SOURCES = %D%/fuzz_savefile.c $(FUZZ_REPLAY)
+%C%_replay_savefile_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"savefile"'
+%C%_replay_savefile_LDADD = hypervisor/libsavefile.a common/libcommon.a $(LZ4_LIBS) $(XXHASH_LIBS)
+FUZZERS += fuzz/savefile
+fuzz/savefile: %D%/fuzz_savefile.c hypervisor/savefile_read.c common/err.c common/util.c
+	$(FUZZ_LINK)
+
 include %D%/devices.mk
 include %D%/migrated.mk
 

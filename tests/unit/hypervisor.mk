@@ -1,5 +1,5 @@
 # Unit tests of hypervisor/ but its devices.
-hypervisor_tests = %D%/test_hvmsg %D%/test_hvcall %D%/test_domxml
+hypervisor_tests = %D%/test_hvmsg %D%/test_hvcall %D%/test_domxml %D%/test_savefile
 check_PROGRAMS += $(hypervisor_tests)
 TESTS += $(hypervisor_tests)
 
@@ -13,3 +13,6 @@ EXTRA_DIST += %D%/xml
 %C%_test_domxml_SOURCES = %D%/test_domxml.c
 %C%_test_domxml_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
 %C%_test_domxml_LDADD = hypervisor/xml/libdomxml.a common/libcommon.a $(TEST_LIBS) $(XML_LIBS)
+
+%C%_test_savefile_SOURCES = %D%/test_savefile.c
+%C%_test_savefile_LDADD = hypervisor/libsavefile.a common/libcommon.a $(TEST_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS)
