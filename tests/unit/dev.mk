@@ -1,1 +1,15 @@
-# Unit tests of dev.
+# Unit tests of the virtio devices.
+dev_tests = %D%/test_virtq %D%/test_vhost_user %D%/test_devs
+check_PROGRAMS += $(dev_tests)
+TESTS += $(dev_tests)
+DEV_TEST_LIBS = hypervisor/dev/libhvdev.a $(TEST_LIBS) $(URING_LIBS)
+
+%C%_test_virtq_SOURCES = %D%/test_virtq.c %D%/vdriver.h %D%/vdriver.c
+%C%_test_virtq_LDADD = $(DEV_TEST_LIBS)
+
+%C%_test_vhost_user_SOURCES = %D%/test_vhost_user.c
+%C%_test_vhost_user_LDADD = $(DEV_TEST_LIBS)
+
+%C%_test_devs_SOURCES = %D%/test_devs.c %D%/vdriver.h %D%/vdriver.c
+%C%_test_devs_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
+%C%_test_devs_LDADD = $(DEV_TEST_LIBS)
