@@ -1,0 +1,239 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What the system tests share: a lab per test file, guests in it, a client that watches, and the questions asked after each disturbance.
+# Loaded by every .bats file. `make check` sets top_srcdir and top_builddir; labs have names of their own, so files may run side by side.
+
+: "${top_srcdir:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}" "${top_builddir:=$top_srcdir/build}"
+export VMLAB_DIR=${VMLAB_DIR:-$top_builddir/labs}
+export PATH=$top_builddir/tools:$PATH
+unset HOSPES_RUNDIR HOSPES_STATEDIR HOSPES_CONFDIR HOSPES_LOGDIR
+
+need_root() { [ "$(id -u)" -eq 0 ] || skip "needs root: namespaces are made"; }
+need_program() {
+	local p
+	for p; do command -v "$p" >/dev/null || skip "missing: $p"; done
+}
+need_guest() { [ -e "$top_builddir/guests/$1" ] || skip "missing: guests/$1 (make guests)"; }
+
+# In setup_file: a lab of N hosts with its own name; teardown_file: lab_down.
+lab_up() {
+	local base
+	base=$(basename "$BATS_TEST_FILENAME" .bats)
+	export VMLAB_NAME=${HOSPES_LAB_PREFIX:-t$$_}${base//[^a-z0-9]/_}
+	[ "$(id -u)" -eq 0 ] || return 0
+	vmlab down >/dev/null 2>&1 || true
+	vmlab up "$1" >&2
+	SHARED=$(vmlab dir)
+	export SHARED
+	[ ! -e "$top_builddir/guests/initramfs.img" ] || cp "$top_builddir/guests/initramfs.img" "$SHARED/"
+}
+lab_down() {
+	[ "$(id -u)" -eq 0 ] || return 0
+	# what the daemons said goes into the test's log if something failed
+	if [ -n "${BATS_SUITE_FAILED:-}${KEEP_LOGS:-}" ]; then lab_logs >&2; fi
+	vmlab down
+}
+lab_logs() {
+	local f
+	for f in "$VMLAB_DIR/$VMLAB_NAME"/hosts/*/var/log/hospes/*.log; do
+		[ -s "$f" ] || continue
+		echo "---- ${f#"$VMLAB_DIR/$VMLAB_NAME/hosts/"}"
+		tail -n 25 "$f"
+	done
+}
+on() { vmlab exec "$@"; }
+client() { vmlab client "$@"; }
+
+# bats ends a test at a command that fails, but not at one behind "!"
+not() { if "$@"; then echo "succeeded, but should not: $*" >&2; return 1; fi; }
+
+# eventually SECONDS COMMAND...: until it succeeds
+eventually() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		if [ $SECONDS -ge $end ]; then
+			echo "not within the time: $*" >&2
+			"$@" >&2
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+# ---- guests --------------------------------------------------------------------------------------------------------------
+
+guest_ip() { echo "10.77.0.$((10 + 10#$(tr -dc 0-9 <<<"$1")))"; }
+
+# guest_define HOST NAME [key=value...]: mem (MiB), load, dirty, fill, disk (MiB, 0: none), bridge, kernel, xml (extra devices), cmdline,
+# on_crash, on_reboot, image (a disk that exists), type
+guest_define() {
+	local host=$1 name=$2 mem=256 load=full dirty=16 fill=0 disk=64 bridge=br0 kernel=/usr/bin/linux.uml xml='' cmdline='' a
+	local on_crash=destroy on_reboot=restart image='' ip
+	shift 2
+	for a; do local "${a%%=*}=${a#*=}"; done
+	ip=$(guest_ip "$name")
+	if [ -z "$image" ] && [ "$disk" -gt 0 ]; then
+		image=$SHARED/$name.img
+		[ -e "$image" ] || { truncate -s "${disk}M" "$image" && mke2fs -q -F -t ext4 "$image"; }
+	fi
+	{
+		cat <<-EOF
+		<domain type='uml'>
+		  <name>$name</name>
+		  <memory unit='MiB'>$mem</memory>
+		  <vcpu>1</vcpu>
+		  <os>
+		    <type>linux</type>
+		    <kernel>$kernel</kernel>
+		    <initrd>/var/lib/hospes/shared/initramfs.img</initrd>
+		    <cmdline>hospes.ip=$ip/24 hospes.name=$name load=$load dirty=$dirty fill=$fill $cmdline</cmdline>
+		  </os>
+		  <on_poweroff>destroy</on_poweroff>
+		  <on_reboot>$on_reboot</on_reboot>
+		  <on_crash>$on_crash</on_crash>
+		  <devices>
+		EOF
+		[ -z "$image" ] || cat <<-EOF
+		    <disk type='file' device='disk'>
+		      <source file='/var/lib/hospes/shared/${image##*/}'/>
+		      <target dev='vda' bus='virtio'/>
+		    </disk>
+		EOF
+		[ -z "$bridge" ] || cat <<-EOF
+		    <interface type='bridge'>
+		      <source bridge='$bridge'/>
+		      <model type='virtio'/>
+		    </interface>
+		EOF
+		cat <<-EOF
+		    <console type='pty'><target type='virtio'/></console>
+		    $xml
+		  </devices>
+		</domain>
+		EOF
+	} >"$SHARED/$name.xml"
+	on "$host" vmctl define "/var/lib/hospes/shared/$name.xml"
+}
+
+# guest_start HOST NAME: until it answers
+guest_start() {
+	on "$1" vmctl start "$2"
+	guest_wait "$2"
+}
+guest_wait() { client hospes-probe wait "$(guest_ip "$1"):7007" --timeout 30; }
+guest_up() { guest_define "$@" && guest_start "$1" "$2"; }
+
+# ask NAME COMMAND: the guest's status port
+ask() { client hospes-probe ask "$(guest_ip "$1"):7007" "$2"; }
+# The guest's own checks: nothing lost, all processes alive
+guest_sound() {
+	local s
+	s=$(ask "$1" status) || return 1
+	jq -e '.ok and .errors == 0 and .running == .workers' <<<"$s" >/dev/null || { echo "guest $1 is not sound: $s" >&2; return 1; }
+}
+guest_boot_id() { ask "$1" status | jq -r .boot_id; }
+
+# A guest that is of no use any more, on whatever host
+guest_remove() {
+	local h
+	for h in $(lab_hosts_up); do
+		on "$h" vmctl destroy "$1" >/dev/null 2>&1 || true
+		on "$h" vmctl undefine "$1" >/dev/null 2>&1 || true
+	done
+	rm -f "$SHARED/$1.img" "$SHARED/$1.xml"
+}
+lab_hosts_up() { vmlab status --json | jq -r '.hosts[] | select(.state == "up") | .name'; }
+
+# ---- where a guest runs ----------------------------------------------------------------------------------------------------
+
+# domain_state HOST NAME: running, paused..., or nothing
+domain_state() { on "$1" vmctl list --all --json 2>/dev/null | jq -r --arg n "$2" '.[] | select(.name == $n) | .state' 2>/dev/null; }
+running_on() {
+	local h
+	for h in $(lab_hosts_up); do
+		[ "$(domain_state "$h" "$1")" != running ] || echo "$h"
+	done
+}
+# Without asking our own programs: guest kernels by name, counted over all processes of all hosts (a host's processes are all in
+# its network namespace or below its init).
+hvdoms_on() {
+	local init
+	init=$(vmlab status --json | jq -r --arg h "$1" '.hosts[] | select(.name == $h) | .init_pid // empty')
+	[ -n "$init" ] || return 0
+	# shellcheck disable=SC2016 # expanded by that shell
+	on "$1" sh -c 'for p in /proc/[0-9]*; do
+		[ "$(cat $p/comm 2>/dev/null)" = hvdom ] && tr "\0" " " <$p/cmdline | grep -qw -- "'"$2"'" && echo "${p#/proc/}"; done; true'
+}
+
+# one_copy NAME [HOST]: exactly one host runs it (that one, if named), and holds the lock of its disk
+one_copy() {
+	local name=$1 where
+	where=$(running_on "$name" | tr '\n' ' ')
+	where=${where% }
+	if [ -z "$where" ] || [[ $where = *' '* ]] || { [ -n "${2:-}" ] && [ "$where" != "$2" ]; }; then
+		echo "$name runs on '${where:-no host}', not on ${2:-exactly one}" >&2
+		return 1
+	fi
+	if [ -e "$SHARED/$name.img" ] && ! disk_locked "$SHARED/$name.img"; then
+		echo "$name runs on $where but its disk is not locked" >&2
+		return 1
+	fi
+}
+disk_locked() { "$top_builddir/tests/system/lockcheck" "$1"; }
+
+# ---- the client ------------------------------------------------------------------------------------------------------------
+
+# client_start NAME: a TCP connection with a message every 10 ms, until client_stop
+client_start() {
+	CLIENT_OUT=$BATS_TEST_TMPDIR/client.$1
+	vmlab client hospes-probe echo "$(guest_ip "$1")" >"$CLIENT_OUT" 2>"$CLIENT_OUT.err" 3>&- &
+	CLIENT_PID=$!
+	sleep 0.3
+}
+# Ends it and fails if one message was lost or the connection reset. The numbers are in CLIENT_JSON.
+client_stop() {
+	local rc=0
+	kill -INT "$(client_child)" 2>/dev/null || true
+	wait "$CLIENT_PID" || rc=$?
+	CLIENT_JSON=$(tail -n 1 "$CLIENT_OUT")
+	[ $rc -eq 0 ] || { echo "client: $CLIENT_JSON $(cat "$CLIENT_OUT.err")" >&2; return 1; }
+	jq -e '.answers > 10 and .resets == 0 and .lost == 0 and .corrupt == 0' <<<"$CLIENT_JSON" >/dev/null
+}
+# vmlab is a shell around it
+client_child() {
+	local c
+	read -r c _ <"/proc/$CLIENT_PID/task/$CLIENT_PID/children" || true
+	echo "${c:-$CLIENT_PID}"
+}
+
+# ---- pushes ----------------------------------------------------------------------------------------------------------------
+
+# push FROM NAME TO [options]: its last JSON line in PUSH_JSON; the status is vmmig's
+push() {
+	local from=$1 name=$2 to=$3 rc=0
+	shift 3
+	PUSH_OUT=$(on "$from" vmmig push "$name" "$to" --json "$@" 2>"$BATS_TEST_TMPDIR/push.err") || rc=$?
+	PUSH_JSON=$(tail -n 1 <<<"$PUSH_OUT")
+	return $rc
+}
+# push_ok FROM NAME TO: completed, and everything is as it must be
+push_ok() {
+	push "$@" || { echo "push failed: $PUSH_JSON $(cat "$BATS_TEST_TMPDIR/push.err")" >&2; return 1; }
+	jq -e '.status == "completed" and .downtime_ms > 0 and .sent_bytes > 0' <<<"$PUSH_JSON" >/dev/null || { echo "$PUSH_JSON" >&2; return 1; }
+	one_copy "$2" "$3"
+	guest_sound "$2"
+}
+# push_refused FROM NAME TO PATTERN: fails with a cause that matches, sends nothing, and the guest runs on at FROM
+push_refused() {
+	local from=$1 name=$2 to=$3 pattern=$4
+	shift 4
+	if push "$from" "$name" "$to" "$@"; then
+		echo "the push was not refused: $PUSH_JSON" >&2
+		return 1
+	fi
+	jq -e --arg p "$pattern" '.status == "failed" and ((.sent_bytes // 0) == 0) and (.error | test($p; "i"))' <<<"$PUSH_JSON" >/dev/null ||
+		{ echo "wanted a refusal with /$pattern/, got: $PUSH_JSON $(cat "$BATS_TEST_TMPDIR/push.err")" >&2; return 1; }
+	one_copy "$name" "$from"
+	guest_sound "$name"
+}
