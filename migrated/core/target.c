@@ -266,6 +266,10 @@ static void message(struct mig_target *t, const struct mig_event *ev, struct mig
 			if (!t->lease_asked)
 				mig_act_hv(out, MIG_HV_LEASE, 0);
 			t->lease_asked = true;
+		} else if (t->state == MIG_TGT_RUNNING) {
+			send_running(t, out); /* too late: it restarted and does not know */
+		} else if (t->state == MIG_TGT_END) {
+			send_fate(t, out);
 		}
 		return;
 	case MIG_MSG_RESOLVE:

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The order socket `<run>/migrated.sock` (mode 0600): one JSON object per line each way. Orders: push, plan, status, cancel,
+ * resolve, loglevel, dump. Answers are objects with "type": progress, result, plan, status, ok, error.
+ */
+#ifndef HOSPES_MIGRATED_IO_CTL_H
+#define HOSPES_MIGRATED_IO_CTL_H
+
+#include "migrated/io/daemon.h"
+#include "migrated/io/outgoing.h"
+
+struct ctl *ctl_new(struct migrated *d, struct err *err);
+void ctl_free(struct ctl *c); /* takes NULL */
+/* One push or plan order as JSON; for tests and fuzzing. -EINVAL names what is wrong. */
+int ctl_parse_push(json_t *o, struct push_order *ret, struct err *err) _must_check_;
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The migration daemon: what its parts share. One loop thread owns everything here; data planes have threads of their own
+ * (outpipe, inpipe). Parts: link.c (sockets, ZAP), ctl.c (orders), outgoing.c (source sessions), incoming.c (target sessions).
+ */
+#ifndef HOSPES_MIGRATED_IO_DAEMON_H
+#define HOSPES_MIGRATED_IO_DAEMON_H
+
+#include <jansson.h>
+#include "common/loop.h"
+#include "migrated/core/mig.h"
+#include "migrated/io/inpipe.h"
+#include "migrated/io/peers.h"
+#include "migrated/io/wire.h"
+#include "migrated/io/zsock.h"
+
+#define PEER_ID_MAX 64u
+
+struct outgoing;
+struct incoming;
+struct ctl;
+
+struct migrated {
+	struct loop *loop;
+	struct node node;
+	void *zmq;                   /* control context: CURVE */
+	void *zmq_data;              /* data context: sealed frames */
+	struct zsock *router;        /* control socket */
+	struct zsock *zap, *zap_data;
+	struct inpipe *inpipe;
+	struct outgoing *outs;       /* list */
+	struct incoming *ins;        /* list */
+	struct ctl *ctl;
+	uint64_t rate_bps;           /* of the last migration from here: the guess for the next */
+	char *journal_dir;           /* <state>/migrations */
+};
+
+/* Who sent a control message: the routing id on the ROUTER, and the pinned name behind its key. */
+struct peer_id { uint8_t id[PEER_ID_MAX]; size_t len; char name[64]; char address[64]; };
+
+/* Start listening; nothing is recovered yet. */
+int link_open(struct migrated *d, struct err *err) _must_check_;
+void link_close(struct migrated *d);
+/* A DEALER to @peer with CURVE; the endpoint of its data socket goes to @ret_host. */
+void *link_dealer(struct migrated *d, const struct peer *peer, struct err *err);
+/* Pack and send. To @to on the ROUTER, or through @z alone when @to is NULL. Errors are silence, as the protocol has it. */
+void link_send(struct zsock *z, const struct peer_id *to, const Hospes__Mig__Envelope *env);
+void link_hello(struct migrated *d, Hospes__Mig__Hello *h, bool reply);
+
+/* Make or read keys and configuration, listen on both ports and on the order socket. */
+struct migrated *migrated_new(struct loop *loop, struct err *err);
+/* Read the journal, ask every hvdom it names: settle what was under way when the daemon ended. */
+int migrated_recover(struct migrated *d, struct err *err) _must_check_;
+void migrated_free(struct migrated *d);   /* takes NULL */
+
+uint64_t random_u64(void);
+
+#endif

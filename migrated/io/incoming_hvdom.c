@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The incoming hvdom of a target session: fork, wait until it is ready, map its memory, hypercalls, and a certain end. */
+#include <config.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "common/log.h"
+#include "common/util.h"
+#include "hypervisor/hvcall.h"
+#include "migrated/io/fault.h"
+#include "migrated/io/incoming_int.h"
+
+#define SPAWN_NS (20 * NS_PER_S)
+#define STATE_MAX_BYTES (256ull << 20)
+
+static void spawned(struct incoming *in, enum mig_reason reason)
+{
+	loop_timer_at(in->spawn_timer, MIG_NEVER);
+	loop_del_fd(in->ready_src);
+	in->ready_src = NULL;
+	if (in->ready_fd >= 0)
+		close(in->ready_fd);
+	in->ready_fd = -1;
+	if (in->xml_path)
+		(void)unlink(in->xml_path);
+	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_SPAWNED, .reason = reason });
+}
+
+static void hv_reply(void *arg, uint16_t op, int status, const void *payload, size_t len, int *fds, size_t n_fds, const char *text)
+{
+	struct incoming *in = arg;
+	struct mig_event ev = { .kind = MIG_EV_HV, .now_ns = now_ns() };
+	struct hv_resume_rep re = { 0 };
+	struct hv_owner ow = { 0 };
+
+	(void)fds, (void)n_fds;
+	ev.hv.status = status;
+	switch (op) {
+	case HV_OP_SET_STATE:
+		ev.hv.op = MIG_HV_SET_STATE;
+		in->restore_ns = ev.now_ns - in->final_ns;
+		break;
+	case HV_OP_TAKE:
+		ev.hv.op = MIG_HV_TAKE;
+		break;
+	case HV_OP_PAUSE:
+		ev.hv.op = MIG_HV_PAUSE;
+		break;
+	case HV_OP_ANNOUNCE:
+		ev.hv.op = MIG_HV_ANNOUNCE;
+		break;
+	case HV_OP_RESUME:
+		ev.hv.op = MIG_HV_RESUME;
+		memcpy(&re, payload, len < sizeof(re) ? len : sizeof(re));
+		ev.hv.v0 = re.running_at_ns;
+		break;
+	case HV_OP_LEASE:
+		ev.hv.op = MIG_HV_LEASE;
+		memcpy(&ow, payload, len < sizeof(ow) ? len : sizeof(ow));
+		ow.owner[sizeof(ow.owner) - 1] = 0;
+		ev.hv.v0 = ow.generation;
+		ev.hv.lease_owner = !ow.owner[0] ? MIG_LEASE_UNKNOWN : !strcmp(ow.owner, in->d->node.name) ? MIG_LEASE_SELF :
+		                    !strcmp(ow.owner, in->from.name) ? MIG_LEASE_PEER : MIG_LEASE_OTHER;
+		break;
+	default:
+		return;
+	}
+	if (status < 0) {
+		log_warn("%s: hypercall %s: %s", in->name, mig_hv_name(ev.hv.op), text);
+		(void)snprintf(in->text, sizeof(in->text), "%s: %.400s", mig_hv_name(ev.hv.op), text);
+	}
+	(void)fault_point("tgt", "hv", mig_hv_name(ev.hv.op), ".done", in->pid);
+	incoming_feed(in, &ev);
+}
+
+static void hv_lost(void *arg)
+{
+	struct incoming *in = arg;
+
+	if (!in->text[0])
+		(void)snprintf(in->text, sizeof(in->text), "the incoming hvdom ended, see its log in %s", path_log());
+	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_HV_LOST });
+}
+
+static const struct hva_ops hv_ops = { .reply = hv_reply, .lost = hv_lost };
+
+void incoming_hv(struct incoming *in, enum mig_hv op, uint64_t v0)
+{
+	struct hv_owner ow = { .generation = v0 };
+	struct hv_state_req st = { .size_bytes = in->state_bytes };
+	const void *req = NULL;
+	size_t len = 0;
+	uint16_t hv = 0;
+	int fd = -1;
+
+	(void)fault_point("tgt", "hv", mig_hv_name(op), "", in->pid);
+	switch (op) {
+	case MIG_HV_SET_STATE: hv = HV_OP_SET_STATE, req = &st, len = sizeof(st), fd = in->state_fd; break;
+	case MIG_HV_TAKE:
+		hv = HV_OP_TAKE, req = &ow, len = sizeof(ow);
+		(void)snprintf(ow.owner, sizeof(ow.owner), "%s", in->d->node.name);
+		break;
+	case MIG_HV_RESUME: hv = HV_OP_RESUME; break;
+	case MIG_HV_PAUSE: hv = HV_OP_PAUSE; break;
+	case MIG_HV_ANNOUNCE: hv = HV_OP_ANNOUNCE; break;
+	case MIG_HV_LEASE: hv = HV_OP_LEASE; break;
+	default: return;
+	}
+	if (!in->hva || !hva_call(in->hva, hv, req, len, fd))
+		incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_HV_LOST });
+}
+
+static int check_regions(const struct incoming *in, struct err *err)
+{
+	const Hospes__Mig__Offer *o = in->offer->offer;
+
+	if (o->n_regions != in->mem.n)
+		return err_set(err, EPROTO, "the incoming hvdom has %u memory regions, the source %zu: different versions of hvdom", in->mem.n,
+		               o->n_regions);
+	for (unsigned i = 0; i < in->mem.n; i++)
+		if (o->regions[i]->size_bytes != in->mem.r[i].size)
+			return err_set(err, EPROTO, "memory region %u is of another size here", i);
+	return 0;
+}
+
+static void data_complete(void *arg)
+{
+	incoming_feed(arg, &(struct mig_event){ .kind = MIG_EV_DATA_DONE });
+}
+
+static void data_bad(void *arg, const struct err *err)
+{
+	struct incoming *in = arg;
+
+	(void)snprintf(in->text, sizeof(in->text), "%s", err->text);
+	log_warn("%s: %s", in->name, in->text);
+	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_DATA_BAD, .reason = MIG_REASON_DATA });
+}
+
+static int open_data(struct incoming *in, struct err *err)
+{
+	const Hospes__Mig__Offer *o = in->offer->offer;
+	struct insession_config cfg = { .session = in->session, .streams = o->streams, .mem = &in->mem, .state_max = STATE_MAX_BYTES,
+		                        .complete = data_complete, .bad = data_bad, .arg = in };
+
+	in->state_fd = memfd_create("state", MFD_CLOEXEC);
+	if (in->state_fd < 0)
+		return err_sys(err, errno, "memory for the state");
+	cfg.state_fd = in->state_fd;
+	memcpy(cfg.key, o->data_key.data, sizeof(cfg.key));
+	in->data = insession_new(in->d->inpipe, &cfg, err);
+	return in->data ? 0 : -ENOMEM;
+}
+
+int incoming_attach(struct incoming *in, struct err *err)
+{
+	struct hvcall hv;
+	struct hv_info info;
+	int r = hvcall_open(&hv, in->name, err);
+
+	if (r < 0)
+		return r;
+	hv.timeout_ms = 5000;
+	r = hvcall_simple(&hv, HV_OP_INFO, NULL, 0, &info, sizeof(info), err);
+	if (r == 0 && strncasecmp(info.uuid, in->uuid, 36))
+		r = err_set(err, ENOENT, "the hvdom of that name has another uuid");
+	if (r == 0 && in->offer)
+		r = memmap_open(&in->mem, &hv, err);
+	if (r == 0) {
+		in->mem_open = in->offer != NULL;
+		in->pid = info.pid;
+		in->hva = hva_new(in->d->loop, hv.fd, &hv_ops, in, err);
+		hv.fd = -1;
+		r = in->hva ? 0 : -ENOMEM;
+	}
+	hvcall_close(&hv);
+	return r;
+}
+
+static void on_ready(void *arg, int fd, uint32_t revents)
+{
+	struct incoming *in = arg;
+	struct err err = { 0 };
+	char byte;
+	ssize_t n = read(fd, &byte, 1);
+
+	(void)revents;
+	if (n < 0 && errno == EAGAIN)
+		return;
+	int r = n == 1 ? incoming_attach(in, &err)
+	               : err_set(&err, EIO, "the incoming hvdom did not start on %s: see %s/%s.log there", in->d->node.name, path_log(),
+	                         in->name);
+	if (r == 0)
+		r = check_regions(in, &err);
+	if (r == 0)
+		r = open_data(in, &err);
+	if (r < 0)
+		(void)snprintf(in->text, sizeof(in->text), "%s", err.text);
+	spawned(in, r < 0 ? MIG_REASON_TARGET_HVDOM : MIG_REASON_NONE);
+}
+
+void incoming_spawn_late(void *arg)
+{
+	struct incoming *in = arg;
+
+	(void)snprintf(in->text, sizeof(in->text), "the incoming hvdom on %s was not ready within %llu s", in->d->node.name,
+	               SPAWN_NS / NS_PER_S);
+	spawned(in, MIG_REASON_TARGET_HVDOM);
+}
+
+static const char *hvdom_path(void)
+{
+	const char *env = getenv("HOSPES_HVDOM");
+
+	return env ? env : HOSPES_SBINDIR "/hvdom";
+}
+
+/* After fork(): only async-signal-safe calls. */
+static void child_exec(char *const argv[], int log_fd, int ready_fd)
+{
+	sigset_t none;
+
+	(void)setsid();
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	if (dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0 || fcntl(ready_fd, F_SETFD, 0) < 0)
+		_exit(126);
+	execv(argv[0], argv);
+	_exit(127);
+}
+
+static int fork_hvdom(struct incoming *in, struct err *err)
+{
+	_cleanup_free_ char *log = xasprintf("%s/%s.log", path_log(), in->name);
+	int p[2];
+
+	_cleanup_close_ int log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (log_fd < 0)
+		return err_sys(err, errno, "open %s", log);
+	if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
+		return err_sys(err, errno, "pipe");
+	_cleanup_close_ int wr = p[1];
+	_cleanup_free_ char *fd_text = xasprintf("%d", wr);
+	char *argv[] = { (char *)hvdom_path(), (char *)"--config", in->xml_path, (char *)"--incoming", (char *)"--ready-fd", fd_text, NULL };
+	pid_t pid = fork();
+	if (pid < 0) {
+		close(p[0]);
+		return err_sys(err, errno, "fork");
+	}
+	if (!pid)
+		child_exec(argv, log_fd, wr);
+	in->pid = pid;
+	in->child = true;
+	in->ready_fd = p[0];
+	in->ready_src = loop_add_fd(in->d->loop, p[0], EPOLLIN, on_ready, in);
+	return in->ready_src ? 0 : err_sys(err, ENOMEM, "watching hvdom");
+}
+
+void incoming_spawn(struct incoming *in)
+{
+	const Hospes__Mig__Offer *o = in->offer->offer;
+	_cleanup_free_ char *dir = xasprintf("%s/incoming", path_run());
+	struct err err = { 0 };
+
+	in->xml_path = xasprintf("%s/%016" PRIx64 ".xml", dir, in->session);
+	int r = mkdir_p(dir, 0700);
+	if (r == 0)
+		r = mkdir_p(path_log(), 0750);
+	if (r == 0)
+		r = file_write_atomic(in->xml_path, o->xml.data, o->xml.len, 0600);
+	r = r < 0 ? err_sys(&err, r, "write %s", in->xml_path) : fork_hvdom(in, &err);
+	if (r < 0) {
+		(void)snprintf(in->text, sizeof(in->text), "%s", err.text);
+		spawned(in, MIG_REASON_TARGET_HVDOM);
+		return;
+	}
+	loop_timer_in(in->spawn_timer, SPAWN_NS);
+}
+
+/* Wait for the end of process @pid: it was killed, so this is short. */
+static bool wait_gone(int pid, bool child)
+{
+	for (int i = 0; i < 2000; i++) {
+		if (child ? waitpid(pid, NULL, WNOHANG) != 0 : kill(pid, 0) < 0 && errno == ESRCH)
+			return true;
+		usleep(500);
+	}
+	return false;
+}
+
+void incoming_kill(struct incoming *in)
+{
+	if (in->ready_src) {
+		loop_del_fd(in->ready_src);
+		in->ready_src = NULL;
+		loop_timer_at(in->spawn_timer, MIG_NEVER);
+	}
+	insession_free(in->data);
+	in->data = NULL;
+	hva_free(in->hva);
+	in->hva = NULL;
+	if (in->pid > 0) {
+		if (kill(in->pid, SIGKILL) < 0 && errno != ESRCH)
+			log_error("%s: cannot end the incoming hvdom %d: %s", in->name, in->pid, strerror(errno));
+		if (!wait_gone(in->pid, in->child)) {
+			log_error("%s: the incoming hvdom %d does not end", in->name, in->pid);
+			return; /* no ENDED: nothing is promised */
+		}
+		in->pid = 0;
+	}
+	if (in->mem_open)
+		memmap_done(&in->mem); /* its memory is free now, not when the session is forgotten */
+	in->mem_open = false;
+	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_ENDED });
+}
+
+void incoming_hvdom_done(struct incoming *in)
+{
+	loop_del_fd(in->ready_src);
+	in->ready_src = NULL;
+	if (in->ready_fd >= 0)
+		close(in->ready_fd);
+	in->ready_fd = -1;
+	insession_free(in->data);
+	in->data = NULL;
+	hva_free(in->hva);
+	in->hva = NULL;
+	if (in->mem_open)
+		memmap_done(&in->mem);
+	in->mem_open = false;
+	if (in->state_fd >= 0)
+		close(in->state_fd);
+	in->state_fd = -1;
+	if (in->xml_path)
+		(void)unlink(in->xml_path);
+	free(in->xml_path);
+	in->xml_path = NULL;
+}

@@ -1,0 +1,993 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Source sessions: see outgoing.h. feed() is the heart: it gives an event to the core and carries out the actions in order;
+ * events that come up meanwhile wait in a small ring. The core decides, this file only does. Loop thread.
+ */
+#include <config.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/random.h>
+#include "common/log.h"
+#include "common/util.h"
+#include "hypervisor/hvcall.h"
+#include "migrated/io/fault.h"
+#include "migrated/io/outgoing_int.h"
+#include "migrated/io/preflight.h"
+
+#define PROGRESS_NS (200 * NS_PER_MS)
+#define END_WAIT_NS (3 * NS_PER_S)
+#define TELL_NS NS_PER_S
+#define RETRIES_MAX 10u
+#define DOWNTIME_MAX_NS (2 * NS_PER_S)    /* how far "auto" ramps, or 10 times what was asked */
+
+static void feed(struct outgoing *o, const struct mig_event *ev);
+static void start_queued(struct migrated *d);
+
+/* Messages ------------------------------------------------------------------------------------------------------------ */
+static void env_init(struct outgoing *o, Hospes__Mig__Envelope *env)
+{
+	hospes__mig__envelope__init(env);
+	env->version = MIG_VERSION;
+	env->session = o->session;
+}
+
+static void send_ping(struct outgoing *o)
+{
+	Hospes__Mig__Envelope env;
+	Hospes__Mig__Ping ping = HOSPES__MIG__PING__INIT;
+
+	env_init(o, &env);
+	ping.sent_ns = now_ns();
+	env.body_case = HOSPES__MIG__ENVELOPE__BODY_PING;
+	env.ping = &ping;
+	link_send(o->dealer, NULL, &env);
+}
+
+static void send_offer(struct outgoing *o, const struct mig_msg *msg)
+{
+	Hospes__Mig__Envelope env;
+	Hospes__Mig__Offer of = HOSPES__MIG__OFFER__INIT;
+	Hospes__Mig__Region reg[MIG_REGIONS_MAX], *regs[MIG_REGIONS_MAX];
+	const char *cpu[CPU_FEATURES_MAX];
+
+	env_init(o, &env);
+	of.name = o->info.name;
+	of.uuid = o->info.uuid;
+	of.engine = o->hello.engine;
+	of.kernel_id = o->hello.kernel_id;
+	of.xml = (ProtobufCBinaryData){ .len = strlen(o->xml), .data = (uint8_t *)o->xml };
+	of.ram_bytes = o->info.ram_bytes;
+	of.ram_used_bytes = o->ram_used;
+	of.generation = o->info.generation;
+	of.n_cpu_features = cpu_features_here(cpu, NULL);
+	of.cpu_features = (char **)cpu;
+	of.n_regions = o->mem.n;
+	for (unsigned i = 0; i < o->mem.n; i++) {
+		hospes__mig__region__init(&reg[i]);
+		reg[i].index = i;
+		reg[i].name = o->mem.r[i].name;
+		reg[i].size_bytes = o->mem.r[i].size;
+		regs[i] = &reg[i];
+	}
+	of.regions = regs;
+	of.streams = o->order.streams;
+	of.plan_only = msg->plan_only;
+	of.stay_paused = msg->stay_paused;
+	of.persistent = o->order.persistent;
+	of.data_key = (ProtobufCBinaryData){ .len = WIRE_KEY_BYTES, .data = o->key };
+	of.lz4 = o->order.compress != OUT_COMPRESS_NONE;
+	env.body_case = HOSPES__MIG__ENVELOPE__BODY_OFFER;
+	env.offer = &of;
+	link_send(o->dealer, NULL, &env);
+}
+
+static void send_final(struct outgoing *o)
+{
+	Hospes__Mig__Envelope env;
+	Hospes__Mig__Final fi = HOSPES__MIG__FINAL__INIT;
+	uint64_t frames[MIG_STREAMS_MAX];
+	struct out_stats st;
+
+	env_init(o, &env);
+	fi.n_stream_frames = outpipe_frames(o->pipe, frames);
+	fi.stream_frames = frames;
+	fi.state_bytes = o->state_bytes;
+	outpipe_stats(o->pipe, &st);
+	fi.pages_data = st.pages_data;
+	fi.pages_zero = st.pages_zero;
+	env.body_case = HOSPES__MIG__ENVELOPE__BODY_FINAL;
+	env.final = &fi;
+	o->final_ns = now_ns();
+	link_send(o->dealer, NULL, &env);
+}
+
+static void send_abort(struct outgoing *o, const struct mig_msg *msg)
+{
+	Hospes__Mig__Envelope env;
+	Hospes__Mig__Abort ab = HOSPES__MIG__ABORT__INIT;
+
+	env_init(o, &env);
+	ab.reason = msg->reason;
+	ab.check_lease = msg->check_lease;
+	ab.text = (char *)mig_reason_name(msg->reason);
+	env.body_case = HOSPES__MIG__ENVELOPE__BODY_ABORT;
+	env.abort = &ab;
+	link_send(o->dealer, NULL, &env);
+}
+
+static void send_resolve(struct outgoing *o, uint64_t generation)
+{
+	Hospes__Mig__Envelope env;
+	Hospes__Mig__Resolve re = HOSPES__MIG__RESOLVE__INIT;
+
+	env_init(o, &env);
+	re.uuid = o->info.uuid;
+	re.name = o->info.name;
+	re.generation = generation;
+	env.body_case = HOSPES__MIG__ENVELOPE__BODY_RESOLVE;
+	env.resolve = &re;
+	link_send(o->dealer, NULL, &env);
+}
+
+static void act_send(struct outgoing *o, const struct mig_msg *msg)
+{
+	Hospes__Mig__Envelope env;
+	Hospes__Mig__Hello hello;
+	Hospes__Mig__Go go = HOSPES__MIG__GO__INIT;
+	Hospes__Mig__Done done = HOSPES__MIG__DONE__INIT;
+
+	if (fault_point("src", "send", mig_msg_name(msg->kind), "", o->info.pid))
+		return;
+	env_init(o, &env);
+	switch (msg->kind) {
+	case MIG_MSG_HELLO:
+		link_hello(o->d, &hello, false);
+		env.body_case = HOSPES__MIG__ENVELOPE__BODY_HELLO;
+		env.hello = &hello;
+		link_send(o->dealer, NULL, &env);
+		break;
+	case MIG_MSG_OFFER:
+		send_offer(o, msg);
+		break;
+	case MIG_MSG_FINAL:
+		send_final(o);
+		break;
+	case MIG_MSG_GO:
+		go.generation = msg->generation;
+		env.body_case = HOSPES__MIG__ENVELOPE__BODY_GO;
+		env.go = &go;
+		o->go_ns = now_ns();
+		link_send(o->dealer, NULL, &env);
+		break;
+	case MIG_MSG_ABORT:
+		send_abort(o, msg);
+		break;
+	case MIG_MSG_RESOLVE:
+		send_resolve(o, msg->generation);
+		break;
+	case MIG_MSG_DONE:
+		done.generation = msg->generation;
+		env.body_case = HOSPES__MIG__ENVELOPE__BODY_DONE;
+		env.done = &done;
+		link_send(o->dealer, NULL, &env);
+		break;
+	case MIG_MSG_PING:
+		send_ping(o);
+		break;
+	default:
+		break;
+	}
+	fault_point("src", "send", mig_msg_name(msg->kind), ".after", o->info.pid);
+}
+
+/* Hypercalls ---------------------------------------------------------------------------------------------------------- */
+static void act_hv(struct outgoing *o, enum mig_hv op, uint64_t v0)
+{
+	struct hv_logdirty_req ld = { .mode = (uint32_t)v0, .flags = o->order.audit ? HV_LOGDIRTY_F_AUDIT : 0 };
+	struct hv_throttle_req th = { .percent = (uint32_t)v0 };
+	struct hv_destroy_req de = { .flags = HV_DESTROY_F_MOVED };
+	struct hv_owner ow = { .generation = v0 };
+	const void *req = NULL;
+	size_t len = 0;
+	uint16_t hv = 0;
+
+	(void)fault_point("src", "hv", mig_hv_name(op), "", o->info.pid);
+	(void)snprintf(ow.owner, sizeof(ow.owner), "%s", op == MIG_HV_RELINQUISH ? o->peer.name : o->d->node.name);
+	switch (op) {
+	case MIG_HV_LOGDIRTY_ENABLE: hv = HV_OP_LOGDIRTY_ENABLE, req = &ld, len = sizeof(ld); break;
+	case MIG_HV_CLEAN: hv = HV_OP_LOGDIRTY_CLEAN; break;
+	case MIG_HV_LOGDIRTY_DISABLE: hv = HV_OP_LOGDIRTY_DISABLE; break;
+	case MIG_HV_THROTTLE: hv = HV_OP_THROTTLE, req = &th, len = sizeof(th); break;
+	case MIG_HV_SUSPEND: hv = HV_OP_SUSPEND, o->suspend_ns = now_ns(); break;
+	case MIG_HV_RESUME: hv = HV_OP_RESUME; break;
+	case MIG_HV_GET_STATE: hv = HV_OP_GET_STATE; break;
+	case MIG_HV_RELINQUISH: hv = HV_OP_RELINQUISH, req = &ow, len = sizeof(ow), o->relinquish_ns = now_ns(); break;
+	case MIG_HV_RECLAIM: hv = HV_OP_RECLAIM, req = &ow, len = sizeof(ow); break;
+	case MIG_HV_DESTROY_MOVED: hv = HV_OP_DESTROY, req = &de, len = sizeof(de); break;
+	case MIG_HV_AUDIT: hv = HV_OP_AUDIT; break;
+	default: return;
+	}
+	if (!o->hva || !hva_call(o->hva, hv, req, len, -1))
+		feed(o, &(struct mig_event){ .kind = MIG_EV_HV_LOST });
+}
+
+static enum mig_hv hv_of_op(uint16_t op)
+{
+	switch (op) {
+	case HV_OP_LOGDIRTY_ENABLE: return MIG_HV_LOGDIRTY_ENABLE;
+	case HV_OP_LOGDIRTY_CLEAN: return MIG_HV_CLEAN;
+	case HV_OP_LOGDIRTY_DISABLE: return MIG_HV_LOGDIRTY_DISABLE;
+	case HV_OP_THROTTLE: return MIG_HV_THROTTLE;
+	case HV_OP_SUSPEND: return MIG_HV_SUSPEND;
+	case HV_OP_RESUME: return MIG_HV_RESUME;
+	case HV_OP_GET_STATE: return MIG_HV_GET_STATE;
+	case HV_OP_RELINQUISH: return MIG_HV_RELINQUISH;
+	case HV_OP_RECLAIM: return MIG_HV_RECLAIM;
+	case HV_OP_DESTROY: return MIG_HV_DESTROY_MOVED;
+	case HV_OP_AUDIT: return MIG_HV_AUDIT;
+	default: return 0;
+	}
+}
+
+static void maybe_end(struct outgoing *o);
+
+static void got_logdirty(struct outgoing *o, struct mig_event *ev, const void *payload, size_t len)
+{
+	struct hv_logdirty_rep rep = { 0 };
+
+	memcpy(&rep, payload, len < sizeof(rep) ? len : sizeof(rep));
+	if (ev->hv.op == MIG_HV_LOGDIRTY_ENABLE) {
+		ev->hv.v0 = rep.mode;
+	} else if (ev->hv.op == MIG_HV_CLEAN) {
+		o->scan_ns = rep.scan_ns;
+		ev->hv.v0 = o->pipe ? outpipe_harvest(o->pipe) : rep.dirty_pages;
+		ev->hv.v1 = rep.scan_ns;
+	} else {
+		ev->hv.v0 = rep.dirty_pages;
+		if (rep.dirty_pages)
+			log_error("%s: the dirty log missed %" PRIu64 " pages", o->order.domain, (uint64_t)rep.dirty_pages);
+	}
+}
+
+static void hv_reply(void *arg, uint16_t op, int status, const void *payload, size_t len, int *fds, size_t n_fds, const char *text)
+{
+	struct outgoing *o = arg;
+	struct mig_event ev = { .kind = MIG_EV_HV, .now_ns = now_ns() };
+	struct hv_state_rep st = { 0 };
+	struct hv_suspend_rep su = { 0 };
+
+	ev.hv.op = hv_of_op(op);
+	ev.hv.status = status;
+	if (status < 0) {
+		log_warn("%s: hypercall %s: %s", o->order.domain, mig_hv_name(ev.hv.op), text);
+		if (!o->local_text[0])
+			(void)snprintf(o->local_text, sizeof(o->local_text), "%s: %.300s", mig_hv_name(ev.hv.op), text);
+	} else if (op == HV_OP_LOGDIRTY_ENABLE || op == HV_OP_LOGDIRTY_CLEAN || op == HV_OP_AUDIT) {
+		got_logdirty(o, &ev, payload, len);
+	} else if (op == HV_OP_SUSPEND) {
+		memcpy(&su, payload, len < sizeof(su) ? len : sizeof(su));
+		o->freeze_ns = su.freeze_ns + su.quiesce_ns;
+	} else if (op == HV_OP_GET_STATE) {
+		memcpy(&st, payload, len < sizeof(st) ? len : sizeof(st));
+		if (n_fds == 1 && st.size_bytes && st.size_bytes < 1ull << 32) {
+			o->state_fd = fds[0];
+			fds[0] = -1;
+			o->state_bytes = st.size_bytes;
+			o->capture_ns = st.capture_ns;
+		} else {
+			ev.hv.status = -EPROTO;
+		}
+	}
+	(void)fault_point("src", "hv", mig_hv_name(ev.hv.op), ".done", o->info.pid);
+	feed(o, &ev);
+	maybe_end(o);
+}
+
+static void hv_lost(void *arg)
+{
+	struct outgoing *o = arg;
+
+	log_warn("%s: hvdom closed the connection", o->order.domain);
+	if (!o->local_text[0] && !o->ended)
+		(void)snprintf(o->local_text, sizeof(o->local_text), "it ended, or closed the connection");
+	feed(o, &(struct mig_event){ .kind = MIG_EV_HV_LOST });
+	maybe_end(o);
+}
+
+static const struct hva_ops hv_ops = { .reply = hv_reply, .lost = hv_lost };
+
+/* Data plane ---------------------------------------------------------------------------------------------------------- */
+static void pass_done(void *arg, const struct out_stats *pass, uint64_t busy_ns)
+{
+	struct outgoing *o = arg;
+	struct mig_event ev = { .kind = MIG_EV_PASS_DONE };
+
+	ev.pass.pages_data = pass->pages_data;
+	ev.pass.pages_zero = pass->pages_zero;
+	ev.pass.octets = pass->octets;
+	ev.pass.busy_ns = busy_ns;
+	log_debug("%s: pass of round %u: %" PRIu64 " pages, %" PRIu64 " octets, %.1f ms", o->order.domain, o->core.ctl.rounds,
+	          pass->pages_data, pass->octets, (double)busy_ns / 1e6);
+	feed(o, &ev);
+}
+
+static void state_sent(void *arg)
+{
+	feed(arg, &(struct mig_event){ .kind = MIG_EV_STATE_SENT });
+}
+
+static void pipe_failed(void *arg, const struct err *err)
+{
+	struct outgoing *o = arg;
+
+	(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err->text);
+	feed(o, &(struct mig_event){ .kind = MIG_EV_PASS_FAILED, .reason = MIG_REASON_DATA });
+}
+
+/* The target said yes: workers connect to its data socket. */
+static int open_pipe(struct outgoing *o, const Hospes__Mig__Accept *acc)
+{
+	_cleanup_free_ char *ep = xasprintf("tcp://%s:%u", o->peer.address, acc->data_port);
+	struct out_config cfg = {
+		.zmq = o->d->zmq_data, .endpoint = ep, .loop = o->d->loop, .mem = &o->mem, .session = o->session,
+		.streams = acc->streams < o->order.streams ? acc->streams : o->order.streams, .credit_bytes = acc->credit_bytes,
+		.bandwidth_bps = o->order.bandwidth_bps, .compress = o->order.compress, .pass_done = pass_done,
+		.state_sent = state_sent, .failed = pipe_failed, .arg = o,
+	};
+	struct err err;
+
+	if (!(o->caps & MIG_CAP_LZ4))
+		cfg.compress = OUT_COMPRESS_NONE;
+	memcpy(cfg.key, o->key, sizeof(cfg.key));
+	o->pipe = outpipe_new(&cfg, &err);
+	if (!o->pipe)
+		(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err.text);
+	return o->pipe ? 0 : -ENOMEM;
+}
+
+/* Journal ------------------------------------------------------------------------------------------------------------- */
+static void act_journal(struct outgoing *o, enum mig_record rec)
+{
+	struct journal_rec j = { .session = o->session, .generation = o->core.generation_new, .rec = rec,
+		                 .stay_paused = o->order.suspend };
+	struct mig_event ev = { .kind = MIG_EV_JOURNALED };
+	struct err err = { 0 };
+
+	memcpy(j.name, o->info.name, sizeof(j.name));
+	memcpy(j.uuid, o->info.uuid, 36);
+	memcpy(j.peer, o->peer.name, sizeof(j.peer));
+	(void)fault_point("src", "journal", "relinquishing", "", o->info.pid);
+	ev.journal.rec = rec;
+	ev.journal.status = journal_append(o->d->journal_dir, &j, &err);
+	if (ev.journal.status < 0)
+		(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err.text);
+	(void)fault_point("src", "journal", "relinquishing", ".done", o->info.pid);
+	feed(o, &ev);
+}
+
+/* Reports and the end ------------------------------------------------------------------------------------------------- */
+static void on_progress(void *arg)
+{
+	struct outgoing *o = arg;
+
+	if (o->report && !o->reported)
+		o->report(o->report_arg, outgoing_progress(o));
+	loop_timer_in(o->progress, PROGRESS_NS);
+}
+
+static void unlink_out(struct outgoing *o)
+{
+	for (struct outgoing **p = &o->d->outs; *p; p = &(*p)->next) {
+		if (*p == o) {
+			*p = o->next;
+			return;
+		}
+	}
+}
+
+static void outgoing_free(struct outgoing *o)
+{
+	unlink_out(o);
+	outpipe_free(o->pipe);
+	hva_free(o->hva);
+	if (o->mem_open)
+		memmap_done(&o->mem);
+	if (o->monitor && o->dealer)
+		(void)zmq_socket_monitor(zsock_raw(o->dealer), NULL, 0);
+	zsock_free(o->monitor);
+	zsock_free(o->dealer);
+	loop_del_timer(o->timer);
+	loop_del_timer(o->progress);
+	loop_del_timer(o->end);
+	if (o->state_fd >= 0)
+		close(o->state_fd);
+	explicit_bzero(o->key, sizeof(o->key));
+	free(o->xml);
+	free(o);
+}
+
+static void log_switchover(const struct outgoing *o)
+{
+	log_info("%s: moved to %s: downtime %.1f ms (freeze %.1f, capture %.1f, all sent %.1f, ready %.1f, relinquished %.1f, go to "
+	         "running %.1f), clock offset %.2f ms, rtt %.2f ms",
+	         o->order.domain, o->order.host, (double)outgoing_downtime_ns(o) / 1e6, (double)o->freeze_ns / 1e6,
+	         (double)o->capture_ns / 1e6, (double)(o->final_ns - o->suspend_ns) / 1e6, (double)(o->ready_ns - o->suspend_ns) / 1e6,
+	         (double)(o->go_ns - o->suspend_ns) / 1e6,
+	         ((double)o->core.running_at_ns - (double)o->clock_offset_ns - (double)o->go_ns) / 1e6,
+	         (double)o->clock_offset_ns / 1e6, (double)o->rtt_ns / 1e6);
+}
+
+/* Tell the result once hvdom has answered all (so "runs on here" is true), then go. */
+static void on_end(void *arg)
+{
+	struct outgoing *o = arg;
+	struct migrated *d = o->d;
+	char why[2 * ERR_TEXT_MAX];
+
+	if (!o->reported) {
+		o->reported = true;
+		outgoing_reason_text(o, why, sizeof(why));
+		if (o->outcome == MIG_OUTCOME_COMPLETED && o->core.running_at_ns) {
+			o->d->rate_bps = o->core.ctl.rate_bps ? o->core.ctl.rate_bps : o->d->rate_bps;
+			log_switchover(o);
+		} else if (!o->order.plan)
+			log_info("%s to %s: %s%s%s", o->order.domain, o->order.host,
+			         o->outcome == MIG_OUTCOME_COMPLETED ? "done" :
+			         o->outcome == MIG_OUTCOME_CANCELLED ? "cancelled" : "failed", why[0] ? ": " : "", why);
+		if (o->report)
+			o->report(o->report_arg, o->order.plan ? outgoing_plan(o) : outgoing_result(o));
+	}
+	outgoing_free(o);
+	start_queued(d);
+}
+
+static void maybe_end(struct outgoing *o)
+{
+	if (o->ended && (!o->hva || !hva_pending(o->hva)))
+		loop_timer_in(o->end, 0);
+}
+
+static void act_finish(struct outgoing *o, const struct mig_action *a)
+{
+	o->ended = true;
+	o->ended_ns = now_ns();
+	o->outcome = a->outcome;
+	o->reason = a->reason;
+	loop_timer_at(o->timer, MIG_NEVER);
+	loop_timer_in(o->end, END_WAIT_NS);
+	maybe_end(o);
+}
+
+static void act(struct outgoing *o, const struct mig_action *a)
+{
+	switch (a->kind) {
+	case MIG_ACT_SEND:
+		act_send(o, &a->msg);
+		break;
+	case MIG_ACT_HV:
+		act_hv(o, a->hv.op, a->hv.v0);
+		break;
+	case MIG_ACT_PASS:
+		(void)fault_point("src", "pass", a->pass.kind == MIG_PASS_FINAL ? "final" : "live", "", o->info.pid);
+		outpipe_pass(o->pipe, a->pass.kind, a->pass.hash_all, o->core.ctl.rounds);
+		break;
+	case MIG_ACT_PASS_STOP:
+		if (o->pipe)
+			outpipe_stop(o->pipe);
+		break;
+	case MIG_ACT_STATE:
+		outpipe_state(o->pipe, o->state_fd, o->state_bytes);
+		break;
+	case MIG_ACT_JOURNAL:
+		act_journal(o, a->rec);
+		break;
+	case MIG_ACT_FORGET:
+		journal_forget(o->d->journal_dir, o->session);
+		break;
+	case MIG_ACT_FINISH:
+		act_finish(o, a);
+		break;
+	default:
+		break;
+	}
+}
+
+static void feed(struct outgoing *o, const struct mig_event *ev)
+{
+	if (o->ev_n == EVENTS_MAX)
+		return; /* cannot be: at most one event per answer under way */
+	o->ev[(o->ev_head + o->ev_n++) % EVENTS_MAX] = *ev;
+	if (o->stepping)
+		return;
+	o->stepping = true;
+	while (o->ev_n) {
+		struct mig_actions acts;
+		struct mig_event e = o->ev[o->ev_head];
+		o->ev_head = (o->ev_head + 1) % EVENTS_MAX;
+		o->ev_n--;
+		if (!e.now_ns)
+			e.now_ns = now_ns();
+		enum mig_source_state before = o->core.state;
+		mig_source_step(&o->core, &e, &acts);
+		if (o->core.state != before)
+			log_debug("%s: %s -> %s", o->order.domain, mig_source_state_name(before), mig_source_state_name(o->core.state));
+		for (size_t i = 0; i < acts.n; i++)
+			act(o, &acts.a[i]);
+	}
+	o->stepping = false;
+	if (!o->ended)
+		loop_timer_at(o->timer, mig_source_deadline_ns(&o->core));
+}
+
+static void on_timer(void *arg)
+{
+	struct outgoing *o = arg;
+
+	if (o->telling) {
+		send_abort(o, &(struct mig_msg){ .reason = MIG_REASON_DAEMON, .check_lease = true });
+		loop_timer_in(o->timer, TELL_NS);
+		return;
+	}
+	feed(o, &(struct mig_event){ .kind = MIG_EV_TICK });
+}
+
+/* Peer ---------------------------------------------------------------------------------------------------------------- */
+static void keep_text(struct outgoing *o, const char *text)
+{
+	if (text && text[0])
+		(void)snprintf(o->peer_text, sizeof(o->peer_text), "%s", text);
+}
+
+static void got_pong(struct outgoing *o, const Hospes__Mig__Pong *p)
+{
+	uint64_t now = now_ns();
+
+	if (p->sent_ns > now || now - p->sent_ns >= o->rtt_ns)
+		return;
+	o->rtt_ns = now - p->sent_ns;
+	o->clock_offset_ns = (int64_t)p->here_ns - (int64_t)(p->sent_ns + o->rtt_ns / 2);
+}
+
+/* While telling: the peer has let go (or never knew), or it runs the domain and the copy here is long gone. */
+static void told(struct outgoing *o, const struct mig_msg *msg)
+{
+	bool runs = msg->kind == MIG_MSG_RUNNING || (msg->kind == MIG_MSG_RESOLVED && msg->fate == MIG_FATE_RUNNING);
+
+	if (!runs && (msg->kind != MIG_MSG_RESOLVED || msg->fate != MIG_FATE_GONE))
+		return;
+	if (runs)
+		act_send(o, &(struct mig_msg){ .kind = MIG_MSG_DONE, .generation = o->core.generation_new });
+	journal_forget(o->d->journal_dir, o->session);
+	o->telling = false;
+	o->ended = true;
+	o->outcome = MIG_OUTCOME_FAILED;
+	o->reason = MIG_REASON_DAEMON;
+	loop_timer_in(o->end, 0);
+}
+
+static void on_peer(void *arg, zmq_msg_t *parts, size_t n)
+{
+	struct outgoing *o = arg;
+	_cleanup_wire_ Hospes__Mig__Envelope *env = NULL;
+	struct mig_event ev = { .kind = MIG_EV_MSG };
+	struct err err;
+
+	if (n != 1 || wire_unpack(zmq_msg_data(&parts[0]), zmq_msg_size(&parts[0]), &env, &ev.msg, &err) < 0) {
+		log_warn("%s: a message that makes no sense", o->order.host);
+		return;
+	}
+	if (env->session && env->session != o->session)
+		return;
+	switch (ev.msg.kind) {
+	case MIG_MSG_HELLO:
+		o->caps = env->hello->caps & MIG_CAPS;
+		if (strcmp(env->hello->node, o->peer.name)) {
+			(void)snprintf(o->local_text, sizeof(o->local_text), "the host at %s calls itself %s, not %s", o->peer.address,
+			               env->hello->node, o->peer.name);
+			feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_PROTOCOL });
+			return;
+		}
+		for (int i = 0; i < 3; i++)
+			send_ping(o);
+		break;
+	case MIG_MSG_PONG:
+		got_pong(o, env->pong);
+		break;
+	case MIG_MSG_ACCEPT:
+		o->target_ram_available = env->accept->ram_available_bytes;
+		if (!o->order.plan && !o->pipe && open_pipe(o, env->accept) < 0) {
+			feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_SOURCE_HVDOM });
+			return;
+		}
+		break;
+	case MIG_MSG_REFUSE:
+		keep_text(o, env->refuse->text);
+		break;
+	case MIG_MSG_ABORT:
+		keep_text(o, env->abort->text);
+		break;
+	case MIG_MSG_RESOLVED:
+		keep_text(o, env->resolved->text);
+		break;
+	case MIG_MSG_READY:
+		o->ready_ns = now_ns();
+		break;
+	default:
+		break;
+	}
+	(void)fault_point("src", "recv", mig_msg_name(ev.msg.kind), "", o->info.pid);
+	if (o->telling)
+		told(o, &ev.msg);
+	else
+		feed(o, &ev);
+}
+
+/* Connection events of libzmq: [u16 event, u32 value][endpoint]. */
+static void on_monitor(void *arg, zmq_msg_t *parts, size_t n)
+{
+	struct outgoing *o = arg;
+	uint16_t event;
+
+	if (n < 1 || zmq_msg_size(&parts[0]) < 6)
+		return;
+	memcpy(&event, zmq_msg_data(&parts[0]), 2);
+	switch (event) {
+	case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+		o->connected = o->was_connected = true;
+		return;
+	case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+	case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+		if (!o->was_connected)
+			feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_AUTH });
+		return;
+	case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+		if (!o->was_connected && ++o->retries >= 3)
+			feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_AUTH });
+		return;
+	case ZMQ_EVENT_CONNECT_RETRIED:
+		if (!o->was_connected && ++o->retries >= RETRIES_MAX)
+			feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_UNREACHABLE });
+		return;
+	case ZMQ_EVENT_DISCONNECTED:
+		if (o->connected)
+			feed(o, &(struct mig_event){ .kind = MIG_EV_LINK_DOWN });
+		o->connected = false;
+		return;
+	default:
+		return;
+	}
+}
+
+static int open_peer(struct outgoing *o, struct err *err)
+{
+	_cleanup_free_ char *ep = xasprintf("tcp://%s:%u", o->peer.address, o->peer.port);
+	_cleanup_free_ char *mon = xasprintf("inproc://monitor-%016" PRIx64, o->session);
+	void *s = link_dealer(o->d, &o->peer, err);
+
+	if (!s)
+		return -EIO;
+	int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+	             ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED;
+	void *m = zmq_socket_monitor(s, mon, events) == 0 ? zmq_socket(o->d->zmq, ZMQ_PAIR) : NULL;
+	if (!m || zmq_connect(m, mon) < 0 || zmq_connect(s, ep) < 0) {
+		int r = err_sys(err, errno, "connect to %s", ep);
+		if (m)
+			zmq_close(m);
+		zmq_close(s);
+		return r;
+	}
+	o->monitor = zsock_new(o->d->loop, m, on_monitor, o, err);
+	o->dealer = zsock_new(o->d->loop, s, on_peer, o, err);
+	return o->monitor && o->dealer ? 0 : -ENOMEM;
+}
+
+/* Domain -------------------------------------------------------------------------------------------------------------- */
+static int read_domain(struct outgoing *o, struct hvcall *hv, struct err *err)
+{
+	struct hv_stats st;
+	size_t len;
+
+	int r = hvcall_simple(hv, HV_OP_HELLO, NULL, 0, &o->hello, sizeof(o->hello), err);
+	if (r == 0)
+		r = hvcall_simple(hv, HV_OP_INFO, NULL, 0, &o->info, sizeof(o->info), err);
+	if (r == 0)
+		r = hvcall_simple(hv, HV_OP_STATS, NULL, 0, &st, sizeof(st), err);
+	if (r < 0)
+		return r;
+	o->hello.engine[sizeof(o->hello.engine) - 1] = o->hello.kernel_id[sizeof(o->hello.kernel_id) - 1] = 0;
+	o->info.name[HV_NAME_MAX - 1] = o->info.uuid[36] = 0;
+	o->ram_used = st.ram_used_bytes;
+	o->dirty_pps = st.dirty_pages_per_s;
+	o->xml = calloc(1, HV_PAYLOAD_MAX + 1);
+	if (!o->xml)
+		return err_sys(err, ENOMEM, "domain %s", o->order.domain);
+	r = hvcall(hv, HV_OP_DUMPXML, NULL, 0, NULL, 0, o->xml, HV_PAYLOAD_MAX, &len, NULL, NULL, err);
+	if (r < 0)
+		return r;
+	if (!(o->hello.caps & HV_CAP_MIGRATE))
+		return err_set(err, ENOTSUP, "domain %s cannot move: its engine %s here offers no migration", o->order.domain, o->hello.engine);
+	return 0;
+}
+
+static int check_state(const struct outgoing *o, struct err *err)
+{
+	switch (o->info.state) {
+	case HV_DOM_RUNNING:
+	case HV_DOM_PAUSED:
+		return 0;
+	case HV_DOM_BOOTING:
+		return err_set(err, EAGAIN, "domain %s is still booting: try again in a moment", o->order.domain);
+	case HV_DOM_RELINQUISHED:
+		return err_set(err, EBUSY, "domain %s is in doubt after an earlier migration: see `vmmig status %s`", o->order.domain,
+		               o->order.domain);
+	case HV_DOM_SUSPENDED:
+		return err_set(err, EBUSY, "domain %s is being saved or moved by someone else", o->order.domain);
+	default:
+		return err_set(err, EINVAL, "domain %s does not run here", o->order.domain);
+	}
+}
+
+static int open_domain(struct outgoing *o, struct err *err)
+{
+	struct hvcall hv;
+	int r = hvcall_open(&hv, o->order.domain, err);
+
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return err_set(err, ENOENT, "domain %s does not run on %s: see `vmctl list`", o->order.domain, o->d->node.name);
+	if (r < 0)
+		return r;
+	hv.timeout_ms = 5000;
+	r = read_domain(o, &hv, err);
+	if (r == 0 && !o->recovered)
+		r = check_state(o, err);
+	if (r == 0 && !o->recovered) {
+		r = memmap_open(&o->mem, &hv, err);
+		o->mem_open = r == 0;
+	}
+	if (r == 0) {
+		o->hva = hva_new(o->d->loop, hv.fd, &hv_ops, o, err);
+		hv.fd = -1;
+		r = o->hva ? 0 : -ENOMEM;
+	}
+	hvcall_close(&hv);
+	return r;
+}
+
+static struct outgoing *outgoing_new(struct migrated *d)
+{
+	struct outgoing *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	o->d = d;
+	o->state_fd = -1;
+	o->rtt_ns = MIG_NEVER;
+	o->timer = loop_add_timer(d->loop, on_timer, o);
+	o->progress = loop_add_timer(d->loop, on_progress, o);
+	o->end = loop_add_timer(d->loop, on_end, o);
+	if (!o->timer || !o->progress || !o->end) {
+		outgoing_free(o);
+		return NULL;
+	}
+	struct outgoing **p = &d->outs;
+	while (*p)
+		p = &(*p)->next;
+	*p = o;
+	return o;
+}
+
+static void core_config(const struct outgoing *o, struct mig_source_config *c)
+{
+	const struct push_order *or = &o->order;
+
+	*c = (struct mig_source_config){
+		.generation = o->info.generation, .timeout_ns = or->timeout_ns, .plan_only = or->plan,
+		.stay_paused = or->suspend || o->info.state == HV_DOM_PAUSED, .audit = or->audit, .logdirty = or->logdirty,
+		.ctl = { .downtime_ns = or->downtime_ns, .overhead_ns = OUTGOING_OVERHEAD_NS, .bandwidth_bps = or->bandwidth_bps,
+		         .rate_guess_bps = o->d->rate_bps, .rounds_max = 60, .converge = or->converge },
+	};
+	c->ctl.downtime_max_ns = or->downtime_ns * 10 > DOWNTIME_MAX_NS ? or->downtime_ns * 10 : DOWNTIME_MAX_NS;
+}
+
+static int begin(struct outgoing *o, struct err *err)
+{
+	struct mig_source_config cfg;
+
+	int r = open_domain(o, err);
+	if (r == 0)
+		r = open_peer(o, err);
+	if (r < 0)
+		return r;
+	if (getrandom(o->key, sizeof(o->key), 0) != sizeof(o->key))
+		return err_sys(err, EIO, "random key");
+	o->queued = false;
+	core_config(o, &cfg);
+	mig_source_init(&o->core, &cfg);
+	o->begun_ns = now_ns();
+	loop_timer_in(o->progress, PROGRESS_NS);
+	feed(o, &(struct mig_event){ .kind = MIG_EV_START });
+	return 0;
+}
+
+static unsigned active(const struct migrated *d)
+{
+	unsigned n = 0;
+
+	for (const struct outgoing *o = d->outs; o; o = o->next)
+		n += !o->queued && !o->recovered && !o->ended;
+	return n;
+}
+
+static void start_queued(struct migrated *d)
+{
+	for (struct outgoing *o = d->outs; o && active(d) < d->node.migrations_max; o = o->next) {
+		struct err err = { 0 };
+		if (!o->queued || o->ended)
+			continue;
+		if (begin(o, &err) == 0)
+			continue;
+		o->queued = false;
+		o->ended = true;
+		o->outcome = MIG_OUTCOME_FAILED;
+		o->reason = MIG_REASON_REFUSED;
+		(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err.text);
+		loop_timer_in(o->end, 0);
+	}
+}
+
+static struct outgoing *find(struct migrated *d, const char *domain)
+{
+	for (struct outgoing *o = d->outs; o; o = o->next)
+		if (!o->ended && !strcmp(o->order.domain, domain))
+			return o;
+	return NULL;
+}
+
+static int find_peer(const char *name, struct peer *ret, struct err *err)
+{
+	_cleanup_peers_ struct peers ps = { 0 };
+	int r = peers_load(&ps, err);
+
+	if (r < 0)
+		return r;
+	const struct peer *p = peers_by_name(&ps, name);
+	if (!p)
+		return err_set(err, ENOENT, "%s is not a pinned peer: run `vmmig peers self` there and `vmmig peers add %s ADDRESS KEY` here",
+		               name, name);
+	*ret = *p;
+	return 0;
+}
+
+int outgoing_push(struct migrated *d, const struct push_order *order, void (*report)(void *arg, json_t *obj), void *arg,
+                  struct err *err)
+{
+	struct peer peer;
+
+	if (!strcmp(order->host, d->node.name))
+		return err_set(err, EINVAL, "domain %s is on %s already", order->domain, order->host);
+	if (find(d, order->domain))
+		return err_set(err, EBUSY, "domain %s is being moved already: see `vmmig status %s`", order->domain, order->domain);
+	int r = find_peer(order->host, &peer, err);
+	if (r < 0)
+		return r;
+	struct outgoing *o = outgoing_new(d);
+	if (!o)
+		return err_sys(err, ENOMEM, "migration of %s", order->domain);
+	o->order = *order;
+	o->peer = peer;
+	o->session = random_u64();
+	o->report = report;
+	o->report_arg = arg;
+	o->queued = true;
+	if (!order->plan && active(d) >= d->node.migrations_max) {
+		loop_timer_in(o->progress, 0);
+		return 0;
+	}
+	r = begin(o, err);
+	if (r < 0)
+		outgoing_free(o);
+	return r;
+}
+
+void outgoing_detach(struct migrated *d, void *arg)
+{
+	for (struct outgoing *o = d->outs; o; o = o->next)
+		if (o->report_arg == arg)
+			o->report = NULL;
+}
+
+int outgoing_cancel(struct migrated *d, const char *domain, struct err *err)
+{
+	struct outgoing *o = find(d, domain);
+
+	if (!o)
+		return err_set(err, ENOENT, "no migration of %s is under way here", domain);
+	if (o->queued) {
+		o->ended = true;
+		o->outcome = MIG_OUTCOME_CANCELLED;
+		o->reason = MIG_REASON_CANCELLED;
+		loop_timer_in(o->end, 0);
+		return 0;
+	}
+	if (!mig_source_cancellable(&o->core) || o->recovered)
+		return err_set(err, EBUSY, "%s: past the point of no return, it belongs to %s now; wait for the result", domain, o->order.host);
+	feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_CANCELLED });
+	return 0;
+}
+
+int outgoing_resolve(struct migrated *d, const char *domain, bool local, struct err *err)
+{
+	struct outgoing *o = find(d, domain);
+
+	if (!o || (o->core.state != MIG_SRC_DOUBT && o->core.state != MIG_SRC_GO))
+		return err_set(err, ENOENT, "no migration of %s is in doubt here", domain);
+	log_warn("%s: an operator decided that %s owns it", domain, local ? "this host" : o->order.host);
+	feed(o, &(struct mig_event){ .kind = MIG_EV_OPERATOR, .op_local = local });
+	return 0;
+}
+
+json_t *outgoing_status(struct migrated *d, const char *domain)
+{
+	json_t *list = json_array();
+
+	for (struct outgoing *o = d->outs; o; o = o->next)
+		if (!o->ended && !o->order.plan && (!domain || !strcmp(domain, o->order.domain))) {
+			json_t *p = outgoing_progress(o);
+			(void)json_object_set_new(p, "role", json_string("source"));
+			(void)json_array_append_new(list, p);
+		}
+	return list;
+}
+
+/* The journal said RELINQUISHING. What does hvdom say? */
+void outgoing_recover(struct migrated *d, const struct journal_rec *rec)
+{
+	struct outgoing *o = outgoing_new(d);
+	struct mig_source_config cfg;
+	struct err err = { 0 };
+
+	if (!o)
+		return;
+	o->session = rec->session;
+	o->recovered = true;
+	memcpy(o->order.domain, rec->name, sizeof(o->order.domain));
+	memcpy(o->order.host, rec->peer, sizeof(o->order.host));
+	o->order.downtime_ns = 50 * NS_PER_MS;
+	bool here = open_domain(o, &err) == 0 && !strncasecmp(o->info.uuid, rec->uuid, 36);
+	memcpy(o->info.name, rec->name, sizeof(rec->name));
+	memcpy(o->info.uuid, rec->uuid, sizeof(rec->uuid));
+	if (find_peer(rec->peer, &o->peer, &err) < 0 || open_peer(o, &err) < 0) {
+		log_error("%s: in doubt with %s, which cannot be asked: %s", rec->name, rec->peer, err.text);
+		outgoing_free(o);
+		return;
+	}
+	if (here && o->info.state == HV_DOM_RELINQUISHED) {
+		log_warn("%s: in doubt: given to %s before this daemon ended; asking", rec->name, rec->peer);
+		core_config(o, &cfg);
+		mig_source_init_doubt(&o->core, &cfg, rec->generation);
+		o->begun_ns = now_ns();
+		feed(o, &(struct mig_event){ .kind = MIG_EV_START });
+		return;
+	}
+	/* it never came to RELINQUISH, hvdom resumed the guest by itself; or the copy here is gone: the lease decides over there */
+	log_info("%s: was not given away before this daemon ended; telling %s", rec->name, rec->peer);
+	o->core.generation_new = rec->generation;
+	o->telling = true;
+	loop_timer_in(o->timer, 0);
+}
+
+unsigned outgoing_count(const struct migrated *d)
+{
+	unsigned n = 0;
+
+	for (const struct outgoing *o = d->outs; o; o = o->next)
+		n++;
+	return n;
+}
+
+void outgoing_free_all(struct migrated *d)
+{
+	while (d->outs)
+		outgoing_free(d->outs);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Inside of outgoing*.c: one source session. */
+#ifndef HOSPES_MIGRATED_IO_OUTGOING_INT_H
+#define HOSPES_MIGRATED_IO_OUTGOING_INT_H
+
+#include "hypervisor/hypercall.h"
+#include "migrated/core/source.h"
+#include "migrated/io/hva.h"
+#include "migrated/io/outgoing.h"
+
+#define EVENTS_MAX 32u
+#define OUTGOING_OVERHEAD_NS (25 * MIG_MS) /* blackout besides pages */
+
+struct outgoing {
+	struct outgoing *next;
+	struct migrated *d;
+	struct push_order order;
+	struct mig_source core;
+	uint64_t session;
+	struct peer peer;
+	void (*report)(void *arg, json_t *obj);  /* NULL: nobody listens */
+	void *report_arg;
+	bool queued;             /* waits for others to end */
+	bool recovered;          /* from the journal: in doubt, or only telling the peer to let go */
+	bool telling;            /* not relinquished after all: Abort until the peer says GONE */
+	bool ended, reported;    /* the core is through; the result was told */
+	enum mig_outcome outcome;
+	enum mig_reason reason;
+	char peer_text[WIRE_TEXT_MAX + 1];       /* its words on Refuse, Abort, Resolved */
+	char local_text[ERR_TEXT_MAX];           /* ours: the hypercall or worker that failed */
+	/* domain */
+	struct hv_info info;
+	struct hv_hello hello;
+	uint64_t ram_used, dirty_pps; /* as hvdom's statistics say */
+	char *xml;
+	struct hva *hva;
+	struct memmap mem;
+	bool mem_open;
+	struct outpipe *pipe;
+	uint8_t key[WIRE_KEY_BYTES];
+	int state_fd;
+	uint64_t state_bytes;
+	/* peer */
+	struct zsock *dealer, *monitor;
+	bool connected, was_connected;
+	unsigned retries;
+	uint64_t caps;
+	uint64_t rtt_ns;         /* smallest seen, MIG_NEVER: none */
+	int64_t clock_offset_ns; /* target's clock minus ours, at that ping */
+	uint64_t target_ram_available;
+	/* machinery */
+	struct loop_timer *timer, *progress, *end;
+	struct mig_event ev[EVENTS_MAX];
+	unsigned ev_head, ev_n;
+	bool stepping;
+	uint64_t begun_ns, ended_ns, suspend_ns, relinquish_ns, go_ns, final_ns, ready_ns;
+	uint64_t scan_ns;        /* of the last harvest */
+	uint64_t freeze_ns, capture_ns;
+};
+
+/* outgoing_report.c */
+json_t *outgoing_progress(struct outgoing *o);
+json_t *outgoing_result(struct outgoing *o);
+json_t *outgoing_plan(struct outgoing *o);
+void outgoing_reason_text(const struct outgoing *o, char *dst, size_t cap);
+uint64_t outgoing_downtime_ns(const struct outgoing *o);
+
+#endif

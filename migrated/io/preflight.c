@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Preflight on the target: see preflight.h. Order: cheapest and most telling first. */
+#include <config.h>
+#include "migrated/io/preflight.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+#include "common/util.h"
+#include "hypervisor/domcfg.h"
+#include "hypervisor/hvcall.h"
+
+#define RAM_SPARE_BYTES (64ull << 20) /* left to the host and hvdom */
+
+/* What programs in a guest may have found and use; names of Linux' cpufeatures.h. */
+static const char *const isa[] = {
+	"3dnow", "3dnowext", "abm", "adx", "aes", "amx_bf16", "amx_int8", "amx_tile", "avx", "avx2", "avx512_4fmaps",
+	"avx512_4vnniw", "avx512_bf16", "avx512_bitalg", "avx512_fp16", "avx512_vbmi2", "avx512_vnni", "avx512_vp2intersect",
+	"avx512_vpopcntdq", "avx512bw", "avx512cd", "avx512dq", "avx512er", "avx512f", "avx512ifma", "avx512pf", "avx512vbmi",
+	"avx512vl", "avx_vnni", "bmi1", "bmi2", "cldemote", "clflush", "clflushopt", "clwb", "clzero", "cmov", "cx16", "cx8",
+	"erms", "f16c", "fma", "fma4", "fpu", "fsgsbase", "fsrm", "fxsr", "gfni", "lahf_lm", "misalignsse", "mmx", "mmxext",
+	"movbe", "movdir64b", "movdiri", "ospke", "pclmulqdq", "pku", "pni", "popcnt", "prefetchwt1", "rdpid", "rdrand",
+	"rdseed", "rdtscp", "rtm", "serialize", "sha_ni", "sse", "sse2", "sse4_1", "sse4_2", "sse4a", "ssse3", "tbm", "tsc",
+	"vaes", "vpclmulqdq", "waitpkg", "xop", "xsave", "xsavec", "xsaveopt", "xsaves",
+};
+
+static bool word_in(const char *line, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = line; (p = strstr(p, word)); p += n)
+		if ((p == line || p[-1] == ' ') && (p[n] == ' ' || !p[n]))
+			return true;
+	return false;
+}
+
+unsigned cpu_features_here(const char *ret[CPU_FEATURES_MAX], struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	unsigned n = 0;
+
+	if (file_read("/proc/cpuinfo", 16u << 20, &text, &len) < 0) {
+		(void)err_set(err, EIO, "cannot read /proc/cpuinfo");
+		return 0;
+	}
+	char *flags = strstr(text, "\nflags"), *nl = flags ? strchr(flags + 1, '\n') : NULL, *colon = flags ? strchr(flags, ':') : NULL;
+	if (!colon || !nl)
+		return 0;
+	*nl = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(isa) && n < CPU_FEATURES_MAX; i++)
+		if (word_in(colon + 2, isa[i]))
+			ret[n++] = isa[i];
+	return n;
+}
+
+static int check_cpu(const Hospes__Mig__Offer *o, const char *here, struct err *err)
+{
+	const char *have[CPU_FEATURES_MAX];
+	unsigned n = cpu_features_here(have, err);
+	char missing[256] = "";
+	size_t at = 0;
+
+	for (size_t i = 0; i < o->n_cpu_features; i++) {
+		bool found = false;
+		for (unsigned k = 0; k < n && !found; k++)
+			found = !strcmp(have[k], o->cpu_features[i]);
+		if (!found && at < sizeof(missing) - 40)
+			at += (size_t)snprintf(missing + at, sizeof(missing) - at, "%s%.30s", at ? ", " : "", o->cpu_features[i]);
+	}
+	if (at)
+		return err_set(err, ENOTSUP, "the CPU of %s lacks %s, which the guest may use: choose a host with these features", here,
+		               missing);
+	return 0;
+}
+
+static uint64_t number_file(const char *path)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+
+	if (file_read(path, 4096, &text, &len) < 0 || !strncmp(text, "max", 3))
+		return UINT64_MAX;
+	return strtoull(text, NULL, 10);
+}
+
+/* What this process and its children may still use: the machine's, or its memory cgroup's. */
+static uint64_t ram_available(void)
+{
+	_cleanup_free_ char *text = NULL, *cg = NULL;
+	size_t len;
+	uint64_t avail = 0;
+
+	if (file_read("/proc/meminfo", 65536, &text, &len) == 0) {
+		char *p = strstr(text, "MemAvailable:");
+		if (p)
+			avail = strtoull(p + 13, NULL, 10) << 10;
+	}
+	if (file_read("/proc/self/cgroup", 65536, &cg, &len) == 0) {
+		char *p = strstr(cg, "0::");
+		if (p) {
+			p[strcspn(p, "\n")] = 0;
+			_cleanup_free_ char *max = xasprintf("/sys/fs/cgroup%s/memory.max", p + 3);
+			_cleanup_free_ char *cur = xasprintf("/sys/fs/cgroup%s/memory.current", p + 3);
+			uint64_t limit = number_file(max), used = number_file(cur);
+			if (limit != UINT64_MAX && used != UINT64_MAX) {
+				uint64_t left = limit > used ? limit - used : 0;
+				avail = left < avail ? left : avail;
+			}
+		}
+	}
+	return avail;
+}
+
+static int check_ram(const Hospes__Mig__Offer *o, const char *here, uint64_t promised, uint64_t *ret, struct err *err)
+{
+	uint64_t avail = ram_available(), need = o->ram_bytes + RAM_SPARE_BYTES;
+	char a[32], b[32];
+
+	avail = avail > promised ? avail - promised : 0;
+	*ret = avail;
+	if (need < o->ram_bytes || need > avail)
+		return err_set(err, ENOMEM, "%s has %s of memory to give, %s needs %s: free some there, or choose another host", here,
+		               size_format(avail, a, sizeof(a)), o->name, size_format(need, b, sizeof(b)));
+	return 0;
+}
+
+static int check_free(const Hospes__Mig__Offer *o, const char *here, struct err *err)
+{
+	_cleanup_free_ char *dir = xasprintf("%s/dom", path_run());
+	DIR *d = opendir(dir);
+	int r = 0;
+
+	if (!d)
+		return 0; /* no domain ran here yet */
+	for (struct dirent *e; r == 0 && (e = readdir(d));) {
+		struct hvcall hv;
+		struct hv_info info;
+		if (!name_is_valid(e->d_name) || hvcall_open(&hv, e->d_name, NULL) < 0)
+			continue;
+		hv.timeout_ms = 2000;
+		if (hvcall_simple(&hv, HV_OP_INFO, NULL, 0, &info, sizeof(info), NULL) < 0)
+			memset(&info, 0, sizeof(info));
+		hvcall_close(&hv);
+		if (!strcmp(e->d_name, o->name))
+			r = err_set(err, EEXIST, "a domain named %s runs on %s already: rename or stop one of them", o->name, here);
+		else if (!strncasecmp(info.uuid, o->uuid, 36))
+			r = err_set(err, EEXIST, "domain %s on %s has the same uuid %s", e->d_name, here, o->uuid);
+	}
+	closedir(d);
+	return r;
+}
+
+int file_id(const char *path, char ret[40], struct err *err)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_free_ uint8_t *buf = malloc(1u << 20);
+	XXH3_state_t *st = XXH3_createState();
+	int r = fd < 0 ? err_sys(err, errno, "open %s", path) : !buf || !st ? err_sys(err, ENOMEM, "read %s", path) : 0;
+
+	if (r == 0)
+		(void)XXH3_128bits_reset(st);
+	while (r == 0) {
+		ssize_t n = read(fd, buf, 1u << 20);
+		if (n < 0)
+			r = err_sys(err, errno, "read %s", path);
+		if (n <= 0)
+			break;
+		(void)XXH3_128bits_update(st, buf, (size_t)n);
+	}
+	if (r == 0) {
+		XXH128_hash_t h = XXH3_128bits_digest(st);
+		(void)snprintf(ret, 40, "%016" PRIx64 "%016" PRIx64, (uint64_t)h.high64, (uint64_t)h.low64);
+	}
+	XXH3_freeState(st);
+	return r;
+}
+
+static int check_kernel(const Hospes__Mig__Offer *o, const struct dom_config *cfg, const char *here, struct err *err)
+{
+	char id[40];
+
+	if (!cfg->kernel || access(cfg->kernel, R_OK) < 0)
+		return err_set(err, ENOENT, "%s has no guest kernel %s: install the package that holds it there", here,
+		               cfg->kernel ? cfg->kernel : "(none named)");
+	int r = file_id(cfg->kernel, id, err);
+	if (r < 0)
+		return r;
+	if (o->kernel_id[0] && strcmp(id, o->kernel_id))
+		return err_set(err, EXDEV, "guest kernel %s on %s is another build than the one that runs: install the same package version",
+		               cfg->kernel, here);
+	if (cfg->initrd && access(cfg->initrd, R_OK) < 0)
+		return err_set(err, ENOENT, "%s has no initrd %s: copy it there", here, cfg->initrd);
+	return 0;
+}
+
+static int check_devices(const struct dom_config *cfg, const char *here, struct err *err)
+{
+	for (size_t i = 0; i < cfg->n_nics; i++) {
+		const struct dom_nic *n = &cfg->nic[i];
+		_cleanup_free_ char *path = xasprintf("/sys/class/net/%s/bridge", n->bridge);
+		if (n->type == DOM_NIC_BRIDGE && access(path, F_OK) < 0)
+			return err_set(err, ENODEV, "%s has no bridge %s: create it there (ip link add %s type bridge)", here, n->bridge,
+			               n->bridge);
+	}
+	for (size_t i = 0; i < cfg->n_disks; i++) {
+		const struct dom_disk *k = &cfg->disk[i];
+		struct stat st;
+		_cleanup_close_ int fd = open(k->source, (k->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+		if (fd < 0 || fstat(fd, &st) < 0)
+			return err_set(err, errno, "%s cannot open disk %s (%s): put it on storage that both hosts reach", here, k->source,
+			               strerror(errno));
+		if (k->type == DOM_DISK_BLOCK ? !S_ISBLK(st.st_mode) : !S_ISREG(st.st_mode))
+			return err_set(err, EINVAL, "disk %s on %s is not a %s", k->source, here,
+			               k->type == DOM_DISK_BLOCK ? "block device" : "file");
+	}
+	return 0;
+}
+
+int preflight_check(const Hospes__Mig__Offer *o, const char *here, uint64_t promised, uint64_t *ret_ram_available, struct err *err)
+{
+	_cleanup_dom_config_ struct dom_config *cfg = NULL;
+
+	int r = check_free(o, here, err);
+	if (r == 0)
+		r = check_ram(o, here, promised, ret_ram_available, err);
+	if (r == 0)
+		r = check_cpu(o, here, err);
+	if (r == 0)
+		r = dom_config_parse((const char *)o->xml.data, o->xml.len, o->name, &cfg, err);
+	if (r < 0)
+		return r;
+	if (strcmp(cfg->name, o->name) || strcasecmp(cfg->uuid, o->uuid))
+		return err_set(err, EPROTO, "the offered XML describes another domain than %s", o->name);
+	if (strcmp(o->engine, cfg->type == DOM_TYPE_UML ? "pv" : "kvm"))
+		return err_set(err, ENOTSUP, "the offered domain runs on engine %s, its XML asks for another", o->engine);
+	if (cfg->type == DOM_TYPE_KVM && access("/dev/kvm", R_OK | W_OK) < 0)
+		return err_set(err, ENODEV, "%s has no /dev/kvm: choose a host with hardware virtualisation", here);
+	r = check_kernel(o, cfg, here, err);
+	return r < 0 ? r : check_devices(cfg, here, err);
+}

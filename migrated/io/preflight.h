@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What must be true of a host before it takes a domain; every refusal names cause and remedy. And what a source tells of itself. */
+#ifndef HOSPES_MIGRATED_IO_PREFLIGHT_H
+#define HOSPES_MIGRATED_IO_PREFLIGHT_H
+
+#include "common/err.h"
+#include "common/cleanup.h"
+#include "migrated/io/wire.h"
+
+#define CPU_FEATURES_MAX WIRE_CPU_FEATURES_MAX
+
+/* Instruction-set features of this host that a guest can see, by their names in /proc/cpuinfo. Static strings. Returns how many. */
+unsigned cpu_features_here(const char *ret[CPU_FEATURES_MAX], struct err *err);
+/* Check @offer against this host; @promised octets of memory are spoken for. -errno with the text for the source's user. */
+int preflight_check(const Hospes__Mig__Offer *offer, const char *here, uint64_t promised, uint64_t *ret_ram_available,
+                    struct err *err) _must_check_;
+/* Lower-case hex xxh3-128 of a file, with NUL: how hvdom names a guest kernel. */
+int file_id(const char *path, char ret[40], struct err *err) _must_check_;
+
+#endif
