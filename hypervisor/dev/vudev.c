@@ -43,6 +43,7 @@ void vudev_close(struct vdev *v, bool keep_listening)
 {
 	struct vu_conn *c = &v->conn;
 
+	atomic_store(&c->attached, false);
 	vdev_reset(v);
 	loop_del_fd(c->sock_src);
 	c->sock_src = NULL;
@@ -53,7 +54,6 @@ void vudev_close(struct vdev *v, bool keep_listening)
 	c->in_len = c->out_len = 0;
 	c->call_pending = 0;
 	c->config_pending = false;
-	atomic_store(&c->attached, false);
 	if (!keep_listening) {
 		loop_del_fd(c->listen_src);
 		c->listen_src = NULL;
@@ -67,11 +67,12 @@ static void fail(struct vdev *v, const char *why)
 {
 	const struct devs_events *ev = &v->devs->ev;
 
+	/* told first: who sees the connection end can rely on it */
+	if (ev->broken)
+		ev->broken(ev->arg, v->name, why);
 	vudev_close(v, true);
 	v->st.broken = 1;
 	v->broken = why;
-	if (ev->broken)
-		ev->broken(ev->arg, v->name, why);
 }
 
 /* Requests of the device ---------------------------------------------------------------------------------------------- */
