@@ -1,3 +1,4 @@
 # Command line tools: vmctl, vmmig, vmlab.
 EXTRA_DIST += %D%/packages.txt
 include %D%/lab.mk
+include %D%/vmctl.mk

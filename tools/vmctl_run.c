@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* vmctl start, suspend, resume, shutdown, reboot, destroy, setmem, loglevel: one hypercall or little more. */
+#include "config.h"
+#include "tools/vmctl_int.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/util.h"
+
+#define DESTROY_WAIT_MS 10000
+
+int vmctl_start(struct vmctl *v, struct err *err)
+{
+	struct vmctl_launch l = { .name = v->arg[0], .log_level = v->value[1] };
+	_cleanup_dom_config_ struct dom_config *cfg = NULL;
+	_cleanup_free_ char *path = NULL;
+	enum log_level level;
+	int r = vmctl_definition_path(l.name, &path, err);
+
+	if (r < 0)
+		return r;
+	if (l.log_level && log_level_parse(l.log_level, &level) < 0)
+		return err_set(err, EINVAL, "log level \"%s\": error, warn, info or debug", l.log_level);
+	if (vmctl_is_running(l.name))
+		return err_set(err, EEXIST, "domain '%s' is already running", l.name);
+	r = dom_config_load(path, &cfg, err);
+	if (r == -ENOENT)
+		return err_set(err, r, "no domain '%s' is defined; vmctl define FILE", l.name);
+	if (r < 0)
+		return r;
+	l.config = path;
+	r = vmctl_launch(&l, err);
+	if (r < 0)
+		return r;
+	printf("Domain '%s' started\n", l.name);
+	if (!vmctl_opt(v, 0))
+		return 0;
+	fflush(stdout);
+	v->flags = 0; /* the console's own options */
+	return vmctl_console(v, err);
+}
+
+/* A call without arguments, and what to say when it is done. */
+static int simple(struct vmctl *v, uint16_t op, const void *req, size_t len, const char *done, struct err *err)
+{
+	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
+	int r = vmctl_connect(&c, v->arg[0], err);
+
+	if (!r)
+		r = hvcall_simple(&c, op, req, len, NULL, 0, err);
+	if (r < 0)
+		return err_prefix(err, "%s %s", v->cmd->name, v->arg[0]);
+	printf("Domain '%s' %s\n", v->arg[0], done);
+	return 0;
+}
+
+int vmctl_suspend(struct vmctl *v, struct err *err)
+{
+	return simple(v, HV_OP_PAUSE, NULL, 0, "suspended", err);
+}
+
+int vmctl_resume(struct vmctl *v, struct err *err)
+{
+	return simple(v, HV_OP_UNPAUSE, NULL, 0, "resumed", err);
+}
+
+int vmctl_reboot(struct vmctl *v, struct err *err)
+{
+	return simple(v, HV_OP_REBOOT, NULL, 0, "is being rebooted", err);
+}
+
+static void on_event(void *arg, const struct hv_event *ev)
+{
+	if (ev->kind == HV_EV_POWEROFF)
+		*(bool *)arg = true;
+}
+
+/* Until the guest said that it is off, or its hvdom is gone. */
+static int wait_off(struct hvcall *c, const char *name, unsigned seconds, struct err *err)
+{
+	uint64_t deadline = now_ns() + seconds * NS_PER_S;
+	bool off = false;
+
+	c->on_event = on_event;
+	c->arg = &off;
+	while (!off && !vmctl_stopped) {
+		struct hv_info info;
+		int r = hvcall_simple(c, HV_OP_INFO, NULL, 0, &info, sizeof(info), err);
+
+		if (r == -ECONNRESET || r == -EPIPE)
+			return 0;
+		if (r < 0)
+			return r;
+		if (now_ns() > deadline)
+			return err_set(err, ETIMEDOUT, "domain '%s' is not off after %u s; vmctl destroy %s ends it",
+			               name, seconds, name);
+		usleep(50000);
+	}
+	return vmctl_stopped ? err_set(err, EINTR, "interrupted; domain '%s' goes on shutting down", name) : 0;
+}
+
+int vmctl_shutdown(struct vmctl *v, struct err *err)
+{
+	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
+	unsigned long seconds = 0;
+	int r;
+
+	if (vmctl_opt(v, 0)) {
+		char *end;
+
+		seconds = strtoul(v->value[0], &end, 10);
+		if (*end || !isdigit((unsigned char)*v->value[0]) || seconds > 86400)
+			return err_set(err, EINVAL, "--wait \"%s\": a number of seconds", v->value[0]);
+	}
+	r = vmctl_connect(&c, v->arg[0], err);
+	if (!r && seconds)
+		r = hvcall_simple(&c, HV_OP_SUBSCRIBE, NULL, 0, NULL, 0, err);
+	if (!r)
+		r = hvcall_simple(&c, HV_OP_SHUTDOWN, NULL, 0, NULL, 0, err);
+	if (r < 0)
+		return err_prefix(err, "shutdown %s", v->arg[0]);
+	if (!seconds) {
+		printf("Domain '%s' is being shut down\n", v->arg[0]);
+		return 0;
+	}
+	vmctl_catch_signals();
+	r = wait_off(&c, v->arg[0], (unsigned)seconds, err);
+	if (!r)
+		printf("Domain '%s' is shut off\n", v->arg[0]);
+	return r;
+}
+
+/* Wait until hvdom closed our connection, that is, until it is gone. */
+static bool wait_gone(struct hvcall *c, unsigned ms)
+{
+	uint64_t deadline = now_ns() + ms * NS_PER_MS;
+	struct hv_info info;
+
+	while (now_ns() < deadline) {
+		int r = hvcall_simple(c, HV_OP_INFO, NULL, 0, &info, sizeof(info), NULL);
+
+		if (r == -ECONNRESET || r == -EPIPE)
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+int vmctl_destroy(struct vmctl *v, struct err *err)
+{
+	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
+	struct hv_destroy_req req = { 0 };
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
+	int r = vmctl_connect(&c, v->arg[0], err);
+
+	if (r < 0)
+		return err_prefix(err, "destroy");
+	c.timeout_ms = DESTROY_WAIT_MS;
+	r = hvcall_simple(&c, HV_OP_DESTROY, &req, sizeof(req), NULL, 0, err);
+	if (r < 0 && r != -ECONNRESET && r != -ETIMEDOUT)
+		return err_prefix(err, "destroy %s", v->arg[0]);
+	if (r != -ECONNRESET && (r == -ETIMEDOUT || !wait_gone(&c, DESTROY_WAIT_MS))) {
+		/* it hangs: the kernel knows who listens there, and the guest ends with its hvdom */
+		if (getsockopt(c.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 1)
+			return err_set(err, ETIMEDOUT, "destroy %s: hvdom does not answer and its process is not known",
+			               v->arg[0]);
+		fprintf(stderr, "vmctl: hvdom of '%s' (pid %d) does not answer: killing it\n", v->arg[0],
+		        (int)peer.pid);
+		if (kill(peer.pid, SIGKILL) < 0 && errno != ESRCH)
+			return err_sys(err, errno, "destroy %s: kill %d", v->arg[0], (int)peer.pid);
+	}
+	printf("Domain '%s' destroyed\n", v->arg[0]);
+	return 0;
+}
+
+int vmctl_setmem(struct vmctl *v, struct err *err)
+{
+	struct hv_balloon_req req = { 0 };
+	const char *text = v->arg[1];
+	int r = size_parse(text, &req.target_bytes);
+
+	if (!r && text[strspn(text, "0123456789")] == 0 &&
+	    __builtin_mul_overflow(req.target_bytes, 1024, &req.target_bytes))
+		r = -ERANGE; /* a plain number is KiB */
+	if (r < 0)
+		return err_set(err, r, "setmem: \"%s\" is no size; for example 192MiB", text);
+	return simple(v, HV_OP_BALLOON, &req, sizeof(req), "changes its memory", err);
+}
+
+int vmctl_loglevel(struct vmctl *v, struct err *err)
+{
+	enum log_level level;
+	uint32_t wire;
+
+	if (log_level_parse(v->arg[1], &level) < 0)
+		return err_set(err, EINVAL, "log level \"%s\": error, warn, info or debug", v->arg[1]);
+	wire = (uint32_t)level;
+	return simple(v, HV_OP_LOGLEVEL, &wire, sizeof(wire), "changed its log level", err);
+}
