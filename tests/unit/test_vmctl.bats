@@ -1,0 +1,308 @@
+#!/usr/bin/env bats
+# vmctl against a stand-in for hvdom (fake_hvdom.c): every command, what it says when things go wrong, and what it leaves behind.
+
+setup() {
+	T=$(mktemp -d)
+	export HOSPES_RUNDIR=$T/run HOSPES_STATEDIR=$T/state HOSPES_LOGDIR=$T/log HOSPES_LIBEXEC=$T/lib
+	mkdir -p "$HOSPES_LIBEXEC"
+	ln -s "$top_builddir/tests/unit/fake_hvdom" "$HOSPES_LIBEXEC/hvdom"
+	vmctl=$top_builddir/tools/vmctl
+	unset FAKE FAKE_KERNEL
+	make_xml guest01 >"$T/guest01.xml"
+}
+
+teardown() {
+	for pid in $(pids); do kill -9 "$pid" 2>/dev/null || true; done
+	rm -rf "$T"
+}
+
+make_xml() {
+	cat <<-X
+		<domain type='uml'>
+		  <name>$1</name>
+		  <memory unit='MiB'>2</memory>
+		  <os><type>linux</type></os>
+		  <features><acpi/></features>
+		  <devices>
+		    <console type='pty'/>
+		  </devices>
+		</domain>
+	X
+}
+
+# the hvdoms of this test only: by their socket
+pids() {
+	ss -xlp 2>/dev/null | grep -F "$T/run/" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u
+}
+
+json() { python3 -c "import json,sys; d=json.load(sys.stdin); print($1)"; }
+ram_hash() { "$vmctl" domstats guest01 --json | json "d['dirty_pages_per_s']"; }
+
+@test "usage: unknown things end with status 2 and say what is right" {
+	run "$vmctl"
+	[ "$status" -eq 2 ]
+	run "$vmctl" frobnicate
+	[ "$status" -eq 2 ]
+	[[ $output == *"unknown command frobnicate"* ]]
+	run "$vmctl" start
+	[ "$status" -eq 2 ]
+	[[ $output == *"usage: vmctl start [OPTIONS] DOMAIN"* ]]
+	run "$vmctl" start a b
+	[ "$status" -eq 2 ]
+	run "$vmctl" list --nonsense
+	[ "$status" -eq 2 ]
+	run "$vmctl" define --json x
+	[ "$status" -eq 2 ]
+	run "$vmctl" shutdown g --wait
+	[ "$status" -eq 2 ]
+	run "$vmctl" --help
+	[ "$status" -eq 0 ]
+	run "$vmctl" --version
+	[ "$status" -eq 0 ]
+	for c in $("$vmctl" --help | awk '/^  [a-z]/ { print $1 }'); do
+		run "$vmctl" "$c" --help
+		[ "$status" -eq 0 ]
+		[[ $output == "usage: vmctl $c"* ]]
+	done
+}
+
+@test "define, list, dumpxml, undefine" {
+	run "$vmctl" define "$T/guest01.xml"
+	[ "$status" -eq 0 ]
+	[[ $output == *"domain/features is kept but not used"* ]]
+	run "$vmctl" list
+	[[ $output != *guest01* ]]
+	run "$vmctl" list --all
+	[[ $output == *"guest01"*"shut off"*"2 MiB"* ]]
+	[ "$("$vmctl" list --all --name)" = guest01 ]
+	[ "$("$vmctl" list --all --json | json "d[0]['state'], d[0]['persistent'], d[0]['ram_bytes']")" = "('shut off', True, 2097152)" ] ||
+		[ "$("$vmctl" list --all --json | json "d[0]['state']")" = "shut off" ]
+	run "$vmctl" dumpxml guest01
+	[[ $output == *"<acpi/>"* ]]
+	uuid=$("$vmctl" dominfo guest01 --json | json "d['uuid']")
+	# changed, without a uuid: the same domain
+	sed -i 's/>2</>4</' "$T/guest01.xml"
+	"$vmctl" define "$T/guest01.xml"
+	[ "$("$vmctl" dominfo guest01 --json | json "d['uuid']")" = "$uuid" ]
+	[ "$("$vmctl" dominfo guest01 --json | json "d['ram_bytes']")" = 4194304 ]
+	# the uuid of another one
+	make_xml other | sed "s,<memory,<uuid>$uuid</uuid><memory," >"$T/other.xml"
+	run "$vmctl" define "$T/other.xml"
+	[ "$status" -eq 1 ]
+	[[ $output == *"is defined already"* ]]
+	run "$vmctl" undefine guest01
+	[ "$status" -eq 0 ]
+	run "$vmctl" undefine guest01
+	[ "$status" -eq 1 ]
+	[ -z "$(ls "$HOSPES_STATEDIR/domains")" ]
+}
+
+@test "wrong XML and wrong names are refused with a reason" {
+	sed 's/memory unit/memmory unit/; s,/memory,/memmory,' "$T/guest01.xml" >"$T/bad.xml"
+	run "$vmctl" define "$T/bad.xml"
+	[ "$status" -eq 1 ]
+	[[ $output == *"bad.xml:3: memmory: is no element of <domain>; is it misspelled?"* ]]
+	run "$vmctl" define "$T/none.xml"
+	[ "$status" -eq 1 ]
+	run "$vmctl" start ../../etc/passwd
+	[ "$status" -eq 1 ]
+	[[ $output == *"is no domain name"* ]]
+	run "$vmctl" dominfo nobody
+	[ "$status" -eq 1 ]
+	[[ $output == *"no domain 'nobody'; vmctl list --all shows"* ]]
+	"$vmctl" define "$T/guest01.xml"
+	run "$vmctl" suspend guest01
+	[ "$status" -eq 1 ]
+	[[ $output == *"is shut off; vmctl start guest01"* ]]
+}
+
+@test "a domain's life: start, suspend, resume, shutdown, destroy" {
+	"$vmctl" define "$T/guest01.xml"
+	run "$vmctl" start guest01
+	[ "$status" -eq 0 ]
+	[ "$output" = "Domain 'guest01' started" ]
+	run "$vmctl" start guest01
+	[ "$status" -eq 1 ]
+	[[ $output == *"already running"* ]]
+	[ "$("$vmctl" domstate guest01)" = running ]
+	"$vmctl" suspend guest01
+	[ "$("$vmctl" domstate guest01 --json | json "d['state']")" = paused ]
+	"$vmctl" resume guest01
+	[ "$("$vmctl" domstate guest01)" = running ]
+	run "$vmctl" dominfo guest01
+	[[ $output == *"UUID:"*"Pid:"* ]]
+	run "$vmctl" domstats guest01
+	[[ $output == *"vda:"*"block, in 7"* ]]
+	run "$vmctl" reboot guest01
+	[ "$status" -eq 0 ]
+	run "$vmctl" setmem guest01 1MiB
+	[ "$status" -eq 1 ]
+	[[ $output == *"the domain has no memballoon device"* ]]
+	run "$vmctl" setmem guest01 lots
+	[ "$status" -eq 1 ]
+	run "$vmctl" shutdown guest01 --wait 10
+	[ "$status" -eq 0 ]
+	[ "$("$vmctl" domstate guest01)" = "shut off" ]
+	"$vmctl" start guest01
+	"$vmctl" undefine guest01
+	[ "$("$vmctl" list --json | json "d[0]['persistent']")" = False ]
+	run "$vmctl" destroy guest01
+	[ "$status" -eq 0 ]
+	[ -z "$(pids)" ]
+	run "$vmctl" list --all --name
+	[ -z "$output" ]
+}
+
+@test "hvdom survives vmctl and its terminal, and has no descriptors of it" {
+	"$vmctl" define "$T/guest01.xml"
+	exec 9>"$T/open"
+	"$vmctl" start guest01 9>&9
+	pid=$("$vmctl" dominfo guest01 --json | json "d['pid']")
+	[ "$(ps -o sid= -p "$pid" | tr -d ' ')" = "$pid" ]
+	[ "$(readlink /proc/"$pid"/fd/0)" = /dev/null ]
+	[ "$(readlink /proc/"$pid"/fd/1)" = "$HOSPES_LOGDIR/guest01.log" ]
+	[ "$(readlink /proc/"$pid"/cwd)" = / ]
+	"$vmctl" destroy guest01
+}
+
+@test "a start that fails says why and leaves nothing" {
+	"$vmctl" define "$T/guest01.xml"
+	FAKE=fail run "$vmctl" start guest01
+	[ "$status" -eq 1 ]
+	[[ $output == *"domain 'guest01' did not start: no kernel /usr/bin/linux.uml: No such file"* ]]
+	FAKE=silent run "$vmctl" start guest01
+	[ "$status" -eq 1 ]
+	[[ $output == *"hvdom ended; $HOSPES_LOGDIR/guest01.log says:"*"last words"* ]]
+	HOSPES_LIBEXEC=$T/nowhere run "$vmctl" start guest01
+	[ "$status" -eq 1 ]
+	[[ $output == *"HOSPES_LIBEXEC"* ]]
+	[ -z "$(pids)" ]
+}
+
+@test "Ctrl-C during a start ends the half-started domain" {
+	"$vmctl" define "$T/guest01.xml"
+	FAKE=slow "$vmctl" start guest01 2>"$T/err" &
+	pid=$!
+	sleep 0.5
+	child=$(ps -o pid= --ppid "$pid" | tr -d ' ')
+	[ -n "$child" ]
+	kill -INT "$pid"
+	status=0
+	wait "$pid" || status=$?
+	[ "$status" -eq 1 ]
+	grep -q "interrupted: domain 'guest01' was not started" "$T/err"
+	! kill -0 "$child" 2>/dev/null
+}
+
+@test "a dead hvdom is reported, and started anew" {
+	"$vmctl" define "$T/guest01.xml"
+	"$vmctl" start guest01
+	kill -9 "$("$vmctl" dominfo guest01 --json | json "d['pid']")"
+	sleep 0.1
+	[ "$("$vmctl" domstate guest01)" = crashed ]
+	run "$vmctl" suspend guest01
+	[ "$status" -eq 1 ]
+	[[ $output == *"its hvdom died"*"vmctl start guest01"* ]]
+	"$vmctl" start guest01
+	[ "$("$vmctl" domstate guest01)" = running ]
+}
+
+@test "console passes bytes both ways" {
+	"$vmctl" define "$T/guest01.xml"
+	"$vmctl" start guest01
+	[ "$(echo hello | "$vmctl" console guest01)" = "console 1: HELLO" ]
+	[ "$(echo hello | "$vmctl" console guest01 --boot)" = "console 0: HELLO" ]
+	run "$vmctl" console guest01 --index 3
+	[ "$status" -eq 1 ]
+	[[ $output == *"no such console"* ]]
+	run "$vmctl" console guest01 --index x
+	[ "$status" -eq 1 ]
+}
+
+@test "save and restore bring memory and state back" {
+	"$vmctl" define "$T/guest01.xml"
+	"$vmctl" start guest01
+	before=$(ram_hash)
+	run "$vmctl" save guest01 "$T/g.save"
+	[ "$status" -eq 0 ]
+	[[ $output == "Domain 'guest01' saved to $T/g.save ("*")" ]]
+	[ "$("$vmctl" domstate guest01)" = "shut off" ]
+	grep -q "destroyed, flags 2" "$HOSPES_LOGDIR/guest01.log"
+	[ "$(stat -c %a "$T/g.save")" = 600 ]
+	"$vmctl" undefine guest01 # the XML is in the file
+	run "$vmctl" restore "$T/g.save"
+	[ "$status" -eq 0 ]
+	[ "$("$vmctl" domstate guest01)" = running ]
+	[ "$(ram_hash)" = "$before" ]
+	[ "$("$vmctl" dominfo guest01 --json | json "d['generation']")" = 1 ]
+	[ -e "$T/g.save" ]
+	run "$vmctl" restore "$T/g.save"
+	[ "$status" -eq 1 ]
+	[[ $output == *"already running"* ]]
+	ls "$HOSPES_RUNDIR" | grep -v '^dom$' && return 1
+	"$vmctl" destroy guest01
+}
+
+@test "a save that fails lets the domain run on and leaves no file" {
+	"$vmctl" define "$T/guest01.xml"
+	FAKE=late "$vmctl" start guest01
+	run "$vmctl" save guest01 "$T/no/such/dir/g.save"
+	[ "$status" -eq 1 ]
+	[[ $output == *"the domain runs on"* ]]
+	[ "$("$vmctl" domstate guest01)" = running ]
+	mkdir "$T/d"
+	# Ctrl-C while hvdom captures its state
+	"$vmctl" save guest01 "$T/d/g.save" 2>"$T/err" &
+	pid=$!
+	sleep 0.5
+	[ "$("$vmctl" domstate guest01)" = suspended ]
+	kill -INT "$pid"
+	status=0
+	wait "$pid" || status=$?
+	[ "$status" -eq 1 ]
+	[ "$("$vmctl" domstate guest01)" = running ]
+	[ -z "$(ls "$T/d")" ]
+	# kill -9, too
+	"$vmctl" save guest01 "$T/d/g.save" &
+	pid=$!
+	sleep 0.5
+	kill -9 "$pid"
+	sleep 0.1
+	[ "$("$vmctl" domstate guest01)" = running ]
+	[ -z "$(ls "$T/d")" ]
+}
+
+@test "damaged and foreign files are refused before anything starts" {
+	"$vmctl" define "$T/guest01.xml"
+	"$vmctl" start guest01
+	"$vmctl" save guest01 "$T/g.save"
+	: >"$HOSPES_LOGDIR/guest01.log"
+	head -c 300000 "$T/g.save" >"$T/cut.save"
+	run "$vmctl" restore "$T/cut.save"
+	[ "$status" -eq 1 ]
+	[[ $output == *"ends too early"* ]]
+	cp "$T/g.save" "$T/flip.save"
+	printf X | dd of="$T/flip.save" bs=1 seek=20000 conv=notrunc status=none
+	run "$vmctl" restore "$T/flip.save"
+	[ "$status" -eq 1 ]
+	run "$vmctl" restore /bin/sh
+	[ "$status" -eq 1 ]
+	[[ $output == *"is no file of vmctl save"* ]]
+	[ ! -s "$HOSPES_LOGDIR/guest01.log" ]
+	FAKE_KERNEL=another run "$vmctl" restore "$T/g.save"
+	[ "$status" -eq 1 ]
+	[[ $output == *"the guest kernel is another one"* ]]
+	sleep 0.2
+	[ -z "$(pids)" ]
+	[ "$("$vmctl" domstate guest01)" = "shut off" ]
+}
+
+@test "destroy ends an hvdom that does not answer" {
+	"$vmctl" define "$T/guest01.xml"
+	FAKE=deaf "$vmctl" start guest01
+	run "$vmctl" destroy guest01
+	[ "$status" -eq 0 ]
+	[[ $output == *"does not answer: killing it"* ]]
+	sleep 0.1
+	[ -z "$(pids)" ]
+}
