@@ -1,2 +1,3 @@
 # Documentation: wire formats, decisions, man pages.
 EXTRA_DIST += %D%/wire %D%/adr %D%/testing-guests.md
+dist_man_MANS += %D%/man/vmctl.8

@@ -35,8 +35,8 @@ pids() {
 	ss -xlp 2>/dev/null | grep -F "$T/run/" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u
 }
 
-json() { python3 -c "import json,sys; d=json.load(sys.stdin); print($1)"; }
-ram_hash() { "$vmctl" domstats guest01 --json | json "d['dirty_pages_per_s']"; }
+json() { jq -r "$1"; }
+ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 
 @test "usage: unknown things end with status 2 and say what is right" {
 	run "$vmctl"
@@ -75,16 +75,15 @@ ram_hash() { "$vmctl" domstats guest01 --json | json "d['dirty_pages_per_s']"; }
 	run "$vmctl" list --all
 	[[ $output == *"guest01"*"shut off"*"2 MiB"* ]]
 	[ "$("$vmctl" list --all --name)" = guest01 ]
-	[ "$("$vmctl" list --all --json | json "d[0]['state'], d[0]['persistent'], d[0]['ram_bytes']")" = "('shut off', True, 2097152)" ] ||
-		[ "$("$vmctl" list --all --json | json "d[0]['state']")" = "shut off" ]
+	[ "$("$vmctl" list --all --json | json '.[0] | "\(.state) \(.persistent) \(.ram_bytes)"')" = "shut off true 2097152" ]
 	run "$vmctl" dumpxml guest01
 	[[ $output == *"<acpi/>"* ]]
-	uuid=$("$vmctl" dominfo guest01 --json | json "d['uuid']")
+	uuid=$("$vmctl" dominfo guest01 --json | json '.uuid')
 	# changed, without a uuid: the same domain
 	sed -i 's/>2</>4</' "$T/guest01.xml"
 	"$vmctl" define "$T/guest01.xml"
-	[ "$("$vmctl" dominfo guest01 --json | json "d['uuid']")" = "$uuid" ]
-	[ "$("$vmctl" dominfo guest01 --json | json "d['ram_bytes']")" = 4194304 ]
+	[ "$("$vmctl" dominfo guest01 --json | json '.uuid')" = "$uuid" ]
+	[ "$("$vmctl" dominfo guest01 --json | json '.ram_bytes')" = 4194304 ]
 	# the uuid of another one
 	make_xml other | sed "s,<memory,<uuid>$uuid</uuid><memory," >"$T/other.xml"
 	run "$vmctl" define "$T/other.xml"
@@ -126,7 +125,7 @@ ram_hash() { "$vmctl" domstats guest01 --json | json "d['dirty_pages_per_s']"; }
 	[[ $output == *"already running"* ]]
 	[ "$("$vmctl" domstate guest01)" = running ]
 	"$vmctl" suspend guest01
-	[ "$("$vmctl" domstate guest01 --json | json "d['state']")" = paused ]
+	[ "$("$vmctl" domstate guest01 --json | json '.state')" = paused ]
 	"$vmctl" resume guest01
 	[ "$("$vmctl" domstate guest01)" = running ]
 	run "$vmctl" dominfo guest01
@@ -145,7 +144,7 @@ ram_hash() { "$vmctl" domstats guest01 --json | json "d['dirty_pages_per_s']"; }
 	[ "$("$vmctl" domstate guest01)" = "shut off" ]
 	"$vmctl" start guest01
 	"$vmctl" undefine guest01
-	[ "$("$vmctl" list --json | json "d[0]['persistent']")" = False ]
+	[ "$("$vmctl" list --json | json '.[0].persistent')" = false ]
 	run "$vmctl" destroy guest01
 	[ "$status" -eq 0 ]
 	[ -z "$(pids)" ]
@@ -157,7 +156,7 @@ ram_hash() { "$vmctl" domstats guest01 --json | json "d['dirty_pages_per_s']"; }
 	"$vmctl" define "$T/guest01.xml"
 	exec 9>"$T/open"
 	"$vmctl" start guest01 9>&9
-	pid=$("$vmctl" dominfo guest01 --json | json "d['pid']")
+	pid=$("$vmctl" dominfo guest01 --json | json '.pid')
 	[ "$(ps -o sid= -p "$pid" | tr -d ' ')" = "$pid" ]
 	[ "$(readlink /proc/"$pid"/fd/0)" = /dev/null ]
 	[ "$(readlink /proc/"$pid"/fd/1)" = "$HOSPES_LOGDIR/guest01.log" ]
@@ -197,7 +196,7 @@ ram_hash() { "$vmctl" domstats guest01 --json | json "d['dirty_pages_per_s']"; }
 @test "a dead hvdom is reported, and started anew" {
 	"$vmctl" define "$T/guest01.xml"
 	"$vmctl" start guest01
-	kill -9 "$("$vmctl" dominfo guest01 --json | json "d['pid']")"
+	kill -9 "$("$vmctl" dominfo guest01 --json | json '.pid')"
 	sleep 0.1
 	[ "$("$vmctl" domstate guest01)" = crashed ]
 	run "$vmctl" suspend guest01
@@ -234,7 +233,7 @@ ram_hash() { "$vmctl" domstats guest01 --json | json "d['dirty_pages_per_s']"; }
 	[ "$status" -eq 0 ]
 	[ "$("$vmctl" domstate guest01)" = running ]
 	[ "$(ram_hash)" = "$before" ]
-	[ "$("$vmctl" dominfo guest01 --json | json "d['generation']")" = 1 ]
+	[ "$("$vmctl" dominfo guest01 --json | json '.generation')" = 1 ]
 	[ -e "$T/g.save" ]
 	run "$vmctl" restore "$T/g.save"
 	[ "$status" -eq 1 ]
