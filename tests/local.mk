@@ -7,4 +7,5 @@ include %D%/unit/vmctl.mk
 include %D%/scenario/local.mk
 include %D%/fuzz/local.mk
 include %D%/system/local.mk
+include %D%/migrated/local.mk
 include %D%/guests/local.mk

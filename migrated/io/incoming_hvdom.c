@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -183,19 +185,26 @@ int incoming_attach(struct incoming *in, struct err *err)
 	return r;
 }
 
+/* hvdom says "ok" or "error: TEXT" on its pipe, once, or ends without a word. */
 static void on_ready(void *arg, int fd, uint32_t revents)
 {
 	struct incoming *in = arg;
 	struct err err = { 0 };
-	char byte;
-	ssize_t n = read(fd, &byte, 1);
+	char line[ERR_TEXT_MAX];
+	ssize_t n = read(fd, line, sizeof(line) - 1);
 
 	(void)revents;
 	if (n < 0 && errno == EAGAIN)
 		return;
-	int r = n == 1 ? incoming_attach(in, &err)
-	               : err_set(&err, EIO, "the incoming hvdom did not start on %s: see %s/%s.log there", in->d->node.name, path_log(),
-	                         in->name);
+	line[n > 0 ? n : 0] = 0;
+	line[strcspn(line, "\n")] = 0;
+	int r;
+	if (!strcmp(line, "ok"))
+		r = incoming_attach(in, &err);
+	else if (!strncmp(line, "error: ", 7))
+		r = err_set(&err, EIO, "the incoming hvdom did not start on %s: %s", in->d->node.name, line + 7);
+	else
+		r = err_set(&err, EIO, "the incoming hvdom did not start on %s: see %s/%s.log there", in->d->node.name, path_log(), in->name);
 	if (r == 0)
 		r = check_regions(in, &err);
 	if (r == 0)
@@ -214,23 +223,42 @@ void incoming_spawn_late(void *arg)
 	spawned(in, MIG_REASON_TARGET_HVDOM);
 }
 
-static const char *hvdom_path(void)
+/* $HOSPES_LIBEXEC/hvdom, beside this program (the build tree), or the installed one. malloc'd. */
+static char *hvdom_path(void)
 {
-	const char *env = getenv("HOSPES_HVDOM");
+	const char *env = getenv("HOSPES_LIBEXEC");
+	char self[PATH_MAX] = "";
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-	return env ? env : HOSPES_SBINDIR "/hvdom";
+	if (env && *env)
+		return xasprintf("%s/hvdom", env);
+	self[n > 0 ? n : 0] = 0;
+	char *dir = dirname(self), *path = xasprintf("%s/hvdom", dir);
+	if (access(path, X_OK) < 0) {
+		free(path);
+		path = xasprintf("%s/../hypervisor/hvdom", dir);
+	}
+	if (access(path, X_OK) < 0) {
+		free(path);
+		path = xasprintf("%s/hvdom", HOSPES_SBINDIR);
+	}
+	return path;
 }
 
 /* After fork(): only async-signal-safe calls. */
 static void child_exec(char *const argv[], int log_fd, int ready_fd)
 {
 	sigset_t none;
+	int null = open("/dev/null", O_RDWR);
 
 	(void)setsid();
+	(void)signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0 || fcntl(ready_fd, F_SETFD, 0) < 0)
+	if (null < 0 || dup2(null, 0) < 0 || chdir("/") < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0 || fcntl(ready_fd, F_SETFD, 0) < 0)
 		_exit(126);
+	if (null > 2)
+		close(null);
 	execv(argv[0], argv);
 	_exit(127);
 }
@@ -247,7 +275,8 @@ static int fork_hvdom(struct incoming *in, struct err *err)
 		return err_sys(err, errno, "pipe");
 	_cleanup_close_ int wr = p[1];
 	_cleanup_free_ char *fd_text = xasprintf("%d", wr);
-	char *argv[] = { (char *)hvdom_path(), (char *)"--config", in->xml_path, (char *)"--incoming", (char *)"--ready-fd", fd_text, NULL };
+	_cleanup_free_ char *hvdom = hvdom_path();
+	char *argv[] = { hvdom, (char *)"--config", in->xml_path, (char *)"--incoming", (char *)"--ready-fd", fd_text, NULL };
 	pid_t pid = fork();
 	if (pid < 0) {
 		close(p[0]);
