@@ -34,7 +34,8 @@ usage() {
 	  heal HOST                     undo cut and slow
 	  exec HOST CMD...              run a command on a host
 	  client CMD...                 run a command on the client's side of the network
-	  service HOST start|stop|restart|kill NAME [K=V...]   one of its daemons; K=V: its environment from now on
+	  service HOST start|stop|restart|kill NAME [--once] [K=V...]
+                                one of its daemons; K=V: its environment, for the next start only with --once
 	  peers                         exchange keys between all hosts that are up
 	  dir [HOST]                    where files are: the shared disks, or a host's /etc, /var
 	environment: VMLAB_NAME (which lab, default "lab"), VMLAB_DIR (default /var/lib/vmlab)
@@ -268,7 +269,12 @@ init_main() {
 
 service_run() {
 	local e=()
-	[ ! -e "/run/vmlab/$1.env" ] || mapfile -t e <"/run/vmlab/$1.env"
+	if [ -e "/run/vmlab/$1.once" ]; then
+		mapfile -t e <"/run/vmlab/$1.once"
+		rm -f "/run/vmlab/$1.once"
+	elif [ -e "/run/vmlab/$1.env" ]; then
+		mapfile -t e <"/run/vmlab/$1.env"
+	fi
 	trap - USR1 TERM
 	exec env "${e[@]}" "$1" </dev/null >>"/var/log/hospes/$1.log" 2>&1
 }
@@ -414,7 +420,7 @@ cmd_client() {
 	need_lab
 	[ $# -ge 1 ] || usage
 	lab_env
-	in_ns client "$@"
+	exec nsenter --net="/run/netns/$(ns_of client)" -- "$@"
 }
 
 cmd_service() {
@@ -425,16 +431,27 @@ cmd_service() {
 	[[ " ${SERVICES[*]} " = *" $s "* ]] || die "no service '$s': there are ${SERVICES[*]}"
 	local run
 	run=/proc/$(init_pid "$h")/root/run/vmlab
-	[ $# -eq 0 ] || printf '%s\n' "$@" >"$run/$s.env"
+	local kind=env i
+	if [ "${1:-}" = --once ]; then kind=once; shift; fi
+	[ $# -eq 0 ] || printf '%s\n' "$@" >"$run/$s.$kind"
 	pid=$(cat "$run/$s.pid" 2>/dev/null || true)
 	case $what in
-	stop) touch "$run/$s.stop"; [ -z "$pid" ] || (enter "$h" kill -TERM "$pid") ;;
+	stop) touch "$run/$s.stop"; [ -z "$pid" ] || (enter "$h" kill -TERM "$pid") || true ;;
 	kill) [ -n "$pid" ] || die "$s does not run on $h"; (enter "$h" kill -KILL "$pid") ;;
-	restart) rm -f "$run/$s.stop"; [ -z "$pid" ] || (enter "$h" kill -TERM "$pid") ;;
+	restart) rm -f "$run/$s.stop"; [ -z "$pid" ] || (enter "$h" kill -TERM "$pid") || true ;;
 	start) rm -f "$run/$s.stop" ;;
 	*) usage ;;
 	esac
 	(enter "$h" kill -USR1 1)
+	for ((i = 0; i < 200; i++)); do
+		case $what in
+		stop) [ -e "$run/$s.pid" ] || return 0 ;;
+		start) [ ! -e "$run/$s.pid" ] || return 0 ;;
+		*) [ "$(cat "$run/$s.pid" 2>/dev/null || echo "$pid")" = "$pid" ] || return 0 ;;
+		esac
+		sleep 0.05
+	done
+	die "$s on $h: no $what within 10 s"
 }
 
 # Every migrated learns the public keys of all others, so that a push just works.

@@ -184,27 +184,41 @@ disk_locked() { "$top_builddir/tests/system/lockcheck" "$1"; }
 
 # ---- the client ------------------------------------------------------------------------------------------------------------
 
-# client_start NAME: a TCP connection with a message every 10 ms, until client_stop
+# client_start NAME: a TCP connection with a message every 10 ms, until client_stop; also from setup_file
 client_start() {
-	CLIENT_OUT=$BATS_TEST_TMPDIR/client.$1
+	CLIENT_OUT=$BATS_FILE_TMPDIR/client.$1
 	vmlab client hospes-probe echo "$(guest_ip "$1")" >"$CLIENT_OUT" 2>"$CLIENT_OUT.err" 3>&- &
 	CLIENT_PID=$!
+	export CLIENT_OUT CLIENT_PID
 	sleep 0.3
+}
+# Still the same connection, and it answers: the line since the last mark is in CLIENT_JSON
+client_whole() {
+	local before after
+	before=$(client_mark) && sleep 0.3 && after=$(client_mark) || return 1
+	CLIENT_JSON=$after
+	jq -e --argjson b "$before" '.resets == 0 and .corrupt == 0 and .answers > $b.answers' <<<"$after" >/dev/null ||
+		{ echo "client: $before, then $after $(cat "$CLIENT_OUT.err")" >&2; return 1; }
+}
+client_mark() {
+	local n i
+	n=$(wc -l <"$CLIENT_OUT")
+	kill -USR1 "$CLIENT_PID" || { echo "the client ended: $(cat "$CLIENT_OUT.err")" >&2; return 1; }
+	for ((i = 0; i < 50; i++)); do
+		[ "$(wc -l <"$CLIENT_OUT")" -eq "$n" ] || { tail -n 1 "$CLIENT_OUT"; return 0; }
+		sleep 0.02
+	done
+	return 1
 }
 # Ends it and fails if one message was lost or the connection reset. The numbers are in CLIENT_JSON.
 client_stop() {
 	local rc=0
-	kill -INT "$(client_child)" 2>/dev/null || true
-	wait "$CLIENT_PID" || rc=$?
+	kill -INT "$CLIENT_PID" 2>/dev/null || true
+	while kill -0 "$CLIENT_PID" 2>/dev/null; do sleep 0.05; done
+	wait "$CLIENT_PID" 2>/dev/null || true
 	CLIENT_JSON=$(tail -n 1 "$CLIENT_OUT")
+	jq -e '.answers > 10 and .resets == 0 and .lost == 0 and .corrupt == 0' <<<"$CLIENT_JSON" >/dev/null || rc=1
 	[ $rc -eq 0 ] || { echo "client: $CLIENT_JSON $(cat "$CLIENT_OUT.err")" >&2; return 1; }
-	jq -e '.answers > 10 and .resets == 0 and .lost == 0 and .corrupt == 0' <<<"$CLIENT_JSON" >/dev/null
-}
-# vmlab is a shell around it
-client_child() {
-	local c
-	read -r c _ <"/proc/$CLIENT_PID/task/$CLIENT_PID/children" || true
-	echo "${c:-$CLIENT_PID}"
 }
 
 # ---- pushes ----------------------------------------------------------------------------------------------------------------
@@ -237,3 +251,14 @@ push_refused() {
 	one_copy "$name" "$from"
 	guest_sound "$name"
 }
+
+# ---- disturbances ----------------------------------------------------------------------------------------------------------
+
+# fault HOST POINT:ACTION: migrated of that host, restarted, meets its end (or stop) at that step of the protocol, once
+fault() {
+	vmlab service "$1" restart migrated --once "HOSPES_FAULT=$2"
+	migrated_ready "$1"
+}
+migrated_ready() { eventually 10 on "$1" vmmig status; }
+fault_met() { grep -q "fault injection: $2" "$VMLAB_DIR/$VMLAB_NAME/hosts/$1/var/log/hospes/migrated.log"; }
+other_host() { if [ "$1" = host-a ]; then echo host-b; else echo host-a; fi; }

@@ -2,7 +2,7 @@
 # shadow memory a host's limits do not fit). They need root and `make guests`, and say what is missing when they skip.
 include %D%/dev/local.mk
 
-SYSTEM_TESTS = %D%/vmlab.bats
+SYSTEM_TESTS = %D%/vmlab.bats %D%/life.bats %D%/push.bats %D%/refuse.bats %D%/fault.bats %D%/redis.bats
 SYSTEM_HELPERS = %D%/lockcheck
 EXTRA_DIST += $(SYSTEM_TESTS) %D%/lib.bash tests/summary
 check_PROGRAMS += $(SYSTEM_HELPERS)
@@ -16,3 +16,10 @@ endif
 .PHONY: check-system
 check-system: all guests $(SYSTEM_HELPERS)
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(SYSTEM_TESTS)'
+
+# 200 pushes back and forth of the loaded guest, and of Debian with Redis; `make check` does 10 of each
+SOAK_TARGETS += soak-push
+SOAK_PUSHES = 200
+.PHONY: soak-push
+soak-push: all guests $(SYSTEM_HELPERS)
+	$(AM_TESTS_ENVIRONMENT) HOSPES_PUSHES=$(SOAK_PUSHES) $(BATS) --tap -f 'pushes' $(top_srcdir)/%D%/push.bats $(top_srcdir)/%D%/redis.bats

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A daemon, an hvdom, the wire or a whole host fails at each step of the protocol. Afterwards exactly one copy runs, owns its disk, and its
+# client is still connected. Steps are named as in migrated/io/fault.h.
+load lib
+
+setup_file() {
+	need_root
+	lab_up 2
+	export HOSPES_AUDIT=1
+	if [ -e "$top_builddir/guests/initramfs.img" ]; then
+		guest_up host-a guest01 load=light disk=64 >&2
+		client_start guest01
+	fi
+}
+teardown_file() {
+	[ -z "${CLIENT_PID:-}" ] || kill -KILL "$CLIENT_PID" 2>/dev/null || true
+	lab_down
+}
+setup() {
+	need_root
+	need_program linux.uml jq
+	need_guest initramfs.img
+	from=$(running_on guest01)
+	# an earlier test may have failed: begin anew
+	if [[ ! $from =~ ^host-[ab]$ ]] || ! guest_sound guest01 2>/dev/null || ! client_whole 2>/dev/null; then
+		kill -KILL "$CLIENT_PID" 2>/dev/null || true
+		guest_remove guest01
+		guest_up host-a guest01 load=light disk=64
+		client_start guest01
+		from=host-a
+	fi
+	to=$(other_host "$from")
+}
+
+settled() { one_copy guest01 && guest_sound guest01; }
+no_doubt() { # vmmig status on both hosts shows nothing under way
+	local h
+	for h in host-a host-b; do
+		on "$h" vmmig status guest01 --json | tail -n 1 | jq -e '[.. | objects | select(.phase? == "in-doubt")] | length == 0' >/dev/null || return 1
+	done
+}
+# one copy, sound, client connected; the daemons agree
+all_well() {
+	eventually 20 settled
+	eventually 20 no_doubt
+	client_whole
+	[ "$(hvdoms_on host-a guest01 | wc -w)" -le 1 ] && [ "$(hvdoms_on host-b guest01 | wc -w)" -le 1 ]
+}
+
+source_killed() { fault "$from" "src.$1:kill"; push "$from" guest01 "$to" || true; fault_met "$from" "src.$1"; migrated_ready "$from"; all_well; }
+target_killed() { fault "$to" "tgt.$1:kill"; push "$from" guest01 "$to" || true; fault_met "$to" "tgt.$1"; migrated_ready "$to"; all_well; }
+target_hvdom_killed() { fault "$to" "tgt.$1:hvdom"; push "$from" guest01 "$to" || true; fault_met "$to" "tgt.$1"; all_well; }
+# the wire goes down while the step is held, and comes back seconds later
+wire_cut() {
+	local side=$1 step=$2 host=$from pid
+	[ "$side" = src ] || host=$to
+	fault "$host" "$side.$step:stop"
+	(push "$from" guest01 "$to" >/dev/null 2>&1 || true) 3>&- &
+	pid=$(vmlab status --json | jq -r --arg h "$host" '.hosts[] | select(.name == $h) | .services.migrated')
+	eventually 20 grep -q '^State:.T' "/proc/$pid/status"
+	vmlab cut host-b
+	kill -CONT "$pid"
+	sleep 2
+	vmlab heal host-b
+	wait
+	all_well
+}
+
+@test "source migrated killed: before the offer" { source_killed send.offer; }
+@test "source migrated killed: while pages are sent" { source_killed pass.live; }
+@test "source migrated killed: before suspending" { source_killed hv.suspend; }
+@test "source migrated killed: suspended" { source_killed hv.suspend.done; }
+@test "source migrated killed: before the last message" { source_killed send.final; }
+@test "source migrated killed: target is ready" { source_killed recv.ready; }
+@test "source migrated killed: intention recorded" { source_killed journal.relinquishing.done; }
+@test "source migrated killed: before giving up ownership" { source_killed hv.relinquish; }
+@test "source migrated killed: ownership given up" { source_killed hv.relinquish.done; }
+@test "source migrated killed: before go" { source_killed send.go; }
+@test "source migrated killed: after go" { source_killed send.go.after; }
+@test "source migrated killed: target runs" { source_killed recv.running; }
+@test "source migrated killed: before destroying its copy" { source_killed hv.destroy-moved; }
+
+@test "target migrated killed: at the offer" { target_killed recv.offer; }
+@test "target migrated killed: before accepting" { target_killed send.accept; }
+@test "target migrated killed: at the last message" { target_killed recv.final; }
+@test "target migrated killed: before restoring" { target_killed hv.set-state; }
+@test "target migrated killed: restored" { target_killed hv.set-state.done; }
+@test "target migrated killed: before ready" { target_killed send.ready; }
+@test "target migrated killed: at go" { target_killed recv.go; }
+@test "target migrated killed: before taking over" { target_killed hv.take; }
+@test "target migrated killed: took over" { target_killed hv.take.done; }
+@test "target migrated killed: took over and recorded" { target_killed journal.taken.done; }
+@test "target migrated killed: before running" { target_killed hv.resume; }
+@test "target migrated killed: runs" { target_killed hv.resume.done; }
+@test "target migrated killed: before it says that it runs" { target_killed send.running; }
+
+@test "target hvdom killed: before restoring" { target_hvdom_killed hv.set-state; }
+@test "target hvdom killed: restored" { target_hvdom_killed hv.set-state.done; }
+@test "target hvdom killed: before ready" { target_hvdom_killed send.ready; }
+@test "target hvdom killed: at go" { target_hvdom_killed recv.go; }
+@test "target hvdom killed: before taking over" { target_hvdom_killed hv.take; }
+
+@test "wire cut: while pages are sent" { wire_cut src pass.live; }
+@test "wire cut: suspended" { wire_cut src hv.suspend.done; }
+@test "wire cut: before ready" { wire_cut tgt send.ready; }
+@test "wire cut: before go" { wire_cut src send.go; }
+@test "wire cut: after go" { wire_cut src send.go.after; }
+@test "wire cut: at go" { wire_cut tgt recv.go; }
+@test "wire cut: before it says that it runs" { wire_cut tgt send.running; }
+
+@test "source hvdom killed while pages are sent: the target never runs a half guest" {
+	fault "$from" src.hv.suspend:hvdom
+	push "$from" guest01 "$to" && false
+	sleep 3
+	[ -z "$(running_on guest01)" ]
+	[ -z "$(hvdoms_on "$to" guest01)" ]
+	eventually 5 not disk_locked "$SHARED/guest01.img"
+}
+
+@test "the source host loses power: the target never runs a half guest" {
+	fault "$from" src.hv.suspend.done:stop
+	(push "$from" guest01 "$to" >/dev/null 2>&1 || true) 3>&- &
+	local pid
+	pid=$(vmlab status --json | jq -r --arg h "$from" '.hosts[] | select(.name == $h) | .services.migrated')
+	eventually 20 grep -q '^State:.T' "/proc/$pid/status"
+	vmlab kill "$from"
+	wait
+	sleep 3
+	[ -z "$(running_on guest01)" ]
+	vmlab start "$from"
+	eventually 20 not disk_locked "$SHARED/guest01.img"
+	[ -z "$(running_on guest01)" ]
+}
+
+@test "Ctrl-C ends the push, and the guest runs on" {
+	vmlab exec "$from" vmmig push guest01 "$to" --bandwidth 5 --json >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	local v=$!
+	sleep 1.5
+	kill -INT $v
+	wait $v && false
+	tail -n 1 "$BATS_TEST_TMPDIR/out" | jq -e '.status == "cancelled"'
+	one_copy guest01 "$from"
+	all_well
+}
+
+@test "cancel ends the push, and the guest runs on" {
+	vmlab exec "$from" vmmig push guest01 "$to" --bandwidth 5 --json >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	local v=$!
+	sleep 1.5
+	on "$from" vmmig status guest01 --json | tail -n 1 | jq -e '[.. | objects | select(.domain? == "guest01" and .phase?)] | length > 0'
+	on "$from" vmmig cancel guest01
+	wait $v && false
+	tail -n 1 "$BATS_TEST_TMPDIR/out" | jq -e '.status == "cancelled"'
+	one_copy guest01 "$from"
+	all_well
+}
+
+@test "--timeout ends the push, and the guest runs on" {
+	push "$from" guest01 "$to" --bandwidth 5 --timeout 1 && false
+	jq -e '.status == "failed" and (.error | test("1 s"))' <<<"$PUSH_JSON"
+	one_copy guest01 "$from"
+	all_well
+}
+
+@test "a slow wire" {
+	vmlab slow host-b --rate 200 || skip "this kernel has no token bucket filter"
+	push "$from" guest01 "$to" --downtime 300
+	vmlab heal host-b
+	one_copy guest01 "$to"
+	all_well
+}
+
+@test "a lossy wire" {
+	vmlab slow host-b --loss 1 || skip "this kernel has no random drop"
+	push "$from" guest01 "$to" --downtime 500 || true
+	vmlab heal host-b
+	all_well
+}
+
+@test "the target's disk is full" {
+	# nothing can be written to its state and logs
+	on "$to" sh -c 'mkdir -p /run/full && mount -t tmpfs -o size=64k tmpfs /run/full && cp -a /var/lib/hospes/[!s]* /run/full/ 2>/dev/null; head -c 1000000 /dev/zero >/run/full/fill 2>/dev/null; mkdir -p /run/full/shared; mount --rbind /var/lib/hospes/shared /run/full/shared; mount --rbind /run/full /var/lib/hospes'
+	push "$from" guest01 "$to" || true
+	local error
+	error=$(jq -r .error <<<"$PUSH_JSON")
+	on "$to" sh -c 'umount -l /var/lib/hospes; umount -l /run/full'
+	[[ $error = *[Ss]pace* ]] || { echo "error: $error" >&2; false; }
+	one_copy guest01 "$from"
+	all_well
+}
+
+@test "a guest that writes faster than the wire: it says so, gives up as asked, never hangs" {
+	ask guest01 'dirty max 64' | jq -e .ok
+	local t0=$SECONDS
+	run push "$from" guest01 "$to" --bandwidth 40 --downtime 20 --timeout 20
+	[ $((SECONDS - t0)) -lt 60 ]
+	ask guest01 'dirty 0 0' | jq -e .ok
+	all_well
+}

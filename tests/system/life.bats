@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The life of one guest on one host, by vmctl: boot, console, reboot, power-off, crash, pause, save, devices, death.
+load lib
+
+setup_file() {
+	need_root
+	lab_up 1
+}
+teardown_file() { lab_down; }
+setup() {
+	need_root
+	need_program linux.uml jq
+	need_guest initramfs.img
+	g=guest$BATS_TEST_NUMBER
+}
+teardown() {
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 20 "$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/var/log/hospes/"*"$g"* >&2 || true
+	guest_remove "$g"
+}
+
+state_is() { [ "$(domain_state host-a "$1")" = "$2" ]; }
+gone() { local s; s=$(domain_state host-a "$1"); [ "$s" = "shut off" ] || [ -z "$s" ]; }
+new_boot() { local b; b=$(guest_boot_id "$1" 2>/dev/null) && [ -n "$b" ] && [ "$b" != "$2" ]; }
+fs_clean() { e2fsck -fn "$SHARED/$1.img"; }
+# what a shell on the guest's console answers
+console() { printf '%s\n' "$2" | on host-a timeout 10 sh -c "(cat; sleep 3) | vmctl console $1" 2>&1; }
+
+@test "boots, is listed, and is sound under load" {
+	guest_up host-a "$g"
+	state_is "$g" running
+	[ "$(on host-a vmctl domstate "$g")" = running ]
+	on host-a vmctl dominfo "$g" --json | jq -e '.ram_bytes == 268435456 and .vcpus == 1 and .persistent'
+	one_copy "$g" host-a
+	sleep 2
+	guest_sound "$g"
+	on host-a vmctl domstats "$g" --json | jq -e '.processes > 30 and .cpu_ns > 0 and ([.devices[] | select(.kind == "block")][0].wr_bytes > 0)
+		and ([.devices[] | select(.kind == "net")][0].rd_bytes > 0)'
+}
+
+@test "the console answers, and its log keeps what it said" {
+	guest_up host-a "$g" load=none
+	run console "$g" 'echo con$((40+2))sole'
+	[[ $output = *con42sole* ]] || { echo "$output" >&2; false; }
+	grep -rq con42sole "$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/var/log/hospes/"
+	[[ $(on host-a sh -c "cat /var/log/hospes/$g*") = *"Run /init"* ]]
+}
+
+@test "powers off by itself: the domain ends and its disk is clean" {
+	guest_up host-a "$g" load=light
+	sleep 1
+	ask "$g" poweroff
+	eventually 20 gone "$g"
+	not disk_locked "$SHARED/$g.img"
+	fs_clean "$g"
+}
+
+@test "ordered shutdown" {
+	guest_up host-a "$g" load=light
+	on host-a vmctl shutdown "$g" --wait 20
+	eventually 5 gone "$g"
+	fs_clean "$g"
+}
+
+@test "reboots by itself and finds its files again" {
+	guest_up host-a "$g" load=light
+	local boot
+	boot=$(guest_boot_id "$g")
+	sleep 2
+	ask "$g" reboot
+	eventually 30 new_boot "$g" "$boot"
+	one_copy "$g" host-a
+	sleep 1
+	guest_sound "$g"
+}
+
+@test "ordered reboot" {
+	guest_up host-a "$g" load=light
+	local boot
+	boot=$(guest_boot_id "$g")
+	on host-a vmctl reboot "$g"
+	eventually 30 new_boot "$g" "$boot"
+	guest_sound "$g"
+}
+
+@test "on_reboot destroy" {
+	guest_up host-a "$g" load=none on_reboot=destroy
+	ask "$g" reboot
+	eventually 20 gone "$g"
+}
+
+@test "a panic is noticed: on_crash destroy" {
+	guest_up host-a "$g" load=light
+	ask "$g" panic || true
+	eventually 20 gone "$g"
+	not disk_locked "$SHARED/$g.img"
+	[[ $(on host-a sh -c "cat /var/log/hospes/$g*") = *"Kernel panic"* ]]
+}
+
+@test "a panic is noticed: on_crash restart" {
+	guest_up host-a "$g" load=light on_crash=restart
+	local boot
+	boot=$(guest_boot_id "$g")
+	ask "$g" panic || true
+	eventually 30 new_boot "$g" "$boot"
+	one_copy "$g" host-a
+	sleep 1
+	guest_sound "$g"
+}
+
+@test "a panic is noticed: on_crash preserve" {
+	guest_up host-a "$g" load=light on_crash=preserve
+	ask "$g" panic || true
+	eventually 20 state_is "$g" crashed
+	on host-a vmctl destroy "$g"
+	eventually 5 gone "$g"
+}
+
+@test "suspend stops it, resume lets it go on" {
+	guest_up host-a "$g"
+	on host-a vmctl suspend "$g"
+	state_is "$g" paused
+	run client hospes-probe ask "$(guest_ip "$g"):7007" status --timeout 1
+	[ "$status" -ne 0 ]
+	on host-a vmctl resume "$g"
+	state_is "$g" running
+	guest_wait "$g"
+	guest_sound "$g"
+}
+
+@test "save and restore" {
+	guest_up host-a "$g"
+	local boot
+	boot=$(guest_boot_id "$g")
+	on host-a vmctl save "$g" /var/lib/hospes/$g.save
+	eventually 5 gone "$g"
+	not disk_locked "$SHARED/$g.img"
+	on host-a vmctl restore /var/lib/hospes/$g.save
+	guest_wait "$g"
+	[ "$(guest_boot_id "$g")" = "$boot" ]
+	one_copy "$g" host-a
+	sleep 1
+	guest_sound "$g"
+}
+
+@test "destroy ends it at once and frees the disk" {
+	guest_up host-a "$g"
+	on host-a vmctl destroy "$g"
+	eventually 2 gone "$g"
+	not disk_locked "$SHARED/$g.img"
+}
+
+@test "kill -9 of hvdom ends the whole guest, and it can be started again" {
+	guest_up host-a "$g"
+	local pid before
+	pid=$(on host-a vmctl dominfo "$g" --json | jq .pid)
+	on host-a kill -KILL "$pid"
+	eventually 5 not disk_locked "$SHARED/$g.img"
+	eventually 5 not on host-a pgrep -f "linux.uml.*$g"
+	# guest kernels rename themselves: none may be left
+	eventually 5 not on host-a pgrep -x linux.uml
+	guest_start host-a "$g"
+	guest_sound "$g"
+}
+
+@test "a domain outlives migrated" {
+	guest_up host-a "$g"
+	vmlab service host-a kill migrated
+	migrated_ready host-a
+	one_copy "$g" host-a
+	guest_sound "$g"
+}
+
+@test "several disks, a read-only one, two interfaces" {
+	truncate -s 8M "$SHARED/$g-b.img" "$SHARED/$g-c.img"
+	echo hospes-ro | dd of="$SHARED/$g-c.img" conv=notrunc status=none
+	guest_up host-a "$g" load=none xml="
+	<disk type='file' device='disk'><source file='/var/lib/hospes/shared/$g-b.img'/><target dev='vdb' bus='virtio'/></disk>
+	<disk type='file' device='disk'><source file='/var/lib/hospes/shared/$g-c.img'/><target dev='vdc' bus='virtio'/><readonly/></disk>
+	<interface type='bridge'><source bridge='br0'/><model type='virtio'/></interface>
+	<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"
+	run console "$g" 'echo rw >/dev/vdb && sync; head -c 9 /dev/vdc; echo x >/dev/vdc; cat /sys/block/vdc/ro; ls /sys/class/net; echo en""d'
+	[[ $output = *hospes-ro* ]] && [[ $output = *eth1* ]] || { echo "$output" >&2; false; }
+	[ "$(head -c 2 "$SHARED/$g-b.img")" = rw ]
+	[ "$(head -c 9 "$SHARED/$g-c.img")" = hospes-ro ]
+	rm -f "$SHARED/$g-b.img" "$SHARED/$g-c.img"
+}
+
+@test "a disk is not given to two domains" {
+	guest_up host-a "$g" load=none
+	guest_define host-a other99 load=none image="$SHARED/$g.img"
+	run on host-a vmctl start other99
+	[ "$status" -ne 0 ] && [[ $output = *"$g.img"* ]]
+	guest_remove other99
+	touch "$SHARED/$g.img"
+	one_copy "$g" host-a
+	guest_sound "$g"
+}
+
+@test "what is missing is named: kernel, disk, bridge" {
+	guest_define host-a "$g" kernel=/nowhere/linux.uml
+	run on host-a vmctl start "$g"
+	[ "$status" -ne 0 ] && [[ $output = */nowhere/linux.uml* ]]
+	guest_define host-a "$g" bridge=br7
+	run on host-a vmctl start "$g"
+	[ "$status" -ne 0 ] && [[ $output = *br7* ]]
+	guest_define host-a "$g" image=/gone.img
+	run on host-a vmctl start "$g"
+	[ "$status" -ne 0 ] && [[ $output = *gone.img* ]]
+	gone "$g"
+}

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A loaded guest moves back and forth between two hosts; its clients, memory and disk do not notice.
+load lib
+
+setup_file() {
+	need_root
+	lab_up 2
+	export HOSPES_AUDIT=1
+	[ ! -e "$top_builddir/guests/initramfs.img" ] || guest_up host-a guest01 >&2
+}
+teardown_file() { lab_down; }
+setup() {
+	need_root
+	need_program linux.uml jq
+	need_guest initramfs.img
+}
+
+@test "plan says that it can move, and forecasts" {
+	run on host-a vmmig plan guest01 host-b --json
+	[ "$status" -eq 0 ]
+	tail -n 1 <<<"$output" | jq -e '.possible and .ram_bytes == 268435456 and .downtime_ms > 0 and .rounds > 0'
+	one_copy guest01 host-a
+}
+
+@test "10 pushes of a loaded guest: connection, memory and disk are whole" {
+	local i from=host-a to boot n=${HOSPES_PUSHES:-10}
+	boot=$(guest_boot_id guest01)
+	ask guest01 'fill 24' | jq -e .ok
+	client_start guest01
+	for ((i = 1; i <= n; i++)); do
+		to=$(other_host $from)
+		push_ok $from guest01 "$to"
+		echo "# push $i: $(jq -c '[.total_ms, .downtime_ms, .rounds, .sent_bytes]' <<<"$PUSH_JSON")" >&3
+		from=$to
+	done
+	client_stop
+	echo "# client: $CLIENT_JSON" >&3
+	[ "$(guest_boot_id guest01)" = "$boot" ]
+	ask guest01 hash | jq -e '.ok and .bad == 0 and .pages == 6144'
+	guest_sound guest01
+}
+
+@test "the target knows it afterwards, the source no more" {
+	push_ok "$(running_on guest01)" guest01 "$(other_host "$(running_on guest01)")" --persistent
+	local here there
+	here=$(running_on guest01) there=$(other_host "$here")
+	on "$here" vmctl dominfo guest01 --json | jq -e '.state == "running"'
+	[ "$(domain_state "$there" guest01)" != running ]
+	on "$there" vmmig status guest01 --json
+}
+
+@test "--suspend leaves it paused on the target" {
+	local from to
+	from=$(running_on guest01) to=$(other_host "$(running_on guest01)")
+	push "$from" guest01 "$to" --suspend
+	[ "$(domain_state "$to" guest01)" = paused ]
+	on "$to" vmctl resume guest01
+	guest_wait guest01
+	one_copy guest01 "$to"
+	guest_sound guest01
+}
+
+@test "a paused guest moves and stays paused" {
+	local from to
+	from=$(running_on guest01) to=$(other_host "$(running_on guest01)")
+	on "$from" vmctl suspend guest01
+	push "$from" guest01 "$to"
+	[ "$(domain_state "$to" guest01)" = paused ]
+	on "$to" vmctl resume guest01
+	guest_wait guest01
+	guest_sound guest01
+}
+
+@test "options: bandwidth, streams, no compression" {
+	local from to
+	from=$(running_on guest01) to=$(other_host "$(running_on guest01)")
+	push_ok "$from" guest01 "$to" --streams 1 --compress none
+	push_ok "$to" guest01 "$from" --streams 4 --compress lz4
+	push_ok "$from" guest01 "$to" --bandwidth 100
+	# 100 MiB/s and more than 50 MiB sent take at least half a second
+	jq -e '.sent_bytes / .total_ms * 1000 < 130 * 1048576' <<<"$PUSH_JSON"
+}
+
+@test "a console session on the guest goes on after a push" {
+	local from to
+	from=$(running_on guest01) to=$(other_host "$(running_on guest01)")
+	push_ok "$from" guest01 "$to"
+	run on "$to" timeout 10 sh -c "(echo 'echo mo\$((1+1))ved'; sleep 2) | vmctl console guest01"
+	[[ $output = *mo2ved* ]] || { echo "$output" >&2; false; }
+}
+
+@test "after all that it powers off in order and its disk is clean" {
+	local here
+	here=$(running_on guest01)
+	guest_sound guest01
+	ask guest01 poweroff
+	eventually 20 not one_copy guest01
+	eventually 5 not disk_locked "$SHARED/guest01.img"
+	e2fsck -fn "$SHARED/guest01.img"
+}

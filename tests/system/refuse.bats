@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Pushes that cannot work are refused before anything is sent, with cause and remedy, and the guest runs on.
+load lib
+
+setup_file() {
+	need_root
+	lab_up 2
+	[ ! -e "$top_builddir/guests/initramfs.img" ] || guest_up host-a guest01 load=light >&2
+}
+teardown_file() { lab_down; }
+setup() {
+	need_root
+	need_program linux.uml jq
+	need_guest initramfs.img
+}
+# A file of host-b that says something else, for a while
+fake() { # PATH SED-EXPRESSION
+	on host-b sh -c "sed '$2' $1 >/run/fake && mount --bind /run/fake $1"
+}
+unfake() { on host-b umount "$1"; }
+
+@test "unknown domain" {
+	run on host-a vmmig push nobody host-b --json
+	[ "$status" -ne 0 ] && [[ $output = *nobody* ]]
+}
+
+@test "unknown peer" { push_refused host-a guest01 host-z 'host-z.*(peers|unknown|know)'; }
+
+@test "a push to itself" { push_refused host-a guest01 host-a 'host-a'; }
+
+@test "peer unreachable" {
+	vmlab cut host-b
+	local ok=0
+	push_refused host-a guest01 host-b 'answer|reach' || ok=1
+	vmlab heal host-b
+	[ $ok -eq 0 ]
+}
+
+@test "peer's migrated does not run" {
+	vmlab service host-b stop migrated
+	local ok=0
+	push_refused host-a guest01 host-b 'answer|reach|migrated' || ok=1
+	vmlab service host-b start migrated
+	migrated_ready host-b
+	[ $ok -eq 0 ]
+}
+
+@test "the peer has another key than the one pinned here" {
+	local d=$VMLAB_DIR/$VMLAB_NAME/hosts
+	cp -a "$d/host-a/etc/hospes/peers.d" "$BATS_TEST_TMPDIR/peers.d"
+	# host-a's own public key is a valid key, but not host-b's
+	on host-a vmmig peers add host-b 10.77.0.102 "$(head -n 1 "$d/host-a/etc/hospes/keys/migrated.key")"
+	local ok=0
+	push_refused host-a guest01 host-b 'key|refused' || ok=1
+	vmlab peers
+	[ $ok -eq 0 ]
+}
+
+@test "the peer does not know our key" {
+	on host-b vmmig peers remove host-a
+	local ok=0
+	push_refused host-a guest01 host-b 'key|refused' || ok=1
+	vmlab peers
+	[ $ok -eq 0 ]
+}
+
+@test "too little memory on the target" {
+	fake /proc/meminfo 's/^MemAvailable:.*/MemAvailable:     100000 kB/'
+	local ok=0
+	push_refused host-a guest01 host-b 'memory' || ok=1
+	unfake /proc/meminfo
+	[ $ok -eq 0 ]
+}
+
+@test "a CPU feature is missing on the target" {
+	grep -qw sse4_2 /proc/cpuinfo || skip "this CPU has no sse4_2 to hide"
+	fake /proc/cpuinfo 's/ sse4_2//'
+	local ok=0
+	push_refused host-a guest01 host-b 'sse4_2' || ok=1
+	unfake /proc/cpuinfo
+	[ $ok -eq 0 ]
+}
+
+@test "a domain of that name runs there" {
+	guest_define host-b guest01 load=none image="$SHARED/other.img" || true
+	truncate -s 8M "$SHARED/other.img"
+	guest_define host-b guest01 load=none image="$SHARED/other.img" cmdline=hospes.ip=10.77.0.99/24
+	on host-b vmctl start guest01
+	local ok=0
+	run push host-a guest01 host-b
+	[ "$status" -ne 0 ]
+	push host-a guest01 host-b || true
+	jq -e '.status == "failed" and .sent_bytes == 0 and (.error | test("guest01"))' <<<"$PUSH_JSON"
+	[ "$(domain_state host-a guest01)" = running ] && [ "$(domain_state host-b guest01)" = running ]
+	on host-b vmctl destroy guest01
+	on host-b vmctl undefine guest01
+	guest_sound guest01
+}
+
+@test "bridge, disk, initrd or kernel missing on the target" {
+	on host-a ip link add br9 type bridge
+	on host-a ip link set br9 up
+	guest_define host-a guest02 load=none bridge=br9
+	on host-a vmctl start guest02
+	push host-a guest02 host-b && false
+	jq -e '.sent_bytes == 0 and (.error | test("br9"))' <<<"$PUSH_JSON"
+	guest_remove guest02
+	on host-a ip link del br9
+
+	# a disk on host-a's own storage, and a kernel too
+	on host-a sh -c 'truncate -s 8M /var/lib/hospes/own.img; cp /usr/bin/linux.uml /var/lib/hospes/own.uml'
+	guest_define host-a guest02 load=none disk=0 xml="<disk type='file' device='disk'><source file='/var/lib/hospes/own.img'/><target dev='vda' bus='virtio'/></disk>"
+	guest_start host-a guest02
+	push_refused host-a guest02 host-b 'own\.img'
+	guest_remove guest02
+
+	guest_define host-a guest02 load=none disk=0 kernel=/var/lib/hospes/own.uml
+	guest_start host-a guest02
+	push_refused host-a guest02 host-b 'own\.uml'
+	# the same name, another build
+	on host-b sh -c 'cp /usr/bin/linux.uml /var/lib/hospes/own.uml; echo >>/var/lib/hospes/own.uml'
+	push_refused host-a guest02 host-b 'build|version'
+	guest_remove guest02
+}
+
+@test "plan gives the same reasons and exit status" {
+	vmlab cut host-b
+	run on host-a vmmig plan guest01 host-b --json
+	vmlab heal host-b
+	[ "$status" -ne 0 ]
+	tail -n 1 <<<"$output" | jq -e '.possible == false and (.error | length > 10)'
+}
+
+@test "garbage on the migration port changes nothing" {
+	local port
+	for port in 4919 4920; do
+		head -c 100000 /dev/urandom | client timeout 2 busybox nc 10.77.0.102 $port >/dev/null 2>&1 || true
+		client timeout 2 sh -c "yes | head -c 3000000 | busybox nc 10.77.0.102 $port" >/dev/null 2>&1 || true
+	done
+	[ "$(cat "/proc/$(vmlab status --json | jq -r '.hosts[1].services.migrated')/comm")" = migrated ]
+	push_ok host-a guest01 host-b
+	push_ok host-b guest01 host-a
+}

@@ -1,0 +1,160 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# demo.bash BUILD-DIR [--keep] [--hosts N]: what `quickstart demo` shows: hosts on this machine, a guest, a client that talks to it all the
+# time, the guest moving from host to host and back. Ends with a table and leaves nothing behind, or with --keep tells how to play on.
+# Exit status 0 only if the guest really moved, its memory was verified and the client lost nothing.
+set -uo pipefail
+
+build=$(readlink -f "${1:?usage: demo.bash BUILD-DIR [--keep] [--hosts N]}")
+shift
+keep='' hosts=2
+while [ $# -gt 0 ]; do
+	case $1 in
+	--keep) keep=1 ;;
+	--hosts) hosts=${2:-}; shift ;;
+	*) echo "demo: unknown option '$1' (--keep, --hosts N)" >&2; exit 2 ;;
+	esac
+	shift
+done
+[[ $hosts =~ ^[2-9]$ ]] || { echo "demo: --hosts 2 to 9" >&2; exit 2; }
+
+export PATH=$build/tools:$PATH VMLAB_NAME=${VMLAB_NAME:-demo} VMLAB_DIR=${VMLAB_DIR:-$build/labs}
+guest=guest01 ip=10.77.0.11
+tmp=$(mktemp -d)
+client_pid=''
+
+if [ -t 1 ]; then bold=$'\e[1m' green=$'\e[32m' red=$'\e[31m' off=$'\e[0m'; else bold='' green='' red='' off=''; fi
+title() { printf '\n%s%s%s\n' "$bold" "$*" "$off"; }
+fail() { printf '%sdemo: %s%s\n' "$red" "$*" "$off" >&2; exit 1; }
+
+cleanup() {
+	local rc=$?
+	trap - EXIT
+	trap '' INT TERM
+	[ -z "$client_pid" ] || kill -INT "$client_pid" 2>/dev/null
+	if [ "$rc" -ne 0 ] && [ -d "$VMLAB_DIR/$VMLAB_NAME" ]; then
+		for f in "$VMLAB_DIR/$VMLAB_NAME"/hosts/*/var/log/hospes/*.log; do
+			[ ! -s "$f" ] || { echo "-- ${f##*/hosts/}"; tail -n 8 "$f"; } >&2
+		done
+	fi
+	if [ -z "$keep" ] || [ "$rc" -ne 0 ]; then
+		vmlab down 2>/dev/null
+		rmdir "$VMLAB_DIR" 2>/dev/null
+	fi
+	rm -rf "$tmp"
+	exit "$rc"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM HUP
+
+vmlab down >/dev/null 2>&1
+title "Hosts: namespaces on this machine, each with its own migrated"
+vmlab up "$hosts" || fail "the lab did not come up"
+vmlab status
+
+title "Guest: a Linux of its own (256 MiB), about 40 processes that compute, fork, write to disk, and check themselves"
+shared=$(vmlab dir)
+cp "$build/guests/initramfs.img" "$shared/" || fail "no guests (make guests)"
+truncate -s 64M "$shared/$guest.img"
+mke2fs -q -F -t ext4 "$shared/$guest.img" || fail "no disk"
+cat >"$shared/$guest.xml" <<-EOF
+	<domain type='uml'>
+	  <name>$guest</name>
+	  <memory unit='MiB'>256</memory>
+	  <vcpu>1</vcpu>
+	  <os>
+	    <type>linux</type>
+	    <kernel>/usr/bin/linux.uml</kernel>
+	    <initrd>/var/lib/hospes/shared/initramfs.img</initrd>
+	    <cmdline>hospes.ip=$ip/24 hospes.name=$guest load=full</cmdline>
+	  </os>
+	  <devices>
+	    <disk type='file' device='disk'>
+	      <source file='/var/lib/hospes/shared/$guest.img'/>
+	      <target dev='vda' bus='virtio'/>
+	    </disk>
+	    <interface type='bridge'>
+	      <source bridge='br0'/>
+	      <model type='virtio'/>
+	    </interface>
+	    <console type='pty'><target type='virtio'/></console>
+	  </devices>
+	</domain>
+EOF
+t0=${EPOCHREALTIME/./}
+vmlab exec host-a vmctl define "/var/lib/hospes/shared/$guest.xml" || fail "define failed"
+vmlab exec host-a vmctl start "$guest" || fail "start failed"
+vmlab client hospes-probe wait $ip:7 --timeout 30 || fail "$guest does not answer"
+echo "$guest answers on the network after $(((${EPOCHREALTIME/./} - t0) / 1000)) ms"
+sleep 2
+ask() { vmlab client hospes-probe ask $ip:7007 "$1" --timeout 30; }
+before=$(ask status) || fail "the guest's status port does not answer"
+
+title "Client: one TCP connection, a message every 10 ms, from now until the end"
+vmlab client hospes-probe echo $ip >"$tmp/client" 2>"$tmp/client.err" &
+client_pid=$!
+sleep 1
+kill -USR1 $client_pid
+sleep 0.2
+jq -r '"\(.answers) answers, median round trip \(.rtt_median_ms) ms, longest gap \(.longest_gap_ms) ms"' <"$tmp/client" || fail "no client: $(cat "$tmp/client.err")"
+
+# one push per neighbour, and home again
+route=()
+for ((i = 1; i < hosts; i++)); do route+=("host-$(tr 0-9 a-j <<<"$i")"); done
+route+=(host-a)
+from=host-a moved=0
+: >"$tmp/table"
+for to in "${route[@]}"; do
+	title "vmmig push $guest $to"
+	vmlab exec "$from" vmmig push "$guest" "$to" --json 2>&1 >"$tmp/push" </dev/null || { tail -n 1 "$tmp/push"; fail "the push failed"; }
+	result=$(tail -n 1 "$tmp/push")
+	[ "$(jq -r .status <<<"$result")" = completed ] || fail "the push did not complete: $result"
+	sleep 0.5
+	kill -USR1 $client_pid
+	sleep 0.2
+	gap=$(tail -n 1 "$tmp/client" | jq .mark_gap_ms)
+	# does it run there, and only there?
+	for h in $(vmlab status --json | jq -r '.hosts[].name'); do
+		state=$(vmlab exec "$h" vmctl list --all --json | jq -r --arg n $guest '.[] | select(.name == $n) | .state')
+		if [ "$h" = "$to" ]; then [ "$state" = running ] || fail "$guest is '$state' on $to"
+		else [ "$state" != running ] || fail "$guest runs on $h too"; fi
+	done
+	now=$(ask status) || fail "$guest does not answer after the push"
+	jq -e '.ok and .errors == 0 and .running == .workers' <<<"$now" >/dev/null || fail "the guest found wrong data: $now"
+	[ "$(jq -r .boot_id <<<"$now")" = "$(jq -r .boot_id <<<"$before")" ] || fail "this is another boot of the guest"
+	jq -r --arg gap "$gap" --arg sum "$(($(jq .sum <<<"$now")))" \
+		'[.from + " > " + .to, (.total_ms | round), (.downtime_ms * 10 | round / 10), $gap, .rounds, (.sent_bytes / 1048576 * 10 | round / 10),
+		(.ram_bytes / 1048576 | round), "yes"] | @tsv' <<<"$result" >>"$tmp/table"
+	from=$to moved=$((moved + 1))
+done
+
+kill -INT $client_pid
+wait $client_pid
+client_rc=$?
+client_pid=''
+last=$(tail -n 1 "$tmp/client")
+now=$(ask status)
+
+title "Result"
+{
+	printf 'PUSH\tTOTAL ms\tDOWNTIME ms\tCLIENT GAP ms\tROUNDS\tSENT MiB\tRAM MiB\tVERIFIED\n'
+	cat "$tmp/table"
+} | awk -F'\t' '{ printf "%-18s %9s %12s %14s %7s %9s %8s %9s\n", $1, $2, $3, $4, $5, $6, $7, $8 }'
+jq -r '"guest:  \(.sum) pages rewritten and \(.counter) counts verified, \(.forker) processes forked, \(.disk) disk pieces written and read back, \(.errors) errors"' <<<"$now"
+jq -r '"client: \(.messages) messages, \(.lost) lost, \(.corrupt) wrong, \(.resets) resets, longest gap \(.longest_gap_ms) ms"' <<<"$last"
+[ $client_rc -eq 0 ] || fail "the client's connection suffered"
+[ "$moved" -eq ${#route[@]} ] || fail "not every push was made"
+printf '%sThe guest moved %d times while it worked; its memory, disk and connection are whole.%s\n' "$green" "$moved" "$off"
+
+if [ -n "$keep" ]; then
+	title "The lab stays up. To play on:"
+	cat <<-EOF
+	export PATH=$build/tools:\$PATH VMLAB_NAME=$VMLAB_NAME VMLAB_DIR=$VMLAB_DIR
+	vmlab status                                     # the hosts
+	vmlab exec host-a vmctl list                     # guests of a host
+	vmlab exec host-a vmctl console $guest          # its console
+	vmlab client hospes-probe echo $ip --live --seconds 10
+	vmlab exec host-a vmmig push $guest host-b      # move it
+	vmlab down                                       # remove all of it
+	EOF
+fi
