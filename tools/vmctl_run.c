@@ -88,7 +88,7 @@ static int wait_off(struct hvcall *c, const char *name, unsigned seconds, struct
 	bool off = false;
 
 	c->on_event = on_event;
-	c->arg = &off;
+	c->arg = &off; /* cppcheck-suppress autoVariables */
 	while (!off && !vmctl_stopped) {
 		struct hv_info info;
 		int r = hvcall_simple(c, HV_OP_INFO, NULL, 0, &info, sizeof(info), err);

@@ -31,12 +31,10 @@ void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t size);
 char *__real_strdup(const char *s);
-int __real_vasprintf(char **ret, const char *fmt, va_list ap);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t size);
 char *__wrap_strdup(const char *s);
-int __wrap_vasprintf(char **ret, const char *fmt, va_list ap);
 
 void *__wrap_malloc(size_t size)
 {
@@ -56,11 +54,4 @@ void *__wrap_realloc(void *p, size_t size)
 char *__wrap_strdup(const char *s)
 {
 	return fails_now() ? NULL : __real_strdup(s);
-}
-
-int __wrap_vasprintf(char **ret, const char *fmt, va_list ap)
-{
-	if (fails_now())
-		return -1;
-	return __real_vasprintf(ret, fmt, ap);
 }

@@ -2,7 +2,7 @@
 /*
  * What unit tests share: cmocka with its prerequisites, and a countdown of failing allocations.
  *
- * A test program linked with $(ALLOC_WRAP) counts every malloc, calloc, realloc, strdup and asprintf of the code under test:
+ * A test program linked with $(ALLOC_WRAP) counts every malloc, calloc, realloc and strdup of the code under test:
  *
  *	FOR_EACH_ALLOC_FAILURE(r = thing_new(&t)) { check r == 0 or -ENOMEM and clean up; }
  *
