@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Split virtqueues; see virtq.h. Memory ordering follows virtio 1.2, 2.7.13: acquire on avail.idx, release on used.idx, and a
- * full barrier between publishing an index and reading the other side's event index.
+ * Split virtqueues; see virtq.h. Memory ordering follows virtio 1.2, 2.7.13: acquire on avail.idx; publishing an index and then
+ * reading the other side's are both sequentially consistent, for neither side may miss the other's news.
  */
 #include "config.h"
 #include "hypervisor/dev/virtq.h"
@@ -126,11 +126,10 @@ static int avail_count(struct vq *q)
 	uint16_t n = (uint16_t)(idx - q->c.last_avail);
 
 	if (!n && q->event_idx && load16(q->used + avail_event_off(q)) != q->c.last_avail) {
-		__atomic_store_n(FIELD16(q->used + avail_event_off(q)), q->c.last_avail, __ATOMIC_RELAXED);
+		__atomic_store_n(FIELD16(q->used + avail_event_off(q)), q->c.last_avail, __ATOMIC_SEQ_CST);
 		guestmem_mark(q->mem, (struct gpa){ q->c.used.v + avail_event_off(q) }, 2);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		/* it may have added one before it could see the new event index */
-		idx = __atomic_load_n(FIELD16(q->avail + 2), __ATOMIC_ACQUIRE);
+		idx = __atomic_load_n(FIELD16(q->avail + 2), __ATOMIC_SEQ_CST);
 		n = (uint16_t)(idx - q->c.last_avail);
 	}
 	if (n > q->c.size)
@@ -180,7 +179,7 @@ void vq_publish(struct vq *q)
 {
 	if (!q->mem)
 		return;
-	__atomic_store_n(FIELD16(q->used + 2), q->c.used_idx, __ATOMIC_RELEASE);
+	__atomic_store_n(FIELD16(q->used + 2), q->c.used_idx, __ATOMIC_SEQ_CST);
 	guestmem_mark(q->mem, (struct gpa){ q->c.used.v + 2 }, 2);
 }
 
@@ -197,11 +196,10 @@ bool vq_should_call(struct vq *q)
 	}
 	if (new == old)
 		return false;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	q->signalled = new;
 	if (!q->event_idx)
-		return !(load16(q->avail) & VIRTQ_AVAIL_F_NO_INTERRUPT);
-	uint16_t event = load16(q->avail + used_event_off(q));
+		return !(__atomic_load_n(FIELD16(q->avail), __ATOMIC_SEQ_CST) & VIRTQ_AVAIL_F_NO_INTERRUPT);
+	uint16_t event = __atomic_load_n(FIELD16(q->avail + used_event_off(q)), __ATOMIC_SEQ_CST);
 	return (uint16_t)(new - event - 1) < (uint16_t)(new - old);
 }
 
