@@ -98,6 +98,18 @@ kill -USR1 $client_pid
 sleep 0.2
 jq -r '"\(.answers) answers, median round trip \(.rtt_median_ms) ms, longest gap \(.longest_gap_ms) ms"' <"$tmp/client" || fail "no client: $(cat "$tmp/client.err")"
 
+# The bar: a line per report, over the last one on a terminal
+progress() {
+	local start='' end=$'\n'
+	if [ -t 1 ]; then start=$'\r\e[K' end=''; fi
+	# shellcheck disable=SC2016 # jq's
+	jq --unbuffered -j --arg bol "$start" --arg eol "$end" 'def mib: . / 1048576 * 10 | round / 10 | tostring + " MiB";
+		select(.type == "progress") | ([20 - 20 * .remaining_bytes / ([.memory_total, 1] | max), 0] | max | round) as $n |
+		$bol + "[" + ("#" * $n // "") + ("." * (20 - $n) // "") + "] \(.phase), round \(.round): sent \(.sent_bytes | mib), " +
+		"\(.remaining_bytes | mib) left, \(.bandwidth_bps | mib)/s, dirty \(.dirty_pages_per_s) pages/s, ETA \(.eta_ms) ms" + $eol'
+	[ ! -t 1 ] || echo
+}
+
 # one push per neighbour, and home again
 route=()
 for ((i = 1; i < hosts; i++)); do route+=("host-$(tr 0-9 a-j <<<"$i")"); done
@@ -106,7 +118,8 @@ from=host-a moved=0
 : >"$tmp/table"
 for to in "${route[@]}"; do
 	title "vmmig push $guest $to"
-	vmlab exec "$from" vmmig push "$guest" "$to" --json 2>&1 >"$tmp/push" </dev/null || { tail -n 1 "$tmp/push"; fail "the push failed"; }
+	vmlab exec "$from" vmmig push "$guest" "$to" --json </dev/null 2>"$tmp/push.err" | tee "$tmp/push" | progress
+	[ "${PIPESTATUS[0]}" -eq 0 ] || fail "the push failed: $(tail -n 1 "$tmp/push" | jq -r .error) $(cat "$tmp/push.err")"
 	result=$(tail -n 1 "$tmp/push")
 	[ "$(jq -r .status <<<"$result")" = completed ] || fail "the push did not complete: $result"
 	sleep 0.5
