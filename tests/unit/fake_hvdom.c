@@ -323,6 +323,7 @@ int main(int argc, char **argv)
 	struct err err;
 
 	log_init("hvdom", LOG_LEVEL_DEBUG);
+	signal(SIGPIPE, SIG_IGN);
 	while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		if (o == 'c' && dom_config_load(optarg, &f.cfg, &err) < 0) {
 			log_error("%s", err.text);

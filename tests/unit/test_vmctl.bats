@@ -218,6 +218,21 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	[ "$status" -eq 1 ]
 }
 
+@test "console on a terminal: raw while attached, Ctrl-] ends it" {
+	command -v script >/dev/null || skip "script (bsdutils) is missing"
+	"$vmctl" define "$T/guest01.xml"
+	"$vmctl" start guest01
+	(sleep 0.5; printf '\035'; sleep 0.5) | timeout 10 script -qec "$vmctl console guest01; echo status \$?; stty -a" "$T/typed" >/dev/null
+	grep -q "Escape character is ^\]" "$T/typed"
+	grep -q "Disconnected" "$T/typed"
+	grep -q "status 0" "$T/typed"
+	grep -qE "[^-]icanon" "$T/typed"
+	(sleep 0.5; printf 'abc\003\n'; sleep 0.5) | timeout 10 script -qec "$vmctl console guest01; stty -a" "$T/typed" >/dev/null
+	grep -q "console 1: ABC" "$T/typed" # Ctrl-C went to the guest
+	grep -q "The console was closed" "$T/typed"
+	grep -qE "[^-]icanon" "$T/typed"
+}
+
 @test "save and restore bring memory and state back" {
 	"$vmctl" define "$T/guest01.xml"
 	"$vmctl" start guest01
