@@ -21,12 +21,12 @@ int guestmem_init(struct guestmem *m, int fd, uint64_t size, struct err *err)
 
 	if (!size || size % PAGE_BYTES || size > SIZE_MAX / 2)
 		return err_set(err, EINVAL, "guest memory of %llu octets is not a positive multiple of the page size",
-			       (unsigned long long)size);
+		               (unsigned long long)size);
 	if (fstat(own, &st) < 0)
 		return err_sys(err, errno, "cannot examine the guest memory file");
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < size)
-		return err_set(err, EINVAL, "the guest memory file holds %lld octets, %llu are needed", (long long)st.st_size,
-			       (unsigned long long)size);
+		return err_set(err, EINVAL, "the guest memory file holds %lld octets, %llu are needed",
+		               (long long)st.st_size, (unsigned long long)size);
 	uint64_t words = (size / PAGE_BYTES + 63) / 64;
 	_cleanup_free_ void *bits = calloc(words, sizeof(uint64_t));
 	if (!bits)

@@ -21,31 +21,37 @@
 #define RING_ENTRIES 256u
 #define BOUNCE_BYTES (256u * 1024)
 #define BOUNCE_ALIGN 4096u
-#define WORKER_IOV 64u
+#define WORKER_IOV   64u
 #define WORKER_STACK (128u * 1024)
 
-struct queue { struct blkio_req *first, **last; };
+struct queue {
+	struct blkio_req *first, **last;
+};
 
 struct blkio {
 	struct loop *loop;
 	struct io_uring ring;
-	bool uring;                  /* ring is there */
-	unsigned in_ring;            /* requests that the kernel has or will get with the next submit */
+	bool uring;       /* ring is there */
+	unsigned in_ring; /* requests that the kernel has or will get with the next submit */
 	unsigned unsubmitted;
 	struct loop_fd *ring_src, *done_src;
-	struct queue overflow;       /* wait for room in the ring */
+	struct queue overflow; /* wait for room in the ring */
 
 	pthread_t thread;
 	bool started, quit;
-	pthread_mutex_t lock;        /* of the two queues and quit */
+	pthread_mutex_t lock; /* of the two queues and quit */
 	pthread_cond_t cond;
 	struct queue todo, finished;
 	unsigned in_worker;
-	int done_fd;                 /* eventfd: finished is not empty */
-	void *bounce;                /* worker's, made when first needed */
+	int done_fd;  /* eventfd: finished is not empty */
+	void *bounce; /* worker's, made when first needed */
 };
 
-static void q_init(struct queue *q) { q->first = NULL; q->last = &q->first; }
+static void q_init(struct queue *q)
+{
+	q->first = NULL;
+	q->last = &q->first;
+}
 static void q_put(struct queue *q, struct blkio_req *r)
 {
 	r->next = NULL;
@@ -88,8 +94,9 @@ static int rw_plain(const struct blkio_req *r)
 
 	for (uint64_t at = 0; at < r->bytes;) {
 		unsigned n = iov_window(r, at, iov);
-		ssize_t k = r->op == BLKIO_READ ? preadv(r->fd, iov, (int)n, (off_t)(r->offset + at)) :
-						  pwritev2(r->fd, iov, (int)n, (off_t)(r->offset + at), r->dsync ? RWF_DSYNC : 0);
+		ssize_t k = r->op == BLKIO_READ
+		                    ? preadv(r->fd, iov, (int)n, (off_t)(r->offset + at))
+		                    : pwritev2(r->fd, iov, (int)n, (off_t)(r->offset + at), r->dsync ? RWF_DSYNC : 0);
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k <= 0)
@@ -159,7 +166,8 @@ static int write_zeroes(struct blkio *b, const struct blkio_req *r)
 
 static int discard(struct blkio *b, const struct blkio_req *r)
 {
-	int mode = FALLOC_FL_KEEP_SIZE | (r->op == BLKIO_ZERO && !r->may_unmap ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE);
+	int mode = FALLOC_FL_KEEP_SIZE |
+	           (r->op == BLKIO_ZERO && !r->may_unmap ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE);
 
 	if (!fallocate(r->fd, mode, (off_t)r->offset, (off_t)r->bytes))
 		return 0;
@@ -286,7 +294,8 @@ static void reap_ring(struct blkio *b)
 		if (res >= 0 && rw && (uint64_t)res < r->bytes)
 			to_worker(b, r); /* short: the worker does it again, whole */
 		else if (res == -EINTR || res == -EAGAIN || res == -EINVAL)
-			to_worker(b, r); /* EINVAL: an alignment that statx did not tell; the worker says the last word */
+			to_worker(b,
+			          r); /* EINVAL: an alignment that statx did not tell; the worker says the last word */
 		else
 			r->done(r, res < 0 ? res : 0);
 	}
@@ -332,7 +341,8 @@ void blkio_kick(struct blkio *b)
 
 void blkio_wait(struct blkio *b)
 {
-	struct pollfd p[2] = { { .fd = b->done_fd, .events = POLLIN }, { .fd = b->uring ? b->ring.ring_fd : -1, .events = POLLIN } };
+	struct pollfd p[2] = { { .fd = b->done_fd, .events = POLLIN },
+		               { .fd = b->uring ? b->ring.ring_fd : -1, .events = POLLIN } };
 
 	blkio_kick(b);
 	if (!b->in_worker && !b->in_ring)
@@ -343,7 +353,10 @@ void blkio_wait(struct blkio *b)
 		reap_ring(b);
 }
 
-bool blkio_uses_uring(const struct blkio *b) { return b->uring; }
+bool blkio_uses_uring(const struct blkio *b)
+{
+	return b->uring;
+}
 
 int blkio_new(struct loop *l, struct blkio **ret, struct err *err)
 {

@@ -20,24 +20,24 @@ enum blkio_op { BLKIO_READ, BLKIO_WRITE, BLKIO_FLUSH, BLKIO_DISCARD, BLKIO_ZERO 
 
 struct blkio_req {
 	enum blkio_op op;
-	int fd;                      /* borrowed until done */
-	const struct iovec *iov;     /* borrowed until done; READ, WRITE */
+	int fd;                  /* borrowed until done */
+	const struct iovec *iov; /* borrowed until done; READ, WRITE */
 	unsigned n_iov;
-	uint64_t offset, bytes;      /* in the file */
-	bool dsync;                  /* WRITE: stable before done */
-	bool bounce;                 /* READ, WRITE: the buffers are not aligned for O_DIRECT */
-	bool may_unmap;              /* ZERO: a hole is fine */
-	void (*done)(struct blkio_req *r, int res);  /* io thread; 0: all transferred, or -errno */
-	struct blkio_req *next;      /* blkio's own */
+	uint64_t offset, bytes;                     /* in the file */
+	bool dsync;                                 /* WRITE: stable before done */
+	bool bounce;                                /* READ, WRITE: the buffers are not aligned for O_DIRECT */
+	bool may_unmap;                             /* ZERO: a hole is fine */
+	void (*done)(struct blkio_req *r, int res); /* io thread; 0: all transferred, or -errno */
+	struct blkio_req *next;                     /* blkio's own */
 	int res;
 };
 
 int blkio_new(struct loop *l, struct blkio **ret, struct err *err) _must_check_;
-int blkio_start(struct blkio *b, struct err *err) _must_check_;  /* the worker thread */
-void blkio_free(struct blkio *b);                                /* takes NULL; nothing may be in flight */
+int blkio_start(struct blkio *b, struct err *err) _must_check_; /* the worker thread */
+void blkio_free(struct blkio *b);                               /* takes NULL; nothing may be in flight */
 
-void blkio_submit(struct blkio *b, struct blkio_req *r);         /* owned by blkio until done() */
-void blkio_kick(struct blkio *b);                                /* hand submitted requests to the kernel */
+void blkio_submit(struct blkio *b, struct blkio_req *r); /* owned by blkio until done() */
+void blkio_kick(struct blkio *b);                        /* hand submitted requests to the kernel */
 /* Wait for at least one request to end and run the done() of all that did. */
 void blkio_wait(struct blkio *b);
 bool blkio_uses_uring(const struct blkio *b);

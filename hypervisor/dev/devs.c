@@ -17,9 +17,9 @@
 
 #include "hypervisor/dev/blkio.h"
 
-#define STATE_MAGIC 0x31764448u  /* "HDv1" */
+#define STATE_MAGIC   0x31764448u /* "HDv1" */
 #define STATE_VERSION 1u
-#define STACK_BYTES (256u * 1024)
+#define STACK_BYTES   (256u * 1024)
 
 /* Commands ------------------------------------------------------------------------------------------------------------ */
 
@@ -89,7 +89,7 @@ static int open_devices(struct devs *d, const struct dom_config *cfg, struct err
 	struct vdev *v = NULL;
 	int r = 0;
 
-	if (cfg->n_disks + cfg->n_nics + cfg->n_consoles + cfg->n_rngs + 1 > VDEV_MAX)
+	if (cfg->n_disks + cfg->n_nics + cfg->n_consoles + cfg->n_rngs + 2 > VDEV_MAX)
 		return err_set(err, E2BIG, "a domain has at most %u devices", VDEV_MAX);
 	for (size_t i = 0; i < cfg->n_disks && !r; i++)
 		r = add(d, vblk_new(d, &cfg->disk[i], &v, err), &v);
@@ -97,6 +97,10 @@ static int open_devices(struct devs *d, const struct dom_config *cfg, struct err
 		r = add(d, vnet_new(d, &cfg->nic[i], &v, err), &v);
 	for (size_t i = 0; i < cfg->n_consoles && !r; i++)
 		r = add(d, vconsole_new(d, &cfg->console[i], (unsigned)i, &v, err), &v);
+	/* one more console than configured: the guest agent's channel (docs/wire/agent.md) */
+	static const struct dom_char agent = { .type = DOM_CHAR_PTY };
+	if (!r)
+		r = add(d, vconsole_new(d, &agent, (unsigned)cfg->n_consoles, &v, err), &v);
 	for (size_t i = 0; i < cfg->n_rngs && !r; i++)
 		r = add(d, vrng_new(d, (unsigned)i, &v, err), &v);
 	if (cfg->balloon && !r)
@@ -207,11 +211,30 @@ int devs_start(struct devs *d, struct err *err)
 
 /* Questions whose answers do not change after devs_new() --------------------------------------------------------------- */
 
-size_t devs_count(const struct devs *d) { return d->n; }
-uint32_t devs_virtio_id(const struct devs *d, size_t i) { return d->v[i]->ops->virtio_id; }
-const char *devs_name(const struct devs *d, size_t i) { return d->v[i]->name; }
-bool devs_attached(const struct devs *d, size_t i) { return atomic_load(&d->v[i]->conn.attached); }
-int devs_take_mem_fd(struct devs *d) { return atomic_exchange(&d->boot_mem_fd, -1); }
+size_t devs_count(const struct devs *d)
+{
+	return d->n;
+}
+uint32_t devs_virtio_id(const struct devs *d, size_t i)
+{
+	return d->v[i]->ops->virtio_id;
+}
+const char *devs_name(const struct devs *d, size_t i)
+{
+	return d->v[i]->name;
+}
+bool devs_attached(const struct devs *d, size_t i)
+{
+	return atomic_load(&d->v[i]->conn.attached);
+}
+int devs_req_fd(const struct devs *d, size_t i)
+{
+	return d->v[i]->conn.req;
+}
+int devs_take_mem_fd(struct devs *d)
+{
+	return atomic_exchange(&d->boot_mem_fd, -1);
+}
 
 /* Memory and connections ---------------------------------------------------------------------------------------------- */
 
@@ -235,7 +258,10 @@ void devs_set_mem(struct devs *d, struct guestmem *m)
 	(void)call(d, do_set_mem, m, NULL);
 }
 
-struct attach { size_t i; int fd, req; };
+struct attach {
+	size_t i;
+	int fd, req;
+};
 
 static int do_listen(struct devs *d, void *arg, struct err *err)
 {
@@ -362,7 +388,8 @@ static int load_pass(struct devs *d, struct rd in, bool commit, struct rd *ret_e
 	if (in.bad || magic != STATE_MAGIC)
 		return err_set(err, EINVAL, "this is not a saved state of devices");
 	if (version != STATE_VERSION)
-		return err_set(err, EINVAL, "saved state of devices has version %u, this program reads %u", version, STATE_VERSION);
+		return err_set(err, EINVAL, "saved state of devices has version %u, this program reads %u", version,
+		               STATE_VERSION);
 	if (n != d->n)
 		return err_set(err, EINVAL, "saved state has %u devices, the domain %zu", n, d->n);
 	for (size_t i = 0; i < d->n; i++) {
@@ -371,7 +398,8 @@ static int load_pass(struct devs *d, struct rd in, bool commit, struct rd *ret_e
 		if (!p)
 			return err_set(err, EINVAL, "saved state of devices ends early, in device %zu", i);
 		if (id != d->v[i]->ops->virtio_id)
-			return err_set(err, EINVAL, "saved state has a device of kind %u where the domain has %s", id, d->v[i]->name);
+			return err_set(err, EINVAL, "saved state has a device of kind %u where the domain has %s", id,
+			               d->v[i]->name);
 		struct rd rec = rd_of(p, len);
 		int r = vdev_load(d->v[i], &rec, commit, err);
 		if (r < 0)
@@ -466,7 +494,11 @@ void devs_announce(struct devs *d)
 	(void)call(d, do_announce, NULL, NULL);
 }
 
-struct console { unsigned index; bool take; int fd; };
+struct console {
+	unsigned index;
+	bool take;
+	int fd;
+};
 
 static int do_console(struct devs *d, void *arg, struct err *err)
 {

@@ -28,13 +28,14 @@ struct devs_events {
 };
 
 /* Open what the devices need. @cfg is borrowed for good. Opens no locks. Names the device, file and remedy in @err. */
-int devs_new(const struct dom_config *cfg, const struct devs_events *ev, struct devs **ret, struct err *err) _must_check_;
-void devs_free(struct devs *d);                       /* takes NULL; stops the io thread, closes all */
-int devs_start(struct devs *d, struct err *err) _must_check_;  /* start the io thread (after privileges are dropped) */
+int devs_new(const struct dom_config *cfg, const struct devs_events *ev, struct devs **ret,
+             struct err *err) _must_check_;
+void devs_free(struct devs *d);                               /* takes NULL; stops the io thread, closes all */
+int devs_start(struct devs *d, struct err *err) _must_check_; /* start the io thread (after privileges are dropped) */
 
 size_t devs_count(const struct devs *d);
-uint32_t devs_virtio_id(const struct devs *d, size_t i);     /* 1 net, 2 block, 3 console, 4 rng, 5 balloon */
-const char *devs_name(const struct devs *d, size_t i);       /* vda, vnet0, hvc0... */
+uint32_t devs_virtio_id(const struct devs *d, size_t i); /* 1 net, 2 block, 3 console, 4 rng, 5 balloon */
+const char *devs_name(const struct devs *d, size_t i);   /* vda, vnet0, hvc0... */
 
 /* The memory that descriptors point into; replaces any earlier one (only while quiesced or before attach). Borrowed. */
 void devs_set_mem(struct devs *d, struct guestmem *m);
@@ -52,7 +53,7 @@ int devs_attach_listen(struct devs *d, size_t i, int listen_fd, struct err *err)
 int devs_attach_pair(struct devs *d, size_t i, int sock, int req_fd, struct err *err) _must_check_;
 /* The descriptor on which device @i sends its own requests (borrowed), -1: none yet. */
 int devs_req_fd(const struct devs *d, size_t i);
-bool devs_attached(const struct devs *d, size_t i);   /* the driver connected and sent its protocol features */
+bool devs_attached(const struct devs *d, size_t i); /* the driver connected and sent its protocol features */
 
 /* Finish in-flight I/O, drain sockets that hold complete requests, stop touching guest memory. Idempotent. */
 int devs_quiesce(struct devs *d, struct err *err) _must_check_;

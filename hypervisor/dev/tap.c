@@ -42,8 +42,9 @@ static int bring_up(int s, const char *name, const char *bridge, const uint8_t m
 		snprintf(br.ifr_name, sizeof(br.ifr_name), "%s", bridge);
 		br.ifr_ifindex = (int)if_nametoindex(name);
 		if (ioctl(s, SIOCBRADDIF, &br) < 0 && errno != EBUSY)
-			return err_sys(err, errno, "cannot put tap %s on bridge %s; does it exist (ip link show type bridge)?", name,
-				       bridge);
+			return err_sys(err, errno,
+			               "cannot put tap %s on bridge %s; does it exist (ip link show type bridge)?",
+			               name, bridge);
 	}
 	if (ioctl(s, SIOCGIFFLAGS, &ifr) < 0)
 		return err_sys(err, errno, "cannot read the flags of tap %s", name);
@@ -54,7 +55,7 @@ static int bring_up(int s, const char *name, const char *bridge, const uint8_t m
 }
 
 int tap_open(const char *name, const char *bridge, const uint8_t mac[6], unsigned mtu, char *ret_name, int *ret_fd,
-	     struct err *err)
+             struct err *err)
 {
 	char got[IFNAMSIZ];
 	int hdr = TAP_HDR_BYTES, le = 1;

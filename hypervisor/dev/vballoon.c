@@ -16,20 +16,22 @@
 #include "common/util.h"
 
 #define F_DEFLATE_ON_OOM (1ull << 2)
-#define F_REPORTING (1ull << 5)
-#define INFLATE 0u
-#define DEFLATE 1u
-#define REPORT 2u                    /* compact numbering: neither statistics nor hint queues are offered */
-#define RUN_BUDGET 16                /* chains per turn */
-#define PFNS_PER_CHAIN 1024u
-#define CONFIG_RETRIES 8
-#define RETRY_NS (50 * NS_PER_MS)
+#define F_REPORTING      (1ull << 5)
+#define INFLATE          0u
+#define DEFLATE          1u
+#define REPORT           2u /* compact numbering: neither statistics nor hint queues are offered */
+#define RUN_BUDGET       16 /* chains per turn */
+#define PFNS_PER_CHAIN   1024u
+#define CONFIG_RETRIES   8
+#define RETRY_NS         (50 * NS_PER_MS)
 
-struct config_space { uint32_t num_pages, actual; };  /* virtio 1.2, 5.5.4 */
+struct config_space {
+	uint32_t num_pages, actual;
+}; /* virtio 1.2, 5.5.4 */
 
 struct vballoon {
 	struct vdev v;
-	struct loop_timer *retry;    /* tell the driver of a new target again */
+	struct loop_timer *retry; /* tell the driver of a new target again */
 	unsigned tries;
 	struct vq_elem e;
 };
@@ -178,8 +180,14 @@ static void vballoon_start(struct vdev *v)
 	}
 }
 
-static void vballoon_stop(struct vdev *v) { loop_timer_at(((struct vballoon *)v)->retry, UINT64_MAX); }
-static void vballoon_acked(struct vdev *v) { (void)v; }
+static void vballoon_stop(struct vdev *v)
+{
+	loop_timer_at(((struct vballoon *)v)->retry, UINT64_MAX);
+}
+static void vballoon_acked(struct vdev *v)
+{
+	(void)v;
+}
 
 static void vballoon_reset(struct vdev *v)
 {

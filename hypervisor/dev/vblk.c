@@ -19,26 +19,26 @@
 
 #include "hypervisor/dev/blkio.h"
 
-#define F_SEG_MAX (1ull << 2)
-#define F_RO (1ull << 5)
-#define F_BLK_SIZE (1ull << 6)
-#define F_FLUSH (1ull << 9)
-#define F_DISCARD (1ull << 13)
+#define F_SEG_MAX      (1ull << 2)
+#define F_RO           (1ull << 5)
+#define F_BLK_SIZE     (1ull << 6)
+#define F_FLUSH        (1ull << 9)
+#define F_DISCARD      (1ull << 13)
 #define F_WRITE_ZEROES (1ull << 14)
 
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 
-#define SECTOR 512u
-#define REQS 256u                    /* a queue cannot hold more */
-#define RUN_BUDGET 64                /* requests per turn */
-#define SEG_MAX 126u
-#define DISCARD_SECTORS (1u << 21)   /* 1 GiB at once */
-#define ZEROES_SECTORS (1u << 16)    /* 32 MiB: may have to be written */
-#define ID_BYTES 20u
-#define DIO_ALIGN 512u
+#define SECTOR          512u
+#define REQS            256u /* a queue cannot hold more */
+#define RUN_BUDGET      64   /* requests per turn */
+#define SEG_MAX         126u
+#define DISCARD_SECTORS (1u << 21) /* 1 GiB at once */
+#define ZEROES_SECTORS  (1u << 16) /* 32 MiB: may have to be written */
+#define ID_BYTES        20u
+#define DIO_ALIGN       512u
 
-struct config_space {                /* virtio 1.2, 5.2.4 */
+struct config_space { /* virtio 1.2, 5.2.4 */
 	uint64_t capacity;
 	uint32_t size_max, seg_max;
 	uint16_t cylinders;
@@ -55,28 +55,31 @@ struct config_space {                /* virtio 1.2, 5.2.4 */
 } __attribute__((packed));
 _Static_assert(sizeof(struct config_space) == 60, "virtio 1.2, 5.2.4");
 
-struct range { uint64_t sector; uint32_t sectors, flags; } __attribute__((packed));
+struct range {
+	uint64_t sector;
+	uint32_t sectors, flags;
+} __attribute__((packed));
 
 struct req {
-	struct blkio_req io;         /* first: done() finds the request */
+	struct blkio_req io; /* first: done() finds the request */
 	struct vblk *b;
 	struct req *next_free;
-	uint8_t *status;             /* last octet of the chain, in guest memory */
+	uint8_t *status; /* last octet of the chain, in guest memory */
 	uint32_t type;
 	struct vq_elem e;
 };
 
 struct vblk {
 	struct vdev v;
-	const struct dom_disk *cfg;  /* borrowed */
-	int fd;                      /* owned */
-	bool direct;                 /* opened with O_DIRECT */
-	bool network_fs;             /* another host may have changed what our page cache holds */
+	const struct dom_disk *cfg; /* borrowed */
+	int fd;                     /* owned */
+	bool direct;                /* opened with O_DIRECT */
+	bool network_fs;            /* another host may have changed what our page cache holds */
 	uint64_t sectors;
 	unsigned in_flight;
-	struct req *reqs, *free;     /* owned: REQS of them, touched only as needed */
-	unsigned fresh;              /* reqs[fresh...] were never used */
-	bool batching;               /* push without publishing: run() does that at its end */
+	struct req *reqs, *free; /* owned: REQS of them, touched only as needed */
+	unsigned fresh;          /* reqs[fresh...] were never used */
+	bool batching;           /* push without publishing: run() does that at its end */
 };
 
 static void finish(struct req *r, uint8_t status, uint64_t bytes_in)
@@ -124,8 +127,12 @@ static void submit(struct req *r, enum blkio_op op, uint64_t sector, uint64_t by
 {
 	struct vblk *b = r->b;
 
-	r->io = (struct blkio_req){ .op = op, .fd = b->fd, .offset = sector * SECTOR, .bytes = bytes, .done = io_done,
-				    .dsync = b->cfg->cache == DOM_CACHE_WRITETHROUGH };
+	r->io = (struct blkio_req){ .op = op,
+		                    .fd = b->fd,
+		                    .offset = sector * SECTOR,
+		                    .bytes = bytes,
+		                    .done = io_done,
+		                    .dsync = b->cfg->cache == DOM_CACHE_WRITETHROUGH };
 	b->in_flight++;
 }
 
@@ -210,7 +217,10 @@ static int do_id(struct req *r, uint64_t *ret_in)
 
 static void handle(struct req *r)
 {
-	struct { uint32_t type, reserved; uint64_t sector; } h;
+	struct {
+		uint32_t type, reserved;
+		uint64_t sector;
+	} h;
 	struct vq_elem *e = &r->e;
 	struct vblk *b = r->b;
 	uint64_t in = 0;
@@ -301,9 +311,18 @@ static void vblk_stop(struct vdev *v)
 		blkio_wait(v->devs->blkio);
 }
 
-static void vblk_start(struct vdev *v) { (void)v; }
-static void vblk_acked(struct vdev *v) { (void)v; }
-static void vblk_reset(struct vdev *v) { (void)v; }
+static void vblk_start(struct vdev *v)
+{
+	(void)v;
+}
+static void vblk_acked(struct vdev *v)
+{
+	(void)v;
+}
+static void vblk_reset(struct vdev *v)
+{
+	(void)v;
+}
 static void vblk_config_set(struct vdev *v, unsigned offset, const uint8_t *p, unsigned len)
 {
 	(void)v, (void)offset, (void)p, (void)len; /* nothing is writable: CONFIG_WCE is not offered */
@@ -325,8 +344,9 @@ static int vblk_load(struct vdev *v, struct rd *in, bool commit, struct err *err
 	if (in->bad)
 		return err_set(err, EINVAL, "saved state of device %s: it ends early", v->name);
 	if (sectors != b->sectors)
-		return err_set(err, EINVAL, "%s: the image %s has %llu sectors here, the guest knows %llu: not the same disk", v->name,
-			       b->cfg->source, (unsigned long long)b->sectors, (unsigned long long)sectors);
+		return err_set(err, EINVAL,
+		               "%s: the image %s has %llu sectors here, the guest knows %llu: not the same disk",
+		               v->name, b->cfg->source, (unsigned long long)b->sectors, (unsigned long long)sectors);
 	return 0;
 }
 
@@ -383,25 +403,27 @@ static int open_image(struct vblk *b, struct err *err)
 		b->fd = open(b->cfg->source, flags);
 	if (b->fd < 0)
 		return err_sys(err, errno, "disk %s: cannot open %s for %s", b->cfg->target, b->cfg->source,
-			       b->cfg->readonly ? "reading" : "reading and writing");
+		               b->cfg->readonly ? "reading" : "reading and writing");
 	if (fstat(b->fd, &st) < 0)
 		return err_sys(err, errno, "disk %s: cannot examine %s", b->cfg->target, b->cfg->source);
 	uint64_t bytes = (uint64_t)st.st_size;
 	if (S_ISBLK(st.st_mode)) {
 		if (ioctl(b->fd, BLKGETSIZE64, &bytes) < 0)
-			return err_sys(err, errno, "disk %s: cannot get the size of %s", b->cfg->target, b->cfg->source);
+			return err_sys(err, errno, "disk %s: cannot get the size of %s", b->cfg->target,
+			               b->cfg->source);
 	} else if (!S_ISREG(st.st_mode)) {
-		return err_set(err, EINVAL, "disk %s: %s is neither a file nor a block device", b->cfg->target, b->cfg->source);
+		return err_set(err, EINVAL, "disk %s: %s is neither a file nor a block device", b->cfg->target,
+		               b->cfg->source);
 	}
 	if (bytes < SECTOR)
-		return err_set(err, EINVAL, "disk %s: %s is empty; give it a size first (truncate -s 1G)", b->cfg->target,
-			       b->cfg->source);
+		return err_set(err, EINVAL, "disk %s: %s is empty; give it a size first (truncate -s 1G)",
+		               b->cfg->target, b->cfg->source);
 	b->sectors = bytes / SECTOR;
 	struct statfs fs;
 	if (S_ISREG(st.st_mode) && !fstatfs(b->fd, &fs))
 		b->network_fs = fs.f_type == 0x6969 /* nfs */ || (uint32_t)fs.f_type == 0xff534d42u /* cifs */ ||
-				(uint32_t)fs.f_type == 0xfe534d42u /* smb2 */ || fs.f_type == 0x00c36400 /* ceph */ ||
-				fs.f_type == 0x65735546 /* fuse */;
+		                (uint32_t)fs.f_type == 0xfe534d42u /* smb2 */ || fs.f_type == 0x00c36400 /* ceph */ ||
+		                fs.f_type == 0x65735546 /* fuse */;
 	return 0;
 }
 
@@ -456,7 +478,8 @@ int vblk_lock(struct vdev *v, struct err *err)
 
 	if (fcntl(b->fd, F_OFD_SETLK, &fl) < 0) {
 		if (errno == EAGAIN || errno == EACCES)
-			return err_set(err, EAGAIN, "disk %s: the image %s is locked by another domain or host", v->name, b->cfg->source);
+			return err_set(err, EAGAIN, "disk %s: the image %s is locked by another domain or host",
+			               v->name, b->cfg->source);
 		return err_sys(err, errno, "disk %s: cannot lock %s", v->name, b->cfg->source);
 	}
 	if (b->network_fs)

@@ -16,22 +16,22 @@
 
 #include "common/util.h"
 
-#define RX 0u
-#define TX 1u
-#define HISTORY_BYTES (16u * 1024)
-#define RUN_BUDGET 64                    /* chains per turn */
+#define RX              0u
+#define TX              1u
+#define HISTORY_BYTES   (16u * 1024)
+#define RUN_BUDGET      64 /* chains per turn */
 #define INPUT_SAVED_MAX 4096u
-#define LOG_BYTES_MAX (32u * 1024 * 1024) /* a guest must not fill the host's disk */
+#define LOG_BYTES_MAX   (32u * 1024 * 1024) /* a guest must not fill the host's disk */
 
 struct vconsole {
 	struct vdev v;
-	int log, file;                   /* owned, -1: none */
-	int client;                      /* owned, -1: none */
+	int log, file; /* owned, -1: none */
+	int client;    /* owned, -1: none */
 	struct loop_fd *client_src;
-	bool client_watched;             /* polled for input */
+	bool client_watched; /* polled for input */
 	char history[HISTORY_BYTES];
-	uint64_t written;                /* octets that ever went into the history */
-	char *input;                     /* restored input that the guest has not got yet; owned */
+	uint64_t written; /* octets that ever went into the history */
+	char *input;      /* restored input that the guest has not got yet; owned */
 	size_t input_len;
 	struct vq_elem e;
 };
@@ -210,8 +210,14 @@ static void vconsole_stop(struct vdev *v)
 	client_watch((struct vconsole *)v, false);
 }
 
-static void vconsole_acked(struct vdev *v) { (void)v; }
-static void vconsole_reset(struct vdev *v) { (void)v; }
+static void vconsole_acked(struct vdev *v)
+{
+	(void)v;
+}
+static void vconsole_reset(struct vdev *v)
+{
+	(void)v;
+}
 static void vconsole_config_set(struct vdev *v, unsigned offset, const uint8_t *p, unsigned len)
 {
 	(void)v, (void)offset, (void)p, (void)len; /* emergency write is not offered */
@@ -250,7 +256,8 @@ static int vconsole_load(struct vdev *v, struct rd *in, bool commit, struct err 
 	const void *history = typed && kept <= HISTORY_BYTES ? rd_bytes(in, kept) : NULL;
 
 	if (!history || in->bad)
-		return err_set(err, EINVAL, "saved state of device %s: console texts are too long or end early", v->name);
+		return err_set(err, EINVAL, "saved state of device %s: console texts are too long or end early",
+		               v->name);
 	if (!commit)
 		return 0;
 	memcpy(c->input, typed, n);
@@ -342,7 +349,8 @@ int vconsole_attach(struct vdev *v, int fd, bool take, struct err *err)
 		char x;
 		bool alive = recv(c->client, &x, 1, MSG_DONTWAIT | MSG_PEEK) != 0;
 		if (alive && !take)
-			return err_set(err, EBUSY, "console %s has a client already; take it over with --force", v->name);
+			return err_set(err, EBUSY, "console %s has a client already; take it over with --force",
+			               v->name);
 		client_close(c);
 	}
 	(void)fcntl(fd, F_SETFL, O_NONBLOCK);

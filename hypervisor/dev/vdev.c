@@ -9,7 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
-void vdev_setup(struct vdev *v, struct devs *d, const struct vdev_ops *ops, const char *name, unsigned n_vq, uint64_t features)
+void vdev_setup(struct vdev *v, struct devs *d, const struct vdev_ops *ops, const char *name, unsigned n_vq,
+                uint64_t features)
 {
 	v->ops = ops;
 	v->devs = d;
@@ -155,7 +156,7 @@ void vdev_config_changed(struct vdev *v)
 		vudev_config_change(v);
 }
 
-#define FLAG_BROKEN 1u
+#define FLAG_BROKEN      1u
 #define FLAG_CONFIG_NEWS 2u
 
 /* State: docs/wire/devstate.md, "Device record". */
@@ -211,8 +212,9 @@ int vdev_load(struct vdev *v, struct rd *in, bool commit, struct err *err)
 	uint8_t flags = rd_u8(in);
 
 	if (features & ~v->offered)
-		return err_set(err, EINVAL, "saved state of device %s uses features 0x%llx that this host's device does not have",
-			       v->name, (unsigned long long)(features & ~v->offered));
+		return err_set(err, EINVAL,
+		               "saved state of device %s uses features 0x%llx that this host's device does not have",
+		               v->name, (unsigned long long)(features & ~v->offered));
 	if ((proto & ~VU_PF_OFFERED) || (flags & ~(FLAG_BROKEN | FLAG_CONFIG_NEWS)))
 		return bad(v, err, "unknown protocol features or flags");
 	int r = load_queues(v, in, c, err);

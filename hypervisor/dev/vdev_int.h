@@ -18,12 +18,13 @@
 
 #define VDEV_QUEUES_MAX 5u
 #define VDEV_CONFIG_MAX 64u
-#define VDEV_MAX HV_DEVS_MAX
+#define VDEV_MAX        HV_DEVS_MAX
 
 #define VIRTIO_RING_F_INDIRECT_DESC (1ull << 28)
-#define VIRTIO_RING_F_EVENT_IDX (1ull << 29)
-#define VIRTIO_F_VERSION_1 (1ull << 32)
-#define VDEV_F_COMMON (VIRTIO_RING_F_INDIRECT_DESC | VIRTIO_RING_F_EVENT_IDX | VIRTIO_F_VERSION_1 | VU_F_PROTOCOL_FEATURES)
+#define VIRTIO_RING_F_EVENT_IDX     (1ull << 29)
+#define VIRTIO_F_VERSION_1          (1ull << 32)
+#define VDEV_F_COMMON                                                                                                  \
+	(VIRTIO_RING_F_INDIRECT_DESC | VIRTIO_RING_F_EVENT_IDX | VIRTIO_F_VERSION_1 | VU_F_PROTOCOL_FEATURES)
 
 struct vdev;
 struct blkio;
@@ -31,81 +32,83 @@ struct blkio;
 /* Every op is set. Work per call is bounded, so that no device starves another. */
 struct vdev_ops {
 	uint32_t virtio_id;
-	void (*acked)(struct vdev *v);           /* v->features are known, from the driver or from a saved state */
-	void (*start)(struct vdev *v);           /* may touch ready queues and poll own sources; called again when a queue is enabled */
-	void (*stop)(struct vdev *v);            /* poll nothing, finish in-flight I/O (blocking), give prefetched chains back */
+	void (*acked)(struct vdev *v); /* v->features are known, from the driver or from a saved state */
+	void (*start)(
+		struct vdev *v); /* may touch ready queues and poll own sources; called again when a queue is enabled */
+	void (*stop)(struct vdev *v); /* poll nothing, finish in-flight I/O (blocking), give prefetched chains back */
 	void (*run)(struct vdev *v, unsigned q); /* queue @q has news; vdev_again() when the budget ended first */
 	void (*config_set)(struct vdev *v, unsigned offset, const uint8_t *p, unsigned len);
-	void (*reset)(struct vdev *v);           /* the driver is gone: forget what it said */
+	void (*reset)(struct vdev *v); /* the driver is gone: forget what it said */
 	void (*save)(struct vdev *v, struct buf *out);
 	/* Called twice: first with !commit (check only), then to take over. */
 	int (*load)(struct vdev *v, struct rd *in, bool commit, struct err *err);
-	void (*free)(struct vdev *v);            /* the device's own part and @v itself */
+	void (*free)(struct vdev *v); /* the device's own part and @v itself */
 };
 
 struct vu_conn {
-	int listen_fd, sock, req;                /* owned, -1: none */
+	int listen_fd, sock, req; /* owned, -1: none */
 	struct loop_fd *listen_src, *sock_src, *req_src;
-	uint64_t proto;                          /* protocol features that the driver chose */
-	atomic_bool attached;                    /* read by the main thread */
-	uint8_t in[4096];                        /* octets of requests that are not complete yet */
+	uint64_t proto;       /* protocol features that the driver chose */
+	atomic_bool attached; /* read by the main thread */
+	uint8_t in[4096];     /* octets of requests that are not complete yet */
 	size_t in_len;
-	uint8_t out[VU_MSG_MAX];                 /* rest of a reply that the socket did not take */
+	uint8_t out[VU_MSG_MAX]; /* rest of a reply that the socket did not take */
 	size_t out_len;
-	int fds[VU_FDS_MAX];                     /* descriptors of the message being read, owned */
+	int fds[VU_FDS_MAX]; /* descriptors of the message being read, owned */
 	size_t n_fds;
-	uint32_t call_pending;                   /* queues whose call met EAGAIN */
-	bool config_pending;                     /* the same for a config change */
+	uint32_t call_pending; /* queues whose call met EAGAIN */
+	bool config_pending;   /* the same for a config change */
 };
 
 struct vdev {
 	const struct vdev_ops *ops;
 	struct devs *devs;
 	char name[16];
-	uint64_t offered, features;              /* virtio feature bits: ours, and the driver's choice */
+	uint64_t offered, features; /* virtio feature bits: ours, and the driver's choice */
 	uint8_t config[VDEV_CONFIG_MAX];
 	unsigned config_len;
 	struct vq vq[VDEV_QUEUES_MAX];
 	unsigned n_vq;
-	uint32_t pending;                        /* queues with news */
-	bool running;                            /* between start and stop */
-	bool kick_all;                           /* next start: as if every queue had been kicked */
-	bool config_news;                        /* the config changed and the driver has not read it since */
-	const char *broken;                      /* why, static text; NULL: sound */
+	uint32_t pending;   /* queues with news */
+	bool running;       /* between start and stop */
+	bool kick_all;      /* next start: as if every queue had been kicked */
+	bool config_news;   /* the config changed and the driver has not read it since */
+	const char *broken; /* why, static text; NULL: sound */
 	struct hv_dev_stats st;
 	struct vu_conn conn;
 };
 
 struct devs {
-	const struct dom_config *cfg;            /* borrowed */
+	const struct dom_config *cfg; /* borrowed */
 	struct devs_events ev;
 	struct loop *loop;
 	pthread_t thread;
-	bool started;                            /* the io thread runs; until then calls run in place */
-	pthread_mutex_t lock;                    /* of the hand-over of commands */
+	bool started;         /* the io thread runs; until then calls run in place */
+	pthread_mutex_t lock; /* of the hand-over of commands */
 	pthread_cond_t cond;
-	struct guestmem *mem;                    /* borrowed, NULL: not set */
-	bool mem_was_set;                        /* by the engine: descriptors of the driver are of no interest */
-	atomic_int boot_mem_fd;                  /* see devs_take_mem_fd() */
+	struct guestmem *mem;   /* borrowed, NULL: not set */
+	bool mem_was_set;       /* by the engine: descriptors of the driver are of no interest */
+	atomic_int boot_mem_fd; /* see devs_take_mem_fd() */
 	bool quiesced;
-	int again_fd;                            /* eventfd: some device has pending queues */
+	int again_fd; /* eventfd: some device has pending queues */
 	struct loop_fd *again_src;
-	struct blkio *blkio;                     /* NULL: no disks */
-	struct vdev *v[VDEV_MAX];                /* owned */
+	struct blkio *blkio;      /* NULL: no disks */
+	struct vdev *v[VDEV_MAX]; /* owned */
 	size_t n;
 };
 
 /* vdev.c: life of a device */
-void vdev_setup(struct vdev *v, struct devs *d, const struct vdev_ops *ops, const char *name, unsigned n_vq, uint64_t features);
-void vdev_start(struct vdev *v);                 /* when it may run; idempotent */
+void vdev_setup(struct vdev *v, struct devs *d, const struct vdev_ops *ops, const char *name, unsigned n_vq,
+                uint64_t features);
+void vdev_start(struct vdev *v); /* when it may run; idempotent */
 void vdev_stop(struct vdev *v);
 void vdev_reset(struct vdev *v);
 void vdev_break(struct vdev *v, const char *why); /* @why: static text */
 void vdev_ack(struct vdev *v, uint64_t features);
 void vdev_enable(struct vdev *v, unsigned q, bool on);
 void vdev_run_pending(struct vdev *v);
-void vdev_again(struct vdev *v, unsigned q);     /* run queue @q again after the others had their turn */
-void vdev_flush(struct vdev *v, unsigned q);     /* publish used entries and call the driver if it wants that */
+void vdev_again(struct vdev *v, unsigned q); /* run queue @q again after the others had their turn */
+void vdev_flush(struct vdev *v, unsigned q); /* publish used entries and call the driver if it wants that */
 void vdev_config_changed(struct vdev *v);
 void vdev_save(struct vdev *v, struct buf *out);
 /* Parse one device's record; changes @v only with @commit. */
@@ -115,15 +118,16 @@ int vdev_load(struct vdev *v, struct rd *in, bool commit, struct err *err) _must
 int vudev_listen(struct vdev *v, int listen_fd, struct err *err) _must_check_;
 int vudev_pair(struct vdev *v, int sock, int req, struct err *err) _must_check_;
 void vudev_close(struct vdev *v, bool keep_listening);
-void vudev_drain(struct vdev *v);                /* handle complete requests that wait in the socket */
-int vudev_watch(struct vdev *v, bool on);        /* poll the sockets or leave them alone */
+void vudev_drain(struct vdev *v);         /* handle complete requests that wait in the socket */
+int vudev_watch(struct vdev *v, bool on); /* poll the sockets or leave them alone */
 void vudev_call(struct vdev *v, unsigned q);
 void vudev_config_change(struct vdev *v);
 
 /* constructors; *@ret is owned by the caller */
 int vblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, struct err *err) _must_check_;
 int vnet_new(struct devs *d, const struct dom_nic *cfg, struct vdev **ret, struct err *err) _must_check_;
-int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, struct vdev **ret, struct err *err) _must_check_;
+int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, struct vdev **ret,
+                 struct err *err) _must_check_;
 int vrng_new(struct devs *d, unsigned index, struct vdev **ret, struct err *err) _must_check_;
 int vballoon_new(struct devs *d, struct vdev **ret, struct err *err) _must_check_;
 

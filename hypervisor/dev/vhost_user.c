@@ -37,7 +37,9 @@ static void put64(uint8_t *p, uint64_t v)
 
 enum body { BODY_NONE, BODY_U64, BODY_STATE, BODY_ADDR, BODY_MEM, BODY_CONFIG, BODY_SKIP };
 
-static const struct { uint8_t req, body, fds; } bodies[] = {
+static const struct {
+	uint8_t req, body, fds;
+} bodies[] = {
 	{ VU_GET_FEATURES, BODY_NONE, 0 },
 	{ VU_SET_FEATURES, BODY_U64, 0 },
 	{ VU_SET_OWNER, BODY_NONE, 0 },
@@ -91,7 +93,8 @@ static int parse_config(const uint8_t *p, uint32_t len, struct vu_msg *m, const 
 	m->config.bytes = get32(p + 4);
 	m->config.flags = get32(p + 8);
 	m->config.data = p + 12;
-	if (m->config.bytes != len - 12 || m->config.bytes > VU_CONFIG_MAX || m->config.offset > VU_CONFIG_MAX - m->config.bytes)
+	if (m->config.bytes != len - 12 || m->config.bytes > VU_CONFIG_MAX ||
+	    m->config.offset > VU_CONFIG_MAX - m->config.bytes)
 		return proto(ret_why, "a config message has a wrong size");
 	return 0;
 }

@@ -12,46 +12,77 @@
 #include "common/cleanup.h"
 
 #define VU_HEADER_BYTES 12u
-#define VU_PAYLOAD_MAX 512u          /* the largest that we accept: a memory table of 8 regions needs 264 */
-#define VU_MSG_MAX (VU_HEADER_BYTES + VU_PAYLOAD_MAX)
-#define VU_CONFIG_MAX 256u
-#define VU_REGIONS_MAX 8u
-#define VU_FDS_MAX 8u
+#define VU_PAYLOAD_MAX  512u /* the largest that we accept: a memory table of 8 regions needs 264 */
+#define VU_MSG_MAX      (VU_HEADER_BYTES + VU_PAYLOAD_MAX)
+#define VU_CONFIG_MAX   256u
+#define VU_REGIONS_MAX  8u
+#define VU_FDS_MAX      8u
 
-#define VU_FLAG_VERSION 1u
+#define VU_FLAG_VERSION      1u
 #define VU_FLAG_VERSION_MASK 3u
-#define VU_FLAG_REPLY 4u
+#define VU_FLAG_REPLY        4u
 
-#define VU_F_PROTOCOL_FEATURES (1ull << 30)
-#define VU_PF_MQ (1ull << 0)
-#define VU_PF_REPLY_ACK (1ull << 3)     /* never offered */
-#define VU_PF_BACKEND_REQ (1ull << 5)
-#define VU_PF_CONFIG (1ull << 9)
+#define VU_F_PROTOCOL_FEATURES     (1ull << 30)
+#define VU_PF_MQ                   (1ull << 0)
+#define VU_PF_REPLY_ACK            (1ull << 3) /* never offered */
+#define VU_PF_BACKEND_REQ          (1ull << 5)
+#define VU_PF_CONFIG               (1ull << 9)
 #define VU_PF_INBAND_NOTIFICATIONS (1ull << 14)
-#define VU_PF_OFFERED (VU_PF_MQ | VU_PF_BACKEND_REQ | VU_PF_CONFIG | VU_PF_INBAND_NOTIFICATIONS)
-#define VU_PF_NEEDED (VU_PF_BACKEND_REQ | VU_PF_CONFIG | VU_PF_INBAND_NOTIFICATIONS)
+#define VU_PF_OFFERED              (VU_PF_MQ | VU_PF_BACKEND_REQ | VU_PF_CONFIG | VU_PF_INBAND_NOTIFICATIONS)
+#define VU_PF_NEEDED               (VU_PF_BACKEND_REQ | VU_PF_CONFIG | VU_PF_INBAND_NOTIFICATIONS)
 
 enum vu_req {
-	VU_GET_FEATURES = 1, VU_SET_FEATURES = 2, VU_SET_OWNER = 3, VU_RESET_OWNER = 4, VU_SET_MEM_TABLE = 5,
-	VU_SET_LOG_BASE = 6, VU_SET_LOG_FD = 7, VU_SET_VRING_NUM = 8, VU_SET_VRING_ADDR = 9, VU_SET_VRING_BASE = 10,
-	VU_GET_VRING_BASE = 11, VU_SET_VRING_KICK = 12, VU_SET_VRING_CALL = 13, VU_SET_VRING_ERR = 14,
-	VU_GET_PROTOCOL_FEATURES = 15, VU_SET_PROTOCOL_FEATURES = 16, VU_GET_QUEUE_NUM = 17, VU_SET_VRING_ENABLE = 18,
-	VU_SEND_RARP = 19, VU_NET_SET_MTU = 20, VU_SET_BACKEND_REQ_FD = 21, VU_GET_CONFIG = 24, VU_SET_CONFIG = 25,
+	VU_GET_FEATURES = 1,
+	VU_SET_FEATURES = 2,
+	VU_SET_OWNER = 3,
+	VU_RESET_OWNER = 4,
+	VU_SET_MEM_TABLE = 5,
+	VU_SET_LOG_BASE = 6,
+	VU_SET_LOG_FD = 7,
+	VU_SET_VRING_NUM = 8,
+	VU_SET_VRING_ADDR = 9,
+	VU_SET_VRING_BASE = 10,
+	VU_GET_VRING_BASE = 11,
+	VU_SET_VRING_KICK = 12,
+	VU_SET_VRING_CALL = 13,
+	VU_SET_VRING_ERR = 14,
+	VU_GET_PROTOCOL_FEATURES = 15,
+	VU_SET_PROTOCOL_FEATURES = 16,
+	VU_GET_QUEUE_NUM = 17,
+	VU_SET_VRING_ENABLE = 18,
+	VU_SEND_RARP = 19,
+	VU_NET_SET_MTU = 20,
+	VU_SET_BACKEND_REQ_FD = 21,
+	VU_GET_CONFIG = 24,
+	VU_SET_CONFIG = 25,
 	VU_VRING_KICK = 35,
 };
 enum vu_backend_req { VU_BACKEND_CONFIG_CHANGE = 2, VU_BACKEND_VRING_CALL = 4 };
 
-struct vu_region { uint64_t guest_addr, bytes, user_addr, mmap_offset; };
+struct vu_region {
+	uint64_t guest_addr, bytes, user_addr, mmap_offset;
+};
 
 struct vu_msg {
-	uint32_t req;                    /* enum vu_req; checked */
-	bool takes_fds;                  /* descriptors that came along belong to this message */
+	uint32_t req;   /* enum vu_req; checked */
+	bool takes_fds; /* descriptors that came along belong to this message */
 	union {
 		uint64_t u64;
-		struct { uint32_t index, num; } state;
-		struct { uint32_t index; uint64_t desc, used, avail; } addr;
-		struct { uint32_t n; struct vu_region region[VU_REGIONS_MAX]; } mem;
-		struct { uint32_t offset, bytes, flags; const uint8_t *data; } config;  /* data: inside the input */
+		struct {
+			uint32_t index, num;
+		} state;
+		struct {
+			uint32_t index;
+			uint64_t desc, used, avail;
+		} addr;
+		struct {
+			uint32_t n;
+			struct vu_region region[VU_REGIONS_MAX];
+		} mem;
+		struct {
+			uint32_t offset, bytes, flags;
+			const uint8_t *data;
+		} config; /* data: inside the input */
 	};
 };
 

@@ -24,11 +24,26 @@ static int vq_break(struct vq *q, const char *why)
 }
 
 /* Ring layout: virtio 1.2, 2.7.6 and 2.7.8; both rings are sized with their event index, negotiated or not. */
-static uint64_t desc_bytes(const struct vq *q) { return 16ull * q->c.size; }
-static uint64_t avail_bytes(const struct vq *q) { return 4 + 2ull * q->c.size + 2; }
-static uint64_t used_bytes(const struct vq *q) { return 4 + 8ull * q->c.size + 2; }
-static uint64_t avail_event_off(const struct vq *q) { return 4 + 8ull * q->c.size; }
-static uint64_t used_event_off(const struct vq *q) { return 4 + 2ull * q->c.size; }
+static uint64_t desc_bytes(const struct vq *q)
+{
+	return 16ull * q->c.size;
+}
+static uint64_t avail_bytes(const struct vq *q)
+{
+	return 4 + 2ull * q->c.size + 2;
+}
+static uint64_t used_bytes(const struct vq *q)
+{
+	return 4 + 8ull * q->c.size + 2;
+}
+static uint64_t avail_event_off(const struct vq *q)
+{
+	return 4 + 8ull * q->c.size;
+}
+static uint64_t used_event_off(const struct vq *q)
+{
+	return 4 + 2ull * q->c.size;
+}
 
 int vq_map(struct vq *q, struct guestmem *m)
 {
@@ -98,8 +113,8 @@ static int chain_walk(struct vq *q, struct vq_elem *e, const uint8_t *table, uns
 		struct vq_desc d = desc_copy(table + 16ull * i);
 		if (d.flags & VIRTQ_DESC_F_INDIRECT) {
 			if (!q->indirect || depth)
-				return vq_break(q, depth ? "an indirect table inside an indirect table" :
-						       "an indirect descriptor without the feature");
+				return vq_break(q, depth ? "an indirect table inside an indirect table"
+				                         : "an indirect descriptor without the feature");
 			if (d.flags & VIRTQ_DESC_F_NEXT)
 				return vq_break(q, "an indirect descriptor has a next one");
 			if (!d.len || d.len % 16 || d.len / 16 > q->c.size)
@@ -214,7 +229,8 @@ void vq_mark(const struct vq *q, const struct iovec *iov, unsigned n, uint64_t b
 	}
 }
 
-static size_t iov_copy(const struct iovec *iov, unsigned n, uint64_t skip, uint8_t *buf, size_t len, const struct vq *to)
+static size_t iov_copy(const struct iovec *iov, unsigned n, uint64_t skip, uint8_t *buf, size_t len,
+                       const struct vq *to)
 {
 	size_t done = 0;
 

@@ -16,14 +16,14 @@
 #include "hypervisor/guestmem.h"
 
 #define VQ_SIZE_MAX 256u
-#define VQ_SEGS_MAX 256u         /* segments of one chain: the specification allows at most the queue size */
+#define VQ_SEGS_MAX 256u /* segments of one chain: the specification allows at most the queue size */
 
-#define VIRTQ_DESC_F_NEXT 1u
-#define VIRTQ_DESC_F_WRITE 2u
-#define VIRTQ_DESC_F_INDIRECT 4u
+#define VIRTQ_DESC_F_NEXT          1u
+#define VIRTQ_DESC_F_WRITE         2u
+#define VIRTQ_DESC_F_INDIRECT      4u
 #define VIRTQ_AVAIL_F_NO_INTERRUPT 1u
 
-struct vq_desc {                 /* as in guest memory, little-endian */
+struct vq_desc { /* as in guest memory, little-endian */
 	uint64_t addr;
 	uint32_t len;
 	uint16_t flags;
@@ -33,21 +33,21 @@ _Static_assert(sizeof(struct vq_desc) == 16, "virtio 1.2, 2.7.5");
 
 /* Set by the driver; saved and restored as it is. */
 struct vq_conf {
-	uint16_t size;           /* entries, a power of two, 0: never set */
-	bool enabled;            /* the driver may use it */
+	uint16_t size; /* entries, a power of two, 0: never set */
+	bool enabled;  /* the driver may use it */
 	struct gpa desc, avail, used;
-	uint16_t last_avail;     /* next entry of the avail ring to take */
-	uint16_t used_idx;       /* entries ever put on the used ring, modulo 2^16 */
+	uint16_t last_avail; /* next entry of the avail ring to take */
+	uint16_t used_idx;   /* entries ever put on the used ring, modulo 2^16 */
 };
 
 struct vq {
 	struct vq_conf c;
-	struct guestmem *mem;    /* borrowed, NULL: not mapped */
-	uint8_t *desc, *avail, *used;  /* inside mem; valid while mem is set */
-	bool event_idx, indirect;      /* negotiated */
-	bool call_always;        /* the next vq_should_call() says yes (after restore) */
-	uint16_t signalled;      /* used_idx at the last call */
-	const char *broken;      /* static text; NULL: sound */
+	struct guestmem *mem;         /* borrowed, NULL: not mapped */
+	uint8_t *desc, *avail, *used; /* inside mem; valid while mem is set */
+	bool event_idx, indirect;     /* negotiated */
+	bool call_always;             /* the next vq_should_call() says yes (after restore) */
+	uint16_t signalled;           /* used_idx at the last call */
+	const char *broken;           /* static text; NULL: sound */
 };
 
 /* A chain in host pointers: n_out readable segments, then n_in writable ones. */
@@ -61,7 +61,10 @@ struct vq_elem {
 /* Resolve the ring addresses in @m. -EINVAL sets @broken. Idempotent. */
 int vq_map(struct vq *q, struct guestmem *m) _must_check_;
 void vq_unmap(struct vq *q);
-static inline bool vq_ready(const struct vq *q) { return q->c.enabled && q->mem && !q->broken; }
+static inline bool vq_ready(const struct vq *q)
+{
+	return q->c.enabled && q->mem && !q->broken;
+}
 
 /* Take the next chain: 1, 0 when there is none (then the driver will kick for the next one), -EINVAL when broken. */
 int vq_pop(struct vq *q, struct vq_elem *e) _must_check_;

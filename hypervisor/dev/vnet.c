@@ -20,29 +20,29 @@
 
 #include "hypervisor/dev/tap.h"
 
-#define F_CSUM (1ull << 0)
+#define F_CSUM       (1ull << 0)
 #define F_GUEST_CSUM (1ull << 1)
-#define F_MTU (1ull << 3)
-#define F_MAC (1ull << 5)
+#define F_MTU        (1ull << 3)
+#define F_MAC        (1ull << 5)
 #define F_GUEST_TSO4 (1ull << 7)
 #define F_GUEST_TSO6 (1ull << 8)
-#define F_GUEST_ECN (1ull << 9)
-#define F_HOST_TSO4 (1ull << 11)
-#define F_HOST_TSO6 (1ull << 12)
-#define F_HOST_ECN (1ull << 13)
-#define F_MRG_RXBUF (1ull << 15)
-#define F_STATUS (1ull << 16)
+#define F_GUEST_ECN  (1ull << 9)
+#define F_HOST_TSO4  (1ull << 11)
+#define F_HOST_TSO6  (1ull << 12)
+#define F_HOST_ECN   (1ull << 13)
+#define F_MRG_RXBUF  (1ull << 15)
+#define F_STATUS     (1ull << 16)
 
-#define RX 0u
-#define TX 1u
-#define FRAME_MAX (65535u + 14 + 4 + TAP_HDR_BYTES)
-#define TX_FRAMES 64                 /* per turn */
-#define RX_FRAMES 64
+#define RX         0u
+#define TX         1u
+#define FRAME_MAX  (65535u + 14 + 4 + TAP_HDR_BYTES)
+#define TX_FRAMES  64 /* per turn */
+#define RX_FRAMES  64
 #define TURN_BYTES (1024u * 1024)
-#define WINDOW 128u                  /* receive buffers taken ahead: enough for 64 KiB in pieces of 600 octets */
-#define ADDRS_MAX 4u
+#define WINDOW     128u /* receive buffers taken ahead: enough for 64 KiB in pieces of 600 octets */
+#define ADDRS_MAX  4u
 
-struct config_space {                /* virtio 1.2, 5.1.4 */
+struct config_space { /* virtio 1.2, 5.1.4 */
 	uint8_t mac[6];
 	uint16_t status, max_pairs, mtu;
 } __attribute__((packed));
@@ -50,15 +50,15 @@ _Static_assert(sizeof(struct config_space) == 12, "virtio 1.2, 5.1.4");
 
 struct vnet {
 	struct vdev v;
-	const struct dom_nic *cfg;   /* borrowed */
-	int tap;                     /* owned */
+	const struct dom_nic *cfg; /* borrowed */
+	int tap;                   /* owned */
 	struct loop_fd *tap_src;
 	bool polled;
-	struct iovec win[WINDOW];    /* buffers taken from the RX queue in order; the first n_win are valid */
+	struct iovec win[WINDOW]; /* buffers taken from the RX queue in order; the first n_win are valid */
 	uint16_t head[WINDOW];
 	unsigned n_win;
 	uint64_t win_bytes;
-	uint32_t addr[ADDRS_MAX];    /* IPv4, network order, the latest first; 0: none */
+	uint32_t addr[ADDRS_MAX]; /* IPv4, network order, the latest first; 0: none */
 	struct vq_elem e;
 };
 
@@ -139,7 +139,10 @@ static void tx_run(struct vnet *n)
 
 /* Host to guest ------------------------------------------------------------------------------------------------------- */
 
-static bool has(const struct vnet *n, uint64_t f) { return n->v.features & f; }
+static bool has(const struct vnet *n, uint64_t f)
+{
+	return n->v.features & f;
+}
 
 /* Octets that the largest frame needs. */
 static uint64_t frame_room(const struct vnet *n)
@@ -271,13 +274,13 @@ static void on_tap(void *arg, int fd, uint32_t events)
 	struct vnet *n = arg;
 	(void)fd;
 
-	if (!n->v.running || !vq_ready(&n->v.vq[RX])) {
-		tap_poll(n, false);
-		return;
-	}
 	if (events & EPOLLERR) {
 		/* the interface was deleted under us */
 		vdev_break(&n->v, "its tap interface is gone");
+		return;
+	}
+	if (!vq_ready(&n->v.vq[RX])) {
+		tap_poll(n, false);
 		return;
 	}
 	vdev_again(&n->v, RX);
@@ -367,7 +370,8 @@ static int vnet_load(struct vdev *v, struct rd *in, bool commit, struct err *err
 	if (!mac || !addrs || in->bad)
 		return err_set(err, EINVAL, "saved state of device %s: it ends early", v->name);
 	if (memcmp(mac, n->cfg->mac, 6))
-		return err_set(err, EINVAL, "saved state of device %s: the guest's NIC has another MAC address", v->name);
+		return err_set(err, EINVAL, "saved state of device %s: the guest's NIC has another MAC address",
+		               v->name);
 	if (commit)
 		memcpy(n->addr, addrs, 4ul * (k < ADDRS_MAX ? k : ADDRS_MAX));
 	return 0;
@@ -405,13 +409,14 @@ int vnet_new(struct devs *d, const struct dom_nic *cfg, struct vdev **ret, struc
 		return err_sys(err, ENOMEM, "NIC %s", cfg->target);
 	n->cfg = cfg;
 	n->tap = -1;
-	int r = tap_open(cfg->target, cfg->type == DOM_NIC_BRIDGE ? cfg->bridge : "", cfg->mac, cfg->mtu, name, &n->tap, err);
+	int r = tap_open(cfg->target, cfg->type == DOM_NIC_BRIDGE ? cfg->bridge : "", cfg->mac, cfg->mtu, name, &n->tap,
+	                 err);
 	if (r < 0) {
 		vnet_free(&n->v);
 		return r;
 	}
-	uint64_t f = F_CSUM | F_GUEST_CSUM | F_MAC | F_GUEST_TSO4 | F_GUEST_TSO6 | F_GUEST_ECN | F_HOST_TSO4 | F_HOST_TSO6 |
-		     F_HOST_ECN | F_MRG_RXBUF | F_STATUS;
+	uint64_t f = F_CSUM | F_GUEST_CSUM | F_MAC | F_GUEST_TSO4 | F_GUEST_TSO6 | F_GUEST_ECN | F_HOST_TSO4 |
+	             F_HOST_TSO6 | F_HOST_ECN | F_MRG_RXBUF | F_STATUS;
 	if (cfg->mtu)
 		f |= F_MTU;
 	vdev_setup(&n->v, d, &vnet_ops, name, 2, f);

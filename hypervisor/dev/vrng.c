@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define RUN_BUDGET 16            /* chains per turn */
-#define CHAIN_BYTES 4096u        /* octets per chain: a device may give less than asked (5.4.6.1) */
+#define RUN_BUDGET  16    /* chains per turn */
+#define CHAIN_BYTES 4096u /* octets per chain: a device may give less than asked (5.4.6.1) */
 
 struct vrng {
 	struct vdev v;
@@ -44,18 +44,27 @@ static void vrng_run(struct vdev *v, unsigned qi)
 		vdev_again(v, qi);
 }
 
-static void vrng_nothing(struct vdev *v) { (void)v; }
+static void vrng_nothing(struct vdev *v)
+{
+	(void)v;
+}
 static void vrng_config_set(struct vdev *v, unsigned offset, const uint8_t *p, unsigned len)
 {
 	(void)v, (void)offset, (void)p, (void)len;
 }
-static void vrng_save(struct vdev *v, struct buf *out) { (void)v, (void)out; }
+static void vrng_save(struct vdev *v, struct buf *out)
+{
+	(void)v, (void)out;
+}
 static int vrng_load(struct vdev *v, struct rd *in, bool commit, struct err *err)
 {
 	(void)v, (void)in, (void)commit, (void)err;
 	return 0;
 }
-static void vrng_free(struct vdev *v) { free(v); }
+static void vrng_free(struct vdev *v)
+{
+	free(v);
+}
 
 static const struct vdev_ops vrng_ops = {
 	.virtio_id = 4,

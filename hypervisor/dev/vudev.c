@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 #define READS_PER_WAKEUP 8
-#define READS_PER_DRAIN 4096
+#define READS_PER_DRAIN  4096
 
 static void on_sock(void *arg, int fd, uint32_t events);
 static void on_req(void *arg, int fd, uint32_t events);
@@ -164,7 +164,8 @@ static int on_mem_table(struct vdev *v, const struct vu_msg *m, const char **why
 
 	for (uint32_t i = 0; i < m->mem.n; i++) {
 		const struct vu_region *r = &m->mem.region[i];
-		if (r->user_addr != r->guest_addr || r->mmap_offset != r->guest_addr || r->bytes > UINT64_MAX - r->guest_addr) {
+		if (r->user_addr != r->guest_addr || r->mmap_offset != r->guest_addr ||
+		    r->bytes > UINT64_MAX - r->guest_addr) {
 			*why = "the guest's memory is not one file in order of its addresses";
 			return -EPROTO;
 		}
@@ -192,7 +193,8 @@ static int on_req_fd(struct vdev *v, const char **why)
 	}
 	/* anything but a stream socket could block us or worse */
 	if (getsockopt(c->fds[0], SOL_SOCKET, SO_TYPE, &type, &tl) < 0 ||
-	    getsockopt(c->fds[0], SOL_SOCKET, SO_DOMAIN, &domain, &dl) < 0 || type != SOCK_STREAM || domain != AF_UNIX) {
+	    getsockopt(c->fds[0], SOL_SOCKET, SO_DOMAIN, &domain, &dl) < 0 || type != SOCK_STREAM ||
+	    domain != AF_UNIX) {
 		*why = "the descriptor of SET_BACKEND_REQ_FD is not a local stream socket";
 		return -EPROTO;
 	}
@@ -357,7 +359,10 @@ static bool handle_input(struct vdev *v)
 /* Octets read, 0 at the end of the stream, -EAGAIN, other -errno. */
 static ssize_t receive(struct vu_conn *c)
 {
-	union { struct cmsghdr h; char space[CMSG_SPACE(sizeof(int) * VU_FDS_MAX)]; } ctl;
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(sizeof(int) * VU_FDS_MAX)];
+	} ctl;
 	struct iovec iov = { .iov_base = c->in + c->in_len, .iov_len = sizeof(c->in) - c->in_len };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ctl, .msg_controllen = sizeof(ctl) };
 	ssize_t r = recvmsg(c->sock, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);

@@ -39,9 +39,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	}
 	if (len < 4)
 		return 0;
-	struct vq q = { .c = { .size = (uint16_t)(1u << (data[0] % 9)), .enabled = true, .avail = { 4096 }, .used = { 5120 },
-			       .last_avail = (uint16_t)(data[2] | data[3] << 8) },
-			.event_idx = data[1] & 1, .indirect = data[1] & 2 };
+	struct vq q = { .c = { .size = (uint16_t)(1u << (data[0] % 9)),
+		               .enabled = true,
+		               .avail = { 4096 },
+		               .used = { 5120 },
+		               .last_avail = (uint16_t)(data[2] | data[3] << 8) },
+		        .event_idx = data[1] & 1,
+		        .indirect = data[1] & 2 };
 	q.c.used_idx = q.c.last_avail;
 	memset(mem.base, 0, MEM);
 	memcpy(mem.base, data + 4, len - 4 < MEM ? len - 4 : MEM);

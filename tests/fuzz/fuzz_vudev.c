@@ -13,13 +13,17 @@
 
 static void connect_all(struct vdev *v, int sv[2], int rq[2])
 {
-	FUZZ_CHECK(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, rq));
+	FUZZ_CHECK(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) &&
+	           !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, rq));
 	FUZZ_CHECK(vudev_pair(v, sv[1], rq[1], NULL) == 0);
 	v->conn.proto = VU_PF_NEEDED;
 	vdev_ack(v, v->offered);
 	for (unsigned q = 0; q < v->n_vq; q++)
-		v->vq[q].c = (struct vq_conf){ .size = 16, .enabled = true, .desc = { q * 0x2000 }, .avail = { q * 0x2000 + 0x1000 },
-					       .used = { q * 0x2000 + 0x1400 } };
+		v->vq[q].c = (struct vq_conf){ .size = 16,
+			                       .enabled = true,
+			                       .desc = { q * 0x2000 },
+			                       .avail = { q * 0x2000 + 0x1000 },
+			                       .used = { q * 0x2000 + 0x1400 } };
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -18,11 +18,11 @@
 #include "hypervisor/dev/devs.h"
 #include "hypervisor/dev/vhost_user.h"
 
-#define MEM (4u << 20)
-#define DISK_BYTES (1u << 20)
-#define RING(dev, q) (0x10000ull + ((uint64_t)(dev) * 4 + (q)) * 0x4000)
-#define DATA 0x200000ull
-#define FEATURES (1ull << 28 | 1ull << 30 | 1ull << 32)
+#define MEM          (4u << 20)
+#define DISK_BYTES   (1u << 20)
+#define RING(dev, q) (0x10000ull + ((uint64_t)(dev)*4 + (q)) * 0x4000)
+#define DATA         0x200000ull
+#define FEATURES     (1ull << 28 | 1ull << 30 | 1ull << 32)
 
 enum { VDA, HVC0, RNG0, BALLOON, N_DEVS };
 static const unsigned queues[N_DEVS] = { 1, 2, 1, 3 };
@@ -121,7 +121,10 @@ static void put_state(int s, uint32_t request, uint32_t index, uint32_t num)
 	put(s, request, b, sizeof(b));
 }
 
-static void put_u64(int s, uint32_t request, uint64_t v) { put(s, request, &v, sizeof(v)); }
+static void put_u64(int s, uint32_t request, uint64_t v)
+{
+	put(s, request, &v, sizeof(v));
+}
 
 static uint64_t get_u64(int s, uint32_t request)
 {
@@ -139,7 +142,10 @@ static uint64_t get_u64(int s, uint32_t request)
 static void setup_queue(int dev, unsigned q)
 {
 	struct vdriver *d = &drv[dev][q];
-	struct { uint32_t index, flags; uint64_t desc, used, avail, log; } a = { .index = q };
+	struct {
+		uint32_t index, flags;
+		uint64_t desc, used, avail, log;
+	} a = { .index = q };
 
 	vdriver_init(d, &mem, RING(dev, q), 64);
 	memset(mem.base + RING(dev, q), 0, 0x4000);
@@ -187,7 +193,10 @@ static void attach(int dev)
 	assert_true(devs_attached(devs, (size_t)dev));
 }
 
-static void kick(int dev, unsigned q) { put_state(sock[dev], VU_VRING_KICK, q, 0); }
+static void kick(int dev, unsigned q)
+{
+	put_state(sock[dev], VU_VRING_KICK, q, 0);
+}
 
 /* What was sent before has been acted upon: queues run before the next request is read. */
 static void settle(int dev)
@@ -268,7 +277,10 @@ static uint8_t blk(uint32_t type, uint64_t sector, uint32_t len)
 
 static void test_disk(void **state)
 {
-	struct { uint64_t sector; uint32_t n, flags; } range = { 8, 8, 0 };
+	struct {
+		uint64_t sector;
+		uint32_t n, flags;
+	} range = { 8, 8, 0 };
 	uint64_t last = DISK_BYTES / 512 - 1;
 	struct stat st;
 	(void)state;
@@ -478,17 +490,35 @@ static void test_broken_alone(void **state)
 	assert_int_equal(st.dev[VDA].broken, 0);
 }
 
-static void p_garbage(void) { assert_int_equal(send(sock[RNG0], "garbage garbage", 15, 0), 15); }
-static void p_queue(void) { kick(RNG0, 1); }
-static void p_features(void) { put_u64(sock[RNG0], VU_SET_FEATURES, ~0ull); }
-static void p_live_features(void) { put_u64(sock[RNG0], VU_SET_FEATURES, FEATURES); }
-static void p_proto(void) { put_u64(sock[RNG0], VU_SET_PROTOCOL_FEATURES, VU_PF_NEEDED | 8); }
+static void p_garbage(void)
+{
+	assert_int_equal(send(sock[RNG0], "garbage garbage", 15, 0), 15);
+}
+static void p_queue(void)
+{
+	kick(RNG0, 1);
+}
+static void p_features(void)
+{
+	put_u64(sock[RNG0], VU_SET_FEATURES, ~0ull);
+}
+static void p_live_features(void)
+{
+	put_u64(sock[RNG0], VU_SET_FEATURES, FEATURES);
+}
+static void p_proto(void)
+{
+	put_u64(sock[RNG0], VU_SET_PROTOCOL_FEATURES, VU_PF_NEEDED | 8);
+}
 static void p_size(void)
 {
 	put_state(sock[RNG0], VU_SET_VRING_ENABLE, 0, 0);
 	put_state(sock[RNG0], VU_SET_VRING_NUM, 0, 512);
 }
-static void p_live_ring(void) { put_state(sock[RNG0], VU_SET_VRING_BASE, 0, 3); }
+static void p_live_ring(void)
+{
+	put_state(sock[RNG0], VU_SET_VRING_BASE, 0, 3);
+}
 static void p_table(void)
 {
 	uint64_t t[9] = { 1, 0, MEM + 4096, 0, 0 };
@@ -499,16 +529,24 @@ static void p_table_moved(void)
 	uint64_t t[9] = { 1, 0, 4096, 0, 4096 };
 	put(sock[RNG0], VU_SET_MEM_TABLE, t, sizeof(t));
 }
-static void p_no_fd(void) { put(sock[RNG0], VU_SET_BACKEND_REQ_FD, NULL, 0); }
+static void p_no_fd(void)
+{
+	put(sock[RNG0], VU_SET_BACKEND_REQ_FD, NULL, 0);
+}
 static void p_wrong_fd(void)
 {
 	uint32_t h[3] = { VU_SET_BACKEND_REQ_FD, 1, 0 };
 	struct iovec iov = { h, sizeof(h) };
-	union { struct cmsghdr h; char space[CMSG_SPACE(sizeof(int))]; } ctl = { 0 };
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(sizeof(int))];
+	} ctl = { 0 };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ctl, .msg_controllen = sizeof(ctl) };
 	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	ctl.h = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+	ctl.h = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
+		                  .cmsg_level = SOL_SOCKET,
+		                  .cmsg_type = SCM_RIGHTS };
 	memcpy(CMSG_DATA(&ctl.h), &fd, sizeof(fd));
 	assert_int_equal(sendmsg(sock[RNG0], &mh, 0), sizeof(h));
 	close(fd);
@@ -516,11 +554,16 @@ static void p_wrong_fd(void)
 
 static void test_protocol_hostile(void **state)
 {
-	static const struct { void (*attack)(void); const char *why; } all[] = {
-		{ p_garbage, "too large" }, { p_queue, "queue index" }, { p_features, "not offered" },
-		{ p_live_features, "while a queue" }, { p_proto, "protocol features" }, { p_size, "queue size" },
-		{ p_live_ring, "while enabled" }, { p_table, "larger than its memory" }, { p_table_moved, "in order" },
-		{ p_no_fd, "no descriptor" }, { p_wrong_fd, "stream socket" },
+	static const struct {
+		void (*attack)(void);
+		const char *why;
+	} all[] = {
+		{ p_garbage, "too large" },       { p_queue, "queue index" },
+		{ p_features, "not offered" },    { p_live_features, "while a queue" },
+		{ p_proto, "protocol features" }, { p_size, "queue size" },
+		{ p_live_ring, "while enabled" }, { p_table, "larger than its memory" },
+		{ p_table_moved, "in order" },    { p_no_fd, "no descriptor" },
+		{ p_wrong_fd, "stream socket" },
 	};
 	(void)state;
 
@@ -801,7 +844,8 @@ static void test_allocations(void **state)
 	unsigned failures = 0;
 	(void)state;
 
-	FOR_EACH_ALLOC_FAILURE(r = devs_new(&cfg, NULL, &devs, NULL)) {
+	FOR_EACH_ALLOC_FAILURE(r = devs_new(&cfg, NULL, &devs, NULL))
+	{
 		if (alloc_failed)
 			failures++;
 		assert_true(r == 0 || r == -ENOMEM);
@@ -826,9 +870,20 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_rng), T(test_disk), T(test_disk_errors), T(test_lock), T(test_console), T(test_balloon),
-		T(test_broken_alone), T(test_protocol_hostile), T(test_deaf_driver), T(test_listen_and_reboot),
-		T(test_round_trip), T(test_state_hostile), T(test_state_other), T(test_open_errors),
+		T(test_rng),
+		T(test_disk),
+		T(test_disk_errors),
+		T(test_lock),
+		T(test_console),
+		T(test_balloon),
+		T(test_broken_alone),
+		T(test_protocol_hostile),
+		T(test_deaf_driver),
+		T(test_listen_and_reboot),
+		T(test_round_trip),
+		T(test_state_hostile),
+		T(test_state_other),
+		T(test_open_errors),
 		cmocka_unit_test_setup_teardown(test_allocations, setup_allocations, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

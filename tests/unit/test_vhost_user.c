@@ -4,7 +4,9 @@
 #include "tests/unit/testutil.h"
 #include "hypervisor/dev/vhost_user.h"
 
-struct raw { uint32_t w[160]; };
+struct raw {
+	uint32_t w[160];
+};
 
 static size_t msg(struct raw *m, uint32_t req, uint32_t flags, uint32_t size)
 {
@@ -15,7 +17,11 @@ static size_t msg(struct raw *m, uint32_t req, uint32_t flags, uint32_t size)
 	return 12 + (size_t)size;
 }
 
-static const struct { const char *name; uint32_t req, flags, size, w3, w4; const char *why; } hostile[] = {
+static const struct {
+	const char *name;
+	uint32_t req, flags, size, w3, w4;
+	const char *why;
+} hostile[] = {
 	{ "no version", VU_GET_FEATURES, 0, 0, 0, 0, "flags" },
 	{ "version 2", VU_GET_FEATURES, 2, 0, 0, 0, "flags" },
 	{ "a reply", VU_GET_FEATURES, 1 | 4, 0, 0, 0, "flags" },
@@ -59,12 +65,30 @@ static void test_hostile(void **state)
 
 static void test_each_request(void **state)
 {
-	static const struct { uint32_t req, size; } all[] = {
-		{ VU_GET_FEATURES, 0 }, { VU_SET_FEATURES, 8 }, { VU_SET_OWNER, 0 }, { VU_RESET_OWNER, 0 }, { VU_SET_MEM_TABLE, 72 },
-		{ VU_SET_LOG_BASE, 16 }, { VU_SET_LOG_FD, 0 }, { VU_SET_VRING_NUM, 8 }, { VU_SET_VRING_ADDR, 40 },
-		{ VU_SET_VRING_BASE, 8 }, { VU_GET_VRING_BASE, 8 }, { VU_SET_VRING_KICK, 8 }, { VU_SET_VRING_CALL, 8 },
-		{ VU_SET_VRING_ERR, 8 }, { VU_GET_PROTOCOL_FEATURES, 0 }, { VU_SET_PROTOCOL_FEATURES, 8 }, { VU_GET_QUEUE_NUM, 0 },
-		{ VU_SET_VRING_ENABLE, 8 }, { VU_SET_BACKEND_REQ_FD, 0 }, { VU_GET_CONFIG, 12 + 60 }, { VU_SET_CONFIG, 12 + 4 },
+	static const struct {
+		uint32_t req, size;
+	} all[] = {
+		{ VU_GET_FEATURES, 0 },
+		{ VU_SET_FEATURES, 8 },
+		{ VU_SET_OWNER, 0 },
+		{ VU_RESET_OWNER, 0 },
+		{ VU_SET_MEM_TABLE, 72 },
+		{ VU_SET_LOG_BASE, 16 },
+		{ VU_SET_LOG_FD, 0 },
+		{ VU_SET_VRING_NUM, 8 },
+		{ VU_SET_VRING_ADDR, 40 },
+		{ VU_SET_VRING_BASE, 8 },
+		{ VU_GET_VRING_BASE, 8 },
+		{ VU_SET_VRING_KICK, 8 },
+		{ VU_SET_VRING_CALL, 8 },
+		{ VU_SET_VRING_ERR, 8 },
+		{ VU_GET_PROTOCOL_FEATURES, 0 },
+		{ VU_SET_PROTOCOL_FEATURES, 8 },
+		{ VU_GET_QUEUE_NUM, 0 },
+		{ VU_SET_VRING_ENABLE, 8 },
+		{ VU_SET_BACKEND_REQ_FD, 0 },
+		{ VU_GET_CONFIG, 12 + 60 },
+		{ VU_SET_CONFIG, 12 + 4 },
 		{ VU_VRING_KICK, 8 },
 	};
 	(void)state;

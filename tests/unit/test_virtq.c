@@ -4,11 +4,11 @@
 #include "tests/unit/testutil.h"
 #include "tests/unit/vdriver.h"
 
-#define MEM (1u << 20)
-#define RING 0x2000u
-#define DATA 0x20000u
+#define MEM   (1u << 20)
+#define RING  0x2000u
+#define DATA  0x20000u
 #define TABLE 0x40000u
-#define SIZE 16u
+#define SIZE  16u
 
 static struct guestmem mem;
 static struct vdriver drv;
@@ -37,7 +37,9 @@ static int teardown(void **state)
 static void test_chain(void **state)
 {
 	(void)state;
-	const uint64_t seg[][2] = { { DATA, 16 }, { DATA + 0x1000, 100 }, { DATA + 0x2000, 512 }, { DATA + 0x3000, 1 } };
+	const uint64_t seg[][2] = {
+		{ DATA, 16 }, { DATA + 0x1000, 100 }, { DATA + 0x2000, 512 }, { DATA + 0x3000, 1 }
+	};
 	uint32_t id, len;
 
 	assert_int_equal(vq_pop(&q, &e), 0);
@@ -157,7 +159,9 @@ static void test_no_interrupt(void **state)
 static void test_copy(void **state)
 {
 	(void)state;
-	struct iovec iov[3] = { { mem.base + DATA, 3 }, { mem.base + DATA + 4095, 2 }, { mem.base + DATA + 0x3000, 10 } };
+	struct iovec iov[3] = { { mem.base + DATA, 3 },
+		                { mem.base + DATA + 4095, 2 },
+		                { mem.base + DATA + 0x3000, 10 } };
 	char out[16] = "";
 
 	vdriver_clean(&mem);
@@ -220,10 +224,22 @@ static void h_next_beyond(void)
 	vdriver_set(&drv, 0, DATA, 4, VIRTQ_DESC_F_NEXT, SIZE);
 	vdriver_offer(&drv, 0);
 }
-static void h_head_beyond(void) { vdriver_offer(&drv, SIZE); }
-static void h_head_far(void) { vdriver_offer(&drv, 0xffff); }
-static void h_avail_jump(void) { *vdriver_avail_idx(&drv) = SIZE + 1; }
-static void h_avail_back(void) { *vdriver_avail_idx(&drv) = 0xffff; }
+static void h_head_beyond(void)
+{
+	vdriver_offer(&drv, SIZE);
+}
+static void h_head_far(void)
+{
+	vdriver_offer(&drv, 0xffff);
+}
+static void h_avail_jump(void)
+{
+	*vdriver_avail_idx(&drv) = SIZE + 1;
+}
+static void h_avail_back(void)
+{
+	*vdriver_avail_idx(&drv) = 0xffff;
+}
 static void h_write_then_read(void)
 {
 	vdriver_set(&drv, 0, DATA, 4, VIRTQ_DESC_F_WRITE | VIRTQ_DESC_F_NEXT, 1);
@@ -235,12 +251,30 @@ static void indirect(uint64_t at, uint32_t len, uint16_t flags)
 	vdriver_set(&drv, 0, at, len, VIRTQ_DESC_F_INDIRECT | flags, 1);
 	vdriver_offer(&drv, 0);
 }
-static void h_indirect_next(void) { indirect(TABLE, 16, VIRTQ_DESC_F_NEXT); }
-static void h_indirect_empty(void) { indirect(TABLE, 0, 0); }
-static void h_indirect_odd(void) { indirect(TABLE, 17, 0); }
-static void h_indirect_huge(void) { indirect(TABLE, 0xfffffff0u, 0); }
-static void h_indirect_large(void) { indirect(TABLE, 16 * (SIZE + 1), 0); }
-static void h_indirect_outside(void) { indirect(MEM - 16, 32, 0); }
+static void h_indirect_next(void)
+{
+	indirect(TABLE, 16, VIRTQ_DESC_F_NEXT);
+}
+static void h_indirect_empty(void)
+{
+	indirect(TABLE, 0, 0);
+}
+static void h_indirect_odd(void)
+{
+	indirect(TABLE, 17, 0);
+}
+static void h_indirect_huge(void)
+{
+	indirect(TABLE, 0xfffffff0u, 0);
+}
+static void h_indirect_large(void)
+{
+	indirect(TABLE, 16 * (SIZE + 1), 0);
+}
+static void h_indirect_outside(void)
+{
+	indirect(MEM - 16, 32, 0);
+}
 static void h_indirect_nested(void)
 {
 	struct vq_desc t = { TABLE, 16, VIRTQ_DESC_F_INDIRECT, 0 };
@@ -265,7 +299,11 @@ static void h_indirect_unagreed(void)
 	indirect(TABLE, 16, 0);
 }
 
-static const struct { const char *name; void (*attack)(void); const char *why; } hostile[] = {
+static const struct {
+	const char *name;
+	void (*attack)(void);
+	const char *why;
+} hostile[] = {
 	{ "loop of two", h_loop, "loops" },
 	{ "loop of one", h_self_loop, "loops" },
 	{ "outside", h_outside, "outside guest memory" },
@@ -308,7 +346,11 @@ static void test_hostile(void **state)
 
 static void test_hostile_rings(void **state)
 {
-	static const struct { uint16_t size; uint64_t desc, avail, used; const char *why; } bad[] = {
+	static const struct {
+		uint16_t size;
+		uint64_t desc, avail, used;
+		const char *why;
+	} bad[] = {
 		{ 0, 0, 0, 0, "power of two" },
 		{ 3, 0, 0, 0, "power of two" },
 		{ 512, 0, 0x10000, 0x20000, "power of two" },
@@ -324,8 +366,11 @@ static void test_hostile_rings(void **state)
 	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		struct vq x = { .c = { .size = bad[i].size, .enabled = true, .desc = { bad[i].desc }, .avail = { bad[i].avail },
-				       .used = { bad[i].used } } };
+		struct vq x = { .c = { .size = bad[i].size,
+			               .enabled = true,
+			               .desc = { bad[i].desc },
+			               .avail = { bad[i].avail },
+			               .used = { bad[i].used } } };
 		assert_int_equal(vq_map(&x, &mem), -EINVAL);
 		assert_non_null(strstr(x.broken, bad[i].why));
 		assert_false(vq_ready(&x));

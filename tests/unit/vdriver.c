@@ -19,7 +19,9 @@ int vdriver_mem(struct guestmem *m, uint64_t size)
 void vdriver_init(struct vdriver *d, struct guestmem *m, uint64_t at, uint16_t size)
 {
 	*d = (struct vdriver){ .mem = m };
-	d->c = (struct vq_conf){ .size = size, .enabled = true, .desc = { at }, .avail = { at + 4096 }, .used = { at + 4096 + 1024 } };
+	d->c = (struct vq_conf){
+		.size = size, .enabled = true, .desc = { at }, .avail = { at + 4096 }, .used = { at + 4096 + 1024 }
+	};
 }
 
 struct vq_desc *vdriver_desc(struct vdriver *d, unsigned i)
@@ -32,8 +34,14 @@ void vdriver_set(struct vdriver *d, unsigned i, uint64_t addr, uint32_t len, uin
 	*vdriver_desc(d, i) = (struct vq_desc){ addr, len, flags, next };
 }
 
-static uint16_t *avail(struct vdriver *d) { return (uint16_t *)(void *)(d->mem->base + d->c.avail.v); }
-static uint16_t *used(const struct vdriver *d) { return (uint16_t *)(void *)(d->mem->base + d->c.used.v); }
+static uint16_t *avail(struct vdriver *d)
+{
+	return (uint16_t *)(void *)(d->mem->base + d->c.avail.v);
+}
+static uint16_t *used(const struct vdriver *d)
+{
+	return (uint16_t *)(void *)(d->mem->base + d->c.used.v);
+}
 
 void vdriver_offer(struct vdriver *d, uint16_t head)
 {
@@ -49,14 +57,18 @@ uint16_t vdriver_chain(struct vdriver *d, unsigned n_out, unsigned n_in, const u
 		uint16_t at = d->next, next = (uint16_t)((at + 1) % d->c.size);
 		bool last = i + 1 == n_out + n_in;
 		vdriver_set(d, at, seg[i][0], (uint32_t)seg[i][1],
-			    (uint16_t)((i >= n_out ? VIRTQ_DESC_F_WRITE : 0) | (last ? 0 : VIRTQ_DESC_F_NEXT)), last ? 0 : next);
+		            (uint16_t)((i >= n_out ? VIRTQ_DESC_F_WRITE : 0) | (last ? 0 : VIRTQ_DESC_F_NEXT)),
+		            last ? 0 : next);
 		d->next = next;
 	}
 	vdriver_offer(d, head);
 	return head;
 }
 
-uint16_t vdriver_used_idx(const struct vdriver *d) { return __atomic_load_n(used(d) + 1, __ATOMIC_ACQUIRE); }
+uint16_t vdriver_used_idx(const struct vdriver *d)
+{
+	return __atomic_load_n(used(d) + 1, __ATOMIC_ACQUIRE);
+}
 
 void vdriver_used(const struct vdriver *d, uint16_t i, uint32_t *ret_id, uint32_t *ret_len)
 {
@@ -67,10 +79,22 @@ void vdriver_used(const struct vdriver *d, uint16_t i, uint32_t *ret_id, uint32_
 	*ret_len = e[1];
 }
 
-uint16_t *vdriver_avail_flags(struct vdriver *d) { return avail(d); }
-uint16_t *vdriver_avail_idx(struct vdriver *d) { return avail(d) + 1; }
-uint16_t *vdriver_used_event(struct vdriver *d) { return avail(d) + 2 + d->c.size; }
-uint16_t *vdriver_avail_event(struct vdriver *d) { return used(d) + 2 + 4u * d->c.size; }
+uint16_t *vdriver_avail_flags(struct vdriver *d)
+{
+	return avail(d);
+}
+uint16_t *vdriver_avail_idx(struct vdriver *d)
+{
+	return avail(d) + 1;
+}
+uint16_t *vdriver_used_event(struct vdriver *d)
+{
+	return avail(d) + 2 + d->c.size;
+}
+uint16_t *vdriver_avail_event(struct vdriver *d)
+{
+	return used(d) + 2 + 4u * d->c.size;
+}
 
 bool vdriver_dirty(const struct guestmem *m, uint64_t addr)
 {

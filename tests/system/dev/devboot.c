@@ -22,7 +22,7 @@
 #include "common/util.h"
 #include "hypervisor/dev/blkio.h"
 
-#define MEM_MIB 128ull
+#define MEM_MIB   128ull
 #define TIMEOUT_S 120
 
 static const char *dir;
@@ -282,10 +282,12 @@ static void balloon_test(void)
 		die("balloon", &err);
 	for (int i = 0; i < 200 && devs_balloon_bytes(devs) != 56 * mib; i++)
 		usleep(50000);
-	snprintf(text, sizeof(text), "%llu MiB taken, memory file %llu -> %llu MiB", (unsigned long long)(devs_balloon_bytes(devs) / mib),
-		 (unsigned long long)(before / mib), (unsigned long long)(mem_used() / mib));
+	snprintf(text, sizeof(text), "%llu MiB taken, memory file %llu -> %llu MiB",
+	         (unsigned long long)(devs_balloon_bytes(devs) / mib), (unsigned long long)(before / mib),
+	         (unsigned long long)(mem_used() / mib));
 	check(devs_balloon_bytes(devs) == 56 * mib && dev_bytes_written("balloon0") >= 56 * mib && before > 80 * mib &&
-	      mem_used() <= 73 * mib, "balloon inflates", text);
+	              mem_used() <= 73 * mib,
+	      "balloon inflates", text);
 	type("go\n");
 	expect("ballooned", "the guest works with less");
 	if (devs_balloon(devs, MEM_MIB * mib, &err) < 0)
@@ -299,7 +301,8 @@ static void balloon_test(void)
 	type("go\n");
 	for (int i = 0; i < 100 && mem_used() > before - 40 * mib; i++)
 		usleep(100000);
-	snprintf(text, sizeof(text), "%llu -> %llu MiB", (unsigned long long)(before / mib), (unsigned long long)(mem_used() / mib));
+	snprintf(text, sizeof(text), "%llu -> %llu MiB", (unsigned long long)(before / mib),
+	         (unsigned long long)(mem_used() / mib));
 	stats();
 	check(mem_used() <= before - 40 * mib, "free pages are reported and become holes", text);
 }
