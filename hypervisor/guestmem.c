@@ -19,6 +19,7 @@ int guestmem_init(struct guestmem *m, int fd, uint64_t size, struct err *err)
 	_cleanup_close_ int own = fd;
 	struct stat st;
 
+	*m = (struct guestmem){ .fd = -1 };
 	if (!size || size % PAGE_BYTES || size > SIZE_MAX / 2)
 		return err_set(err, EINVAL, "guest memory of %llu octets is not a positive multiple of the page size",
 		               (unsigned long long)size);
@@ -28,17 +29,21 @@ int guestmem_init(struct guestmem *m, int fd, uint64_t size, struct err *err)
 		return err_set(err, EINVAL, "the guest memory file holds %lld octets, %llu are needed",
 		               (long long)st.st_size, (unsigned long long)size);
 	uint64_t words = (size / PAGE_BYTES + 63) / 64;
-	_cleanup_free_ void *bits = calloc(words, sizeof(uint64_t));
-	if (!bits)
+	m->dev_dirty = calloc(words, sizeof(uint64_t));
+	if (!m->dev_dirty)
 		return err_sys(err, ENOMEM, "cannot hold the dirty bitmap of guest memory");
 	void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, own, 0);
-	if (base == MAP_FAILED)
-		return err_sys(err, errno, "cannot map %llu octets of guest memory", (unsigned long long)size);
+	if (base == MAP_FAILED) {
+		int r = err_sys(err, errno, "cannot map %llu octets of guest memory", (unsigned long long)size);
+		guestmem_done(m);
+		return r;
+	}
 	/* neither a core dump nor a forked child has business with the guest's memory */
 	(void)madvise(base, size, MADV_DONTDUMP);
 	(void)madvise(base, size, MADV_DONTFORK);
-	*m = (struct guestmem){ .fd = steal_fd(&own), .base = base, .size = size };
-	m->dev_dirty = steal_ptr(&bits);
+	m->fd = steal_fd(&own);
+	m->base = base;
+	m->size = size;
 	return 0;
 }
 
