@@ -9,3 +9,13 @@ noinst_LIBRARIES += %D%/libhvcall.a
 noinst_LIBRARIES += %D%/libsavefile.a
 %C%_libsavefile_a_SOURCES = %D%/savefile.h %D%/savefile_read.c %D%/savefile_write.c
 %C%_libsavefile_a_CFLAGS = $(AM_CFLAGS) $(LZ4_CFLAGS) $(XXHASH_CFLAGS)
+
+# The daemon: one process per domain.
+noinst_LIBRARIES += %D%/libhv.a
+%C%_libhv_a_SOURCES = %D%/engine.h %D%/engine.c %D%/lease.h %D%/lease.c %D%/conlog.h %D%/conlog.c \
+	%D%/domain_int.h %D%/domain.c %D%/domcall.c %D%/dommem.c
+%C%_libhv_a_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
+sbin_PROGRAMS += %D%/hvdom
+%C%_hvdom_SOURCES = %D%/main.c
+%C%_hvdom_LDADD = %D%/libhv.a %D%/pv/libpv.a %D%/pv/librestorer.a %D%/dev/libhvdev.a %D%/xml/libdomxml.a %D%/libhvcall.a common/libcommon.a \
+	$(XML_LIBS) $(URING_LIBS) $(XXHASH_LIBS)

@@ -218,7 +218,10 @@ static int dump_stub(struct pv_image *im, size_t i, pid_t pid, uint64_t mem_inod
 	bool code = false, data = false;
 	for (size_t j = 0; j < l->n; j++) {
 		struct vma v = l->v[j];
-		if (v.inode != mem_inode || !(v.flags & VMA_FILE) || (!(v.flags & VMA_SHARED) && v.start != PV_STUB_CODE))
+		/* a stub made for a kernel thread has copies of K's own private mappings until it execs: nothing there is ever used */
+		if (!(v.flags & VMA_SHARED) && v.start != PV_STUB_CODE)
+			continue;
+		if (v.inode != mem_inode || !(v.flags & VMA_FILE))
 			return err_set(err, ENOTSUP, "guest address space %d has a mapping at %lx that Hospes does not know", pid, v.start);
 		code |= v.start == PV_STUB_CODE;
 		data |= v.start == PV_STUB_DATA;
@@ -228,7 +231,7 @@ static int dump_stub(struct pv_image *im, size_t i, pid_t pid, uint64_t mem_inod
 	}
 	if (!code || !data)
 		return err_set(err, EAGAIN, "guest address space %d is only half made", pid);
-	s->n_vmas = (uint32_t)l->n;
+	s->n_vmas = (uint32_t)im->n_stub_vmas - s->first_vma;
 	return 0;
 }
 

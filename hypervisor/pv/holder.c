@@ -145,7 +145,8 @@ static void set_up(struct holder *h)
 		die(h, errno, "becoming root of the namespace");
 	prctl(PR_SET_DUMPABLE, 1);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	sethostname("guest", 5);
+	if (sethostname("guest", 5) < 0)
+		die(h, errno, "sethostname");
 	make_root(h);
 	/* hvdom's rseq area would follow into restored processes, whose memory has none */
 	if (__rseq_size)
@@ -200,7 +201,8 @@ static void pin(const struct holder *h)
 static __attribute__((noreturn)) void child_boot(const struct holder *h, struct holder_msg *m, const int *fds)
 {
 	char *argv[256], *p = m->text, c;
-	char *env[] = { "HOME=/dev/shm", "TMPDIR=/dev/shm", "PATH=/usr/bin", "GLIBC_TUNABLES=glibc.pthread.rseq=0", NULL };
+	static char home[] = "HOME=/dev/shm", tmp[] = "TMPDIR=/dev/shm", path[] = "PATH=/usr/bin", tune[] = "GLIBC_TUNABLES=glibc.pthread.rseq=0";
+	char *env[] = { home, tmp, path, tune, NULL };
 	struct __user_cap_header_struct ch = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct cd[2] = { { 0 } };
 	uint32_t i;

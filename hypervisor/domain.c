@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The life of the domain: boot, ownership, stop and go, what follows its end. Main thread; see domain_int.h. */
+#include "config.h"
+#include "hypervisor/domain_int.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "common/log.h"
+#include "common/util.h"
+
+#define FREEZE_LIMIT_MS 3000
+#define THROTTLE_PERIOD_NS (50 * NS_PER_MS)
+
+void domain_set_state(struct domain *d, enum hv_dom_state s, const char *text)
+{
+	struct hv_event ev = { .kind = HV_EV_STATE, .state = s, .at_ns = now_ns() };
+
+	if (s == HV_DOM_RUNNING && !d->running_since_ns)
+		d->running_since_ns = now_ns();
+	d->state = s;
+	snprintf(ev.text, sizeof(ev.text), "%s", text);
+	if (d->server)
+		hvserver_event(d->server, &ev);
+}
+
+void domain_tell_ready(struct domain *d, const struct err *failed)
+{
+	char text[ERR_TEXT_MAX + 16];
+	int n = failed ? snprintf(text, sizeof(text), "error: %s\n", failed->text) : snprintf(text, sizeof(text), "ok\n");
+
+	if (d->ready_fd < 0)
+		return;
+	if (write(d->ready_fd, text, (size_t)n) < 0)
+		log_debug("nobody waits for the start");
+	close(d->ready_fd);
+	d->ready_fd = -1;
+}
+
+void domain_end(struct domain *d, int exit_code)
+{
+	d->exiting = true;
+	loop_quit(d->loop, exit_code);
+}
+
+/* Ownership ----------------------------------------------------------------------------------------------------------- */
+
+/* Lock the disks and become the owner in the leases. @must_be_named: the shared lease must say so already (a move). */
+int domain_own(struct domain *d, uint64_t generation, bool must_be_named, struct err *err)
+{
+	struct lease_record rec;
+	int r = devs_lock(d->devs, err);
+
+	if (r)
+		return r;
+	r = leases_read(&d->leases, &rec, err);
+	if (!r && must_be_named && d->leases.shared && (rec.generation != generation || strcmp(rec.owner, d->host)))
+		r = err_set(err, EPERM, "the lease of '%s' names host '%s' with generation %lu, not us with %lu", d->cfg->name, rec.owner,
+		            (unsigned long)rec.generation, (unsigned long)generation);
+	if (!r && !must_be_named) {
+		if (!generation)
+			generation = rec.generation + 1;
+		else if (generation <= rec.generation && rec.state != LEASE_NONE)
+			r = err_set(err, ESTALE, "generation %lu of '%s' is not newer than the lease's %lu", (unsigned long)generation, d->cfg->name,
+			            (unsigned long)rec.generation);
+	}
+	if (!r) {
+		rec = (struct lease_record){ .generation = generation, .state = LEASE_RUNNING };
+		snprintf(rec.owner, sizeof(rec.owner), "%s", d->host);
+		r = leases_write(&d->leases, &rec, err);
+	}
+	if (r) {
+		devs_unlock(d->devs);
+		return r;
+	}
+	d->generation = generation;
+	d->owner = true;
+	return 0;
+}
+
+/* Stop and go --------------------------------------------------------------------------------------------------------- */
+
+int domain_stop(struct domain *d, struct hv_suspend_rep *rep, struct err *err)
+{
+	uint64_t t0 = now_ns();
+
+	if (d->throttle_holds)
+		d->throttle_holds = false;      /* frozen already: the duty cycle hands it over as it is */
+	int r = d->ops->suspend(d->vm, FREEZE_LIMIT_MS, err);
+	uint64_t t1 = now_ns();
+	if (!r) {
+		r = devs_quiesce(d->devs, err);
+		d->quiesced = !r;
+		if (r && d->ops->resume(d->vm, NULL))
+			log_error("cannot let the guest run on");
+	}
+	if (!r && rep)
+		*rep = (struct hv_suspend_rep){ .freeze_ns = t1 - t0, .quiesce_ns = now_ns() - t1 };
+	return r;
+}
+
+int domain_go(struct domain *d, struct err *err)
+{
+	int r = 0;
+
+	if (d->quiesced) {
+		r = devs_resume(d->devs, d->rebuilt, err);
+		d->quiesced = d->rebuilt = false;
+	}
+	if (!r)
+		r = d->ops->resume(d->vm, err);
+	return r;
+}
+
+static void on_throttle(void *arg)
+{
+	struct domain *d = arg;
+	uint64_t hold = THROTTLE_PERIOD_NS / 100 * d->throttle_percent;
+
+	if (!d->throttle_percent || d->state != HV_DOM_RUNNING) {
+		if (d->throttle_percent)
+			loop_timer_in(d->throttle_timer, THROTTLE_PERIOD_NS);
+		return;
+	}
+	if (d->throttle_holds) {
+		d->throttle_holds = false;
+		if (d->ops->resume(d->vm, NULL))
+			log_error("cannot let the guest run on");
+		loop_timer_in(d->throttle_timer, THROTTLE_PERIOD_NS - hold);
+	} else {
+		d->throttle_holds = d->ops->suspend(d->vm, 200, NULL) == 0;
+		loop_timer_in(d->throttle_timer, d->throttle_holds ? hold : THROTTLE_PERIOD_NS);
+	}
+}
+
+void domain_throttle(struct domain *d, unsigned percent)
+{
+	d->throttle_percent = percent;
+	if (!percent && d->throttle_holds) {
+		d->throttle_holds = false;
+		if (d->state == HV_DOM_RUNNING && d->ops->resume(d->vm, NULL))
+			log_error("cannot let the guest run on");
+	}
+	if (!d->throttle_timer)
+		d->throttle_timer = loop_add_timer(d->loop, on_throttle, d);
+	loop_timer_at(d->throttle_timer, percent ? now_ns() : UINT64_MAX);
+}
+
+void domain_logdirty_off(struct domain *d)
+{
+	if (d->logdirty_mode && d->vm)
+		d->ops->logdirty_stop(d->vm);
+	d->logdirty_mode = 0;
+	d->logger = NULL;
+}
+
+/* Boot and end -------------------------------------------------------------------------------------------------------- */
+
+int domain_boot(struct domain *d, struct err *err)
+{
+	struct lease_record rec;
+	int r = 0;
+
+	if (!d->owner) {
+		r = leases_read(&d->leases, &rec, err);
+		if (r)
+			return r;
+		if (rec.state == LEASE_RUNNING && d->leases.shared && strcmp(rec.owner, d->host) && !d->forced_generation)
+			return err_set(err, EBUSY, "domain '%s' belongs to host '%s' (generation %lu): it runs there or that host died with it; start it "
+			               "there, or when that host is surely dead: vmctl start --force", d->cfg->name, rec.owner, (unsigned long)rec.generation);
+		r = domain_own(d, d->forced_generation, false, err);
+		if (r)
+			return r;
+	}
+	r = dommem_new(d, err);
+	if (r)
+		return r;
+	devs_set_mem(d->devs, NULL);
+	domain_set_state(d, HV_DOM_BOOTING, "booting");
+	return d->ops->boot(d->vm, err);
+}
+
+void domain_ready(void *arg, const struct err *failed)
+{
+	struct domain *d = arg;
+	struct err e;
+
+	if (failed) {
+		log_error("%s", failed->text);
+		domain_set_state(d, HV_DOM_CRASHED, failed->text);
+		domain_tell_ready(d, failed);
+		domain_end(d, 1);
+		return;
+	}
+	d->quiesced = d->rebuilt = true;
+	if (d->paused) {
+		domain_set_state(d, HV_DOM_PAUSED, "paused");
+	} else if (domain_go(d, &e)) {
+		domain_ready(d, &e);
+		return;
+	} else {
+		domain_set_state(d, HV_DOM_RUNNING, "running");
+	}
+	log_info("domain '%s' runs, generation %lu", d->cfg->name, (unsigned long)d->generation);
+	domain_tell_ready(d, NULL);
+}
+
+void domain_exited(void *arg, enum hv_exit how, const char *text)
+{
+	struct domain *d = arg;
+	static const struct { enum hv_event_kind ev; enum hv_dom_state state; } kind[] = {
+		[HV_EXIT_POWEROFF] = { HV_EV_POWEROFF, HV_DOM_SHUTDOWN }, [HV_EXIT_REBOOT] = { HV_EV_REBOOT, HV_DOM_SHUTDOWN },
+		[HV_EXIT_CRASH] = { HV_EV_CRASH, HV_DOM_CRASHED },
+	};
+	enum dom_action act = how == HV_EXIT_POWEROFF ? d->cfg->on_poweroff : how == HV_EXIT_REBOOT ? d->cfg->on_reboot : d->cfg->on_crash;
+	struct hv_event ev = { .kind = kind[how].ev, .state = kind[how].state, .at_ns = now_ns() };
+	struct err e;
+
+	log_info("domain '%s': %s", d->cfg->name, text);
+	snprintf(ev.text, sizeof(ev.text), "%s", text);
+	hvserver_event(d->server, &ev);
+	domain_logdirty_off(d);
+	d->suspender = NULL;
+	d->throttle_holds = false;
+	if (d->state == HV_DOM_RELINQUISHED || d->state == HV_DOM_RESTORED || d->state == HV_DOM_INCOMING || !d->owner) {
+		domain_end(d, 1);       /* not ours to start again */
+		return;
+	}
+	if (act == DOM_ACTION_RESTART) {
+		/* a guest that dies at once must not spin the host */
+		if (how == HV_EXIT_CRASH && now_ns() - d->running_since_ns < 2 * NS_PER_S) {
+			log_error("domain '%s' crashed within 2 s of its start: not restarted", d->cfg->name);
+		} else if (domain_boot(d, &e)) {
+			log_error("cannot restart domain '%s': %s", d->cfg->name, e.text);
+		} else {
+			d->running_since_ns = 0;
+			return;
+		}
+	}
+	domain_set_state(d, kind[how].state, text);
+	if (act != DOM_ACTION_PRESERVE)
+		domain_end(d, 0);
+}
+
+struct broken { struct domain *d; char name[16]; char why[160]; };
+
+static void on_broken(void *arg)
+{
+	struct broken *b = arg;
+	struct hv_event ev = { .kind = HV_EV_DEVICE_BROKEN, .state = b->d->state, .at_ns = now_ns() };
+
+	log_warn("device %s of domain '%s' is off: %s", b->name, b->d->cfg->name, b->why);
+	snprintf(ev.text, sizeof(ev.text), "%s: %s", b->name, b->why);
+	hvserver_event(b->d->server, &ev);
+	free(b);
+}
+
+void domain_broken(void *arg, const char *dev_name, const char *why)
+{
+	struct broken *b = calloc(1, sizeof(*b));   /* on the io thread: only a post */
+
+	if (!b)
+		return;
+	b->d = arg;
+	snprintf(b->name, sizeof(b->name), "%s", dev_name);
+	snprintf(b->why, sizeof(b->why), "%s", why);
+	if (loop_post(b->d->loop, on_broken, b))
+		free(b);
+}
+
+/* One order to the guest's agent on the console after the configured ones (docs/wire/agent.md). NULL, or why not. */
+const char *domain_agent_say(struct domain *d, const char *line, struct err *err)
+{
+	_cleanup_close_ int fd = devs_console(d->devs, (unsigned)d->cfg->n_consoles, true, err);
+
+	if (fd < 0)
+		return err->text;
+	if (send(fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)strlen(line)) {
+		err_sys(err, errno, "cannot reach the guest's agent");
+		return err->text;
+	}
+	/* closing lets the device deliver what it has read; it reads before it looks at the hang-up */
+	return NULL;
+}

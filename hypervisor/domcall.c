@@ -1,0 +1,665 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Hypercalls: from a checked message to the domain, one small function per op in a table. Main thread; ABI: hypercall.h. */
+#include "config.h"
+#include "hypervisor/domain_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "common/log.h"
+#include "common/util.h"
+
+#define STATE_MAX (256u << 20)      /* octets of a state that is accepted */
+
+struct call {
+	struct domain *d;
+	struct hvconn *conn;
+	const void *req;        /* zero-extended to what the op's struct needs */
+	int *fds;
+	size_t n_fds;
+	/* reply */
+	union { uint8_t bytes[HV_PAYLOAD_MAX]; uint64_t align; } *rep;
+	size_t rep_len;
+	int rep_fds[HV_REGIONS_MAX + 1];
+	size_t n_rep_fds;
+	bool close_rep_fd;      /* the reply's first descriptor is ours to close afterwards */
+};
+
+#define REP(c, type) ((c)->rep_len = sizeof(type), (type *)(c)->rep->bytes)
+
+static int need_state(const struct domain *d, unsigned mask, const char *what, struct err *err)
+{
+	static const char *const names[] = { "?", "booting", "running", "paused", "suspended", "owned by another host", "an incoming copy",
+	                                     "a restored copy", "shut down", "crashed" };
+	if (mask >> d->state & 1)
+		return 0;
+	return err_set(err, EBUSY, "cannot %s: domain '%s' is %s", what, d->cfg->name, names[d->state < ARRAY_SIZE(names) ? d->state : 0]);
+}
+#define IN(s) (1u << HV_DOM_##s)
+
+static int op_hello(struct call *c, struct err *err)
+{
+	struct hv_hello *h = REP(c, struct hv_hello);
+	(void)err;
+
+	h->version = HV_VERSION;
+	h->caps = c->d->ops->caps;
+	snprintf(h->engine, sizeof(h->engine), "%s", c->d->ops->name);
+	snprintf(h->build, sizeof(h->build), "%s", PACKAGE_VERSION);
+	snprintf(h->kernel_id, sizeof(h->kernel_id), "%s", c->d->kernel_id);
+	return 0;
+}
+
+static int op_info(struct call *c, struct err *err)
+{
+	struct hv_info *i = REP(c, struct hv_info);
+	struct domain *d = c->d;
+	(void)err;
+
+	snprintf(i->name, sizeof(i->name), "%s", d->cfg->name);
+	snprintf(i->uuid, sizeof(i->uuid), "%s", d->cfg->uuid);
+	i->state = d->state;
+	i->vcpus = d->cfg->vcpus;
+	i->ram_bytes = d->cfg->memory_bytes;
+	i->ram_current_bytes = d->cfg->memory_bytes - devs_balloon_bytes(d->devs);
+	i->generation = d->generation;
+	i->pid = getpid();
+	i->logdirty_mode = d->logdirty_mode;
+	i->uptime_ns = d->running_since_ns ? now_ns() - d->running_since_ns : 0;
+	snprintf(i->owner, sizeof(i->owner), "%s", d->owner ? d->host : "");
+	return 0;
+}
+
+static int op_stats(struct call *c, struct err *err)
+{
+	struct hv_stats *s = REP(c, struct hv_stats);
+	struct domain *d = c->d;
+	struct stat st;
+	struct timespec ts;
+	char *text = NULL, *p;
+	size_t len;
+	(void)err;
+
+	s->ram_bytes = d->cfg->memory_bytes;
+	if (d->mem.base && fstat(d->mem.fd, &st) == 0)
+		s->ram_used_bytes = (uint64_t)st.st_blocks * 512;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	s->hv_cpu_ns = (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+	if (file_read("/proc/self/status", 65536, &text, &len) == 0 && (p = strstr(text, "RssAnon:")))
+		s->hv_rss_bytes = strtoull(p + 8, NULL, 10) * 1024;
+	free(text);
+	s->dirty_pages_per_s = d->dirty_per_s;
+	if (d->vm)
+		d->ops->stats(d->vm, s);
+	devs_stats(d->devs, s);
+	return 0;
+}
+
+static int op_pause(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	int r = 0;
+
+	if (d->state == HV_DOM_PAUSED)
+		return 0;
+	/* a suspended domain that this session took over may start its life paused */
+	if (d->state == HV_DOM_SUSPENDED && d->suspender == c->conn) {
+		d->suspender = NULL;
+	} else {
+		r = need_state(d, IN(RUNNING) | IN(BOOTING), "pause", err);
+		if (!r && d->state == HV_DOM_BOOTING) {
+			d->paused = true;       /* takes effect when the boot is done */
+			return 0;
+		}
+		if (!r)
+			r = domain_stop(d, NULL, err);
+	}
+	if (r)
+		return r;
+	d->paused = true;
+	domain_set_state(d, HV_DOM_PAUSED, "paused");
+	return 0;
+}
+
+static int op_unpause(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	int r = need_state(d, IN(PAUSED) | IN(RUNNING) | IN(BOOTING), "unpause", err);
+
+	if (r || d->state == HV_DOM_RUNNING)
+		return r;
+	d->paused = false;
+	if (d->state == HV_DOM_BOOTING)
+		return 0;
+	r = domain_go(d, err);
+	if (!r)
+		domain_set_state(d, HV_DOM_RUNNING, "unpaused");
+	return r;
+}
+
+static int op_suspend(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	int r = need_state(d, IN(RUNNING) | IN(PAUSED), "suspend", err);
+	struct hv_suspend_rep *rep = REP(c, struct hv_suspend_rep);
+
+	if (!r && d->state == HV_DOM_RUNNING)
+		r = domain_stop(d, rep, err);
+	if (r)
+		return r;
+	d->suspender = c->conn;
+	domain_set_state(d, HV_DOM_SUSPENDED, "suspended");
+	return 0;
+}
+
+static int op_resume(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	uint64_t t0 = now_ns();
+	int r = need_state(d, IN(SUSPENDED), "resume", err);
+
+	if (r)
+		return r;
+	if (!d->owner)
+		return err_set(err, EPERM, "domain '%s' does not belong to this host", d->cfg->name);
+	if (d->paused) {
+		d->suspender = NULL;
+		domain_set_state(d, HV_DOM_PAUSED, "as before: paused");
+	} else {
+		r = domain_go(d, err);
+		if (r)
+			return r;
+		d->suspender = NULL;
+		domain_set_state(d, HV_DOM_RUNNING, "resumed");
+	}
+	struct hv_resume_rep *rep = REP(c, struct hv_resume_rep);
+	rep->running_at_ns = now_ns();
+	rep->resume_ns = rep->running_at_ns - t0;
+	return 0;
+}
+
+/* Log-dirty ----------------------------------------------------------------------------------------------------------- */
+
+static int op_logdirty_enable(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	const struct hv_logdirty_req *q = c->req;
+	struct hv_logdirty_rep *rep = REP(c, struct hv_logdirty_rep);
+	uint64_t t0 = now_ns();
+	uint32_t mode = 0;
+	int r = need_state(d, IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED), "log dirty pages", err);
+
+	if (!r && d->logdirty_mode)
+		r = err_set(err, EALREADY, "somebody logs the dirty pages of '%s' already (another migration?)", d->cfg->name);
+	if (!r)
+		r = dommem_bitmap(d, err);
+	if (!r) {
+		/* the duty cycle must not be in its frozen half: the engine would thaw what it holds */
+		bool held = d->throttle_holds;
+		r = d->ops->logdirty_start(d->vm, q->mode, q->flags & HV_LOGDIRTY_F_AUDIT, &mode, err);
+		(void)held;
+	}
+	if (r)
+		return r;
+	d->logdirty_mode = rep->mode = mode;
+	d->logger = c->conn;
+	d->last_clean_ns = now_ns();
+	rep->scan_ns = now_ns() - t0;
+	return 0;
+}
+
+static int logdirty_get(struct call *c, bool clean, struct err *err)
+{
+	struct domain *d = c->d;
+	struct hv_logdirty_rep *rep = REP(c, struct hv_logdirty_rep);
+	uint64_t t0 = now_ns();
+
+	if (!d->logdirty_mode || !d->bitmap)
+		return err_set(err, EINVAL, "log-dirty is off");
+	int r = d->ops->logdirty_collect(d->vm, clean, d->bitmap, &rep->dirty_pages, err);
+	if (r)
+		return r;
+	rep->mode = d->logdirty_mode;
+	rep->scan_ns = now_ns() - t0;
+	if (clean) {
+		uint64_t span = t0 - d->last_clean_ns;
+		if (span > 10 * NS_PER_MS)
+			d->dirty_per_s = rep->dirty_pages * NS_PER_S / span;
+		d->last_clean_ns = t0;
+	}
+	return 0;
+}
+
+static int op_logdirty_peek(struct call *c, struct err *err) { return logdirty_get(c, false, err); }
+static int op_logdirty_clean(struct call *c, struct err *err) { return logdirty_get(c, true, err); }
+
+static int op_logdirty_disable(struct call *c, struct err *err)
+{
+	(void)err;
+	domain_logdirty_off(c->d);
+	return 0;
+}
+
+static int op_audit(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	struct hv_logdirty_rep *rep = REP(c, struct hv_logdirty_rep);
+	uint64_t t0 = now_ns();
+
+	if (!d->logdirty_mode || !d->bitmap)
+		return err_set(err, EINVAL, "log-dirty is off");
+	int r = d->ops->logdirty_audit(d->vm, d->bitmap, &rep->dirty_pages, err);
+	rep->mode = d->logdirty_mode;
+	rep->scan_ns = now_ns() - t0;
+	return r;
+}
+
+/* Memory and state ---------------------------------------------------------------------------------------------------- */
+
+static int op_map_memory(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	struct hv_map_rep *m = REP(c, struct hv_map_rep);
+	int r = need_state(d, IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED) | IN(INCOMING) | IN(RESTORED) | IN(RELINQUISHED), "map memory", err);
+
+	if (!r)
+		r = dommem_bitmap(d, err);
+	if (r)
+		return r;
+	m->n_regions = 1;
+	m->page_bytes = PAGE_BYTES;
+	m->bitmap_bytes = d->bitmap_bytes;
+	m->region[0] = (struct hv_region){ .size_bytes = d->mem.size, .name = "ram" };
+	c->rep_fds[0] = d->mem.fd;
+	c->rep_fds[1] = d->bitmap_fd;
+	c->n_rep_fds = 2;
+	if (d->state == HV_DOM_INCOMING && !d->importer)
+		d->importer = c->conn;
+	return 0;
+}
+
+static int state_to_memfd(const struct buf *b, struct err *err)
+{
+	_cleanup_close_ int fd = memfd_create("hospes-state", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, errno, "cannot hold the guest's state");
+	int r = write_full(fd, b->data, b->len);
+	return r ? err_sys(err, -r, "cannot hold the guest's state") : steal_fd(&fd);
+}
+
+static int op_get_state(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	struct hv_state_rep *rep = REP(c, struct hv_state_rep);
+	_cleanup_buf_ struct buf b = { 0 }, dev = { 0 };
+	uint64_t t0 = now_ns();
+	int r = need_state(d, IN(SUSPENDED), "read the state", err);
+
+	/* "HDst", version, length of the devices' part, devices, engine */
+	if (!r)
+		r = devs_save(d->devs, &dev, err);
+	buf_put_u32(&b, 0x74734448u);
+	buf_put_u32(&b, 1);
+	buf_put_u64(&b, dev.len);
+	buf_put(&b, dev.data, dev.len);
+	if (!r)
+		r = d->ops->save(d->vm, &b, err);
+	if (!r && b.failed)
+		r = err_set(err, ENOMEM, "out of memory for the guest's state");
+	if (r)
+		return r;
+	int fd = state_to_memfd(&b, err);
+	if (fd < 0)
+		return fd;
+	c->rep_fds[0] = fd;
+	c->n_rep_fds = 1;
+	c->close_rep_fd = true;
+	rep->size_bytes = b.len;
+	rep->capture_ns = now_ns() - t0;
+	return 0;
+}
+
+static int op_set_state(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	const struct hv_state_req *q = c->req;
+	struct stat st;
+	int r = need_state(d, IN(INCOMING), "load a state", err);
+
+	if (r)
+		return r;
+	if (c->n_fds != 1 || fstat(c->fds[0], &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < q->size_bytes || q->size_bytes < 16 ||
+	    q->size_bytes > STATE_MAX)
+		return err_set(err, EINVAL, "a state comes as one memory file of 16 octets to %u MiB", STATE_MAX >> 20);
+	/* a private copy: the sender keeps its descriptor and could change the octets while we read */
+	_cleanup_free_ uint8_t *p = malloc(q->size_bytes);
+	if (!p)
+		return err_set(err, ENOMEM, "out of memory for the guest's state");
+	for (uint64_t at = 0; at < q->size_bytes;) {
+		ssize_t n = pread(c->fds[0], p + at, q->size_bytes - at, (off_t)at);
+		if (n <= 0)
+			return err_sys(err, n < 0 ? errno : ENODATA, "cannot read the guest's state");
+		at += (uint64_t)n;
+	}
+	struct rd in = rd_of(p, q->size_bytes);
+	uint32_t magic = rd_u32(&in), version = rd_u32(&in);
+	uint64_t dev_len = rd_u64(&in);
+	if (magic != 0x74734448u || version != 1 || dev_len > in.left)
+		return err_set(err, EINVAL, "this is not the state of a Hospes domain (version 1)");
+	struct rd dev = rd_of(in.p, dev_len);
+	in = rd_of(in.p + dev_len, in.left - dev_len);
+	r = devs_load(d->devs, &dev, err);
+	if (!r) {
+		devs_set_mem(d->devs, &d->mem);
+		r = d->ops->load(d->vm, &in, err);
+	}
+	if (r)
+		return r;
+	d->quiesced = d->rebuilt = true;
+	domain_set_state(d, HV_DOM_RESTORED, "restored");
+	return 0;
+}
+
+static int op_memhash(struct call *c, struct err *err)
+{
+	struct hv_memhash_rep *rep = REP(c, struct hv_memhash_rep);
+	int r = need_state(c->d, IN(SUSPENDED) | IN(RESTORED) | IN(RELINQUISHED) | IN(INCOMING) | IN(PAUSED), "hash the memory", err);
+
+	rep->n_regions = 1;
+	return r ? r : dommem_hash(c->d, &rep->hash[0], err);
+}
+
+/* Ownership ----------------------------------------------------------------------------------------------------------- */
+
+static bool owner_ok(const struct hv_owner *o)
+{
+	return memchr(o->owner, 0, sizeof(o->owner)) && (!o->owner[0] || name_is_valid(o->owner));
+}
+
+static int op_relinquish(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	const struct hv_owner *o = c->req;
+	int r = need_state(d, IN(SUSPENDED), "give the domain away", err);
+
+	if (!r && d->suspender != c->conn)
+		r = err_set(err, EPERM, "the domain was suspended by another session");
+	if (!r && (!owner_ok(o) || !o->owner[0] || o->generation <= d->generation))
+		r = err_set(err, EINVAL, "a new owner needs a name and a generation above %lu", (unsigned long)d->generation);
+	if (!r)
+		r = devs_sync(d->devs, err);
+	if (r)
+		return r;
+	struct lease_record rec = { .generation = o->generation, .state = LEASE_RUNNING };
+	snprintf(rec.owner, sizeof(rec.owner), "%s", o->owner);
+	/* from here on it is not ours, whatever becomes of the write: only a lease that says so brings it back */
+	d->owner = false;
+	r = leases_write(&d->leases, &rec, err);
+	if (r) {
+		struct lease_record now;
+		if (leases_read(&d->leases, &now, NULL) == 0 && now.generation == d->generation) {
+			d->owner = true;        /* nothing was written */
+			return r;
+		}
+	}
+	devs_unlock(d->devs);
+	d->suspender = NULL;
+	d->generation = o->generation;
+	domain_set_state(d, HV_DOM_RELINQUISHED, o->owner);
+	return r;
+}
+
+static int op_reclaim(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	const struct hv_owner *o = c->req;
+	int r = need_state(d, IN(RELINQUISHED), "take the domain back", err);
+
+	if (!r && (!owner_ok(o) || o->generation <= d->generation))
+		r = err_set(err, EINVAL, "taking back needs a generation above %lu", (unsigned long)d->generation);
+	if (!r)
+		r = domain_own(d, o->generation, false, err);
+	if (r)
+		return r;
+	d->suspender = c->conn;
+	domain_set_state(d, HV_DOM_SUSPENDED, "taken back");
+	return 0;
+}
+
+static int op_take(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	const struct hv_owner *o = c->req;
+	int r = need_state(d, IN(RESTORED), "take the domain over", err);
+
+	if (!r && (!owner_ok(o) || (o->owner[0] && strcmp(o->owner, d->host))))
+		r = err_set(err, EINVAL, "this host is '%s', not '%.63s'", d->host, o->owner);
+	if (!r)
+		r = domain_own(d, o->generation, o->generation != 0, err);
+	if (r)
+		return r;
+	d->importer = NULL;
+	d->suspender = c->conn;
+	domain_set_state(d, HV_DOM_SUSPENDED, "taken over");
+	struct hv_owner *rep = REP(c, struct hv_owner);
+	rep->generation = d->generation;
+	snprintf(rep->owner, sizeof(rep->owner), "%s", d->host);
+	return 0;
+}
+
+static int op_lease(struct call *c, struct err *err)
+{
+	struct hv_owner *rep = REP(c, struct hv_owner);
+	struct lease_record rec;
+	int r = leases_read(&c->d->leases, &rec, err);
+
+	if (r)
+		return r;
+	rep->generation = rec.generation;
+	snprintf(rep->owner, sizeof(rep->owner), "%s", rec.owner);
+	return 0;
+}
+
+/* The rest ------------------------------------------------------------------------------------------------------------ */
+
+static int op_throttle(struct call *c, struct err *err)
+{
+	const struct hv_throttle_req *q = c->req;
+
+	if (q->percent > 99)
+		return err_set(err, EINVAL, "a guest can be throttled by 0 to 99 %%, not %u", q->percent);
+	domain_throttle(c->d, q->percent);
+	c->d->throttler = q->percent ? c->conn : NULL;
+	return 0;
+}
+
+static int op_balloon(struct call *c, struct err *err)
+{
+	const struct hv_balloon_req *q = c->req;
+
+	if (q->target_bytes > c->d->cfg->memory_bytes)
+		return err_set(err, ERANGE, "domain '%s' has at most %lu MiB", c->d->cfg->name, (unsigned long)(c->d->cfg->memory_bytes >> 20));
+	return devs_balloon(c->d->devs, q->target_bytes, err);
+}
+
+static int agent_order(struct call *c, const char *line, struct err *err)
+{
+	int r = need_state(c->d, IN(RUNNING), "ask the guest", err);
+
+	if (r)
+		return r;
+	return domain_agent_say(c->d, line, err) ? -err->code : 0;
+}
+
+static int op_shutdown(struct call *c, struct err *err) { return agent_order(c, "\nhospes:shutdown\n", err); }
+static int op_reboot(struct call *c, struct err *err) { return agent_order(c, "\nhospes:reboot\n", err); }
+
+static void on_destroy(void *arg)
+{
+	domain_end(arg, 0);
+}
+
+static int op_destroy(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	const struct hv_destroy_req *q = c->req;
+	(void)err;
+
+	if (d->vm)
+		d->ops->kill(d->vm);
+	if (d->owner) {
+		struct lease_record rec = { .generation = d->generation, .state = q->flags & HV_DESTROY_F_SAVED ? LEASE_SAVED : LEASE_STOPPED };
+		struct err e;
+		snprintf(rec.owner, sizeof(rec.owner), "%s", d->host);
+		if (!(q->flags & HV_DESTROY_F_MOVED) && leases_write(&d->leases, &rec, &e))
+			log_error("%s", e.text);
+		devs_unlock(d->devs);
+		d->owner = false;
+	}
+	domain_set_state(d, HV_DOM_SHUTDOWN, "destroyed");
+	d->destroy_timer = loop_add_timer(d->loop, on_destroy, d);
+	loop_timer_in(d->destroy_timer, NS_PER_MS);     /* after the reply */
+	return 0;
+}
+
+static int op_subscribe(struct call *c, struct err *err)
+{
+	(void)err;
+	hvconn_subscribe(c->conn, true);
+	return 0;
+}
+
+static int op_console(struct call *c, struct err *err)
+{
+	const struct hv_console_req *q = c->req;
+	bool take = q->flags & 1;
+
+	if (q->index > c->d->cfg->n_consoles)
+		return err_set(err, ENOENT, "domain '%s' has consoles 0 (boot) to %zu", c->d->cfg->name, c->d->cfg->n_consoles);
+	int fd = q->index ? devs_console(c->d->devs, q->index - 1, take, err) : conlog_attach(c->d->con, take, err);
+	if (fd < 0)
+		return fd;
+	c->rep_fds[0] = fd;
+	c->n_rep_fds = 1;
+	c->close_rep_fd = true;
+	return 0;
+}
+
+static int op_announce(struct call *c, struct err *err)
+{
+	(void)err;
+	devs_announce(c->d->devs);
+	return 0;
+}
+
+static int op_dumpxml(struct call *c, struct err *err)
+{
+	_cleanup_free_ char *xml = NULL;
+	int r = dom_config_format(c->d->cfg, &xml, err);
+
+	if (r)
+		return r;
+	size_t len = strlen(xml);
+	if (len > HV_PAYLOAD_MAX)
+		return err_set(err, EMSGSIZE, "the domain's XML is longer than %u octets", HV_PAYLOAD_MAX);
+	memcpy(c->rep->bytes, xml, len);
+	c->rep_len = len;
+	return 0;
+}
+
+static int op_loglevel(struct call *c, struct err *err)
+{
+	uint32_t level = *(const uint32_t *)c->req;
+
+	if (level > LOG_LEVEL_DEBUG)
+		return err_set(err, EINVAL, "log levels are 0 (error) to 3 (debug)");
+	log_level_set((enum log_level)level);
+	return 0;
+}
+
+static const struct op {
+	size_t req_bytes;       /* at least so many are looked at; shorter requests are zero-extended */
+	int (*fn)(struct call *c, struct err *err);
+} ops[HV_OP_MAX] = {
+	[HV_OP_HELLO] = { 0, op_hello }, [HV_OP_INFO] = { 0, op_info }, [HV_OP_STATS] = { 0, op_stats },
+	[HV_OP_PAUSE] = { 0, op_pause }, [HV_OP_UNPAUSE] = { 0, op_unpause }, [HV_OP_SUSPEND] = { 0, op_suspend },
+	[HV_OP_RESUME] = { 0, op_resume },
+	[HV_OP_LOGDIRTY_ENABLE] = { sizeof(struct hv_logdirty_req), op_logdirty_enable },
+	[HV_OP_LOGDIRTY_PEEK] = { 0, op_logdirty_peek }, [HV_OP_LOGDIRTY_CLEAN] = { 0, op_logdirty_clean },
+	[HV_OP_LOGDIRTY_DISABLE] = { 0, op_logdirty_disable }, [HV_OP_MAP_MEMORY] = { 0, op_map_memory },
+	[HV_OP_GET_STATE] = { 0, op_get_state }, [HV_OP_SET_STATE] = { sizeof(struct hv_state_req), op_set_state },
+	[HV_OP_THROTTLE] = { sizeof(struct hv_throttle_req), op_throttle }, [HV_OP_BALLOON] = { sizeof(struct hv_balloon_req), op_balloon },
+	[HV_OP_SHUTDOWN] = { 0, op_shutdown }, [HV_OP_REBOOT] = { 0, op_reboot },
+	[HV_OP_DESTROY] = { sizeof(struct hv_destroy_req), op_destroy }, [HV_OP_SUBSCRIBE] = { 0, op_subscribe },
+	[HV_OP_CONSOLE] = { sizeof(struct hv_console_req), op_console }, [HV_OP_RELINQUISH] = { sizeof(struct hv_owner), op_relinquish },
+	[HV_OP_RECLAIM] = { sizeof(struct hv_owner), op_reclaim }, [HV_OP_TAKE] = { sizeof(struct hv_owner), op_take },
+	[HV_OP_LEASE] = { 0, op_lease }, [HV_OP_ANNOUNCE] = { 0, op_announce }, [HV_OP_DUMPXML] = { 0, op_dumpxml },
+	[HV_OP_LOGLEVEL] = { sizeof(uint32_t), op_loglevel }, [HV_OP_MEMHASH] = { 0, op_memhash }, [HV_OP_AUDIT] = { 0, op_audit },
+};
+
+static void on_request(void *arg, struct hvconn *conn, uint16_t op, uint64_t cookie, const void *payload, size_t len, int *fds, size_t n_fds)
+{
+	static __typeof__(*((struct call *)0)->rep) rep;
+	uint64_t req[64] = { 0 };
+	struct err err = { 0 };
+	struct domain *d = arg;
+	struct call c = { .d = d, .conn = conn, .req = req, .fds = fds, .n_fds = n_fds, .rep = &rep };
+
+	if (op >= HV_OP_MAX || !ops[op].fn) {
+		err_set(&err, ENOSYS, "hvdom %s does not know hypercall %u", PACKAGE_VERSION, op);
+		hvconn_fail(conn, op, cookie, &err);
+		return;
+	}
+	memcpy(req, payload, len < sizeof(req) ? len : sizeof(req));
+	memset(rep.bytes, 0, sizeof(struct hv_stats));
+	int r = d->exiting && op != HV_OP_INFO ? err_set(&err, ESRCH, "domain '%s' is ending", d->cfg->name) : ops[op].fn(&c, &err);
+	if (r) {
+		if (!err.code)
+			err_sys(&err, -r, "hypercall %u failed", op);
+		hvconn_fail(conn, op, cookie, &err);
+	} else {
+		hvconn_reply(conn, op, cookie, rep.bytes, c.rep_len, c.rep_fds, c.n_rep_fds);
+	}
+	if (c.close_rep_fd)
+		close(c.rep_fds[0]);
+}
+
+/* A session ended: nothing it began stays. See "Session" in hypercall.h. */
+static void on_closed(void *arg, struct hvconn *conn)
+{
+	struct domain *d = arg;
+	struct err e;
+
+	if (d->throttler == conn) {
+		d->throttler = NULL;
+		domain_throttle(d, 0);
+	}
+	if (d->logger == conn)
+		domain_logdirty_off(d);
+	if (d->suspender == conn) {
+		d->suspender = NULL;
+		if (d->state == HV_DOM_SUSPENDED && d->owner) {
+			log_warn("the session that suspended domain '%s' ended: it resumes", d->cfg->name);
+			if (d->paused) {
+				domain_set_state(d, HV_DOM_PAUSED, "its suspender left");
+			} else if (domain_go(d, &e)) {
+				log_error("cannot resume domain '%s': %s", d->cfg->name, e.text);
+			} else {
+				domain_set_state(d, HV_DOM_RUNNING, "its suspender left");
+				devs_announce(d->devs);
+			}
+		}
+	}
+	if (d->importer == conn && (d->state == HV_DOM_INCOMING || d->state == HV_DOM_RESTORED)) {
+		log_warn("the session that filled domain '%s' ended before it was taken over: this copy ends", d->cfg->name);
+		domain_end(d, 1);
+	}
+}
+
+const struct hvserver_ops domcall_ops = { .request = on_request, .closed = on_closed };

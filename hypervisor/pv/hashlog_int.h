@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A hash (xxh3-64) per page of guest memory as it was when last stored, and comparisons against it. Used by logdirty.c
+ * only. Holes of the memory file are never touched through the mapping: that would fill them. Main thread only.
+ */
+#ifndef HOSPES_PV_HASHLOG_INT_H
+#define HOSPES_PV_HASHLOG_INT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "common/cleanup.h"
+#include "common/err.h"
+#include "hypervisor/guestmem.h"
+
+#define HASHLOG_CHUNK_PAGES 512u    /* 2 MiB of guest memory: unit of allocation */
+
+struct hashlog {
+	const struct guestmem *m;   /* borrowed */
+	uint64_t **chunk;           /* owned; hashes of 512 pages each, NULL: all ZERO. See hashlog.c for the special values */
+	uint64_t n_chunks, n_pages;
+	uint64_t zero_hash;         /* of a page of zeros */
+};
+
+/* All pages begin as zeros, which is what a new memory file on the other side holds. */
+int hashlog_init(struct hashlog *h, const struct guestmem *m, struct err *err) _must_check_;
+void hashlog_done(struct hashlog *h);
+/*
+ * Add to @dirty the pages of @want (NULL: all) whose content differs from the stored hash or whose hash is not known;
+ * @store: remember the new content. A hole counts as zeros. On failure @dirty has a part of the answer.
+ */
+int hashlog_compare(struct hashlog *h, const uint64_t *want, bool store, uint64_t *dirty, struct err *err) _must_check_;
+/* Remember the content of the pages of @want. */
+int hashlog_store(struct hashlog *h, const uint64_t *want, struct err *err) _must_check_;
+/* The stored hashes of the pages of @want are no longer known: they differ from any content. */
+int hashlog_forget(struct hashlog *h, const uint64_t *want, struct err *err) _must_check_;
+/* Take from @dirty the holes that are stored as zeros. */
+int hashlog_drop_holes(struct hashlog *h, uint64_t *dirty, struct err *err) _must_check_;
+/* Add to @bits the pages that have data (may be zeros). */
+int hashlog_data(const struct hashlog *h, uint64_t *bits, struct err *err) _must_check_;
+
+#endif

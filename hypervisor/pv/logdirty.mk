@@ -1,0 +1,3 @@
+# Log-dirty of pv guests: part of libpv.a.
+hypervisor_pv_libpv_a_SOURCES += %D%/logdirty.h %D%/logdirty.c %D%/hashlog_int.h %D%/hashlog.c
+hypervisor_pv_libpv_a_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
