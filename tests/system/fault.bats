@@ -6,7 +6,6 @@ load lib
 setup_file() {
 	need_root
 	lab_up 2
-	export HOSPES_AUDIT=1
 	if [ -e "$top_builddir/guests/initramfs.img" ]; then
 		guest_up host-a guest01 load=light disk=64 >&2
 		client_start guest01

@@ -22,6 +22,8 @@ lab_up() {
 	export VMLAB_NAME=${HOSPES_LAB_PREFIX:-t$$_}${base//[^a-z0-9]/_}
 	[ "$(id -u)" -eq 0 ] || return 0
 	vmlab down >/dev/null 2>&1 || true
+	# every daemon proves its log-dirty against a full comparison
+	export HOSPES_AUDIT=1
 	vmlab up "$1" >&2
 	SHARED=$(vmlab dir)
 	export SHARED

@@ -5,7 +5,6 @@ load lib
 setup_file() {
 	need_root
 	lab_up 2
-	export HOSPES_AUDIT=1
 	[ ! -e "$top_builddir/guests/initramfs.img" ] || guest_up host-a guest01 >&2
 }
 teardown_file() { lab_down; }

@@ -5,7 +5,6 @@ load lib
 setup_file() {
 	need_root
 	lab_up 2
-	export HOSPES_AUDIT=1
 }
 teardown_file() { lab_down; }
 
