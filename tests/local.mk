@@ -2,6 +2,7 @@
 include %D%/unit/common.mk
 include %D%/unit/hypervisor.mk
 include %D%/unit/dev.mk
+include %D%/unit/pv.mk
 include %D%/unit/migrated.mk
 include %D%/unit/vmctl.mk
 include %D%/scenario/local.mk

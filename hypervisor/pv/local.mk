@@ -6,3 +6,4 @@ noinst_LIBRARIES += %D%/libpv.a %D%/librestorer.a
 %C%_librestorer_a_SOURCES = %D%/restorer.c
 %C%_librestorer_a_CFLAGS = -std=gnu11 $(WARN_CFLAGS) -O2 -g -ffreestanding -fPIC -fno-stack-protector -fno-jump-tables \
 	-fno-tree-loop-distribute-patterns -fcf-protection=none -mno-sse -fno-sanitize=all -U_FORTIFY_SOURCE
+include %D%/logdirty.mk
