@@ -39,9 +39,17 @@ void domain_tell_ready(struct domain *d, const struct err *failed)
 	d->ready_fd = -1;
 }
 
+void domain_unlink_socket(struct domain *d)
+{
+	_cleanup_free_ char *p = xasprintf("%s/hv.sock", d->run_dir);
+
+	unlink(p);
+}
+
 void domain_end(struct domain *d, int exit_code)
 {
 	d->exiting = true;
+	domain_unlink_socket(d);
 	loop_quit(d->loop, exit_code);
 }
 

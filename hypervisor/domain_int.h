@@ -62,6 +62,7 @@ void domain_broken(void *arg, const char *dev_name, const char *why);
 void domain_tell_ready(struct domain *d, const struct err *failed);
 void domain_set_state(struct domain *d, enum hv_dom_state s, const char *text);
 void domain_end(struct domain *d, int exit_code);       /* leave the loop; clean-up follows in main */
+void domain_unlink_socket(struct domain *d);             /* nobody finds an ending domain */
 /* Stop and quiet the devices; undone by domain_go(). */
 int domain_stop(struct domain *d, struct hv_suspend_rep *rep, struct err *err) _must_check_;
 int domain_go(struct domain *d, struct err *err) _must_check_;

@@ -523,6 +523,7 @@ static int op_destroy(struct call *c, struct err *err)
 		d->owner = false;
 	}
 	domain_set_state(d, HV_DOM_SHUTDOWN, "destroyed");
+	domain_unlink_socket(d);
 	d->destroy_timer = loop_add_timer(d->loop, on_destroy, d);
 	loop_timer_in(d->destroy_timer, NS_PER_MS);     /* after the reply */
 	return 0;

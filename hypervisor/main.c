@@ -58,8 +58,15 @@ static int claim_name(struct domain *d, struct err *err)
 	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (d->lock_fd < 0)
 		return err_sys(err, errno, "cannot open %s", path);
-	if (fcntl(d->lock_fd, F_OFD_SETLK, &fl) < 0)
+	/* one that is ending has removed its socket already: wait for it; one that runs is refused at once */
+	_cleanup_free_ char *sock = xasprintf("%s/hv.sock", d->run_dir);
+	for (int i = 0; fcntl(d->lock_fd, F_OFD_SETLK, &fl) < 0; i++) {
+		if (access(sock, F_OK) < 0 && i < 500) {
+			usleep(10000);
+			continue;
+		}
 		return err_set(err, EEXIST, "domain '%s' runs on this host already (see vmctl dominfo %s)", d->cfg->name, d->cfg->name);
+	}
 	return 0;
 }
 
@@ -191,13 +198,9 @@ static void tear_down(struct domain *d)
 	dommem_done(d);
 	loop_del_timer(d->throttle_timer);
 	loop_del_timer(d->destroy_timer);
-	if (d->lock_fd >= 0 && d->run_dir) {
-		/* the directory is the domain's user's; the lock file goes last, while it is still locked */
-		const char *const names[] = { "hv.sock", "lock" };
-		for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-			_cleanup_free_ char *p = xasprintf("%s/%s", d->run_dir, names[i]);
-			unlink(p);
-		}
+	/* the lock file stays: removing it would let two processes lock two files of one name */
+	if (d->lock_fd >= 0) {
+		domain_unlink_socket(d);
 		close(d->lock_fd);
 	}
 	free(d->run_dir);
