@@ -76,6 +76,28 @@ int vmctl_is_running(const char *name)
 	return !hvcall_open(&c, name, NULL);
 }
 
+bool vmctl_wait_gone(struct hvcall *c, const char *name, unsigned ms)
+{
+	_cleanup_free_ char *sock = xasprintf("%s/dom/%s/hv.sock", path_run(), name);
+	uint64_t deadline = now_ns() + ms * NS_PER_MS;
+	bool closed = false;
+
+	while (now_ns() < deadline && !vmctl_stopped) {
+		struct hv_info info;
+
+		if (!closed) {
+			int r = hvcall_simple(c, HV_OP_INFO, NULL, 0, &info, sizeof(info), NULL);
+
+			closed = r == -ECONNRESET || r == -EPIPE;
+		}
+		/* its socket file goes last */
+		if (closed && access(sock, F_OK))
+			return true;
+		usleep(5000);
+	}
+	return closed;
+}
+
 int vmctl_running_xml(struct hvcall *c, char **ret, struct err *err)
 {
 	_cleanup_free_ char *xml = malloc(HV_PAYLOAD_MAX + 1);

@@ -62,6 +62,8 @@ bool vmctl_is_defined(const char *name);
 int vmctl_connect(struct hvcall *c, const char *name, struct err *err) _must_check_;
 /* 0: not running (never started, ended or dead), 1: running. */
 int vmctl_is_running(const char *name);
+/* Wait until the hvdom at the other end of @c, that of @name, is gone. False: it is still there after @ms. */
+bool vmctl_wait_gone(struct hvcall *c, const char *name, unsigned ms);
 /* The XML of a running domain, malloc'd. */
 int vmctl_running_xml(struct hvcall *c, char **ret, struct err *err) _must_check_;
 const char *vmctl_state_name(uint32_t state);

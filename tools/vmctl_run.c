@@ -14,6 +14,7 @@
 #include "common/util.h"
 
 #define DESTROY_WAIT_MS 10000
+#define GONE_WAIT_MS    2000
 
 int vmctl_start(struct vmctl *v, struct err *err)
 {
@@ -131,25 +132,12 @@ int vmctl_shutdown(struct vmctl *v, struct err *err)
 	}
 	vmctl_catch_signals();
 	r = wait_off(&c, v->arg[0], (unsigned)seconds, err);
+	/* it takes a moment to go, unless its XML lets it stay */
+	if (!r)
+		(void)vmctl_wait_gone(&c, v->arg[0], GONE_WAIT_MS);
 	if (!r)
 		printf("Domain '%s' is shut off\n", v->arg[0]);
 	return r;
-}
-
-/* Wait until hvdom closed our connection, that is, until it is gone. */
-static bool wait_gone(struct hvcall *c, unsigned ms)
-{
-	uint64_t deadline = now_ns() + ms * NS_PER_MS;
-	struct hv_info info;
-
-	while (now_ns() < deadline) {
-		int r = hvcall_simple(c, HV_OP_INFO, NULL, 0, &info, sizeof(info), NULL);
-
-		if (r == -ECONNRESET || r == -EPIPE)
-			return true;
-		usleep(10000);
-	}
-	return false;
 }
 
 int vmctl_destroy(struct vmctl *v, struct err *err)
@@ -166,7 +154,7 @@ int vmctl_destroy(struct vmctl *v, struct err *err)
 	r = hvcall_simple(&c, HV_OP_DESTROY, &req, sizeof(req), NULL, 0, err);
 	if (r < 0 && r != -ECONNRESET && r != -ETIMEDOUT)
 		return err_prefix(err, "destroy %s", v->arg[0]);
-	if (r != -ECONNRESET && (r == -ETIMEDOUT || !wait_gone(&c, DESTROY_WAIT_MS))) {
+	if (r != -ECONNRESET && (r == -ETIMEDOUT || !vmctl_wait_gone(&c, v->arg[0], DESTROY_WAIT_MS))) {
 		/* it hangs: the kernel knows who listens there, and the guest ends with its hvdom */
 		if (getsockopt(c.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 1)
 			return err_set(err, ETIMEDOUT, "destroy %s: hvdom does not answer and its process is not known",

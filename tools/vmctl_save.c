@@ -17,7 +17,8 @@
 #include "common/util.h"
 #include "hypervisor/savefile.h"
 
-#define FDS_MAX (HV_REGIONS_MAX + 1)
+#define GONE_WAIT_MS 2000
+#define FDS_MAX      (HV_REGIONS_MAX + 1)
 
 /* Memory as MAP_MEMORY hands it over. */
 struct mapped {
@@ -115,8 +116,10 @@ static int end_saved(struct hvcall *c, const char *name, const char *path, struc
 		r = hvcall_simple(c, HV_OP_DESTROY, &req, sizeof(req), NULL, 0, err);
 	if (r == -ECONNRESET && !vmctl_is_running(name))
 		r = 0; /* it ended faster than its answer came */
-	if (!r)
+	if (!r) {
+		(void)vmctl_wait_gone(c, name, GONE_WAIT_MS);
 		return 0;
+	}
 	/* first the file, then (as our connection closes) the domain: never both */
 	if (unlink(path) < 0)
 		return err_prefix(err, "DO NOT restore %s, domain '%s' runs on", path, name);
