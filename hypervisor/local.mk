@@ -17,5 +17,5 @@ noinst_LIBRARIES += %D%/libhv.a
 %C%_libhv_a_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
 sbin_PROGRAMS += %D%/hvdom
 %C%_hvdom_SOURCES = %D%/main.c
-%C%_hvdom_LDADD = %D%/libhv.a %D%/pv/libpv.a %D%/pv/librestorer.a %D%/dev/libhvdev.a %D%/xml/libdomxml.a %D%/libhvcall.a common/libcommon.a \
+%C%_hvdom_LDADD = %D%/libhv.a %D%/pv/libpv.a %D%/pv/librestorer.a %D%/pv/libkernelfile.a %D%/dev/libhvdev.a %D%/xml/libdomxml.a %D%/libhvcall.a common/libcommon.a \
 	$(XML_LIBS) $(URING_LIBS) $(XXHASH_LIBS)

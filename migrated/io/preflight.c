@@ -12,6 +12,7 @@
 #include <xxhash.h>
 #include "common/util.h"
 #include "hypervisor/domcfg.h"
+#include "hypervisor/pv/kernelfile.h"
 #include "hypervisor/hvcall.h"
 
 #define RAM_SPARE_BYTES (64ull << 20) /* left to the host and hvdom */
@@ -155,8 +156,16 @@ static int check_free(const Hospes__Mig__Offer *o, const char *here, struct err 
 	return r;
 }
 
+/* A user-mode kernel is one with the libc it runs on: the guest's memory holds pages of both. */
 int file_id(const char *path, char ret[40], struct err *err)
 {
+	struct pv_files files;
+
+	if (pv_files_open(&files, path, NULL) == 0) {
+		pv_files_id(&files, ret);
+		pv_files_done(&files);
+		return 0;
+	}
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	_cleanup_free_ uint8_t *buf = malloc(1u << 20);
 	XXH3_state_t *st = XXH3_createState();
@@ -191,7 +200,7 @@ static int check_kernel(const Hospes__Mig__Offer *o, const struct dom_config *cf
 	if (r < 0)
 		return r;
 	if (o->kernel_id[0] && strcmp(id, o->kernel_id))
-		return err_set(err, EXDEV, "guest kernel %s on %s is another build than the one that runs: install the same package version",
+		return err_set(err, EXDEV, "guest kernel %s (or the libc it runs on) on %s is another build than the one that runs: install the same package versions",
 		               cfg->kernel, here);
 	if (cfg->initrd && access(cfg->initrd, R_OK) < 0)
 		return err_set(err, ENOENT, "%s has no initrd %s: copy it there", here, cfg->initrd);
