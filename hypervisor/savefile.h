@@ -29,7 +29,8 @@ struct savefile_header {
 	uint64_t created_s;
 	char engine[16];
 	char kernel_id[40];
-	uint8_t reserved[32];
+	uint64_t generation;
+	uint8_t reserved[24];
 };
 _Static_assert(sizeof(struct savefile_header) == 128, "header of a save file");
 
@@ -61,6 +62,7 @@ struct savefile_meta {
 	char engine[17];           /* NUL terminated */
 	char kernel_id[41];        /* NUL terminated */
 	uint64_t created_s;
+	uint64_t generation;       /* of the run that was saved; 0: not known */
 	uint64_t state_bytes;
 	uint32_t n_regions;
 	struct savefile_region region[HV_REGIONS_MAX];

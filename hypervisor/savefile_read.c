@@ -105,6 +105,7 @@ static int read_head(struct savefile_in *in, struct err *err)
 	memcpy(m->engine, h.engine, sizeof(h.engine));
 	memcpy(m->kernel_id, h.kernel_id, sizeof(h.kernel_id));
 	m->created_s = h.created_s;
+	m->generation = h.generation;
 	m->state_bytes = h.state_bytes;
 	m->n_regions = h.n_regions;
 	m->xml_len = h.xml_bytes;

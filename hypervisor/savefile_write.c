@@ -98,6 +98,7 @@ static int put_head(struct savefile_out *o, const struct savefile_meta *meta, st
 		.n_regions = meta->n_regions,
 		.state_bytes = meta->state_bytes,
 		.created_s = meta->created_s,
+		.generation = meta->generation,
 	};
 	int r;
 

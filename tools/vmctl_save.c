@@ -55,12 +55,13 @@ static int hello(struct hvcall *c, struct hv_hello *h, struct err *err)
 	return r;
 }
 
-static void fill_meta(struct savefile_meta *meta, const struct hv_hello *h, const struct mapped *m,
+static void fill_meta(struct savefile_meta *meta, const struct hv_hello *h, uint64_t generation, const struct mapped *m,
                       const struct hv_state_rep *st, char *xml)
 {
 	snprintf(meta->engine, sizeof(meta->engine), "%s", h->engine);
 	snprintf(meta->kernel_id, sizeof(meta->kernel_id), "%s", h->kernel_id);
 	meta->created_s = (uint64_t)time(NULL);
+	meta->generation = generation;
 	meta->state_bytes = st->size_bytes;
 	meta->n_regions = m->rep.n_regions;
 	for (uint32_t i = 0; i < m->rep.n_regions; i++) {
@@ -83,16 +84,19 @@ static int write_file(struct hvcall *c, const char *path, const struct hv_hello 
 	_cleanup_close_ int state_fd = -1;
 	struct savefile_meta meta = { 0 };
 	struct hv_state_rep st = { 0 };
+	struct hv_info info;
 	size_t n = 1;
 	int r = map_memory(c, &m, err);
 
+	if (!r)
+		r = hvcall_simple(c, HV_OP_INFO, NULL, 0, &info, sizeof(info), err);
 	if (!r)
 		r = hvcall(c, HV_OP_GET_STATE, NULL, 0, NULL, 0, &st, sizeof(st), NULL, &state_fd, &n, err);
 	if (!r && !n)
 		r = err_set(err, EPROTO, "hvdom sent no state");
 	if (r < 0)
 		return r;
-	fill_meta(&meta, h, &m, &st, xml);
+	fill_meta(&meta, h, info.generation, &m, &st, xml);
 	r = savefile_create(path, &meta, &out, err);
 	for (uint32_t i = 0; !r && i < m.rep.n_regions; i++)
 		r = savefile_put_region(out, i, m.fd[i], &progress, err);
@@ -175,8 +179,22 @@ static int check_same(const struct savefile_meta *meta, const struct hv_hello *h
 	return 0;
 }
 
+/* The lease tells whether the domain ran since it was saved: then its disks are not those that its memory knows. */
+static int check_lease(struct hvcall *c, const struct savefile_meta *meta, struct err *err)
+{
+	struct hv_owner lease;
+	int r = hvcall_simple(c, HV_OP_LEASE, NULL, 0, &lease, sizeof(lease), err);
+
+	if (r < 0 || !meta->generation || lease.generation <= meta->generation)
+		return r;
+	return err_set(
+		err, ESTALE,
+		"the domain ran since it was saved, its disks may have changed: restoring would damage them; --force if they "
+		"are those of that moment");
+}
+
 /* Memory and state into the incoming domain, then it is ours and runs. */
-static int pour(struct hvcall *c, struct savefile_in *in, struct err *err)
+static int pour(struct hvcall *c, struct savefile_in *in, bool force, struct err *err)
 {
 	struct vmctl_progress pr = { .text = "restoring" };
 	const struct savefile_progress progress = { .fn = vmctl_progress_step, .arg = &pr };
@@ -191,6 +209,8 @@ static int pour(struct hvcall *c, struct savefile_in *in, struct err *err)
 	if (state_fd < 0)
 		return err_sys(err, errno, "state");
 	if ((r = hello(c, &h, err)) < 0 || (r = map_memory(c, &m, err)) < 0 || (r = check_same(meta, &h, &m, err)) < 0)
+		return r;
+	if (!force && (r = check_lease(c, meta, err)) < 0)
 		return r;
 	r = savefile_load(in, m.fd, state_fd, &progress, err);
 	vmctl_progress_end(&pr);
@@ -259,7 +279,7 @@ int vmctl_restore(struct vmctl *v, struct err *err)
 	r = vmctl_connect(&c, l.name, err);
 	c.stop = &vmctl_stopped;
 	if (!r)
-		r = pour(&c, in, err);
+		r = pour(&c, in, vmctl_opt(v, 1), err);
 	if (r < 0) {
 		hvcall_close(&c);
 		vmctl_launch_kill(&l);

@@ -183,7 +183,7 @@ static bool state_op(struct fake *f, struct hvconn *c, uint16_t op)
 		f->suspender = c;
 		return true;
 	case HV_OP_TAKE:
-		f->generation++;
+		f->generation = strtoull(getenv("FAKE_LEASE") ?: "0", NULL, 10) + 1;
 		return f->state == HV_DOM_RESTORED;
 	case HV_OP_SUBSCRIBE:
 		hvconn_subscribe(c, true);
@@ -231,6 +231,12 @@ static void on_request(void *arg, struct hvconn *c, uint16_t op, uint64_t cookie
 	case HV_OP_SET_STATE:
 		on_set_state(f, c, cookie, payload, fds[0]);
 		return;
+	case HV_OP_LEASE: {
+		struct hv_owner lease = { .generation = strtoull(getenv("FAKE_LEASE") ?: "0", NULL, 10) };
+
+		hvconn_reply(c, op, cookie, &lease, sizeof(lease), NULL, 0);
+		return;
+	}
 	case HV_OP_CONSOLE:
 		on_console(c, cookie, payload);
 		return;
@@ -318,7 +324,7 @@ int main(int argc, char **argv)
 		{ "log-level", required_argument, NULL, 'l' },
 		{ 0 },
 	};
-	struct fake f = { .manner = getenv("FAKE") ?: "", .state = HV_DOM_RUNNING };
+	struct fake f = { .manner = getenv("FAKE") ?: "", .state = HV_DOM_RUNNING, .generation = 1 };
 	int o, ready_fd = -1;
 	struct err err;
 

@@ -70,6 +70,7 @@ static struct savefile_meta make_meta(void)
 		.engine = "pv",
 		.kernel_id = "0123456789abcdef0123456789abcdef",
 		.created_s = 1700000000,
+		.generation = 77,
 		.state_bytes = STATE_BYTES,
 		.n_regions = 2,
 		.region = { { .size_bytes = RAM_PAGES * PAGE_BYTES, .name = "ram" },
@@ -162,6 +163,7 @@ static void test_round_trip(void **state)
 	assert_string_equal(m->engine, "pv");
 	assert_string_equal(m->kernel_id, "0123456789abcdef0123456789abcdef");
 	assert_int_equal(m->created_s, 1700000000);
+	assert_int_equal(m->generation, 77);
 	assert_int_equal(m->n_regions, 2);
 	assert_string_equal(m->region[1].name, "private");
 	assert_true(m->region[1].guest_addr == 1ull << 32);
@@ -385,6 +387,7 @@ static void test_document_is_true(void **state)
 		F("## Header", savefile_header, created_s),
 		F("## Header", savefile_header, engine),
 		F("## Header", savefile_header, kernel_id),
+		F("## Header", savefile_header, generation),
 		F("## Header", savefile_header, reserved),
 		F("The domain XML", savefile_region, guest_addr),
 		F("The domain XML", savefile_region, size_bytes),

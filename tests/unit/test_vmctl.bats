@@ -244,11 +244,17 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	grep -q "destroyed, flags 2" "$HOSPES_LOGDIR/guest01.log"
 	[ "$(stat -c %a "$T/g.save")" = 600 ]
 	"$vmctl" undefine guest01 # the XML is in the file
-	run "$vmctl" restore "$T/g.save"
+	# the lease says that the domain ran since: its disks have changed
+	FAKE_LEASE=2 run "$vmctl" restore "$T/g.save"
+	[ "$status" -eq 1 ]
+	[[ $output == *"the domain ran since it was saved"*"--force"* ]]
+	FAKE_LEASE=2 "$vmctl" restore --force "$T/g.save"
+	"$vmctl" destroy guest01
+	FAKE_LEASE=1 run "$vmctl" restore "$T/g.save"
 	[ "$status" -eq 0 ]
 	[ "$("$vmctl" domstate guest01)" = running ]
 	[ "$(ram_hash)" = "$before" ]
-	[ "$("$vmctl" dominfo guest01 --json | json '.generation')" = 1 ]
+	[ "$("$vmctl" dominfo guest01 --json | json '.generation')" = 2 ]
 	[ -e "$T/g.save" ]
 	run "$vmctl" restore "$T/g.save"
 	[ "$status" -eq 1 ]
