@@ -98,9 +98,8 @@ static int open_devices(struct devs *d, const struct dom_config *cfg, struct err
 	for (size_t i = 0; i < cfg->n_consoles && !r; i++)
 		r = add(d, vconsole_new(d, &cfg->console[i], (unsigned)i, &v, err), &v);
 	/* one more console than configured: the guest agent's channel (docs/wire/agent.md) */
-	static const struct dom_char agent = { .type = DOM_CHAR_PTY };
 	if (!r)
-		r = add(d, vconsole_new(d, &agent, (unsigned)cfg->n_consoles, &v, err), &v);
+		r = add(d, vconsole_new(d, NULL, (unsigned)cfg->n_consoles, &v, err), &v);
 	for (size_t i = 0; i < cfg->n_rngs && !r; i++)
 		r = add(d, vrng_new(d, (unsigned)i, &v, err), &v);
 	if (cfg->balloon && !r)
@@ -247,7 +246,10 @@ static int do_set_mem(struct devs *d, void *arg, struct err *err)
 			vq_unmap(&d->v[i]->vq[q]);
 	}
 	d->mem = arg;
-	d->mem_was_set = true;
+	d->mem_was_set = arg != NULL;
+	int fd = atomic_exchange(&d->boot_mem_fd, -1);
+	if (fd >= 0)
+		close(fd);
 	for (size_t i = 0; i < d->n; i++)
 		vdev_start(d->v[i]);
 	return 0;

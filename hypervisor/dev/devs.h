@@ -38,6 +38,7 @@ uint32_t devs_virtio_id(const struct devs *d, size_t i); /* 1 net, 2 block, 3 co
 const char *devs_name(const struct devs *d, size_t i);   /* vda, vnet0, hvc0... */
 
 /* The memory that descriptors point into; replaces any earlier one (only while quiesced or before attach). Borrowed. */
+/* NULL: none, before a boot; then a descriptor of an earlier boot is forgotten too. */
 void devs_set_mem(struct devs *d, struct guestmem *m);
 /*
  * The first memory descriptor that a driver sent along with SET_MEM_TABLE while no memory was set: owned by the caller, -1 none
@@ -72,7 +73,7 @@ int devs_sync(struct devs *d, struct err *err) _must_check_;
 
 /* Gratuitous ARP (and RARP) from each NIC's MAC through its tap; the ARP uses the addresses seen from the guest, if any. */
 void devs_announce(struct devs *d);
-/* A stream socket to console @index (0 = hvc0...); @take: drop the present client, else -EBUSY. Returns the client's end. */
+/* A stream socket to console @index (0 = hvc0..., the one after the configured ones is the guest agent's); @take: drop the present client, else -EBUSY. Returns the client's end. */
 int devs_console(struct devs *d, unsigned index, bool take, struct err *err) _must_check_;
 /* Balloon: ask the guest to shrink or grow to @target_bytes; -EOPNOTSUPP without a balloon or driver. */
 int devs_balloon(struct devs *d, uint64_t target_bytes, struct err *err) _must_check_;

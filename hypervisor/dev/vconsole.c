@@ -2,6 +2,7 @@
 /*
  * virtio console (virtio 1.2, 5.3) with one port: hvc0... Output goes to a log file, to the attached client and to a ring of
  * the last 16 KiB, which a new client sees first. Nobody who reads slowly or not at all stops the guest: output is dropped.
+ * The guest agent's channel (docs/wire/agent.md) is a console too, without log and history.
  * Threading: the io thread.
  */
 #include "config.h"
@@ -25,6 +26,7 @@
 
 struct vconsole {
 	struct vdev v;
+	bool agent;    /* no log, no history */
 	int log, file; /* owned, -1: none */
 	int client;    /* owned, -1: none */
 	struct loop_fd *client_src;
@@ -89,7 +91,8 @@ static void output(struct vconsole *c, const struct iovec *iov, unsigned n, uint
 		if (!k)
 			break;
 		at += k;
-		history_add(c, buf, k);
+		if (!c->agent)
+			history_add(c, buf, k);
 		/* a full disk loses log text, it does not stop the guest */
 		if (c->log >= 0 && write(c->log, buf, k) != (ssize_t)k)
 			c->v.st.errors++;
@@ -181,8 +184,11 @@ static void on_client(void *arg, int fd, uint32_t events)
 		vdev_run_pending(&c->v);
 		return;
 	}
-	if (events & (EPOLLHUP | EPOLLERR))
-		client_close(c);
+	if (events & (EPOLLHUP | EPOLLERR)) {
+		/* what it typed before it left is still to be read, when the guest has room: then its end is seen too */
+		loop_del_fd(c->client_src);
+		c->client_src = NULL;
+	}
 }
 
 /* Ops ----------------------------------------------------------------------------------------------------------------- */
@@ -306,8 +312,10 @@ static int open_append(const char *path, const char *name, int *ret, struct err 
 static int open_files(struct vconsole *c, const struct dom_char *cfg, unsigned index, struct err *err)
 {
 	_cleanup_free_ char *dflt = NULL;
-	const char *log = cfg->log;
 
+	if (c->agent)
+		return 0;
+	const char *log = cfg->log;
 	if (!log && index == 0) {
 		int r = mkdir_p(path_log(), 0750);
 		if (r < 0)
@@ -328,6 +336,7 @@ int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, str
 	if (!c)
 		return err_sys(err, ENOMEM, "console hvc%u", index);
 	c->log = c->file = c->client = -1;
+	c->agent = !cfg;
 	snprintf(name, sizeof(name), "hvc%u", index);
 	vdev_setup(&c->v, d, &vconsole_ops, name, 2, 0);
 	c->v.config_len = 12; /* cols, rows, max_nr_ports, emerg_wr: none is negotiated */

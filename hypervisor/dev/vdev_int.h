@@ -123,7 +123,7 @@ int vudev_watch(struct vdev *v, bool on); /* poll the sockets or leave them alon
 void vudev_call(struct vdev *v, unsigned q);
 void vudev_config_change(struct vdev *v);
 
-/* constructors; *@ret is owned by the caller */
+/* constructors; *@ret is owned by the caller. A console without @cfg is the guest agent's */
 int vblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, struct err *err) _must_check_;
 int vnet_new(struct devs *d, const struct dom_nic *cfg, struct vdev **ret, struct err *err) _must_check_;
 int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, struct vdev **ret,

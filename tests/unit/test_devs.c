@@ -24,9 +24,9 @@
 #define DATA         0x200000ull
 #define FEATURES     (1ull << 28 | 1ull << 30 | 1ull << 32)
 
-enum { VDA, HVC0, RNG0, BALLOON, N_DEVS };
-static const unsigned queues[N_DEVS] = { 1, 2, 1, 3 };
-static const uint64_t extra_features[N_DEVS] = { 1 << 9 | 1 << 13 | 1 << 14, 0, 0, 1 << 5 };
+enum { VDA, HVC0, AGENT, RNG0, BALLOON, N_DEVS };
+static const unsigned queues[N_DEVS] = { 1, 2, 2, 1, 3 };
+static const uint64_t extra_features[N_DEVS] = { 1 << 9 | 1 << 13 | 1 << 14, 0, 0, 0, 1 << 5 };
 
 static char *dir;
 static struct dom_config cfg;
@@ -381,7 +381,7 @@ static void test_console(void **state)
 	assert_int_equal(recv(c, text, 13, MSG_WAITALL), 13);
 	assert_string_equal(text, "before\nafter\n");
 	assert_int_equal(devs_console(devs, 0, false, &err), -EBUSY);
-	assert_int_equal(devs_console(devs, 1, false, &err), -ENOENT);
+	assert_int_equal(devs_console(devs, 2, false, &err), -ENOENT);
 	/* typed text waits until the guest has room for it */
 	assert_int_equal(write(c, "0123456789", 10), 10);
 	vdriver_chain(&drv[HVC0][0], 0, 1, seg);
@@ -414,6 +414,36 @@ static void test_console(void **state)
 	devs_stats(devs, &st);
 	assert_true(st.dev[HVC0].drops > 0);
 	close(c3);
+}
+
+/* An order to the guest's agent reaches it although the host hung up before the guest had room for it. */
+static void test_agent(void **state)
+{
+	const uint64_t seg[][2] = { { DATA, 64 } };
+	uint32_t id, len;
+	(void)state;
+
+	attach(AGENT);
+	int c = devs_console(devs, 1, true, NULL);
+	assert_true(c >= 0);
+	assert_int_equal(write(c, "hospes:ping\n", 12), 12);
+	close(c);
+	settle(AGENT);
+	vdriver_chain(&drv[AGENT][0], 0, 1, seg);
+	kick(AGENT, 0);
+	wait_used(AGENT, 0, 1);
+	vdriver_used(&drv[AGENT][0], 0, &id, &len);
+	assert_int_equal(len, 12);
+	assert_memory_equal(mem.base + DATA, "hospes:ping\n", 12);
+	/* the next one is not refused for the sake of the one that left */
+	vdriver_chain(&drv[AGENT][0], 0, 1, seg);
+	kick(AGENT, 0);
+	settle(AGENT);
+	c = devs_console(devs, 1, false, NULL);
+	assert_true(c >= 0);
+	assert_int_equal(write(c, "x", 1), 1);
+	wait_used(AGENT, 0, 2);
+	close(c);
 }
 
 static void test_balloon(void **state)
@@ -807,7 +837,7 @@ static void test_state_other(void **state)
 	assert_int_equal(devs_new(&cfg, NULL, &d2, NULL), 0);
 	rd = rd_of(a.data, a.len);
 	assert_int_equal(devs_load(d2, &rd, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "4 devices"));
+	assert_non_null(strstr(err.text, "5 devices"));
 	devs_free(d2);
 	assert_int_equal(devs_save(devs, &a, NULL), 0);
 	assert_int_equal(devs_resume(devs, false, NULL), 0);
@@ -875,6 +905,7 @@ int main(void)
 		T(test_disk_errors),
 		T(test_lock),
 		T(test_console),
+		T(test_agent),
 		T(test_balloon),
 		T(test_broken_alone),
 		T(test_protocol_hostile),
