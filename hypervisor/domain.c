@@ -182,10 +182,10 @@ int domain_boot(struct domain *d, struct err *err)
 		if (r)
 			return r;
 	}
+	devs_set_mem(d->devs, NULL);    /* before the old memory goes */
 	r = dommem_new(d, err);
 	if (r)
 		return r;
-	devs_set_mem(d->devs, NULL);
 	domain_set_state(d, HV_DOM_BOOTING, "booting");
 	return d->ops->boot(d->vm, err);
 }
