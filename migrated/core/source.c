@@ -89,9 +89,9 @@ static void enter_suspend(struct mig_source *m, uint64_t now, struct mig_actions
 		mig_act_hv(out, MIG_HV_CLEAN, 0);
 	else
 		m->final_cleaned = true; /* every page is compared or sent */
-	if (m->cfg.audit)
-		mig_act_hv(out, MIG_HV_AUDIT, 0);
 	mig_act_hv(out, MIG_HV_GET_STATE, 0);
+	if (m->cfg.audit)
+		mig_act_hv(out, MIG_HV_AUDIT, 0); /* last: it looks at all memory while the state is on its way */
 }
 
 static void harvested(struct mig_source *m, uint64_t pages, uint64_t now, struct mig_actions *out)

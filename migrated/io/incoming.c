@@ -550,6 +550,7 @@ void incoming_recover(struct migrated *d, const struct journal_rec *rec)
 		hv.timeout_ms = 2000;
 		if (hvcall_simple(&hv, HV_OP_INFO, NULL, 0, &info, sizeof(info), NULL) == 0 && !strncasecmp(info.uuid, rec->uuid, 36) &&
 		    info.generation >= rec->generation) {
+			/* hvdom resumes by itself what was taken and lost its session: any state but these two has run, or is about to */
 			taken = info.state == HV_DOM_RESTORED || info.state == HV_DOM_INCOMING;
 			running = !taken;
 		}

@@ -202,7 +202,7 @@ static void act_hv(struct outgoing *o, enum mig_hv op, uint64_t v0)
 	case MIG_HV_SUSPEND: hv = HV_OP_SUSPEND, o->suspend_ns = now_ns(); break;
 	case MIG_HV_RESUME: hv = HV_OP_RESUME; break;
 	case MIG_HV_GET_STATE: hv = HV_OP_GET_STATE; break;
-	case MIG_HV_RELINQUISH: hv = HV_OP_RELINQUISH, req = &ow, len = sizeof(ow), o->relinquish_ns = now_ns(); break;
+	case MIG_HV_RELINQUISH: hv = HV_OP_RELINQUISH, req = &ow, len = sizeof(ow); break;
 	case MIG_HV_RECLAIM: hv = HV_OP_RECLAIM, req = &ow, len = sizeof(ow); break;
 	case MIG_HV_DESTROY_MOVED: hv = HV_OP_DESTROY, req = &de, len = sizeof(de); break;
 	case MIG_HV_AUDIT: hv = HV_OP_AUDIT; break;
@@ -268,6 +268,7 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 	} else if (op == HV_OP_SUSPEND) {
 		memcpy(&su, payload, len < sizeof(su) ? len : sizeof(su));
 		o->freeze_ns = su.freeze_ns + su.quiesce_ns;
+		o->suspended_ns = ev.now_ns;
 	} else if (op == HV_OP_GET_STATE) {
 		memcpy(&st, payload, len < sizeof(st) ? len : sizeof(st));
 		if (n_fds == 1 && st.size_bytes && st.size_bytes < 1ull << 32) {
@@ -275,6 +276,7 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 			fds[0] = -1;
 			o->state_bytes = st.size_bytes;
 			o->capture_ns = st.capture_ns;
+			o->captured_ns = ev.now_ns;
 		} else {
 			ev.hv.status = -EPROTO;
 		}
@@ -307,6 +309,8 @@ static void pass_done(void *arg, const struct out_stats *pass, uint64_t busy_ns)
 	ev.pass.pages_zero = pass->pages_zero;
 	ev.pass.octets = pass->octets;
 	ev.pass.busy_ns = busy_ns;
+	if (o->suspended_ns)
+		o->passed_ns = now_ns();
 	log_debug("%s: pass of round %u: %" PRIu64 " pages, %" PRIu64 " octets, %.1f ms", o->order.domain, o->core.ctl.rounds,
 	          pass->pages_data, pass->octets, (double)busy_ns / 1e6);
 	feed(o, &ev);
@@ -407,14 +411,16 @@ static void outgoing_free(struct outgoing *o)
 	free(o);
 }
 
+/* Milestones of the blackout, ms after SUSPEND was called. */
 static void log_switchover(const struct outgoing *o)
 {
-	log_info("%s: moved to %s: downtime %.1f ms (freeze %.1f, capture %.1f, all sent %.1f, ready %.1f, relinquished %.1f, go to "
-	         "running %.1f), clock offset %.2f ms, rtt %.2f ms",
-	         o->order.domain, o->order.host, (double)outgoing_downtime_ns(o) / 1e6, (double)o->freeze_ns / 1e6,
-	         (double)o->capture_ns / 1e6, (double)(o->final_ns - o->suspend_ns) / 1e6, (double)(o->ready_ns - o->suspend_ns) / 1e6,
-	         (double)(o->go_ns - o->suspend_ns) / 1e6,
-	         ((double)o->core.running_at_ns - (double)o->clock_offset_ns - (double)o->go_ns) / 1e6,
+	uint64_t t0 = o->suspend_ns;
+
+	log_info("%s: moved to %s: downtime %.1f ms: suspended %.1f, state %.1f (capture %.1f, %" PRIu64 " KiB), pages %.1f, all sent %.1f, "
+	         "ready %.1f, go %.1f; clock offset %.2f, rtt %.2f",
+	         o->order.domain, o->order.host, (double)outgoing_downtime_ns(o) / 1e6, (double)(o->suspended_ns - t0) / 1e6,
+	         (double)(o->captured_ns - t0) / 1e6, (double)o->capture_ns / 1e6, o->state_bytes >> 10, (double)(o->passed_ns - t0) / 1e6,
+	         (double)(o->final_ns - t0) / 1e6, (double)(o->ready_ns - t0) / 1e6, (double)(o->go_ns - t0) / 1e6,
 	         (double)o->clock_offset_ns / 1e6, (double)o->rtt_ns / 1e6);
 }
 

@@ -53,7 +53,7 @@ struct outgoing {
 	struct mig_event ev[EVENTS_MAX];
 	unsigned ev_head, ev_n;
 	bool stepping;
-	uint64_t begun_ns, ended_ns, suspend_ns, relinquish_ns, go_ns, final_ns, ready_ns;
+	uint64_t begun_ns, ended_ns, suspend_ns, suspended_ns, captured_ns, passed_ns, go_ns, final_ns, ready_ns;
 	uint64_t scan_ns;        /* of the last harvest */
 	uint64_t freeze_ns, capture_ns;
 };

@@ -239,7 +239,9 @@ static void take(struct hvconn *c, uint16_t op, uint64_t cookie, const struct hv
 	else {
 		g.generation = ow->generation;
 		lease_write(ow->generation, ow->owner);
-		g.state = op == HV_OP_TAKE ? HV_DOM_RESTORED : HV_DOM_SUSPENDED;
+		g.state = HV_DOM_SUSPENDED;
+		g.session = c;
+		g.incoming = false;
 		g.taken = true;
 		hvconn_reply(c, op, cookie, NULL, 0, NULL, 0);
 	}
@@ -302,7 +304,7 @@ static void do_resume(struct hvconn *c, uint64_t cookie)
 {
 	struct hv_resume_rep r = { 0 };
 
-	if (g.state != HV_DOM_SUSPENDED && !(g.state == HV_DOM_RESTORED && g.taken)) {
+	if (g.state != HV_DOM_SUSPENDED) {
 		fail(c, HV_OP_RESUME, cookie, EPERM, "does not own the domain, or is not suspended");
 		return;
 	}
