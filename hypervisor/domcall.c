@@ -137,9 +137,12 @@ static int op_unpause(struct call *c, struct err *err)
 	if (d->state == HV_DOM_BOOTING)
 		return 0;
 	r = domain_go(d, err);
-	if (!r)
-		domain_set_state(d, HV_DOM_RUNNING, "unpaused");
-	return r;
+	if (r)
+		return r;
+	domain_set_state(d, HV_DOM_RUNNING, "unpaused");
+	/* it may have come here paused: switches still think that it is elsewhere */
+	devs_announce(d->devs);
+	return 0;
 }
 
 static int op_suspend(struct call *c, struct err *err)
