@@ -130,8 +130,13 @@ json_t *vmmig_ask(json_t *order)
 		json_decref(order);
 	} else {
 		r = vmmig_send(&c, order, &err);
-		if (r == 0)
-			r = vmmig_recv(&c, &o, &err);
+		/* a plan that waits for its peer reports progress first */
+		do {
+			json_decref(o);
+			o = NULL;
+			if (r == 0)
+				r = vmmig_recv(&c, &o, &err);
+		} while (r == 0 && !strcmp(json_string_value(json_object_get(o, "type")) ?: "", "progress"));
 		vmmig_close(&c);
 	}
 	const char *why = json_string_value(json_object_get(o, "error"));
