@@ -419,11 +419,14 @@ static int do_load(struct devs *d, void *arg, struct err *err)
 	struct rd *in = arg, end;
 
 	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->running || d->v[i]->conn.sock >= 0)
+		if (d->v[i]->running || (d->v[i]->conn.sock >= 0 && !d->quiesced))
 			return err_set(err, EBUSY, "device %s is in use, a state cannot be loaded", d->v[i]->name);
 	int r = load_pass(d, *in, false, &end, err);
 	if (r < 0)
 		return r;
+	/* connections of an attempt before this one */
+	for (size_t i = 0; i < d->n; i++)
+		vudev_close(d->v[i], false);
 	r = load_pass(d, *in, true, &end, err);
 	if (r < 0)
 		return r;

@@ -750,9 +750,20 @@ static void test_round_trip(void **state)
 		pair(i);
 		assert_true(devs_attached(devs, (size_t)i));
 	}
+	/* a restore that is tried again */
+	rd = rd_of(a.data, a.len);
+	assert_int_equal(devs_load(devs, &rd, NULL), 0);
+	for (int i = 0; i < N_DEVS; i++) {
+		assert_true(closed(sock[i]));
+		close(sock[i]);
+		close(req[i]);
+		pair(i);
+	}
 	/* offered before the resume and never kicked */
 	vdriver_chain(&drv[RNG0][0], 0, 1, seg);
 	assert_int_equal(devs_resume(devs, true, NULL), 0);
+	rd = rd_of(a.data, a.len);
+	assert_int_equal(devs_load(devs, &rd, NULL), -EBUSY);
 	wait_used(RNG0, 0, 1);
 	for (int i = 0; i < N_DEVS; i++)
 		wait_call(i, 0);
