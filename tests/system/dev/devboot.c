@@ -154,14 +154,14 @@ static void start_guest(const char *kernel, const char *initrd)
 	struct err err = { 0 };
 	int n = 0;
 
-	argv[n++] = (char *)kernel;
+	argv[n++] = xasprintf("%s", kernel);
 	argv[n++] = xasprintf("mem=%lluM", MEM_MIB);
 	argv[n++] = xasprintf("initrd=%s", initrd);
 	argv[n++] = xasprintf("uml_dir=%s/", dir);
-	argv[n++] = (char *)"con0=null,fd:1";
-	argv[n++] = (char *)"con=null";
-	argv[n++] = (char *)"ssl=null";
-	argv[n++] = (char *)"noreboot";
+	argv[n++] = xasprintf("con0=null,fd:1");
+	argv[n++] = xasprintf("con=null");
+	argv[n++] = xasprintf("ssl=null");
+	argv[n++] = xasprintf("noreboot");
 	for (size_t i = 0; i < devs_count(devs); i++) {
 		snprintf(path, sizeof(path), "%s/%s.sock", dir, devs_name(devs, i));
 		if (devs_attach_listen(devs, i, listen_at(path), &err) < 0)
@@ -171,8 +171,11 @@ static void start_guest(const char *kernel, const char *initrd)
 	argv[n] = NULL;
 	snprintf(path, sizeof(path), "%s/con0.log", dir);
 	guest = fork();
-	if (guest)
+	if (guest) {
+		while (n)
+			free(argv[--n]);
 		return;
+	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	int out = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	dup2(out, 1);
