@@ -235,8 +235,7 @@ static __attribute__((noreturn)) void child_restore(struct holder *h, const stru
 
 	if (c == MAP_FAILED || p == MAP_FAILED || s == MAP_FAILED)
 		_exit(76);
-	pin(h);
-	setsid();
+	setsid();       /* not pinned yet: the stubs are made on all CPUs, hvdom pins the lot afterwards */
 	prctl(PR_SET_NAME, "hospes-guest");
 	/* high numbers first, so that nothing below SANDBOX_FD_BASE is in the way */
 	for (unsigned i = 0; i < h->n_fds; i++)

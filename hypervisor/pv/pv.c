@@ -218,7 +218,7 @@ static int rebuild(struct pv_vm *v, const struct pv_image *im, bool gap, struct 
 {
 	struct pv_restored o;
 	struct stat st;
-	int r = pv_restore(&v->box, im, v->env->mem->fd, v->files.fd, gap, &o, &v->frozen, err);
+	int r = pv_restore(&v->box, im, v->env->mem->fd, v->files.fd, gap, v->env->cpu, &o, &v->frozen, err);
 
 	if (r)
 		return r;

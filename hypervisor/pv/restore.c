@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -315,8 +316,26 @@ static int wait_done(struct work *w, int k_pidfd, struct err *err)
 	return 0;
 }
 
+/* One CPU for K and all its stubs: a guest system call is two switches between them. Best effort: a cpuset may forbid it. */
+static void pin_all(pid_t k, const char *kids, int cpu)
+{
+	cpu_set_t set;
+
+	if (cpu < 0)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET((size_t)cpu, &set);
+	if (sched_setaffinity(k, sizeof(set), &set) < 0)
+		return;
+	for (char *e; ; kids = e) {
+		pid_t pid = (pid_t)strtol(kids, &e, 10);
+		if (e == kids || sched_setaffinity(pid, sizeof(set), &set) < 0)
+			return;
+	}
+}
+
 /* The helpers must have left the restorer's memory before it is unmapped. */
-static int wait_helpers(pid_t k, struct pv_restored *o, size_t n_stubs, size_t n_helpers, struct err *err)
+static int wait_helpers(pid_t k, int cpu, struct pv_restored *o, size_t n_stubs, size_t n_helpers, struct err *err)
 {
 	char path[64];
 	_cleanup_free_ char *kids = NULL;
@@ -325,6 +344,7 @@ static int wait_helpers(pid_t k, struct pv_restored *o, size_t n_stubs, size_t n
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", k, k);
 	if (file_read(path, 1 << 20, &kids, &len))
 		return err_set(err, EIO, "cannot read %s", path);
+	pin_all(k, kids, cpu);
 	o->helpers.n = 0;
 	for (char *p = kids, *e; ; p = e, i++) {
 		pid_t pid = (pid_t)strtol(p, &e, 10);
@@ -391,7 +411,7 @@ static int64_t clock_offset(const struct pv_image *im, bool gap)
 	return off;
 }
 
-int pv_restore(struct pv_sandbox *s, const struct pv_image *im, int mem_fd, const int *file_fd, bool gap,
+int pv_restore(struct pv_sandbox *s, const struct pv_image *im, int mem_fd, const int *file_fd, bool gap, int cpu,
                struct pv_restored *out, struct pv_frozen *f, struct err *err)
 {
 	struct work w = { .im = im, .out = out };
@@ -417,7 +437,7 @@ int pv_restore(struct pv_sandbox *s, const struct pv_image *im, int mem_fd, cons
 	if (!r)
 		r = wait_done(&w, out->k_pidfd, err);
 	if (!r)
-		r = wait_helpers(out->k, out, im->n_stubs, im->n_helpers, err);
+		r = wait_helpers(out->k, cpu, out, im->n_stubs, im->n_helpers, err);
 	if (!r)
 		r = take_over(im, out->k, f, err);
 	munmap(w.plan, w.cap);
