@@ -183,6 +183,9 @@ static int op_resume(struct call *c, struct err *err)
 	struct hv_resume_rep *rep = REP(c, struct hv_resume_rep);
 	rep->running_at_ns = now_ns();
 	rep->resume_ns = rep->running_at_ns - t0;
+	/* not left to the caller: it may die now, and nobody would find the guest */
+	if (d->state == HV_DOM_RUNNING)
+		devs_announce(d->devs);
 	return 0;
 }
 
