@@ -83,6 +83,7 @@ guest_define() {
 		cat <<-EOF
 		<domain type='uml'>
 		  <name>$name</name>
+		  <uuid>$(md5sum <<<"$name" | sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/')</uuid>
 		  <memory unit='MiB'>$mem</memory>
 		  <vcpu>1</vcpu>
 		  <os>
@@ -104,6 +105,7 @@ guest_define() {
 		EOF
 		[ -z "$bridge" ] || cat <<-EOF
 		    <interface type='bridge'>
+		      <mac address='52:54:00:77:00:$(printf %02x "${ip##*.}")'/>
 		      <source bridge='$bridge'/>
 		      <model type='virtio'/>
 		    </interface>
@@ -143,7 +145,7 @@ guest_remove() {
 		on "$h" vmctl destroy "$1" >/dev/null 2>&1 || true
 		on "$h" vmctl undefine "$1" >/dev/null 2>&1 || true
 	done
-	rm -f "$SHARED/$1.img" "$SHARED/$1.xml"
+	rm -f "$SHARED/$1.img" "$SHARED/$1.img.lease" "$SHARED/$1.xml"
 }
 lab_hosts_up() { vmlab status --json | jq -r '.hosts[] | select(.state == "up") | .name'; }
 
