@@ -77,6 +77,7 @@ struct vmctl_launch {
 	const char *name;      /* for messages and the log file */
 	const char *config;    /* absolute path of the XML */
 	bool incoming;
+	bool force;            /* start though the lease names another host */
 	const char *log_level; /* NULL: hvdom's own */
 	pid_t pid;             /* out: hvdom */
 };

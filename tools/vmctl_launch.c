@@ -96,6 +96,8 @@ become_hvdom(const struct vmctl_launch *l, const char *hvdom, int log_fd, int re
 	argv[n++] = ready;
 	if (l->incoming)
 		argv[n++] = "--incoming";
+	if (l->force)
+		argv[n++] = "--force";
 	if (l->log_level) {
 		argv[n++] = "--log-level";
 		argv[n++] = l->log_level;
