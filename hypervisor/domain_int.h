@@ -3,6 +3,7 @@
 #ifndef HOSPES_HYPERVISOR_DOMAIN_INT_H
 #define HOSPES_HYPERVISOR_DOMAIN_INT_H
 
+#include "hypervisor/cgroup.h"
 #include "hypervisor/conlog.h"
 #include "hypervisor/dev/devs.h"
 #include "hypervisor/domcfg.h"
@@ -26,6 +27,7 @@ struct domain {
 	char host[HV_NAME_MAX];             /* this host's name: the owner we write */
 	uint64_t generation;                /* of this run */
 	uint64_t forced_generation;         /* --generation; 0: the lease's plus one */
+	bool force;                         /* --force: a lease of another host does not stop a start */
 	bool incoming;                      /* began as a target; until taken, its session's end is its end */
 	bool owner;                         /* the leases name us and the disks are locked by us */
 	bool paused;                        /* by PAUSE: RESUME and reboots keep it so */
@@ -51,6 +53,7 @@ struct domain {
 	int ready_fd;                       /* told once; -1: told or nobody waits */
 	char *run_dir;                      /* <run>/dom/NAME, owned */
 	int lock_fd;
+	struct cgroup cgroup;               /* limits of the guest's processes */
 	uint64_t last_dirty, last_clean_ns, dirty_per_s;
 };
 

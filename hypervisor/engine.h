@@ -31,6 +31,7 @@ struct hv_engine_env {
 	void (*ready)(void *arg, const struct err *failed);     /* boot() came to its end: the guest runs, or @failed says why not */
 	void (*exited)(void *arg, enum hv_exit how, const char *text);  /* the guest ended; its processes are gone */
 	void (*output)(void *arg, const void *p, size_t len);   /* of the boot console */
+	void (*process)(void *arg, pid_t pid);  /* the first process of the guest's is there: limit it and its descendants */
 };
 
 struct hv_engine_ops {

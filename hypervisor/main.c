@@ -25,11 +25,12 @@
 
 static void usage(FILE *f)
 {
-	fputs("usage: hvdom --config FILE [--ready-fd N] [--incoming] [--generation N] [--log-level L] [--foreground]\n"
+	fputs("usage: hvdom --config FILE [--ready-fd N] [--incoming] [--generation N] [--force] [--log-level L] [--foreground]\n"
 	      "Runs one domain until it ends. Usually started by vmctl or migrated.\n"
 	      "  --config FILE     domain XML\n"
 	      "  --incoming        boot nothing: wait for memory and state on the hypercall socket\n"
 	      "  --generation N    ownership generation of this start (default: one more than the lease's)\n"
+	      "  --force           start though the lease names another host (it must be surely dead)\n"
 	      "  --ready-fd N      write \"ok\" or \"error: TEXT\" to descriptor N once it is known\n"
 	      "  --log-level L     error, warn, info (default), debug\n"
 	      "  --foreground      accepted for service managers; hvdom never forks into the background\n"
@@ -136,6 +137,27 @@ static int drop_privileges(struct domain *d, struct err *err)
 	return 0;
 }
 
+static void limit_resources(struct domain *d)
+{
+	if (geteuid() == 0)
+		cgroup_make(&d->cgroup, "/sys/fs/cgroup", d->cfg->name, d->cfg->memory_bytes);
+	else
+		snprintf(d->cgroup.why, sizeof(d->cgroup.why), "not started as root");
+	if (d->cgroup.why[0])
+		log_info("domain '%s' runs without some limits of its control group (%s)", d->cfg->name, d->cgroup.why);
+	if (cgroup_janitor(&d->cgroup))
+		log_info("the control group of domain '%s' will stay after its end", d->cfg->name);
+}
+
+static void on_process(void *arg, pid_t pid)
+{
+	struct domain *d = arg;
+	int r = cgroup_add(&d->cgroup, pid);
+
+	if (r)
+		log_warn("cannot limit the guest of domain '%s': %s", d->cfg->name, strerror(-r));
+}
+
 /* Everything that needs the host's privileges, then everything that must not have them. */
 static int set_up(struct domain *d, struct err *err)
 {
@@ -148,6 +170,8 @@ static int set_up(struct domain *d, struct err *err)
 		r = claim_name(d, err);
 	if (!r)
 		r = devs_new(d->cfg, &ev, &d->devs, err);
+	if (!r)
+		limit_resources(d);
 	uid_t uid = geteuid() == 0 ? UID_FIRST + uuid_hash(d->cfg->uuid) % UID_COUNT : getuid();
 	if (!r)
 		r = leases_open(&d->leases, d->cfg, uid, err);
@@ -196,6 +220,7 @@ static void tear_down(struct domain *d)
 	leases_done(&d->leases);
 	conlog_free(d->con);
 	dommem_done(d);
+	cgroup_done(&d->cgroup);
 	loop_del_timer(d->throttle_timer);
 	loop_del_timer(d->destroy_timer);
 	/* the lock file stays: removing it would let two processes lock two files of one name */
@@ -214,10 +239,10 @@ int main(int argc, char **argv)
 {
 	static const struct option opts[] = {
 		{ "config", required_argument, NULL, 'c' }, { "ready-fd", required_argument, NULL, 'r' }, { "incoming", no_argument, NULL, 'i' },
-		{ "generation", required_argument, NULL, 'g' }, { "log-level", required_argument, NULL, 'l' }, { "foreground", no_argument, NULL, 'f' },
+		{ "generation", required_argument, NULL, 'g' }, { "force", no_argument, NULL, 'F' }, { "log-level", required_argument, NULL, 'l' }, { "foreground", no_argument, NULL, 'f' },
 		{ "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' }, { 0 },
 	};
-	static struct domain d = { .mem.fd = -1, .bitmap_fd = -1, .ready_fd = -1, .lock_fd = -1 };
+	static struct domain d = { .mem.fd = -1, .bitmap_fd = -1, .ready_fd = -1, .lock_fd = -1, .cgroup.janitor = -1 };
 	enum log_level level = LOG_LEVEL_INFO;
 	const char *config = NULL;
 	struct err err = { 0 };
@@ -235,6 +260,7 @@ int main(int argc, char **argv)
 				return 2;
 			}
 			break;
+		case 'F': d.force = true; break;
 		case 'f': break;
 		case 'V': puts("hvdom " PACKAGE_VERSION); return 0;
 		case 'h': usage(stdout); return 0;
@@ -257,7 +283,7 @@ int main(int argc, char **argv)
 	host_name(d.host, sizeof(d.host));
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	d.env = (struct hv_engine_env){ .loop = d.loop, .cfg = d.cfg, .mem = &d.mem, .arg = &d, .ready = domain_ready, .exited = domain_exited,
-	                                .output = on_output, .cpu = (int)(uuid_hash(d.cfg->uuid) % (uint32_t)(cpus > 0 ? cpus : 1)) };
+	                                .output = on_output, .process = on_process, .cpu = (int)(uuid_hash(d.cfg->uuid) % (uint32_t)(cpus > 0 ? cpus : 1)) };
 	for (size_t i = 0; i < d.cfg->n_unknown; i++)
 		log_info("%s: <%s> is kept but not used", config, d.cfg->unknown[i]);
 	d.state = d.incoming ? HV_DOM_INCOMING : HV_DOM_BOOTING;

@@ -450,6 +450,8 @@ static int pv_open(const struct hv_engine_env *env, void **ret_vm, struct err *e
 		struct pv_sandbox_cfg sc = { .kernel = env->cfg->kernel, .initrd = env->cfg->initrd, .ram_bytes = env->cfg->memory_bytes,
 		                             .n_devs = (unsigned)devs_count(env->devs), .uid = env->uid, .gid = env->gid, .cpu = env->cpu };
 		r = pv_sandbox_new(&v->box, &sc, err);
+		if (!r)
+			env->process(env->arg, v->box.holder);
 	}
 	if (!r) {
 		v->boot_timer = loop_add_timer(env->loop, on_boot_timer, v);
