@@ -16,7 +16,7 @@ guests/initramfs.img: guests/workload $(top_srcdir)/%D%/mkinitramfs $(top_srcdir
 	$(AM_V_GEN)$(top_srcdir)/%D%/mkinitramfs guests/workload $@
 
 # The Debian guest takes half a minute and the network; it is made again only when its recipe changes.
-guests/debian.img: $(top_srcdir)/%D%/mkdebian guests/workload
+guests/debian.img: $(top_srcdir)/%D%/mkdebian $(top_srcdir)/%D%/debian/hospes-net guests/workload
 	$(AM_V_GEN)if test "`id -u`" = 0; then $(top_srcdir)/%D%/mkdebian guests/workload $@; \
 		else echo 'guests/debian.img: skipped, making it needs root' >&2; fi
 

@@ -134,7 +134,8 @@ wire_cut() {
 	vmlab exec "$from" vmmig push guest01 "$to" --bandwidth 5 --json >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
 	local v=$!
 	sleep 1.5
-	kill -INT $v
+	# a terminal would send it to the whole group
+	on "$from" pkill -INT -x vmmig
 	wait $v && false
 	tail -n 1 "$BATS_TEST_TMPDIR/out" | jq -e '.status == "cancelled"'
 	one_copy guest01 "$from"
