@@ -71,7 +71,7 @@ static void read_con(struct pv_vm *v)
 static void read_err(struct pv_vm *v)
 {
 	char buf[512];
-	ssize_t n;
+	ssize_t n = -1;
 
 	while (v->err >= 0 && (n = recv(v->err, buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
 		v->env->output(v->env->arg, buf, (size_t)n);
