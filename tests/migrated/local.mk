@@ -3,3 +3,4 @@ check_PROGRAMS += %D%/hvdom
 %C%_hvdom_SOURCES = %D%/fake_hvdom.c
 %C%_hvdom_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(ZMQ_CFLAGS)
 %C%_hvdom_LDADD = $(MIGRATED_LIBS) $(MIGRATED_SYSLIBS)
+EXTRA_DIST += %D%/lib.bash
