@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define RING_BYTES 16384u
@@ -19,7 +20,7 @@ struct conlog {
 	struct loop_fd *src;
 	void (*input)(void *arg, const void *p, size_t len);
 	void *arg;
-	size_t written;
+	size_t written;         /* the log file's size */
 	char ring[RING_BYTES];
 	size_t at;              /* octets ever put */
 };
@@ -27,11 +28,14 @@ struct conlog {
 struct conlog *conlog_new(struct loop *loop, int log_fd, void (*input)(void *arg, const void *p, size_t len), void *arg)
 {
 	struct conlog *c = calloc(1, sizeof(*c));
+	struct stat st;
 
 	if (!c)
 		return NULL;
 	c->loop = loop;
 	c->log_fd = log_fd;
+	if (log_fd >= 0 && fstat(log_fd, &st) == 0)
+		c->written = (size_t)st.st_size;
 	c->client = -1;
 	c->input = input;
 	c->arg = arg;

@@ -12,6 +12,8 @@
 #include "common/util.h"
 
 #define FREEZE_LIMIT_MS 3000
+#define QUICK_CRASH_NS (5 * NS_PER_S)
+#define QUICK_CRASHES_MAX 3
 #define THROTTLE_PERIOD_NS (50 * NS_PER_MS)
 
 void domain_set_state(struct domain *d, enum hv_dom_state s, const char *text)
@@ -237,9 +239,12 @@ void domain_exited(void *arg, enum hv_exit how, const char *text)
 		return;
 	}
 	if (act == DOM_ACTION_RESTART) {
-		/* a guest that dies at once must not spin the host */
-		if (how == HV_EXIT_CRASH && now_ns() - d->running_since_ns < 2 * NS_PER_S) {
-			log_error("domain '%s' crashed within 2 s of its start: not restarted", d->cfg->name);
+		/* a guest that dies again and again at once must not spin the host */
+		bool quick = how == HV_EXIT_CRASH && now_ns() - d->running_since_ns < QUICK_CRASH_NS;
+		d->quick_crashes = quick ? d->quick_crashes + 1 : 0;
+		if (d->quick_crashes >= QUICK_CRASHES_MAX) {
+			log_error("domain '%s' crashed %u times within %llu s of its start: not restarted", d->cfg->name, d->quick_crashes,
+			          (unsigned long long)(QUICK_CRASH_NS / NS_PER_S));
 		} else if (domain_boot(d, &e)) {
 			log_error("cannot restart domain '%s': %s", d->cfg->name, e.text);
 		} else {

@@ -34,6 +34,7 @@ struct domain {
 	bool rebuilt;                       /* devices must treat every queue as kicked at the next resume */
 	bool quiesced;
 	bool exiting;
+	unsigned quick_crashes;             /* in a row */
 	uint64_t running_since_ns;
 	char kernel_id[40];
 	/* sessions: NULL: none */
@@ -49,7 +50,7 @@ struct domain {
 	struct loop_timer *throttle_timer;
 	unsigned throttle_percent;
 	bool throttle_holds;
-	struct loop_timer *destroy_timer;
+	struct loop_timer *destroy_timer, *incoming_timer;
 	int ready_fd;                       /* told once; -1: told or nobody waits */
 	char *run_dir;                      /* <run>/dom/NAME, owned */
 	int lock_fd;

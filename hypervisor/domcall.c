@@ -42,6 +42,14 @@ static int need_state(const struct domain *d, unsigned mask, const char *what, s
 }
 #define IN(s) (1u << HV_DOM_##s)
 
+/* What a session began is its own: another one that meddles would let a move lose pages or run a guest that is being copied. */
+static int need_session(const struct call *c, const struct hvconn *owner, const char *what, struct err *err)
+{
+	if (!owner || owner == c->conn)
+		return 0;
+	return err_set(err, EPERM, "cannot %s: another session of domain '%s' is at it (a migration or a save?)", what, c->d->cfg->name);
+}
+
 static int op_hello(struct call *c, struct err *err)
 {
 	struct hv_hello *h = REP(c, struct hv_hello);
@@ -166,6 +174,8 @@ static int op_resume(struct call *c, struct err *err)
 	uint64_t t0 = now_ns();
 	int r = need_state(d, IN(SUSPENDED), "resume", err);
 
+	if (!r)
+		r = need_session(c, d->suspender, "resume", err);
 	if (r)
 		return r;
 	if (!d->owner)
@@ -227,7 +237,9 @@ static int logdirty_get(struct call *c, bool clean, struct err *err)
 
 	if (!d->logdirty_mode || !d->bitmap)
 		return err_set(err, EINVAL, "log-dirty is off");
-	int r = d->ops->logdirty_collect(d->vm, clean, d->bitmap, &rep->dirty_pages, err);
+	int r = need_session(c, d->logger, "read the dirty pages", err);
+	if (!r)
+		r = d->ops->logdirty_collect(d->vm, clean, d->bitmap, &rep->dirty_pages, err);
 	if (r)
 		return r;
 	rep->mode = d->logdirty_mode;
@@ -246,9 +258,11 @@ static int op_logdirty_clean(struct call *c, struct err *err) { return logdirty_
 
 static int op_logdirty_disable(struct call *c, struct err *err)
 {
-	(void)err;
-	domain_logdirty_off(c->d);
-	return 0;
+	int r = need_session(c, c->d->logger, "end log-dirty", err);
+
+	if (!r)
+		domain_logdirty_off(c->d);
+	return r;
 }
 
 static int op_audit(struct call *c, struct err *err)
@@ -259,7 +273,9 @@ static int op_audit(struct call *c, struct err *err)
 
 	if (!d->logdirty_mode || !d->bitmap)
 		return err_set(err, EINVAL, "log-dirty is off");
-	int r = d->ops->logdirty_audit(d->vm, d->bitmap, &rep->dirty_pages, err);
+	int r = need_session(c, d->logger, "audit the dirty pages", err);
+	if (!r)
+		r = d->ops->logdirty_audit(d->vm, d->bitmap, &rep->dirty_pages, err);
 	rep->mode = d->logdirty_mode;
 	rep->scan_ns = now_ns() - t0;
 	return r;
@@ -338,8 +354,11 @@ static int op_set_state(struct call *c, struct err *err)
 	struct stat st;
 	int r = need_state(d, IN(INCOMING), "load a state", err);
 
+	if (!r)
+		r = need_session(c, d->importer, "load a state", err);
 	if (r)
 		return r;
+	d->importer = c->conn;
 	if (c->n_fds != 1 || fstat(c->fds[0], &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < q->size_bytes || q->size_bytes < 16 ||
 	    q->size_bytes > STATE_MAX)
 		return err_set(err, EINVAL, "a state comes as one memory file of 16 octets to %u MiB", STATE_MAX >> 20);
@@ -444,6 +463,8 @@ static int op_take(struct call *c, struct err *err)
 	const struct hv_owner *o = c->req;
 	int r = need_state(d, IN(RESTORED), "take the domain over", err);
 
+	if (!r)
+		r = need_session(c, d->importer, "take the domain over", err);
 	if (!r && (!owner_ok(o) || (o->owner[0] && strcmp(o->owner, d->host))))
 		r = err_set(err, EINVAL, "this host is '%s', not '%.63s'", d->host, o->owner);
 	if (!r)
@@ -529,6 +550,7 @@ static int op_destroy(struct call *c, struct err *err)
 		d->owner = false;
 	}
 	domain_set_state(d, HV_DOM_SHUTDOWN, "destroyed");
+	d->exiting = true;      /* no further orders */
 	domain_unlink_socket(d);
 	d->destroy_timer = loop_add_timer(d->loop, on_destroy, d);
 	loop_timer_in(d->destroy_timer, NS_PER_MS);     /* after the reply */

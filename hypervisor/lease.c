@@ -88,10 +88,13 @@ static bool parse_slot(const char *slot, const char *uuid, uint64_t *ret_seq, st
 	*ret_seq = seq;
 	*ret = (struct lease_record){ .generation = gen };
 	snprintf(ret->owner, sizeof(ret->owner), "%s", strcmp(owner, "-") ? owner : "");
-	for (size_t i = 0; i < ARRAY_SIZE(state_name); i++)
-		if (!strcmp(state, state_name[i]))
+	for (size_t i = 0; i < ARRAY_SIZE(state_name); i++) {
+		if (!strcmp(state, state_name[i])) {
 			ret->state = (enum lease_state)i;
-	return true;
+			return true;
+		}
+	}
+	return false;
 }
 
 static int read_one(struct leases *l, size_t i, struct lease_record *ret, struct err *err)

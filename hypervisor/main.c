@@ -22,6 +22,7 @@
 
 #define UID_FIRST 0x68000000u       /* one user id per domain, from its uuid; beyond what distributions and containers hand out */
 #define UID_COUNT 0x01000000u
+#define INCOMING_WAIT_NS (60 * NS_PER_S)
 
 static void usage(FILE *f)
 {
@@ -178,6 +179,8 @@ static int set_up(struct domain *d, struct err *err)
 	if (r)
 		return r;
 	d->con = conlog_new(d->loop, open_boot_log(d), on_input, d);
+	if (!d->con)
+		return err_set(err, ENOMEM, "out of memory");
 	_cleanup_free_ char *sock = xasprintf("%s/hv.sock", d->run_dir);
 	_cleanup_close_ int listen_fd = hvserver_listen(sock, err);
 	if (listen_fd < 0)
@@ -202,6 +205,17 @@ static int set_up(struct domain *d, struct err *err)
 	return d->server ? 0 : -err->code;
 }
 
+/* An incoming copy that nobody began to fill is a start whose client died. */
+static void on_forgotten(void *arg)
+{
+	struct domain *d = arg;
+
+	if (d->state != HV_DOM_INCOMING || d->importer)
+		return;
+	log_warn("nobody came to fill domain '%s': this copy ends", d->cfg->name);
+	domain_end(d, 1);
+}
+
 static void tear_down(struct domain *d)
 {
 	if (d->vm)
@@ -223,6 +237,7 @@ static void tear_down(struct domain *d)
 	cgroup_done(&d->cgroup);
 	loop_del_timer(d->throttle_timer);
 	loop_del_timer(d->destroy_timer);
+	loop_del_timer(d->incoming_timer);
 	/* the lock file stays: removing it would let two processes lock two files of one name */
 	if (d->lock_fd >= 0) {
 		domain_unlink_socket(d);
@@ -298,8 +313,11 @@ int main(int argc, char **argv)
 		tear_down(&d);
 		return 1;
 	}
-	if (d.incoming)
+	if (d.incoming) {
 		domain_tell_ready(&d, NULL);
+		d.incoming_timer = loop_add_timer(d.loop, on_forgotten, &d);
+		loop_timer_in(d.incoming_timer, INCOMING_WAIT_NS);
+	}
 	r = loop_run(d.loop);
 	tear_down(&d);
 	return r;

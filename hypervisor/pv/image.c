@@ -107,8 +107,8 @@ static int get_vmas(struct rd *r, struct vma **arr, size_t *n_all, size_t *cap, 
 		if (v.end > limit || v.inode >= PV_BACK_FILE0 + PV_FILES_MAX)
 			return -EINVAL;
 		if (v.inode != PV_BACK_ANON) {
-			int64_t o = unzigzag(get_var(r)) + (int64_t)off;
-			if (r->bad || o < 0 || o > (1ll << 40))
+			int64_t o;
+			if (__builtin_add_overflow(unzigzag(get_var(r)), (int64_t)off, &o) || r->bad || o < 0 || o > (1ll << 40))
 				return -EINVAL;
 			v.offset = (uint64_t)o << 12;
 			if (v.inode == PV_BACK_MEM && (v.offset > mem_bytes || v.end - v.start > mem_bytes - v.offset))
@@ -364,7 +364,7 @@ static int get_stubs(struct pv_image *im, struct rd *in)
 		bool code = false, data = false;
 		for (uint64_t i = 0; i < nv; i++) {
 			const struct vma *v = &im->stub_vma[s->first_vma + i];
-			if (v->inode != PV_BACK_MEM)
+			if (v->inode != PV_BACK_MEM || (!(v->flags & VMA_SHARED) && v->start != PV_STUB_CODE))
 				return -EINVAL;
 			code |= v->start == PV_STUB_CODE && v->end == PV_STUB_DATA;
 			data |= v->start == PV_STUB_DATA && v->end == PV_STUB_TOP;

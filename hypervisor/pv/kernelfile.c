@@ -34,12 +34,12 @@ static int find_segv_handler(const uint8_t *p, size_t len, uint64_t *ret)
 	return -ENOEXEC;
 }
 
-static int look_into_kernel(const uint8_t *p, size_t len, uint64_t *ret_handler)
+int pv_kernel_look(const uint8_t *p, size_t len, uint64_t *ret_handler)
 {
 	const Elf64_Ehdr *h = (const void *)p;
 
 	if (len < sizeof(*h) || memcmp(p, ELFMAG, SELFMAG) || h->e_machine != EM_X86_64 || h->e_type != ET_EXEC ||
-	    h->e_shentsize != sizeof(Elf64_Shdr) || h->e_shoff > len || (len - h->e_shoff) / sizeof(Elf64_Shdr) < h->e_shnum ||
+	    h->e_shentsize != sizeof(Elf64_Shdr) || h->e_shoff > len || h->e_shoff % _Alignof(Elf64_Shdr) || (len - h->e_shoff) / sizeof(Elf64_Shdr) < h->e_shnum ||
 	    h->e_shstrndx >= h->e_shnum)
 		return -ENOEXEC;
 	const Elf64_Shdr *s = (const void *)(p + h->e_shoff), *names = &s[h->e_shstrndx];
@@ -58,7 +58,7 @@ static int look_into_kernel(const uint8_t *p, size_t len, uint64_t *ret_handler)
 static int open_one(struct pv_files *f, const char *path, struct err *err)
 {
 	char *real = realpath(path, NULL);
-	int fd = real ? open(real, O_RDONLY | O_CLOEXEC) : -1;
+	int fd = real ? open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;     /* a pipe in its place must not block us */
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0) {
@@ -78,7 +78,7 @@ static int open_one(struct pv_files *f, const char *path, struct err *err)
 	XXH128_hash_t h = XXH3_128bits(p, (size_t)st.st_size);
 	f->file[f->n - 1].id[0] = h.low64;
 	f->file[f->n - 1].id[1] = h.high64;
-	int r = f->n == 1 ? look_into_kernel(p, (size_t)st.st_size, &f->segv_handler) : 0;
+	int r = f->n == 1 ? pv_kernel_look(p, (size_t)st.st_size, &f->segv_handler) : 0;
 	munmap(p, (size_t)st.st_size);
 	if (r)
 		return err_set(err, ENOEXEC, "%s is not a user-mode Linux kernel that Hospes knows (x86-64, at a fixed address, with a stub page)", real);

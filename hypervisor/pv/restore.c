@@ -96,7 +96,8 @@ static int make_one(struct work *w, size_t i, int mem_fd, int *made)
 			return -errno;
 		made[i] = sv[0];
 		for (size_t j = i + 1; j < im->n_fds; j++)
-			if (im->fd[j].fd == (int)e->arg && im->fd[j].kind == PV_FD_PAIR && im->fd[j].arg == (uint32_t)e->fd && made[j] < 0) {
+			if (im->fd[j].fd == (int)e->arg && im->fd[j].kind == PV_FD_PAIR && im->fd[j].arg == (uint32_t)e->fd && made[j] < 0 &&
+			    im->fd[j].dup_of < 0) {
 				made[j] = sv[1];
 				r = refill(sv[1], e);
 				return r ? r : refill(sv[0], &im->fd[j]);
