@@ -538,6 +538,8 @@ static int op_destroy(struct call *c, struct err *err)
 	const struct hv_destroy_req *q = c->req;
 	(void)err;
 
+	if ((q->flags & HV_DESTROY_F_MOVED) && d->state == HV_DOM_RELINQUISHED)
+		devs_hand_over(d->devs);
 	if (d->vm)
 		d->ops->kill(d->vm);
 	if (d->owner) {

@@ -155,7 +155,7 @@ struct hv_state_req { uint64_t size_bytes; };
 struct hv_throttle_req { uint32_t percent; /* of a CPU taken from the guest: 0-99 */ uint32_t reserved; };
 struct hv_balloon_req { uint64_t target_bytes; };
 
-#define HV_DESTROY_F_MOVED 1u       /* its copy runs elsewhere: no on_* action, no lease change */
+#define HV_DESTROY_F_MOVED 1u       /* its copy runs and was announced elsewhere: no on_* action, no lease change; frames that wait in its taps go after it */
 #define HV_DESTROY_F_SAVED 2u       /* its state is in a file: leases say "saved" */
 struct hv_destroy_req { uint32_t flags; uint32_t reserved; };
 

@@ -499,6 +499,20 @@ void devs_announce(struct devs *d)
 	(void)call(d, do_announce, NULL, NULL);
 }
 
+static int do_hand_over(struct devs *d, void *arg, struct err *err)
+{
+	(void)arg, (void)err;
+	for (size_t i = 0; i < d->n; i++)
+		if (d->v[i]->ops->virtio_id == 1)
+			vnet_hand_over(d->v[i]);
+	return 0;
+}
+
+void devs_hand_over(struct devs *d)
+{
+	(void)call(d, do_hand_over, NULL, NULL);
+}
+
 struct console {
 	unsigned index;
 	bool take;

@@ -136,6 +136,7 @@ int vblk_lock(struct vdev *v, struct err *err) _must_check_;
 void vblk_unlock(struct vdev *v);
 int vblk_sync(struct vdev *v, struct err *err) _must_check_;
 void vnet_announce(struct vdev *v);
+void vnet_hand_over(struct vdev *v);
 int vconsole_attach(struct vdev *v, int fd, bool take, struct err *err) _must_check_;
 void vballoon_target(struct vdev *v, uint64_t target_bytes);
 uint64_t vballoon_bytes(const struct vdev *v);

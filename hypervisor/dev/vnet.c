@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "hypervisor/dev/tap.h"
 
@@ -41,6 +42,7 @@
 #define TURN_BYTES (1024u * 1024)
 #define WINDOW     128u /* receive buffers taken ahead: enough for 64 KiB in pieces of 600 octets */
 #define ADDRS_MAX  4u
+#define HAND_OVER_FRAMES 1024u /* more than a tap's queue holds */
 
 struct config_space { /* virtio 1.2, 5.1.4 */
 	uint8_t mac[6];
@@ -455,4 +457,29 @@ void vnet_announce(struct vdev *v)
 		if (write(n->tap, f, sizeof(f)) < 0)
 			v->st.drops++;
 	}
+}
+
+/*
+ * Frames for the guest that wait in the tap after it has moved: put back into the bridge, which knows by now (announcement)
+ * where the guest is. Under a source address of our own: with the true sender's, every switch on the way would learn that the
+ * sender lives here.
+ */
+void vnet_hand_over(struct vdev *v)
+{
+	struct vnet *n = (struct vnet *)v;
+	uint8_t *f = malloc(FRAME_MAX);
+
+	for (unsigned i = 0; f && i < HAND_OVER_FRAMES; i++) {
+		ssize_t len = read(n->tap, f, FRAME_MAX);
+		if (len < 0)
+			break;
+		uint8_t *eth = f + TAP_HDR_BYTES;
+		if (len < (ssize_t)TAP_HDR_BYTES + 14 || memcmp(eth, n->cfg->mac, 6))
+			continue;       /* broadcasts reach the guest at its new place by themselves */
+		memcpy(eth + 6, n->cfg->mac, 6);
+		eth[6] ^= 0x40;
+		if (write(n->tap, f, (size_t)len) < 0)
+			v->st.drops++;
+	}
+	free(f);
 }
