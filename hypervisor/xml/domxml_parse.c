@@ -15,6 +15,7 @@
 #include <strings.h>
 #include <sys/random.h>
 #include <libxml/parser.h>
+#include <libxml/xmlerror.h>
 #include "common/util.h"
 #include "hypervisor/xml/domxml_int.h"
 
@@ -392,10 +393,19 @@ static int syntax_error(struct dx *x, xmlParserCtxt *ctxt)
 	               (int)(len > 300 ? 300 : len), e->message);
 }
 
+/* libxml2 prints some encoding errors whatever it is told; a library prints nothing. */
+static void print_nothing(void *ctx, const char *msg, ...)
+{
+	(void)ctx;
+	(void)msg;
+}
+
 static int read_document(struct dx *x, const char *xml, size_t len, xmlDoc **ret)
 {
+	xmlGenericErrorFunc old_print;
 	xmlParserCtxt *ctxt;
 	bool doctype = false;
+	void *old_arg;
 	xmlDoc *doc;
 	int r = 0;
 
@@ -405,9 +415,14 @@ static int read_document(struct dx *x, const char *xml, size_t len, xmlDoc **ret
 		return oom(x);
 	ctxt->_private = &doctype;
 	ctxt->sax->internalSubset = refuse_doctype;
+	/* the handler is the calling thread's */
+	old_print = xmlGenericError;
+	old_arg = xmlGenericErrorContext;
+	xmlSetGenericErrorFunc(NULL, print_nothing);
 	doc = xmlCtxtReadMemory(ctxt, xml, (int)len, NULL, NULL,
 	                        XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOBLANKS |
 	                                XML_PARSE_NOCDATA | XML_PARSE_COMPACT);
+	xmlSetGenericErrorFunc(old_arg, old_print);
 	if (doctype)
 		r = err_set(x->err, EINVAL, "%s: has a document type (<!DOCTYPE), which domain XML must not have",
 		            x->origin);
