@@ -113,7 +113,7 @@ enum mig_ev_kind {
 	MIG_EV_START = 1,  /* source: begin */
 	MIG_EV_MSG,        /* msg arrived for this session */
 	MIG_EV_HV,         /* hypercall answered: hv.op, hv.status (0, -errno), values */
-	MIG_EV_HV_LOST,    /* the connection to hvdom ended */
+	MIG_EV_HV_LOST,    /* the connection to hvdom ended; hv.status < 0: before it read the last request */
 	MIG_EV_PASS_DONE,  /* source: the pass is over; LIVE: and all of it is acknowledged; FINAL: all frames are handed over */
 	MIG_EV_PASS_FAILED,
 	MIG_EV_STATE_SENT, /* source: the state blob's frames are handed over */

@@ -6,9 +6,10 @@
 #define HELLO_NS (5 * MIG_S)
 #define PING_NS (500 * MIG_MS)
 #define SILENCE_NS (5 * MIG_S)
-#define DOUBT_SILENCE_NS (1 * MIG_S)
+#define DOUBT_NS (1 * MIG_S)        /* Go without Running: ask */
 #define RESOLVE_NS (500 * MIG_MS)
 #define BLACKOUT_MIN_NS (3 * MIG_S)
+#define STAGE_NS (30 * MIG_S) /* one answer of the target's preflight, or of hvdom between rounds */
 
 const char *mig_source_state_name(enum mig_source_state s)
 {
@@ -66,8 +67,17 @@ static void undo(struct mig_source *m, enum mig_reason reason, bool tell, struct
 		mig_act_send(out, MIG_MSG_ABORT, 0);
 		out->a[out->n - 1].msg.reason = m->reason;
 	}
-	mig_act(out, MIG_ACT_FORGET);
+	/* once Final is out the target may be READY: the record stays until it has said that it let go */
+	m->must_tell = m->final_sent;
+	if (!m->must_tell)
+		mig_act(out, MIG_ACT_FORGET);
 	finish(m, m->reason == MIG_REASON_CANCELLED ? MIG_OUTCOME_CANCELLED : MIG_OUTCOME_FAILED, out);
+}
+
+static void enter(struct mig_source *m, enum mig_source_state state, uint64_t now)
+{
+	m->state = state;
+	m->stage_ns = now;
 }
 
 static void pass(struct mig_source *m, enum mig_pass kind, struct mig_actions *out)
@@ -83,6 +93,8 @@ static void enter_suspend(struct mig_source *m, uint64_t now, struct mig_actions
 	m->state = MIG_SRC_SUSPEND;
 	m->suspend_ns = now;
 	m->suspended = true;
+	/* before anything that leads to Ready: a daemon that restarts must know whom to tell */
+	mig_act(out, MIG_ACT_JOURNAL)->rec = MIG_REC_RELINQUISHING;
 	/* pipelined: hvdom answers in order, the state is captured while pages are on the wire */
 	mig_act_hv(out, MIG_HV_SUSPEND, 0);
 	if (m->mode == MIG_LOGDIRTY_TRACK || m->cfg.audit)
@@ -110,7 +122,7 @@ static void harvested(struct mig_source *m, uint64_t pages, uint64_t now, struct
 	}
 	if (m->ctl.throttle_pct != throttle)
 		mig_act_hv(out, MIG_HV_THROTTLE, m->ctl.throttle_pct);
-	m->state = MIG_SRC_PASS;
+	enter(m, MIG_SRC_PASS, now);
 	pass(m, MIG_PASS_LIVE, out);
 }
 
@@ -122,23 +134,13 @@ static void enter_doubt(struct mig_source *m, uint64_t now)
 		m->reason = MIG_REASON_LINK;
 }
 
-/* Ready and our own record are both there: give ownership away. */
-static void maybe_relinquish(struct mig_source *m, struct mig_actions *out)
-{
-	if (!m->ready || !m->journaled)
-		return;
-	m->state = MIG_SRC_RELINQUISH;
-	mig_act_hv(out, MIG_HV_RELINQUISH, m->generation_new);
-}
-
 static void maybe_final(struct mig_source *m, struct mig_actions *out)
 {
-	if (m->final_sent || !m->final_passed || !m->state_sent)
+	if (m->final_sent || !m->final_passed || !m->state_sent || !m->journaled)
 		return;
 	m->final_sent = true;
 	m->state = MIG_SRC_FINAL;
 	mig_act_send(out, MIG_MSG_FINAL, m->generation_new);
-	mig_act(out, MIG_ACT_JOURNAL)->rec = MIG_REC_RELINQUISHING;
 }
 
 static void hv_failed(struct mig_source *m, const struct mig_event *ev, struct mig_actions *out)
@@ -163,7 +165,7 @@ static void hv_failed(struct mig_source *m, const struct mig_event *ev, struct m
 		/* it runs there; a copy that cannot run is a leftover, not a failure */
 		mig_act_send(out, MIG_MSG_DONE, m->generation_new);
 		mig_act(out, MIG_ACT_FORGET);
-		finish(m, MIG_OUTCOME_COMPLETED, out);
+		finish(m, m->ended_there ? MIG_OUTCOME_FAILED : MIG_OUTCOME_COMPLETED, out);
 		return;
 	default:
 		break;
@@ -212,8 +214,7 @@ static void hv_done(struct mig_source *m, const struct mig_event *ev, struct mig
 		return;
 	case MIG_HV_RELINQUISH:
 		if (m->state == MIG_SRC_RELINQUISH) {
-			m->state = MIG_SRC_GO;
-			m->heard_ns = ev->now_ns; /* silence counts from here */
+			enter(m, MIG_SRC_GO, ev->now_ns);
 			mig_act_send(out, MIG_MSG_GO, m->generation_new);
 			if (m->link_down)
 				enter_doubt(m, ev->now_ns);
@@ -237,7 +238,7 @@ static void hv_done(struct mig_source *m, const struct mig_event *ev, struct mig
 		if (m->state == MIG_SRC_DESTROY) {
 			mig_act_send(out, MIG_MSG_DONE, m->generation_new);
 			mig_act(out, MIG_ACT_FORGET);
-			finish(m, MIG_OUTCOME_COMPLETED, out);
+			finish(m, m->ended_there ? MIG_OUTCOME_FAILED : MIG_OUTCOME_COMPLETED, out);
 		}
 		return;
 	default:
@@ -274,7 +275,7 @@ static void hv_lost(struct mig_source *m, struct mig_actions *out)
 	case MIG_SRC_DESTROY:
 		mig_act_send(out, MIG_MSG_DONE, m->generation_new);
 		mig_act(out, MIG_ACT_FORGET);
-		finish(m, MIG_OUTCOME_COMPLETED, out);
+		finish(m, m->ended_there ? MIG_OUTCOME_FAILED : MIG_OUTCOME_COMPLETED, out);
 		return;
 	default:
 		undo(m, MIG_REASON_SOURCE_HVDOM, true, out);
@@ -286,7 +287,7 @@ static void destroy_own(struct mig_source *m, struct mig_actions *out)
 	if (m->copy_lost) {
 		mig_act_send(out, MIG_MSG_DONE, m->generation_new);
 		mig_act(out, MIG_ACT_FORGET);
-		finish(m, MIG_OUTCOME_COMPLETED, out);
+		finish(m, m->ended_there ? MIG_OUTCOME_FAILED : MIG_OUTCOME_COMPLETED, out);
 		return;
 	}
 	m->state = MIG_SRC_DESTROY;
@@ -311,12 +312,14 @@ static void resolved(struct mig_source *m, const struct mig_msg *msg, uint64_t n
 		return;
 	switch (msg->fate) {
 	case MIG_FATE_RUNNING:
+		/* it is theirs; with a reason: it ran there, and ended */
+		m->ended_there = msg->reason == MIG_REASON_TARGET_HVDOM;
+		m->reason = m->ended_there ? msg->reason : MIG_REASON_NONE;
 		destroy_own(m, out);
 		return;
 	case MIG_FATE_READY:
 		mig_act_send(out, MIG_MSG_GO, m->generation_new);
-		m->state = MIG_SRC_GO;
-		m->heard_ns = now;
+		enter(m, MIG_SRC_GO, now);
 		return;
 	case MIG_FATE_GONE:
 		if (msg->reason != MIG_REASON_NONE)
@@ -343,7 +346,7 @@ static void message(struct mig_source *m, const struct mig_event *ev, struct mig
 			undo(m, MIG_REASON_PROTOCOL, false, out);
 			return;
 		}
-		m->state = MIG_SRC_OFFER;
+		enter(m, MIG_SRC_OFFER, ev->now_ns);
 		mig_act_send(out, MIG_MSG_OFFER, m->generation_new);
 		out->a[out->n - 1].msg.plan_only = m->cfg.plan_only;
 		out->a[out->n - 1].msg.stay_paused = m->cfg.stay_paused;
@@ -355,7 +358,7 @@ static void message(struct mig_source *m, const struct mig_event *ev, struct mig
 			finish(m, MIG_OUTCOME_COMPLETED, out);
 			return;
 		}
-		m->state = MIG_SRC_ARM;
+		enter(m, MIG_SRC_ARM, ev->now_ns);
 		m->logdirty_on = true;
 		mig_act_hv(out, MIG_HV_LOGDIRTY_ENABLE, m->cfg.logdirty);
 		return;
@@ -375,7 +378,8 @@ static void message(struct mig_source *m, const struct mig_event *ev, struct mig
 			return;
 		}
 		m->ready = true;
-		maybe_relinquish(m, out);
+		m->state = MIG_SRC_RELINQUISH;
+		mig_act_hv(out, MIG_HV_RELINQUISH, m->generation_new);
 		return;
 	case MIG_MSG_RUNNING:
 		if ((m->state != MIG_SRC_GO && m->state != MIG_SRC_DOUBT) || msg->generation != m->generation_new)
@@ -392,6 +396,11 @@ static void message(struct mig_source *m, const struct mig_event *ev, struct mig
 	}
 }
 
+static bool waits_for_answer(const struct mig_source *m)
+{
+	return m->state == MIG_SRC_OFFER || m->state == MIG_SRC_ARM || m->state == MIG_SRC_CLEAN;
+}
+
 uint64_t mig_source_deadline_ns(const struct mig_source *m)
 {
 	uint64_t d = MIG_NEVER, t;
@@ -406,8 +415,10 @@ uint64_t mig_source_deadline_ns(const struct mig_source *m)
 		d = t < d ? t : d;
 		t = m->cfg.timeout_ns ? m->started_ns + m->cfg.timeout_ns : MIG_NEVER;
 		d = t < d ? t : d;
+		t = waits_for_answer(m) ? m->stage_ns + STAGE_NS : MIG_NEVER;
+		d = t < d ? t : d;
 	} else if (m->state == MIG_SRC_GO) {
-		t = m->heard_ns + DOUBT_SILENCE_NS;
+		t = m->stage_ns + DOUBT_NS;
 		d = t < d ? t : d;
 	}
 	return d;
@@ -443,11 +454,15 @@ static void tick(struct mig_source *m, uint64_t now, struct mig_actions *out)
 			undo(m, MIG_REASON_LINK, true, out);
 			return;
 		}
+		if (waits_for_answer(m) && now >= m->stage_ns + STAGE_NS) {
+			undo(m, m->state == MIG_SRC_OFFER ? MIG_REASON_LINK : MIG_REASON_SOURCE_HVDOM, true, out);
+			return;
+		}
 		if (m->suspend_ns && m->mode != MIG_LOGDIRTY_STOPCOPY && now >= m->suspend_ns + blackout_limit_ns(m)) {
 			undo(m, MIG_REASON_BLACKOUT, true, out);
 			return;
 		}
-	} else if (m->state == MIG_SRC_GO && now >= m->heard_ns + DOUBT_SILENCE_NS) {
+	} else if (m->state == MIG_SRC_GO && now >= m->stage_ns + DOUBT_NS) {
 		enter_doubt(m, now);
 		tick(m, now, out);
 		return;
@@ -465,7 +480,7 @@ static void pass_done(struct mig_source *m, const struct mig_event *ev, struct m
 	m->octets += ev->pass.octets;
 	if (m->state == MIG_SRC_PASS) {
 		mig_ctl_sent(&m->ctl, ev->pass.pages_data, ev->pass.octets, ev->pass.busy_ns);
-		m->state = MIG_SRC_CLEAN;
+		enter(m, MIG_SRC_CLEAN, ev->now_ns);
 		mig_act_hv(out, MIG_HV_CLEAN, 0);
 	} else if (m->state == MIG_SRC_SUSPEND) {
 		m->final_passed = true;
@@ -527,14 +542,14 @@ void mig_source_step(struct mig_source *m, const struct mig_event *ev, struct mi
 		}
 		break;
 	case MIG_EV_JOURNALED:
-		if (m->state != MIG_SRC_FINAL || ev->journal.rec != MIG_REC_RELINQUISHING)
+		if (m->state != MIG_SRC_SUSPEND || ev->journal.rec != MIG_REC_RELINQUISHING)
 			break;
 		if (ev->journal.status < 0) {
 			undo(m, MIG_REASON_JOURNAL, true, out);
 			break;
 		}
 		m->journaled = true;
-		maybe_relinquish(m, out);
+		maybe_final(m, out);
 		break;
 	case MIG_EV_TICK:
 		tick(m, ev->now_ns, out);

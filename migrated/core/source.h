@@ -19,7 +19,7 @@ enum mig_source_state {
 	MIG_SRC_PASS,       /* a round is on the wire */
 	MIG_SRC_CLEAN,      /* harvest between rounds */
 	MIG_SRC_SUSPEND,    /* guest being stopped, last harvest, state */
-	MIG_SRC_FINAL,      /* all sent; waits for Ready and its own journal */
+	MIG_SRC_FINAL,      /* all sent; waits for Ready */
 	MIG_SRC_RELINQUISH, /* ownership is being given up */
 	MIG_SRC_GO,         /* waits for Running */
 	MIG_SRC_DOUBT,      /* asks Resolve until it is settled */
@@ -44,6 +44,7 @@ struct mig_source {
 	enum mig_source_state state;
 	uint64_t started_ns;
 	uint64_t heard_ns;        /* last message of the peer */
+	uint64_t stage_ns;        /* the present state began to wait */
 	uint64_t ping_ns;         /* next ping */
 	uint64_t suspend_ns;      /* SUSPEND was issued, 0: not */
 	uint64_t armed_ns;        /* setup ended */
@@ -55,6 +56,8 @@ struct mig_source {
 	enum mig_reason reason;   /* why it fails, once it does */
 	enum mig_outcome outcome;
 	bool logdirty_on, suspended, link_down, recovered;
+	bool must_tell;           /* END, but the journal stays: Abort is repeated until the target says GONE */
+	bool ended_there;         /* the target owned it, and it ended there: moved, but not running */
 	bool copy_lost;           /* hvdom died after ownership was given away */
 	bool final_cleaned, final_captured, final_passed, final_sent, state_sent, ready, journaled;
 	uint32_t doubt_asked;     /* Resolves sent */

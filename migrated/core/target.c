@@ -60,7 +60,7 @@ static void send_fate(struct mig_target *t, struct mig_actions *out)
 	mig_act_send(out, MIG_MSG_RESOLVED, t->generation);
 	struct mig_msg *msg = &out->a[out->n - 1].msg;
 	msg->fate = mig_target_fate(t);
-	msg->reason = msg->fate == MIG_FATE_GONE ? t->reason : MIG_REASON_NONE;
+	msg->reason = msg->fate == MIG_FATE_GONE || msg->fate == MIG_FATE_RUNNING ? t->reason : MIG_REASON_NONE;
 	msg->local_text = true;
 }
 
@@ -299,7 +299,7 @@ static void message(struct mig_target *t, const struct mig_event *ev, struct mig
 	}
 }
 
-static void hv_lost(struct mig_target *t, struct mig_actions *out)
+static void hv_lost(struct mig_target *t, const struct mig_event *ev, struct mig_actions *out)
 {
 	switch (t->state) {
 	case MIG_TGT_RECEIVE:
@@ -312,6 +312,11 @@ static void hv_lost(struct mig_target *t, struct mig_actions *out)
 		discard(t, MIG_REASON_TARGET_HVDOM, out); /* RESUME was never issued */
 		return;
 	case MIG_TGT_RESUME:
+		if (ev->hv.status < 0) {
+			t->started = false; /* RESUME was never read */
+			discard(t, MIG_REASON_TARGET_HVDOM, out);
+			return;
+		}
 		/* it may have run: never give it back. It ended here, as a crash would end it */
 		t->state = MIG_TGT_RUNNING;
 		t->reason = MIG_REASON_TARGET_HVDOM;
@@ -330,6 +335,8 @@ uint64_t mig_target_deadline_ns(const struct mig_target *t)
 		return t->heard_ns + SILENCE_NS;
 	case MIG_TGT_READY:
 		return t->link_dead ? t->lease_ns : t->heard_ns + READY_SILENCE_NS;
+	case MIG_TGT_RUNNING:
+		return t->heard_ns + DONE_NS;
 	default:
 		return MIG_NEVER;
 	}
@@ -352,6 +359,11 @@ static void tick(struct mig_target *t, uint64_t now, struct mig_actions *out)
 				mig_act_hv(out, MIG_HV_LEASE, 0);
 			t->lease_asked = true;
 		}
+		return;
+	case MIG_TGT_RUNNING:
+		/* Done was lost: the record stays and answers for us, should anybody ask */
+		if (now >= t->heard_ns + DONE_NS)
+			finish(t, MIG_OUTCOME_COMPLETED, out);
 		return;
 	default:
 		return;
@@ -436,7 +448,7 @@ void mig_target_step(struct mig_target *t, const struct mig_event *ev, struct mi
 		hypercall(t, ev, out);
 		return;
 	case MIG_EV_HV_LOST:
-		hv_lost(t, out);
+		hv_lost(t, ev, out);
 		return;
 	case MIG_EV_JOURNALED:
 		journaled(t, ev, out);

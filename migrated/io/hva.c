@@ -86,8 +86,8 @@ static void readable(void *arg, int fd, uint32_t revents)
 					close(fds[k]);
 		if (bad) {
 			lose(h);
-			if (!h->freed)
-				h->ops->lost(h->arg);
+			if (!h->freed) /* a Unix socket closed with unread messages says ECONNRESET */
+				h->ops->lost(h->arg, n == -ECONNRESET);
 		}
 	}
 	h->busy = false;

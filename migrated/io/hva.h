@@ -18,8 +18,8 @@ struct hva_ops {
 	/* An answer. @status 0 or -errno with @text. Descriptors in @fds are closed after return, but those set to -1. */
 	void (*reply)(void *arg, uint16_t op, int status, const void *payload, size_t len, int *fds, size_t n_fds, const char *text);
 	void (*event)(void *arg, const struct hv_event *ev);
-	/* The connection ended; nothing follows. */
-	void (*lost)(void *arg);
+	/* The connection ended; nothing follows. @unread: hvdom died before it read the last request. */
+	void (*lost)(void *arg, bool unread);
 };
 
 /* @fd: connected SEQPACKET socket, owned from now on (also on failure). */

@@ -81,13 +81,15 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 	incoming_feed(in, &ev);
 }
 
-static void hv_lost(void *arg)
+static void hv_lost(void *arg, bool unread)
 {
 	struct incoming *in = arg;
+	struct mig_event ev = { .kind = MIG_EV_HV_LOST };
 
 	if (!in->text[0])
 		(void)snprintf(in->text, sizeof(in->text), "the incoming hvdom ended, see its log in %s", path_log());
-	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_HV_LOST });
+	ev.hv.status = unread ? -ECONNRESET : 0;
+	incoming_feed(in, &ev);
 }
 
 static const struct hva_ops hv_ops = { .reply = hv_reply, .lost = hv_lost };
@@ -115,7 +117,7 @@ void incoming_hv(struct incoming *in, enum mig_hv op, uint64_t v0)
 	default: return;
 	}
 	if (!in->hva || !hva_call(in->hva, hv, req, len, fd))
-		incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_HV_LOST });
+		hv_lost(in, true);
 }
 
 static int check_regions(const struct incoming *in, struct err *err)

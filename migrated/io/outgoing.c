@@ -286,10 +286,11 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 	maybe_end(o);
 }
 
-static void hv_lost(void *arg)
+static void hv_lost(void *arg, bool unread)
 {
 	struct outgoing *o = arg;
 
+	(void)unread;
 	log_warn("%s: hvdom closed the connection", o->order.domain);
 	if (!o->local_text[0] && !o->ended)
 		(void)snprintf(o->local_text, sizeof(o->local_text), "it ended, or closed the connection");
@@ -424,6 +425,22 @@ static void log_switchover(const struct outgoing *o)
 	         (double)o->clock_offset_ns / 1e6, (double)o->rtt_ns / 1e6);
 }
 
+/* The migration is over for its user, and the guest runs on; the target still has to say that it let go. */
+static void tell_on(struct outgoing *o)
+{
+	outpipe_free(o->pipe);
+	o->pipe = NULL;
+	hva_free(o->hva);
+	o->hva = NULL;
+	if (o->mem_open)
+		memmap_done(&o->mem);
+	o->mem_open = o->ended = false;
+	o->report = NULL;
+	o->telling = o->recovered = true;
+	loop_timer_at(o->progress, MIG_NEVER);
+	loop_timer_in(o->timer, TELL_NS);
+}
+
 /* Tell the result once hvdom has answered all (so "runs on here" is true), then go. */
 static void on_end(void *arg)
 {
@@ -444,7 +461,10 @@ static void on_end(void *arg)
 		if (o->report)
 			o->report(o->report_arg, o->order.plan ? outgoing_plan(o) : outgoing_result(o));
 	}
-	outgoing_free(o);
+	if (o->core.must_tell && !o->told)
+		tell_on(o);
+	else
+		outgoing_free(o);
 	start_queued(d);
 }
 
@@ -566,7 +586,7 @@ static void told(struct outgoing *o, const struct mig_msg *msg)
 		act_send(o, &(struct mig_msg){ .kind = MIG_MSG_DONE, .generation = o->core.generation_new });
 	journal_forget(o->d->journal_dir, o->session);
 	o->telling = false;
-	o->ended = true;
+	o->ended = o->told = true;
 	o->outcome = MIG_OUTCOME_FAILED;
 	o->reason = MIG_REASON_DAEMON;
 	loop_timer_in(o->end, 0);
@@ -625,8 +645,10 @@ static void on_peer(void *arg, zmq_msg_t *parts, size_t n)
 	(void)fault_point("src", "recv", mig_msg_name(ev.msg.kind), "", o->info.pid);
 	if (o->telling)
 		told(o, &ev.msg);
-	else
+	else if (!o->ended)
 		feed(o, &ev);
+	else if (o->core.must_tell)
+		told(o, &ev.msg);
 }
 
 /* Connection events of libzmq: [u16 event, u32 value][endpoint]. */
@@ -845,7 +867,7 @@ static void start_queued(struct migrated *d)
 static struct outgoing *find(struct migrated *d, const char *domain)
 {
 	for (struct outgoing *o = d->outs; o; o = o->next)
-		if (!o->ended && !strcmp(o->order.domain, domain))
+		if (!o->ended && !o->telling && !strcmp(o->order.domain, domain))
 			return o;
 	return NULL;
 }

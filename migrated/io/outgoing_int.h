@@ -23,6 +23,7 @@ struct outgoing {
 	bool queued;             /* waits for others to end */
 	bool recovered;          /* from the journal: in doubt, or only telling the peer to let go */
 	bool telling;            /* not relinquished after all: Abort until the peer says GONE */
+	bool told;               /* and it did */
 	bool ended, reported;    /* the core is through; the result was told */
 	enum mig_outcome outcome;
 	enum mig_reason reason;

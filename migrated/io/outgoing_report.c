@@ -17,7 +17,7 @@ uint64_t outgoing_downtime_ns(const struct outgoing *o)
 	if (!o->core.running_at_ns || !o->core.suspend_ns)
 		return 0;
 	int64_t ran = (int64_t)o->core.running_at_ns - (o->rtt_ns == MIG_NEVER ? 0 : o->clock_offset_ns);
-	int64_t down = ran - (int64_t)o->core.suspend_ns;
+	int64_t down = ran - (int64_t)o->suspend_ns;
 
 	return down > 0 ? (uint64_t)down : 0;
 }
@@ -71,6 +71,11 @@ void outgoing_reason_text(const struct outgoing *o, char *dst, size_t cap)
 		(void)snprintf(dst, cap, "hvdom of %s on this host: %s", dom, words(o));
 		return;
 	case MIG_REASON_TARGET_HVDOM:
+		if (o->core.ended_there) {
+			(void)snprintf(dst, cap, "%s was moved to %s and ended there at once: %s", dom, host, words(o));
+			return;
+		}
+		/* fall through */
 	case MIG_REASON_TAKE:
 		(void)snprintf(dst, cap, "hvdom on %s: %s; %s runs on here", host, words(o), dom);
 		return;

@@ -22,6 +22,7 @@
 #define BATCH_BYTES (BATCH_PAGES * PAGE_BYTES)
 #define CHUNK_WORDS 8u            /* 512 pages handed out at a time */
 #define SEND_WAIT_MS 50
+#define STALL_NS (5 * NS_PER_S)   /* nothing acknowledged for so long: the data connection is broken */
 #define SKIP_MAX 64u              /* batches sent raw after a trial that did not pay */
 
 struct out_worker {
@@ -33,6 +34,7 @@ struct out_worker {
 	struct seal seal;
 	uint64_t seq;                /* next frame */
 	uint64_t sent, acked;        /* payload octets */
+	uint64_t acked_at_ns;        /* when acked last grew, or was equal to sent */
 	uint32_t pass_seen;
 	uint64_t wait_ns, pass_start_ns; /* waited for the wire in this pass */
 	unsigned skip, skip_next;    /* lz4 trials */
@@ -147,7 +149,18 @@ static int credits(struct out_worker *w, int wait_ms)
 		if (c.stream != w->stream || c.octets > w->sent || c.octets < w->acked)
 			return worker_fail(w, EPROTO, "the target acknowledged what was not sent");
 		w->acked = c.octets;
+		w->acked_at_ns = now_ns();
 	}
+}
+
+/* Wait for acknowledgements; a connection that carries none for long is broken, whatever the pings say. */
+static int credits_wait(struct out_worker *w)
+{
+	if (stopping(w))
+		return -ECANCELED;
+	if (now_ns() > w->acked_at_ns + STALL_NS)
+		return worker_fail(w, ETIMEDOUT, "the target acknowledges nothing");
+	return credits(w, SEND_WAIT_MS);
 }
 
 static int pace(struct out_worker *w, uint64_t octets)
@@ -178,6 +191,8 @@ static int send_part(struct out_worker *w, zmq_msg_t *m, int flags)
 			return worker_fail(w, errno, "socket");
 		if (stopping(w))
 			return -ECANCELED;
+		if (now_ns() > w->acked_at_ns + STALL_NS)
+			return worker_fail(w, ETIMEDOUT, "the data connection takes nothing");
 		w->wait_ns += SEND_WAIT_MS * NS_PER_MS;
 	}
 	return 0;
@@ -195,12 +210,12 @@ static int frame_send(struct out_worker *w, const void *data, size_t len)
 	buf_reset(&w->hdr);
 	if (wire_frame_pack(&w->frame, &w->hdr) < 0)
 		return worker_fail(w, ENOMEM, "frame header");
+	if (w->sent == w->acked)
+		w->acked_at_ns = now_ns();
 	while (w->sent - w->acked + len > p->cfg.credit_bytes) {
-		int r = credits(w, SEND_WAIT_MS);
+		int r = credits_wait(w);
 		if (r < 0)
 			return r;
-		if (stopping(w))
-			return -ECANCELED;
 	}
 	int r = pace(w, len + w->hdr.len);
 	if (r < 0)
@@ -486,11 +501,8 @@ static int pass_work(struct out_worker *w)
 	if (r == 0)
 		r = pass_chunks(w);
 	/* a page of the next round must not overtake this one's */
-	while (r == 0 && p->pass_kind == MIG_PASS_LIVE && w->acked < w->sent) {
-		r = credits(w, SEND_WAIT_MS);
-		if (stopping(w))
-			r = -ECANCELED;
-	}
+	while (r == 0 && p->pass_kind == MIG_PASS_LIVE && w->acked < w->sent)
+		r = credits_wait(w);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&p->lock);
