@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <xxh_x86dispatch.h>
 #include "common/util.h"
@@ -55,6 +56,43 @@ static int do_chunks(struct hashlog *h, uint64_t first, uint64_t end, bool hole,
 		int r = fn(h, first, n, hole, arg);
 		if (r)
 			return r;
+		first += n;
+	}
+	return 0;
+}
+
+/*
+ * The same for a few pages, where lseek(SEEK_HOLE) would walk over all data that follows: mincore() tells which pages are
+ * in memory, and only for the others lseek(SEEK_DATA), which is quick, decides between a hole and swapped-out data.
+ */
+static int do_run(struct hashlog *h, uint64_t first, uint64_t end, seg_fn *fn, void *arg)
+{
+	uint8_t in[HASHLOG_CHUNK_PAGES];
+
+	while (first < end) {
+		uint64_t n = HASHLOG_CHUNK_PAGES - first % HASHLOG_CHUNK_PAGES, i = 0;
+		if (n > end - first)
+			n = end - first;
+		if (mincore(h->m->base + first * PAGE_BYTES, n * PAGE_BYTES, in) < 0)
+			return -errno;
+		while (i < n) {
+			uint64_t from = i;
+			bool hole = false;
+			if (in[i] & 1) {
+				while (i < n && (in[i] & 1))
+					i++;
+			} else {
+				off_t d = lseek(h->m->fd, (off_t)((first + i) * PAGE_BYTES), SEEK_DATA);
+				if (d < 0 && errno != ENXIO)
+					return -errno;
+				uint64_t data = d < 0 ? first + n : (uint64_t)d / PAGE_BYTES;
+				hole = data > first + i;
+				i = !hole ? i + 1 : data < first + n ? data - first : n;
+			}
+			int r = fn(h, first + from, i - from, hole, arg);
+			if (r)
+				return r;
+		}
 		first += n;
 	}
 	return 0;
@@ -116,7 +154,7 @@ static int for_wanted(struct hashlog *h, const uint64_t *want, seg_fn *fn, void 
 		if (a == h->n_pages)
 			break;
 		b = find_bit(want, h->n_pages, a, false);
-		r = do_range(h, a, b, fn, arg);
+		r = do_run(h, a, b, fn, arg);
 	}
 	return r ? err_sys(err, -r, "cannot examine guest memory") : 0;
 }

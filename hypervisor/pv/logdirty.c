@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Log-dirty of pv guests: see logdirty.h. Joins what hashing (hashlog.c) and the devices' bitmap tell. What was found but
- * not yet handed out with `clean` stays in `carry`, so that neither a peek nor a failure loses a page. Main thread only.
+ * Log-dirty of pv guests: see logdirty.h. Joins what tracking (track.c) or hashing (hashlog.c) and the devices' bitmap
+ * tell. What was found but not yet handed out with `clean` stays in `carry`, so that neither a peek nor a failure loses a
+ * page. Main thread only.
+ *
+ * When tracking, a stored hash is the content of a page when it was last handed out. It decides about candidates, but not
+ * for a page of the last hand-out: that one was copied some time after it was hashed, and may have changed there and back.
  */
 #include "config.h"
 #include "hypervisor/pv/logdirty.h"
@@ -12,6 +16,9 @@
 #include "common/util.h"
 #include "hypervisor/hypercall.h"
 #include "hypervisor/pv/hashlog_int.h"
+#include "hypervisor/pv/track_int.h"
+
+#define AUTO_TRACK_BYTES (64ull << 20)   /* AUTO: smaller guests are hashed in a few ms, without arming */
 
 struct pv_logdirty {
 	struct pv_logdirty_cfg cfg;
@@ -22,6 +29,10 @@ struct pv_logdirty {
 	uint64_t *carry;        /* found, not yet handed out */
 	uint64_t *last;         /* handed out by the last clean collection */
 	uint64_t *found;        /* scratch: pages of this collection */
+	uint64_t *cand;         /* scratch: pages that may have been written */
+	struct track *t;        /* owned; tracking only */
+	bool lost;              /* the last collection failed: every page is a candidate in the next */
+	bool stored;            /* this collection stored the hashes of all pages already */
 };
 
 static void or_bits(uint64_t *to, const uint64_t *from, uint64_t words)
@@ -46,35 +57,49 @@ static void take_dev_dirty(struct guestmem *m, uint64_t *bits, uint64_t words)
 			bits[i] |= __atomic_exchange_n((uint64_t *)&m->dev_dirty[i], 0, __ATOMIC_ACQUIRE);
 }
 
+static int choose(struct pv_logdirty *l, const struct pv_frozen *f, struct err *err)
+{
+	switch (l->cfg.mode) {
+	case HV_LOGDIRTY_AUTO:
+		l->mode = HV_LOGDIRTY_HASH;
+		if (f && l->m->size > AUTO_TRACK_BYTES && !track_new(&l->t, l->m, l->cfg.k_pidfd, l->cfg.mem_inode, f, err))
+			l->mode = HV_LOGDIRTY_TRACK;
+		return 0;
+	case HV_LOGDIRTY_TRACK:
+		l->mode = HV_LOGDIRTY_TRACK;
+		if (!f)
+			return err_set(err, EINVAL, "tracking a guest's writes begins while it is suspended");
+		return track_new(&l->t, l->m, l->cfg.k_pidfd, l->cfg.mem_inode, f, err);
+	case HV_LOGDIRTY_HASH:
+	case HV_LOGDIRTY_STOPCOPY:
+		l->mode = l->cfg.mode;
+		return 0;
+	}
+	return err_set(err, EINVAL, "log-dirty mode %u is not known", l->cfg.mode);
+}
+
 int pv_logdirty_new(const struct pv_logdirty_cfg *cfg, struct guestmem *m, struct pv_frozen *f, struct pv_logdirty **ret,
                     uint32_t *ret_mode, struct err *err)
 {
-	uint32_t mode = cfg->mode;
-
-	(void)f;
-	if (mode == HV_LOGDIRTY_AUTO)
-		mode = HV_LOGDIRTY_HASH;
-	if (mode == HV_LOGDIRTY_TRACK)
-		return err_set(err, ENOTSUP, "this host cannot track a guest's writes; use hashing");
-	if (mode != HV_LOGDIRTY_HASH && mode != HV_LOGDIRTY_STOPCOPY)
-		return err_set(err, EINVAL, "log-dirty mode %u is not known", mode);
 	struct pv_logdirty *l = calloc(1, sizeof(*l));
+
 	if (!l)
 		return err_set(err, ENOMEM, "no memory for log-dirty");
-	l->cfg = *cfg;
-	l->mode = mode;
-	l->m = m;
-	l->words = (m->size / PAGE_BYTES + 63) / 64;
+	*l = (struct pv_logdirty){ .cfg = *cfg, .m = m, .words = (m->size / PAGE_BYTES + 63) / 64, .lost = true };
 	l->carry = calloc(l->words, 8);
 	l->last = calloc(l->words, 8);
 	l->found = calloc(l->words, 8);
-	int r = l->carry && l->last && l->found ? hashlog_init(&l->h, m, err) : err_set(err, ENOMEM, "no memory for log-dirty");
+	l->cand = calloc(l->words, 8);
+	int r = l->carry && l->last && l->found && l->cand ? hashlog_init(&l->h, m, err)
+	                                                   : err_set(err, ENOMEM, "no memory for log-dirty");
+	if (!r)
+		r = choose(l, f && f->active ? f : NULL, err);
 	if (r) {
 		pv_logdirty_free(l);
 		return r;
 	}
 	*ret = l;
-	*ret_mode = mode;
+	*ret_mode = l->mode;
 	return 0;
 }
 
@@ -99,33 +124,77 @@ static int collect_hash(struct pv_logdirty *l, struct err *err)
 	return r ? r : hashlog_compare(&l->h, NULL, true, l->carry, err);
 }
 
+static int collect_track(struct pv_logdirty *l, pid_t k, const struct pv_frozen *f, bool clean, struct err *err)
+{
+	bool all = false;
+
+	memset(l->cand, 0, l->words * 8);
+	take_dev_dirty(l->m, l->found, l->words);
+	int r = track_collect(l->t, k, f, l->found, l->cand, &all, err);
+	if (!r)
+		r = hashlog_drop_holes(&l->h, l->found, err);
+	or_bits(l->carry, l->found, l->words);
+	l->lost |= r || all;
+	if (r)
+		return r;
+	if (l->lost) {
+		or_bits(l->carry, l->last, l->words);
+		l->stored = clean && (!f || l->cfg.audit);
+		r = hashlog_compare(&l->h, NULL, l->stored, l->carry, err);
+		l->lost = r != 0;
+		return r;
+	}
+	for (uint64_t i = 0; i < l->words; i++) {
+		l->carry[i] |= l->cand[i] & l->last[i];
+		l->cand[i] &= ~l->carry[i];
+	}
+	r = hashlog_compare(&l->h, l->cand, false, l->carry, err);
+	l->lost = r != 0;
+	return r;
+}
+
+/* The pages in carry are handed out: note what they hold, or, where time is short, that it is not known. */
+static int hand_out(struct pv_logdirty *l, bool frozen, struct err *err)
+{
+	int r = 0;
+
+	if (l->mode == HV_LOGDIRTY_TRACK && !l->stored)
+		r = frozen && !l->cfg.audit ? hashlog_forget(&l->h, l->carry, err) : hashlog_store(&l->h, l->carry, err);
+	if (r)
+		return r;
+	memcpy(l->last, l->mode == HV_LOGDIRTY_STOPCOPY ? l->found : l->carry, l->words * 8);
+	memset(l->carry, 0, l->words * 8);
+	return 0;
+}
+
 int pv_logdirty_collect(struct pv_logdirty *l, pid_t k, const struct pv_frozen *f, bool clean, uint64_t *bitmap,
                         uint64_t *ret_dirty, struct err *err)
 {
 	int r;
 
-	(void)k;
-	(void)f;
+	if (f && !f->active)
+		f = NULL;
 	memset(l->found, 0, l->words * 8);
+	l->stored = false;
 	if (l->mode == HV_LOGDIRTY_STOPCOPY)
 		r = collect_stopcopy(l, err);
-	else
+	else if (l->mode == HV_LOGDIRTY_HASH)
 		r = collect_hash(l, err);
+	else
+		r = collect_track(l, k, f, clean, err);
 	if (r)
 		return r;
 	memcpy(bitmap, l->carry, l->words * 8);
 	*ret_dirty = count_bits(bitmap, l->words);
-	if (clean) {
-		memcpy(l->last, l->mode == HV_LOGDIRTY_STOPCOPY ? l->found : l->carry, l->words * 8);
-		memset(l->carry, 0, l->words * 8);
-	}
-	return 0;
+	return clean ? hand_out(l, f != NULL, err) : 0;
 }
 
 int pv_logdirty_audit(struct pv_logdirty *l, uint64_t *bitmap, uint64_t *ret_missed, struct err *err)
 {
 	int r;
 
+	if (l->mode == HV_LOGDIRTY_TRACK && !l->cfg.audit)
+		return err_set(err, EINVAL, "log-dirty was begun without its audit");
 	memset(bitmap, 0, l->words * 8);
 	if (l->mode == HV_LOGDIRTY_STOPCOPY) {
 		r = hashlog_data(&l->h, bitmap, err);
@@ -143,9 +212,11 @@ void pv_logdirty_free(struct pv_logdirty *l)
 {
 	if (!l)
 		return;
+	track_free(l->t);
 	hashlog_done(&l->h);
 	free(l->carry);
 	free(l->last);
 	free(l->found);
+	free(l->cand);
 	free(l);
 }

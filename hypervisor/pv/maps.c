@@ -114,6 +114,16 @@ static int read_by_text(struct vma_list *l, int fd, uint64_t limit,
 	}
 }
 
+int vma_list_read_fd(struct vma_list *l, int fd, uint64_t limit)
+{
+	l->n = 0;
+	int r = read_by_query(l, fd, limit);
+	if (r != -ENOTTY)
+		return r;
+	l->n = 0;
+	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : read_by_text(l, fd, limit, NULL, NULL);
+}
+
 int vma_list_read(struct vma_list *l, pid_t pid, uint64_t limit,
                   void (*names)(void *arg, const struct vma *v, const char *name), void *arg, struct err *err)
 {

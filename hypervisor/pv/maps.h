@@ -33,6 +33,8 @@ struct vma_list {
  */
 int vma_list_read(struct vma_list *l, pid_t pid, uint64_t limit,
                   void (*names)(void *arg, const struct vma *v, const char *name), void *arg, struct err *err) _must_check_;
+/* The same from @fd, an open /proc/PID/maps, which stays with that address space. -ESRCH, or an empty list, when it is gone. */
+int vma_list_read_fd(struct vma_list *l, int fd, uint64_t limit) _must_check_;
 void vma_list_done(struct vma_list *l);
 
 #endif

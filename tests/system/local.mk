@@ -1,6 +1,7 @@
 # Tests with real guests, daemons and network namespaces: `make check-system`, and in `make check` of a build without sanitizers (whose
 # shadow memory a host's limits do not fit). They need root and `make guests`, and say what is missing when they skip.
 include %D%/dev/local.mk
+include %D%/pv/local.mk
 
 SYSTEM_TESTS = %D%/vmlab.bats %D%/life.bats %D%/push.bats %D%/refuse.bats %D%/fault.bats %D%/redis.bats
 SYSTEM_HELPERS = %D%/lockcheck
