@@ -55,13 +55,14 @@ wire_cut() {
 	[ "$side" = src ] || host=$to
 	fault "$host" "$side.$step:stop"
 	(push "$from" guest01 "$to" >/dev/null 2>&1 || true) 3>&- &
+	local pusher=$!
 	pid=$(vmlab status --json | jq -r --arg h "$host" '.hosts[] | select(.name == $h) | .services.migrated')
 	eventually 20 grep -q '^State:.T' "/proc/$pid/status"
 	vmlab cut host-b
 	kill -CONT "$pid"
 	sleep 2
 	vmlab heal host-b
-	wait
+	wait $pusher
 	all_well
 }
 
@@ -118,11 +119,11 @@ wire_cut() {
 @test "the source host loses power: the target never runs a half guest" {
 	fault "$from" src.hv.suspend.done:stop
 	(push "$from" guest01 "$to" >/dev/null 2>&1 || true) 3>&- &
-	local pid
+	local pid pusher=$!
 	pid=$(vmlab status --json | jq -r --arg h "$from" '.hosts[] | select(.name == $h) | .services.migrated')
 	eventually 20 grep -q '^State:.T' "/proc/$pid/status"
 	vmlab kill "$from"
-	wait
+	wait $pusher
 	sleep 3
 	[ -z "$(running_on guest01)" ]
 	vmlab start "$from"

@@ -6,6 +6,8 @@
 : "${top_srcdir:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}" "${top_builddir:=$top_srcdir/build}"
 export VMLAB_DIR=${VMLAB_DIR:-$top_builddir/labs}
 export PATH=$top_builddir/tools:$PATH
+# nothing here may hang for ever
+export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-240}
 unset HOSPES_RUNDIR HOSPES_STATEDIR HOSPES_CONFDIR HOSPES_LOGDIR
 
 need_root() { [ "$(id -u)" -eq 0 ] || skip "needs root: namespaces are made"; }
