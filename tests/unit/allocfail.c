@@ -18,8 +18,22 @@ bool alloc_fail_end(void)
 	return alloc_hit;
 }
 
-static bool fails_now(void)
+static size_t alloc_max;
+
+void alloc_largest_reset(void)
 {
+	alloc_max = 0;
+}
+
+size_t alloc_largest(void)
+{
+	return alloc_max;
+}
+
+static bool fails_now(size_t bytes)
+{
+	if (bytes > alloc_max)
+		alloc_max = bytes;
 	if (!alloc_countdown || --alloc_countdown)
 		return false;
 	alloc_hit = true;
@@ -31,27 +45,34 @@ void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t size);
 char *__real_strdup(const char *s);
+void *__real_reallocarray(void *p, size_t n, size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t size);
 char *__wrap_strdup(const char *s);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
 
 void *__wrap_malloc(size_t size)
 {
-	return fails_now() ? NULL : __real_malloc(size);
+	return fails_now(size) ? NULL : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t n, size_t size)
 {
-	return fails_now() ? NULL : __real_calloc(n, size);
+	return fails_now(n * size) ? NULL : __real_calloc(n, size);
 }
 
 void *__wrap_realloc(void *p, size_t size)
 {
-	return fails_now() ? NULL : __real_realloc(p, size);
+	return fails_now(size) ? NULL : __real_realloc(p, size);
 }
 
 char *__wrap_strdup(const char *s)
 {
-	return fails_now() ? NULL : __real_strdup(s);
+	return fails_now(strlen(s) + 1) ? NULL : __real_strdup(s);
+}
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+	return fails_now(n * size) ? NULL : __real_reallocarray(p, n, size);
 }

@@ -2,7 +2,7 @@
 check_LIBRARIES += %D%/libtestutil.a
 %C%_libtestutil_a_SOURCES = %D%/testutil.h %D%/testutil.c %D%/allocfail.c
 TEST_LIBS = %D%/libtestutil.a common/libcommon.a $(CMOCKA_LIBS)
-ALLOC_WRAP = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup
+ALLOC_WRAP = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=reallocarray -Wl,--wrap=strdup
 
 common_tests = %D%/test_buf %D%/test_err %D%/test_loop %D%/test_util
 check_PROGRAMS += $(common_tests)

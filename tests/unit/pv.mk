@@ -6,3 +6,29 @@ TESTS += $(pv_tests)
 %C%_test_logdirty_SOURCES = %D%/test_logdirty.c
 %C%_test_logdirty_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
 %C%_test_logdirty_LDADD = hypervisor/pv/libpv.a hypervisor/dev/libhvdev.a $(TEST_LIBS) $(XXHASH_LIBS) $(URING_LIBS)
+
+pv_more_tests = %D%/test_pvimage %D%/test_pvfilter %D%/test_kernelfile %D%/test_pvmaps %D%/test_lease %D%/test_conlog %D%/test_dommem \
+	%D%/test_cgroup
+check_PROGRAMS += $(pv_more_tests)
+TESTS += $(pv_more_tests)
+PV_TEST_LIBS = hypervisor/libhv.a hypervisor/pv/libpv.a hypervisor/pv/libkernelfile.a hypervisor/dev/libhvdev.a $(TEST_LIBS) \
+	$(XXHASH_LIBS) $(URING_LIBS)
+
+%C%_test_pvimage_SOURCES = %D%/test_pvimage.c %D%/imagesample.h %D%/imagesample.c
+%C%_test_pvimage_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
+%C%_test_pvimage_LDADD = $(PV_TEST_LIBS)
+%C%_test_pvfilter_SOURCES = %D%/test_pvfilter.c
+%C%_test_pvfilter_LDADD = $(PV_TEST_LIBS)
+%C%_test_kernelfile_SOURCES = %D%/test_kernelfile.c
+%C%_test_kernelfile_LDADD = $(PV_TEST_LIBS)
+%C%_test_pvmaps_SOURCES = %D%/test_pvmaps.c
+%C%_test_pvmaps_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
+%C%_test_pvmaps_LDADD = $(PV_TEST_LIBS)
+%C%_test_lease_SOURCES = %D%/test_lease.c
+%C%_test_lease_LDADD = $(PV_TEST_LIBS)
+%C%_test_conlog_SOURCES = %D%/test_conlog.c
+%C%_test_conlog_LDADD = $(PV_TEST_LIBS)
+%C%_test_dommem_SOURCES = %D%/test_dommem.c
+%C%_test_dommem_LDADD = $(PV_TEST_LIBS)
+%C%_test_cgroup_SOURCES = %D%/test_cgroup.c
+%C%_test_cgroup_LDADD = $(PV_TEST_LIBS)

@@ -2,7 +2,7 @@
 /*
  * What unit tests share: cmocka with its prerequisites, and a countdown of failing allocations.
  *
- * A test program linked with $(ALLOC_WRAP) counts every malloc, calloc, realloc and strdup of the code under test:
+ * A test program linked with $(ALLOC_WRAP) counts every malloc, calloc, realloc, reallocarray and strdup of the code under test:
  *
  *	FOR_EACH_ALLOC_FAILURE(r = thing_new(&t)) { check r == 0 or -ENOMEM and clean up; }
  *
@@ -27,6 +27,9 @@
 void alloc_fail_at(unsigned nth);
 /* Did the armed failure happen? Disarms. */
 bool alloc_fail_end(void);
+/* The largest single allocation, in octets, since the last reset (tests linked with $(ALLOC_WRAP)). */
+void alloc_largest_reset(void);
+size_t alloc_largest(void);
 
 /* @call runs with allocation 1, 2, ... failing; the block after the macro follows each run and sees alloc_failed. */
 #define FOR_EACH_ALLOC_FAILURE(call)                                                                         \
