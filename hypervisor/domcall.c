@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "common/log.h"
 #include "common/util.h"
+#include "hypervisor/stateframe.h"
 
 #define STATE_MAX (256u << 20)      /* octets of a state that is accepted */
 
@@ -323,13 +324,9 @@ static int op_get_state(struct call *c, struct err *err)
 	uint64_t t0 = now_ns();
 	int r = need_state(d, IN(SUSPENDED), "read the state", err);
 
-	/* "HDst", version, length of the devices' part, devices, engine */
 	if (!r)
 		r = devs_save(d->devs, &dev, err);
-	buf_put_u32(&b, 0x74734448u);
-	buf_put_u32(&b, 1);
-	buf_put_u64(&b, dev.len);
-	buf_put(&b, dev.data, dev.len);
+	stateframe_begin(&b, &dev);
 	if (!r)
 		r = d->ops->save(d->vm, &b, err);
 	if (!r && b.failed)
@@ -372,14 +369,10 @@ static int op_set_state(struct call *c, struct err *err)
 			return err_sys(err, n < 0 ? errno : ENODATA, "cannot read the guest's state");
 		at += (uint64_t)n;
 	}
-	struct rd in = rd_of(p, q->size_bytes);
-	uint32_t magic = rd_u32(&in), version = rd_u32(&in);
-	uint64_t dev_len = rd_u64(&in);
-	if (magic != 0x74734448u || version != 1 || dev_len > in.left)
-		return err_set(err, EINVAL, "this is not the state of a Hospes domain (version 1)");
-	struct rd dev = rd_of(in.p, dev_len);
-	in = rd_of(in.p + dev_len, in.left - dev_len);
-	r = devs_load(d->devs, &dev, err);
+	struct rd dev, in;
+	r = stateframe_split(p, q->size_bytes, &dev, &in, err);
+	if (!r)
+		r = devs_load(d->devs, &dev, err);
 	if (!r) {
 		devs_set_mem(d->devs, &d->mem);
 		r = d->ops->load(d->vm, &in, err);

@@ -30,6 +30,7 @@ fuzz/savefile: %D%/fuzz_savefile.c hypervisor/savefile_read.c common/err.c commo
 	$(FUZZ_LINK)
 
 include %D%/devices.mk
+include %D%/pv.mk
 include %D%/migrated.mk
 
 check_PROGRAMS += $(fuzz_tests)
