@@ -13,7 +13,7 @@
 #include <xxh_x86dispatch.h>
 #include "common/util.h"
 
-#define STORED_ZERO 0u
+#define STORED_ZERO    0u
 #define STORED_UNKNOWN 1u
 
 /* Called for [@first, @first + @n), which lies in one chunk and is all data or all hole. 0 or -errno. */
@@ -168,7 +168,10 @@ static uint64_t hash_page(const struct hashlog *h, uint64_t page)
 	return v > STORED_UNKNOWN ? v : v + 2;
 }
 
-struct compare { uint64_t *dirty; bool store; };
+struct compare {
+	uint64_t *dirty;
+	bool store;
+};
 
 static int compare_seg(struct hashlog *h, uint64_t first, uint64_t n, bool hole, void *arg)
 {

@@ -13,13 +13,13 @@
 #include "common/err.h"
 #include "hypervisor/guestmem.h"
 
-#define HASHLOG_CHUNK_PAGES 512u    /* 2 MiB of guest memory: unit of allocation */
+#define HASHLOG_CHUNK_PAGES 512u /* 2 MiB of guest memory: unit of allocation */
 
 struct hashlog {
-	const struct guestmem *m;   /* borrowed */
-	uint64_t **chunk;           /* owned; hashes of 512 pages each, NULL: all ZERO. See hashlog.c for the special values */
+	const struct guestmem *m; /* borrowed */
+	uint64_t **chunk; /* owned; hashes of 512 pages each, NULL: all ZERO. See hashlog.c for the special values */
 	uint64_t n_chunks, n_pages;
-	uint64_t zero_hash;         /* of a page of zeros */
+	uint64_t zero_hash; /* of a page of zeros */
 };
 
 /* All pages begin as zeros, which is what a new memory file on the other side holds. */

@@ -18,21 +18,21 @@
 #include "hypervisor/pv/hashlog_int.h"
 #include "hypervisor/pv/track_int.h"
 
-#define AUTO_TRACK_BYTES (64ull << 20)   /* AUTO: smaller guests are hashed in a few ms, without arming */
+#define AUTO_TRACK_BYTES (64ull << 20) /* AUTO: smaller guests are hashed in a few ms, without arming */
 
 struct pv_logdirty {
 	struct pv_logdirty_cfg cfg;
-	uint32_t mode;          /* HV_LOGDIRTY_TRACK, _HASH or _STOPCOPY */
-	struct guestmem *m;     /* borrowed */
+	uint32_t mode;      /* HV_LOGDIRTY_TRACK, _HASH or _STOPCOPY */
+	struct guestmem *m; /* borrowed */
 	struct hashlog h;
-	uint64_t words;         /* of each bitmap */
-	uint64_t *carry;        /* found, not yet handed out */
-	uint64_t *last;         /* handed out by the last clean collection */
-	uint64_t *found;        /* scratch: pages of this collection */
-	uint64_t *cand;         /* scratch: pages that may have been written */
-	struct track *t;        /* owned; tracking only */
-	bool lost;              /* the last collection failed: every page is a candidate in the next */
-	bool stored;            /* this collection stored the hashes of all pages already */
+	uint64_t words;  /* of each bitmap */
+	uint64_t *carry; /* found, not yet handed out */
+	uint64_t *last;  /* handed out by the last clean collection */
+	uint64_t *found; /* scratch: pages of this collection */
+	uint64_t *cand;  /* scratch: pages that may have been written */
+	struct track *t; /* owned; tracking only */
+	bool lost;       /* the last collection failed: every page is a candidate in the next */
+	bool stored;     /* this collection stored the hashes of all pages already */
 };
 
 static void or_bits(uint64_t *to, const uint64_t *from, uint64_t words)
@@ -62,7 +62,8 @@ static int choose(struct pv_logdirty *l, const struct pv_frozen *f, struct err *
 	switch (l->cfg.mode) {
 	case HV_LOGDIRTY_AUTO:
 		l->mode = HV_LOGDIRTY_HASH;
-		if (f && l->m->size > AUTO_TRACK_BYTES && !track_new(&l->t, l->m, l->cfg.k_pidfd, l->cfg.mem_inode, f, err))
+		if (f && l->m->size > AUTO_TRACK_BYTES &&
+		    !track_new(&l->t, l->m, l->cfg.k_pidfd, l->cfg.mem_inode, f, err))
 			l->mode = HV_LOGDIRTY_TRACK;
 		return 0;
 	case HV_LOGDIRTY_TRACK:
@@ -78,8 +79,8 @@ static int choose(struct pv_logdirty *l, const struct pv_frozen *f, struct err *
 	return err_set(err, EINVAL, "log-dirty mode %u is not known", l->cfg.mode);
 }
 
-int pv_logdirty_new(const struct pv_logdirty_cfg *cfg, struct guestmem *m, struct pv_frozen *f, struct pv_logdirty **ret,
-                    uint32_t *ret_mode, struct err *err)
+int pv_logdirty_new(const struct pv_logdirty_cfg *cfg, struct guestmem *m, struct pv_frozen *f,
+                    struct pv_logdirty **ret, uint32_t *ret_mode, struct err *err)
 {
 	struct pv_logdirty *l = calloc(1, sizeof(*l));
 
@@ -159,7 +160,8 @@ static int hand_out(struct pv_logdirty *l, bool frozen, struct err *err)
 	int r = 0;
 
 	if (l->mode == HV_LOGDIRTY_TRACK && !l->stored)
-		r = frozen && !l->cfg.audit ? hashlog_forget(&l->h, l->carry, err) : hashlog_store(&l->h, l->carry, err);
+		r = frozen && !l->cfg.audit ? hashlog_forget(&l->h, l->carry, err)
+		                            : hashlog_store(&l->h, l->carry, err);
 	if (r)
 		return r;
 	memcpy(l->last, l->mode == HV_LOGDIRTY_STOPCOPY ? l->found : l->carry, l->words * 8);

@@ -16,9 +16,9 @@
 #include "common/util.h"
 #include "hypervisor/pv/image.h"
 
-#define STUB_LO 0x10000ull
-#define LOOKS_MAX 8             /* attempts on an address space that changes under our eyes */
-#define ARM_LATE_PAGES 1024u    /* a new address space of this size is armed at the next freeze, smaller ones are hashed */
+#define STUB_LO        0x10000ull
+#define LOOKS_MAX      8     /* attempts on an address space that changes under our eyes */
+#define ARM_LATE_PAGES 1024u /* a new address space of this size is armed at the next freeze, smaller ones are hashed */
 
 static void surprise(struct track *t, const char *why)
 {
@@ -156,9 +156,9 @@ static int mm_moved(struct track_mm *a, bool frozen, bool *ret)
 /* One look ------------------------------------------------------------------------------------------------------------ */
 
 struct ranges {
-	struct page_region_abi *v;  /* owned */
+	struct page_region_abi *v; /* owned */
 	size_t n, cap;
-	bool failed;                /* out of memory */
+	bool failed; /* out of memory */
 };
 
 static void add_range(void *arg, uint64_t start, uint64_t end)
@@ -235,8 +235,8 @@ static int register_and_scan(struct track *t, struct track_mm *a, struct ranges 
  * that was registered before is dirty. In a fresh mapping "written" may only mean "never protected", and pages that were at
  * its place before may have been written unseen: both are candidates.
  */
-static void sort_out(struct track *t, const struct track_mm *a, const struct ranges *fresh, const struct ranges *written,
-                     const struct vma_list *l, const struct vma_list *after)
+static void sort_out(struct track *t, const struct track_mm *a, const struct ranges *fresh,
+                     const struct ranges *written, const struct vma_list *l, const struct vma_list *after)
 {
 	for (size_t i = 0; i < fresh->n; i++) {
 		const struct page_region_abi *g = &fresh->v[i];
@@ -355,7 +355,7 @@ static int list_stub(struct track *t, pid_t pid, const struct pv_frozen *f)
 			a->seen = true;
 			return 0;
 		}
-		mm_died(t, a);      /* its number was given to another process */
+		mm_died(t, a); /* its number was given to another process */
 	}
 	int r = mm_add(t, pid, false, &a);
 	if (r == -ESRCH)
@@ -408,7 +408,8 @@ static int find_stub_insn(struct track *t, const struct track_mm *a)
 		const struct vma *v = &t->before.v[i];
 		if (v->start > PV_STUB_CODE || v->end <= PV_STUB_CODE || v->inode != t->inode || v->dev != t->dev)
 			continue;
-		const uint8_t *page = guestmem_at(t->m, (struct gpa){ v->offset + PV_STUB_CODE - v->start }, PAGE_BYTES);
+		const uint8_t *page = guestmem_at(t->m, (struct gpa){ v->offset + PV_STUB_CODE - v->start },
+		                                  PAGE_BYTES);
 		const uint8_t *p = page ? memmem(page, PAGE_BYTES, insn, sizeof(insn)) : NULL;
 		if (!p)
 			break;
@@ -446,10 +447,10 @@ static void arm_late(struct track *t, const struct pv_frozen *f)
 		begun = true;
 		/* when that fails it stays as it is */
 		if (!arm_stub(t, &in, a, &ignored))
-			a->force = true;    /* protected by the next look */
+			a->force = true; /* protected by the next look */
 	}
 	if (begun && uffd_inject_end(&in, &ignored))
-		return;     /* K is gone; whoever watches it sees that */
+		return; /* K is gone; whoever watches it sees that */
 }
 
 int track_collect(struct track *t, pid_t k, const struct pv_frozen *f, uint64_t *written, uint64_t *cand, bool *ret_all,
@@ -532,7 +533,8 @@ static int find_k(struct track *t, const struct pv_frozen *f, struct err *err)
 	return track_find_mem_map(t, f->k.pid, &t->before, err);
 }
 
-int track_new(struct track **ret, struct guestmem *m, int k_pidfd, uint64_t mem_inode, const struct pv_frozen *f, struct err *err)
+int track_new(struct track **ret, struct guestmem *m, int k_pidfd, uint64_t mem_inode, const struct pv_frozen *f,
+              struct err *err)
 {
 	int r = uffd_probe(err);
 

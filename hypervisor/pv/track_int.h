@@ -20,35 +20,35 @@
 struct track_mm {
 	pid_t pid;
 	bool is_k;
-	bool seen;              /* listed in this collection */
+	bool seen; /* listed in this collection */
 	bool dead;
-	bool registered;        /* write-protection covers it but for mappings that came since */
-	bool force;             /* may have run unnoticed: look at it in the next collection */
-	int uffd;               /* owned; -1: not armed, all its pages are candidates */
+	bool registered;          /* write-protection covers it but for mappings that came since */
+	bool force;               /* may have run unnoticed: look at it in the next collection */
+	int uffd;                 /* owned; -1: not armed, all its pages are candidates */
 	int pagemap, maps, sched; /* owned, of /proc/PID */
-	uint64_t run_ns, slices;/* CPU time and number of times it got the CPU, at the last look */
-	uint64_t lo, hi;        /* addresses looked at */
-	struct vma_list snap;   /* its mappings at the end of the last look */
+	uint64_t run_ns, slices;  /* CPU time and number of times it got the CPU, at the last look */
+	uint64_t lo, hi;          /* addresses looked at */
+	struct vma_list snap;     /* its mappings at the end of the last look */
 };
 
 struct track {
-	struct guestmem *m;     /* borrowed */
-	int k_pidfd;            /* borrowed */
-	uint64_t inode, dev;    /* of the memory file, as VMAs show it */
+	struct guestmem *m;  /* borrowed */
+	int k_pidfd;         /* borrowed */
+	uint64_t inode, dev; /* of the memory file, as VMAs show it */
 	uint64_t n_pages, words;
 	struct pv_helpers helpers;
-	struct track_mm *mm;    /* owned; [0] is K */
+	struct track_mm *mm; /* owned; [0] is K */
 	size_t n_mm, cap_mm;
 	uint64_t stub_insn;     /* address of a `syscall` instruction in every stub; 0: not looked for yet */
 	uint64_t mem_map;       /* offset in guest memory of the kernel's array of page descriptors */
 	uint64_t unarmed_pages; /* pages mapped by address spaces that are not armed and ran, in the last collection */
-	struct vma_list before, after;  /* scratch */
-	struct uffd_scan scan;  /* scratch */
-	uint64_t *k_written;    /* scratch: pages that K wrote */
+	struct vma_list before, after; /* scratch */
+	struct uffd_scan scan;         /* scratch */
+	uint64_t *k_written;           /* scratch: pages that K wrote */
 	/* the collection under way */
-	uint64_t *written, *cand;   /* borrowed */
-	bool all;               /* something was not understood: every page is a candidate */
-	const char *why;        /* of all; static text */
+	uint64_t *written, *cand; /* borrowed */
+	bool all;                 /* something was not understood: every page is a candidate */
+	const char *why;          /* of all; static text */
 };
 
 /*
@@ -64,7 +64,7 @@ int track_new(struct track **ret, struct guestmem *m, int k_pidfd, uint64_t mem_
  */
 int track_collect(struct track *t, pid_t k, const struct pv_frozen *f, uint64_t *written, uint64_t *cand, bool *ret_all,
                   struct err *err) _must_check_;
-void track_free(struct track *t);   /* takes NULL; closing the descriptors undoes the protection */
+void track_free(struct track *t); /* takes NULL; closing the descriptors undoes the protection */
 
 /* track_rules.c */
 bool track_is_mem(const struct track *t, const struct vma *v);

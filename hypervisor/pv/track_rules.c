@@ -12,13 +12,13 @@
 #include "common/util.h"
 #include "hypervisor/pv/image.h"
 
-#define DESCRIPTOR_BYTES 64u            /* sizeof(struct page), checked by sane_descriptors() */
+#define DESCRIPTOR_BYTES     64u /* sizeof(struct page), checked by sane_descriptors() */
 #define DESCRIPTORS_PER_PAGE (PAGE_BYTES / DESCRIPTOR_BYTES)
-#define IMAGE_BYTES_MAX (64u << 20)     /* of the guest kernel's read-only data that is searched */
+#define IMAGE_BYTES_MAX      (64u << 20) /* of the guest kernel's read-only data that is searched */
 
 /* arch/um/include/asm/pgtable.h: all bits that an entry can have below the address */
 #define PTE_PRESENT 0x001u
-#define PTE_KNOWN 0x1ffu
+#define PTE_KNOWN   0x1ffu
 
 bool track_is_mem(const struct track *t, const struct vma *v)
 {
@@ -43,7 +43,8 @@ void track_mark(const struct track *t, uint64_t *bits, const struct vma *v, uint
 	if (end > v->end)
 		end = v->end;
 	if (start < end && track_is_mem(t, v))
-		set_bits(bits, t->n_pages, (v->offset + start - v->start) / PAGE_BYTES, (v->offset + end - v->start) / PAGE_BYTES);
+		set_bits(bits, t->n_pages, (v->offset + start - v->start) / PAGE_BYTES,
+		         (v->offset + end - v->start) / PAGE_BYTES);
 }
 
 /* index of the first VMA that ends above @addr */
@@ -85,7 +86,8 @@ void track_mark_gone(const struct track *t, uint64_t *bits, const struct vma_lis
 				e = c->start < e ? c->start : e;
 			} else if (c) {
 				e = c->end < e ? c->end : e;
-				same = track_is_mem(t, c) && c->offset + (pos - c->start) == p->offset + (pos - p->start);
+				same = track_is_mem(t, c) &&
+				       c->offset + (pos - c->start) == p->offset + (pos - p->start);
 			}
 			if (!same)
 				track_mark(t, bits, p, pos, e);
@@ -122,7 +124,8 @@ void track_follow_k(struct track *t)
 			}
 			/* the array need not begin on a page: one descriptor more on either side */
 			int64_t first = ((int64_t)(page * PAGE_BYTES) - (int64_t)t->mem_map) / DESCRIPTOR_BYTES - 1;
-			set_bits(t->cand, t->n_pages, first > 0 ? (uint64_t)first : 0, (uint64_t)(first + DESCRIPTORS_PER_PAGE + 2));
+			set_bits(t->cand, t->n_pages, first > 0 ? (uint64_t)first : 0,
+			         (uint64_t)(first + DESCRIPTORS_PER_PAGE + 2));
 		}
 }
 
@@ -136,18 +139,18 @@ static bool sane_descriptors(const struct track *t)
 		memcpy(c, t->m->base + t->mem_map + i * DESCRIPTOR_BYTES + 48, sizeof(c));
 		seen++;
 		/* a page of another use has a type, near INT_MIN or -128 (6.1: PAGE_TYPE_BASE 0xf0000000) in place of its count */
-		good += ((c[0] >= -1 && c[0] < 1 << 20) || (uint32_t)c[0] >= 0xf0000000u) && c[1] >= 0 && c[1] < 1 << 20;
+		good += ((c[0] >= -1 && c[0] < 1 << 20) || (uint32_t)c[0] >= 0xf0000000u) && c[1] >= 0 &&
+		        c[1] < 1 << 20;
 	}
 	return good * 100 > seen * 95;
 }
 
-/* The value of exported symbol @name: {value, name, namespace} in __ksymtab, all of it in the image's file mappings. */
-static int find_symbol(pid_t k, const uint8_t *image, size_t len, uint64_t base, const char *name, uint64_t *ret)
+/* The value of exported symbol @name: {value, name, namespace} in __ksymtab, names and table both in @image. */
+static int find_in(const uint8_t *image, size_t len, uint64_t base, const char *name, uint64_t *ret)
 {
 	size_t n = strlen(name) + 1;
 	unsigned hits = 0;
 
-	(void)k;
 	for (const uint8_t *p = image; (p = memmem(p, len - (size_t)(p - image), name, n)); p++) {
 		if (p > image && p[-1])
 			continue;
@@ -163,31 +166,40 @@ static int find_symbol(pid_t k, const uint8_t *image, size_t len, uint64_t base,
 	return hits == 1 ? 0 : -ENOENT;
 }
 
+static int find_symbol(pid_t k, uint64_t base, uint64_t end, const char *name, uint64_t *ret)
+{
+	if (end - base > IMAGE_BYTES_MAX || end == base)
+		return -ENOENT;
+	_cleanup_free_ uint8_t *image = malloc(end - base);
+	if (!image)
+		return -ENOMEM;
+	int r = pt_read(k, base, image, end - base);
+	return r ? r : find_in(image, end - base, base, name, ret);
+}
+
 int track_find_mem_map(struct track *t, pid_t k, const struct vma_list *l, struct err *err)
 {
-	uint64_t base = 0, end = 0, sym, array;
+	uint64_t base = 0, data = 0, end = 0, sym = 0, array = 0;
 
-	/* the image: the file mappings without a gap at the lowest addresses */
+	/* the image: the mappings without a gap at the lowest addresses; its data, read-only data too, is what is mapped writable */
 	for (size_t i = 0; i < l->n; i++) {
 		const struct vma *v = &l->v[i];
 		if (!i)
 			base = end = v->start;
 		if (v->start != end || track_is_mem(t, v) || !(v->flags & VMA_READ))
 			break;
+		if (!data && (v->flags & VMA_WRITE))
+			data = v->start;
 		end = v->end;
 	}
-	if (end - base > IMAGE_BYTES_MAX || end == base)
-		return err_set(err, ENOTSUP, "the guest kernel's image has an unknown layout");
-	_cleanup_free_ uint8_t *image = malloc(end - base);
-	if (!image)
-		return err_set(err, ENOMEM, "out of memory");
-	int r = pt_read(k, base, image, end - base);
-	if (!r)
-		r = find_symbol(k, image, end - base, base, "mem_map", &sym);
+	int r = find_symbol(k, data ? data : base, end, "mem_map", &sym);
+	if (r == -ENOENT)
+		r = find_symbol(k, base, end, "mem_map", &sym);
 	if (!r)
 		r = pt_read(k, sym, &array, sizeof(array));
 	if (r)
-		return err_sys(err, r == -ENOENT ? ENOTSUP : -r, "the guest kernel does not export mem_map, where its pages are described");
+		return err_sys(err, r == -ENOENT ? ENOTSUP : -r,
+		               "the guest kernel does not export mem_map, where its pages are described");
 	for (size_t i = 0; i < l->n; i++) {
 		const struct vma *v = &l->v[i];
 		uint64_t need = t->n_pages * DESCRIPTOR_BYTES;

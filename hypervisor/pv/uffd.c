@@ -15,20 +15,20 @@
 
 /* include/uapi/linux/userfaultfd.h of 6.7 */
 #define FEATURE_WP_HUGETLBFS_SHMEM (1ull << 12)
-#define FEATURE_WP_UNPOPULATED (1ull << 13)
-#define FEATURE_WP_ASYNC (1ull << 15)
-#define FEATURES (FEATURE_WP_HUGETLBFS_SHMEM | FEATURE_WP_UNPOPULATED | FEATURE_WP_ASYNC)
+#define FEATURE_WP_UNPOPULATED     (1ull << 13)
+#define FEATURE_WP_ASYNC           (1ull << 15)
+#define FEATURES                   (FEATURE_WP_HUGETLBFS_SHMEM | FEATURE_WP_UNPOPULATED | FEATURE_WP_ASYNC)
 
 /* include/uapi/linux/fs.h of 6.7 */
 struct pm_scan_arg_abi {
 	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
 	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
 };
-#define PAGEMAP_SCAN_ABI _IOWR('f', 16, struct pm_scan_arg_abi)
-#define SCAN_WP_MATCHING 1u
+#define PAGEMAP_SCAN_ABI   _IOWR('f', 16, struct pm_scan_arg_abi)
+#define SCAN_WP_MATCHING   1u
 #define SCAN_CHECK_WPASYNC 2u
-#define PAGE_WPALLOWED 1u
-#define PAGE_WRITTEN 2u
+#define PAGE_WPALLOWED     1u
+#define PAGE_WRITTEN       2u
 
 int uffd_setup(int uffd)
 {
@@ -60,7 +60,7 @@ static int probe_page(struct uffd_scan *s, int uffd, int pagemap, volatile uint8
 		n = 0;
 		r = uffd_scan(s, pagemap, at, at + PAGE_BYTES, UFFD_WRITTEN, count_range, &n);
 		if (!r && n != (i != 1))
-			r = -EPROTO;    /* found at first and after the write below, and not between */
+			r = -EPROTO; /* found at first and after the write below, and not between */
 		if (i == 1)
 			page[0] = 2;
 	}
@@ -72,10 +72,13 @@ int uffd_probe(struct err *err)
 	_cleanup_close_ int uffd = (int)syscall(SYS_userfaultfd, UFFD_USER_MODE_ONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (uffd < 0)
-		return err_sys(err, errno == EPERM ? EPERM : ENOTSUP, "this host's kernel gives no userfaultfd (%s)", strerror(errno));
+		return err_sys(err, errno == EPERM ? EPERM : ENOTSUP, "this host's kernel gives no userfaultfd (%s)",
+		               strerror(errno));
 	int r = uffd_setup(uffd);
 	if (r)
-		return err_set(err, ENOTSUP, "this host's kernel has no asynchronous write-protection (Linux 6.7 or later is needed)");
+		return err_set(
+			err, ENOTSUP,
+			"this host's kernel has no asynchronous write-protection (Linux 6.7 or later is needed)");
 	_cleanup_close_ int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	_cleanup_free_ struct uffd_scan *s = calloc(1, sizeof(*s));
 	if (!s)
@@ -92,8 +95,12 @@ int uffd_scan(struct uffd_scan *s, int pagemap, uint64_t start, uint64_t end, en
               void (*fn)(void *arg, uint64_t start, uint64_t end), void *arg)
 {
 	while (start < end) {
-		struct pm_scan_arg_abi a = { .size = sizeof(a), .start = start, .end = end, .walk_end = start,
-		                             .vec = (uint64_t)(uintptr_t)s->vec, .vec_len = UFFD_VEC_MAX };
+		struct pm_scan_arg_abi a = { .size = sizeof(a),
+			                     .start = start,
+			                     .end = end,
+			                     .walk_end = start,
+			                     .vec = (uint64_t)(uintptr_t)s->vec,
+			                     .vec_len = UFFD_VEC_MAX };
 		if (what == UFFD_WRITTEN) {
 			/* exactly this makes the kernel look at empty table entries as well */
 			a.flags = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC;

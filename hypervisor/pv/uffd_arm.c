@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Getting a userfaultfd for each address space of a frozen guest. A userfaultfd belongs to the address space that asks for
- * it. K is ours to command by ptrace; a stub is traced by K, so K is made to make the ptrace calls: set the stub's
- * registers to userfaultfd() at a `syscall` instruction of STUB_CODE, step, read the answer, put the registers back. The
- * stub's STUB_DATA page is not touched, it may hold pending work. K and stubs share one descriptor table, so the new
- * descriptor is taken from K and closed there. Why a stub may be changed at all: K sets all its registers before it runs
- * it again (freeze.h). Main thread only.
+ * it. K is ours to command by ptrace; a stub is traced by K, so K runs a little code (armer.c) that makes the ptrace calls:
+ * set the stub's registers to userfaultfd() at a `syscall` instruction of STUB_CODE, step, read the answer, put the
+ * registers back. The stub's STUB_DATA page is not touched, it may hold pending work. K and stubs share one descriptor
+ * table, so the new descriptor is taken from K and closed there. Why a stub may be changed at all: K sets all its registers
+ * before it runs it again (freeze.h). The code runs on K's stack, which the guest maps executable. Main thread only.
  */
 #include "config.h"
 #include "hypervisor/pv/uffd_int.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,57 +20,84 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include "common/util.h"
-#include "hypervisor/pv/image.h"
+#include "hypervisor/pv/armer_int.h"
 
-#define SCRATCH_BELOW 2048u     /* below K's stack pointer, beyond the red zone */
-#define AT_STATUS 256u          /* in the scratch area; registers are at 0 */
-#define STEPS_MAX 16            /* stops of other kinds before the instruction has run */
+/* the borrowed piece of K's stack: code, the struct, a stack for the code, K's red zone above it */
+#define AT_ARMER       2048u
+#define AT_STACK_END   (UFFD_SCRATCH_BYTES - 64u)
+#define RED_ZONE       256u
+#define RUN_TIMEOUT_US 2000000u
 
-_Static_assert(sizeof(struct user_regs_struct) <= AT_STATUS, "scratch layout");
-
-static long k_call(struct uffd_inject *i, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
-{
-	long ret;
-	int r = pt_syscall(i->f->k.pid, i->f->insn, nr, (uint64_t[6]){ a, b, c, d, 0, 0 }, &ret);
-
-	return r ? r : ret;
-}
+_Static_assert(AT_ARMER + sizeof(struct armer) + 512 < AT_STACK_END, "scratch layout");
 
 int uffd_inject_begin(struct uffd_inject *i, const struct pv_frozen *f, int k_pidfd, struct err *err)
 {
-	*i = (struct uffd_inject){ .f = f, .k_pidfd = k_pidfd, .scratch = (f->k.regs.rsp - SCRATCH_BELOW) & ~63ull };
+	size_t len = (size_t)(__stop_armer_code - __start_armer_code);
+
+	*i = (struct uffd_inject){ .f = f,
+		                   .k_pidfd = k_pidfd,
+		                   .close_fd = -1,
+		                   .scratch = (f->k.regs.rsp - RED_ZONE - UFFD_SCRATCH_BYTES) & ~63ull };
+	if (len > AT_ARMER)
+		return err_set(err, E2BIG, "the code that arms log-dirty is too long");
 	int r = pt_read(f->k.pid, i->scratch, i->saved, sizeof(i->saved));
+	if (!r)
+		r = pt_write(f->k.pid, i->scratch, __start_armer_code, len);
 	if (r)
-		return err_sys(err, -r, "cannot read the guest kernel's stack");
-	/* hundreds of waits for a few microseconds each follow */
+		return err_sys(err, -r, "cannot borrow the guest kernel's stack");
+	/* many waits for a few microseconds each follow */
 	i->slack = prctl(PR_GET_TIMERSLACK);
 	prctl(PR_SET_TIMERSLACK, 1000);
 	return 0;
 }
 
-int uffd_inject_end(struct uffd_inject *i, struct err *err)
+/* Let K run the code until its breakpoint. */
+static int run(struct uffd_inject *i, pid_t nspid, uint64_t insn, long *ret)
 {
-	prctl(PR_SET_TIMERSLACK, i->slack > 0 ? i->slack : 0);
-	int r = pt_write(i->f->k.pid, i->scratch, i->saved, sizeof(i->saved));
-	return r ? err_sys(err, -r, "cannot write the guest kernel's stack") : 0;
+	struct armer a = { .insn = insn, .nspid = nspid, .close_fd = i->close_fd };
+	struct user_regs_struct regs = i->f->k.regs;
+	bool stopped;
+	int status, r = pt_write(i->f->k.pid, i->scratch + AT_ARMER, &a, sizeof(a));
+
+	regs.rip = i->scratch + (uint64_t)((const char *)(uintptr_t)armer_entry - __start_armer_code);
+	regs.rdi = i->scratch + AT_ARMER;
+	regs.rsp = i->scratch + AT_STACK_END - 8; /* as after a call */
+	regs.orig_rax = ~0ull;
+	if (!r)
+		r = pt_set_regs(i->f->k.pid, &regs);
+	if (!r && ptrace(PTRACE_CONT, i->f->k.pid, 0, 0) < 0)
+		r = -errno;
+	/* stops that were due before come first; every signal but the breakpoint's is blocked */
+	for (int n = 0; !r; n++) {
+		r = pt_wait(i->f->k.pid, RUN_TIMEOUT_US, &stopped, &status);
+		if (!r && !stopped && pt_interrupt(i->f->k.pid, NULL))
+			r = -ESRCH;
+		if (!r && !stopped)
+			r = -ETIMEDOUT;
+		if (!r && status >> 8 == SIGTRAP)
+			break;
+		if (!r && (status >> 16 == 0 || n == 8 || ptrace(PTRACE_CONT, i->f->k.pid, 0, 0) < 0))
+			r = -EIO;
+	}
+	if (!r)
+		r = pt_read(i->f->k.pid, i->scratch + AT_ARMER, &a, sizeof(a));
+	if (r)
+		return r;
+	i->close_fd = -1;
+	*ret = a.ret;
+	return 0;
 }
 
-/* Take descriptor @fd out of K. */
-static int take_fd(struct uffd_inject *i, long fd, int *ret)
+int uffd_inject_end(struct uffd_inject *i, struct err *err)
 {
-	if (fd < 0)
-		return (int)fd;
-	int mine = (int)syscall(SYS_pidfd_getfd, i->k_pidfd, (int)fd, 0);
-	int e = errno;
-	long c = k_call(i, SYS_close, (uint64_t)fd, 0, 0, 0);
-	if (mine < 0)
-		return -e;
-	if (c < 0) {
-		close(mine);
-		return (int)c;
-	}
-	*ret = mine;
-	return 0;
+	long ret;
+	int r = i->close_fd < 0 ? 0 : run(i, -1, 0, &ret);
+
+	prctl(PR_SET_TIMERSLACK, i->slack > 0 ? i->slack : 0);
+	int e = pt_write(i->f->k.pid, i->scratch, i->saved, sizeof(i->saved));
+	if (!r)
+		r = e;
+	return r ? err_sys(err, -r, "cannot give the guest kernel's stack back") : 0;
 }
 
 static int ns_pid_of(pid_t pid, pid_t *ret)
@@ -94,97 +119,27 @@ static int ns_pid_of(pid_t pid, pid_t *ret)
 	return *ret > 0 ? 0 : -EPROTO;
 }
 
-/* One step of stub @nspid; 0 when it stopped. Its registers are in *@regs then. A signal met on the way joins *@sigs. */
-static int step(struct uffd_inject *i, pid_t nspid, struct user_regs_struct *regs, uint64_t *sigs)
-{
-	int32_t status;
-	long ret = k_call(i, SYS_ptrace, PTRACE_SINGLESTEP, (uint64_t)nspid, 0, 0);
-
-	if (ret < 0)
-		return (int)ret;
-	ret = k_call(i, SYS_wait4, (uint64_t)nspid, i->scratch + AT_STATUS, __WALL, 0);
-	if (ret < 0)
-		return (int)ret;
-	int r = pt_read(i->f->k.pid, i->scratch + AT_STATUS, &status, sizeof(status));
-	if (r)
-		return r;
-	if (ret != nspid || !WIFSTOPPED(status))
-		return -ESRCH;
-	if ((WSTOPSIG(status) & 0x7f) != SIGTRAP)
-		*sigs |= 1ull << (WSTOPSIG(status) & 63);
-	ret = k_call(i, SYS_ptrace, PTRACE_GETREGS, (uint64_t)nspid, 0, i->scratch);
-	if (ret < 0)
-		return (int)ret;
-	return pt_read(i->f->k.pid, i->scratch, regs, sizeof(*regs));
-}
-
-static int put_regs(struct uffd_inject *i, pid_t nspid, const struct user_regs_struct *regs)
-{
-	int r = pt_write(i->f->k.pid, i->scratch, regs, sizeof(*regs));
-
-	return r ? r : (int)k_call(i, SYS_ptrace, PTRACE_SETREGS, (uint64_t)nspid, 0, i->scratch);
-}
-
-static int stub_call(struct uffd_inject *i, pid_t nspid, uint64_t insn, long *ret_fd)
-{
-	struct user_regs_struct regs, was;
-	uint64_t sigs = 0;
-	int r = (int)k_call(i, SYS_ptrace, PTRACE_GETREGS, (uint64_t)nspid, 0, i->scratch);
-
-	if (!r)
-		r = pt_read(i->f->k.pid, i->scratch, &was, sizeof(was));
-	if (r)
-		return r;
-	regs = was;
-	regs.rip = insn;
-	regs.rax = SYS_userfaultfd;
-	regs.orig_rax = ~0ull;
-	regs.rdi = UFFD_USER_MODE_ONLY | O_CLOEXEC | O_NONBLOCK;
-	r = put_regs(i, nspid, &regs);
-	/* the rest of a stop at a system call or signal comes first */
-	for (int n = 0; !r; n++) {
-		if (n == STEPS_MAX) {
-			r = -EIO;
-			break;
-		}
-		r = step(i, nspid, &regs, &sigs);
-		if (!r && regs.rip == insn + 2)
-			break;
-		if (!r && regs.rip != insn)
-			r = -EIO;
-	}
-	if (!r)
-		*ret_fd = (long)regs.rax;
-	/* also after a failure: as it was, as far as that goes */
-	int e = put_regs(i, nspid, &was);
-	/* a signal was on its way to the stub (the tick that ends its turn): it gets it when it runs again */
-	for (; sigs && !e; sigs &= sigs - 1)
-		e = (int)k_call(i, SYS_kill, (uint64_t)nspid, (uint64_t)__builtin_ctzll(sigs), 0, 0);
-	return r ? r : e;
-}
-
 int uffd_inject_get(struct uffd_inject *i, pid_t pid, uint64_t insn, int *ret_uffd, struct err *err)
 {
 	long fd = -1;
-	int r = 0, uffd = -1;
 	pid_t nspid = 0;
+	int uffd = -1, r = pid ? ns_pid_of(pid, &nspid) : 0;
 
-	if (!pid) {
-		fd = k_call(i, SYS_userfaultfd, UFFD_USER_MODE_ONLY | O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
-	} else {
-		r = ns_pid_of(pid, &nspid);
-		if (!r)
-			r = stub_call(i, nspid, insn, &fd);
+	if (!r)
+		r = run(i, nspid, insn, &fd);
+	if (!r && fd < 0)
+		r = (int)fd;
+	if (!r) {
+		/* the next run closes it in K */
+		i->close_fd = (int)fd;
+		uffd = (int)syscall(SYS_pidfd_getfd, i->k_pidfd, (int)fd, 0);
+		r = uffd < 0 ? -errno : uffd_setup(uffd);
 	}
-	if (!r)
-		r = take_fd(i, fd, &uffd);
-	if (!r)
-		r = uffd_setup(uffd);
 	if (r) {
 		if (uffd >= 0)
 			close(uffd);
-		return err_sys(err, -r, "cannot get a userfaultfd from %s %d", pid ? "guest address space" : "the guest kernel",
-		               pid ? pid : i->f->k.pid);
+		return err_sys(err, -r, "cannot get a userfaultfd from %s %d",
+		               pid ? "guest address space" : "the guest kernel", pid ? pid : i->f->k.pid);
 	}
 	*ret_uffd = uffd;
 	return 0;

@@ -12,12 +12,14 @@
 #include "common/err.h"
 #include "hypervisor/pv/freeze.h"
 
-struct page_region_abi { uint64_t start, end, categories; };
+struct page_region_abi {
+	uint64_t start, end, categories;
+};
 
 #define UFFD_VEC_MAX 2048u
 
 struct uffd_scan {
-	struct page_region_abi vec[UFFD_VEC_MAX];   /* all zero between calls: see uffd_scan() */
+	struct page_region_abi vec[UFFD_VEC_MAX]; /* all zero between calls: see uffd_scan() */
 };
 
 /* 0 when this kernel has what tracking needs; else -ENOTSUP or -EPERM with the reason. */
@@ -28,8 +30,8 @@ int uffd_setup(int uffd) _must_check_;
 int uffd_register(int uffd, uint64_t start, uint64_t end) _must_check_;
 
 enum uffd_what {
-	UFFD_WRITTEN,       /* pages written since they were last protected; protects them again. -EPERM: a part is not registered */
-	UFFD_UNREGISTERED,  /* address ranges that are mapped and not registered */
+	UFFD_WRITTEN, /* pages written since they were last protected; protects them again. -EPERM: a part is not registered */
+	UFFD_UNREGISTERED, /* address ranges that are mapped and not registered */
 };
 /*
  * Call @fn for the ranges in [@start, @end) of the address space behind @pagemap, ascending. On failure, too, @fn got all
@@ -38,13 +40,16 @@ enum uffd_what {
 int uffd_scan(struct uffd_scan *s, int pagemap, uint64_t start, uint64_t end, enum uffd_what what,
               void (*fn)(void *arg, uint64_t start, uint64_t end), void *arg) _must_check_;
 
+#define UFFD_SCRATCH_BYTES 4096u
+
 /* Arming: system calls inside K and, by K's hand, inside the stubs. K's stack below its pointer is borrowed. */
 struct uffd_inject {
-	const struct pv_frozen *f;  /* borrowed */
-	int k_pidfd;                /* borrowed */
-	uint64_t scratch;           /* address in K */
-	uint8_t saved[512];         /* what was there */
-	int slack;                  /* timer slack of this thread before */
+	const struct pv_frozen *f;         /* borrowed */
+	int k_pidfd;                       /* borrowed */
+	uint64_t scratch;                  /* address in K */
+	uint8_t saved[UFFD_SCRATCH_BYTES]; /* what was there */
+	int close_fd;                      /* descriptor of K that has been taken and is to be closed; -1: none */
+	int slack;                         /* timer slack of this thread before */
 };
 int uffd_inject_begin(struct uffd_inject *i, const struct pv_frozen *f, int k_pidfd, struct err *err) _must_check_;
 /* A userfaultfd of K (@pid 0), or of stub @pid by its `syscall` instruction at @insn; owned by the caller. */

@@ -11,10 +11,14 @@
 #include "hypervisor/pv/hashlog_int.h"
 #include "hypervisor/pv/logdirty.h"
 
-#define PAGES 1500u     /* two chunks and a part; not a multiple of 64 */
+#define PAGES 1500u /* two chunks and a part; not a multiple of 64 */
 #define WORDS ((PAGES + 63) / 64)
 
-struct fix { struct guestmem m; struct pv_logdirty *l; uint64_t bits[WORDS]; };
+struct fix {
+	struct guestmem m;
+	struct pv_logdirty *l;
+	uint64_t bits[WORDS];
+};
 
 static void setup(struct fix *x, uint32_t mode)
 {
@@ -70,7 +74,9 @@ static void poke(struct fix *x, unsigned page, uint8_t v)
 
 static void punch(struct fix *x, unsigned page, unsigned n)
 {
-	assert_int_equal(fallocate(x->m.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)page * PAGE_BYTES, (off_t)n * PAGE_BYTES), 0);
+	assert_int_equal(fallocate(x->m.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)page * PAGE_BYTES,
+	                           (off_t)n * PAGE_BYTES),
+	                 0);
 }
 
 static uint64_t blocks(const struct fix *x)
@@ -131,8 +137,8 @@ static void test_holes(void **state)
 	uint64_t b = blocks(&x);
 	assert_int_equal(collect(&x, true), 1);
 	assert_int_equal(audit(&x), 0);
-	assert_int_equal(blocks(&x), b);        /* looking did not fill holes */
-	poke(&x, 200, 0);                       /* a page of zeros is as good as the hole it was */
+	assert_int_equal(blocks(&x), b); /* looking did not fill holes */
+	poke(&x, 200, 0);                /* a page of zeros is as good as the hole it was */
 	assert_int_equal(collect(&x, true), 0);
 	for (unsigned i = 0; i < 600; i++)
 		poke(&x, i, 3);
@@ -155,7 +161,7 @@ static void test_devices(void **state)
 	assert_int_equal(collect(&x, true), 1);
 	/* written by a device with what was there before: reported, for the copy may have caught something between */
 	guestmem_mark(&x.m, (struct gpa){ 70 * PAGE_BYTES }, 1);
-	guestmem_mark(&x.m, (struct gpa){ 900 * PAGE_BYTES }, 1);   /* a hole that never had content */
+	guestmem_mark(&x.m, (struct gpa){ 900 * PAGE_BYTES }, 1); /* a hole that never had content */
 	assert_int_equal(collect(&x, false), 1);
 	assert_int_equal(collect(&x, true), 1);
 	assert_true(bit(&x, 70));
@@ -221,11 +227,11 @@ static void test_no_memory(void **state)
 		r = pv_logdirty_new(&c, &x.m, NULL, &l, &got, &err);
 		pv_logdirty_free(l);
 	})
-		assert_int_equal(r, alloc_failed ? -ENOMEM : 0);
+	assert_int_equal(r, alloc_failed ? -ENOMEM : 0);
 	for (unsigned p = 0; p < PAGES; p += 500)
 		poke(&x, p, 1);
 	FOR_EACH_ALLOC_FAILURE(r = pv_logdirty_collect(x.l, 0, NULL, true, x.bits, &n, &err))
-		assert_int_equal(r, alloc_failed ? -ENOMEM : 0);
+	assert_int_equal(r, alloc_failed ? -ENOMEM : 0);
 	assert_int_equal(n, 3);
 	assert_true(bit(&x, 0) && bit(&x, 500) && bit(&x, 1000));
 	done(&x);

@@ -21,6 +21,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "common/loop.h"
 #include "common/util.h"
@@ -40,14 +41,18 @@ struct guest {
 	struct pv_restored rs;
 	struct pv_frozen f;
 	uint64_t mem_inode;
-	char con[1 << 16];      /* what the guest said last */
+	char con[1 << 16]; /* what the guest said last */
 	size_t con_len;
 };
 
-struct stat_ns { const char *name; uint64_t v[4096]; size_t n; };
+struct stat_ns {
+	const char *name;
+	uint64_t v[4096];
+	size_t n;
+};
 
 static struct stat_ns st_freeze = { .name = "freeze" }, st_live = { .name = "live collection" },
-                      st_frozen = { .name = "frozen collection" }, st_dirty = { .name = "dirty pages, frozen" };
+		      st_frozen = { .name = "frozen collection" }, st_dirty = { .name = "dirty pages, frozen" };
 
 static void note(struct stat_ns *s, uint64_t v)
 {
@@ -115,14 +120,25 @@ static void boot(struct guest *g, const char *initrd, unsigned mib, const char *
 	snprintf(mem, sizeof(mem), "mem=%uM", mib);
 	snprintf(ird, sizeof(ird), "initrd=%s", initrd);
 	snprintf(ld, sizeof(ld), "load=%s", load);
-	char *argv[] = { (char *)"linux", mem, ird, (char *)"con=null", (char *)"ssl=null", (char *)"con0=fd:0,fd:1", (char *)"noreboot",
-	                 ld, (char *)"hospes.disk=", NULL };
+	char *argv[] = { (char *)"linux",
+		         mem,
+		         ird,
+		         (char *)"con=null",
+		         (char *)"ssl=null",
+		         (char *)"con0=fd:0,fd:1",
+		         (char *)"noreboot",
+		         ld,
+		         (char *)"hospes.disk=",
+		         NULL };
 	if (pv_files_open(&g->files, KERNEL, &err))
 		die(g, "kernel", &err);
-	struct pv_sandbox_cfg cfg = { .kernel = KERNEL, .initrd = initrd, .ram_bytes = bytes, .cpu = 0, .uid = getuid(), .gid = getgid() };
+	struct pv_sandbox_cfg cfg = {
+		.kernel = KERNEL, .initrd = initrd, .ram_bytes = bytes, .cpu = -1, .uid = getuid(), .gid = getgid()
+	};
 	if (pv_sandbox_new(&g->sb, &cfg, &err))
 		die(g, "sandbox", &err);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, con) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, er))
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, con) ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, er))
 		exit(1);
 	fstat(con[1], &cs);
 	fstat(er[1], &es);
@@ -137,8 +153,14 @@ static void boot(struct guest *g, const char *initrd, unsigned mib, const char *
 		die(g, "freeze", &err);
 	if (pv_fds_learn(&fds, &g->f, kfd, cs.st_ino, es.st_ino, &inode, &mfd, NULL, &err))
 		die(g, "descriptors", &err);
-	struct pv_dump_ctx c = { .k_pidfd = kfd, .pidns_fd = -1, .fds = &fds, .file = g->files.file, .n_files = g->files.n, .mem_inode = inode,
-	                         .mem_bytes = bytes, .segv_handler = g->files.segv_handler };
+	struct pv_dump_ctx c = { .k_pidfd = kfd,
+		                 .pidns_fd = -1,
+		                 .fds = &fds,
+		                 .file = g->files.file,
+		                 .n_files = g->files.n,
+		                 .mem_inode = inode,
+		                 .mem_bytes = bytes,
+		                 .segv_handler = g->files.segv_handler };
 	if (pv_dump(&c, &g->f, &im, &err))
 		die(g, "dump", &err);
 	int mfd2 = memfd_create("guest", MFD_CLOEXEC);
@@ -157,7 +179,7 @@ static void boot(struct guest *g, const char *initrd, unsigned mib, const char *
 	pv_frozen_kill(&g->f);
 	if (pv_sandbox_clear(&g->sb, &err))
 		die(g, "clear", &err);
-	if (pv_restore(&g->sb, &im, g->m.fd, g->files.fd, true, 0, &g->rs, &g->f, &err))
+	if (pv_restore(&g->sb, &im, g->m.fd, g->files.fd, true, -1, &g->rs, &g->f, &err))
 		die(g, "restore", &err);
 	pv_image_done(&im);
 	pv_thaw(&g->f);
@@ -230,7 +252,8 @@ static int skip(const char *why)
 }
 
 /* One migration's worth: rounds of different lengths, then a frozen one. Returns pages lost. */
-static uint64_t one_pass(struct guest *g, struct pv_logdirty *l, unsigned pass, uint64_t *bits, uint8_t *copy, uint64_t *ret_audit)
+static uint64_t one_pass(struct guest *g, struct pv_logdirty *l, unsigned pass, uint64_t *bits, uint8_t *copy,
+                         uint64_t *ret_audit)
 {
 	static const unsigned sleeps_ms[] = { 60, 5, 0, 20, 1, 0 };
 	struct err err = { 0 };
@@ -293,26 +316,33 @@ int main(int argc, char **argv)
 	if (uffd_probe(&err))
 		return skip(err.text);
 	setrlimit(RLIMIT_NOFILE, &rl);
-	_cleanup_free_ char *initrd = realpath(argv[1], NULL);  /* the guest has another working directory */
+	_cleanup_free_ char *initrd = realpath(argv[1], NULL); /* the guest has another working directory */
 	if (!initrd)
 		return skip("no initramfs: make guests");
 	boot(&g, initrd, mib, load);
 	listen_to(&g, g.rs.con, 1500);
 	uint64_t pages = g.m.size / PAGE_BYTES;
 	uint64_t *bits = calloc((pages + 63) / 64, 8);
-	uint8_t *copy = mmap(NULL, g.m.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *copy = mmap(NULL, g.m.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+	                     0);
 	if (!bits || copy == MAP_FAILED)
 		return 1;
 	freeze(&g);
-	struct pv_logdirty_cfg c = { .mode = HV_LOGDIRTY_TRACK, .audit = audit, .k_pidfd = g.rs.k_pidfd, .mem_inode = g.mem_inode };
+	struct pv_logdirty_cfg c = {
+		.mode = HV_LOGDIRTY_TRACK, .audit = audit, .k_pidfd = g.rs.k_pidfd, .mem_inode = g.mem_inode
+	};
 	uint64_t t0 = now_ns(), stubs = g.f.n_stubs;
 	if (pv_logdirty_new(&c, &g.m, &g.f, &l, &mode, &err))
 		die(&g, "enable", &err);
 	printf("# armed the kernel and %lu address spaces in %.2f ms\n", stubs, (double)(now_ns() - t0) / 1e6);
 	thaw(&g);
 	t0 = now_ns();
-	printf("# first collection: %lu pages in ", collect(&g, l, false, true, bits));
-	printf("%.2f ms\n", (double)(now_ns() - t0) / 1e6);
+	struct timespec c0, c1;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &c0);
+	uint64_t n = collect(&g, l, false, true, bits);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &c1);
+	printf("# first collection: %lu pages in %.2f ms, %.2f ms of CPU\n", n, (double)(now_ns() - t0) / 1e6,
+	       (double)(c1.tv_sec - c0.tv_sec) * 1e3 + (double)(c1.tv_nsec - c0.tv_nsec) / 1e6);
 	copy_reported(&g, bits, copy);
 	st_live.n = 0;
 	uint64_t end = now_ns() + seconds * NS_PER_S, lost = 0, missed = 0;
@@ -335,6 +365,7 @@ int main(int argc, char **argv)
 	pv_sandbox_done(&g.sb);
 	bool ok = !lost && !missed && !nothing_seen && !guest_error && passes >= 3;
 	printf("%s: %u frozen collections, %lu pages lost, audit %lu%s%s\n", ok ? "ok" : "not ok", passes, lost, missed,
-	       nothing_seen ? ", and a planted change was not seen" : "", guest_error ? ", the guest found an error" : "");
+	       nothing_seen ? ", and a planted change was not seen" : "",
+	       guest_error ? ", the guest found an error" : "");
 	return !ok;
 }
