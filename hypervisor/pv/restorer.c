@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The restorer: see restorer.h. Freestanding: no libc, no data, no calls out of its section (its build checks that), since only
+ * The restorer: see restorer.h. Freestanding: no libc, no data, no calls out of its section (nm -u librestorer.a must be empty), since only
  * the section's octets are mapped into the new process. Runs as K and, after clone3, as each stub and helper.
  */
 #include "config.h"
