@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The restorer: see restorer.h. Freestanding: no libc, no data, no calls out of its section (nm -u librestorer.a must be empty), since only
- * the section's octets are mapped into the new process. Runs as K and, after clone3, as each stub and helper.
+ * The restorer: see restorer.h. Freestanding: no libc, no data, no calls out of its section, since only the section's octets
+ * are mapped into the new process (nm -u librestorer.a must be empty). Runs as K and, after clone3, as each stub and helper.
  */
 #include "config.h"
 #include "hypervisor/pv/restorer.h"
