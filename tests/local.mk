@@ -6,6 +6,7 @@ include %D%/unit/pv.mk
 include %D%/unit/migrated.mk
 include %D%/unit/vmctl.mk
 include %D%/scenario/local.mk
+include %D%/sim/local.mk
 include %D%/fuzz/local.mk
 include %D%/system/local.mk
 include %D%/migrated/local.mk

@@ -1,1 +1,33 @@
 # Fuzz targets of migrated: see local.mk.
+fuzz_tests += %D%/replay_migcontrol %D%/replay_migframe %D%/replay_migfiles
+FUZZ_MIG_SYSLIBS = $(ZMQ_LIBS) $(PROTOBUFC_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(XML_LIBS)
+
+%C%_replay_migcontrol_SOURCES = %D%/fuzz_migcontrol.c $(FUZZ_REPLAY)
+%C%_replay_migcontrol_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUFC_CFLAGS) -DFUZZ_NAME='"migcontrol"'
+%C%_replay_migcontrol_LDADD = $(MIGRATED_LIBS) $(MIGRATED_SYSLIBS)
+FUZZERS += fuzz/migcontrol
+fuzz/migcontrol: FUZZ_LIBS = $(PROTOBUFC_LIBS)
+fuzz/migcontrol: %D%/fuzz_migcontrol.c migrated/io/wire.c migrated/core/mig.c proto/migration.pb-c.c common/buf.c common/err.c common/util.c
+	$(FUZZ_LINK)
+
+%C%_replay_migframe_SOURCES = %D%/fuzz_migframe.c $(FUZZ_REPLAY)
+%C%_replay_migframe_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUFC_CFLAGS) -DFUZZ_NAME='"migframe"'
+%C%_replay_migframe_LDADD = $(MIGRATED_LIBS) $(MIGRATED_SYSLIBS)
+FUZZERS += fuzz/migframe
+fuzz/migframe: FUZZ_LIBS = $(FUZZ_MIG_SYSLIBS)
+fuzz/migframe: %D%/fuzz_migframe.c migrated/io/wire.c migrated/io/inpipe.c migrated/io/seal.c migrated/io/memmap.c migrated/core/mig.c \
+	hypervisor/hvcall.c hypervisor/hvmsg.c proto/migration.pb-c.c common/buf.c common/err.c common/util.c common/loop.c
+	$(FUZZ_LINK)
+
+%C%_replay_migfiles_SOURCES = %D%/fuzz_migfiles.c $(FUZZ_REPLAY)
+%C%_replay_migfiles_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUFC_CFLAGS) -DFUZZ_NAME='"migfiles"'
+%C%_replay_migfiles_LDADD = $(MIGRATED_LIBS) $(MIGRATED_SYSLIBS)
+FUZZERS += fuzz/migfiles
+fuzz/migfiles: FUZZ_LIBS = $(FUZZ_MIG_SYSLIBS)
+fuzz/migfiles: FUZZ_CFLAGS = -DHOSPES_SBINDIR='"$(sbindir)"' $(XML_CFLAGS)
+fuzz/migfiles: %D%/fuzz_migfiles.c $(addprefix migrated/io/, ctl.c hva.c incoming.c incoming_hvdom.c inpipe.c journal.c link.c memmap.c \
+	outgoing.c outgoing_report.c outpipe.c peers.c preflight.c seal.c wire.c zsock.c fault.c) \
+	$(addprefix migrated/core/, mig.c controller.c source.c target.c) hypervisor/hvcall.c hypervisor/hvmsg.c hypervisor/pv/kernelfile.c \
+	$(addprefix hypervisor/xml/, domxml_dev.c domxml_format.c domxml_known.c domxml_parse.c domxml_util.c) \
+	proto/migration.pb-c.c common/buf.c common/err.c common/util.c common/loop.c common/log.c
+	$(FUZZ_LINK)

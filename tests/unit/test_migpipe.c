@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The data planes against one another over real sockets: what arrives is what was there, whatever became of pages between rounds. */
+#include "config.h"
+#include "tests/unit/testutil.h"
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zmq.h>
+#include "common/util.h"
+#include "migrated/io/inpipe.h"
+#include "migrated/io/outpipe.h"
+
+#define RAM_BYTES (16ull << 20)
+#define PAGES (RAM_BYTES / PAGE_BYTES)
+
+static struct rig {
+	struct loop *loop;
+	void *zmq;
+	struct inpipe *in;
+	struct insession *session;
+	struct outpipe *out;
+	struct memmap src, dst;
+	int src_state, dst_state;
+	struct out_stats pass;
+	struct err err;
+	char endpoint[128];
+} g;
+
+static void pass_done(void *arg, const struct out_stats *pass, uint64_t ns)
+{
+	(void)arg, (void)ns;
+	g.pass = *pass;
+	loop_quit(g.loop, 1);
+}
+static void state_sent(void *arg) { (void)arg; loop_quit(g.loop, 2); }
+static void out_failed(void *arg, const struct err *err) { (void)arg; g.err = *err; loop_quit(g.loop, -1); }
+static void complete(void *arg) { (void)arg; loop_quit(g.loop, 3); }
+static void bad(void *arg, const struct err *err) { (void)arg; g.err = *err; loop_quit(g.loop, -2); }
+
+static void memory(struct memmap *m)
+{
+	int fd = memfd_create("ram", MFD_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, RAM_BYTES), 0);
+	assert_int_equal(memmap_of_fd(m, fd, RAM_BYTES, &g.err), 0);
+}
+
+static void rig_open(unsigned streams, enum out_compress compress, uint8_t in_key)
+{
+	size_t len = sizeof(g.endpoint);
+	struct insession_config ic = { .session = 7, .streams = streams, .mem = &g.dst, .state_max = 1 << 20, .complete = complete, .bad = bad };
+	struct out_config oc = { .session = 7, .streams = streams, .mem = &g.src, .credit_bytes = 1 << 20, .compress = compress,
+		                 .endpoint = g.endpoint, .pass_done = pass_done, .state_sent = state_sent, .failed = out_failed };
+
+	g.loop = loop_new();
+	g.zmq = zmq_ctx_new();
+	void *s = zmq_socket(g.zmq, ZMQ_ROUTER);
+	assert_int_equal(zmq_bind(s, "tcp://127.0.0.1:*"), 0);
+	assert_int_equal(zmq_getsockopt(s, ZMQ_LAST_ENDPOINT, g.endpoint, &len), 0);
+	g.in = inpipe_new(g.loop, g.zmq, s, 2, &g.err);
+	assert_non_null(g.in);
+	memory(&g.src);
+	memory(&g.dst);
+	g.src_state = memfd_create("s", MFD_CLOEXEC);
+	g.dst_state = memfd_create("d", MFD_CLOEXEC);
+	ic.state_fd = g.dst_state;
+	memset(ic.key, in_key, sizeof(ic.key));
+	memset(oc.key, 3, sizeof(oc.key));
+	g.session = insession_new(g.in, &ic, &g.err);
+	oc.zmq = g.zmq;
+	oc.loop = g.loop;
+	g.out = outpipe_new(&oc, &g.err);
+	assert_non_null(g.out);
+}
+
+static void rig_close(void)
+{
+	outpipe_free(g.out);
+	insession_free(g.session);
+	inpipe_free(g.in);
+	loop_run_once(g.loop, 0);
+	memmap_done(&g.src);
+	memmap_done(&g.dst);
+	close(g.src_state);
+	close(g.dst_state);
+	loop_free(g.loop);
+	zmq_ctx_term(g.zmq);
+}
+
+static void fill(uint64_t page, uint64_t seed, bool compressible)
+{
+	uint64_t *p = (uint64_t *)(g.src.r[0].base + page * PAGE_BYTES);
+
+	for (unsigned i = 0; i < PAGE_BYTES / 8; i++) {
+		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+		p[i] = compressible ? seed >> 60 : seed;
+	}
+}
+
+static void want(uint64_t page)
+{
+	outpipe_pending(g.out, 0)[page / 64] |= 1ull << (page % 64);
+}
+
+static int pass(enum mig_pass kind, bool hash_all)
+{
+	outpipe_pass(g.out, kind, hash_all, 1);
+	return loop_run(g.loop);
+}
+
+/* Equal, and a hole here is no page there. */
+static void same(void)
+{
+	static uint64_t a[PAGES / 64], b[PAGES / 64];
+	static uint8_t x[PAGE_BYTES], y[PAGE_BYTES];
+
+	for (uint64_t i = 0; i < PAGES; i++) {
+		assert_int_equal(pread(g.src.r[0].fd, x, PAGE_BYTES, (off_t)(i * PAGE_BYTES)), PAGE_BYTES);
+		assert_int_equal(pread(g.dst.r[0].fd, y, PAGE_BYTES, (off_t)(i * PAGE_BYTES)), PAGE_BYTES);
+		if (memcmp(x, y, PAGE_BYTES))
+			fail_msg("page %llu differs", (unsigned long long)i);
+	}
+	assert_int_equal(memmap_present(&g.src, 0, a), 0);
+	assert_int_equal(memmap_present(&g.dst, 0, b), 0);
+	for (uint64_t i = 0; i < PAGES / 64; i++)
+		assert_int_equal(b[i] & ~a[i], 0);
+}
+
+static void finish(void)
+{
+	uint64_t frames[MIG_STREAMS_MAX];
+	unsigned n = outpipe_frames(g.out, frames);
+
+	insession_expect(g.session, frames, n, 0);
+	assert_int_equal(loop_run(g.loop), 3);
+	same();
+}
+
+static void story(unsigned streams, enum out_compress compress, bool hash)
+{
+	rig_open(streams, compress, 3);
+	for (uint64_t i = 100; i < 3000; i++) /* 0-99 and the end stay holes */
+		fill(i, i, i % 3 == 0), want(i);
+	memset(g.src.r[0].base + 200 * PAGE_BYTES, 0, 50 * PAGE_BYTES); /* content, but zeros */
+	want(3500); /* asked for, but a hole */
+	assert_int_equal(pass(MIG_PASS_LIVE, false), 1);
+	assert_int_equal(g.pass.pages_data, 2850);
+	/* nothing changed: nothing is sent */
+	for (uint64_t i = 100; i < 3000; i++)
+		want(i);
+	assert_int_equal(pass(MIG_PASS_LIVE, false), 1);
+	assert_int_equal(g.pass.pages_data, 0);
+	assert_int_equal(g.pass.octets, 0);
+	/* one changed, one became zero, some became holes, one hole got content */
+	fill(1000, 99, false), want(1000);
+	memset(g.src.r[0].base + 1001 * PAGE_BYTES, 0, PAGE_BYTES), want(1001);
+	assert_int_equal(fallocate(g.src.r[0].fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 2000 * PAGE_BYTES, 7 * PAGE_BYTES), 0);
+	fill(4095, 5, true), want(4095);
+	fill(205, 6, false); /* only hashing sees this one: nobody asked for it */
+	if (!hash)
+		want(205);
+	assert_int_equal(pass(MIG_PASS_FINAL, hash), 1);
+	assert_int_equal(g.pass.pages_data, 3);
+	assert_true(g.pass.pages_zero >= 8);
+	finish();
+	rig_close();
+}
+
+static void test_rounds(void **state)
+{
+	(void)state;
+	story(1, OUT_COMPRESS_NONE, false);
+	story(3, OUT_COMPRESS_LZ4, true);
+	story(2, OUT_COMPRESS_AUTO, true);
+}
+
+static void test_state(void **state)
+{
+	uint64_t frames[MIG_STREAMS_MAX], n = 700001;
+	_cleanup_free_ uint8_t *p = malloc(n), *q = malloc(n);
+	(void)state;
+
+	for (uint64_t i = 0; i < n; i++)
+		p[i] = (uint8_t)(i * i >> 3);
+	rig_open(2, OUT_COMPRESS_AUTO, 3);
+	assert_int_equal(pwrite(g.src_state, p, n, 0), n);
+	outpipe_state(g.out, g.src_state, n);
+	assert_int_equal(loop_run(g.loop), 2);
+	insession_expect(g.session, frames, outpipe_frames(g.out, frames), n);
+	assert_int_equal(loop_run(g.loop), 3);
+	assert_int_equal(pread(g.dst_state, q, n, 0), n);
+	assert_memory_equal(p, q, n);
+	rig_close();
+}
+
+/* Compressible memory takes less room on the wire. */
+static void test_compression(void **state)
+{
+	(void)state;
+	rig_open(1, OUT_COMPRESS_LZ4, 3);
+	for (uint64_t i = 0; i < 1024; i++)
+		fill(i, i, true), want(i);
+	assert_int_equal(pass(MIG_PASS_LIVE, false), 1);
+	assert_int_equal(g.pass.raw_octets, 1024 * PAGE_BYTES);
+	assert_true(g.pass.octets < g.pass.raw_octets / 2);
+	finish();
+	rig_close();
+}
+
+static void test_wrong_key(void **state)
+{
+	(void)state;
+	rig_open(1, OUT_COMPRESS_NONE, 4);
+	fill(1, 1, false), want(1);
+	outpipe_pass(g.out, MIG_PASS_LIVE, false, 1);
+	assert_int_equal(loop_run(g.loop), -2);
+	assert_non_null(strstr(g.err.text, "seal"));
+	rig_close();
+}
+
+static void test_short_count(void **state)
+{
+	uint64_t none[MIG_STREAMS_MAX] = { 0 };
+	(void)state;
+
+	rig_open(1, OUT_COMPRESS_NONE, 3);
+	fill(1, 1, false), want(1);
+	assert_int_equal(pass(MIG_PASS_LIVE, false), 1);
+	insession_expect(g.session, none, 1, 0); /* one frame more than the source counts */
+	assert_int_equal(loop_run(g.loop), -2);
+	rig_close();
+}
+
+static void test_stop(void **state)
+{
+	(void)state;
+	rig_open(2, OUT_COMPRESS_NONE, 3);
+	for (uint64_t i = 0; i < PAGES; i++)
+		fill(i, i, false), want(i);
+	outpipe_pass(g.out, MIG_PASS_LIVE, false, 1);
+	outpipe_stop(g.out);
+	uint64_t t = now_ns();
+	rig_close(); /* joins: soon, whatever was under way */
+	assert_true(now_ns() - t < 2 * NS_PER_S);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rounds), cmocka_unit_test(test_state), cmocka_unit_test(test_compression),
+		                            cmocka_unit_test(test_wrong_key), cmocka_unit_test(test_short_count), cmocka_unit_test(test_stop) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
