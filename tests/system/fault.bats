@@ -19,6 +19,7 @@ setup() {
 	need_root
 	need_program linux.uml jq
 	need_guest initramfs.img
+	faults_clear
 	from=$(running_on guest01)
 	# an earlier test may have failed: begin anew
 	if [[ ! $from =~ ^host-[ab]$ ]] || ! guest_sound guest01 2>/dev/null || ! client_whole 2>/dev/null; then
@@ -56,7 +57,7 @@ wire_cut() {
 	fault "$host" "$side.$step:stop"
 	(push "$from" guest01 "$to" >/dev/null 2>&1 || true) 3>&- &
 	local pusher=$!
-	pid=$(vmlab status --json | jq -r --arg h "$host" '.hosts[] | select(.name == $h) | .services.migrated')
+	pid=$(migrated_pid "$host")
 	eventually 20 grep -q '^State:.T' "/proc/$pid/status"
 	vmlab cut host-b
 	kill -CONT "$pid"
@@ -126,7 +127,7 @@ wire_cut() {
 	fault "$from" src.hv.suspend.done:stop
 	(push "$from" guest01 "$to" >/dev/null 2>&1 || true) 3>&- &
 	local pid pusher=$!
-	pid=$(vmlab status --json | jq -r --arg h "$from" '.hosts[] | select(.name == $h) | .services.migrated')
+	pid=$(migrated_pid "$from")
 	eventually 20 grep -q '^State:.T' "/proc/$pid/status"
 	vmlab kill "$from"
 	wait $pusher

@@ -265,6 +265,18 @@ fault() {
 	vmlab service "$1" restart migrated --once "HOSPES_FAULT=$2"
 	migrated_ready "$1"
 }
+# Daemons that still carry a fault of an earlier test (a fault that stops leaves the daemon alive) start anew without it.
+faults_clear() {
+	local h pid
+	for h in $(lab_hosts_up); do
+		pid=$(migrated_pid "$h")
+		if [ -n "$pid" ] && grep -qz '^HOSPES_FAULT=' "/proc/$pid/environ"; then
+			vmlab service "$h" kill migrated
+			migrated_ready "$h"
+		fi
+	done
+}
+migrated_pid() { vmlab status --json | jq -r --arg h "$1" '.hosts[] | select(.name == $h) | .services.migrated // empty'; }
 migrated_ready() { eventually 10 on "$1" vmmig status; }
 fault_met() { grep -q "fault injection: $2" "$VMLAB_DIR/$VMLAB_NAME/hosts/$1/var/log/hospes/migrated.log"; }
 other_host() { if [ "$1" = host-a ]; then echo host-b; else echo host-a; fi; }

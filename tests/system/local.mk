@@ -3,11 +3,13 @@
 include %D%/dev/local.mk
 include %D%/pv/local.mk
 
-SYSTEM_TESTS = %D%/vmlab.bats %D%/life.bats %D%/push.bats %D%/refuse.bats %D%/fault.bats %D%/redis.bats
-SYSTEM_HELPERS = %D%/lockcheck
+SYSTEM_TESTS = %D%/vmlab.bats %D%/life.bats %D%/push.bats %D%/refuse.bats %D%/fault.bats %D%/redis.bats %D%/hostile.bats %D%/isolation.bats
+SYSTEM_HELPERS = %D%/lockcheck %D%/hvtool
 EXTRA_DIST += $(SYSTEM_TESTS) %D%/lib.bash tests/summary
 check_PROGRAMS += $(SYSTEM_HELPERS)
 %C%_lockcheck_SOURCES = %D%/lockcheck.c
+%C%_hvtool_SOURCES = %D%/hvtool.c
+%C%_hvtool_LDADD = hypervisor/libhvcall.a common/libcommon.a
 
 AM_BATS_LOG_FLAGS = --tap
 if !WITH_SANITIZERS
