@@ -64,6 +64,7 @@ void migrated_free(struct migrated *d)
 {
 	if (!d)
 		return;
+	d->closing = true;
 	ctl_free(d->ctl);
 	outgoing_free_all(d);
 	incoming_free_all(d);

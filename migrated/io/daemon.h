@@ -31,6 +31,7 @@ struct migrated {
 	struct outgoing *outs;       /* list */
 	struct incoming *ins;        /* list */
 	struct ctl *ctl;
+	bool closing;                /* the daemon ends: last words get little time */
 	uint64_t rate_bps;           /* of the last migration from here: the guess for the next */
 	char *journal_dir;           /* <state>/migrations */
 };

@@ -17,6 +17,8 @@
 #define END_NS (30 * NS_PER_S)        /* a finished session answers questions for so long */
 #define GONE_KEEP_S (7 * 24 * 3600ull)
 #define INCOMING_MAX 16u
+#define PREFLIGHTS_MAX 20u            /* tries while an older session of the domain goes away */
+#define PREFLIGHT_AGAIN_NS (100 * NS_PER_MS)
 
 /* Sending ------------------------------------------------------------------------------------------------------------- */
 static void send_env(struct incoming *in, Hospes__Mig__Envelope *env, int body_case)
@@ -84,6 +86,38 @@ static void act_send(struct incoming *in, const struct mig_msg *msg)
 }
 
 /* Carrying out -------------------------------------------------------------------------------------------------------- */
+static void act_preflight(struct incoming *in);
+
+static void on_preflight_again(void *arg)
+{
+	struct incoming *in = arg;
+
+	if (!in->ended && in->core.state == MIG_TGT_PREFLIGHT)
+		act_preflight(in);
+}
+
+/*
+ * Another session for the same domain. From the same source it is one that this source has given up (it restarted, or its word was
+ * lost): a source that offers generation G anew has not relinquished it. Returns true while one is still in the way.
+ */
+static bool older_session(struct incoming *in, struct err *err)
+{
+	struct mig_event ev = { .kind = MIG_EV_MSG, .msg = { .kind = MIG_MSG_ABORT, .reason = MIG_REASON_DAEMON, .check_lease = true } };
+
+	for (struct incoming *k = in->d->ins; k; k = k->next) {
+		if (k == in || k->ended || strcmp(k->name, in->name) || k->core.state >= MIG_TGT_RUNNING ||
+		    (k->offer && k->offer->offer->plan_only))
+			continue;
+		if (!strcmp(k->from.name, in->from.name) && !in->offer->offer->plan_only)
+			incoming_feed(k, &ev);
+		if (!k->ended) {
+			(void)err_set(err, EBUSY, "a migration of %s to %s is under way already", in->name, in->d->node.name);
+			return true;
+		}
+	}
+	return false;
+}
+
 static void act_preflight(struct incoming *in)
 {
 	struct mig_event ev = { .kind = MIG_EV_PREFLIGHT };
@@ -91,14 +125,16 @@ static void act_preflight(struct incoming *in)
 	struct migrated *d = in->d;
 	unsigned others = 0;
 
+	bool busy = older_session(in, &err);
+	if (busy && in->preflights++ < PREFLIGHTS_MAX) {
+		loop_timer_in(in->again, PREFLIGHT_AGAIN_NS);
+		return;
+	}
 	for (const struct incoming *k = d->ins; k; k = k->next)
 		others += k != in && !k->ended && k->core.state >= MIG_TGT_SPAWN && k->core.state < MIG_TGT_RUNNING;
-	int r = preflight_check(in->offer->offer, d->node.name, incoming_ram_promised(d), &in->ram_available, &err);
+	int r = busy ? -EBUSY : preflight_check(in->offer->offer, d->node.name, incoming_ram_promised(d), &in->ram_available, &err);
 	if (r == 0 && others >= d->node.migrations_max)
 		r = err_set(&err, EBUSY, "%s takes in %u domains already: wait for one of them, or raise migrations_max there", d->node.name, others);
-	for (const struct incoming *k = d->ins; k && r == 0; k = k->next)
-		if (k != in && !k->ended && !strcmp(k->name, in->name) && k->core.state < MIG_TGT_RUNNING)
-			r = err_set(&err, EBUSY, "a migration of %s to %s is under way already", in->name, d->node.name);
 	if (r < 0)
 		(void)snprintf(in->text, sizeof(in->text), "%s", err.text);
 	ev.reason = r < 0 ? MIG_REASON_REFUSED : MIG_REASON_NONE;
@@ -153,6 +189,7 @@ static void incoming_free(struct incoming *in)
 	loop_del_timer(in->timer);
 	loop_del_timer(in->spawn_timer);
 	loop_del_timer(in->end);
+	loop_del_timer(in->again);
 	wire_free(in->offer);
 	free(in);
 }
@@ -275,9 +312,10 @@ static struct incoming *incoming_new(struct migrated *d, uint64_t session, const
 	in->timer = loop_add_timer(d->loop, on_timer, in);
 	in->spawn_timer = loop_add_timer(d->loop, incoming_spawn_late, in);
 	in->end = loop_add_timer(d->loop, on_end, in);
+	in->again = loop_add_timer(d->loop, on_preflight_again, in);
 	in->next = d->ins;
 	d->ins = in;
-	if (!in->timer || !in->spawn_timer || !in->end) {
+	if (!in->timer || !in->spawn_timer || !in->end || !in->again) {
 		incoming_free(in);
 		return NULL;
 	}

@@ -33,7 +33,8 @@ struct incoming {
 	int state_fd;
 	uint64_t state_bytes;
 	struct insession *data;
-	struct loop_timer *timer, *spawn_timer, *end;
+	struct loop_timer *timer, *spawn_timer, *end, *again;
+	unsigned preflights;
 	struct mig_event ev[INCOMING_EVENTS_MAX];
 	unsigned ev_head, ev_n;
 	bool stepping;

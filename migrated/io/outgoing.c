@@ -401,6 +401,9 @@ static void outgoing_free(struct outgoing *o)
 	if (o->monitor && o->dealer)
 		(void)zmq_socket_monitor(zsock_raw(o->dealer), NULL, 0);
 	zsock_free(o->monitor);
+	int soon = 200;
+	if (o->dealer && o->d->closing)
+		(void)zmq_setsockopt(zsock_raw(o->dealer), ZMQ_LINGER, &soon, sizeof(soon));
 	zsock_free(o->dealer);
 	loop_del_timer(o->timer);
 	loop_del_timer(o->progress);

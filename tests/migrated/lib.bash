@@ -5,8 +5,11 @@ B=${top_builddir:?run by make check}
 PATH=$B/tools:$B/migrated:$PATH
 
 host_env() { # HOST CMD...
+	(host_exec "$@")
+}
+host_exec() { # the same, for the background: $! is the program's pid
 	local h=$1; shift
-	env HOSPES_RUNDIR="$T/$h/run" HOSPES_STATEDIR="$T/$h/state" HOSPES_CONFDIR="$T/$h/conf" HOSPES_LOGDIR="$T/$h/log" \
+	exec env HOSPES_RUNDIR="$T/$h/run" HOSPES_STATEDIR="$T/$h/state" HOSPES_CONFDIR="$T/$h/conf" HOSPES_LOGDIR="$T/$h/log" \
 		HOSPES_LIBEXEC="$B/tests/migrated" FAKE_HOST="$h" FAKE_HOT_PAGES="${HOT:-2000}" FAKE_PAUSE_US="${PAUSE:-1000}" "$@"
 }
 
@@ -17,7 +20,7 @@ host_make() { # HOST PORT
 }
 
 host_start() { # HOST [FAULT]
-	HOSPES_FAULT=${2:-} host_env "$1" migrated --log-level debug 2>>"$T/$1/log/migrated.log" 3>&- &
+	HOSPES_FAULT=${2:-} host_exec "$1" migrated --log-level debug 2>>"$T/$1/log/migrated.log" 3>&- &
 	echo $! >"$T/$1/pid"
 	local i
 	for ((i = 0; i < 100; i++)); do
@@ -62,7 +65,7 @@ domain_xml() { # NAME [MEMORY_MIB]
 domain_start() { # HOST NAME [MEMORY_MIB]
 	: >>"$T/disk"
 	domain_xml "$2" "${3:-64}" >"$T/$2.xml"
-	host_env "$1" "$B/tests/migrated/hvdom" --config "$T/$2.xml" 2>>"$T/$1/log/$2.log" 3>&- &
+	host_exec "$1" "$B/tests/migrated/hvdom" --config "$T/$2.xml" 2>>"$T/$1/log/$2.log" 3>&- &
 	local i
 	for ((i = 0; i < 100; i++)); do [[ -S $T/$1/run/dom/$2/hv.sock ]] && return; sleep 0.02; done
 	return 1
