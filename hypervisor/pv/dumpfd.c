@@ -104,19 +104,6 @@ static struct pv_fd *find_fd(struct pv_fds *fds, int32_t fd)
 	return NULL;
 }
 
-/* One octet written into @from: does it arrive at @to? Taken out again. Everything is frozen, so nobody else reads. */
-static bool is_peer(int from, int to)
-{
-	uint32_t before = queued_len(to);
-	char c = 0;
-
-	if (before || send(from, &c, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
-		return false;
-	if (queued_len(to) == 1)
-		return recv(to, &c, 1, MSG_DONTWAIT) == 1;
-	return false;
-}
-
 static void classify_socket(struct pv_fd *e, int dup, uint64_t con_inode, uint64_t err_inode)
 {
 	struct sockaddr_un sa = { 0 };
@@ -143,33 +130,53 @@ static void classify_socket(struct pv_fd *e, int dup, uint64_t con_inode, uint64
 	}
 }
 
-/* Pair up the unnamed stream sockets; those without a partner in K are the devices' request channels. */
+static bool is_open_question(const struct pv_fd *e)
+{
+	return e->kind == PV_FD_PAIR && e->arg == UINT32_MAX && e->dup_of < 0;
+}
+
+/*
+ * Which of K's undecided sockets is the other end of @from? One octet is written and taken out where it arrives; everything
+ * is frozen, so nobody else reads. -1: none of them, or it did not arrive at an empty queue.
+ */
+static int find_peer(const struct pv_fds *fds, const int *dup, int from)
+{
+	uint32_t before[PV_FDS_MAX] = { 0 };
+	char c = 0;
+
+	for (size_t i = 0; i < fds->n; i++)
+		if (is_open_question(&fds->fd[i]))
+			before[i] = queued_len(dup[i]);
+	if (send(from, &c, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
+		return -1;
+	for (size_t i = 0; i < fds->n; i++) {
+		if (!is_open_question(&fds->fd[i]) || queued_len(dup[i]) != before[i] + 1)
+			continue;
+		return !before[i] && recv(dup[i], &c, 1, MSG_DONTWAIT) == 1 ? (int)i : -1;
+	}
+	return -1;
+}
+
+/* The devices' request channels first: what remains are pairs with both ends in K. */
 static int pair_sockets(struct pv_fds *fds, int *dup, struct devs *devs, struct err *err)
 {
+	for (size_t d = 0; devs && d < devs_count(devs); d++) {
+		int req = devs_req_fd(devs, d);
+		int i = req >= 0 ? find_peer(fds, dup, req) : -1;
+		if (i < 0)
+			return err_set(err, ENOTSUP, "the guest kernel did not connect device %s (has it a virtio_uml driver?)", devs_name(devs, d));
+		fds->fd[i].kind = PV_FD_VREQ;
+		fds->fd[i].arg = (uint32_t)d;
+	}
 	for (size_t i = 0; i < fds->n; i++) {
 		struct pv_fd *a = &fds->fd[i];
-		if (a->kind != PV_FD_PAIR || a->arg != UINT32_MAX || a->dup_of >= 0)
+		if (!is_open_question(a))
 			continue;
-		for (size_t j = i + 1; j < fds->n; j++) {
-			struct pv_fd *b = &fds->fd[j];
-			if (b->kind == PV_FD_PAIR && b->arg == UINT32_MAX && b->dup_of < 0 && is_peer(dup[i], dup[j])) {
-				a->arg = (uint32_t)b->fd;
-				b->arg = (uint32_t)a->fd;
-				break;
-			}
-		}
-		if (a->arg != UINT32_MAX)
-			continue;
-		for (size_t d = 0; devs && d < devs_count(devs); d++) {
-			int req = devs_req_fd(devs, d);
-			if (req >= 0 && is_peer(req, dup[i])) {
-				a->kind = PV_FD_VREQ;
-				a->arg = (uint32_t)d;
-				break;
-			}
-		}
-		if (a->arg == UINT32_MAX)
+		int j = find_peer(fds, dup, dup[i]);
+		if (j < 0)
 			return err_set(err, ENOTSUP, "the guest kernel's descriptor %d is a socket that Hospes does not know", a->fd);
+		a->arg = (uint32_t)fds->fd[j].fd;
+		fds->fd[j].arg = (uint32_t)a->fd;
 	}
 	return 0;
 }

@@ -260,15 +260,15 @@ static void clear(struct holder *h)
 
 static void do_boot(struct holder *h, struct holder_msg *m, int *fds, size_t n)
 {
-	int out[16], pidfd = -1;
-	unsigned i;
+	int out[PV_DEVS_MAX], pidfd = -1;
+	unsigned i, n_devs = h->cfg->n_devs;
 
-	if (n != 3 || h->k)
+	if (n != 3 || h->k || n_devs > PV_DEVS_MAX)
 		die(h, EPROTO, "boot order");
-	for (i = 0; i < h->cfg->n_devs; i++) {
-		out[1 + i] = listen_at(i);
-		if (out[1 + i] < 0)
-			die(h, -out[1 + i], "device socket");
+	for (i = 0; i < n_devs; i++) {
+		out[i] = listen_at(i);
+		if (out[i] < 0)
+			die(h, -out[i], "device socket");
 	}
 	pid_t pid = spawn(h, m->nspid, m->offset_ns, &pidfd);
 	if (pid == 0)
@@ -277,11 +277,13 @@ static void do_boot(struct holder *h, struct holder_msg *m, int *fds, size_t n)
 		say(h, HOLDER_FAILED, -pid, "new process", NULL, 0);
 	} else {
 		h->k = pid;
-		h->k_pidfd = out[0] = pidfd;
-		say(h, HOLDER_DONE, 0, "", out, 1 + h->cfg->n_devs);
+		h->k_pidfd = pidfd;
+		say(h, HOLDER_DONE, 0, "", &pidfd, 1);
+		for (i = 0; i < n_devs; i += FDS_PER_MSG)
+			say(h, HOLDER_FDS, 0, "", out + i, n_devs - i < FDS_PER_MSG ? n_devs - i : FDS_PER_MSG);
 	}
-	for (i = 0; i < h->cfg->n_devs; i++)
-		close(out[1 + i]);
+	for (i = 0; i < n_devs; i++)
+		close(out[i]);
 	for (i = 0; i < n; i++)
 		close(fds[i]);
 }

@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include "hypervisor/pv/sandbox.h"
 
+#define PV_DEVS_MAX 32u         /* HV_DEVS_MAX */
+#define FDS_PER_MSG 16u         /* of sock_send_fds() */
+
 enum holder_op { HOLDER_READY = 1, HOLDER_FAILED, HOLDER_BOOT, HOLDER_RESTORE, HOLDER_FDS, HOLDER_CLEAR, HOLDER_DONE, HOLDER_EXIT };
 
 struct holder_msg {

@@ -170,11 +170,26 @@ static int follow_exec(pid_t pid, int go, struct err *err)
 	return r;
 }
 
+/* The devices' sockets follow the answer, some in each message. */
+static int receive_listeners(struct pv_sandbox *s, int *listen, unsigned n_listen, unsigned *got, struct err *err)
+{
+	struct holder_msg m;
+
+	while (*got < n_listen) {
+		size_t room = n_listen - *got;
+		ssize_t n = sock_recv_fds(s->sock, &m, sizeof(m), listen + *got, &room);
+		if (n != sizeof(m) || m.op != HOLDER_FDS || !room)
+			return err_set(err, EPROTO, "the guest's sandbox answered with the wrong descriptors");
+		*got += (unsigned)room;
+	}
+	return 0;
+}
+
 int pv_sandbox_boot(struct pv_sandbox *s, char *const argv[], int con, int errfd, int64_t mono_offset_ns,
                     pid_t *ret_pid, int *ret_pidfd, int *listen, unsigned n_listen, struct err *err)
 {
 	struct holder_msg m = { .op = HOLDER_BOOT, .offset_ns = mono_offset_ns, .nspid = 2 }, rep;
-	int go[2], fds[16];
+	int go[2], fds[1];
 	size_t n = ARRAY_SIZE(fds), used = 0;
 
 	for (; argv[m.argc]; m.argc++) {
@@ -190,21 +205,23 @@ int pv_sandbox_boot(struct pv_sandbox *s, char *const argv[], int con, int errfd
 	int r = ask(s, &m, (int[]){ con, errfd, go_r }, 3, &rep, fds, &n, err);
 	if (r)
 		return r;
-	if (n != 1 + n_listen) {
-		while (n)
-			close(fds[--n]);
-		return err_set(err, EPROTO, "the guest's sandbox answered with the wrong descriptors");
-	}
-	pid_t pid = pid_of(fds[0]);
-	r = pid > 0 ? follow_exec(pid, go_w, err) : err_set(err, EIO, "cannot find the new guest kernel");
+	unsigned got = 0;
+	if (n == 1)
+		r = receive_listeners(s, listen, n_listen, &got, err);
+	else
+		r = err_set(err, EPROTO, "the guest's sandbox answered with the wrong descriptors");
+	pid_t pid = r ? -1 : pid_of(fds[0]);
+	if (!r)
+		r = pid > 0 ? follow_exec(pid, go_w, err) : err_set(err, EIO, "cannot find the new guest kernel");
 	if (r) {
 		while (n)
 			close(fds[--n]);
+		while (got)
+			close(listen[--got]);
 		return r;
 	}
 	*ret_pid = pid;
 	*ret_pidfd = fds[0];
-	memcpy(listen, fds + 1, n_listen * sizeof(*listen));
 	return 0;
 }
 
