@@ -14,7 +14,10 @@
 #include "migrated/io/daemon.h"
 #include "migrated/io/incoming.h"
 
-struct app { struct loop *loop; struct migrated *d; };
+struct app {
+	struct loop *loop;
+	struct migrated *d;
+};
 
 static int usage(FILE *to, int rc)
 {
@@ -74,7 +77,8 @@ static int serve(void)
 	} else if (migrated_recover(app.d, &err) < 0) {
 		log_error("%s", err.text);
 	} else {
-		log_info("%s serves on port %u, public key %s", app.d->node.name, app.d->node.port, app.d->node.public_key);
+		log_info("%s serves on port %u, public key %s", app.d->node.name, app.d->node.port,
+		         app.d->node.public_key);
 		rc = loop_run(app.loop);
 	}
 	migrated_free(app.d);
@@ -85,8 +89,11 @@ static int serve(void)
 
 int main(int argc, char **argv)
 {
-	static const struct option opts[] = { { "init", no_argument, NULL, 'i' }, { "log-level", required_argument, NULL, 'l' },
-		                              { "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' }, { 0 } };
+	static const struct option opts[] = { { "init", no_argument, NULL, 'i' },
+		                              { "log-level", required_argument, NULL, 'l' },
+		                              { "version", no_argument, NULL, 'V' },
+		                              { "help", no_argument, NULL, 'h' },
+		                              { 0 } };
 	enum log_level level = LOG_LEVEL_INFO;
 	const char *env = getenv("HOSPES_LOG_LEVEL");
 

@@ -113,7 +113,8 @@ int vmmig_recv(struct vmmig_conn *c, json_t **ret, struct err *err)
 		if (n < 0 && errno == EINTR)
 			return err_set(err, EINTR, "interrupted");
 		if (n <= 0)
-			return err_set(err, ECONNRESET, "migrated went away; `vmmig status` tells how things stand once it is back");
+			return err_set(err, ECONNRESET,
+			               "migrated went away; `vmmig status` tells how things stand once it is back");
 		c->in.len += (size_t)n;
 	}
 }
@@ -153,7 +154,8 @@ static void usage(FILE *to)
 	fprintf(to, "usage: vmmig COMMAND ...\n\nMoves running domains between hosts.\n\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(to, "  %-8s %-22s %s\n", commands[i].name, commands[i].args, commands[i].summary);
-	fprintf(to, "\nvmmig COMMAND --help tells more. See vmmig(8).\nExit status: 0 done, 1 failed, 2 wrong usage, 3 cancelled.\n");
+	fprintf(to,
+	        "\nvmmig COMMAND --help tells more. See vmmig(8).\nExit status: 0 done, 1 failed, 2 wrong usage, 3 cancelled.\n");
 }
 
 int main(int argc, char **argv)

@@ -14,12 +14,18 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_CANCELLED = 3 };
 
 struct vmmig_cmd {
 	const char *name, *args, *summary;
-	int (*run)(int argc, char **argv);   /* returns the exit status */
+	int (*run)(int argc, char **argv); /* returns the exit status */
 };
 
-struct vmmig_conn { int fd; struct buf in; };
+struct vmmig_conn {
+	int fd;
+	struct buf in;
+};
 
-static inline void cleanup_json(json_t **o) { json_decref(*o); }
+static inline void cleanup_json(json_t **o)
+{
+	json_decref(*o);
+}
 #define _cleanup_json_ __attribute__((cleanup(cleanup_json)))
 
 /* Connect to this host's migrated. */
@@ -31,8 +37,8 @@ int vmmig_send(struct vmmig_conn *c, json_t *o, struct err *err) _must_check_;
 int vmmig_recv(struct vmmig_conn *c, json_t **ret, struct err *err) _must_check_;
 /* Send one order, get one answer; prints errors. Returns NULL after printing. */
 json_t *vmmig_ask(json_t *order);
-int vmmig_fail(const struct err *err);           /* prints, returns EXIT_FAILED */
-void vmmig_print_json(json_t *o);                /* one line */
+int vmmig_fail(const struct err *err); /* prints, returns EXIT_FAILED */
+void vmmig_print_json(json_t *o);      /* one line */
 
 extern volatile sig_atomic_t vmmig_interrupts;
 void vmmig_catch_signals(void);

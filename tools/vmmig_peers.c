@@ -26,8 +26,9 @@ static int list(bool json)
 	for (size_t i = 0; i < ps.n; i++) {
 		const struct peer *p = &ps.p[i];
 		if (json)
-			(void)json_array_append_new(a, json_pack("{s:s, s:s, s:i, s:s}", "name", p->name, "address", p->address, "port",
-			                                         (int)p->port, "public_key", p->public_key));
+			(void)json_array_append_new(a, json_pack("{s:s, s:s, s:i, s:s}", "name", p->name, "address",
+			                                         p->address, "port", (int)p->port, "public_key",
+			                                         p->public_key));
 		else
 			printf("%-20s %s:%u  %s\n", p->name, p->address, p->port, p->public_key);
 	}
@@ -47,7 +48,8 @@ static int self(bool json)
 		return vmmig_fail(&err);
 	explicit_bzero(n.secret_key, sizeof(n.secret_key));
 	if (json) {
-		_cleanup_json_ json_t *o = json_pack("{s:s, s:i, s:s}", "name", n.name, "port", (int)n.port, "public_key", n.public_key);
+		_cleanup_json_ json_t *o = json_pack("{s:s, s:i, s:s}", "name", n.name, "port", (int)n.port,
+		                                     "public_key", n.public_key);
 		vmmig_print_json(o);
 	} else {
 		printf("%s port %u\n%s\n", n.name, n.port, n.public_key);

@@ -9,7 +9,11 @@
 #include "common/util.h"
 #include "tools/vmmig_int.h"
 
-struct push { const char *domain, *host; bool json; json_t *order; };
+struct push {
+	const char *domain, *host;
+	bool json;
+	json_t *order;
+};
 
 static const char push_help[] =
 	"usage: vmmig push DOMAIN HOST [OPTIONS]\n\n"
@@ -50,31 +54,63 @@ static int set_number(json_t *o, const char *key, const char *text)
 static int parse(int argc, char **argv, struct push *p, const char *help)
 {
 	static const struct option opts[] = {
-		{ "downtime", required_argument, NULL, 'd' }, { "bandwidth", required_argument, NULL, 'b' },
-		{ "timeout", required_argument, NULL, 't' },  { "compress", required_argument, NULL, 'c' },
-		{ "streams", required_argument, NULL, 'n' },  { "converge", required_argument, NULL, 'g' },
-		{ "log-dirty", required_argument, NULL, 'l' }, { "suspend", no_argument, NULL, 's' },
-		{ "persistent", no_argument, NULL, 'p' },     { "audit", no_argument, NULL, 'a' },
-		{ "json", no_argument, NULL, 'j' },           { "help", no_argument, NULL, 'h' }, { 0 },
+		{ "downtime", required_argument, NULL, 'd' },
+		{ "bandwidth", required_argument, NULL, 'b' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ "compress", required_argument, NULL, 'c' },
+		{ "streams", required_argument, NULL, 'n' },
+		{ "converge", required_argument, NULL, 'g' },
+		{ "log-dirty", required_argument, NULL, 'l' },
+		{ "suspend", no_argument, NULL, 's' },
+		{ "persistent", no_argument, NULL, 'p' },
+		{ "audit", no_argument, NULL, 'a' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
 	};
 	int r = 0;
 
 	p->order = json_object();
 	for (int c; r == 0 && (c = getopt_long(argc, argv, "h", opts, NULL)) >= 0;) {
 		switch (c) {
-		case 'd': r = set_number(p->order, "downtime_ms", optarg); break;
-		case 'b': r = set_number(p->order, "bandwidth_mib", optarg); break;
-		case 't': r = set_number(p->order, "timeout_s", optarg); break;
-		case 'n': r = set_number(p->order, "streams", optarg); break;
-		case 'c': (void)json_object_set_new(p->order, "compress", json_string(optarg)); break;
-		case 'g': (void)json_object_set_new(p->order, "converge", json_string(optarg)); break;
-		case 'l': (void)json_object_set_new(p->order, "logdirty", json_string(optarg)); break;
-		case 's': (void)json_object_set_new(p->order, "suspend", json_true()); break;
-		case 'p': (void)json_object_set_new(p->order, "persistent", json_true()); break;
-		case 'a': (void)json_object_set_new(p->order, "audit", json_true()); break;
-		case 'j': p->json = true; break;
-		case 'h': fputs(help, stdout); return 1;
-		default: r = -EINVAL;
+		case 'd':
+			r = set_number(p->order, "downtime_ms", optarg);
+			break;
+		case 'b':
+			r = set_number(p->order, "bandwidth_mib", optarg);
+			break;
+		case 't':
+			r = set_number(p->order, "timeout_s", optarg);
+			break;
+		case 'n':
+			r = set_number(p->order, "streams", optarg);
+			break;
+		case 'c':
+			(void)json_object_set_new(p->order, "compress", json_string(optarg));
+			break;
+		case 'g':
+			(void)json_object_set_new(p->order, "converge", json_string(optarg));
+			break;
+		case 'l':
+			(void)json_object_set_new(p->order, "logdirty", json_string(optarg));
+			break;
+		case 's':
+			(void)json_object_set_new(p->order, "suspend", json_true());
+			break;
+		case 'p':
+			(void)json_object_set_new(p->order, "persistent", json_true());
+			break;
+		case 'a':
+			(void)json_object_set_new(p->order, "audit", json_true());
+			break;
+		case 'j':
+			p->json = true;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return 1;
+		default:
+			r = -EINVAL;
 		}
 	}
 	if (r == 0 && argc - optind != 2)
@@ -116,11 +152,14 @@ static void bar(json_t *o)
 	memset(fill, '.', 20);
 	memset(fill, '#', (size_t)(n < 0 ? 0 : n > 20 ? 20 : n));
 	fill[20] = 0;
-	printf("%s%s: %-9s round %.0f [%s] sent %s, remaining %s, %s/s, dirty %.0f pages/s, ETA %.1f s%s%s", tty ? "\r" : "",
-	       text(o, "domain"), text(o, "phase"), num(o, "round"), fill, size_format((uint64_t)num(o, "sent_bytes"), sent, sizeof(sent)),
+	printf("%s%s: %-9s round %.0f [%s] sent %s, remaining %s, %s/s, dirty %.0f pages/s, ETA %.1f s%s%s",
+	       tty ? "\r" : "", text(o, "domain"), text(o, "phase"), num(o, "round"), fill,
+	       size_format((uint64_t)num(o, "sent_bytes"), sent, sizeof(sent)),
 	       size_format((uint64_t)num(o, "remaining_bytes"), left, sizeof(left)),
-	       size_format((uint64_t)num(o, "bandwidth_bps"), rate, sizeof(rate)), num(o, "dirty_pages_per_s"), num(o, "eta_ms") / 1000,
-	       json_is_true(json_object_get(o, "will_not_converge")) ? ", will not converge as asked" : "", tty ? "\033[K" : "\n");
+	       size_format((uint64_t)num(o, "bandwidth_bps"), rate, sizeof(rate)), num(o, "dirty_pages_per_s"),
+	       num(o, "eta_ms") / 1000,
+	       json_is_true(json_object_get(o, "will_not_converge")) ? ", will not converge as asked" : "",
+	       tty ? "\033[K" : "\n");
 	fflush(stdout);
 }
 
@@ -142,9 +181,10 @@ static int print_result(const struct push *p, json_t *o)
 		fprintf(stderr, "vmmig: %s was not moved to %s: %s\n", p->domain, p->host, text(o, "error"));
 		return rc;
 	}
-	printf("%s moved from %s to %s in %.0f ms (setup %.0f ms, downtime %.1f ms), %.0f rounds, %s of %s sent at %s/s\n", p->domain,
-	       text(o, "from"), p->host, num(o, "total_ms"), num(o, "setup_ms"), num(o, "downtime_ms"), num(o, "rounds"),
-	       size_format((uint64_t)num(o, "sent_bytes"), sent, sizeof(sent)), size_format((uint64_t)num(o, "ram_bytes"), ram, sizeof(ram)),
+	printf("%s moved from %s to %s in %.0f ms (setup %.0f ms, downtime %.1f ms), %.0f rounds, %s of %s sent at %s/s\n",
+	       p->domain, text(o, "from"), p->host, num(o, "total_ms"), num(o, "setup_ms"), num(o, "downtime_ms"),
+	       num(o, "rounds"), size_format((uint64_t)num(o, "sent_bytes"), sent, sizeof(sent)),
+	       size_format((uint64_t)num(o, "ram_bytes"), ram, sizeof(ram)),
 	       size_format((uint64_t)num(o, "bandwidth_bps"), rate, sizeof(rate)));
 	return rc;
 }
@@ -159,10 +199,11 @@ static int print_refused(const struct push *p, const char *why)
 		return EXIT_FAILED;
 	}
 	(void)gethostname(from, sizeof(from) - 1);
-	_cleanup_json_ json_t *o = json_pack(
-		"{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s}", "status", "failed", "domain", p->domain,
-		"from", from, "to", p->host, "total_ms", 0.0, "setup_ms", 0.0, "downtime_ms", 0.0, "rounds", 0, "ram_bytes", 0,
-		"sent_bytes", 0, "pages_sent", 0, "pages_zero", 0, "bandwidth_bps", 0, "dirty_pages_per_s", 0, "error", why);
+	_cleanup_json_ json_t *o =
+		json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s}", "status",
+	                  "failed", "domain", p->domain, "from", from, "to", p->host, "total_ms", 0.0, "setup_ms", 0.0,
+	                  "downtime_ms", 0.0, "rounds", 0, "ram_bytes", 0, "sent_bytes", 0, "pages_sent", 0,
+	                  "pages_zero", 0, "bandwidth_bps", 0, "dirty_pages_per_s", 0, "error", why);
 	vmmig_print_json(o);
 	return EXIT_FAILED;
 }
@@ -246,15 +287,18 @@ static void print_plan(json_t *o)
 		printf("  not possible: %s\n", text(o, "error"));
 		return;
 	}
-	printf("  memory     %s, %s in use; the target has %s\n", size_format((uint64_t)num(o, "ram_bytes"), ram, sizeof(ram)),
+	printf("  memory     %s, %s in use; the target has %s\n",
+	       size_format((uint64_t)num(o, "ram_bytes"), ram, sizeof(ram)),
 	       size_format((uint64_t)num(o, "ram_used_bytes"), used, sizeof(used)),
 	       size_format((uint64_t)num(o, "target_ram_available_bytes"), avail, sizeof(avail)));
-	printf("  forecast   %.0f rounds, %.1f s, %s sent, downtime %.0f ms (at %s/s, %.0f pages/s dirtied)\n", num(o, "rounds"),
-	       num(o, "total_ms") / 1000, size_format((uint64_t)num(o, "sent_bytes"), sent, sizeof(sent)), num(o, "downtime_ms"),
+	printf("  forecast   %.0f rounds, %.1f s, %s sent, downtime %.0f ms (at %s/s, %.0f pages/s dirtied)\n",
+	       num(o, "rounds"), num(o, "total_ms") / 1000,
+	       size_format((uint64_t)num(o, "sent_bytes"), sent, sizeof(sent)), num(o, "downtime_ms"),
 	       size_format((uint64_t)num(o, "bandwidth_bps"), rate, sizeof(rate)), num(o, "dirty_pages_per_s"));
-	printf("  %s\n", json_is_true(json_object_get(o, "converges")) ? "possible" :
-	                                                                 "possible, but it will not converge within the asked downtime "
-	                                                                 "unless the guest is slowed down");
+	printf("  %s\n", json_is_true(json_object_get(o, "converges"))
+	                         ? "possible"
+	                         : "possible, but it will not converge within the asked downtime "
+	                           "unless the guest is slowed down");
 }
 
 int vmmig_plan(int argc, char **argv)

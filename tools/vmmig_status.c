@@ -8,8 +8,9 @@
 #include "common/util.h"
 #include "tools/vmmig_int.h"
 
-static const char status_help[] = "usage: vmmig status [DOMAIN] [--watch] [--json]\n\n"
-				  "Shows migrations from and to this host. --watch repeats until nothing is under way.\n";
+static const char status_help[] =
+	"usage: vmmig status [DOMAIN] [--watch] [--json]\n\n"
+	"Shows migrations from and to this host. --watch repeats until nothing is under way.\n";
 static const char resolve_help[] =
 	"usage: vmmig resolve DOMAIN --owner local|HOST\n\n"
 	"Last resort for a domain that is in doubt because the other host does not come back. The owner runs it, the other copy is given\n"
@@ -22,22 +23,30 @@ static void show(json_t *o)
 	size_t i;
 
 	if (!json_array_size(list))
-		printf("no migration is under way on %s\n", json_string_value(json_object_get(o, "host")) ?: "this host");
-	json_array_foreach(list, i, m) {
-		const char *role = json_string_value(json_object_get(m, "role")) ?: "", *help = json_string_value(json_object_get(m, "help"));
+		printf("no migration is under way on %s\n",
+		       json_string_value(json_object_get(o, "host")) ?: "this host");
+	json_array_foreach(list, i, m)
+	{
+		const char *role = json_string_value(json_object_get(m, "role")) ?: "",
+			   *help = json_string_value(json_object_get(m, "help"));
 		bool out = !strcmp(role, "source");
 		char a[32], b[32];
 		printf("%-16s %s -> %s  %-10s ", json_string_value(json_object_get(m, "domain")) ?: "?",
-		       json_string_value(json_object_get(m, "from")) ?: "?", json_string_value(json_object_get(m, "to")) ?: "?",
+		       json_string_value(json_object_get(m, "from")) ?: "?",
+		       json_string_value(json_object_get(m, "to")) ?: "?",
 		       json_string_value(json_object_get(m, "phase")) ?: "?");
 		if (out)
-			printf("round %lld, sent %s, remaining %s, %.1f s\n", (long long)json_integer_value(json_object_get(m, "round")),
-			       size_format((uint64_t)json_integer_value(json_object_get(m, "sent_bytes")), a, sizeof(a)),
-			       size_format((uint64_t)json_integer_value(json_object_get(m, "remaining_bytes")), b, sizeof(b)),
+			printf("round %lld, sent %s, remaining %s, %.1f s\n",
+			       (long long)json_integer_value(json_object_get(m, "round")),
+			       size_format((uint64_t)json_integer_value(json_object_get(m, "sent_bytes")), a,
+			                   sizeof(a)),
+			       size_format((uint64_t)json_integer_value(json_object_get(m, "remaining_bytes")), b,
+			                   sizeof(b)),
 			       (double)json_integer_value(json_object_get(m, "time_elapsed")) / 1000);
 		else
 			printf("received %s, %.1f s\n",
-			       size_format((uint64_t)json_integer_value(json_object_get(m, "received_bytes")), a, sizeof(a)),
+			       size_format((uint64_t)json_integer_value(json_object_get(m, "received_bytes")), a,
+			                   sizeof(a)),
 			       (double)json_integer_value(json_object_get(m, "time_elapsed")) / 1000);
 		if (help)
 			printf("    %s\n", help);
@@ -47,8 +56,10 @@ static void show(json_t *o)
 
 int vmmig_status(int argc, char **argv)
 {
-	static const struct option opts[] = { { "watch", no_argument, NULL, 'w' }, { "json", no_argument, NULL, 'j' },
-		                              { "help", no_argument, NULL, 'h' }, { 0 } };
+	static const struct option opts[] = { { "watch", no_argument, NULL, 'w' },
+		                              { "json", no_argument, NULL, 'j' },
+		                              { "help", no_argument, NULL, 'h' },
+		                              { 0 } };
 	bool watch = false, json = false;
 
 	for (int c; (c = getopt_long(argc, argv, "h", opts, NULL)) >= 0;) {
@@ -96,7 +107,9 @@ int vmmig_cancel(int argc, char **argv)
 
 int vmmig_resolve(int argc, char **argv)
 {
-	static const struct option opts[] = { { "owner", required_argument, NULL, 'o' }, { "help", no_argument, NULL, 'h' }, { 0 } };
+	static const struct option opts[] = { { "owner", required_argument, NULL, 'o' },
+		                              { "help", no_argument, NULL, 'h' },
+		                              { 0 } };
 	const char *owner = NULL;
 
 	for (int c; (c = getopt_long(argc, argv, "h", opts, NULL)) >= 0;) {
@@ -111,6 +124,7 @@ int vmmig_resolve(int argc, char **argv)
 		fputs(resolve_help, stderr);
 		return EXIT_USAGE;
 	}
-	_cleanup_json_ json_t *o = vmmig_ask(json_pack("{s:s, s:s, s:s}", "op", "resolve", "domain", argv[optind], "owner", owner));
+	_cleanup_json_ json_t *o =
+		vmmig_ask(json_pack("{s:s, s:s, s:s}", "op", "resolve", "domain", argv[optind], "owner", owner));
 	return o ? EXIT_DONE : EXIT_FAILED;
 }

@@ -3,15 +3,15 @@
 #include <string.h>
 #include "migrated/core/controller.h"
 
-#define NS_S 1000000000ull
-#define RATE_SAMPLE_MIN 1048576u  /* smaller passes measure latency, not the wire */
-#define HELP_NUM 6u               /* one more round helps when it leaves less than 6/10 of the pages */
-#define HELP_DEN 10u
-#define PAGES_WORTH_NS 4000000ull /* pages that take less than this are not worth another round */
-#define FIT_ROUNDS_MAX 3u
-#define STALL_ROUNDS 2u           /* rounds without progress before something is done about it */
-#define THROTTLE_STEP 25u
-#define THROTTLE_MAX 95u
+#define NS_S            1000000000ull
+#define RATE_SAMPLE_MIN 1048576u /* smaller passes measure latency, not the wire */
+#define HELP_NUM        6u       /* one more round helps when it leaves less than 6/10 of the pages */
+#define HELP_DEN        10u
+#define PAGES_WORTH_NS  4000000ull /* pages that take less than this are not worth another round */
+#define FIT_ROUNDS_MAX  3u
+#define STALL_ROUNDS    2u /* rounds without progress before something is done about it */
+#define THROTTLE_STEP   25u
+#define THROTTLE_MAX    95u
 
 uint64_t mig_mul_div(uint64_t a, uint64_t b, uint64_t c)
 {
@@ -115,8 +115,9 @@ enum mig_verdict mig_ctl_harvest(struct mig_ctl *c, uint64_t pages, uint64_t now
 		v = stalled(c);
 	if (v == MIG_VERDICT_ROUND && c->cfg.rounds_max && c->rounds >= c->cfg.rounds_max) {
 		c->warned = true;
-		v = c->cfg.converge == MIG_CONVERGE_AUTO && c->expected_ns <= c->cfg.downtime_max_ns ? MIG_VERDICT_STOP
-		                                                                                     : MIG_VERDICT_GIVE_UP;
+		v = c->cfg.converge == MIG_CONVERGE_AUTO && c->expected_ns <= c->cfg.downtime_max_ns
+		            ? MIG_VERDICT_STOP
+		            : MIG_VERDICT_GIVE_UP;
 	}
 	if (v == MIG_VERDICT_ROUND)
 		c->rounds++;

@@ -7,12 +7,23 @@
 const char *mig_reason_name(enum mig_reason r)
 {
 	static const char *const names[MIG_REASON_MAX] = {
-		[MIG_REASON_NONE] = "none", [MIG_REASON_UNREACHABLE] = "unreachable", [MIG_REASON_PROTOCOL] = "protocol",
-		[MIG_REASON_AUTH] = "auth", [MIG_REASON_REFUSED] = "refused", [MIG_REASON_CANCELLED] = "cancelled",
-		[MIG_REASON_TIMEOUT] = "timeout", [MIG_REASON_LINK] = "link", [MIG_REASON_NO_CONVERGENCE] = "no-convergence",
-		[MIG_REASON_SOURCE_HVDOM] = "source-hvdom", [MIG_REASON_TARGET_HVDOM] = "target-hvdom",
-		[MIG_REASON_DATA] = "data", [MIG_REASON_JOURNAL] = "journal", [MIG_REASON_BLACKOUT] = "blackout",
-		[MIG_REASON_TAKE] = "take", [MIG_REASON_DAEMON] = "daemon", [MIG_REASON_OPERATOR] = "operator",
+		[MIG_REASON_NONE] = "none",
+		[MIG_REASON_UNREACHABLE] = "unreachable",
+		[MIG_REASON_PROTOCOL] = "protocol",
+		[MIG_REASON_AUTH] = "auth",
+		[MIG_REASON_REFUSED] = "refused",
+		[MIG_REASON_CANCELLED] = "cancelled",
+		[MIG_REASON_TIMEOUT] = "timeout",
+		[MIG_REASON_LINK] = "link",
+		[MIG_REASON_NO_CONVERGENCE] = "no-convergence",
+		[MIG_REASON_SOURCE_HVDOM] = "source-hvdom",
+		[MIG_REASON_TARGET_HVDOM] = "target-hvdom",
+		[MIG_REASON_DATA] = "data",
+		[MIG_REASON_JOURNAL] = "journal",
+		[MIG_REASON_BLACKOUT] = "blackout",
+		[MIG_REASON_TAKE] = "take",
+		[MIG_REASON_DAEMON] = "daemon",
+		[MIG_REASON_OPERATOR] = "operator",
 	};
 
 	return (unsigned)r < MIG_REASON_MAX && names[r] ? names[r] : "unknown";
@@ -28,10 +39,11 @@ const char *mig_fate_name(enum mig_fate f)
 const char *mig_msg_name(enum mig_msg_kind k)
 {
 	static const char *const names[] = {
-		[MIG_MSG_HELLO] = "hello", [MIG_MSG_OFFER] = "offer", [MIG_MSG_ACCEPT] = "accept", [MIG_MSG_REFUSE] = "refuse",
-		[MIG_MSG_FINAL] = "final", [MIG_MSG_READY] = "ready", [MIG_MSG_GO] = "go", [MIG_MSG_RUNNING] = "running",
-		[MIG_MSG_ABORT] = "abort", [MIG_MSG_RESOLVE] = "resolve", [MIG_MSG_RESOLVED] = "resolved",
-		[MIG_MSG_PING] = "ping", [MIG_MSG_PONG] = "pong", [MIG_MSG_DONE] = "done",
+		[MIG_MSG_HELLO] = "hello",     [MIG_MSG_OFFER] = "offer",       [MIG_MSG_ACCEPT] = "accept",
+		[MIG_MSG_REFUSE] = "refuse",   [MIG_MSG_FINAL] = "final",       [MIG_MSG_READY] = "ready",
+		[MIG_MSG_GO] = "go",           [MIG_MSG_RUNNING] = "running",   [MIG_MSG_ABORT] = "abort",
+		[MIG_MSG_RESOLVE] = "resolve", [MIG_MSG_RESOLVED] = "resolved", [MIG_MSG_PING] = "ping",
+		[MIG_MSG_PONG] = "pong",       [MIG_MSG_DONE] = "done",
 	};
 
 	return (unsigned)k < sizeof(names) / sizeof(names[0]) && names[k] ? names[k] : "unknown";
@@ -40,12 +52,22 @@ const char *mig_msg_name(enum mig_msg_kind k)
 const char *mig_hv_name(enum mig_hv op)
 {
 	static const char *const names[MIG_HV_MAX] = {
-		[MIG_HV_LOGDIRTY_ENABLE] = "logdirty-enable", [MIG_HV_CLEAN] = "clean",
-		[MIG_HV_LOGDIRTY_DISABLE] = "logdirty-disable", [MIG_HV_THROTTLE] = "throttle",
-		[MIG_HV_SUSPEND] = "suspend", [MIG_HV_RESUME] = "resume", [MIG_HV_GET_STATE] = "get-state",
-		[MIG_HV_RELINQUISH] = "relinquish", [MIG_HV_RECLAIM] = "reclaim", [MIG_HV_DESTROY_MOVED] = "destroy-moved",
-		[MIG_HV_SET_STATE] = "set-state", [MIG_HV_TAKE] = "take", [MIG_HV_PAUSE] = "pause",
-		[MIG_HV_ANNOUNCE] = "announce", [MIG_HV_LEASE] = "lease", [MIG_HV_AUDIT] = "audit",
+		[MIG_HV_LOGDIRTY_ENABLE] = "logdirty-enable",
+		[MIG_HV_CLEAN] = "clean",
+		[MIG_HV_LOGDIRTY_DISABLE] = "logdirty-disable",
+		[MIG_HV_THROTTLE] = "throttle",
+		[MIG_HV_SUSPEND] = "suspend",
+		[MIG_HV_RESUME] = "resume",
+		[MIG_HV_GET_STATE] = "get-state",
+		[MIG_HV_RELINQUISH] = "relinquish",
+		[MIG_HV_RECLAIM] = "reclaim",
+		[MIG_HV_DESTROY_MOVED] = "destroy-moved",
+		[MIG_HV_SET_STATE] = "set-state",
+		[MIG_HV_TAKE] = "take",
+		[MIG_HV_PAUSE] = "pause",
+		[MIG_HV_ANNOUNCE] = "announce",
+		[MIG_HV_LEASE] = "lease",
+		[MIG_HV_AUDIT] = "audit",
 	};
 
 	return (unsigned)op < MIG_HV_MAX && names[op] ? names[op] : "unknown";
@@ -55,7 +77,8 @@ uint32_t mig_version_agree(uint32_t peer_min, uint32_t peer_max, uint64_t peer_c
 {
 	uint32_t v = peer_max < MIG_VERSION ? peer_max : MIG_VERSION;
 
-	if (peer_min > peer_max || v < peer_min || v < MIG_VERSION_MIN || (peer_caps & MIG_CAPS_NEEDED) != MIG_CAPS_NEEDED)
+	if (peer_min > peer_max || v < peer_min || v < MIG_VERSION_MIN ||
+	    (peer_caps & MIG_CAPS_NEEDED) != MIG_CAPS_NEEDED)
 		return 0;
 	return v;
 }

@@ -3,18 +3,19 @@
 #include <string.h>
 #include "migrated/core/source.h"
 
-#define HELLO_NS (5 * MIG_S)
-#define PING_NS (500 * MIG_MS)
-#define SILENCE_NS (5 * MIG_S)
-#define DOUBT_NS (1 * MIG_S)        /* Go without Running: ask */
-#define RESOLVE_NS (500 * MIG_MS)
+#define HELLO_NS        (5 * MIG_S)
+#define PING_NS         (500 * MIG_MS)
+#define SILENCE_NS      (5 * MIG_S)
+#define DOUBT_NS        (1 * MIG_S) /* Go without Running: ask */
+#define RESOLVE_NS      (500 * MIG_MS)
 #define BLACKOUT_MIN_NS (3 * MIG_S)
-#define STAGE_NS (30 * MIG_S) /* one answer of the target's preflight, or of hvdom between rounds */
+#define STAGE_NS        (30 * MIG_S) /* one answer of the target's preflight, or of hvdom between rounds */
 
 const char *mig_source_state_name(enum mig_source_state s)
 {
-	static const char *const names[] = { "idle", "hello", "preflight", "arm", "round", "harvest", "suspend", "final",
-		                             "relinquish", "go", "in-doubt", "reclaim", "destroy", "end" };
+	static const char *const names[] = { "idle",     "hello",   "preflight", "arm",        "round",
+		                             "harvest",  "suspend", "final",     "relinquish", "go",
+		                             "in-doubt", "reclaim", "destroy",   "end" };
 
 	return (unsigned)s < sizeof(names) / sizeof(names[0]) ? names[s] : "unknown";
 }
@@ -85,7 +86,7 @@ static void pass(struct mig_source *m, enum mig_pass kind, struct mig_actions *o
 	struct mig_action *a = mig_act(out, MIG_ACT_PASS);
 
 	a->pass.kind = kind;
-	a->pass.hash_all = kind == MIG_PASS_FINAL && m->mode == MIG_LOGDIRTY_HASH;
+	a->pass.hash_all = kind == MIG_PASS_FINAL && m->mode != MIG_LOGDIRTY_TRACK;
 }
 
 static void enter_suspend(struct mig_source *m, uint64_t now, struct mig_actions *out)

@@ -30,12 +30,12 @@ enum mig_source_state {
 
 struct mig_source_config {
 	struct mig_ctl_config ctl;
-	uint64_t generation;      /* of the run here */
-	uint64_t timeout_ns;      /* for all that comes before RELINQUISH, 0: none */
+	uint64_t generation; /* of the run here */
+	uint64_t timeout_ns; /* for all that comes before RELINQUISH, 0: none */
 	bool plan_only;
 	bool stay_paused;
-	bool audit;               /* HV_OP_AUDIT after the last harvest */
-	uint32_t logdirty;        /* mode wished for, 0: let hvdom choose */
+	bool audit;        /* HV_OP_AUDIT after the last harvest */
+	uint32_t logdirty; /* mode wished for, 0: let hvdom choose */
 };
 
 struct mig_source {
@@ -43,25 +43,25 @@ struct mig_source {
 	struct mig_ctl ctl;
 	enum mig_source_state state;
 	uint64_t started_ns;
-	uint64_t heard_ns;        /* last message of the peer */
-	uint64_t stage_ns;        /* the present state began to wait */
-	uint64_t ping_ns;         /* next ping */
-	uint64_t suspend_ns;      /* SUSPEND was issued, 0: not */
-	uint64_t armed_ns;        /* setup ended */
-	uint64_t retry_ns;        /* next Resolve */
-	uint64_t generation_new;  /* the one given away */
-	uint64_t running_at_ns;   /* as the target said, its clock */
-	uint64_t audit_missed;    /* pages that the dirty log missed, with audit */
+	uint64_t heard_ns;       /* last message of the peer */
+	uint64_t stage_ns;       /* the present state began to wait */
+	uint64_t ping_ns;        /* next ping */
+	uint64_t suspend_ns;     /* SUSPEND was issued, 0: not */
+	uint64_t armed_ns;       /* setup ended */
+	uint64_t retry_ns;       /* next Resolve */
+	uint64_t generation_new; /* the one given away */
+	uint64_t running_at_ns;  /* as the target said, its clock */
+	uint64_t audit_missed;   /* pages that the dirty log missed, with audit */
 	enum mig_logdirty mode;
-	enum mig_reason reason;   /* why it fails, once it does */
+	enum mig_reason reason; /* why it fails, once it does */
 	enum mig_outcome outcome;
 	bool logdirty_on, suspended, link_down, recovered;
-	bool must_tell;           /* END, but the journal stays: Abort is repeated until the target says GONE */
-	bool ended_there;         /* the target owned it, and it ended there: moved, but not running */
-	bool copy_lost;           /* hvdom died after ownership was given away */
+	bool must_tell;   /* END, but the journal stays: Abort is repeated until the target says GONE */
+	bool ended_there; /* the target owned it, and it ended there: moved, but not running */
+	bool copy_lost;   /* hvdom died after ownership was given away */
 	bool final_cleaned, final_captured, final_passed, final_sent, state_sent, ready, journaled;
-	uint32_t doubt_asked;     /* Resolves sent */
-	uint64_t pages_data, pages_zero, octets;  /* all passes */
+	uint32_t doubt_asked;                    /* Resolves sent */
+	uint64_t pages_data, pages_zero, octets; /* all passes */
 };
 
 void mig_source_init(struct mig_source *m, const struct mig_source_config *cfg);

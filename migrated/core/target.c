@@ -3,16 +3,16 @@
 #include <string.h>
 #include "migrated/core/target.h"
 
-#define SILENCE_NS (5 * MIG_S)
+#define SILENCE_NS       (5 * MIG_S)
 #define READY_SILENCE_NS (1 * MIG_S)
-#define LEASE_NS (300 * MIG_MS)
-#define PEER_LEASE_NS (10 * MIG_S)
-#define DONE_NS (60 * MIG_S)
+#define LEASE_NS         (300 * MIG_MS)
+#define PEER_LEASE_NS    (10 * MIG_S)
+#define DONE_NS          (60 * MIG_S)
 
 const char *mig_target_state_name(enum mig_target_state s)
 {
-	static const char *const names[] = { "idle", "preflight", "spawn", "receive", "final", "restore", "ready",
-		                             "take", "resume", "running", "discard", "note", "end" };
+	static const char *const names[] = { "idle", "preflight", "spawn",   "receive", "final", "restore", "ready",
+		                             "take", "resume",    "running", "discard", "note",  "end" };
 
 	return (unsigned)s < sizeof(names) / sizeof(names[0]) ? names[s] : "unknown";
 }
@@ -132,7 +132,8 @@ static void lease_answer(struct mig_target *t, const struct mig_event *ev, struc
 		discard(t, t->reason, out);
 		return;
 	}
-	if (ev->hv.status < 0 || ev->hv.lease_owner != MIG_LEASE_PEER || ev->hv.v0 + 1 != t->generation || !t->link_dead) {
+	if (ev->hv.status < 0 || ev->hv.lease_owner != MIG_LEASE_PEER || ev->hv.v0 + 1 != t->generation ||
+	    !t->link_dead) {
 		t->peer_lease_ns = 0;
 		return;
 	}
@@ -283,7 +284,8 @@ static void message(struct mig_target *t, const struct mig_event *ev, struct mig
 		if (t->state == MIG_TGT_RUNNING)
 			send_running(t, out);
 		else if (t->state == MIG_TGT_NOTE)
-			mig_act(out, MIG_ACT_JOURNAL)->rec = MIG_REC_GONE; /* the disk was full, perhaps it is not now */
+			mig_act(out, MIG_ACT_JOURNAL)->rec =
+				MIG_REC_GONE; /* the disk was full, perhaps it is not now */
 		else
 			send_fate(t, out);
 		return;

@@ -20,24 +20,24 @@ enum mig_target_state {
 	MIG_TGT_READY,     /* restored, stopped, waits for Go */
 	MIG_TGT_TAKE,      /* TAKE, then the journal */
 	MIG_TGT_RESUME,
-	MIG_TGT_RUNNING,   /* waits for Done */
-	MIG_TGT_DISCARD,   /* hvdom is being ended before GONE is written */
-	MIG_TGT_NOTE,      /* GONE is being written */
+	MIG_TGT_RUNNING, /* waits for Done */
+	MIG_TGT_DISCARD, /* hvdom is being ended before GONE is written */
+	MIG_TGT_NOTE,    /* GONE is being written */
 	MIG_TGT_END,
 };
 
 struct mig_target {
 	enum mig_target_state state;
-	uint64_t generation;      /* G */
+	uint64_t generation; /* G */
 	uint64_t heard_ns;
-	uint64_t lease_ns;        /* next look at the lease */
-	uint64_t peer_lease_ns;   /* since when a shared lease says that the source still owns it, 0: it does not */
-	uint64_t go_ns;           /* Go came */
+	uint64_t lease_ns;      /* next look at the lease */
+	uint64_t peer_lease_ns; /* since when a shared lease says that the source still owns it, 0: it does not */
+	uint64_t go_ns;         /* Go came */
 	uint64_t running_at_ns;
 	enum mig_reason reason;
 	bool stay_paused, restored, journaled, link_dead, lease_asked;
-	bool abort_pending;       /* Abort with check_lease: the next lease answer decides */
-	bool started;             /* RESUME was issued: this generation may have run here */
+	bool abort_pending; /* Abort with check_lease: the next lease answer decides */
+	bool started;       /* RESUME was issued: this generation may have run here */
 };
 
 void mig_target_init(struct mig_target *t, uint64_t generation, bool stay_paused);

@@ -14,8 +14,8 @@
 #include "migrated/io/incoming.h"
 
 #define LINE_MAX_BYTES 65536u
-#define OUT_MAX_BYTES (1u << 20)
-#define CLIENTS_MAX 64u
+#define OUT_MAX_BYTES  (1u << 20)
+#define CLIENTS_MAX    64u
 
 struct client {
 	struct client *next;
@@ -23,7 +23,7 @@ struct client {
 	int fd;
 	struct loop_fd *src;
 	struct buf in, out;
-	bool dead, busy;      /* busy: inside a handler; freed when it is over */
+	bool dead, busy; /* busy: inside a handler; freed when it is over */
 	struct loop_timer *reap;
 };
 
@@ -150,7 +150,8 @@ static int choice_of(json_t *o, const char *key, const char *const *names, unsig
 
 int ctl_parse_push(json_t *o, struct push_order *ret, struct err *err)
 {
-	static const char *const compress[] = { "auto", "lz4", "none" }, *const converge[] = { "auto", "throttle", "fail" },
+	static const char *const compress[] = { "auto", "lz4", "none" },
+				 *const converge[] = { "auto", "throttle", "fail" },
 				 *const logdirty[] = { "auto", "track", "hash", "stopcopy" };
 	const char *domain = text_of(o, "domain", 64), *host = text_of(o, "host", 64);
 	double downtime_ms = 50, mib = 0, timeout = 0, streams = 0;
@@ -222,10 +223,12 @@ static json_t *status_object(struct migrated *d, const char *domain)
 
 	(void)json_array_extend(list, in);
 	json_decref(in);
-	json_array_foreach(list, i, v) {
+	json_array_foreach(list, i, v)
+	{
 		const char *phase = json_string_value(json_object_get(v, "phase"));
 		if (phase && !strcmp(phase, "in-doubt"))
-			(void)json_object_set_new(v, "help", doubt_help(json_string_value(json_object_get(v, "domain"))));
+			(void)json_object_set_new(v, "help",
+			                          doubt_help(json_string_value(json_object_get(v, "domain"))));
 	}
 	return json_pack("{s:s, s:s, s:o}", "type", "status", "host", d->node.name, "migrations", list);
 }

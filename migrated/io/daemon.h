@@ -23,21 +23,26 @@ struct ctl;
 struct migrated {
 	struct loop *loop;
 	struct node node;
-	void *zmq;                   /* control context: CURVE */
-	void *zmq_data;              /* data context: sealed frames */
-	struct zsock *router;        /* control socket */
+	void *zmq;            /* control context: CURVE */
+	void *zmq_data;       /* data context: sealed frames */
+	struct zsock *router; /* control socket */
 	struct zsock *zap, *zap_data;
 	struct inpipe *inpipe;
-	struct outgoing *outs;       /* list */
-	struct incoming *ins;        /* list */
+	struct outgoing *outs; /* list */
+	struct incoming *ins;  /* list */
 	struct ctl *ctl;
-	bool closing;                /* the daemon ends: last words get little time */
-	uint64_t rate_bps;           /* of the last migration from here: the guess for the next */
-	char *journal_dir;           /* <state>/migrations */
+	bool closing;      /* the daemon ends: last words get little time */
+	uint64_t rate_bps; /* of the last migration from here: the guess for the next */
+	char *journal_dir; /* <state>/migrations */
 };
 
 /* Who sent a control message: the routing id on the ROUTER, and the pinned name behind its key. */
-struct peer_id { uint8_t id[PEER_ID_MAX]; size_t len; char name[64]; char address[64]; };
+struct peer_id {
+	uint8_t id[PEER_ID_MAX];
+	size_t len;
+	char name[64];
+	char address[64];
+};
 
 /* Start listening; nothing is recovered yet. */
 int link_open(struct migrated *d, struct err *err) _must_check_;
@@ -52,7 +57,7 @@ void link_hello(struct migrated *d, Hospes__Mig__Hello *h, bool reply);
 struct migrated *migrated_new(struct loop *loop, struct err *err);
 /* Read the journal, ask every hvdom it names: settle what was under way when the daemon ended. */
 int migrated_recover(struct migrated *d, struct err *err) _must_check_;
-void migrated_free(struct migrated *d);   /* takes NULL */
+void migrated_free(struct migrated *d); /* takes NULL */
 
 uint64_t random_u64(void);
 

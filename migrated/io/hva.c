@@ -14,12 +14,12 @@
 struct hva {
 	struct loop *loop;
 	struct loop_fd *src;
-	int fd;                 /* -1 once lost */
+	int fd; /* -1 once lost */
 	uint64_t cookie;
 	unsigned pending;
 	const struct hva_ops *ops;
 	void *arg;
-	bool freed, busy;       /* freed while a call-back runs */
+	bool freed, busy; /* freed while a call-back runs */
 	uint8_t in[sizeof(struct hv_msg) + HV_PAYLOAD_MAX];
 };
 
@@ -130,7 +130,9 @@ void hva_free(struct hva *h)
 bool hva_call(struct hva *h, uint16_t op, const void *req, size_t len, int fd)
 {
 	uint8_t msg[sizeof(struct hv_msg) + 256];
-	struct hv_msg m = { .magic = HV_MAGIC, .version = HV_VERSION, .op = op, .cookie = ++h->cookie, .len = (uint32_t)len };
+	struct hv_msg m = {
+		.magic = HV_MAGIC, .version = HV_VERSION, .op = op, .cookie = ++h->cookie, .len = (uint32_t)len
+	};
 
 	if (h->fd < 0 || len > 256)
 		return false;

@@ -16,7 +16,8 @@ struct hva;
 
 struct hva_ops {
 	/* An answer. @status 0 or -errno with @text. Descriptors in @fds are closed after return, but those set to -1. */
-	void (*reply)(void *arg, uint16_t op, int status, const void *payload, size_t len, int *fds, size_t n_fds, const char *text);
+	void (*reply)(void *arg, uint16_t op, int status, const void *payload, size_t len, int *fds, size_t n_fds,
+	              const char *text);
 	void (*event)(void *arg, const struct hv_event *ev);
 	/* The connection ended; nothing follows. @unread: hvdom died before it read the last request. */
 	void (*lost)(void *arg, bool unread);
@@ -28,6 +29,6 @@ struct hva *hva_new(struct loop *loop, int fd, const struct hva_ops *ops, void *
 void hva_free(struct hva *h);
 /* Queue one call; false when the connection is gone (lost() was or will be told). */
 bool hva_call(struct hva *h, uint16_t op, const void *req, size_t len, int fd);
-unsigned hva_pending(const struct hva *h);   /* calls not yet answered */
+unsigned hva_pending(const struct hva *h); /* calls not yet answered */
 
 #endif

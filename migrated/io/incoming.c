@@ -13,11 +13,11 @@
 #include "migrated/io/incoming_int.h"
 #include "migrated/io/preflight.h"
 
-#define CREDIT_BYTES (16ull << 20)
-#define END_NS (30 * NS_PER_S)        /* a finished session answers questions for so long */
-#define GONE_KEEP_S (7 * 24 * 3600ull)
-#define INCOMING_MAX 16u
-#define PREFLIGHTS_MAX 20u            /* tries while an older session of the domain goes away */
+#define CREDIT_BYTES       (16ull << 20)
+#define END_NS             (30 * NS_PER_S) /* a finished session answers questions for so long */
+#define GONE_KEEP_S        (7 * 24 * 3600ull)
+#define INCOMING_MAX       16u
+#define PREFLIGHTS_MAX     20u /* tries while an older session of the domain goes away */
 #define PREFLIGHT_AGAIN_NS (100 * NS_PER_MS)
 
 /* Sending ------------------------------------------------------------------------------------------------------------- */
@@ -102,7 +102,8 @@ static void on_preflight_again(void *arg)
  */
 static bool older_session(struct incoming *in, struct err *err)
 {
-	struct mig_event ev = { .kind = MIG_EV_MSG, .msg = { .kind = MIG_MSG_ABORT, .reason = MIG_REASON_DAEMON, .check_lease = true } };
+	struct mig_event ev = { .kind = MIG_EV_MSG,
+		                .msg = { .kind = MIG_MSG_ABORT, .reason = MIG_REASON_DAEMON, .check_lease = true } };
 
 	for (struct incoming *k = in->d->ins; k; k = k->next) {
 		if (k == in || k->ended || strcmp(k->name, in->name) || k->core.state >= MIG_TGT_RUNNING ||
@@ -111,7 +112,8 @@ static bool older_session(struct incoming *in, struct err *err)
 		if (!strcmp(k->from.name, in->from.name) && !in->offer->offer->plan_only)
 			incoming_feed(k, &ev);
 		if (!k->ended) {
-			(void)err_set(err, EBUSY, "a migration of %s to %s is under way already", in->name, in->d->node.name);
+			(void)err_set(err, EBUSY, "a migration of %s to %s is under way already", in->name,
+			              in->d->node.name);
 			return true;
 		}
 	}
@@ -132,9 +134,13 @@ static void act_preflight(struct incoming *in)
 	}
 	for (const struct incoming *k = d->ins; k; k = k->next)
 		others += k != in && !k->ended && k->core.state >= MIG_TGT_SPAWN && k->core.state < MIG_TGT_RUNNING;
-	int r = busy ? -EBUSY : preflight_check(in->offer->offer, d->node.name, incoming_ram_promised(d), &in->ram_available, &err);
+	int r = busy ? -EBUSY
+	             : preflight_check(in->offer->offer, d->node.name, incoming_ram_promised(d), &in->ram_available,
+	                               &err);
 	if (r == 0 && others >= d->node.migrations_max)
-		r = err_set(&err, EBUSY, "%s takes in %u domains already: wait for one of them, or raise migrations_max there", d->node.name, others);
+		r = err_set(&err, EBUSY,
+		            "%s takes in %u domains already: wait for one of them, or raise migrations_max there",
+		            d->node.name, others);
 	if (r < 0)
 		(void)snprintf(in->text, sizeof(in->text), "%s", err.text);
 	ev.reason = r < 0 ? MIG_REASON_REFUSED : MIG_REASON_NONE;
@@ -144,7 +150,9 @@ static void act_preflight(struct incoming *in)
 
 static void act_journal(struct incoming *in, enum mig_record rec)
 {
-	struct journal_rec j = { .session = in->session, .generation = in->core.generation, .rec = rec,
+	struct journal_rec j = { .session = in->session,
+		                 .generation = in->core.generation,
+		                 .rec = rec,
 		                 .stay_paused = in->core.stay_paused };
 	struct mig_event ev = { .kind = MIG_EV_JOURNALED };
 	struct err err = { 0 };
@@ -174,7 +182,8 @@ static void store_definition(struct incoming *in)
 	if (r == 0)
 		r = file_write_atomic(path, o->xml.data, o->xml.len, 0600);
 	if (r < 0)
-		log_error("%s: runs here, but its definition could not be stored in %s: %s", in->name, path, strerror(-r));
+		log_error("%s: runs here, but its definition could not be stored in %s: %s", in->name, path,
+		          strerror(-r));
 }
 
 static void incoming_free(struct incoming *in)
@@ -211,8 +220,8 @@ static void act_finish(struct incoming *in, const struct mig_action *a)
 		log_info("%s: taken over from %s: restore %.1f ms, go to running %.1f ms", in->name, in->from.name,
 		         (double)in->restore_ns / 1e6, (double)(in->running_ns - in->go_ns) / 1e6);
 	else
-		log_info("%s from %s: not taken over: %s%s%s", in->name, in->from.name, mig_reason_name(a->reason), in->text[0] ? ": " : "",
-		         in->text);
+		log_info("%s from %s: not taken over: %s%s%s", in->name, in->from.name, mig_reason_name(a->reason),
+		         in->text[0] ? ": " : "", in->text);
 	/* data and hvdom are let go when the loop is back: this may run inside one of their call-backs */
 	loop_timer_in(in->end, in->core.state == MIG_TGT_END && in->core.started ? 0 : END_NS);
 }
@@ -278,7 +287,8 @@ void incoming_feed(struct incoming *in, const struct mig_event *ev)
 		enum mig_target_state before = in->core.state;
 		mig_target_step(&in->core, &e, &acts);
 		if (in->core.state != before)
-			log_debug("%s: %s -> %s", in->name, mig_target_state_name(before), mig_target_state_name(in->core.state));
+			log_debug("%s: %s -> %s", in->name, mig_target_state_name(before),
+			          mig_target_state_name(in->core.state));
 		if (in->core.state == MIG_TGT_RUNNING && before != MIG_TGT_RUNNING) {
 			in->running_ns = in->core.running_at_ns;
 			if (in->offer && in->offer->offer->persistent)
@@ -358,7 +368,8 @@ static void answer_ping(struct migrated *d, const struct peer_id *from, const Ho
 	link_send(d->router, from, &env);
 }
 
-static void answer_fate(struct migrated *d, const struct peer_id *from, uint64_t session, enum mig_fate fate, const char *text)
+static void answer_fate(struct migrated *d, const struct peer_id *from, uint64_t session, enum mig_fate fate,
+                        const char *text)
 {
 	Hospes__Mig__Envelope env = HOSPES__MIG__ENVELOPE__INIT;
 	Hospes__Mig__Resolved r = HOSPES__MIG__RESOLVED__INIT;
@@ -396,11 +407,15 @@ static void unknown_session(struct migrated *d, const struct peer_id *from, cons
 
 	if (r == 0 && !strcmp(rec.peer, from->name) && rec.rec != MIG_REC_RELINQUISHING) {
 		answer_fate(d, from, env->session,
-		            rec.rec == MIG_REC_TAKEN ? MIG_FATE_RUNNING : rec.rec == MIG_REC_GONE ? MIG_FATE_GONE : MIG_FATE_BUSY, "");
+		            rec.rec == MIG_REC_TAKEN  ? MIG_FATE_RUNNING
+		            : rec.rec == MIG_REC_GONE ? MIG_FATE_GONE
+		                                      : MIG_FATE_BUSY,
+		            "");
 		return;
 	}
 	if (msg->kind == MIG_MSG_ABORT) {
-		answer_fate(d, from, env->session, MIG_FATE_GONE, ""); /* nothing to let go; no generation was promised */
+		answer_fate(d, from, env->session, MIG_FATE_GONE,
+		            ""); /* nothing to let go; no generation was promised */
 		return;
 	}
 	if (msg->kind == MIG_MSG_RESOLVE && runs_here(env->resolve->name, env->resolve->uuid, msg->generation)) {
@@ -413,7 +428,8 @@ static void unknown_session(struct migrated *d, const struct peer_id *from, cons
 	if (!in)
 		return;
 	in->from = *from;
-	(void)snprintf(in->text, sizeof(in->text), "%s knows nothing of this migration (it may have restarted)", d->node.name);
+	(void)snprintf(in->text, sizeof(in->text), "%s knows nothing of this migration (it may have restarted)",
+	               d->node.name);
 	mig_target_init_recover(&in->core, msg->generation, false, MIG_REC_GONE, false, false);
 	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_START });
 }
@@ -445,7 +461,8 @@ static void new_offer(struct migrated *d, const struct peer_id *from, const Hosp
 	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_START });
 }
 
-void incoming_message(struct migrated *d, const struct peer_id *from, const Hospes__Mig__Envelope *env, const struct mig_msg *msg)
+void incoming_message(struct migrated *d, const struct peer_id *from, const Hospes__Mig__Envelope *env,
+                      const struct mig_msg *msg)
 {
 	struct mig_event ev = { .kind = MIG_EV_MSG, .msg = *msg };
 	struct incoming *in = env->session ? find(d, env->session, from->name) : NULL;
@@ -535,7 +552,8 @@ int incoming_cancel(struct migrated *d, const char *domain, struct err *err)
 	if (!in)
 		return err_set(err, ENOENT, "no migration of %s is under way here", domain);
 	if (in->core.state >= MIG_TGT_READY)
-		return err_set(err, EBUSY, "%s is restored here and waits for %s's word: see `vmmig status %s`", domain, in->from.name, domain);
+		return err_set(err, EBUSY, "%s is restored here and waits for %s's word: see `vmmig status %s`", domain,
+		               in->from.name, domain);
 	(void)snprintf(in->text, sizeof(in->text), "cancelled on %s", d->node.name);
 	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_CANCELLED });
 	return 0;
@@ -563,12 +581,14 @@ json_t *incoming_status(const struct migrated *d, const char *domain)
 		if (in->data)
 			insession_stats(in->data, &st);
 		bool doubt = in->core.state == MIG_TGT_READY && in->core.link_dead;
-		(void)json_array_append_new(
-			list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "type", "progress", "role", "target", "domain",
-		                        in->name, "from", in->from.name, "to", d->node.name, "phase",
-		                        doubt ? "in-doubt" : mig_target_state_name(in->core.state), "received_bytes", (json_int_t)st.octets,
-		                        "memory_normal", (json_int_t)st.pages_data, "memory_constant", (json_int_t)st.pages_zero,
-		                        "time_elapsed", (json_int_t)((now_ns() - in->begun_ns) / NS_PER_MS)));
+		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}",
+		                                            "type", "progress", "role", "target", "domain", in->name,
+		                                            "from", in->from.name, "to", d->node.name, "phase",
+		                                            doubt ? "in-doubt" : mig_target_state_name(in->core.state),
+		                                            "received_bytes", (json_int_t)st.octets, "memory_normal",
+		                                            (json_int_t)st.pages_data, "memory_constant",
+		                                            (json_int_t)st.pages_zero, "time_elapsed",
+		                                            (json_int_t)((now_ns() - in->begun_ns) / NS_PER_MS)));
 	}
 	return list;
 }
@@ -586,8 +606,8 @@ void incoming_recover(struct migrated *d, const struct journal_rec *rec)
 	}
 	if (hvcall_open(&hv, rec->name, NULL) == 0) {
 		hv.timeout_ms = 2000;
-		if (hvcall_simple(&hv, HV_OP_INFO, NULL, 0, &info, sizeof(info), NULL) == 0 && !strncasecmp(info.uuid, rec->uuid, 36) &&
-		    info.generation >= rec->generation) {
+		if (hvcall_simple(&hv, HV_OP_INFO, NULL, 0, &info, sizeof(info), NULL) == 0 &&
+		    !strncasecmp(info.uuid, rec->uuid, 36) && info.generation >= rec->generation) {
 			/* hvdom resumes by itself what was taken and lost its session: any state but these two has run, or is about to */
 			taken = info.state == HV_DOM_RESTORED || info.state == HV_DOM_INCOMING;
 			running = !taken;
@@ -602,8 +622,10 @@ void incoming_recover(struct migrated *d, const struct journal_rec *rec)
 	if (taken && incoming_attach(in, &err) < 0)
 		taken = false;
 	log_info("%s: migration from %s was under way when this daemon ended: %s", rec->name, rec->peer,
-	         running ? "it runs here" : taken ? "taken, resuming it" : rec->rec == MIG_REC_TAKEN ? "it ran here and ended" :
-	                                                                                              "not taken, it stays there");
+	         running                     ? "it runs here"
+	         : taken                     ? "taken, resuming it"
+	         : rec->rec == MIG_REC_TAKEN ? "it ran here and ended"
+	                                     : "not taken, it stays there");
 	mig_target_init_recover(&in->core, rec->generation, rec->stay_paused, rec->rec, running, taken);
 	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_START });
 }
@@ -615,7 +637,8 @@ void incoming_child(struct migrated *d, int pid, int status)
 			continue;
 		in->pid = 0;
 		if (in->core.state >= MIG_TGT_SPAWN && in->core.state < MIG_TGT_RUNNING)
-			log_warn("%s: incoming hvdom %d ended: %s %d", in->name, pid, WIFSIGNALED(status) ? "signal" : "exit status",
+			log_warn("%s: incoming hvdom %d ended: %s %d", in->name, pid,
+			         WIFSIGNALED(status) ? "signal" : "exit status",
 			         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	}
 }

@@ -7,7 +7,8 @@
 #include "migrated/io/journal.h"
 
 /* A checked message of a peer. */
-void incoming_message(struct migrated *d, const struct peer_id *from, const Hospes__Mig__Envelope *env, const struct mig_msg *msg);
+void incoming_message(struct migrated *d, const struct peer_id *from, const Hospes__Mig__Envelope *env,
+                      const struct mig_msg *msg);
 /* Does an accepted session come from @address? (who may connect to the data socket) */
 bool incoming_expects(const struct migrated *d, const char *address);
 /* A journal record of the target found at start. */

@@ -18,7 +18,7 @@
 #include "migrated/io/fault.h"
 #include "migrated/io/incoming_int.h"
 
-#define SPAWN_NS (20 * NS_PER_S)
+#define SPAWN_NS        (20 * NS_PER_S)
 #define STATE_MAX_BYTES (256ull << 20)
 
 static void spawned(struct incoming *in, enum mig_reason reason)
@@ -34,7 +34,8 @@ static void spawned(struct incoming *in, enum mig_reason reason)
 	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_SPAWNED, .reason = reason });
 }
 
-static void hv_reply(void *arg, uint16_t op, int status, const void *payload, size_t len, int *fds, size_t n_fds, const char *text)
+static void hv_reply(void *arg, uint16_t op, int status, const void *payload, size_t len, int *fds, size_t n_fds,
+                     const char *text)
 {
 	struct incoming *in = arg;
 	struct mig_event ev = { .kind = MIG_EV_HV, .now_ns = now_ns() };
@@ -67,8 +68,10 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 		memcpy(&ow, payload, len < sizeof(ow) ? len : sizeof(ow));
 		ow.owner[sizeof(ow.owner) - 1] = 0;
 		ev.hv.v0 = ow.generation;
-		ev.hv.lease_owner = !ow.owner[0] ? MIG_LEASE_UNKNOWN : !strcmp(ow.owner, in->d->node.name) ? MIG_LEASE_SELF :
-		                    !strcmp(ow.owner, in->from.name) ? MIG_LEASE_PEER : MIG_LEASE_OTHER;
+		ev.hv.lease_owner = !ow.owner[0]                          ? MIG_LEASE_UNKNOWN
+		                    : !strcmp(ow.owner, in->d->node.name) ? MIG_LEASE_SELF
+		                    : !strcmp(ow.owner, in->from.name)    ? MIG_LEASE_PEER
+		                                                          : MIG_LEASE_OTHER;
 		break;
 	default:
 		return;
@@ -105,16 +108,27 @@ void incoming_hv(struct incoming *in, enum mig_hv op, uint64_t v0)
 
 	(void)fault_point("tgt", "hv", mig_hv_name(op), "", in->pid);
 	switch (op) {
-	case MIG_HV_SET_STATE: hv = HV_OP_SET_STATE, req = &st, len = sizeof(st), fd = in->state_fd; break;
+	case MIG_HV_SET_STATE:
+		hv = HV_OP_SET_STATE, req = &st, len = sizeof(st), fd = in->state_fd;
+		break;
 	case MIG_HV_TAKE:
 		hv = HV_OP_TAKE, req = &ow, len = sizeof(ow);
 		(void)snprintf(ow.owner, sizeof(ow.owner), "%s", in->d->node.name);
 		break;
-	case MIG_HV_RESUME: hv = HV_OP_RESUME; break;
-	case MIG_HV_PAUSE: hv = HV_OP_PAUSE; break;
-	case MIG_HV_ANNOUNCE: hv = HV_OP_ANNOUNCE; break;
-	case MIG_HV_LEASE: hv = HV_OP_LEASE; break;
-	default: return;
+	case MIG_HV_RESUME:
+		hv = HV_OP_RESUME;
+		break;
+	case MIG_HV_PAUSE:
+		hv = HV_OP_PAUSE;
+		break;
+	case MIG_HV_ANNOUNCE:
+		hv = HV_OP_ANNOUNCE;
+		break;
+	case MIG_HV_LEASE:
+		hv = HV_OP_LEASE;
+		break;
+	default:
+		return;
 	}
 	if (!in->hva || !hva_call(in->hva, hv, req, len, fd))
 		hv_lost(in, true);
@@ -125,8 +139,9 @@ static int check_regions(const struct incoming *in, struct err *err)
 	const Hospes__Mig__Offer *o = in->offer->offer;
 
 	if (o->n_regions != in->mem.n)
-		return err_set(err, EPROTO, "the incoming hvdom has %u memory regions, the source %zu: different versions of hvdom", in->mem.n,
-		               o->n_regions);
+		return err_set(err, EPROTO,
+		               "the incoming hvdom has %u memory regions, the source %zu: different versions of hvdom",
+		               in->mem.n, o->n_regions);
 	for (unsigned i = 0; i < in->mem.n; i++)
 		if (o->regions[i]->size_bytes != in->mem.r[i].size)
 			return err_set(err, EPROTO, "memory region %u is of another size here", i);
@@ -150,8 +165,13 @@ static void data_bad(void *arg, const struct err *err)
 static int open_data(struct incoming *in, struct err *err)
 {
 	const Hospes__Mig__Offer *o = in->offer->offer;
-	struct insession_config cfg = { .session = in->session, .streams = o->streams, .mem = &in->mem, .state_max = STATE_MAX_BYTES,
-		                        .complete = data_complete, .bad = data_bad, .arg = in };
+	struct insession_config cfg = { .session = in->session,
+		                        .streams = o->streams,
+		                        .mem = &in->mem,
+		                        .state_max = STATE_MAX_BYTES,
+		                        .complete = data_complete,
+		                        .bad = data_bad,
+		                        .arg = in };
 
 	in->state_fd = memfd_create("state", MFD_CLOEXEC);
 	if (in->state_fd < 0)
@@ -206,7 +226,8 @@ static void on_ready(void *arg, int fd, uint32_t revents)
 	else if (!strncmp(line, "error: ", 7))
 		r = err_set(&err, EIO, "the incoming hvdom did not start on %s: %s", in->d->node.name, line + 7);
 	else
-		r = err_set(&err, EIO, "the incoming hvdom did not start on %s: see %s/%s.log there", in->d->node.name, path_log(), in->name);
+		r = err_set(&err, EIO, "the incoming hvdom did not start on %s: see %s/%s.log there", in->d->node.name,
+		            path_log(), in->name);
 	if (r == 0)
 		r = check_regions(in, &err);
 	if (r == 0)
@@ -220,8 +241,8 @@ void incoming_spawn_late(void *arg)
 {
 	struct incoming *in = arg;
 
-	(void)snprintf(in->text, sizeof(in->text), "the incoming hvdom on %s was not ready within %llu s", in->d->node.name,
-	               SPAWN_NS / NS_PER_S);
+	(void)snprintf(in->text, sizeof(in->text), "the incoming hvdom on %s was not ready within %llu s",
+	               in->d->node.name, SPAWN_NS / NS_PER_S);
 	spawned(in, MIG_REASON_TARGET_HVDOM);
 }
 
@@ -257,7 +278,8 @@ static void child_exec(char *const argv[], int log_fd, int ready_fd)
 	(void)signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	if (null < 0 || dup2(null, 0) < 0 || chdir("/") < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0 || fcntl(ready_fd, F_SETFD, 0) < 0)
+	if (null < 0 || dup2(null, 0) < 0 || chdir("/") < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0 ||
+	    fcntl(ready_fd, F_SETFD, 0) < 0)
 		_exit(126);
 	if (null > 2)
 		close(null);
@@ -278,7 +300,8 @@ static int fork_hvdom(struct incoming *in, struct err *err)
 	_cleanup_close_ int wr = p[1];
 	_cleanup_free_ char *fd_text = xasprintf("%d", wr);
 	_cleanup_free_ char *hvdom = hvdom_path();
-	char *argv[] = { hvdom, (char *)"--config", in->xml_path, (char *)"--incoming", (char *)"--ready-fd", fd_text, NULL };
+	char *argv[] = { hvdom, (char *)"--config", in->xml_path, (char *)"--incoming", (char *)"--ready-fd", fd_text,
+		         NULL };
 	pid_t pid = fork();
 	if (pid < 0) {
 		close(p[0]);

@@ -18,13 +18,13 @@ struct incoming {
 	Hospes__Mig__Envelope *offer; /* owned; NULL after a restart */
 	Hospes__Mig__Final *final_pb; /* borrowed while the message is handled */
 	char name[64], uuid[37];
-	char text[ERR_TEXT_MAX];      /* why it failed here */
+	char text[ERR_TEXT_MAX]; /* why it failed here */
 	uint64_t ram_available, begun_ns;
 	bool ended, ram_arrived;
 	/* hvdom */
-	int pid;                      /* 0: none */
-	bool child;                   /* ours to reap */
-	int ready_fd;                 /* its readiness pipe, -1 */
+	int pid;      /* 0: none */
+	bool child;   /* ours to reap */
+	int ready_fd; /* its readiness pipe, -1 */
 	struct loop_fd *ready_src;
 	char *xml_path;
 	struct hva *hva;
@@ -44,11 +44,11 @@ struct incoming {
 void incoming_feed(struct incoming *in, const struct mig_event *ev);
 
 /* incoming_hvdom.c: the incoming domain's process. */
-void incoming_spawn(struct incoming *in);                  /* -> MIG_EV_SPAWNED */
-void incoming_spawn_late(void *arg);                       /* timer: it was not ready in time */
-void incoming_kill(struct incoming *in);                   /* -> MIG_EV_ENDED, when it is certainly gone */
+void incoming_spawn(struct incoming *in);                               /* -> MIG_EV_SPAWNED */
+void incoming_spawn_late(void *arg);                                    /* timer: it was not ready in time */
+void incoming_kill(struct incoming *in);                                /* -> MIG_EV_ENDED, when it is certainly gone */
 int incoming_attach(struct incoming *in, struct err *err) _must_check_; /* connect to its socket; maps nothing */
 void incoming_hv(struct incoming *in, enum mig_hv op, uint64_t v0);
-void incoming_hvdom_done(struct incoming *in);             /* lets go of everything; ends a process that was not taken */
+void incoming_hvdom_done(struct incoming *in); /* lets go of everything; ends a process that was not taken */
 
 #endif

@@ -16,10 +16,10 @@
 #include "common/util.h"
 #include "migrated/io/seal.h"
 
-#define QUEUE_MAX 128u
+#define QUEUE_MAX    128u
 #define SESSIONS_MAX 64u
-#define WORKERS_MAX 8u
-#define ID_MAX 64u
+#define WORKERS_MAX  8u
+#define ID_MAX       64u
 
 struct in_job {
 	struct in_job *next;
@@ -30,17 +30,22 @@ struct in_job {
 	zmq_msg_t hdr, body;
 };
 
-struct in_ack { struct in_ack *next; uint8_t id[ID_MAX]; size_t id_len; struct wire_credit c; };
+struct in_ack {
+	struct in_ack *next;
+	uint8_t id[ID_MAX];
+	size_t id_len;
+	struct wire_credit c;
+};
 
 struct insession {
 	struct inpipe *p;
 	struct insession_config cfg;
-	uint64_t next_seq[MIG_STREAMS_MAX];             /* rx thread */
+	uint64_t next_seq[MIG_STREAMS_MAX];                                  /* rx thread */
 	uint64_t done_frames[MIG_STREAMS_MAX], done_octets[MIG_STREAMS_MAX]; /* under lock, as all below */
 	uint64_t expect[MIG_STREAMS_MAX];
 	uint64_t expect_state;
 	bool expecting, told, dead;
-	unsigned jobs;                                  /* queued or being worked on */
+	unsigned jobs; /* queued or being worked on */
 	struct in_stats st;
 	struct err err;
 };
@@ -48,7 +53,7 @@ struct insession {
 struct inpipe {
 	struct loop *loop;
 	void *sock;
-	int wake_fd;         /* eventfd: acks wait, or quit */
+	int wake_fd; /* eventfd: acks wait, or quit */
 	pthread_mutex_t lock;
 	pthread_cond_t cond; /* jobs, room, or a session that became idle */
 	struct in_job *head, **tail;
@@ -62,7 +67,12 @@ struct inpipe {
 };
 
 /* Told on the loop: the session may be freed meanwhile, so look it up again. */
-struct in_note { struct inpipe *p; uint64_t session; bool bad; struct err err; };
+struct in_note {
+	struct inpipe *p;
+	uint64_t session;
+	bool bad;
+	struct err err;
+};
 
 static struct insession *find(struct inpipe *p, uint64_t session)
 {
@@ -142,7 +152,8 @@ static int write_at(int fd, const uint8_t *p, size_t len, uint64_t at)
 	return 0;
 }
 
-static int write_pages(const struct memmap_region *r, const struct wire_frame *f, const uint8_t *data, struct in_stats *st)
+static int write_pages(const struct memmap_region *r, const struct wire_frame *f, const uint8_t *data,
+                       struct in_stats *st)
 {
 	uint64_t page = 0;
 	int rc = wire_runs_check(f, r->pages);
@@ -235,8 +246,8 @@ static void job_do(struct inpipe *p, struct in_job *j, uint8_t *scratch, uint8_t
 	struct in_stats st = { 0 };
 	size_t body_len = zmq_msg_size(&j->body);
 
-	int r = inpipe_apply(&s->cfg, &j->frame, zmq_msg_data(&j->hdr), zmq_msg_size(&j->hdr), zmq_msg_data(&j->body), body_len,
-	                     scratch, scratch2, &st);
+	int r = inpipe_apply(&s->cfg, &j->frame, zmq_msg_data(&j->hdr), zmq_msg_size(&j->hdr), zmq_msg_data(&j->body),
+	                     body_len, scratch, scratch2, &st);
 	struct in_ack *a = calloc(1, sizeof(*a));
 	pthread_mutex_lock(&p->lock);
 	unsigned k = j->frame.stream;
@@ -253,8 +264,9 @@ static void job_do(struct inpipe *p, struct in_job *j, uint8_t *scratch, uint8_t
 		s->done_octets[k] += body_len - WIRE_TAG_BYTES;
 		memcpy(a->id, j->id, j->id_len);
 		a->id_len = j->id_len;
-		a->c = (struct wire_credit){ .session = s->cfg.session, .stream = k, .frames = s->done_frames[k],
-			                     .octets = s->done_octets[k] };
+		a->c = (struct wire_credit){
+			.session = s->cfg.session, .stream = k, .frames = s->done_frames[k], .octets = s->done_octets[k]
+		};
 		a->next = p->acks;
 		p->acks = a;
 		check_complete(s);
@@ -383,7 +395,8 @@ static void send_acks(struct inpipe *p)
 		struct in_ack *a = in_order;
 		in_order = a->next;
 		buf_reset(&b);
-		if (wire_credit_pack(&a->c, &b) == 0 && zmq_send(p->sock, a->id, a->id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
+		if (wire_credit_pack(&a->c, &b) == 0 &&
+		    zmq_send(p->sock, a->id, a->id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
 			(void)zmq_send(p->sock, b.data, b.len, ZMQ_DONTWAIT);
 		free(a);
 	}
@@ -395,7 +408,8 @@ static void *rx_main(void *arg)
 	struct inpipe *p = arg;
 
 	for (;;) {
-		zmq_pollitem_t it[2] = { { .socket = p->sock, .events = ZMQ_POLLIN }, { .fd = p->wake_fd, .events = ZMQ_POLLIN } };
+		zmq_pollitem_t it[2] = { { .socket = p->sock, .events = ZMQ_POLLIN },
+			                 { .fd = p->wake_fd, .events = ZMQ_POLLIN } };
 		zmq_poll(it, 2, -1);
 		pthread_mutex_lock(&p->lock);
 		bool quit = p->quit;

@@ -17,19 +17,21 @@ struct insession_config {
 	uint64_t session;
 	uint8_t key[WIRE_KEY_BYTES];
 	unsigned streams;
-	const struct memmap *mem;       /* borrowed until insession_free */
-	int state_fd;                   /* borrowed; the state blob is written here */
-	uint64_t state_max;             /* octets accepted for it */
+	const struct memmap *mem; /* borrowed until insession_free */
+	int state_fd;             /* borrowed; the state blob is written here */
+	uint64_t state_max;       /* octets accepted for it */
 	/* on the loop's thread, at most one of them, once */
-	void (*complete)(void *arg);    /* all frames that insession_expect() counted are written */
+	void (*complete)(void *arg); /* all frames that insession_expect() counted are written */
 	void (*bad)(void *arg, const struct err *err);
 	void *arg;
 };
-struct in_stats { uint64_t frames, octets, pages_data, pages_zero, state_octets; };
+struct in_stats {
+	uint64_t frames, octets, pages_data, pages_zero, state_octets;
+};
 
 /* @sock: a bound ROUTER, owned from now on. @workers threads. */
 struct inpipe *inpipe_new(struct loop *loop, void *zmq, void *sock, unsigned workers, struct err *err);
-void inpipe_free(struct inpipe *p);  /* takes NULL; all sessions must be gone */
+void inpipe_free(struct inpipe *p); /* takes NULL; all sessions must be gone */
 
 struct insession *insession_new(struct inpipe *p, const struct insession_config *cfg, struct err *err);
 /* Returns when no thread touches its memory any more. Takes NULL. */
@@ -39,6 +41,7 @@ void insession_stats(struct insession *s, struct in_stats *ret);
 
 /* One frame against one session, without sockets: what the threads do; for tests and fuzzing. 0 or -errno. */
 int inpipe_apply(const struct insession_config *cfg, const struct wire_frame *f, const void *hdr, size_t hdr_len,
-                 const uint8_t *body, size_t body_len, uint8_t *scratch, uint8_t *scratch2, struct in_stats *st) _must_check_;
+                 const uint8_t *body, size_t body_len, uint8_t *scratch, uint8_t *scratch2,
+                 struct in_stats *st) _must_check_;
 
 #endif

@@ -12,11 +12,14 @@
 #include <unistd.h>
 #include "common/util.h"
 
-#define FILE_MAX_BYTES 65536u
+#define FILE_MAX_BYTES  65536u
 #define FILE_ROOM_BYTES 8192
 
 static const char *const rec_names[] = {
-	[MIG_REC_RELINQUISHING] = "relinquishing", [MIG_REC_READY] = "ready", [MIG_REC_TAKEN] = "taken", [MIG_REC_GONE] = "gone",
+	[MIG_REC_RELINQUISHING] = "relinquishing",
+	[MIG_REC_READY] = "ready",
+	[MIG_REC_TAKEN] = "taken",
+	[MIG_REC_GONE] = "gone",
 };
 
 static char *file_of(const char *dir, uint64_t session)
@@ -41,11 +44,11 @@ int journal_append(const char *dir, const struct journal_rec *rec, struct err *e
 
 	if (fd < 0)
 		return err_sys(err, errno, "journal %s", path);
-	_cleanup_free_ char *line =
-		xasprintf("{\"rec\":\"%s\",\"session\":\"%016" PRIx64 "\",\"generation\":%" PRIu64 ",\"name\":\"%s\",\"uuid\":\"%s\","
-	                  "\"peer\":\"%s\",\"stay_paused\":%s,\"wall_s\":%" PRIu64 "}\n",
-	                  rec_names[rec->rec], rec->session, rec->generation, rec->name, rec->uuid, rec->peer,
-	                  rec->stay_paused ? "true" : "false", (uint64_t)time(NULL));
+	_cleanup_free_ char *line = xasprintf("{\"rec\":\"%s\",\"session\":\"%016" PRIx64 "\",\"generation\":%" PRIu64
+	                                      ",\"name\":\"%s\",\"uuid\":\"%s\","
+	                                      "\"peer\":\"%s\",\"stay_paused\":%s,\"wall_s\":%" PRIu64 "}\n",
+	                                      rec_names[rec->rec], rec->session, rec->generation, rec->name, rec->uuid,
+	                                      rec->peer, rec->stay_paused ? "true" : "false", (uint64_t)time(NULL));
 	if (fresh && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, FILE_ROOM_BYTES) < 0 && errno != EOPNOTSUPP) {
 		int r = err_sys(err, errno, "journal %s", path);
 		(void)unlink(path);

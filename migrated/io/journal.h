@@ -13,11 +13,11 @@
 #include "migrated/core/mig.h"
 
 struct journal_rec {
-	uint64_t session, generation;  /* generation: the one that changes hands */
+	uint64_t session, generation; /* generation: the one that changes hands */
 	enum mig_record rec;
 	bool stay_paused;
 	char name[64], uuid[37], peer[64];
-	uint64_t wall_s;               /* CLOCK_REALTIME when written; for pruning and people */
+	uint64_t wall_s; /* CLOCK_REALTIME when written; for pruning and people */
 };
 
 int journal_append(const char *dir, const struct journal_rec *rec, struct err *err) _must_check_;
@@ -25,7 +25,8 @@ int journal_append(const char *dir, const struct journal_rec *rec, struct err *e
 int journal_load(const char *dir, uint64_t session, struct journal_rec *ret) _must_check_;
 void journal_forget(const char *dir, uint64_t session);
 /* Call @fn for each session that has a record. Files that hold none are removed. */
-int journal_scan(const char *dir, void (*fn)(void *arg, const struct journal_rec *rec), void *arg, struct err *err) _must_check_;
+int journal_scan(const char *dir, void (*fn)(void *arg, const struct journal_rec *rec), void *arg,
+                 struct err *err) _must_check_;
 /* One line; for tests and fuzzing. -EINVAL. */
 int journal_parse(const char *line, size_t len, struct journal_rec *ret) _must_check_;
 

@@ -100,7 +100,8 @@ static void on_control(void *arg, zmq_msg_t *parts, size_t n)
 	incoming_message(d, &from, env, &msg);
 }
 
-static struct zsock *zap_open(struct migrated *d, void *ctx, void (*fn)(void *arg, zmq_msg_t *parts, size_t n), struct err *err)
+static struct zsock *zap_open(struct migrated *d, void *ctx, void (*fn)(void *arg, zmq_msg_t *parts, size_t n),
+                              struct err *err)
 {
 	void *s = zmq_socket(ctx, ZMQ_ROUTER);
 
@@ -128,8 +129,9 @@ static int bind_socket(struct migrated *d, void *s, uint16_t port, struct err *e
 		return err_sys(err, errno, "listening socket");
 	if (zmq_bind(s, ep) < 0)
 		return errno == EADDRINUSE
-		               ? err_set(err, errno, "port %u is in use: does another migrated run? (\"port\" in %s/migrated.json)", port,
-		                         path_conf())
+		               ? err_set(err, errno,
+		                         "port %u is in use: does another migrated run? (\"port\" in %s/migrated.json)",
+		                         port, path_conf())
 		               : err_sys(err, errno, "listen on %s", ep);
 	return 0;
 }
@@ -141,8 +143,9 @@ static int open_control(struct migrated *d, struct err *err)
 	if (!s)
 		return err_sys(err, errno, "control socket");
 	if (set_int(s, ZMQ_CURVE_SERVER, 1) < 0 || zmq_setsockopt(s, ZMQ_CURVE_SECRETKEY, d->node.secret_key, 40) < 0 ||
-	    zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, "migrated", 8) < 0 || set_int(s, ZMQ_RCVHWM, 64) < 0 || set_int(s, ZMQ_SNDHWM, 64) < 0 ||
-	    set_int(s, ZMQ_HEARTBEAT_IVL, 1000) < 0 || set_int(s, ZMQ_HEARTBEAT_TIMEOUT, 3000) < 0) {
+	    zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, "migrated", 8) < 0 || set_int(s, ZMQ_RCVHWM, 64) < 0 ||
+	    set_int(s, ZMQ_SNDHWM, 64) < 0 || set_int(s, ZMQ_HEARTBEAT_IVL, 1000) < 0 ||
+	    set_int(s, ZMQ_HEARTBEAT_TIMEOUT, 3000) < 0) {
 		zmq_close(s);
 		return err_sys(err, errno, "control socket");
 	}
@@ -161,8 +164,8 @@ static int open_data(struct migrated *d, struct err *err)
 
 	if (!s)
 		return err_sys(err, errno, "data socket");
-	if (zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, "migrated-data", 13) < 0 || set_int(s, ZMQ_RCVHWM, 16) < 0 || set_int(s, ZMQ_SNDHWM, 64) < 0 ||
-	    set_int(s, ZMQ_RCVBUF, 4 << 20) < 0) {
+	if (zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, "migrated-data", 13) < 0 || set_int(s, ZMQ_RCVHWM, 16) < 0 ||
+	    set_int(s, ZMQ_SNDHWM, 64) < 0 || set_int(s, ZMQ_RCVBUF, 4 << 20) < 0) {
 		zmq_close(s);
 		return err_sys(err, errno, "data socket");
 	}
@@ -211,10 +214,10 @@ void *link_dealer(struct migrated *d, const struct peer *peer, struct err *err)
 	if (!s || zmq_setsockopt(s, ZMQ_CURVE_SERVERKEY, peer->public_key, 40) < 0 ||
 	    zmq_setsockopt(s, ZMQ_CURVE_PUBLICKEY, d->node.public_key, 40) < 0 ||
 	    zmq_setsockopt(s, ZMQ_CURVE_SECRETKEY, d->node.secret_key, 40) < 0 || set_int(s, ZMQ_LINGER, 3000) < 0 ||
-	    set_int(s, ZMQ_SNDHWM, 64) < 0 || set_int(s, ZMQ_RCVHWM, 64) < 0 || set_int(s, ZMQ_RECONNECT_IVL, 100) < 0 ||
-	    set_int(s, ZMQ_RECONNECT_IVL_MAX, 500) < 0 || set_int(s, ZMQ_CONNECT_TIMEOUT, 2000) < 0 ||
-	    set_int(s, ZMQ_HEARTBEAT_IVL, 1000) < 0 || set_int(s, ZMQ_HEARTBEAT_TIMEOUT, 3000) < 0 ||
-	    zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &max, sizeof(max)) < 0) {
+	    set_int(s, ZMQ_SNDHWM, 64) < 0 || set_int(s, ZMQ_RCVHWM, 64) < 0 ||
+	    set_int(s, ZMQ_RECONNECT_IVL, 100) < 0 || set_int(s, ZMQ_RECONNECT_IVL_MAX, 500) < 0 ||
+	    set_int(s, ZMQ_CONNECT_TIMEOUT, 2000) < 0 || set_int(s, ZMQ_HEARTBEAT_IVL, 1000) < 0 ||
+	    set_int(s, ZMQ_HEARTBEAT_TIMEOUT, 3000) < 0 || zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &max, sizeof(max)) < 0) {
 		(void)err_sys(err, errno, "socket to %s", peer->name);
 		if (s)
 			zmq_close(s);

@@ -26,8 +26,8 @@ static int region_check(const struct hv_region *h, const struct hv_map_rep *rep,
 {
 	uint64_t octets = bitmap_words(h->size_bytes / PAGE_BYTES) * 8;
 
-	if (!h->size_bytes || h->size_bytes % PAGE_BYTES || h->bitmap_offset % 8 || h->bitmap_offset > rep->bitmap_bytes ||
-	    octets > rep->bitmap_bytes - h->bitmap_offset)
+	if (!h->size_bytes || h->size_bytes % PAGE_BYTES || h->bitmap_offset % 8 ||
+	    h->bitmap_offset > rep->bitmap_bytes || octets > rep->bitmap_bytes - h->bitmap_offset)
 		return err_set(err, EPROTO, "hvdom describes a region that makes no sense");
 	return 0;
 }
@@ -42,11 +42,12 @@ int memmap_open(struct memmap *m, struct hvcall *hv, struct err *err)
 	int r = hvcall(hv, HV_OP_MAP_MEMORY, NULL, 0, NULL, 0, &rep, sizeof(rep), NULL, fds, &n_fds, err);
 	if (r < 0)
 		return r;
-	if (!rep.n_regions || rep.n_regions > MIG_REGIONS_MAX || n_fds != rep.n_regions + 1 || rep.page_bytes != PAGE_BYTES) {
+	if (!rep.n_regions || rep.n_regions > MIG_REGIONS_MAX || n_fds != rep.n_regions + 1 ||
+	    rep.page_bytes != PAGE_BYTES) {
 		for (size_t i = 0; i < n_fds; i++)
 			close(fds[i]);
-		return err_set(err, EPROTO, "hvdom's map memory reply makes no sense (%u regions, %zu descriptors)", rep.n_regions,
-		               n_fds);
+		return err_set(err, EPROTO, "hvdom's map memory reply makes no sense (%u regions, %zu descriptors)",
+		               rep.n_regions, n_fds);
 	}
 	m->n = rep.n_regions;
 	for (unsigned i = 0; i < m->n; i++)

@@ -9,16 +9,16 @@
 #include "migrated/core/mig.h"
 
 struct memmap_region {
-	int fd;               /* owned, -1: none */
-	uint8_t *base;        /* whole region, shared, writable; never touch holes through it */
+	int fd;        /* owned, -1: none */
+	uint8_t *base; /* whole region, shared, writable; never touch holes through it */
 	uint64_t size, pages;
-	uint64_t *dirty;      /* its part of the shared bitmap, NULL: none */
+	uint64_t *dirty; /* its part of the shared bitmap, NULL: none */
 	char name[16];
 };
 struct memmap {
 	unsigned n;
 	struct memmap_region r[MIG_REGIONS_MAX];
-	void *bitmap;         /* mapping, NULL: none */
+	void *bitmap; /* mapping, NULL: none */
 	uint64_t bitmap_bytes;
 };
 
@@ -29,6 +29,9 @@ int memmap_of_fd(struct memmap *m, int fd, uint64_t size, struct err *err) _must
 void memmap_done(struct memmap *m);
 /* Set bits of pages with content (not holes) of region @i in @bits (pages / 64 words, rounded up). 0 or -errno. */
 int memmap_present(const struct memmap *m, unsigned i, uint64_t *bits) _must_check_;
-static inline uint64_t bitmap_words(uint64_t pages) { return (pages + 63) / 64; }
+static inline uint64_t bitmap_words(uint64_t pages)
+{
+	return (pages + 63) / 64;
+}
 
 #endif

@@ -15,11 +15,11 @@
 #include "migrated/io/outgoing_int.h"
 #include "migrated/io/preflight.h"
 
-#define PROGRESS_NS (200 * NS_PER_MS)
-#define END_WAIT_NS (3 * NS_PER_S)
-#define TELL_NS NS_PER_S
-#define RETRIES_MAX 10u
-#define DOWNTIME_MAX_NS (2 * NS_PER_S)    /* how far "auto" ramps, or 10 times what was asked */
+#define PROGRESS_NS     (200 * NS_PER_MS)
+#define END_WAIT_NS     (3 * NS_PER_S)
+#define TELL_NS         NS_PER_S
+#define RETRIES_MAX     10u
+#define DOWNTIME_MAX_NS (2 * NS_PER_S) /* how far "auto" ramps, or 10 times what was asked */
 
 static void feed(struct outgoing *o, const struct mig_event *ev);
 static void start_queued(struct migrated *d);
@@ -195,18 +195,41 @@ static void act_hv(struct outgoing *o, enum mig_hv op, uint64_t v0)
 	(void)fault_point("src", "hv", mig_hv_name(op), "", o->info.pid);
 	(void)snprintf(ow.owner, sizeof(ow.owner), "%s", op == MIG_HV_RELINQUISH ? o->peer.name : o->d->node.name);
 	switch (op) {
-	case MIG_HV_LOGDIRTY_ENABLE: hv = HV_OP_LOGDIRTY_ENABLE, req = &ld, len = sizeof(ld); break;
-	case MIG_HV_CLEAN: hv = HV_OP_LOGDIRTY_CLEAN; break;
-	case MIG_HV_LOGDIRTY_DISABLE: hv = HV_OP_LOGDIRTY_DISABLE; break;
-	case MIG_HV_THROTTLE: hv = HV_OP_THROTTLE, req = &th, len = sizeof(th); break;
-	case MIG_HV_SUSPEND: hv = HV_OP_SUSPEND, o->suspend_ns = now_ns(); break;
-	case MIG_HV_RESUME: hv = HV_OP_RESUME; break;
-	case MIG_HV_GET_STATE: hv = HV_OP_GET_STATE; break;
-	case MIG_HV_RELINQUISH: hv = HV_OP_RELINQUISH, req = &ow, len = sizeof(ow); break;
-	case MIG_HV_RECLAIM: hv = HV_OP_RECLAIM, req = &ow, len = sizeof(ow); break;
-	case MIG_HV_DESTROY_MOVED: hv = HV_OP_DESTROY, req = &de, len = sizeof(de); break;
-	case MIG_HV_AUDIT: hv = HV_OP_AUDIT; break;
-	default: return;
+	case MIG_HV_LOGDIRTY_ENABLE:
+		hv = HV_OP_LOGDIRTY_ENABLE, req = &ld, len = sizeof(ld);
+		break;
+	case MIG_HV_CLEAN:
+		hv = HV_OP_LOGDIRTY_CLEAN;
+		break;
+	case MIG_HV_LOGDIRTY_DISABLE:
+		hv = HV_OP_LOGDIRTY_DISABLE;
+		break;
+	case MIG_HV_THROTTLE:
+		hv = HV_OP_THROTTLE, req = &th, len = sizeof(th);
+		break;
+	case MIG_HV_SUSPEND:
+		hv = HV_OP_SUSPEND, o->suspend_ns = now_ns();
+		break;
+	case MIG_HV_RESUME:
+		hv = HV_OP_RESUME;
+		break;
+	case MIG_HV_GET_STATE:
+		hv = HV_OP_GET_STATE;
+		break;
+	case MIG_HV_RELINQUISH:
+		hv = HV_OP_RELINQUISH, req = &ow, len = sizeof(ow);
+		break;
+	case MIG_HV_RECLAIM:
+		hv = HV_OP_RECLAIM, req = &ow, len = sizeof(ow);
+		break;
+	case MIG_HV_DESTROY_MOVED:
+		hv = HV_OP_DESTROY, req = &de, len = sizeof(de);
+		break;
+	case MIG_HV_AUDIT:
+		hv = HV_OP_AUDIT;
+		break;
+	default:
+		return;
 	}
 	if (!o->hva || !hva_call(o->hva, hv, req, len, -1))
 		feed(o, &(struct mig_event){ .kind = MIG_EV_HV_LOST });
@@ -215,18 +238,30 @@ static void act_hv(struct outgoing *o, enum mig_hv op, uint64_t v0)
 static enum mig_hv hv_of_op(uint16_t op)
 {
 	switch (op) {
-	case HV_OP_LOGDIRTY_ENABLE: return MIG_HV_LOGDIRTY_ENABLE;
-	case HV_OP_LOGDIRTY_CLEAN: return MIG_HV_CLEAN;
-	case HV_OP_LOGDIRTY_DISABLE: return MIG_HV_LOGDIRTY_DISABLE;
-	case HV_OP_THROTTLE: return MIG_HV_THROTTLE;
-	case HV_OP_SUSPEND: return MIG_HV_SUSPEND;
-	case HV_OP_RESUME: return MIG_HV_RESUME;
-	case HV_OP_GET_STATE: return MIG_HV_GET_STATE;
-	case HV_OP_RELINQUISH: return MIG_HV_RELINQUISH;
-	case HV_OP_RECLAIM: return MIG_HV_RECLAIM;
-	case HV_OP_DESTROY: return MIG_HV_DESTROY_MOVED;
-	case HV_OP_AUDIT: return MIG_HV_AUDIT;
-	default: return 0;
+	case HV_OP_LOGDIRTY_ENABLE:
+		return MIG_HV_LOGDIRTY_ENABLE;
+	case HV_OP_LOGDIRTY_CLEAN:
+		return MIG_HV_CLEAN;
+	case HV_OP_LOGDIRTY_DISABLE:
+		return MIG_HV_LOGDIRTY_DISABLE;
+	case HV_OP_THROTTLE:
+		return MIG_HV_THROTTLE;
+	case HV_OP_SUSPEND:
+		return MIG_HV_SUSPEND;
+	case HV_OP_RESUME:
+		return MIG_HV_RESUME;
+	case HV_OP_GET_STATE:
+		return MIG_HV_GET_STATE;
+	case HV_OP_RELINQUISH:
+		return MIG_HV_RELINQUISH;
+	case HV_OP_RECLAIM:
+		return MIG_HV_RECLAIM;
+	case HV_OP_DESTROY:
+		return MIG_HV_DESTROY_MOVED;
+	case HV_OP_AUDIT:
+		return MIG_HV_AUDIT;
+	default:
+		return 0;
 	}
 }
 
@@ -246,11 +281,13 @@ static void got_logdirty(struct outgoing *o, struct mig_event *ev, const void *p
 	} else {
 		ev->hv.v0 = rep.dirty_pages;
 		if (rep.dirty_pages)
-			log_error("%s: the dirty log missed %" PRIu64 " pages", o->order.domain, (uint64_t)rep.dirty_pages);
+			log_error("%s: the dirty log missed %" PRIu64 " pages", o->order.domain,
+			          (uint64_t)rep.dirty_pages);
 	}
 }
 
-static void hv_reply(void *arg, uint16_t op, int status, const void *payload, size_t len, int *fds, size_t n_fds, const char *text)
+static void hv_reply(void *arg, uint16_t op, int status, const void *payload, size_t len, int *fds, size_t n_fds,
+                     const char *text)
 {
 	struct outgoing *o = arg;
 	struct mig_event ev = { .kind = MIG_EV_HV, .now_ns = now_ns() };
@@ -312,8 +349,8 @@ static void pass_done(void *arg, const struct out_stats *pass, uint64_t busy_ns)
 	ev.pass.busy_ns = busy_ns;
 	if (o->suspended_ns)
 		o->passed_ns = now_ns();
-	log_debug("%s: pass of round %u: %" PRIu64 " pages, %" PRIu64 " octets, %.1f ms", o->order.domain, o->core.ctl.rounds,
-	          pass->pages_data, pass->octets, (double)busy_ns / 1e6);
+	log_debug("%s: pass of round %u: %" PRIu64 " pages, %" PRIu64 " octets, %.1f ms", o->order.domain,
+	          o->core.ctl.rounds, pass->pages_data, pass->octets, (double)busy_ns / 1e6);
 	feed(o, &ev);
 }
 
@@ -335,10 +372,19 @@ static int open_pipe(struct outgoing *o, const Hospes__Mig__Accept *acc)
 {
 	_cleanup_free_ char *ep = xasprintf("tcp://%s:%u", o->peer.address, acc->data_port);
 	struct out_config cfg = {
-		.zmq = o->d->zmq_data, .endpoint = ep, .loop = o->d->loop, .mem = &o->mem, .session = o->session,
-		.streams = acc->streams < o->order.streams ? acc->streams : o->order.streams, .credit_bytes = acc->credit_bytes,
-		.bandwidth_bps = o->order.bandwidth_bps, .compress = o->order.compress, .pass_done = pass_done,
-		.state_sent = state_sent, .failed = pipe_failed, .arg = o,
+		.zmq = o->d->zmq_data,
+		.endpoint = ep,
+		.loop = o->d->loop,
+		.mem = &o->mem,
+		.session = o->session,
+		.streams = acc->streams < o->order.streams ? acc->streams : o->order.streams,
+		.credit_bytes = acc->credit_bytes,
+		.bandwidth_bps = o->order.bandwidth_bps,
+		.compress = o->order.compress,
+		.pass_done = pass_done,
+		.state_sent = state_sent,
+		.failed = pipe_failed,
+		.arg = o,
 	};
 	struct err err;
 
@@ -354,8 +400,9 @@ static int open_pipe(struct outgoing *o, const Hospes__Mig__Accept *acc)
 /* Journal ------------------------------------------------------------------------------------------------------------- */
 static void act_journal(struct outgoing *o, enum mig_record rec)
 {
-	struct journal_rec j = { .session = o->session, .generation = o->core.generation_new, .rec = rec,
-		                 .stay_paused = o->order.suspend };
+	struct journal_rec j = {
+		.session = o->session, .generation = o->core.generation_new, .rec = rec, .stay_paused = o->order.suspend
+	};
 	struct mig_event ev = { .kind = MIG_EV_JOURNALED };
 	struct err err = { 0 };
 
@@ -420,12 +467,14 @@ static void log_switchover(const struct outgoing *o)
 {
 	uint64_t t0 = o->suspend_ns;
 
-	log_info("%s: moved to %s: downtime %.1f ms: suspended %.1f, state %.1f (capture %.1f, %" PRIu64 " KiB), pages %.1f, all sent %.1f, "
+	log_info("%s: moved to %s: downtime %.1f ms: suspended %.1f, state %.1f (capture %.1f, %" PRIu64
+	         " KiB), pages %.1f, all sent %.1f, "
 	         "ready %.1f, go %.1f; clock offset %.2f, rtt %.2f",
-	         o->order.domain, o->order.host, (double)outgoing_downtime_ns(o) / 1e6, (double)(o->suspended_ns - t0) / 1e6,
-	         (double)(o->captured_ns - t0) / 1e6, (double)o->capture_ns / 1e6, o->state_bytes >> 10, (double)(o->passed_ns - t0) / 1e6,
-	         (double)(o->final_ns - t0) / 1e6, (double)(o->ready_ns - t0) / 1e6, (double)(o->go_ns - t0) / 1e6,
-	         (double)o->clock_offset_ns / 1e6, (double)o->rtt_ns / 1e6);
+	         o->order.domain, o->order.host, (double)outgoing_downtime_ns(o) / 1e6,
+	         (double)(o->suspended_ns - t0) / 1e6, (double)(o->captured_ns - t0) / 1e6, (double)o->capture_ns / 1e6,
+	         o->state_bytes >> 10, (double)(o->passed_ns - t0) / 1e6, (double)(o->final_ns - t0) / 1e6,
+	         (double)(o->ready_ns - t0) / 1e6, (double)(o->go_ns - t0) / 1e6, (double)o->clock_offset_ns / 1e6,
+	         (double)o->rtt_ns / 1e6);
 }
 
 /* The migration is over for its user, and the guest runs on; the target still has to say that it let go. */
@@ -459,8 +508,10 @@ static void on_end(void *arg)
 			log_switchover(o);
 		} else if (!o->order.plan)
 			log_info("%s to %s: %s%s%s", o->order.domain, o->order.host,
-			         o->outcome == MIG_OUTCOME_COMPLETED ? "done" :
-			         o->outcome == MIG_OUTCOME_CANCELLED ? "cancelled" : "failed", why[0] ? ": " : "", why);
+			         o->outcome == MIG_OUTCOME_COMPLETED   ? "done"
+			         : o->outcome == MIG_OUTCOME_CANCELLED ? "cancelled"
+			                                               : "failed",
+			         why[0] ? ": " : "", why);
 		if (o->report)
 			o->report(o->report_arg, o->order.plan ? outgoing_plan(o) : outgoing_result(o));
 	}
@@ -540,7 +591,8 @@ static void feed(struct outgoing *o, const struct mig_event *ev)
 		enum mig_source_state before = o->core.state;
 		mig_source_step(&o->core, &e, &acts);
 		if (o->core.state != before)
-			log_debug("%s: %s -> %s", o->order.domain, mig_source_state_name(before), mig_source_state_name(o->core.state));
+			log_debug("%s: %s -> %s", o->order.domain, mig_source_state_name(before),
+			          mig_source_state_name(o->core.state));
 		for (size_t i = 0; i < acts.n; i++)
 			act(o, &acts.a[i]);
 	}
@@ -612,8 +664,8 @@ static void on_peer(void *arg, zmq_msg_t *parts, size_t n)
 	case MIG_MSG_HELLO:
 		o->caps = env->hello->caps & MIG_CAPS;
 		if (strcmp(env->hello->node, o->peer.name)) {
-			(void)snprintf(o->local_text, sizeof(o->local_text), "the host at %s calls itself %s, not %s", o->peer.address,
-			               env->hello->node, o->peer.name);
+			(void)snprintf(o->local_text, sizeof(o->local_text), "the host at %s calls itself %s, not %s",
+			               o->peer.address, env->hello->node, o->peer.name);
 			feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_PROTOCOL });
 			return;
 		}
@@ -698,8 +750,9 @@ static int open_peer(struct outgoing *o, struct err *err)
 
 	if (!s)
 		return -EIO;
-	int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-	             ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED;
+	int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+	             ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+	             ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED;
 	void *m = zmq_socket_monitor(s, mon, events) == 0 ? zmq_socket(o->d->zmq, ZMQ_PAIR) : NULL;
 	if (!m || zmq_connect(m, mon) < 0 || zmq_connect(s, ep) < 0) {
 		int r = err_sys(err, errno, "connect to %s", ep);
@@ -737,7 +790,8 @@ static int read_domain(struct outgoing *o, struct hvcall *hv, struct err *err)
 	if (r < 0)
 		return r;
 	if (!(o->hello.caps & HV_CAP_MIGRATE))
-		return err_set(err, ENOTSUP, "domain %s cannot move: its engine %s here offers no migration", o->order.domain, o->hello.engine);
+		return err_set(err, ENOTSUP, "domain %s cannot move: its engine %s here offers no migration",
+		               o->order.domain, o->hello.engine);
 	return 0;
 }
 
@@ -750,8 +804,8 @@ static int check_state(const struct outgoing *o, struct err *err)
 	case HV_DOM_BOOTING:
 		return err_set(err, EAGAIN, "domain %s is still booting: try again in a moment", o->order.domain);
 	case HV_DOM_RELINQUISHED:
-		return err_set(err, EBUSY, "domain %s is in doubt after an earlier migration: see `vmmig status %s`", o->order.domain,
-		               o->order.domain);
+		return err_set(err, EBUSY, "domain %s is in doubt after an earlier migration: see `vmmig status %s`",
+		               o->order.domain, o->order.domain);
 	case HV_DOM_SUSPENDED:
 		return err_set(err, EBUSY, "domain %s is being saved or moved by someone else", o->order.domain);
 	default:
@@ -765,7 +819,8 @@ static int open_domain(struct outgoing *o, struct err *err)
 	int r = hvcall_open(&hv, o->order.domain, err);
 
 	if (r == -ENOENT || r == -ECONNREFUSED)
-		return err_set(err, ENOENT, "domain %s does not run on %s: see `vmctl list`", o->order.domain, o->d->node.name);
+		return err_set(err, ENOENT, "domain %s does not run on %s: see `vmctl list`", o->order.domain,
+		               o->d->node.name);
 	if (r < 0)
 		return r;
 	hv.timeout_ms = 5000;
@@ -810,13 +865,21 @@ static struct outgoing *outgoing_new(struct migrated *d)
 
 static void core_config(const struct outgoing *o, struct mig_source_config *c)
 {
-	const struct push_order *or = &o->order;
+	const struct push_order * or = &o->order;
 
 	*c = (struct mig_source_config){
-		.generation = o->info.generation, .timeout_ns = or->timeout_ns, .plan_only = or->plan,
-		.stay_paused = or->suspend || o->info.state == HV_DOM_PAUSED, .audit = or->audit, .logdirty = or->logdirty,
-		.ctl = { .downtime_ns = or->downtime_ns, .overhead_ns = OUTGOING_OVERHEAD_NS, .bandwidth_bps = or->bandwidth_bps,
-		         .rate_guess_bps = o->d->rate_bps, .rounds_max = 60, .converge = or->converge },
+		.generation = o->info.generation,
+		.timeout_ns = or->timeout_ns,
+		.plan_only = or->plan,
+		.stay_paused = or->suspend || o->info.state == HV_DOM_PAUSED,
+		.audit = or->audit,
+		.logdirty = or->logdirty,
+		.ctl = { .downtime_ns = or->downtime_ns,
+		         .overhead_ns = OUTGOING_OVERHEAD_NS,
+		         .bandwidth_bps = or->bandwidth_bps,
+		         .rate_guess_bps = o->d->rate_bps,
+		         .rounds_max = 60,
+		         .converge = or->converge },
 	};
 	c->ctl.downtime_max_ns = or->downtime_ns * 10 > DOWNTIME_MAX_NS ? or->downtime_ns * 10 : DOWNTIME_MAX_NS;
 }
@@ -884,8 +947,10 @@ static int find_peer(const char *name, struct peer *ret, struct err *err)
 		return r;
 	const struct peer *p = peers_by_name(&ps, name);
 	if (!p)
-		return err_set(err, ENOENT, "%s is not a pinned peer: run `vmmig peers self` there and `vmmig peers add %s ADDRESS KEY` here",
-		               name, name);
+		return err_set(
+			err, ENOENT,
+			"%s is not a pinned peer: run `vmmig peers self` there and `vmmig peers add %s ADDRESS KEY` here",
+			name, name);
 	*ret = *p;
 	return 0;
 }
@@ -898,7 +963,8 @@ int outgoing_push(struct migrated *d, const struct push_order *order, void (*rep
 	if (!strcmp(order->host, d->node.name))
 		return err_set(err, EINVAL, "domain %s is on %s already", order->domain, order->host);
 	if (find(d, order->domain))
-		return err_set(err, EBUSY, "domain %s is being moved already: see `vmmig status %s`", order->domain, order->domain);
+		return err_set(err, EBUSY, "domain %s is being moved already: see `vmmig status %s`", order->domain,
+		               order->domain);
 	int r = find_peer(order->host, &peer, err);
 	if (r < 0)
 		return r;
@@ -942,7 +1008,8 @@ int outgoing_cancel(struct migrated *d, const char *domain, struct err *err)
 		return 0;
 	}
 	if (!mig_source_cancellable(&o->core) || o->recovered)
-		return err_set(err, EBUSY, "%s: past the point of no return, it belongs to %s now; wait for the result", domain, o->order.host);
+		return err_set(err, EBUSY, "%s: past the point of no return, it belongs to %s now; wait for the result",
+		               domain, o->order.host);
 	feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_CANCELLED });
 	return 0;
 }

@@ -10,14 +10,14 @@
 
 struct push_order {
 	char domain[64], host[64];
-	uint64_t downtime_ns;        /* default 50 ms */
-	uint64_t bandwidth_bps;      /* 0: no limit */
-	uint64_t timeout_ns;         /* 0: none */
+	uint64_t downtime_ns;   /* default 50 ms */
+	uint64_t bandwidth_bps; /* 0: no limit */
+	uint64_t timeout_ns;    /* 0: none */
 	enum out_compress compress;
-	unsigned streams;            /* 0: choose */
+	unsigned streams; /* 0: choose */
 	enum mig_converge converge;
 	bool suspend, persistent, plan, verify, audit;
-	uint32_t logdirty;           /* HV_LOGDIRTY_*, 0: hvdom chooses */
+	uint32_t logdirty; /* HV_LOGDIRTY_*, 0: hvdom chooses */
 };
 
 /*
@@ -26,7 +26,7 @@ struct push_order {
  */
 int outgoing_push(struct migrated *d, const struct push_order *order, void (*report)(void *arg, json_t *obj), void *arg,
                   struct err *err) _must_check_;
-void outgoing_detach(struct migrated *d, void *arg);   /* the client went away; the migration goes on */
+void outgoing_detach(struct migrated *d, void *arg); /* the client went away; the migration goes on */
 int outgoing_cancel(struct migrated *d, const char *domain, struct err *err) _must_check_;
 int outgoing_resolve(struct migrated *d, const char *domain, bool local, struct err *err) _must_check_;
 json_t *outgoing_status(struct migrated *d, const char *domain);

@@ -8,7 +8,7 @@
 #include "migrated/io/hva.h"
 #include "migrated/io/outgoing.h"
 
-#define EVENTS_MAX 32u
+#define EVENTS_MAX           32u
 #define OUTGOING_OVERHEAD_NS (25 * MIG_MS) /* blackout besides pages */
 
 struct outgoing {
@@ -18,17 +18,17 @@ struct outgoing {
 	struct mig_source core;
 	uint64_t session;
 	struct peer peer;
-	void (*report)(void *arg, json_t *obj);  /* NULL: nobody listens */
+	void (*report)(void *arg, json_t *obj); /* NULL: nobody listens */
 	void *report_arg;
-	bool queued;             /* waits for others to end */
-	bool recovered;          /* from the journal: in doubt, or only telling the peer to let go */
-	bool telling;            /* not relinquished after all: Abort until the peer says GONE */
-	bool told;               /* and it did */
-	bool ended, reported;    /* the core is through; the result was told */
+	bool queued;          /* waits for others to end */
+	bool recovered;       /* from the journal: in doubt, or only telling the peer to let go */
+	bool telling;         /* not relinquished after all: Abort until the peer says GONE */
+	bool told;            /* and it did */
+	bool ended, reported; /* the core is through; the result was told */
 	enum mig_outcome outcome;
 	enum mig_reason reason;
-	char peer_text[WIRE_TEXT_MAX + 1];       /* its words on Refuse, Abort, Resolved */
-	char local_text[ERR_TEXT_MAX];           /* ours: the hypercall or worker that failed */
+	char peer_text[WIRE_TEXT_MAX + 1]; /* its words on Refuse, Abort, Resolved */
+	char local_text[ERR_TEXT_MAX];     /* ours: the hypercall or worker that failed */
 	/* domain */
 	struct hv_info info;
 	struct hv_hello hello;
@@ -55,7 +55,7 @@ struct outgoing {
 	unsigned ev_head, ev_n;
 	bool stepping;
 	uint64_t begun_ns, ended_ns, suspend_ns, suspended_ns, captured_ns, passed_ns, go_ns, final_ns, ready_ns;
-	uint64_t scan_ns;        /* of the last harvest */
+	uint64_t scan_ns; /* of the last harvest */
 	uint64_t freeze_ns, capture_ns;
 };
 

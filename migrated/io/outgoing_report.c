@@ -36,18 +36,22 @@ void outgoing_reason_text(const struct outgoing *o, char *dst, size_t cap)
 		(void)snprintf(dst, cap, "%s", "");
 		return;
 	case MIG_REASON_UNREACHABLE:
-		(void)snprintf(dst, cap, "%s (%s:%u) does not answer: is it up, does migrated run there, is the port open?", host,
+		(void)snprintf(dst, cap,
+		               "%s (%s:%u) does not answer: is it up, does migrated run there, is the port open?", host,
 		               o->peer.address, o->peer.port);
 		return;
 	case MIG_REASON_AUTH:
-		(void)snprintf(dst, cap,
-		               "%s refused the connection or has another key: compare `vmmig peers self` of each host with "
-		               "`vmmig peers list` of the other",
-		               host);
+		(void)snprintf(
+			dst, cap,
+			"%s refused the connection or has another key: compare `vmmig peers self` of each host with "
+			"`vmmig peers list` of the other",
+			host);
 		return;
 	case MIG_REASON_PROTOCOL:
-		(void)snprintf(dst, cap, "%s and this host speak no common protocol (here: version %u): bring both to the same version (%s)",
-		               host, MIG_VERSION, words(o));
+		(void)snprintf(
+			dst, cap,
+			"%s and this host speak no common protocol (here: version %u): bring both to the same version (%s)",
+			host, MIG_VERSION, words(o));
 		return;
 	case MIG_REASON_REFUSED:
 		(void)snprintf(dst, cap, "%s", words(o));
@@ -56,16 +60,19 @@ void outgoing_reason_text(const struct outgoing *o, char *dst, size_t cap)
 		(void)snprintf(dst, cap, "cancelled; %s runs on here", dom);
 		return;
 	case MIG_REASON_TIMEOUT:
-		(void)snprintf(dst, cap, "not done within %.0f s; %s runs on here", (double)o->order.timeout_ns / 1e9, dom);
+		(void)snprintf(dst, cap, "not done within %.0f s; %s runs on here", (double)o->order.timeout_ns / 1e9,
+		               dom);
 		return;
 	case MIG_REASON_LINK:
 		(void)snprintf(dst, cap, "lost the connection to %s; %s runs on here", host, dom);
 		return;
 	case MIG_REASON_NO_CONVERGENCE:
 		(void)snprintf(dst, cap,
-		               "%s writes %" PRIu64 " pages/s, faster than the link carries: it will not converge within %.0f ms "
+		               "%s writes %" PRIu64
+		               " pages/s, faster than the link carries: it will not converge within %.0f ms "
 		               "(expected %.0f ms); allow more --downtime or --bandwidth, or move it when it is calmer",
-		               dom, o->core.ctl.dirty_pps, (double)o->order.downtime_ns / 1e6, (double)o->core.ctl.expected_ns / 1e6);
+		               dom, o->core.ctl.dirty_pps, (double)o->order.downtime_ns / 1e6,
+		               (double)o->core.ctl.expected_ns / 1e6);
 		return;
 	case MIG_REASON_SOURCE_HVDOM:
 		(void)snprintf(dst, cap, "hvdom of %s on this host: %s", dom, words(o));
@@ -80,10 +87,13 @@ void outgoing_reason_text(const struct outgoing *o, char *dst, size_t cap)
 		(void)snprintf(dst, cap, "hvdom on %s: %s; %s runs on here", host, words(o), dom);
 		return;
 	case MIG_REASON_DATA:
-		(void)snprintf(dst, cap, "guest memory did not arrive whole at %s (%s); %s runs on here", host, words(o), dom);
+		(void)snprintf(dst, cap, "guest memory did not arrive whole at %s (%s); %s runs on here", host,
+		               words(o), dom);
 		return;
 	case MIG_REASON_JOURNAL:
-		(void)snprintf(dst, cap, "the migration journal cannot be written (%s): free disk space; %s runs on here", words(o), dom);
+		(void)snprintf(dst, cap,
+		               "the migration journal cannot be written (%s): free disk space; %s runs on here",
+		               words(o), dom);
 		return;
 	case MIG_REASON_BLACKOUT:
 		(void)snprintf(dst, cap, "the switchover took too long and was called off; %s runs on here", dom);
@@ -106,7 +116,8 @@ static const char *phase_name(const struct outgoing *o)
 
 static uint64_t remaining_pages(const struct outgoing *o, const struct out_stats *st)
 {
-	uint64_t done = st->pages_data + st->pages_zero + st->pages_same, before = o->core.pages_data + o->core.pages_zero;
+	uint64_t done = st->pages_data + st->pages_zero + st->pages_same,
+		 before = o->core.pages_data + o->core.pages_zero;
 
 	/* of this round: what was harvested, less what this pass has gone through */
 	done = done > before ? done - before : 0;
@@ -121,20 +132,23 @@ json_t *outgoing_progress(struct outgoing *o)
 
 	if (o->pipe)
 		outpipe_stats(o->pipe, &st);
-	uint64_t left = o->core.state == MIG_SRC_PASS || o->core.state == MIG_SRC_SUSPEND ? remaining_pages(o, &st) : c->dirty_pages;
+	uint64_t left = o->core.state == MIG_SRC_PASS || o->core.state == MIG_SRC_SUSPEND ? remaining_pages(o, &st)
+	                                                                                  : c->dirty_pages;
 	uint64_t rate = c->rate_bps ? c->rate_bps : elapsed ? mig_mul_div(st.octets, NS_PER_S, elapsed) : 0;
-	uint64_t left_bytes = left * PAGE_BYTES, eta = rate ? mig_mul_div(mig_mul_div(left, c->octets_per_page, 1), 1000, rate) : 0;
+	uint64_t left_bytes = left * PAGE_BYTES,
+		 eta = rate ? mig_mul_div(mig_mul_div(left, c->octets_per_page, 1), 1000, rate) : 0;
 
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:b}", "type",
-		"progress", "domain", o->order.domain, "from", o->d->node.name, "to", o->order.host, "phase", phase_name(o), "round",
-		(json_int_t)c->rounds, "sent_bytes", (json_int_t)st.octets, "remaining_bytes", (json_int_t)left_bytes, "bandwidth_bps",
-		(json_int_t)rate, "dirty_pages_per_s", (json_int_t)c->dirty_pps, "eta_ms", (json_int_t)eta, "time_elapsed",
-		(json_int_t)(elapsed / NS_PER_MS), "downtime", (json_int_t)(c->expected_ns / NS_PER_MS), "memory_total",
-		(json_int_t)o->info.ram_bytes, "memory_processed",
-		(json_int_t)((st.pages_data + st.pages_zero + st.pages_same) * PAGE_BYTES), "memory_remaining", (json_int_t)left_bytes,
-		"memory_constant", (json_int_t)st.pages_zero, "memory_normal", (json_int_t)st.pages_data, "memory_iteration",
-		(json_int_t)c->rounds, "compression_bytes", (json_int_t)st.raw_octets, "auto_converge_throttle", (int)c->throttle_pct,
+		"{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:b}",
+		"type", "progress", "domain", o->order.domain, "from", o->d->node.name, "to", o->order.host, "phase",
+		phase_name(o), "round", (json_int_t)c->rounds, "sent_bytes", (json_int_t)st.octets, "remaining_bytes",
+		(json_int_t)left_bytes, "bandwidth_bps", (json_int_t)rate, "dirty_pages_per_s",
+		(json_int_t)c->dirty_pps, "eta_ms", (json_int_t)eta, "time_elapsed", (json_int_t)(elapsed / NS_PER_MS),
+		"downtime", (json_int_t)(c->expected_ns / NS_PER_MS), "memory_total", (json_int_t)o->info.ram_bytes,
+		"memory_processed", (json_int_t)((st.pages_data + st.pages_zero + st.pages_same) * PAGE_BYTES),
+		"memory_remaining", (json_int_t)left_bytes, "memory_constant", (json_int_t)st.pages_zero,
+		"memory_normal", (json_int_t)st.pages_data, "memory_iteration", (json_int_t)c->rounds,
+		"compression_bytes", (json_int_t)st.raw_octets, "auto_converge_throttle", (int)c->throttle_pct,
 		"will_not_converge", c->warned ? 1 : 0);
 }
 
@@ -152,13 +166,15 @@ json_t *outgoing_result(struct outgoing *o)
 	bool ok = o->outcome == MIG_OUTCOME_COMPLETED;
 	double down = (double)outgoing_downtime_ns(o) / 1e6;
 	json_t *error = ok ? json_null() : json_string(why);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "type", "result", "status",
-	                 outcome_name(o->outcome), "domain", o->order.domain, "from", o->d->node.name, "to", o->order.host, "total_ms",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "type",
+	                 "result", "status", outcome_name(o->outcome), "domain", o->order.domain, "from",
+	                 o->d->node.name, "to", o->order.host, "total_ms",
 	                 o->begun_ns ? (double)(end - o->begun_ns) / 1e6 : 0.0, "setup_ms",
-	                 o->core.armed_ns ? (double)(o->core.armed_ns - o->begun_ns) / 1e6 : 0.0, "downtime_ms", down, "rounds",
-	                 (json_int_t)(c->rounds + (o->core.suspend_ns ? 1 : 0)), "ram_bytes", (json_int_t)o->info.ram_bytes, "sent_bytes",
-	                 (json_int_t)st.octets, "pages_sent", (json_int_t)st.pages_data, "pages_zero", (json_int_t)st.pages_zero,
-	                 "bandwidth_bps", (json_int_t)c->rate_bps, "dirty_pages_per_s", (json_int_t)c->dirty_pps, "error",
+	                 o->core.armed_ns ? (double)(o->core.armed_ns - o->begun_ns) / 1e6 : 0.0, "downtime_ms", down,
+	                 "rounds", (json_int_t)(c->rounds + (o->core.suspend_ns ? 1 : 0)), "ram_bytes",
+	                 (json_int_t)o->info.ram_bytes, "sent_bytes", (json_int_t)st.octets, "pages_sent",
+	                 (json_int_t)st.pages_data, "pages_zero", (json_int_t)st.pages_zero, "bandwidth_bps",
+	                 (json_int_t)c->rate_bps, "dirty_pages_per_s", (json_int_t)c->dirty_pps, "error",
 	                 error ? error : json_null());
 }
 
@@ -168,16 +184,19 @@ json_t *outgoing_plan(struct outgoing *o)
 	char why[2 * ERR_TEXT_MAX];
 	struct mig_forecast f;
 	bool ok = o->outcome == MIG_OUTCOME_COMPLETED;
-	uint64_t rate = o->order.bandwidth_bps && o->order.bandwidth_bps < o->d->rate_bps ? o->order.bandwidth_bps : o->d->rate_bps;
+	uint64_t rate = o->order.bandwidth_bps && o->order.bandwidth_bps < o->d->rate_bps ? o->order.bandwidth_bps
+	                                                                                  : o->d->rate_bps;
 
 	outgoing_reason_text(o, why, sizeof(why));
-	mig_forecast(o->ram_used, rate, o->dirty_pps * PAGE_BYTES, o->ram_used, o->order.downtime_ns, OUTGOING_OVERHEAD_NS, &f);
+	mig_forecast(o->ram_used, rate, o->dirty_pps * PAGE_BYTES, o->ram_used, o->order.downtime_ns,
+	             OUTGOING_OVERHEAD_NS, &f);
 	json_t *error = ok ? json_null() : json_string(why);
-	return json_pack("{s:s, s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:f, s:f, s:I, s:b, s:o}", "type", "plan", "possible", ok,
-	                 "domain", o->order.domain, "from", o->d->node.name, "to", o->order.host, "ram_bytes",
-	                 (json_int_t)o->info.ram_bytes, "ram_used_bytes", (json_int_t)o->ram_used, "target_ram_available_bytes",
-	                 (json_int_t)o->target_ram_available, "bandwidth_bps", (json_int_t)rate, "dirty_pages_per_s",
-	                 (json_int_t)o->dirty_pps, "rounds", (int)f.rounds, "total_ms", (double)f.total_ns / 1e6, "downtime_ms",
-	                 (double)f.downtime_ns / 1e6, "sent_bytes", (json_int_t)f.sent_bytes, "converges", f.converges, "error",
-	                 error ? error : json_null());
+	return json_pack("{s:s, s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:f, s:f, s:I, s:b, s:o}", "type",
+	                 "plan", "possible", ok, "domain", o->order.domain, "from", o->d->node.name, "to",
+	                 o->order.host, "ram_bytes", (json_int_t)o->info.ram_bytes, "ram_used_bytes",
+	                 (json_int_t)o->ram_used, "target_ram_available_bytes", (json_int_t)o->target_ram_available,
+	                 "bandwidth_bps", (json_int_t)rate, "dirty_pages_per_s", (json_int_t)o->dirty_pps, "rounds",
+	                 (int)f.rounds, "total_ms", (double)f.total_ns / 1e6, "downtime_ms",
+	                 (double)f.downtime_ns / 1e6, "sent_bytes", (json_int_t)f.sent_bytes, "converges", f.converges,
+	                 "error", error ? error : json_null());
 }

@@ -18,29 +18,29 @@
 #include "migrated/core/controller.h"
 #include "migrated/io/seal.h"
 
-#define BATCH_PAGES 64u           /* 256 KiB: stays in the second-level cache between copy, hash and seal */
-#define BATCH_BYTES (BATCH_PAGES * PAGE_BYTES)
-#define CHUNK_WORDS 8u            /* 512 pages handed out at a time */
+#define BATCH_PAGES  64u /* 256 KiB: stays in the second-level cache between copy, hash and seal */
+#define BATCH_BYTES  (BATCH_PAGES * PAGE_BYTES)
+#define CHUNK_WORDS  8u /* 512 pages handed out at a time */
 #define SEND_WAIT_MS 50
-#define STALL_NS (5 * NS_PER_S)   /* nothing acknowledged for so long: the data connection is broken */
-#define SKIP_MAX 64u              /* batches sent raw after a trial that did not pay */
+#define STALL_NS     (5 * NS_PER_S) /* nothing acknowledged for so long: the data connection is broken */
+#define SKIP_MAX     64u            /* batches sent raw after a trial that did not pay */
 
 struct out_worker {
 	struct outpipe *p;
 	pthread_t thread;
 	bool running;
 	unsigned stream;
-	void *sock;                  /* DEALER, owned by the thread */
+	void *sock; /* DEALER, owned by the thread */
 	struct seal seal;
-	uint64_t seq;                /* next frame */
-	uint64_t sent, acked;        /* payload octets */
-	uint64_t acked_at_ns;        /* when acked last grew, or was equal to sent */
+	uint64_t seq;         /* next frame */
+	uint64_t sent, acked; /* payload octets */
+	uint64_t acked_at_ns; /* when acked last grew, or was equal to sent */
 	uint32_t pass_seen;
 	uint64_t wait_ns, pass_start_ns; /* waited for the wire in this pass */
-	unsigned skip, skip_next;    /* lz4 trials */
-	struct wire_frame frame;     /* batch being built */
-	uint64_t run_end;            /* page after the last run */
-	uint8_t *raw;                /* BATCH_BYTES */
+	unsigned skip, skip_next;        /* lz4 trials */
+	struct wire_frame frame;         /* batch being built */
+	uint64_t run_end;                /* page after the last run */
+	uint8_t *raw;                    /* BATCH_BYTES */
 	uint8_t *comp;
 	struct buf hdr;
 };
@@ -58,24 +58,30 @@ struct outpipe {
 	enum mig_pass pass_kind;
 	bool hash_all, prep_done, prep_taken;
 	uint32_t round;
-	unsigned pass_left;          /* workers that still work on the pass */
+	unsigned pass_left; /* workers that still work on the pass */
 	uint64_t pass_start_ns;
-	struct out_stats pass_from;  /* totals when it began */
+	struct out_stats pass_from; /* totals when it began */
 	int state_fd;
 	uint64_t state_size;
-	unsigned state_left;         /* pieces not yet handed to the socket */
+	unsigned state_left; /* pieces not yet handed to the socket */
 	struct mig_bucket bucket;
 	struct err err;
 	/* any time */
 	atomic_bool stop;
 	_Atomic uint64_t cursor, state_cursor;
 	_Atomic uint64_t n_data, n_zero, n_same, n_octets, n_raw;
-	_Atomic uint32_t epoch;      /* call-backs of a stopped pass are dropped */
+	_Atomic uint32_t epoch; /* call-backs of a stopped pass are dropped */
 	unsigned n_workers;
 	struct out_worker w[MIG_STREAMS_MAX];
 };
 
-struct out_note { struct outpipe *p; uint32_t epoch; enum { NOTE_PASS, NOTE_STATE, NOTE_FAILED } what; uint64_t busy_ns; struct out_stats st; };
+struct out_note {
+	struct outpipe *p;
+	uint32_t epoch;
+	enum { NOTE_PASS, NOTE_STATE, NOTE_FAILED } what;
+	uint64_t busy_ns;
+	struct out_stats st;
+};
 
 static void note_run(void *arg)
 {
@@ -144,7 +150,8 @@ static int credits(struct out_worker *w, int wait_ms)
 		int n = zmq_recv(w->sock, msg, sizeof(msg), ZMQ_DONTWAIT);
 		if (n < 0)
 			return 0;
-		if ((size_t)n > sizeof(msg) || wire_credit_unpack(msg, (size_t)n, &c) < 0 || c.session != w->p->cfg.session)
+		if ((size_t)n > sizeof(msg) || wire_credit_unpack(msg, (size_t)n, &c) < 0 ||
+		    c.session != w->p->cfg.session)
 			continue;
 		if (c.stream != w->stream || c.octets > w->sent || c.octets < w->acked)
 			return worker_fail(w, EPROTO, "the target acknowledged what was not sent");
@@ -363,7 +370,8 @@ static int page_data(struct out_worker *w, unsigned region, uint64_t page)
 static int chunk(struct out_worker *w, unsigned region, uint64_t word)
 {
 	struct outpipe *p = w->p;
-	uint64_t words = bitmap_words(p->cfg.mem->r[region].pages), end = word + CHUNK_WORDS < words ? word + CHUNK_WORDS : words;
+	uint64_t words = bitmap_words(p->cfg.mem->r[region].pages),
+		 end = word + CHUNK_WORDS < words ? word + CHUNK_WORDS : words;
 	bool last = p->pass_kind == MIG_PASS_FINAL;
 	int r = 0;
 
@@ -529,10 +537,12 @@ static int worker_socket(struct out_worker *w)
 	w->sock = zmq_socket(w->p->cfg.zmq, ZMQ_DEALER);
 	if (!w->sock)
 		return worker_fail(w, errno, "socket");
-	if (zmq_setsockopt(w->sock, ZMQ_SNDHWM, &hwm, sizeof(hwm)) < 0 || zmq_setsockopt(w->sock, ZMQ_LINGER, &zero, sizeof(zero)) < 0 ||
+	if (zmq_setsockopt(w->sock, ZMQ_SNDHWM, &hwm, sizeof(hwm)) < 0 ||
+	    zmq_setsockopt(w->sock, ZMQ_LINGER, &zero, sizeof(zero)) < 0 ||
 	    zmq_setsockopt(w->sock, ZMQ_SNDTIMEO, &sndtimeo, sizeof(sndtimeo)) < 0 ||
 	    zmq_setsockopt(w->sock, ZMQ_SNDBUF, &buf, sizeof(buf)) < 0 ||
-	    zmq_setsockopt(w->sock, ZMQ_RECONNECT_IVL, &ivl, sizeof(ivl)) < 0 || zmq_connect(w->sock, w->p->endpoint) < 0)
+	    zmq_setsockopt(w->sock, ZMQ_RECONNECT_IVL, &ivl, sizeof(ivl)) < 0 ||
+	    zmq_connect(w->sock, w->p->endpoint) < 0)
 		return worker_fail(w, errno, "connecting the data socket");
 	return 0;
 }

@@ -13,18 +13,20 @@
 
 enum out_compress { OUT_COMPRESS_AUTO, OUT_COMPRESS_LZ4, OUT_COMPRESS_NONE };
 
-struct out_stats { uint64_t pages_data, pages_zero, pages_same, octets, raw_octets; };
+struct out_stats {
+	uint64_t pages_data, pages_zero, pages_same, octets, raw_octets;
+};
 
 struct out_config {
-	void *zmq;                     /* context, borrowed */
-	const char *endpoint;          /* tcp://host:port of the target's data socket; copied */
+	void *zmq;            /* context, borrowed */
+	const char *endpoint; /* tcp://host:port of the target's data socket; copied */
 	struct loop *loop;
-	const struct memmap *mem;      /* borrowed, outlives the pipe */
+	const struct memmap *mem; /* borrowed, outlives the pipe */
 	uint64_t session;
 	uint8_t key[WIRE_KEY_BYTES];
 	unsigned streams;
-	uint64_t credit_bytes;         /* per stream */
-	uint64_t bandwidth_bps;        /* 0: no limit */
+	uint64_t credit_bytes;  /* per stream */
+	uint64_t bandwidth_bps; /* 0: no limit */
 	enum out_compress compress;
 	/* on the loop's thread; never after outpipe_free() began */
 	void (*pass_done)(void *arg, const struct out_stats *pass, uint64_t busy_ns);

@@ -62,8 +62,10 @@ static int keys_load(struct node *n, bool create, struct err *err)
 	if (stat(path, &st) == 0 && (st.st_mode & 077))
 		return err_set(err, EPERM, "%s can be read by others: chmod 600 it, and better make new keys", path);
 	if (sscanf(text, "%40s %40s", n->public_key, n->secret_key) != 2 || !key_is_valid(n->public_key) ||
-	    !key_is_valid(n->secret_key) || zmq_curve_public(derived, n->secret_key) < 0 || strcmp(derived, n->public_key))
-		return err_set(err, EINVAL, "%s does not hold a key pair; remove it and start migrated to make a new one", path);
+	    !key_is_valid(n->secret_key) || zmq_curve_public(derived, n->secret_key) < 0 ||
+	    strcmp(derived, n->public_key))
+		return err_set(err, EINVAL,
+		               "%s does not hold a key pair; remove it and start migrated to make a new one", path);
 	return 0;
 }
 
@@ -99,12 +101,16 @@ int node_load(struct node *n, bool create, struct err *err)
 		json_t *o = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
 		if (!o)
 			return err_set(err, EINVAL, "%s:%d: %s", path, je.line, je.text);
-		json_int_t port = json_integer_value(json_object_get(o, "port")), max = json_integer_value(json_object_get(o, "migrations_max"));
-		r = conf_text(o, "name", n->name, sizeof(n->name)) < 0 || conf_text(o, "listen", n->listen, sizeof(n->listen)) < 0 ||
-		    port < 0 || port > 65534 || max < 0 || max > 32;
+		json_int_t port = json_integer_value(json_object_get(o, "port")),
+			   max = json_integer_value(json_object_get(o, "migrations_max"));
+		r = conf_text(o, "name", n->name, sizeof(n->name)) < 0 ||
+		    conf_text(o, "listen", n->listen, sizeof(n->listen)) < 0 || port < 0 || port > 65534 || max < 0 ||
+		    max > 32;
 		json_decref(o);
 		if (r)
-			return err_set(err, EINVAL, "%s: name, listen (texts), port (1-65534) or migrations_max (1-32) is wrong", path);
+			return err_set(err, EINVAL,
+			               "%s: name, listen (texts), port (1-65534) or migrations_max (1-32) is wrong",
+			               path);
 		n->port = port ? (uint16_t)port : n->port;
 		n->migrations_max = max ? (unsigned)max : n->migrations_max;
 	}
@@ -122,15 +128,19 @@ int peer_parse(const char *text, size_t len, const char *origin, struct peer *re
 	if (!o)
 		return err_set(err, EINVAL, "%s:%d: %s", origin, je.line, je.text);
 	json_t *port = json_object_get(o, "port");
-	bool ok = conf_text(o, "name", p.name, sizeof(p.name)) == 0 && conf_text(o, "address", p.address, sizeof(p.address)) == 0 &&
+	bool ok = conf_text(o, "name", p.name, sizeof(p.name)) == 0 &&
+	          conf_text(o, "address", p.address, sizeof(p.address)) == 0 &&
 	          conf_text(o, "public_key", p.public_key, sizeof(p.public_key)) == 0 && name_is_valid(p.name) &&
 	          address_is_valid(p.address) && key_is_valid(p.public_key) &&
-	          (!port || (json_is_integer(port) && json_integer_value(port) > 0 && json_integer_value(port) < 65535));
+	          (!port ||
+	           (json_is_integer(port) && json_integer_value(port) > 0 && json_integer_value(port) < 65535));
 	if (ok && port)
 		p.port = (uint16_t)json_integer_value(port);
 	json_decref(o);
 	if (!ok)
-		return err_set(err, EINVAL, "%s: a peer is {\"name\", \"address\", \"port\", \"public_key\"}; one of them is wrong", origin);
+		return err_set(err, EINVAL,
+		               "%s: a peer is {\"name\", \"address\", \"port\", \"public_key\"}; one of them is wrong",
+		               origin);
 	*ret = p;
 	return 0;
 }
@@ -206,7 +216,9 @@ int peer_add(const char *name, const char *address, const char *key, struct err 
 	if (!name_is_valid(name))
 		return err_set(err, EINVAL, "\"%s\" cannot be a host's name", name);
 	if (!key_is_valid(key))
-		return err_set(err, EINVAL, "not a public key (40 characters, as `vmmig peers self` prints on that host): \"%s\"", key);
+		return err_set(err, EINVAL,
+		               "not a public key (40 characters, as `vmmig peers self` prints on that host): \"%s\"",
+		               key);
 	/* ADDRESS or ADDRESS:PORT; a bare IPv6 address has several colons */
 	const char *colon = strrchr(address, ':');
 	bool has_port = colon && (strchr(address, ':') == colon || (colon > address && colon[-1] == ']'));
@@ -222,7 +234,8 @@ int peer_add(const char *name, const char *address, const char *key, struct err 
 	int r = mkdir_p(dir, 0755);
 	if (r < 0)
 		return err_sys(err, r, "create %s", dir);
-	json_t *o = json_pack("{s:s, s:s, s:i, s:s}", "name", name, "address", host, "port", (int)port, "public_key", key);
+	json_t *o = json_pack("{s:s, s:s, s:i, s:s}", "name", name, "address", host, "port", (int)port, "public_key",
+	                      key);
 	_cleanup_free_ char *text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
 	json_decref(o);
 	if (!text)
@@ -237,6 +250,7 @@ int peer_remove(const char *name, struct err *err)
 		return err_set(err, EINVAL, "\"%s\" cannot be a host's name", name);
 	_cleanup_free_ char *path = xasprintf("%s/peers.d/%s.json", path_conf(), name);
 	if (unlink(path) < 0)
-		return errno == ENOENT ? err_set(err, ENOENT, "no peer %s is pinned", name) : err_sys(err, errno, "remove %s", path);
+		return errno == ENOENT ? err_set(err, ENOENT, "no peer %s is pinned", name)
+		                       : err_sys(err, errno, "remove %s", path);
 	return 0;
 }

@@ -19,14 +19,90 @@
 
 /* What programs in a guest may have found and use; names of Linux' cpufeatures.h. */
 static const char *const isa[] = {
-	"3dnow", "3dnowext", "abm", "adx", "aes", "amx_bf16", "amx_int8", "amx_tile", "avx", "avx2", "avx512_4fmaps",
-	"avx512_4vnniw", "avx512_bf16", "avx512_bitalg", "avx512_fp16", "avx512_vbmi2", "avx512_vnni", "avx512_vp2intersect",
-	"avx512_vpopcntdq", "avx512bw", "avx512cd", "avx512dq", "avx512er", "avx512f", "avx512ifma", "avx512pf", "avx512vbmi",
-	"avx512vl", "avx_vnni", "bmi1", "bmi2", "cldemote", "clflush", "clflushopt", "clwb", "clzero", "cmov", "cx16", "cx8",
-	"erms", "f16c", "fma", "fma4", "fpu", "fsgsbase", "fsrm", "fxsr", "gfni", "lahf_lm", "misalignsse", "mmx", "mmxext",
-	"movbe", "movdir64b", "movdiri", "ospke", "pclmulqdq", "pku", "pni", "popcnt", "prefetchwt1", "rdpid", "rdrand",
-	"rdseed", "rdtscp", "rtm", "serialize", "sha_ni", "sse", "sse2", "sse4_1", "sse4_2", "sse4a", "ssse3", "tbm", "tsc",
-	"vaes", "vpclmulqdq", "waitpkg", "xop", "xsave", "xsavec", "xsaveopt", "xsaves",
+	"3dnow",
+	"3dnowext",
+	"abm",
+	"adx",
+	"aes",
+	"amx_bf16",
+	"amx_int8",
+	"amx_tile",
+	"avx",
+	"avx2",
+	"avx512_4fmaps",
+	"avx512_4vnniw",
+	"avx512_bf16",
+	"avx512_bitalg",
+	"avx512_fp16",
+	"avx512_vbmi2",
+	"avx512_vnni",
+	"avx512_vp2intersect",
+	"avx512_vpopcntdq",
+	"avx512bw",
+	"avx512cd",
+	"avx512dq",
+	"avx512er",
+	"avx512f",
+	"avx512ifma",
+	"avx512pf",
+	"avx512vbmi",
+	"avx512vl",
+	"avx_vnni",
+	"bmi1",
+	"bmi2",
+	"cldemote",
+	"clflush",
+	"clflushopt",
+	"clwb",
+	"clzero",
+	"cmov",
+	"cx16",
+	"cx8",
+	"erms",
+	"f16c",
+	"fma",
+	"fma4",
+	"fpu",
+	"fsgsbase",
+	"fsrm",
+	"fxsr",
+	"gfni",
+	"lahf_lm",
+	"misalignsse",
+	"mmx",
+	"mmxext",
+	"movbe",
+	"movdir64b",
+	"movdiri",
+	"ospke",
+	"pclmulqdq",
+	"pku",
+	"pni",
+	"popcnt",
+	"prefetchwt1",
+	"rdpid",
+	"rdrand",
+	"rdseed",
+	"rdtscp",
+	"rtm",
+	"serialize",
+	"sha_ni",
+	"sse",
+	"sse2",
+	"sse4_1",
+	"sse4_2",
+	"sse4a",
+	"ssse3",
+	"tbm",
+	"tsc",
+	"vaes",
+	"vpclmulqdq",
+	"waitpkg",
+	"xop",
+	"xsave",
+	"xsavec",
+	"xsaveopt",
+	"xsaves",
 };
 
 static bool word_in(const char *line, const char *word)
@@ -49,7 +125,8 @@ unsigned cpu_features_here(const char *ret[CPU_FEATURES_MAX], struct err *err)
 		(void)err_set(err, EIO, "cannot read /proc/cpuinfo");
 		return 0;
 	}
-	char *flags = strstr(text, "\nflags"), *nl = flags ? strchr(flags + 1, '\n') : NULL, *colon = flags ? strchr(flags, ':') : NULL;
+	char *flags = strstr(text, "\nflags"), *nl = flags ? strchr(flags + 1, '\n') : NULL,
+	     *colon = flags ? strchr(flags, ':') : NULL;
 	if (!colon || !nl)
 		return 0;
 	*nl = 0;
@@ -71,11 +148,13 @@ static int check_cpu(const Hospes__Mig__Offer *o, const char *here, struct err *
 		for (unsigned k = 0; k < n && !found; k++)
 			found = !strcmp(have[k], o->cpu_features[i]);
 		if (!found && at < sizeof(missing) - 40)
-			at += (size_t)snprintf(missing + at, sizeof(missing) - at, "%s%.30s", at ? ", " : "", o->cpu_features[i]);
+			at += (size_t)snprintf(missing + at, sizeof(missing) - at, "%s%.30s", at ? ", " : "",
+			                       o->cpu_features[i]);
 	}
 	if (at)
-		return err_set(err, ENOTSUP, "the CPU of %s lacks %s, which the guest may use: choose a host with these features", here,
-		               missing);
+		return err_set(err, ENOTSUP,
+		               "the CPU of %s lacks %s, which the guest may use: choose a host with these features",
+		               here, missing);
 	return 0;
 }
 
@@ -125,8 +204,9 @@ static int check_ram(const Hospes__Mig__Offer *o, const char *here, uint64_t pro
 	avail = avail > promised ? avail - promised : 0;
 	*ret = avail;
 	if (need < o->ram_bytes || need > avail)
-		return err_set(err, ENOMEM, "%s has %s of memory to give, %s needs %s: free some there, or choose another host", here,
-		               size_format(avail, a, sizeof(a)), o->name, size_format(need, b, sizeof(b)));
+		return err_set(err, ENOMEM,
+		               "%s has %s of memory to give, %s needs %s: free some there, or choose another host",
+		               here, size_format(avail, a, sizeof(a)), o->name, size_format(need, b, sizeof(b)));
 	return 0;
 }
 
@@ -148,7 +228,8 @@ static int check_free(const Hospes__Mig__Offer *o, const char *here, struct err 
 			memset(&info, 0, sizeof(info));
 		hvcall_close(&hv);
 		if (!strcmp(e->d_name, o->name))
-			r = err_set(err, EEXIST, "a domain named %s runs on %s already: rename or stop one of them", o->name, here);
+			r = err_set(err, EEXIST, "a domain named %s runs on %s already: rename or stop one of them",
+			            o->name, here);
 		else if (!strncasecmp(info.uuid, o->uuid, 36))
 			r = err_set(err, EEXIST, "domain %s on %s has the same uuid %s", e->d_name, here, o->uuid);
 	}
@@ -200,8 +281,10 @@ static int check_kernel(const Hospes__Mig__Offer *o, const struct dom_config *cf
 	if (r < 0)
 		return r;
 	if (o->kernel_id[0] && strcmp(id, o->kernel_id))
-		return err_set(err, EXDEV, "guest kernel %s (or the libc it runs on) on %s is another build than the one that runs: install the same package versions",
-		               cfg->kernel, here);
+		return err_set(
+			err, EXDEV,
+			"guest kernel %s (or the libc it runs on) on %s is another build than the one that runs: install the same package versions",
+			cfg->kernel, here);
 	if (cfg->initrd && access(cfg->initrd, R_OK) < 0)
 		return err_set(err, ENOENT, "%s has no initrd %s: copy it there", here, cfg->initrd);
 	return 0;
@@ -213,16 +296,17 @@ static int check_devices(const struct dom_config *cfg, const char *here, struct 
 		const struct dom_nic *n = &cfg->nic[i];
 		_cleanup_free_ char *path = xasprintf("/sys/class/net/%s/bridge", n->bridge);
 		if (n->type == DOM_NIC_BRIDGE && access(path, F_OK) < 0)
-			return err_set(err, ENODEV, "%s has no bridge %s: create it there (ip link add %s type bridge)", here, n->bridge,
-			               n->bridge);
+			return err_set(err, ENODEV, "%s has no bridge %s: create it there (ip link add %s type bridge)",
+			               here, n->bridge, n->bridge);
 	}
 	for (size_t i = 0; i < cfg->n_disks; i++) {
 		const struct dom_disk *k = &cfg->disk[i];
 		struct stat st;
 		_cleanup_close_ int fd = open(k->source, (k->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 		if (fd < 0 || fstat(fd, &st) < 0)
-			return err_set(err, errno, "%s cannot open disk %s (%s): put it on storage that both hosts reach", here, k->source,
-			               strerror(errno));
+			return err_set(err, errno,
+			               "%s cannot open disk %s (%s): put it on storage that both hosts reach", here,
+			               k->source, strerror(errno));
 		if (k->type == DOM_DISK_BLOCK ? !S_ISBLK(st.st_mode) : !S_ISREG(st.st_mode))
 			return err_set(err, EINVAL, "disk %s on %s is not a %s", k->source, here,
 			               k->type == DOM_DISK_BLOCK ? "block device" : "file");
@@ -230,7 +314,8 @@ static int check_devices(const struct dom_config *cfg, const char *here, struct 
 	return 0;
 }
 
-int preflight_check(const Hospes__Mig__Offer *o, const char *here, uint64_t promised, uint64_t *ret_ram_available, struct err *err)
+int preflight_check(const Hospes__Mig__Offer *o, const char *here, uint64_t promised, uint64_t *ret_ram_available,
+                    struct err *err)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
 
@@ -246,7 +331,8 @@ int preflight_check(const Hospes__Mig__Offer *o, const char *here, uint64_t prom
 	if (strcmp(cfg->name, o->name) || strcasecmp(cfg->uuid, o->uuid))
 		return err_set(err, EPROTO, "the offered XML describes another domain than %s", o->name);
 	if (strcmp(o->engine, cfg->type == DOM_TYPE_UML ? "pv" : "kvm"))
-		return err_set(err, ENOTSUP, "the offered domain runs on engine %s, its XML asks for another", o->engine);
+		return err_set(err, ENOTSUP, "the offered domain runs on engine %s, its XML asks for another",
+		               o->engine);
 	if (cfg->type == DOM_TYPE_KVM && access("/dev/kvm", R_OK | W_OK) < 0)
 		return err_set(err, ENODEV, "%s has no /dev/kvm: choose a host with hardware virtualisation", here);
 	r = check_kernel(o, cfg, here, err);

@@ -36,8 +36,8 @@ void seal_done(struct seal *s)
 	s->ctx = NULL;
 }
 
-int seal_make(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, size_t aad_len, const void *in, size_t len,
-              uint8_t *out)
+int seal_make(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, size_t aad_len, const void *in,
+              size_t len, uint8_t *out)
 {
 	uint8_t nonce[12];
 	int n, total = 0;
@@ -54,8 +54,8 @@ int seal_make(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, si
 	return 0;
 }
 
-int seal_open(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, size_t aad_len, const uint8_t *in, size_t len,
-              uint8_t *out)
+int seal_open(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, size_t aad_len, const uint8_t *in,
+              size_t len, uint8_t *out)
 {
 	uint8_t nonce[12], tag[WIRE_TAG_BYTES];
 	int n, total = 0;

@@ -8,16 +8,18 @@
 #include "common/cleanup.h"
 #include "migrated/io/wire.h"
 
-struct seal { void *ctx; };
+struct seal {
+	void *ctx;
+};
 
 /* @encrypt 1: for seal_make, 0: for seal_open. -ENOMEM, -EIO. */
 int seal_init(struct seal *s, const uint8_t key[WIRE_KEY_BYTES], int encrypt) _must_check_;
 void seal_done(struct seal *s);
 /* @out receives @len + WIRE_TAG_BYTES octets. */
-int seal_make(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, size_t aad_len, const void *in, size_t len,
-              uint8_t *out) _must_check_;
+int seal_make(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, size_t aad_len, const void *in,
+              size_t len, uint8_t *out) _must_check_;
 /* @in: @len octets with the tag at their end; @out receives @len - WIRE_TAG_BYTES. -EBADMSG: the tag is wrong. */
-int seal_open(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, size_t aad_len, const uint8_t *in, size_t len,
-              uint8_t *out) _must_check_;
+int seal_open(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, size_t aad_len, const uint8_t *in,
+              size_t len, uint8_t *out) _must_check_;
 
 #endif

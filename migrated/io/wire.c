@@ -85,7 +85,8 @@ static int check_body(const Hospes__Mig__Envelope *e, struct mig_msg *m, struct 
 		m->reason = (enum mig_reason)e->refuse->reason;
 		return text_ok(e->refuse->text, err);
 	case HOSPES__MIG__ENVELOPE__BODY_FINAL:
-		if (!e->final->n_stream_frames || e->final->n_stream_frames > MIG_STREAMS_MAX || e->final->n_memhash > MIG_REGIONS_MAX)
+		if (!e->final->n_stream_frames || e->final->n_stream_frames > MIG_STREAMS_MAX ||
+		    e->final->n_memhash > MIG_REGIONS_MAX)
 			return err_set(err, EPROTO, "final: makes no sense");
 		return 0;
 	case HOSPES__MIG__ENVELOPE__BODY_READY:
@@ -105,7 +106,8 @@ static int check_body(const Hospes__Mig__Envelope *e, struct mig_msg *m, struct 
 		return text_ok(e->abort->text, err);
 	case HOSPES__MIG__ENVELOPE__BODY_RESOLVE:
 		m->generation = e->resolve->generation;
-		if (!e->resolve->uuid || strlen(e->resolve->uuid) != 36 || !e->resolve->name || !name_is_valid(e->resolve->name))
+		if (!e->resolve->uuid || strlen(e->resolve->uuid) != 36 || !e->resolve->name ||
+		    !name_is_valid(e->resolve->name))
 			return err_set(err, EPROTO, "resolve: not a domain");
 		return 0;
 	case HOSPES__MIG__ENVELOPE__BODY_RESOLVED:
@@ -137,7 +139,8 @@ int wire_unpack(const void *p, size_t len, Hospes__Mig__Envelope **ret, struct m
 	m.kind = (enum mig_msg_kind)e->body_case;
 	bool any_version = m.kind == MIG_MSG_HELLO;
 	if (!any_version && (e->version < MIG_VERSION_MIN || e->version > MIG_VERSION))
-		return err_set(err, EPROTO, "message of protocol version %u, this daemon speaks %u", e->version, MIG_VERSION);
+		return err_set(err, EPROTO, "message of protocol version %u, this daemon speaks %u", e->version,
+		               MIG_VERSION);
 	if (!e->session && m.kind != MIG_MSG_HELLO && m.kind != MIG_MSG_PING && m.kind != MIG_MSG_PONG)
 		return err_set(err, EPROTO, "message without a session");
 	int r = check_body(e, &m, err);
@@ -182,7 +185,8 @@ int wire_frame_unpack(const void *p, size_t len, struct wire_frame *ret)
 	int r = -EPROTO;
 	if (pb->stream < MIG_STREAMS_MAX && pb->region < MIG_REGIONS_MAX && pb->raw_bytes <= WIRE_PAYLOAD_MAX &&
 	    pb->codec <= WIRE_CODEC_LZ4 && (pb->kind == WIRE_FRAME_PAGES || pb->kind == WIRE_FRAME_STATE) &&
-	    pb->n_runs % 2 == 0 && pb->n_runs / 2 <= WIRE_RUNS_MAX && (pb->kind == WIRE_FRAME_PAGES) == (pb->n_runs > 0)) {
+	    pb->n_runs % 2 == 0 && pb->n_runs / 2 <= WIRE_RUNS_MAX &&
+	    (pb->kind == WIRE_FRAME_PAGES) == (pb->n_runs > 0)) {
 		ret->session = pb->session;
 		ret->seq = pb->seq;
 		ret->offset = pb->offset;
@@ -223,7 +227,9 @@ int wire_credit_unpack(const void *p, size_t len, struct wire_credit *ret)
 	Hospes__Mig__Credit *pb = hospes__mig__credit__unpack(NULL, len, p);
 	if (!pb)
 		return -EPROTO;
-	*ret = (struct wire_credit){ .session = pb->session, .stream = pb->stream, .frames = pb->frames, .octets = pb->octets };
+	*ret = (struct wire_credit){
+		.session = pb->session, .stream = pb->stream, .frames = pb->frames, .octets = pb->octets
+	};
 	hospes__mig__credit__free_unpacked(pb, NULL);
 	return 0;
 }

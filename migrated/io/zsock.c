@@ -11,7 +11,7 @@ struct zsock {
 	struct loop *loop;
 	void *sock;
 	struct loop_fd *src;
-	struct loop_timer *again;   /* drain soon: after a send, or when a round was full */
+	struct loop_timer *again; /* drain soon: after a send, or when a round was full */
 	void (*fn)(void *arg, zmq_msg_t *parts, size_t n);
 	void *arg;
 	bool busy, freed;
@@ -79,7 +79,8 @@ static void on_again(void *arg)
 	drain(arg);
 }
 
-struct zsock *zsock_new(struct loop *loop, void *sock, void (*fn)(void *arg, zmq_msg_t *parts, size_t n), void *arg, struct err *err)
+struct zsock *zsock_new(struct loop *loop, void *sock, void (*fn)(void *arg, zmq_msg_t *parts, size_t n), void *arg,
+                        struct err *err)
 {
 	struct zsock *z = calloc(1, sizeof(*z));
 	int fd;

@@ -12,8 +12,9 @@
 
 struct zsock;
 /* @sock is owned from now on (also on failure). @fn gets whole messages of 1 to ZSOCK_PARTS_MAX parts; longer ones are dropped. */
-struct zsock *zsock_new(struct loop *loop, void *sock, void (*fn)(void *arg, zmq_msg_t *parts, size_t n), void *arg, struct err *err);
-void zsock_free(struct zsock *z);      /* takes NULL; may be called from its call-back */
+struct zsock *zsock_new(struct loop *loop, void *sock, void (*fn)(void *arg, zmq_msg_t *parts, size_t n), void *arg,
+                        struct err *err);
+void zsock_free(struct zsock *z); /* takes NULL; may be called from its call-back */
 void *zsock_raw(struct zsock *z);
 /* One message of @n parts, copied; never waits. -EAGAIN: the peer's queue is full or there is no peer. */
 int zsock_send(struct zsock *z, const void *const *parts, const size_t *len, size_t n);

@@ -25,7 +25,10 @@
 #include "hypervisor/hvserver.h"
 #include "migrated/io/preflight.h"
 
-struct guest_state { uint64_t magic, total, rng, generation; char pad[200000]; };
+struct guest_state {
+	uint64_t magic, total, rng, generation;
+	char pad[200000];
+};
 #define STATE_MAGIC 0x66616b6531ull
 
 static struct {
@@ -37,8 +40,8 @@ static struct {
 	int ram_fd, bitmap_fd, disk_fd;
 	uint8_t *ram;
 	uint64_t *bitmap, pages, hot;
-	_Atomic uint64_t *log;        /* written since the last CLEAN */
-	uint64_t *shadow;             /* hash mode: a word per page */
+	_Atomic uint64_t *log; /* written since the last CLEAN */
+	uint64_t *shadow;      /* hash mode: a word per page */
 	uint32_t mode;
 	struct hv_owner lease;
 	char *lease_path, *disk;
@@ -74,8 +77,8 @@ static void check_memory(const char *when)
 		sum += p[0];
 	}
 	if (sum != g.total) {
-		_cleanup_free_ char *t = xasprintf("%s: counts are %llu, register is %llu", when, (unsigned long long)sum,
-		                                   (unsigned long long)g.total);
+		_cleanup_free_ char *t = xasprintf("%s: counts are %llu, register is %llu", when,
+		                                   (unsigned long long)sum, (unsigned long long)g.total);
 		violation(t);
 	}
 }
@@ -182,7 +185,8 @@ static void memory_new(void)
 	g.pages = g.cfg->memory_bytes / PAGE_BYTES;
 	g.ram_fd = memfd_create("ram", MFD_CLOEXEC);
 	g.bitmap_fd = memfd_create("bitmap", MFD_CLOEXEC);
-	if (ftruncate(g.ram_fd, (off_t)g.cfg->memory_bytes) < 0 || ftruncate(g.bitmap_fd, (off_t)((g.pages + 63) / 64 * 8)) < 0)
+	if (ftruncate(g.ram_fd, (off_t)g.cfg->memory_bytes) < 0 ||
+	    ftruncate(g.bitmap_fd, (off_t)((g.pages + 63) / 64 * 8)) < 0)
 		abort();
 	g.ram = mmap(NULL, g.cfg->memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, g.ram_fd, 0);
 	g.bitmap = mmap(NULL, (g.pages + 63) / 64 * 8, PROT_READ | PROT_WRITE, MAP_SHARED, g.bitmap_fd, 0);
@@ -249,8 +253,11 @@ static void take(struct hvconn *c, uint16_t op, uint64_t cookie, const struct hv
 
 static void send_info(struct hvconn *c, uint64_t cookie)
 {
-	struct hv_info i = { .state = g.paused && g.state == HV_DOM_RUNNING ? HV_DOM_PAUSED : g.state, .vcpus = 1,
-		             .ram_bytes = g.cfg->memory_bytes, .ram_current_bytes = g.cfg->memory_bytes, .generation = g.generation,
+	struct hv_info i = { .state = g.paused && g.state == HV_DOM_RUNNING ? HV_DOM_PAUSED : g.state,
+		             .vcpus = 1,
+		             .ram_bytes = g.cfg->memory_bytes,
+		             .ram_current_bytes = g.cfg->memory_bytes,
+		             .generation = g.generation,
 		             .pid = getpid() };
 
 	(void)snprintf(i.name, sizeof(i.name), "%s", g.cfg->name);
@@ -273,7 +280,10 @@ static void send_map(struct hvconn *c, uint64_t cookie)
 
 static void send_hello(struct hvconn *c, uint64_t cookie)
 {
-	struct hv_hello h = { .version = 1, .caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_HASH | HV_CAP_LOGDIRTY_TRACK, .engine = "pv", .build = "fake" };
+	struct hv_hello h = { .version = 1,
+		              .caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_HASH | HV_CAP_LOGDIRTY_TRACK,
+		              .engine = "pv",
+		              .build = "fake" };
 
 	if (file_id(g.cfg->kernel, h.kernel_id, NULL) < 0)
 		abort();
@@ -344,7 +354,8 @@ static void relinquish(struct hvconn *c, uint64_t cookie, const struct hv_owner 
 	hvconn_reply(c, HV_OP_RELINQUISH, cookie, NULL, 0, NULL, 0);
 }
 
-static void on_request(void *arg, struct hvconn *c, uint16_t op, uint64_t cookie, const void *payload, size_t len, int *fds, size_t n_fds)
+static void on_request(void *arg, struct hvconn *c, uint16_t op, uint64_t cookie, const void *payload, size_t len,
+                       int *fds, size_t n_fds)
 {
 	uint8_t req[512] = { 0 };
 	struct hv_owner ow;
@@ -353,24 +364,46 @@ static void on_request(void *arg, struct hvconn *c, uint16_t op, uint64_t cookie
 	memcpy(req, payload, len < sizeof(req) ? len : sizeof(req));
 	memcpy(&ow, req, sizeof(ow));
 	switch (op) {
-	case HV_OP_HELLO: send_hello(c, cookie); return;
-	case HV_OP_INFO: send_info(c, cookie); return;
+	case HV_OP_HELLO:
+		send_hello(c, cookie);
+		return;
+	case HV_OP_INFO:
+		send_info(c, cookie);
+		return;
 	case HV_OP_STATS: {
 		struct hv_stats st = { .ram_bytes = g.cfg->memory_bytes, .ram_used_bytes = g.hot * PAGE_BYTES };
 		hvconn_reply(c, op, cookie, &st, sizeof(st), NULL, 0);
 		return;
 	}
-	case HV_OP_DUMPXML: hvconn_reply(c, op, cookie, g.xml, strlen(g.xml), NULL, 0); return;
-	case HV_OP_MAP_MEMORY: send_map(c, cookie); return;
+	case HV_OP_DUMPXML:
+		hvconn_reply(c, op, cookie, g.xml, strlen(g.xml), NULL, 0);
+		return;
+	case HV_OP_MAP_MEMORY:
+		send_map(c, cookie);
+		return;
 	case HV_OP_LOGDIRTY_ENABLE:
-	case HV_OP_LOGDIRTY_CLEAN: do_logdirty(c, op, cookie, req); return;
-	case HV_OP_SUSPEND: do_suspend(c, cookie); return;
-	case HV_OP_RESUME: do_resume(c, cookie); return;
-	case HV_OP_GET_STATE: reply_state(c, cookie); return;
-	case HV_OP_SET_STATE: set_state(c, cookie, fds, n_fds); return;
-	case HV_OP_RELINQUISH: relinquish(c, cookie, &ow); return;
+	case HV_OP_LOGDIRTY_CLEAN:
+		do_logdirty(c, op, cookie, req);
+		return;
+	case HV_OP_SUSPEND:
+		do_suspend(c, cookie);
+		return;
+	case HV_OP_RESUME:
+		do_resume(c, cookie);
+		return;
+	case HV_OP_GET_STATE:
+		reply_state(c, cookie);
+		return;
+	case HV_OP_SET_STATE:
+		set_state(c, cookie, fds, n_fds);
+		return;
+	case HV_OP_RELINQUISH:
+		relinquish(c, cookie, &ow);
+		return;
 	case HV_OP_TAKE:
-	case HV_OP_RECLAIM: take(c, op, cookie, &ow); return;
+	case HV_OP_RECLAIM:
+		take(c, op, cookie, &ow);
+		return;
 	case HV_OP_LEASE:
 		ow = lease_read();
 		hvconn_reply(c, op, cookie, &ow, sizeof(ow), NULL, 0);
@@ -424,8 +457,10 @@ static void on_term(void *arg, int sig)
 
 int main(int argc, char **argv)
 {
-	static const struct option opts[] = { { "config", required_argument, NULL, 'c' }, { "incoming", no_argument, NULL, 'i' },
-		                              { "ready-fd", required_argument, NULL, 'r' }, { 0 } };
+	static const struct option opts[] = { { "config", required_argument, NULL, 'c' },
+		                              { "incoming", no_argument, NULL, 'i' },
+		                              { "ready-fd", required_argument, NULL, 'r' },
+		                              { 0 } };
 	static const struct hvserver_ops ops = { on_request, on_closed };
 	static const int sigs[] = { SIGTERM, SIGINT, 0 };
 	const char *config = NULL, *hot = getenv("FAKE_HOT_PAGES"), *pause = getenv("FAKE_PAUSE_US");
@@ -442,7 +477,8 @@ int main(int argc, char **argv)
 			ready = atoi(optarg);
 	}
 	size_t n;
-	if (!config || file_read(config, 1 << 20, &g.xml, &n) < 0 || dom_config_parse(g.xml, n, config, &g.cfg, &err) < 0) {
+	if (!config || file_read(config, 1 << 20, &g.xml, &n) < 0 ||
+	    dom_config_parse(g.xml, n, config, &g.cfg, &err) < 0) {
 		log_error("%s", err.text);
 		return 1;
 	}
@@ -454,7 +490,8 @@ int main(int argc, char **argv)
 	g.hot = hot ? strtoull(hot, NULL, 10) : g.pages / 2;
 	g.pause_us = pause ? strtoull(pause, NULL, 10) : 1000;
 	g.disk_fd = open(g.disk, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	_cleanup_free_ char *dir = xasprintf("%s/dom/%s", path_run(), g.cfg->name), *sock = xasprintf("%s/hv.sock", dir);
+	_cleanup_free_ char *dir = xasprintf("%s/dom/%s", path_run(), g.cfg->name),
+			    *sock = xasprintf("%s/hv.sock", dir);
 	g.loop = loop_new();
 	int ls = mkdir_p(dir, 0700) == 0 ? hvserver_listen(sock, &err) : -1;
 	if (g.disk_fd < 0 || ls < 0 || !(g.srv = hvserver_new(g.loop, ls, &ops, NULL, &err)) ||

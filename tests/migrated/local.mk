@@ -3,4 +3,5 @@ check_PROGRAMS += %D%/hvdom
 %C%_hvdom_SOURCES = %D%/fake_hvdom.c
 %C%_hvdom_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(ZMQ_CFLAGS)
 %C%_hvdom_LDADD = $(MIGRATED_LIBS) $(MIGRATED_SYSLIBS)
-EXTRA_DIST += %D%/lib.bash
+TESTS += %D%/mig.bats
+EXTRA_DIST += %D%/mig.bats %D%/lib.bash

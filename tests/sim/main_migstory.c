@@ -7,7 +7,8 @@
 #include <string.h>
 #include "tests/sim/simmig.h"
 
-static const char *const fault_names[SIM_FAULTS] = { "kill-source", "kill-target", "kill-source-hvdom", "kill-target-hvdom", "cut", "cancel" };
+static const char *const fault_names[SIM_FAULTS] = { "kill-source",       "kill-target", "kill-source-hvdom",
+	                                             "kill-target-hvdom", "cut",         "cancel" };
 static struct sim sim;
 
 static bool directive(struct sim_options *o, const char *line)
@@ -77,7 +78,8 @@ int main(int argc, char **argv)
 		if (print) {
 			fputs(line, stdout);
 		} else if (!fgets(want, sizeof(want), f) || strcmp(line, want)) {
-			printf("line %u of the trace\n  is:     %s  should: %s", n, line, feof(f) ? "(the end)\n" : want);
+			printf("line %u of the trace\n  is:     %s  should: %s", n, line,
+			       feof(f) ? "(the end)\n" : want);
 			ok = false;
 			break;
 		}

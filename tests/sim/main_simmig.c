@@ -12,8 +12,12 @@ static struct sim sim;
 
 static struct sim_options of_seed(uint64_t seed)
 {
-	return (struct sim_options){ .seed = seed, .shared_lease = seed & 1, .faults = (unsigned)(seed >> 1) % 4, .fault_at_step = -1,
-		                     .restart = true, .stay_paused = seed % 7 == 0 };
+	return (struct sim_options){ .seed = seed,
+		                     .shared_lease = seed & 1,
+		                     .faults = (unsigned)(seed >> 1) % 4,
+		                     .fault_at_step = -1,
+		                     .restart = true,
+		                     .stay_paused = seed % 7 == 0 };
 }
 
 static int random_stories(uint64_t n)
@@ -21,7 +25,8 @@ static int random_stories(uint64_t n)
 	for (uint64_t seed = 1; seed <= n; seed++) {
 		struct sim_options o = of_seed(seed);
 		if (!sim_run(&sim, &o)) {
-			printf("seed %" PRIu64 ": %s\nagain: simmig --seed %" PRIu64 " --trace\n", seed, sim.violation, seed);
+			printf("seed %" PRIu64 ": %s\nagain: simmig --seed %" PRIu64 " --trace\n", seed, sim.violation,
+			       seed);
 			return 1;
 		}
 	}
@@ -37,11 +42,16 @@ static int fault_at_each_step(void)
 	for (unsigned variant = 0; variant < 8; variant++) {
 		for (unsigned f = 0; f < SIM_FAULTS; f++) {
 			for (int step = 0; step < 80; step++) {
-				struct sim_options o = { .seed = 1000 + variant, .shared_lease = variant & 1, .restart = variant & 2,
-					                 .stay_paused = variant & 4, .fault_at_step = step, .fault = (enum sim_fault)f };
+				struct sim_options o = { .seed = 1000 + variant,
+					                 .shared_lease = variant & 1,
+					                 .restart = variant & 2,
+					                 .stay_paused = variant & 4,
+					                 .fault_at_step = step,
+					                 .fault = (enum sim_fault)f };
 				stories++;
 				if (!sim_run(&sim, &o)) {
-					printf("variant %u, fault %u before step %d: %s\n", variant, f, step, sim.violation);
+					printf("variant %u, fault %u before step %d: %s\n", variant, f, step,
+					       sim.violation);
 					o.trace = stdout;
 					(void)sim_run(&sim, &o);
 					return 1;

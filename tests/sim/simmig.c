@@ -6,9 +6,9 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define MS MIG_MS
+#define MS         MIG_MS
 #define RESTART_NS (2 * MIG_S)
-#define QUIET_NS (120 * MIG_S)
+#define QUIET_NS   (120 * MIG_S)
 
 static void trace(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void trace(struct sim *s, const char *fmt, ...)
@@ -44,7 +44,8 @@ static bool pop(struct sim *s, struct sim_ev *ret)
 	if (!s->n)
 		return false;
 	for (unsigned i = 1; i < s->n; i++)
-		if (s->q[i].at_ns < s->q[best].at_ns || (s->q[i].at_ns == s->q[best].at_ns && s->q[i].order < s->q[best].order))
+		if (s->q[i].at_ns < s->q[best].at_ns ||
+		    (s->q[i].at_ns == s->q[best].at_ns && s->q[i].order < s->q[best].order))
 			best = i;
 	*ret = s->q[best];
 	s->q[best] = s->q[--s->n];
@@ -59,7 +60,11 @@ static const char *host_name(enum sim_host_id h)
 /* To the machine on @h, after @delay, if the same daemon still lives. */
 static void later(struct sim *s, enum sim_host_id h, uint64_t delay, struct mig_event ev)
 {
-	push(s, (struct sim_ev){ .at_ns = s->now + delay, .kind = SIM_EV_CORE, .host = h, .life = s->host[h].life, .ev = ev,
+	push(s, (struct sim_ev){ .at_ns = s->now + delay,
+	                         .kind = SIM_EV_CORE,
+	                         .host = h,
+	                         .life = s->host[h].life,
+	                         .ev = ev,
 	                         .epoch = UINT32_MAX });
 }
 
@@ -74,7 +79,10 @@ static void send(struct sim *s, enum sim_host_id from, const struct mig_msg *msg
 	if (at <= h->last_out_ns)
 		at = h->last_out_ns + 1;
 	h->last_out_ns = at;
-	push(s, (struct sim_ev){ .at_ns = at, .kind = SIM_EV_MSG, .host = from == SIM_SRC ? SIM_TGT : SIM_SRC, .epoch = s->wire,
+	push(s, (struct sim_ev){ .at_ns = at,
+	                         .kind = SIM_EV_MSG,
+	                         .host = from == SIM_SRC ? SIM_TGT : SIM_SRC,
+	                         .epoch = s->wire,
 	                         .ev = { .kind = MIG_EV_MSG, .msg = *msg } });
 }
 
@@ -151,8 +159,9 @@ static int hv_do(struct sim *s, enum sim_host_id h, enum mig_hv op, uint64_t v0,
 		return hv->state == SIM_HV_RESTORED && rnd(s, 100) ? hv_take(s, h, v0) : -22;
 	case MIG_HV_LEASE:
 		ev->hv.v0 = s->opt.shared_lease || (h == SIM_TGT ? hv->owner : true) ? s->lease_generation : 0;
-		ev->hv.lease_owner = !s->opt.shared_lease && !hv->owner ? MIG_LEASE_UNKNOWN :
-		                     s->lease_owner == h ? MIG_LEASE_SELF : MIG_LEASE_PEER;
+		ev->hv.lease_owner = !s->opt.shared_lease && !hv->owner ? MIG_LEASE_UNKNOWN
+		                     : s->lease_owner == h              ? MIG_LEASE_SELF
+		                                                        : MIG_LEASE_PEER;
 		return 0;
 	case MIG_HV_DESTROY_MOVED:
 		hv->state = SIM_HV_NONE;
@@ -178,7 +187,9 @@ static void hypercall(struct sim *s, enum sim_host_id h, enum mig_hv op, uint64_
 	ho->last_hv_ns = at;
 	ev.hv.op = op;
 	ev.hv.v0 = v0;
-	push(s, (struct sim_ev){ .at_ns = at, .kind = SIM_EV_CORE, .host = h, .life = ho->life, .epoch = ho->hv.epoch, .ev = ev });
+	push(s,
+	     (struct sim_ev){
+		     .at_ns = at, .kind = SIM_EV_CORE, .host = h, .life = ho->life, .epoch = ho->hv.epoch, .ev = ev });
 }
 
 /* The daemon's connection ended: hvdom undoes what belongs to it. */
@@ -190,7 +201,8 @@ static void session_end(struct sim *s, enum sim_host_id h)
 		return;
 	hv->session = false;
 	hv->epoch++;
-	push(s, (struct sim_ev){ .at_ns = s->now + rnd(s, 2 * MS), .kind = SIM_EV_UNDO, .host = h, .epoch = hv->epoch });
+	push(s,
+	     (struct sim_ev){ .at_ns = s->now + rnd(s, 2 * MS), .kind = SIM_EV_UNDO, .host = h, .epoch = hv->epoch });
 }
 
 static void undo(struct sim *s, enum sim_host_id h)
@@ -209,7 +221,10 @@ static void undo(struct sim *s, enum sim_host_id h)
 static void journal(struct sim *s, enum sim_host_id h, enum mig_record rec)
 {
 	s->host[h].writing = rec;
-	push(s, (struct sim_ev){ .at_ns = s->now + MS / 10 + rnd(s, 2 * MS), .kind = SIM_EV_DURABLE, .host = h, .life = s->host[h].life,
+	push(s, (struct sim_ev){ .at_ns = s->now + MS / 10 + rnd(s, 2 * MS),
+	                         .kind = SIM_EV_DURABLE,
+	                         .host = h,
+	                         .life = s->host[h].life,
 	                         .ev = { .kind = MIG_EV_JOURNALED, .journal = { .rec = rec } } });
 }
 
@@ -227,8 +242,13 @@ static void data_later(struct sim *s, enum sim_host_id h, uint64_t delay, struct
 		data_stalls(s, h);
 		return;
 	}
-	push(s, (struct sim_ev){ .at_ns = s->now + delay, .kind = SIM_EV_CORE, .host = h, .life = s->host[h].life, .ev = ev,
-	                         .epoch = UINT32_MAX, .fault = s->wire + 1 });
+	push(s, (struct sim_ev){ .at_ns = s->now + delay,
+	                         .kind = SIM_EV_CORE,
+	                         .host = h,
+	                         .life = s->host[h].life,
+	                         .ev = ev,
+	                         .epoch = UINT32_MAX,
+	                         .fault = s->wire + 1 });
 }
 
 static void kill_incoming(struct sim *s)
@@ -282,11 +302,16 @@ static void act(struct sim *s, enum sim_host_id h, const struct mig_action *a)
 		trace(s, "%s: finished, outcome %d, reason %s", host_name(h), a->outcome, mig_reason_name(a->reason));
 		if (h == SIM_SRC && s->src.must_tell) {
 			ho->telling = true;
-			push(s, (struct sim_ev){ .at_ns = s->now + MIG_S, .kind = SIM_EV_TELL, .host = SIM_SRC, .life = ho->life });
+			push(s,
+			     (struct sim_ev){
+				     .at_ns = s->now + MIG_S, .kind = SIM_EV_TELL, .host = SIM_SRC, .life = ho->life });
 		}
 		/* the connection closes once all calls are answered; the machine stays to answer late questions */
-		push(s, (struct sim_ev){ .at_ns = ho->last_hv_ns > s->now ? ho->last_hv_ns + 1 : s->now + 1, .kind = SIM_EV_TICK, .host = h,
-		                         .life = ho->life, .fault = 1 });
+		push(s, (struct sim_ev){ .at_ns = ho->last_hv_ns > s->now ? ho->last_hv_ns + 1 : s->now + 1,
+		                         .kind = SIM_EV_TICK,
+		                         .host = h,
+		                         .life = ho->life,
+		                         .fault = 1 });
 		break;
 	default:
 		break;
@@ -300,13 +325,16 @@ static void plant(struct sim *s, struct mig_actions *acts, enum sim_host_id h)
 	for (size_t i = 0; bug && i < acts->n; i++) {
 		struct mig_action *a = &acts->a[i];
 		/* the target runs without asking anybody */
-		if (!strcmp(bug, "run-without-go") && h == SIM_TGT && a->kind == MIG_ACT_SEND && a->msg.kind == MIG_MSG_READY)
+		if (!strcmp(bug, "run-without-go") && h == SIM_TGT && a->kind == MIG_ACT_SEND &&
+		    a->msg.kind == MIG_MSG_READY)
 			s->host[SIM_TGT].hv.state = SIM_HV_RUNNING, s->host[SIM_TGT].hv.ran = true;
 		/* the source forgets to give up its own copy, and resumes it when in doubt */
-		if (!strcmp(bug, "resume-in-doubt") && h == SIM_SRC && a->kind == MIG_ACT_SEND && a->msg.kind == MIG_MSG_RESOLVE)
+		if (!strcmp(bug, "resume-in-doubt") && h == SIM_SRC && a->kind == MIG_ACT_SEND &&
+		    a->msg.kind == MIG_MSG_RESOLVE)
 			s->host[SIM_SRC].hv.state = SIM_HV_RUNNING;
 		/* a target that knows nothing of a session says nothing either */
-		if (!strcmp(bug, "never-gone") && h == SIM_TGT && a->kind == MIG_ACT_SEND && a->msg.kind == MIG_MSG_RESOLVED)
+		if (!strcmp(bug, "never-gone") && h == SIM_TGT && a->kind == MIG_ACT_SEND &&
+		    a->msg.kind == MIG_MSG_RESOLVED)
 			a->msg.fate = MIG_FATE_BUSY;
 	}
 }
@@ -336,7 +364,10 @@ static void feed(struct sim *s, enum sim_host_id h, struct mig_event *ev)
 		act(s, h, &acts.a[i]);
 	uint64_t d = h == SIM_SRC ? mig_source_deadline_ns(&s->src) : mig_target_deadline_ns(&s->tgt);
 	if (d != MIG_NEVER)
-		push(s, (struct sim_ev){ .at_ns = d > s->now ? d : s->now + 1, .kind = SIM_EV_TICK, .host = h, .life = s->host[h].life });
+		push(s, (struct sim_ev){ .at_ns = d > s->now ? d : s->now + 1,
+		                         .kind = SIM_EV_TICK,
+		                         .host = h,
+		                         .life = s->host[h].life });
 	sim_check_always(s);
 }
 
@@ -366,7 +397,8 @@ static void daemon_die(struct sim *s, enum sim_host_id h)
 static void restart_source(struct sim *s)
 {
 	struct sim_host *ho = &s->host[SIM_SRC];
-	struct mig_source_config cfg = { .generation = 1, .ctl = { .downtime_ns = 50 * MS, .downtime_max_ns = 2 * MIG_S } };
+	struct mig_source_config cfg = { .generation = 1,
+		                         .ctl = { .downtime_ns = 50 * MS, .downtime_max_ns = 2 * MIG_S } };
 	struct mig_event ev = { .kind = MIG_EV_START };
 
 	if (ho->journal != MIG_REC_RELINQUISHING)
@@ -463,7 +495,9 @@ static void unknown(struct sim *s, const struct mig_msg *msg)
 	struct mig_event ev = { .kind = MIG_EV_START };
 
 	if (ho->journal == MIG_REC_TAKEN || ho->journal == MIG_REC_GONE || ho->journal == MIG_REC_READY)
-		re.fate = ho->journal == MIG_REC_TAKEN ? MIG_FATE_RUNNING : ho->journal == MIG_REC_GONE ? MIG_FATE_GONE : MIG_FATE_BUSY;
+		re.fate = ho->journal == MIG_REC_TAKEN  ? MIG_FATE_RUNNING
+		          : ho->journal == MIG_REC_GONE ? MIG_FATE_GONE
+		                                        : MIG_FATE_BUSY;
 	else if (msg->kind == MIG_MSG_ABORT)
 		re.fate = MIG_FATE_GONE;
 	else if (msg->kind == MIG_MSG_RESOLVE && (ho->hv.state == SIM_HV_RUNNING || ho->hv.state == SIM_HV_PAUSED))
@@ -572,7 +606,8 @@ static void one(struct sim *s, struct sim_ev *e)
 			break;
 		if (e->fault)
 			session_end(s, e->host);
-		else if ((e->host == SIM_SRC ? mig_source_deadline_ns(&s->src) : mig_target_deadline_ns(&s->tgt)) <= s->now)
+		else if ((e->host == SIM_SRC ? mig_source_deadline_ns(&s->src) : mig_target_deadline_ns(&s->tgt)) <=
+		         s->now)
 			feed(s, e->host, &tick);
 		break;
 	case SIM_EV_FAULT:
@@ -588,17 +623,26 @@ static void one(struct sim *s, struct sim_ev *e)
 	case SIM_EV_TELL:
 		if (e->life != ho->life || !ho->telling)
 			break;
-		send(s, SIM_SRC, &(struct mig_msg){ .kind = MIG_MSG_ABORT, .generation = 2, .reason = MIG_REASON_DAEMON, .check_lease = true });
-		push(s, (struct sim_ev){ .at_ns = s->now + MIG_S, .kind = SIM_EV_TELL, .host = SIM_SRC, .life = ho->life });
+		send(s, SIM_SRC,
+		     &(struct mig_msg){ .kind = MIG_MSG_ABORT,
+		                        .generation = 2,
+		                        .reason = MIG_REASON_DAEMON,
+		                        .check_lease = true });
+		push(s, (struct sim_ev){
+				.at_ns = s->now + MIG_S, .kind = SIM_EV_TELL, .host = SIM_SRC, .life = ho->life });
 		break;
 	}
 }
 
 bool sim_run(struct sim *s, const struct sim_options *opt)
 {
-	struct mig_source_config cfg = { .generation = 1, .stay_paused = opt->stay_paused,
-		                         .ctl = { .downtime_ns = 50 * MS, .downtime_max_ns = 2 * MIG_S, .overhead_ns = 25 * MS,
-		                                  .rate_guess_bps = 1u << 29, .rounds_max = 30 } };
+	struct mig_source_config cfg = { .generation = 1,
+		                         .stay_paused = opt->stay_paused,
+		                         .ctl = { .downtime_ns = 50 * MS,
+		                                  .downtime_max_ns = 2 * MIG_S,
+		                                  .overhead_ns = 25 * MS,
+		                                  .rate_guess_bps = 1u << 29,
+		                                  .rounds_max = 30 } };
 	struct sim_ev e;
 
 	memset(s, 0, sizeof(*s));
@@ -608,12 +652,17 @@ bool sim_run(struct sim *s, const struct sim_options *opt)
 	s->faults_left = 1;
 	s->lease_generation = 1;
 	s->lease_owner = SIM_SRC;
-	s->host[SIM_SRC] = (struct sim_host){ .up = true, .machine = true,
-		                              .hv = { .state = SIM_HV_RUNNING, .generation = 1, .owner = true, .ran = true, .session = true } };
+	s->host[SIM_SRC] = (struct sim_host){
+		.up = true,
+		.machine = true,
+		.hv = { .state = SIM_HV_RUNNING, .generation = 1, .owner = true, .ran = true, .session = true }
+	};
 	s->host[SIM_TGT] = (struct sim_host){ .up = true };
 	mig_source_init(&s->src, &cfg);
 	for (unsigned i = 0; i < opt->faults; i++)
-		push(s, (struct sim_ev){ .at_ns = s->now + rnd(s, 400 * MS), .kind = SIM_EV_FAULT, .fault = (unsigned)rnd(s, SIM_FAULTS) });
+		push(s, (struct sim_ev){ .at_ns = s->now + rnd(s, 400 * MS),
+		                         .kind = SIM_EV_FAULT,
+		                         .fault = (unsigned)rnd(s, SIM_FAULTS) });
 	later(s, SIM_SRC, 0, (struct mig_event){ .kind = MIG_EV_START });
 	while (!s->violation[0] && pop(s, &e) && e.at_ns < MIG_S + QUIET_NS) {
 		s->now = e.at_ns > s->now ? e.at_ns : s->now;

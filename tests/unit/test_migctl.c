@@ -8,28 +8,68 @@
 #define MIB (1ull << 20)
 
 /* A guest that dirties a share of what a round took: pages after each round, and what the controller must say. */
-struct story { const char *what; enum mig_converge converge; uint64_t pages[24]; enum mig_verdict last; unsigned rounds_max; bool warned; bool throttled; };
+struct story {
+	const char *what;
+	enum mig_converge converge;
+	uint64_t pages[24];
+	enum mig_verdict last;
+	unsigned rounds_max;
+	bool warned;
+	bool throttled;
+};
 
 static void test_stories(void **state)
 {
 	static const struct story t[] = {
 		{ "idle: all at once, then stop", MIG_CONVERGE_AUTO, { 65536, 10 }, MIG_VERDICT_STOP, 2, false, false },
 		{ "shrinking", MIG_CONVERGE_AUTO, { 65536, 9000, 2500, 600, 100 }, MIG_VERDICT_STOP, 5, false, false },
-		{ "fits, and more rounds do not help", MIG_CONVERGE_AUTO, { 65536, 2000, 1900 }, MIG_VERDICT_STOP, 3, false, false },
-		{ "never fits, fail asked", MIG_CONVERGE_FAIL, { 65536, 60000, 60000, 60000, 60000 }, MIG_VERDICT_GIVE_UP, 4, true, false },
-		{ "throttling helps", MIG_CONVERGE_THROTTLE, { 65536, 40000, 40000, 40000, 20000, 9000, 3000, 400 }, MIG_VERDICT_STOP, 8, true, true },
-		{ "throttling does not help", MIG_CONVERGE_THROTTLE,
-		  { 65536, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000 }, MIG_VERDICT_GIVE_UP, 12, true, true },
-		{ "ramping in the end", MIG_CONVERGE_AUTO,
-		  { 65536, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000 },
-		  MIG_VERDICT_STOP, 20, true, true },
+		{ "fits, and more rounds do not help",
+		  MIG_CONVERGE_AUTO,
+		  { 65536, 2000, 1900 },
+		  MIG_VERDICT_STOP,
+		  3,
+		  false,
+		  false },
+		{ "never fits, fail asked",
+		  MIG_CONVERGE_FAIL,
+		  { 65536, 60000, 60000, 60000, 60000 },
+		  MIG_VERDICT_GIVE_UP,
+		  4,
+		  true,
+		  false },
+		{ "throttling helps",
+		  MIG_CONVERGE_THROTTLE,
+		  { 65536, 40000, 40000, 40000, 20000, 9000, 3000, 400 },
+		  MIG_VERDICT_STOP,
+		  8,
+		  true,
+		  true },
+		{ "throttling does not help",
+		  MIG_CONVERGE_THROTTLE,
+		  { 65536, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000 },
+		  MIG_VERDICT_GIVE_UP,
+		  12,
+		  true,
+		  true },
+		{ "ramping in the end",
+		  MIG_CONVERGE_AUTO,
+		  { 65536, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000,
+		    40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000, 40000 },
+		  MIG_VERDICT_STOP,
+		  20,
+		  true,
+		  true },
 	};
 	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
 		struct mig_ctl c;
-		struct mig_ctl_config cfg = { .downtime_ns = 50 * MIG_MS, .downtime_max_ns = 2 * MIG_S, .overhead_ns = 25 * MIG_MS,
-			                      .rate_guess_bps = 400 * MIB, .rounds_max = 30, .converge = t[i].converge };
+		struct mig_ctl_config cfg = { .downtime_ns = 50 * MIG_MS,
+			                      .downtime_max_ns = 2 * MIG_S,
+			                      .overhead_ns = 25 * MIG_MS,
+			                      .rate_guess_bps = 400 * MIB,
+			                      .rounds_max = 30,
+			                      .converge = t[i].converge };
 		enum mig_verdict v = MIG_VERDICT_ROUND;
 		uint64_t now = MIG_S;
 		unsigned n = 0;
@@ -41,9 +81,11 @@ static void test_stories(void **state)
 			mig_ctl_sent(&c, t[i].pages[n], t[i].pages[n] * 4096, ns);
 			now += ns;
 		}
-		if (v != t[i].last || n > t[i].rounds_max || c.warned != t[i].warned || (c.throttle_pct > 0) != t[i].throttled)
-			fail_msg("%s: verdict %d after %u harvests, warned %d, throttle %u %%, allowed %llu ms", t[i].what, v, n, c.warned,
-			         c.throttle_pct, (unsigned long long)(c.allowed_ns / MIG_MS));
+		if (v != t[i].last || n > t[i].rounds_max || c.warned != t[i].warned ||
+		    (c.throttle_pct > 0) != t[i].throttled)
+			fail_msg("%s: verdict %d after %u harvests, warned %d, throttle %u %%, allowed %llu ms",
+			         t[i].what, v, n, c.warned, c.throttle_pct,
+			         (unsigned long long)(c.allowed_ns / MIG_MS));
 		assert_in_range(c.rate_bps, 399 * MIB, 401 * MIB);
 	}
 }
@@ -96,8 +138,8 @@ static void test_arithmetic(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_stories), cmocka_unit_test(test_forecast), cmocka_unit_test(test_bucket),
-		                            cmocka_unit_test(test_arithmetic) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_stories), cmocka_unit_test(test_forecast),
+		                            cmocka_unit_test(test_bucket), cmocka_unit_test(test_arithmetic) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,8 +36,14 @@ static void count(void *arg, const struct journal_rec *rec)
 
 static void test_journal(void **state)
 {
-	struct journal_rec r = { .session = 0xabc, .generation = 7, .rec = MIG_REC_READY, .stay_paused = true, .name = "guest01",
-		                 .uuid = "c7a5fdbd-cdaf-9455-926a-d65c16db1809", .peer = "host-b" }, got;
+	struct journal_rec r = { .session = 0xabc,
+		                 .generation = 7,
+		                 .rec = MIG_REC_READY,
+		                 .stay_paused = true,
+		                 .name = "guest01",
+		                 .uuid = "c7a5fdbd-cdaf-9455-926a-d65c16db1809",
+		                 .peer = "host-b" },
+			   got;
 	struct err err;
 	unsigned n = 0;
 	(void)state;
@@ -75,7 +81,11 @@ static void test_journal(void **state)
 static void test_journal_lines(void **state)
 {
 	static const char *const bad[] = {
-		"", "{}", "[]", "null", "{\"rec\":\"taken\"}",
+		"",
+		"{}",
+		"[]",
+		"null",
+		"{\"rec\":\"taken\"}",
 		"{\"rec\":\"eaten\",\"session\":\"1\",\"generation\":1,\"name\":\"a\",\"uuid\":\"u\",\"peer\":\"b\"}",
 		"{\"rec\":\"taken\",\"session\":\"0\",\"generation\":1,\"name\":\"a\",\"uuid\":\"u\",\"peer\":\"b\"}",
 		"{\"rec\":\"taken\",\"session\":\"1\",\"generation\":-1,\"name\":\"a\",\"uuid\":\"u\",\"peer\":\"b\"}",
@@ -117,12 +127,22 @@ static void test_node(void **state)
 
 static void test_peers(void **state)
 {
-	static const struct { const char *name, *address, *key; int want; const char *host; unsigned port; } t[] = {
-		{ "host-b", "10.0.0.2", "k", 0, "10.0.0.2", 4919 },     { "host-c", "host-c.example:5000", "k", 0, "host-c.example", 5000 },
-		{ "host-d", "[fe80::1%eth0]:77", "k", 0, "[fe80::1%eth0]", 77 }, { "host-e", "fe80::1", "k", 0, "fe80::1", 4919 },
-		{ "../x", "10.0.0.2", "k", -EINVAL, NULL, 0 },          { "x", "10.0.0.2", "", -EINVAL, NULL, 0 },
-		{ "x", "10.0.0.2:0", "k", -EINVAL, NULL, 0 },           { "x", "10.0.0.2:99999", "k", -EINVAL, NULL, 0 },
-		{ "x", "a;b", "k", -EINVAL, NULL, 0 },                  { "x", "", "k", -EINVAL, NULL, 0 },
+	static const struct {
+		const char *name, *address, *key;
+		int want;
+		const char *host;
+		unsigned port;
+	} t[] = {
+		{ "host-b", "10.0.0.2", "k", 0, "10.0.0.2", 4919 },
+		{ "host-c", "host-c.example:5000", "k", 0, "host-c.example", 5000 },
+		{ "host-d", "[fe80::1%eth0]:77", "k", 0, "[fe80::1%eth0]", 77 },
+		{ "host-e", "fe80::1", "k", 0, "fe80::1", 4919 },
+		{ "../x", "10.0.0.2", "k", -EINVAL, NULL, 0 },
+		{ "x", "10.0.0.2", "", -EINVAL, NULL, 0 },
+		{ "x", "10.0.0.2:0", "k", -EINVAL, NULL, 0 },
+		{ "x", "10.0.0.2:99999", "k", -EINVAL, NULL, 0 },
+		{ "x", "a;b", "k", -EINVAL, NULL, 0 },
+		{ "x", "", "k", -EINVAL, NULL, 0 },
 	};
 	char pub[41], sec[41];
 	struct err err;
@@ -155,8 +175,10 @@ static void test_peers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_journal, setup, teardown), cmocka_unit_test(test_journal_lines),
-		cmocka_unit_test_setup_teardown(test_node, setup, teardown), cmocka_unit_test_setup_teardown(test_peers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_journal, setup, teardown),
+		cmocka_unit_test(test_journal_lines),
+		cmocka_unit_test_setup_teardown(test_node, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_peers, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@
 #include "migrated/io/outpipe.h"
 
 #define RAM_BYTES (16ull << 20)
-#define PAGES (RAM_BYTES / PAGE_BYTES)
+#define PAGES     (RAM_BYTES / PAGE_BYTES)
 
 static struct rig {
 	struct loop *loop;
@@ -33,10 +33,28 @@ static void pass_done(void *arg, const struct out_stats *pass, uint64_t ns)
 	g.pass = *pass;
 	loop_quit(g.loop, 1);
 }
-static void state_sent(void *arg) { (void)arg; loop_quit(g.loop, 2); }
-static void out_failed(void *arg, const struct err *err) { (void)arg; g.err = *err; loop_quit(g.loop, -1); }
-static void complete(void *arg) { (void)arg; loop_quit(g.loop, 3); }
-static void bad(void *arg, const struct err *err) { (void)arg; g.err = *err; loop_quit(g.loop, -2); }
+static void state_sent(void *arg)
+{
+	(void)arg;
+	loop_quit(g.loop, 2);
+}
+static void out_failed(void *arg, const struct err *err)
+{
+	(void)arg;
+	g.err = *err;
+	loop_quit(g.loop, -1);
+}
+static void complete(void *arg)
+{
+	(void)arg;
+	loop_quit(g.loop, 3);
+}
+static void bad(void *arg, const struct err *err)
+{
+	(void)arg;
+	g.err = *err;
+	loop_quit(g.loop, -2);
+}
 
 static void memory(struct memmap *m)
 {
@@ -49,9 +67,18 @@ static void memory(struct memmap *m)
 static void rig_open(unsigned streams, enum out_compress compress, uint8_t in_key)
 {
 	size_t len = sizeof(g.endpoint);
-	struct insession_config ic = { .session = 7, .streams = streams, .mem = &g.dst, .state_max = 1 << 20, .complete = complete, .bad = bad };
-	struct out_config oc = { .session = 7, .streams = streams, .mem = &g.src, .credit_bytes = 1 << 20, .compress = compress,
-		                 .endpoint = g.endpoint, .pass_done = pass_done, .state_sent = state_sent, .failed = out_failed };
+	struct insession_config ic = {
+		.session = 7, .streams = streams, .mem = &g.dst, .state_max = 1 << 20, .complete = complete, .bad = bad
+	};
+	struct out_config oc = { .session = 7,
+		                 .streams = streams,
+		                 .mem = &g.src,
+		                 .credit_bytes = 1 << 20,
+		                 .compress = compress,
+		                 .endpoint = g.endpoint,
+		                 .pass_done = pass_done,
+		                 .state_sent = state_sent,
+		                 .failed = out_failed };
 
 	g.loop = loop_new();
 	g.zmq = zmq_ctx_new();
@@ -143,7 +170,7 @@ static void story(unsigned streams, enum out_compress compress, bool hash)
 	for (uint64_t i = 100; i < 3000; i++) /* 0-99 and the end stay holes */
 		fill(i, i, i % 3 == 0), want(i);
 	memset(g.src.r[0].base + 200 * PAGE_BYTES, 0, 50 * PAGE_BYTES); /* content, but zeros */
-	want(3500); /* asked for, but a hole */
+	want(3500);                                                     /* asked for, but a hole */
 	assert_int_equal(pass(MIG_PASS_LIVE, false), 1);
 	assert_int_equal(g.pass.pages_data, 2850);
 	/* nothing changed: nothing is sent */
@@ -155,7 +182,9 @@ static void story(unsigned streams, enum out_compress compress, bool hash)
 	/* one changed, one became zero, some became holes, one hole got content */
 	fill(1000, 99, false), want(1000);
 	memset(g.src.r[0].base + 1001 * PAGE_BYTES, 0, PAGE_BYTES), want(1001);
-	assert_int_equal(fallocate(g.src.r[0].fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 2000 * PAGE_BYTES, 7 * PAGE_BYTES), 0);
+	assert_int_equal(fallocate(g.src.r[0].fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 2000 * PAGE_BYTES,
+	                           7 * PAGE_BYTES),
+	                 0);
 	fill(4095, 5, true), want(4095);
 	fill(205, 6, false); /* only hashing sees this one: nobody asked for it */
 	if (!hash)
@@ -247,8 +276,9 @@ static void test_stop(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rounds), cmocka_unit_test(test_state), cmocka_unit_test(test_compression),
-		                            cmocka_unit_test(test_wrong_key), cmocka_unit_test(test_short_count), cmocka_unit_test(test_stop) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rounds),      cmocka_unit_test(test_state),
+		                            cmocka_unit_test(test_compression), cmocka_unit_test(test_wrong_key),
+		                            cmocka_unit_test(test_short_count), cmocka_unit_test(test_stop) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,32 +11,78 @@ static void pack(const Hospes__Mig__Envelope *env, struct buf *b)
 }
 
 /* A whole, valid Offer that each case bends. */
-struct offer_case { const char *what; void (*bend)(Hospes__Mig__Offer *o); int want; };
+struct offer_case {
+	const char *what;
+	void (*bend)(Hospes__Mig__Offer *o);
+	int want;
+};
 static uint8_t key[WIRE_KEY_BYTES];
 static char long_name[65];
 
-static void bend_none(Hospes__Mig__Offer *o) { (void)o; }
-static void bend_name(Hospes__Mig__Offer *o) { o->name = (char *)"../etc"; }
-static void bend_long(Hospes__Mig__Offer *o) { memset(long_name, 'a', 64); o->name = long_name; }
-static void bend_uuid(Hospes__Mig__Offer *o) { o->uuid = (char *)"short"; }
-static void bend_key(Hospes__Mig__Offer *o) { o->data_key.len = 15; }
-static void bend_streams(Hospes__Mig__Offer *o) { o->streams = MIG_STREAMS_MAX + 1; }
-static void bend_no_streams(Hospes__Mig__Offer *o) { o->streams = 0; }
-static void bend_xml(Hospes__Mig__Offer *o) { o->xml.len = 0; }
-static void bend_regions(Hospes__Mig__Offer *o) { o->n_regions = 0; }
-static void bend_region_size(Hospes__Mig__Offer *o) { o->regions[0]->size_bytes = 4097; }
-static void bend_region_huge(Hospes__Mig__Offer *o) { o->regions[0]->size_bytes = 1ull << 60; }
-static void bend_region_index(Hospes__Mig__Offer *o) { o->regions[0]->index = 3; }
-static void bend_engine(Hospes__Mig__Offer *o) { o->engine = (char *)"an engine with a long name"; }
+static void bend_none(Hospes__Mig__Offer *o)
+{
+	(void)o;
+}
+static void bend_name(Hospes__Mig__Offer *o)
+{
+	o->name = (char *)"../etc";
+}
+static void bend_long(Hospes__Mig__Offer *o)
+{
+	memset(long_name, 'a', 64);
+	o->name = long_name;
+}
+static void bend_uuid(Hospes__Mig__Offer *o)
+{
+	o->uuid = (char *)"short";
+}
+static void bend_key(Hospes__Mig__Offer *o)
+{
+	o->data_key.len = 15;
+}
+static void bend_streams(Hospes__Mig__Offer *o)
+{
+	o->streams = MIG_STREAMS_MAX + 1;
+}
+static void bend_no_streams(Hospes__Mig__Offer *o)
+{
+	o->streams = 0;
+}
+static void bend_xml(Hospes__Mig__Offer *o)
+{
+	o->xml.len = 0;
+}
+static void bend_regions(Hospes__Mig__Offer *o)
+{
+	o->n_regions = 0;
+}
+static void bend_region_size(Hospes__Mig__Offer *o)
+{
+	o->regions[0]->size_bytes = 4097;
+}
+static void bend_region_huge(Hospes__Mig__Offer *o)
+{
+	o->regions[0]->size_bytes = 1ull << 60;
+}
+static void bend_region_index(Hospes__Mig__Offer *o)
+{
+	o->regions[0]->index = 3;
+}
+static void bend_engine(Hospes__Mig__Offer *o)
+{
+	o->engine = (char *)"an engine with a long name";
+}
 
 static void test_offers(void **state)
 {
 	static const struct offer_case cases[] = {
-		{ "as it should be", bend_none, 0 }, { "name with a path", bend_name, -EPROTO }, { "long name", bend_long, -EPROTO },
-		{ "short uuid", bend_uuid, -EPROTO }, { "short key", bend_key, -EPROTO }, { "too many streams", bend_streams, -EPROTO },
-		{ "no streams", bend_no_streams, -EPROTO }, { "no XML", bend_xml, -EPROTO }, { "no region", bend_regions, -EPROTO },
-		{ "odd region size", bend_region_size, -EPROTO }, { "huge region", bend_region_huge, -EPROTO },
-		{ "region out of order", bend_region_index, -EPROTO }, { "long engine", bend_engine, -EPROTO },
+		{ "as it should be", bend_none, 0 },          { "name with a path", bend_name, -EPROTO },
+		{ "long name", bend_long, -EPROTO },          { "short uuid", bend_uuid, -EPROTO },
+		{ "short key", bend_key, -EPROTO },           { "too many streams", bend_streams, -EPROTO },
+		{ "no streams", bend_no_streams, -EPROTO },   { "no XML", bend_xml, -EPROTO },
+		{ "no region", bend_regions, -EPROTO },       { "odd region size", bend_region_size, -EPROTO },
+		{ "huge region", bend_region_huge, -EPROTO }, { "region out of order", bend_region_index, -EPROTO },
+		{ "long engine", bend_engine, -EPROTO },
 	};
 	(void)state;
 
@@ -80,9 +126,13 @@ static void test_offers(void **state)
 
 static void test_versions(void **state)
 {
-	static const struct { uint32_t min, max; uint64_t caps; uint32_t want; } t[] = {
-		{ 1, 1, MIG_CAPS, 1 }, { 1, 9, MIG_CAPS, 1 }, { 2, 3, MIG_CAPS, 0 }, { 0, 0, MIG_CAPS, 0 }, { 3, 1, MIG_CAPS, 0 },
-		{ 1, 1, MIG_CAP_LZ4, 0 }, { 1, 1, ~0ull, 1 },
+	static const struct {
+		uint32_t min, max;
+		uint64_t caps;
+		uint32_t want;
+	} t[] = {
+		{ 1, 1, MIG_CAPS, 1 }, { 1, 9, MIG_CAPS, 1 },    { 2, 3, MIG_CAPS, 0 }, { 0, 0, MIG_CAPS, 0 },
+		{ 3, 1, MIG_CAPS, 0 }, { 1, 1, MIG_CAP_LZ4, 0 }, { 1, 1, ~0ull, 1 },
 	};
 	(void)state;
 
@@ -100,7 +150,8 @@ static void test_versions(void **state)
 			env.version = v;
 			env.session = session;
 			pack(&env, &b);
-			assert_int_equal(wire_unpack(b.data, b.len, &got, &msg, NULL), v == MIG_VERSION && session ? 0 : -EPROTO);
+			assert_int_equal(wire_unpack(b.data, b.len, &got, &msg, NULL),
+			                 v == MIG_VERSION && session ? 0 : -EPROTO);
 		}
 	}
 }
@@ -133,14 +184,22 @@ static void test_frames(void **state)
 	_cleanup_buf_ struct buf b = { 0 };
 	(void)state;
 
-	f = (struct wire_frame){ .session = 9, .seq = 1ull << 40, .stream = 7, .kind = WIRE_FRAME_PAGES, .region = 1, .round = 3,
-		                 .codec = WIRE_CODEC_LZ4, .raw_bytes = 3 * 4096, .n_runs = 2, .runs = { 5, 3 << 1, 0, 2 << 1 | 1 } };
+	f = (struct wire_frame){ .session = 9,
+		                 .seq = 1ull << 40,
+		                 .stream = 7,
+		                 .kind = WIRE_FRAME_PAGES,
+		                 .region = 1,
+		                 .round = 3,
+		                 .codec = WIRE_CODEC_LZ4,
+		                 .raw_bytes = 3 * 4096,
+		                 .n_runs = 2,
+		                 .runs = { 5, 3 << 1, 0, 2 << 1 | 1 } };
 	assert_int_equal(wire_frame_pack(&f, &b), 0);
 	assert_int_equal(wire_frame_unpack(b.data, b.len, &g), 0);
 	assert_int_equal(g.seq, f.seq);
 	assert_memory_equal(g.runs, f.runs, 4 * sizeof(uint32_t));
 	assert_int_equal(wire_runs_check(&g, 10), 0);
-	assert_int_equal(wire_runs_check(&g, 9), -EPROTO);  /* the last run ends after page 9 */
+	assert_int_equal(wire_runs_check(&g, 9), -EPROTO); /* the last run ends after page 9 */
 	g.raw_bytes = 4096;
 	assert_int_equal(wire_runs_check(&g, 10), -EPROTO); /* payload and runs differ */
 	g = f;
@@ -149,10 +208,16 @@ static void test_frames(void **state)
 	g = f;
 	g.runs[0] = UINT32_MAX;
 	assert_int_equal(wire_runs_check(&g, 10), -EPROTO);
-	static const struct { size_t at; uint32_t v; } bad[] = {
-		{ offsetof(struct wire_frame, stream), MIG_STREAMS_MAX }, { offsetof(struct wire_frame, region), MIG_REGIONS_MAX },
-		{ offsetof(struct wire_frame, kind), 3 }, { offsetof(struct wire_frame, kind), WIRE_FRAME_STATE },
-		{ offsetof(struct wire_frame, codec), 2 }, { offsetof(struct wire_frame, raw_bytes), WIRE_PAYLOAD_MAX + 1 },
+	static const struct {
+		size_t at;
+		uint32_t v;
+	} bad[] = {
+		{ offsetof(struct wire_frame, stream), MIG_STREAMS_MAX },
+		{ offsetof(struct wire_frame, region), MIG_REGIONS_MAX },
+		{ offsetof(struct wire_frame, kind), 3 },
+		{ offsetof(struct wire_frame, kind), WIRE_FRAME_STATE },
+		{ offsetof(struct wire_frame, codec), 2 },
+		{ offsetof(struct wire_frame, raw_bytes), WIRE_PAYLOAD_MAX + 1 },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		g = f;
@@ -190,8 +255,9 @@ static void test_seal(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_offers), cmocka_unit_test(test_versions), cmocka_unit_test(test_unknown),
-		                            cmocka_unit_test(test_frames), cmocka_unit_test(test_seal) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_offers), cmocka_unit_test(test_versions),
+		                            cmocka_unit_test(test_unknown), cmocka_unit_test(test_frames),
+		                            cmocka_unit_test(test_seal) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# migrated and vmmig against the stand-in hvdom: orders, refusals, cancelling, convergence, crashes. Its guest counts its own writes,
+# so a lost page is a violation; so is running without the disk's lock or the lease.
+bats_require_minimum_version 1.5.0
+load lib.bash
+
+setup() {
+	two_hosts
+	host_start a; host_start b
+}
+teardown() { clean_up; }
+push() { host_env "$1" timeout 30 vmmig push g1 "$2" --json "${@:3}" >"$T/out" 2>"$T/err"; }
+last() { tail -n 1 "$T/out"; }
+
+@test "there and back, every way of logging dirty pages" {
+	domain_start a g1
+	for how in track hash stopcopy; do
+		push a b --log-dirty $how --downtime 500; [[ $(settled) == b ]]
+		push b a --log-dirty $how --streams 3 --compress lz4 --downtime 500; [[ $(settled) == a ]]
+	done
+	no_violation
+	# exactly the promised keys, in one object
+	last | jq -e 'keys == (["status","domain","from","to","total_ms","setup_ms","downtime_ms","rounds","ram_bytes","sent_bytes",
+		"pages_sent","pages_zero","bandwidth_bps","dirty_pages_per_s","error"] | sort) and .status == "completed" and .error == null
+		and .from == "b" and .to == "a" and .downtime_ms > 0 and .ram_bytes == 67108864 and .pages_sent > 0'
+	[[ -z $(find "$T"/*/state/migrations -name '*.journal') ]]
+}
+
+@test "plan changes nothing" {
+	domain_start a g1
+	host_env a vmmig plan g1 b --json | jq -e '.possible and .rounds >= 1'
+	[[ $(settled) == a && -z $(hvdom_pids b) ]]
+}
+
+@test "refusals name cause and remedy, and the guest runs on" {
+	domain_start a g1
+	run ! push a c; last | jq -e '.status == "failed" and (.error | test("not a pinned peer.*vmmig peers add"))'
+	run ! push a a; last | jq -e '.error | test("already")'
+	run ! host_env a vmmig push nobody b --json; [[ $output == *"does not run"* ]]
+	domain_start b g1x
+	host_env b vmmig peers remove a
+	run ! push a b; last | jq -e '.error | test("refused the connection or has another key")'
+	[[ $(lease_owner) == a || $(lease_owner) == b ]]
+	run ! host_env a vmmig push g1 b --downtime nonsense; [[ $status == 2 ]]
+}
+
+@test "a host that is not there" {
+	domain_start a g1
+	host_stop b
+	run ! push a b; last | jq -e '.error | test("does not answer")'
+	[[ $(settled) == a ]]
+	no_violation
+}
+
+@test "cancel and Ctrl-C leave the guest as it was" {
+	PAUSE=0 domain_start a g1
+	host_env a vmmig push g1 b --json --bandwidth 2 >"$T/out" 2>&1 &
+	local pid=$!
+	for ((i = 0; i < 50; i++)); do grep -q '"phase":"round"' "$T/out" && break; sleep 0.1; done
+	host_env a vmmig status g1 --json | jq -e '.migrations[0].role == "source"'
+	host_env a vmmig cancel g1
+	run -3 wait $pid
+	last | jq -e '.status == "cancelled"'
+	[[ $(settled) == a ]]
+	host_exec a vmmig push g1 b --json --bandwidth 2 >"$T/out" 2>&1 &
+	pid=$!
+	sleep 1; kill -INT $pid
+	run -3 wait $pid
+	[[ $(settled) == a ]]
+	no_violation
+}
+
+@test "a guest that writes faster than the wire: said, and given up as asked" {
+	PAUSE=0 domain_start a g1
+	run ! push a b --bandwidth 3 --converge fail --downtime 30
+	last | jq -e '.error | test("will not converge")'
+	run ! push a b --bandwidth 1 --timeout 1
+	last | jq -e '.error | test("not done within 1 s")'
+	[[ $(settled) == a ]]
+	no_violation
+}
+
+@test "--suspend leaves it paused there" {
+	domain_start a g1
+	push a b --suspend
+	[[ $(lease_owner) == b && -z $(hvdom_pids a) && -n $(hvdom_pids b) ]]
+}
+
+@test "several at once, the rest waits its turn" {
+	local i
+	for i in 1 2 3; do : >"$T/disk$i"; done
+	printf '{"name": "a", "listen": "127.0.0.1", "port": %d, "migrations_max": 1}\n' "$PA" >"$T/a/conf/migrated.json"
+	host_stop a; host_start a
+	for i in 1 2 3; do
+		domain_xml "m$i" | sed "s#$T/disk#$T/disk$i#; s#1809#180$i#" >"$T/m$i.xml"
+		host_exec a "$B/tests/migrated/hvdom" --config "$T/m$i.xml" 2>>"$T/a/log/m$i.log" 3>&- &
+	done
+	sleep 0.5
+	local pids=()
+	for i in 1 2 3; do host_env a vmmig push "m$i" b --json >"$T/out$i" 2>&1 & pids+=($!); done
+	wait "${pids[@]}"
+	for i in 1 2 3; do tail -n 1 "$T/out$i" | jq -e '.status == "completed"'; done
+}
+
+@test "a stranger's octets on both ports change nothing" {
+	domain_start a g1
+	head -c 100000 /dev/urandom >"/dev/tcp/127.0.0.1/$PB" || true
+	head -c 100000 /dev/urandom >"/dev/tcp/127.0.0.1/$((PB + 1))" || true
+	printf 'GET / HTTP/1.0\r\n\r\n' >"/dev/tcp/127.0.0.1/$PB" || true
+	push a b
+	[[ $(settled) == b ]]
+	head -c 70000 /dev/zero | tr '\0' 'x' | timeout 5 host_env a socat - "UNIX-CONNECT:$T/a/run/migrated.sock" 2>/dev/null || true
+	host_env a vmmig status
+	no_violation
+}
+
+crash() { # SIDE POINT:ACTION WANTED-OWNER
+	if [[ $1 == src ]]; then host_stop a; host_start a "$2"; else host_stop b; host_start b "$2"; fi
+	domain_start a g1
+	host_env a timeout 3 vmmig push g1 b --json >"$T/out" 2>&1 || true
+	local h
+	for h in a b; do kill -0 "$(<"$T/$h/pid")" 2>/dev/null || host_start $h; done
+	[[ $(settled 200) == "$3" ]]
+	no_violation
+}
+@test "killed: source while it suspends" { crash src src.hv.suspend.done:kill a; }
+@test "killed: source after Final" { crash src src.send.final.after:kill a; }
+@test "killed: source before RELINQUISH" { crash src src.hv.relinquish:kill a; }
+@test "killed: source after RELINQUISH" { crash src src.hv.relinquish.done:kill b; }
+@test "killed: source before it destroys its copy" { crash src src.hv.destroy-moved:kill b; }
+@test "killed: target before Ready" { crash tgt tgt.send.ready:kill a; }
+@test "killed: target at Go" { crash tgt tgt.recv.go:kill a; }
+@test "killed: target after TAKE" { crash tgt tgt.hv.take.done:kill b; }
+@test "killed: target before it says Running" { crash tgt tgt.send.running:kill b; }
+@test "killed: target's hvdom after TAKE" { crash tgt tgt.hv.take.done:hvdom a; }
+@test "lost: Go" { crash src src.send.go:drop b; }
+@test "lost: Ready" { crash tgt tgt.send.ready:drop a; }
+@test "lost: Running" { crash tgt tgt.send.running:drop b; }
