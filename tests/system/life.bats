@@ -14,7 +14,7 @@ setup() {
 	g=guest$BATS_TEST_NUMBER
 }
 teardown() {
-	[ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 20 "$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/var/log/hospes/"*"$g"* >&2 || true
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || lab_logs >&2
 	guest_remove "$g"
 }
 
@@ -183,6 +183,23 @@ console() { printf '%s\n' "$2" | on host-a timeout 10 sh -c "(cat; sleep 3) | vm
 	[ "$(head -c 2 "$SHARED/$g-b.img")" = rw ]
 	[ "$(head -c 9 "$SHARED/$g-c.img")" = hospes-ro ]
 	rm -f "$SHARED/$g-b.img" "$SHARED/$g-c.img"
+}
+
+@test "seventeen devices work, also after a restore" {
+	local i xml=''
+	for i in 1 2 3 4 5 6 7; do xml+="<interface type='bridge'><source bridge='br0'/><model type='virtio'/></interface>"; done
+	for i in 1 2 3; do xml+="<console type='pty'><target type='virtio'/></console>"; done
+	for i in b c d e; do
+		truncate -s 8M "$SHARED/$g-$i.img"
+		xml+="<disk type='file' device='disk'><source file='/var/lib/hospes/shared/$g-$i.img'/><target dev='vd$i' bus='virtio'/></disk>"
+	done
+	guest_up host-a "$g" load=none xml="$xml<memballoon model='virtio'/>"
+	on host-a vmctl save "$g" "/var/lib/hospes/shared/$g.save"
+	on host-a vmctl restore "/var/lib/hospes/shared/$g.save"
+	guest_sound "$g"
+	on host-a vmctl destroy "$g"
+	rm -f "$SHARED/$g.save"
+	rm -f "$SHARED/$g"-[b-e].img "$SHARED/$g"-[b-e].img.lease
 }
 
 @test "a disk is not given to two domains" {
