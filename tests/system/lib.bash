@@ -33,18 +33,18 @@ lab_up() {
 }
 lab_down() {
 	[ "$(id -u)" -eq 0 ] || return 0
-	# what the daemons said goes into the test's log if something failed
-	if [ -n "${BATS_SUITE_FAILED:-}${KEEP_LOGS:-}" ]; then lab_logs >&2; fi
 	vmlab down
 }
 lab_logs() {
 	local f
 	for f in "$VMLAB_DIR/$VMLAB_NAME"/hosts/*/var/log/hospes/*.log; do
-		[ -s "$f" ] || continue
+		if [ ! -s "$f" ] || [[ $f = *-console.log ]]; then continue; fi
 		echo "---- ${f#"$VMLAB_DIR/$VMLAB_NAME/hosts/"}"
-		tail -n 25 "$f"
+		tail -n 12 "$f"
 	done
 }
+# what the daemons said goes into the log of a test that failed
+teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || lab_logs >&2; }
 on() { vmlab exec "$@"; }
 client() { vmlab client "$@"; }
 
