@@ -185,7 +185,7 @@ console() { printf '%s\n' "$2" | on host-a timeout 10 sh -c "(cat; sleep 3) | vm
 	rm -f "$SHARED/$g-b.img" "$SHARED/$g-c.img"
 }
 
-@test "seventeen devices work, also after a restore" {
+@test "nineteen devices work, also after a restore" {
 	local i xml=''
 	for i in 1 2 3 4 5 6 7; do xml+="<interface type='bridge'><source bridge='br0'/><model type='virtio'/></interface>"; done
 	for i in 1 2 3; do xml+="<console type='pty'><target type='virtio'/></console>"; done
