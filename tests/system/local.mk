@@ -25,4 +25,4 @@ SOAK_TARGETS += soak-push
 SOAK_PUSHES = 200
 .PHONY: soak-push
 soak-push: all guests $(SYSTEM_HELPERS)
-	$(AM_TESTS_ENVIRONMENT) HOSPES_PUSHES=$(SOAK_PUSHES) $(BATS) --tap -f 'pushes' $(top_srcdir)/%D%/push.bats $(top_srcdir)/%D%/redis.bats
+	$(AM_TESTS_ENVIRONMENT) HOSPES_PUSHES=$(SOAK_PUSHES) BATS_TEST_TIMEOUT=7200 $(BATS) --tap -f 'pushes' $(top_srcdir)/%D%/push.bats $(top_srcdir)/%D%/redis.bats
