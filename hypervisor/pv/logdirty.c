@@ -30,6 +30,7 @@ struct pv_logdirty {
 	uint64_t *last;  /* handed out by the last clean collection */
 	uint64_t *found; /* scratch: pages of this collection */
 	uint64_t *cand;  /* scratch: pages that may have been written */
+	struct pv_logdirty_stats st;
 	struct track *t; /* owned; tracking only */
 	bool lost;       /* the last collection failed: every page is a candidate in the next */
 	bool stored;     /* this collection stored the hashes of all pages already */
@@ -139,6 +140,9 @@ static int collect_track(struct pv_logdirty *l, pid_t k, const struct pv_frozen 
 	if (r)
 		return r;
 	if (l->lost) {
+		l->st.whole++;
+		if (l->t->why)
+			l->st.why = l->t->why;
 		or_bits(l->carry, l->last, l->words);
 		l->stored = clean && (!f || l->cfg.audit);
 		r = hashlog_compare(&l->h, NULL, l->stored, l->carry, err);
@@ -149,6 +153,7 @@ static int collect_track(struct pv_logdirty *l, pid_t k, const struct pv_frozen 
 		l->carry[i] |= l->cand[i] & l->last[i];
 		l->cand[i] &= ~l->carry[i];
 	}
+	l->st.candidates = count_bits(l->cand, l->words);
 	r = hashlog_compare(&l->h, l->cand, false, l->carry, err);
 	l->lost = r != 0;
 	return r;
@@ -178,6 +183,8 @@ int pv_logdirty_collect(struct pv_logdirty *l, pid_t k, const struct pv_frozen *
 		f = NULL;
 	memset(l->found, 0, l->words * 8);
 	l->stored = false;
+	l->st.collections++;
+	l->st.candidates = 0;
 	if (l->mode == HV_LOGDIRTY_STOPCOPY)
 		r = collect_stopcopy(l, err);
 	else if (l->mode == HV_LOGDIRTY_HASH)
@@ -208,6 +215,11 @@ int pv_logdirty_audit(struct pv_logdirty *l, uint64_t *bitmap, uint64_t *ret_mis
 	if (!r)
 		*ret_missed = count_bits(bitmap, l->words);
 	return r;
+}
+
+void pv_logdirty_stats(const struct pv_logdirty *l, struct pv_logdirty_stats *ret)
+{
+	*ret = l->st;
 }
 
 void pv_logdirty_free(struct pv_logdirty *l)

@@ -37,7 +37,14 @@ int pv_logdirty_collect(struct pv_logdirty *l, pid_t k, const struct pv_frozen *
                         uint64_t *ret_dirty, struct err *err) _must_check_;
 /* Frozen, after a clean collection: pages whose content differs from what the last collections reported. 0 is right. */
 int pv_logdirty_audit(struct pv_logdirty *l, uint64_t *bitmap, uint64_t *ret_missed, struct err *err) _must_check_;
-/* Stop. @f: frozen guest or NULL (tracking is undone by closing its descriptors, no freeze needed). Takes NULL. */
+struct pv_logdirty_stats {
+	uint64_t collections;
+	uint64_t whole;         /* of these, tracking could not tell and every page was hashed; the first one always */
+	uint64_t candidates;    /* pages hashed in the last collection because only their content could tell */
+	const char *why;        /* of the last whole one; static text, NULL: none */
+};
+void pv_logdirty_stats(const struct pv_logdirty *l, struct pv_logdirty_stats *ret);
+/* Stop, whether the guest runs or not: tracking is undone by closing its descriptors. Takes NULL. */
 void pv_logdirty_free(struct pv_logdirty *l);
 
 #endif

@@ -264,7 +264,7 @@ static void sort_out(struct track *t, const struct track_mm *a, const struct ran
 static int look_armed(struct track *t, struct track_mm *a, bool frozen)
 {
 	struct ranges fresh = { 0 }, written = { 0 };
-	bool moved = false;
+	bool moved = false, sure = true;
 	int r = 0;
 
 	for (int i = 0; i < (frozen ? 2 : LOOKS_MAX); i++) {
@@ -275,19 +275,22 @@ static int look_armed(struct track *t, struct track_mm *a, bool frozen)
 	if (r == -EPERM || r == -EINVAL || r == -ENOMEM) {
 		surprise(t, "an address space would not be protected");
 		r = 0;
+		sure = false;
 	}
 	if (!r && !frozen) {
 		r = read_vmas(a, &t->after);
 		moved = !r && !same_list(&t->before, &t->after);
 	}
-	if (fresh.failed || written.failed)
+	if (fresh.failed || written.failed) {
 		surprise(t, "out of memory");
+		sure = false;
+	}
 	if (fresh.n > 1)
 		qsort(fresh.v, fresh.n, sizeof(*fresh.v), by_start);
 	sort_out(t, a, &fresh, &written, &t->before, moved ? &t->after : NULL);
 	free(fresh.v);
 	free(written.v);
-	a->registered |= !r && !t->all;
+	a->registered |= !r && sure;
 	return r;
 }
 
@@ -313,9 +316,6 @@ static int look(struct track *t, struct track_mm *a, bool frozen)
 		r = look_armed(t, a, frozen);
 	} else {
 		/* it may write anywhere it has mapped, unseen */
-		for (size_t i = 0; i < t->before.n; i++)
-			if (track_is_mem(t, &t->before.v[i]))
-				t->unarmed_pages += (t->before.v[i].end - t->before.v[i].start) / PAGE_BYTES;
 		track_mark_list(t, t->cand, &t->before, 0, ~0ull);
 	}
 	if (r)
@@ -459,7 +459,9 @@ int track_collect(struct track *t, pid_t k, const struct pv_frozen *f, uint64_t 
 	t->written = written;
 	t->cand = cand;
 	t->all = false;
-	t->unarmed_pages = 0;
+	/* K was never protected: it seems to have written everything */
+	if (!t->mm[0].registered)
+		surprise(t, "the first look");
 	memset(t->k_written, 0, t->words * 8);
 	int r = list_stubs(t, k, f);
 	for (size_t i = t->n_mm; i-- > 0 && !r;) {
@@ -478,7 +480,7 @@ int track_collect(struct track *t, pid_t k, const struct pv_frozen *f, uint64_t 
 		}
 	}
 	drop_dead(t);
-	if (!r)
+	if (!r && !t->all)
 		track_follow_k(t);
 	if (!r && f)
 		arm_late(t, f);

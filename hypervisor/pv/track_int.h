@@ -39,9 +39,8 @@ struct track {
 	struct pv_helpers helpers;
 	struct track_mm *mm; /* owned; [0] is K */
 	size_t n_mm, cap_mm;
-	uint64_t stub_insn;     /* address of a `syscall` instruction in every stub; 0: not looked for yet */
-	uint64_t mem_map;       /* offset in guest memory of the kernel's array of page descriptors */
-	uint64_t unarmed_pages; /* pages mapped by address spaces that are not armed and ran, in the last collection */
+	uint64_t stub_insn;            /* address of a `syscall` instruction in every stub; 0: not looked for yet */
+	uint64_t mem_map;              /* offset in guest memory of the kernel's array of page descriptors */
 	struct vma_list before, after; /* scratch */
 	struct uffd_scan scan;         /* scratch */
 	uint64_t *k_written;           /* scratch: pages that K wrote */

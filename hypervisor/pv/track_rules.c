@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include "common/util.h"
 #include "hypervisor/pv/image.h"
 
@@ -97,10 +99,8 @@ void track_mark_gone(const struct track *t, uint64_t *bits, const struct vma_lis
 }
 
 /* Words of a page that K wrote: one that looks like a page table entry makes the page it points to a candidate. */
-static void follow_words(struct track *t, uint64_t page)
+static void follow_words(struct track *t, const uint64_t *w)
 {
-	const uint64_t *w = (const uint64_t *)(t->m->base + page * PAGE_BYTES);
-
 	for (size_t i = 0; i < PAGE_BYTES / 8; i++) {
 		uint64_t v = __atomic_load_n(&w[i], __ATOMIC_RELAXED);
 		if ((v & PTE_PRESENT) && v < t->m->size && !(v & (PAGE_BYTES - 1) & ~(uint64_t)PTE_KNOWN)) {
@@ -110,23 +110,39 @@ static void follow_words(struct track *t, uint64_t page)
 	}
 }
 
+/* A page of mem_map: all pages described there. The array need not begin on a page: one descriptor more on either side. */
+static void follow_descriptors(struct track *t, uint64_t page)
+{
+	int64_t first = ((int64_t)(page * PAGE_BYTES) - (int64_t)t->mem_map) / (int64_t)DESCRIPTOR_BYTES - 1;
+
+	set_bits(t->cand, t->n_pages, first > 0 ? (uint64_t)first : 0, (uint64_t)(first + DESCRIPTORS_PER_PAGE + 2));
+}
+
 void track_follow_k(struct track *t)
 {
 	uint64_t map_first = t->mem_map / PAGE_BYTES;
 	uint64_t map_end = (t->mem_map + t->n_pages * DESCRIPTOR_BYTES + PAGE_BYTES - 1) / PAGE_BYTES;
+	uint64_t copy[PAGE_BYTES / 8];
 
-	for (uint64_t w = 0; w < t->words; w++)
+	for (uint64_t w = 0; w < t->words; w++) {
+		uint8_t in[64] = { 0 };
+		uint64_t n = t->n_pages - w * 64 < 64 ? t->n_pages - w * 64 : 64;
+		if (!t->k_written[w])
+			continue;
+		/* what is not in memory is swapped out, or a hole that only seems written: looking must not fill it */
+		bool known = mincore(t->m->base + w * 64 * PAGE_BYTES, n * PAGE_BYTES, in) == 0;
 		for (uint64_t bits = t->k_written[w]; bits; bits &= bits - 1) {
-			uint64_t page = w * 64 + (uint64_t)__builtin_ctzll(bits);
-			if (page < map_first || page >= map_end) {
-				follow_words(t, page);
-				continue;
-			}
-			/* the array need not begin on a page: one descriptor more on either side */
-			int64_t first = ((int64_t)(page * PAGE_BYTES) - (int64_t)t->mem_map) / DESCRIPTOR_BYTES - 1;
-			set_bits(t->cand, t->n_pages, first > 0 ? (uint64_t)first : 0,
-			         (uint64_t)(first + DESCRIPTORS_PER_PAGE + 2));
+			uint64_t b = (uint64_t)__builtin_ctzll(bits), page = w * 64 + b;
+			if (page >= map_first && page < map_end)
+				follow_descriptors(t, page);
+			else if (known && (in[b] & 1))
+				follow_words(t, (const uint64_t *)(t->m->base + page * PAGE_BYTES));
+			else if (pread(t->m->fd, copy, sizeof(copy), (off_t)(page * PAGE_BYTES)) == sizeof(copy))
+				follow_words(t, copy);
+			else
+				t->all = true;
 		}
+	}
 }
 
 /* Is this an array of 64-octet page descriptors? _mapcount (at 48) and _refcount (at 52) of most have small values. */

@@ -52,7 +52,8 @@ struct stat_ns {
 };
 
 static struct stat_ns st_freeze = { .name = "freeze" }, st_live = { .name = "live collection" },
-		      st_frozen = { .name = "frozen collection" }, st_dirty = { .name = "dirty pages, frozen" };
+		      st_frozen = { .name = "frozen collection" }, st_dirty = { .name = "dirty pages, frozen" },
+		      st_cand = { .name = "candidates, frozen" };
 
 static void note(struct stat_ns *s, uint64_t v)
 {
@@ -268,6 +269,9 @@ static uint64_t one_pass(struct guest *g, struct pv_logdirty *l, unsigned pass, 
 	listen_to(g, g->rs.con, sleeps_ms[pass % ARRAY_SIZE(sleeps_ms)]);
 	freeze(g);
 	note(&st_dirty, collect(g, l, true, true, bits));
+	struct pv_logdirty_stats ls;
+	pv_logdirty_stats(l, &ls);
+	note(&st_cand, ls.candidates);
 	copy_reported(g, bits, copy);
 	uint64_t lost = differing(g, copy, true);
 	*ret_audit = 0;
@@ -358,12 +362,20 @@ int main(int argc, char **argv)
 	show(&st_live, 1e6, "ms");
 	show(&st_frozen, 1e6, "ms");
 	show(&st_dirty, 1, "pages");
+	show(&st_cand, 1, "pages");
 	if (guest_error)
 		printf("# the guest's last words:\n%.*s\n", (int)g.con_len, g.con);
+	struct pv_logdirty_stats ls;
+	pv_logdirty_stats(l, &ls);
+	printf("# %lu collections, %lu of them hashed everything (%s)\n", ls.collections, ls.whole,
+	       ls.why ? ls.why : "none");
 	pv_logdirty_free(l);
 	pv_frozen_kill(&g.f);
 	pv_sandbox_done(&g.sb);
-	bool ok = !lost && !missed && !nothing_seen && !guest_error && passes >= 3;
+	/* tracking that always falls back to hashing would find everything, too */
+	bool ok = ls.whole <= 1 && !lost && !missed && !nothing_seen && !guest_error && passes >= 3;
+	if (ls.whole > 1)
+		printf("# tracking gave up %lu times\n", ls.whole - 1);
 	printf("%s: %u frozen collections, %lu pages lost, audit %lu%s%s\n", ok ? "ok" : "not ok", passes, lost, missed,
 	       nothing_seen ? ", and a planted change was not seen" : "",
 	       guest_error ? ", the guest found an error" : "");
