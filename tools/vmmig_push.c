@@ -28,6 +28,7 @@ static const char push_help[] =
 	"  --log-dirty HOW      auto, track, hash, stopcopy\n"
 	"  --suspend            do not let it run on HOST: it stays paused there\n"
 	"  --persistent         store its definition on HOST, too\n"
+	"  --verify             compare all memory on both hosts before it runs there (costs downtime)\n"
 	"  --audit              prove that no changed page was missed (costs downtime)\n"
 	"  --json               progress and result as JSON lines\n\n"
 	"Ctrl-C calls it off; the domain runs on here. Exit status: 0 moved, 1 failed, 2 wrong usage, 3 cancelled.\n";
@@ -64,6 +65,7 @@ static int parse(int argc, char **argv, struct push *p, const char *help)
 		{ "suspend", no_argument, NULL, 's' },
 		{ "persistent", no_argument, NULL, 'p' },
 		{ "audit", no_argument, NULL, 'a' },
+		{ "verify", no_argument, NULL, 'v' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -102,6 +104,9 @@ static int parse(int argc, char **argv, struct push *p, const char *help)
 			break;
 		case 'a':
 			(void)json_object_set_new(p->order, "audit", json_true());
+			break;
+		case 'v':
+			(void)json_object_set_new(p->order, "verify", json_true());
 			break;
 		case 'j':
 			p->json = true;

@@ -68,6 +68,7 @@ const char *mig_hv_name(enum mig_hv op)
 		[MIG_HV_ANNOUNCE] = "announce",
 		[MIG_HV_LEASE] = "lease",
 		[MIG_HV_AUDIT] = "audit",
+		[MIG_HV_MEMHASH] = "memhash",
 	};
 
 	return (unsigned)op < MIG_HV_MAX && names[op] ? names[op] : "unknown";

@@ -120,8 +120,9 @@ enum mig_hv {
 	MIG_HV_TAKE,  /* v0 generation; owner: this host */
 	MIG_HV_PAUSE, /* stay_paused: own it, do not run it */
 	MIG_HV_ANNOUNCE,
-	MIG_HV_LEASE, /* reply v0: generation, owner in lease_owner */
-	MIG_HV_AUDIT, /* reply v0: pages missed */
+	MIG_HV_LEASE,   /* reply v0: generation, owner in lease_owner */
+	MIG_HV_AUDIT,   /* reply v0: pages missed */
+	MIG_HV_MEMHASH, /* --verify: hash all memory; the I/O layer keeps the result for Final */
 	MIG_HV_MAX
 };
 

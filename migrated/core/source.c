@@ -103,6 +103,10 @@ static void enter_suspend(struct mig_source *m, uint64_t now, struct mig_actions
 	else
 		m->final_cleaned = true; /* every page is compared or sent */
 	mig_act_hv(out, MIG_HV_GET_STATE, 0);
+	if (m->cfg.verify)
+		mig_act_hv(out, MIG_HV_MEMHASH, 0);
+	else
+		m->final_hashed = true;
 	if (m->cfg.audit)
 		mig_act_hv(out, MIG_HV_AUDIT, 0); /* last: it looks at all memory while the state is on its way */
 }
@@ -137,7 +141,8 @@ static void enter_doubt(struct mig_source *m, uint64_t now)
 
 static void maybe_final(struct mig_source *m, struct mig_actions *out)
 {
-	if (m->final_sent || !m->final_passed || !m->state_sent || !m->journaled)
+	if (m->state != MIG_SRC_SUSPEND || m->final_sent || !m->final_passed || !m->state_sent || !m->final_hashed ||
+	    !m->journaled)
 		return;
 	m->final_sent = true;
 	m->state = MIG_SRC_FINAL;
@@ -206,6 +211,10 @@ static void hv_done(struct mig_source *m, const struct mig_event *ev, struct mig
 		return;
 	case MIG_HV_AUDIT:
 		m->audit_missed = ev->hv.v0;
+		return;
+	case MIG_HV_MEMHASH:
+		m->final_hashed = true;
+		maybe_final(m, out);
 		return;
 	case MIG_HV_GET_STATE:
 		if (m->state == MIG_SRC_SUSPEND) {

@@ -35,6 +35,7 @@ struct mig_source_config {
 	bool plan_only;
 	bool stay_paused;
 	bool audit;        /* HV_OP_AUDIT after the last harvest */
+	bool verify;       /* hash all memory, for the target to compare */
 	uint32_t logdirty; /* mode wished for, 0: let hvdom choose */
 };
 
@@ -59,7 +60,7 @@ struct mig_source {
 	bool must_tell;   /* END, but the journal stays: Abort is repeated until the target says GONE */
 	bool ended_there; /* the target owned it, and it ended there: moved, but not running */
 	bool copy_lost;   /* hvdom died after ownership was given away */
-	bool final_cleaned, final_captured, final_passed, final_sent, state_sent, ready, journaled;
+	bool final_cleaned, final_captured, final_hashed, final_passed, final_sent, state_sent, ready, journaled;
 	uint32_t doubt_asked;                    /* Resolves sent */
 	uint64_t pages_data, pages_zero, octets; /* all passes */
 };

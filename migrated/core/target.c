@@ -443,7 +443,7 @@ void mig_target_step(struct mig_target *t, const struct mig_event *ev, struct mi
 		mig_act(out, MIG_ACT_JOURNAL)->rec = MIG_REC_READY;
 		return;
 	case MIG_EV_DATA_BAD:
-		if (t->state == MIG_TGT_RECEIVE || t->state == MIG_TGT_FINAL)
+		if (t->state >= MIG_TGT_RECEIVE && t->state <= MIG_TGT_RESTORE)
 			drop(t, ev->reason ? ev->reason : MIG_REASON_DATA, true, out);
 		return;
 	case MIG_EV_HV:

@@ -254,6 +254,9 @@ static void act(struct incoming *in, const struct mig_action *a)
 	case MIG_ACT_EXPECT:
 		in->final_ns = now_ns();
 		in->state_bytes = in->final_pb->state_bytes;
+		in->memhash.n_regions = (uint32_t)in->final_pb->n_memhash;
+		for (size_t i = 0; i < in->final_pb->n_memhash; i++)
+			in->memhash.hash[i] = in->final_pb->memhash[i];
 		for (size_t i = 0; i < in->final_pb->n_stream_frames; i++)
 			frames[i] = in->final_pb->stream_frames[i];
 		insession_expect(in->data, frames, MIG_STREAMS_MAX, in->state_bytes);

@@ -34,6 +34,22 @@ static void spawned(struct incoming *in, enum mig_reason reason)
 	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_SPAWNED, .reason = reason });
 }
 
+/* --verify: all memory here against all memory there, before anything is restored into it. */
+static void got_memhash(struct incoming *in, int status, const void *payload, size_t len)
+{
+	struct hv_memhash_rep rep = { 0 };
+
+	memcpy(&rep, payload, len < sizeof(rep) ? len : sizeof(rep));
+	bool same = status == 0 && rep.n_regions == in->memhash.n_regions &&
+	            !memcmp(rep.hash, in->memhash.hash, rep.n_regions * sizeof(rep.hash[0]));
+	log_info("%s: memory verified: %s", in->name, same ? "equal" : "NOT equal");
+	if (same)
+		return;
+	(void)snprintf(in->text, sizeof(in->text), "the memory that arrived on %s is not the one that was sent",
+	               in->d->node.name);
+	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_DATA_BAD, .reason = MIG_REASON_DATA });
+}
+
 static void hv_reply(void *arg, uint16_t op, int status, const void *payload, size_t len, int *fds, size_t n_fds,
                      const char *text)
 {
@@ -45,6 +61,9 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 	(void)fds, (void)n_fds;
 	ev.hv.status = status;
 	switch (op) {
+	case HV_OP_MEMHASH:
+		got_memhash(in, status, payload, len);
+		return;
 	case HV_OP_SET_STATE:
 		ev.hv.op = MIG_HV_SET_STATE;
 		in->restore_ns = ev.now_ns - in->final_ns;
@@ -130,6 +149,8 @@ void incoming_hv(struct incoming *in, enum mig_hv op, uint64_t v0)
 	default:
 		return;
 	}
+	if (op == MIG_HV_SET_STATE && in->memhash.n_regions && in->hva)
+		(void)hva_call(in->hva, HV_OP_MEMHASH, NULL, 0, -1); /* answered first */
 	if (!in->hva || !hva_call(in->hva, hv, req, len, fd))
 		hv_lost(in, true);
 }

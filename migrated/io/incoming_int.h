@@ -33,6 +33,7 @@ struct incoming {
 	int state_fd;
 	uint64_t state_bytes;
 	struct insession *data;
+	struct hv_memhash_rep memhash; /* as Final said; n_regions 0: not asked for */
 	struct loop_timer *timer, *spawn_timer, *end, *again;
 	unsigned preflights;
 	struct mig_event ev[INCOMING_EVENTS_MAX];

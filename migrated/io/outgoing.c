@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Source sessions: see outgoing.h. feed() is the heart: it gives an event to the core and carries out the actions in order;
+ * Source sessions: see outgoing.h. outgoing_feed() is the heart: it gives an event to the core and carries out the actions in order;
  * events that come up meanwhile wait in a small ring. The core decides, this file only does. Loop thread.
  */
 #include <config.h>
@@ -21,165 +21,7 @@
 #define RETRIES_MAX     10u
 #define DOWNTIME_MAX_NS (2 * NS_PER_S) /* how far "auto" ramps, or 10 times what was asked */
 
-static void feed(struct outgoing *o, const struct mig_event *ev);
 static void start_queued(struct migrated *d);
-
-/* Messages ------------------------------------------------------------------------------------------------------------ */
-static void env_init(struct outgoing *o, Hospes__Mig__Envelope *env)
-{
-	hospes__mig__envelope__init(env);
-	env->version = MIG_VERSION;
-	env->session = o->session;
-}
-
-static void send_ping(struct outgoing *o)
-{
-	Hospes__Mig__Envelope env;
-	Hospes__Mig__Ping ping = HOSPES__MIG__PING__INIT;
-
-	env_init(o, &env);
-	ping.sent_ns = now_ns();
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_PING;
-	env.ping = &ping;
-	link_send(o->dealer, NULL, &env);
-}
-
-static void send_offer(struct outgoing *o, const struct mig_msg *msg)
-{
-	Hospes__Mig__Envelope env;
-	Hospes__Mig__Offer of = HOSPES__MIG__OFFER__INIT;
-	Hospes__Mig__Region reg[MIG_REGIONS_MAX], *regs[MIG_REGIONS_MAX];
-	const char *cpu[CPU_FEATURES_MAX];
-
-	env_init(o, &env);
-	of.name = o->info.name;
-	of.uuid = o->info.uuid;
-	of.engine = o->hello.engine;
-	of.kernel_id = o->hello.kernel_id;
-	of.xml = (ProtobufCBinaryData){ .len = strlen(o->xml), .data = (uint8_t *)o->xml };
-	of.ram_bytes = o->info.ram_bytes;
-	of.ram_used_bytes = o->ram_used;
-	of.generation = o->info.generation;
-	of.n_cpu_features = cpu_features_here(cpu, NULL);
-	of.cpu_features = (char **)cpu;
-	of.n_regions = o->mem.n;
-	for (unsigned i = 0; i < o->mem.n; i++) {
-		hospes__mig__region__init(&reg[i]);
-		reg[i].index = i;
-		reg[i].name = o->mem.r[i].name;
-		reg[i].size_bytes = o->mem.r[i].size;
-		regs[i] = &reg[i];
-	}
-	of.regions = regs;
-	of.streams = o->order.streams;
-	of.plan_only = msg->plan_only;
-	of.stay_paused = msg->stay_paused;
-	of.persistent = o->order.persistent;
-	of.data_key = (ProtobufCBinaryData){ .len = WIRE_KEY_BYTES, .data = o->key };
-	of.lz4 = o->order.compress != OUT_COMPRESS_NONE;
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_OFFER;
-	env.offer = &of;
-	link_send(o->dealer, NULL, &env);
-}
-
-static void send_final(struct outgoing *o)
-{
-	Hospes__Mig__Envelope env;
-	Hospes__Mig__Final fi = HOSPES__MIG__FINAL__INIT;
-	uint64_t frames[MIG_STREAMS_MAX];
-	struct out_stats st;
-
-	env_init(o, &env);
-	fi.n_stream_frames = outpipe_frames(o->pipe, frames);
-	fi.stream_frames = frames;
-	fi.state_bytes = o->state_bytes;
-	outpipe_stats(o->pipe, &st);
-	fi.pages_data = st.pages_data;
-	fi.pages_zero = st.pages_zero;
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_FINAL;
-	env.final = &fi;
-	o->final_ns = now_ns();
-	link_send(o->dealer, NULL, &env);
-}
-
-static void send_abort(struct outgoing *o, const struct mig_msg *msg)
-{
-	Hospes__Mig__Envelope env;
-	Hospes__Mig__Abort ab = HOSPES__MIG__ABORT__INIT;
-
-	env_init(o, &env);
-	ab.reason = msg->reason;
-	ab.check_lease = msg->check_lease;
-	ab.text = (char *)mig_reason_name(msg->reason);
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_ABORT;
-	env.abort = &ab;
-	link_send(o->dealer, NULL, &env);
-}
-
-static void send_resolve(struct outgoing *o, uint64_t generation)
-{
-	Hospes__Mig__Envelope env;
-	Hospes__Mig__Resolve re = HOSPES__MIG__RESOLVE__INIT;
-
-	env_init(o, &env);
-	re.uuid = o->info.uuid;
-	re.name = o->info.name;
-	re.generation = generation;
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_RESOLVE;
-	env.resolve = &re;
-	link_send(o->dealer, NULL, &env);
-}
-
-static void act_send(struct outgoing *o, const struct mig_msg *msg)
-{
-	Hospes__Mig__Envelope env;
-	Hospes__Mig__Hello hello;
-	Hospes__Mig__Go go = HOSPES__MIG__GO__INIT;
-	Hospes__Mig__Done done = HOSPES__MIG__DONE__INIT;
-
-	if (fault_point("src", "send", mig_msg_name(msg->kind), "", o->info.pid))
-		return;
-	env_init(o, &env);
-	switch (msg->kind) {
-	case MIG_MSG_HELLO:
-		link_hello(o->d, &hello, false);
-		env.body_case = HOSPES__MIG__ENVELOPE__BODY_HELLO;
-		env.hello = &hello;
-		link_send(o->dealer, NULL, &env);
-		break;
-	case MIG_MSG_OFFER:
-		send_offer(o, msg);
-		break;
-	case MIG_MSG_FINAL:
-		send_final(o);
-		break;
-	case MIG_MSG_GO:
-		go.generation = msg->generation;
-		env.body_case = HOSPES__MIG__ENVELOPE__BODY_GO;
-		env.go = &go;
-		o->go_ns = now_ns();
-		link_send(o->dealer, NULL, &env);
-		break;
-	case MIG_MSG_ABORT:
-		send_abort(o, msg);
-		break;
-	case MIG_MSG_RESOLVE:
-		send_resolve(o, msg->generation);
-		break;
-	case MIG_MSG_DONE:
-		done.generation = msg->generation;
-		env.body_case = HOSPES__MIG__ENVELOPE__BODY_DONE;
-		env.done = &done;
-		link_send(o->dealer, NULL, &env);
-		break;
-	case MIG_MSG_PING:
-		send_ping(o);
-		break;
-	default:
-		break;
-	}
-	fault_point("src", "send", mig_msg_name(msg->kind), ".after", o->info.pid);
-}
 
 /* Hypercalls ---------------------------------------------------------------------------------------------------------- */
 static void act_hv(struct outgoing *o, enum mig_hv op, uint64_t v0)
@@ -228,11 +70,14 @@ static void act_hv(struct outgoing *o, enum mig_hv op, uint64_t v0)
 	case MIG_HV_AUDIT:
 		hv = HV_OP_AUDIT;
 		break;
+	case MIG_HV_MEMHASH:
+		hv = HV_OP_MEMHASH;
+		break;
 	default:
 		return;
 	}
 	if (!o->hva || !hva_call(o->hva, hv, req, len, -1))
-		feed(o, &(struct mig_event){ .kind = MIG_EV_HV_LOST });
+		outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_HV_LOST });
 }
 
 static enum mig_hv hv_of_op(uint16_t op)
@@ -260,6 +105,8 @@ static enum mig_hv hv_of_op(uint16_t op)
 		return MIG_HV_DESTROY_MOVED;
 	case HV_OP_AUDIT:
 		return MIG_HV_AUDIT;
+	case HV_OP_MEMHASH:
+		return MIG_HV_MEMHASH;
 	default:
 		return 0;
 	}
@@ -306,6 +153,8 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 		memcpy(&su, payload, len < sizeof(su) ? len : sizeof(su));
 		o->freeze_ns = su.freeze_ns + su.quiesce_ns;
 		o->suspended_ns = ev.now_ns;
+	} else if (op == HV_OP_MEMHASH) {
+		memcpy(&o->memhash, payload, len < sizeof(o->memhash) ? len : sizeof(o->memhash));
 	} else if (op == HV_OP_GET_STATE) {
 		memcpy(&st, payload, len < sizeof(st) ? len : sizeof(st));
 		if (n_fds == 1 && st.size_bytes && st.size_bytes < 1ull << 32) {
@@ -319,7 +168,7 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 		}
 	}
 	(void)fault_point("src", "hv", mig_hv_name(ev.hv.op), ".done", o->info.pid);
-	feed(o, &ev);
+	outgoing_feed(o, &ev);
 	maybe_end(o);
 }
 
@@ -331,7 +180,7 @@ static void hv_lost(void *arg, bool unread)
 	log_warn("%s: hvdom closed the connection", o->order.domain);
 	if (!o->local_text[0] && !o->ended)
 		(void)snprintf(o->local_text, sizeof(o->local_text), "it ended, or closed the connection");
-	feed(o, &(struct mig_event){ .kind = MIG_EV_HV_LOST });
+	outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_HV_LOST });
 	maybe_end(o);
 }
 
@@ -351,12 +200,12 @@ static void pass_done(void *arg, const struct out_stats *pass, uint64_t busy_ns)
 		o->passed_ns = now_ns();
 	log_debug("%s: pass of round %u: %" PRIu64 " pages, %" PRIu64 " octets, %.1f ms", o->order.domain,
 	          o->core.ctl.rounds, pass->pages_data, pass->octets, (double)busy_ns / 1e6);
-	feed(o, &ev);
+	outgoing_feed(o, &ev);
 }
 
 static void state_sent(void *arg)
 {
-	feed(arg, &(struct mig_event){ .kind = MIG_EV_STATE_SENT });
+	outgoing_feed(arg, &(struct mig_event){ .kind = MIG_EV_STATE_SENT });
 }
 
 static void pipe_failed(void *arg, const struct err *err)
@@ -364,11 +213,11 @@ static void pipe_failed(void *arg, const struct err *err)
 	struct outgoing *o = arg;
 
 	(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err->text);
-	feed(o, &(struct mig_event){ .kind = MIG_EV_PASS_FAILED, .reason = MIG_REASON_DATA });
+	outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_PASS_FAILED, .reason = MIG_REASON_DATA });
 }
 
 /* The target said yes: workers connect to its data socket. */
-static int open_pipe(struct outgoing *o, const Hospes__Mig__Accept *acc)
+int outgoing_open_pipe(struct outgoing *o, const Hospes__Mig__Accept *acc)
 {
 	_cleanup_free_ char *ep = xasprintf("tcp://%s:%u", o->peer.address, acc->data_port);
 	struct out_config cfg = {
@@ -415,7 +264,7 @@ static void act_journal(struct outgoing *o, enum mig_record rec)
 	if (ev.journal.status < 0)
 		(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err.text);
 	(void)fault_point("src", "journal", "relinquishing", ".done", o->info.pid);
-	feed(o, &ev);
+	outgoing_feed(o, &ev);
 }
 
 /* Reports and the end ------------------------------------------------------------------------------------------------- */
@@ -465,12 +314,13 @@ static void outgoing_free(struct outgoing *o)
 /* Milestones of the blackout, ms after SUSPEND was called. */
 static void log_switchover(const struct outgoing *o)
 {
+	static const char *const modes[] = { "?", "track", "hash", "stopcopy" };
 	uint64_t t0 = o->suspend_ns;
 
-	log_info("%s: moved to %s: downtime %.1f ms: suspended %.1f, state %.1f (capture %.1f, %" PRIu64
+	log_info("%s: moved to %s (log-dirty %s): downtime %.1f ms: suspended %.1f, state %.1f (capture %.1f, %" PRIu64
 	         " KiB), pages %.1f, all sent %.1f, "
 	         "ready %.1f, go %.1f; clock offset %.2f, rtt %.2f",
-	         o->order.domain, o->order.host, (double)outgoing_downtime_ns(o) / 1e6,
+	         o->order.domain, o->order.host, modes[o->core.mode & 3], (double)outgoing_downtime_ns(o) / 1e6,
 	         (double)(o->suspended_ns - t0) / 1e6, (double)(o->captured_ns - t0) / 1e6, (double)o->capture_ns / 1e6,
 	         o->state_bytes >> 10, (double)(o->passed_ns - t0) / 1e6, (double)(o->final_ns - t0) / 1e6,
 	         (double)(o->ready_ns - t0) / 1e6, (double)(o->go_ns - t0) / 1e6, (double)o->clock_offset_ns / 1e6,
@@ -543,7 +393,7 @@ static void act(struct outgoing *o, const struct mig_action *a)
 {
 	switch (a->kind) {
 	case MIG_ACT_SEND:
-		act_send(o, &a->msg);
+		outgoing_send(o, &a->msg);
 		break;
 	case MIG_ACT_HV:
 		act_hv(o, a->hv.op, a->hv.v0);
@@ -573,7 +423,7 @@ static void act(struct outgoing *o, const struct mig_action *a)
 	}
 }
 
-static void feed(struct outgoing *o, const struct mig_event *ev)
+void outgoing_feed(struct outgoing *o, const struct mig_event *ev)
 {
 	if (o->ev_n == EVENTS_MAX)
 		return; /* cannot be: at most one event per answer under way */
@@ -606,164 +456,12 @@ static void on_timer(void *arg)
 	struct outgoing *o = arg;
 
 	if (o->telling) {
-		send_abort(o, &(struct mig_msg){ .reason = MIG_REASON_DAEMON, .check_lease = true });
+		outgoing_send(o, &(struct mig_msg){
+					 .kind = MIG_MSG_ABORT, .reason = MIG_REASON_DAEMON, .check_lease = true });
 		loop_timer_in(o->timer, TELL_NS);
 		return;
 	}
-	feed(o, &(struct mig_event){ .kind = MIG_EV_TICK });
-}
-
-/* Peer ---------------------------------------------------------------------------------------------------------------- */
-static void keep_text(struct outgoing *o, const char *text)
-{
-	if (text && text[0])
-		(void)snprintf(o->peer_text, sizeof(o->peer_text), "%s", text);
-}
-
-static void got_pong(struct outgoing *o, const Hospes__Mig__Pong *p)
-{
-	uint64_t now = now_ns();
-
-	if (p->sent_ns > now || now - p->sent_ns >= o->rtt_ns)
-		return;
-	o->rtt_ns = now - p->sent_ns;
-	o->clock_offset_ns = (int64_t)p->here_ns - (int64_t)(p->sent_ns + o->rtt_ns / 2);
-}
-
-/* While telling: the peer has let go (or never knew), or it runs the domain and the copy here is long gone. */
-static void told(struct outgoing *o, const struct mig_msg *msg)
-{
-	bool runs = msg->kind == MIG_MSG_RUNNING || (msg->kind == MIG_MSG_RESOLVED && msg->fate == MIG_FATE_RUNNING);
-
-	if (!runs && (msg->kind != MIG_MSG_RESOLVED || msg->fate != MIG_FATE_GONE))
-		return;
-	if (runs)
-		act_send(o, &(struct mig_msg){ .kind = MIG_MSG_DONE, .generation = o->core.generation_new });
-	journal_forget(o->d->journal_dir, o->session);
-	o->telling = false;
-	o->ended = o->told = true;
-	o->outcome = MIG_OUTCOME_FAILED;
-	o->reason = MIG_REASON_DAEMON;
-	loop_timer_in(o->end, 0);
-}
-
-static void on_peer(void *arg, zmq_msg_t *parts, size_t n)
-{
-	struct outgoing *o = arg;
-	_cleanup_wire_ Hospes__Mig__Envelope *env = NULL;
-	struct mig_event ev = { .kind = MIG_EV_MSG };
-	struct err err;
-
-	if (n != 1 || wire_unpack(zmq_msg_data(&parts[0]), zmq_msg_size(&parts[0]), &env, &ev.msg, &err) < 0) {
-		log_warn("%s: a message that makes no sense", o->order.host);
-		return;
-	}
-	if (env->session && env->session != o->session)
-		return;
-	switch (ev.msg.kind) {
-	case MIG_MSG_HELLO:
-		o->caps = env->hello->caps & MIG_CAPS;
-		if (strcmp(env->hello->node, o->peer.name)) {
-			(void)snprintf(o->local_text, sizeof(o->local_text), "the host at %s calls itself %s, not %s",
-			               o->peer.address, env->hello->node, o->peer.name);
-			feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_PROTOCOL });
-			return;
-		}
-		for (int i = 0; i < 3; i++)
-			send_ping(o);
-		break;
-	case MIG_MSG_PONG:
-		got_pong(o, env->pong);
-		break;
-	case MIG_MSG_ACCEPT:
-		o->target_ram_available = env->accept->ram_available_bytes;
-		if (!o->order.plan && !o->pipe && open_pipe(o, env->accept) < 0) {
-			feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_SOURCE_HVDOM });
-			return;
-		}
-		break;
-	case MIG_MSG_REFUSE:
-		keep_text(o, env->refuse->text);
-		break;
-	case MIG_MSG_ABORT:
-		keep_text(o, env->abort->text);
-		break;
-	case MIG_MSG_RESOLVED:
-		keep_text(o, env->resolved->text);
-		break;
-	case MIG_MSG_READY:
-		o->ready_ns = now_ns();
-		break;
-	default:
-		break;
-	}
-	(void)fault_point("src", "recv", mig_msg_name(ev.msg.kind), "", o->info.pid);
-	if (o->telling)
-		told(o, &ev.msg);
-	else if (!o->ended)
-		feed(o, &ev);
-	else if (o->core.must_tell)
-		told(o, &ev.msg);
-}
-
-/* Connection events of libzmq: [u16 event, u32 value][endpoint]. */
-static void on_monitor(void *arg, zmq_msg_t *parts, size_t n)
-{
-	struct outgoing *o = arg;
-	uint16_t event;
-
-	if (n < 1 || zmq_msg_size(&parts[0]) < 6)
-		return;
-	memcpy(&event, zmq_msg_data(&parts[0]), 2);
-	switch (event) {
-	case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
-		o->connected = o->was_connected = true;
-		return;
-	case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
-	case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-		if (!o->was_connected)
-			feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_AUTH });
-		return;
-	case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-		if (!o->was_connected && ++o->retries >= 3)
-			feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_AUTH });
-		return;
-	case ZMQ_EVENT_CONNECT_RETRIED:
-		if (!o->was_connected && ++o->retries >= RETRIES_MAX)
-			feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_UNREACHABLE });
-		return;
-	case ZMQ_EVENT_DISCONNECTED:
-		if (o->connected)
-			feed(o, &(struct mig_event){ .kind = MIG_EV_LINK_DOWN });
-		o->connected = false;
-		return;
-	default:
-		return;
-	}
-}
-
-static int open_peer(struct outgoing *o, struct err *err)
-{
-	_cleanup_free_ char *ep = xasprintf("tcp://%s:%u", o->peer.address, o->peer.port);
-	_cleanup_free_ char *mon = xasprintf("inproc://monitor-%016" PRIx64, o->session);
-	void *s = link_dealer(o->d, &o->peer, err);
-
-	if (!s)
-		return -EIO;
-	int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
-	             ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-	             ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED;
-	void *m = zmq_socket_monitor(s, mon, events) == 0 ? zmq_socket(o->d->zmq, ZMQ_PAIR) : NULL;
-	if (!m || zmq_connect(m, mon) < 0 || zmq_connect(s, ep) < 0) {
-		int r = err_sys(err, errno, "connect to %s", ep);
-		if (m)
-			zmq_close(m);
-		zmq_close(s);
-		return r;
-	}
-	o->monitor = zsock_new(o->d->loop, m, on_monitor, o, err);
-	o->dealer = zsock_new(o->d->loop, s, on_peer, o, err);
-	return o->monitor && o->dealer ? 0 : -ENOMEM;
+	outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_TICK });
 }
 
 /* Domain -------------------------------------------------------------------------------------------------------------- */
@@ -873,6 +571,7 @@ static void core_config(const struct outgoing *o, struct mig_source_config *c)
 		.plan_only = or->plan,
 		.stay_paused = or->suspend || o->info.state == HV_DOM_PAUSED,
 		.audit = or->audit,
+		.verify = or->verify,
 		.logdirty = or->logdirty,
 		.ctl = { .downtime_ns = or->downtime_ns,
 		         .overhead_ns = OUTGOING_OVERHEAD_NS,
@@ -890,7 +589,7 @@ static int begin(struct outgoing *o, struct err *err)
 
 	int r = open_domain(o, err);
 	if (r == 0)
-		r = open_peer(o, err);
+		r = outgoing_open_peer(o, err);
 	if (r < 0)
 		return r;
 	if (getrandom(o->key, sizeof(o->key), 0) != sizeof(o->key))
@@ -900,7 +599,7 @@ static int begin(struct outgoing *o, struct err *err)
 	mig_source_init(&o->core, &cfg);
 	o->begun_ns = now_ns();
 	loop_timer_in(o->progress, PROGRESS_NS);
-	feed(o, &(struct mig_event){ .kind = MIG_EV_START });
+	outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_START });
 	return 0;
 }
 
@@ -1010,7 +709,7 @@ int outgoing_cancel(struct migrated *d, const char *domain, struct err *err)
 	if (!mig_source_cancellable(&o->core) || o->recovered)
 		return err_set(err, EBUSY, "%s: past the point of no return, it belongs to %s now; wait for the result",
 		               domain, o->order.host);
-	feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_CANCELLED });
+	outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_CANCELLED });
 	return 0;
 }
 
@@ -1021,7 +720,7 @@ int outgoing_resolve(struct migrated *d, const char *domain, bool local, struct 
 	if (!o || (o->core.state != MIG_SRC_DOUBT && o->core.state != MIG_SRC_GO))
 		return err_set(err, ENOENT, "no migration of %s is in doubt here", domain);
 	log_warn("%s: an operator decided that %s owns it", domain, local ? "this host" : o->order.host);
-	feed(o, &(struct mig_event){ .kind = MIG_EV_OPERATOR, .op_local = local });
+	outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_OPERATOR, .op_local = local });
 	return 0;
 }
 
@@ -1055,7 +754,7 @@ void outgoing_recover(struct migrated *d, const struct journal_rec *rec)
 	bool here = open_domain(o, &err) == 0 && !strncasecmp(o->info.uuid, rec->uuid, 36);
 	memcpy(o->info.name, rec->name, sizeof(rec->name));
 	memcpy(o->info.uuid, rec->uuid, sizeof(rec->uuid));
-	if (find_peer(rec->peer, &o->peer, &err) < 0 || open_peer(o, &err) < 0) {
+	if (find_peer(rec->peer, &o->peer, &err) < 0 || outgoing_open_peer(o, &err) < 0) {
 		log_error("%s: in doubt with %s, which cannot be asked: %s", rec->name, rec->peer, err.text);
 		outgoing_free(o);
 		return;
@@ -1065,7 +764,7 @@ void outgoing_recover(struct migrated *d, const struct journal_rec *rec)
 		core_config(o, &cfg);
 		mig_source_init_doubt(&o->core, &cfg, rec->generation);
 		o->begun_ns = now_ns();
-		feed(o, &(struct mig_event){ .kind = MIG_EV_START });
+		outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_START });
 		return;
 	}
 	/* it never came to RELINQUISH, hvdom resumed the guest by itself; or the copy here is gone: the lease decides over there */

@@ -55,10 +55,17 @@ struct outgoing {
 	unsigned ev_head, ev_n;
 	bool stepping;
 	uint64_t begun_ns, ended_ns, suspend_ns, suspended_ns, captured_ns, passed_ns, go_ns, final_ns, ready_ns;
+	struct hv_memhash_rep memhash; /* --verify */
 	uint64_t scan_ns; /* of the last harvest */
 	uint64_t freeze_ns, capture_ns;
 };
 
+/* outgoing.c */
+void outgoing_feed(struct outgoing *o, const struct mig_event *ev);
+int outgoing_open_pipe(struct outgoing *o, const Hospes__Mig__Accept *acc) _must_check_;
+/* outgoing_peer.c */
+void outgoing_send(struct outgoing *o, const struct mig_msg *msg);
+int outgoing_open_peer(struct outgoing *o, struct err *err) _must_check_;
 /* outgoing_report.c */
 json_t *outgoing_progress(struct outgoing *o);
 json_t *outgoing_result(struct outgoing *o);

@@ -15,7 +15,7 @@ last() { tail -n 1 "$T/out"; }
 @test "there and back, every way of logging dirty pages" {
 	domain_start a g1
 	for how in track hash stopcopy; do
-		push a b --log-dirty $how --downtime 500; [[ $(settled) == b ]]
+		push a b --verify --log-dirty $how --downtime 500; [[ $(settled) == b ]]
 		push b a --log-dirty $how --streams 3 --compress lz4 --downtime 500; [[ $(settled) == a ]]
 	done
 	no_violation
