@@ -67,6 +67,9 @@ static int claim_name(struct domain *d, struct err *err)
 			usleep(10000);
 			continue;
 		}
+		/* its socket is not ours to remove */
+		close(d->lock_fd);
+		d->lock_fd = -1;
 		return err_set(err, EEXIST, "domain '%s' runs on this host already (see vmctl dominfo %s)", d->cfg->name, d->cfg->name);
 	}
 	return 0;
