@@ -47,6 +47,16 @@ static int open_proc(pid_t pid, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Has process @pid given up its memory? Then its files in /proc belong to root, and opening them fails with EACCES. */
+static bool is_ending(pid_t pid)
+{
+	char path[64], b[8];
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 || read(fd, b, 2) != 2 || !memcmp(b, "0 ", 2);
+}
+
 /* -ESRCH: the process is gone. Not yet armed, nothing known of it. */
 static int mm_add(struct track *t, pid_t pid, bool is_k, struct track_mm **ret)
 {
@@ -66,7 +76,7 @@ static int mm_add(struct track *t, pid_t pid, bool is_k, struct track_mm **ret)
 	int r = a->maps < 0 ? a->maps : a->pagemap < 0 ? a->pagemap : 0;
 	if (r) {
 		mm_done(a);
-		return r == -ENOENT ? -ESRCH : r;
+		return r == -ENOENT || ((r == -EACCES || r == -EPERM) && is_ending(pid)) ? -ESRCH : r;
 	}
 	t->n_mm++;
 	*ret = a;
@@ -338,24 +348,26 @@ static bool is_helper(const struct track *t, pid_t pid)
 	return false;
 }
 
-/* Stub @pid exists now: known, or new. */
-static int list_stub(struct track *t, pid_t pid, const struct pv_frozen *f)
+/* Stub @pid exists now: known, or new. *hint: where to look first; lists come in the order in which stubs were made. */
+static int list_stub(struct track *t, pid_t pid, size_t *hint)
 {
-	uint64_t run, n;
+	uint64_t run, turns;
 	struct track_mm *a;
 
-	(void)f;
 	if (is_helper(t, pid))
 		return 0;
-	for (size_t i = 1; i < t->n_mm; i++) {
+	for (size_t n = 0; n < t->n_mm; n++) {
+		size_t i = (*hint + n) % t->n_mm;
 		a = &t->mm[i];
-		if (a->pid != pid || a->dead)
+		if (a->pid != pid || a->dead || a->is_k)
 			continue;
-		if (read_sched(a, &run, &n) != -ESRCH) {
+		*hint = i + 1;
+		if (read_sched(a, &run, &turns) != -ESRCH) {
 			a->seen = true;
 			return 0;
 		}
 		mm_died(t, a); /* its number was given to another process */
+		break;
 	}
 	int r = mm_add(t, pid, false, &a);
 	if (r == -ESRCH)
@@ -372,14 +384,14 @@ static int list_stubs(struct track *t, pid_t k, const struct pv_frozen *f)
 {
 	char path[64];
 	_cleanup_free_ char *text = NULL;
-	size_t len;
+	size_t len, hint = 1;
 	int r = 0;
 
 	for (size_t i = 0; i < t->n_mm; i++)
 		t->mm[i].seen = t->mm[i].is_k;
 	if (f) {
 		for (size_t i = 0; i < f->n_stubs && !r; i++)
-			r = list_stub(t, f->stub[i], f);
+			r = list_stub(t, f->stub[i], &hint);
 		return r;
 	}
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", k, k);
@@ -390,7 +402,7 @@ static int list_stubs(struct track *t, pid_t k, const struct pv_frozen *f)
 		pid_t pid = (pid_t)strtol(p, &e, 10);
 		if (e == p)
 			break;
-		r = list_stub(t, pid, NULL);
+		r = list_stub(t, pid, &hint);
 	}
 	return r;
 }
@@ -502,11 +514,16 @@ static int arm_all(struct track *t, const struct pv_frozen *f, struct err *err)
 	r = uffd_inject_get(&in, 0, 0, &t->mm[0].uffd, err);
 	for (size_t i = 0; i < f->n_stubs && !r; i++) {
 		r = mm_add(t, f->stub[i], false, &a);
-		if (r)
-			r = err_sys(err, -r, "cannot open guest address space %d", f->stub[i]);
-		else
+		if (!r)
 			r = arm_stub(t, &in, a, err);
+		else if (r != -ESRCH)
+			r = err_sys(err, -r, "cannot open guest address space %d", f->stub[i]);
+		/* killed, not yet buried by K: it is dead at the first look */
+		if (r == -ESRCH && is_ending(f->stub[i]) && !is_ending(f->k.pid))
+			r = 0;
 	}
+	if (r == -ESRCH)
+		r = err_set(err, ESRCH, "the guest ended while log-dirty was being armed");
 	int e = uffd_inject_end(&in, r ? NULL : err);
 	return r ? r : e;
 }
