@@ -47,9 +47,21 @@ all_well() {
 	[ "$(hvdoms_on host-a guest01 | wc -w)" -le 1 ] && [ "$(hvdoms_on host-b guest01 | wc -w)" -le 1 ]
 }
 
-source_killed() { fault "$from" "src.$1:kill"; push "$from" guest01 "$to" || true; fault_met "$from" "src.$1:"; migrated_ready "$from"; all_well; }
-target_killed() { fault "$to" "tgt.$1:kill"; push "$from" guest01 "$to" || true; fault_met "$to" "tgt.$1:"; migrated_ready "$to"; all_well; }
-target_hvdom_killed() { fault "$to" "tgt.$1:hvdom"; push "$from" guest01 "$to" || true; fault_met "$to" "tgt.$1:"; all_well; }
+# Push until the fault was met: right after a disturbance the daemons may still be settling the last push, and refuse.
+push_into() { # HOST POINT
+	local i
+	for ((i = 0; i < 10; i++)); do
+		push "$from" guest01 "$to" || true
+		! fault_met "$1" "$2:" || return 0
+		one_copy guest01 "$from"
+		sleep 1
+	done
+	echo "$2 was never reached: $PUSH_JSON" >&2
+	return 1
+}
+source_killed() { fault "$from" "src.$1:kill"; push_into "$from" "src.$1"; migrated_ready "$from"; all_well; }
+target_killed() { fault "$to" "tgt.$1:kill"; push_into "$to" "tgt.$1"; migrated_ready "$to"; all_well; }
+target_hvdom_killed() { fault "$to" "tgt.$1:hvdom"; push_into "$to" "tgt.$1"; all_well; }
 # the wire goes down while the step is held, and comes back seconds later
 wire_cut() {
 	local side=$1 step=$2 host=$from pid
