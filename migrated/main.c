@@ -13,6 +13,7 @@
 #include "common/util.h"
 #include "migrated/io/daemon.h"
 #include "migrated/io/incoming.h"
+#include "migrated/io/priv.h"
 
 struct app {
 	struct loop *loop;
@@ -71,6 +72,8 @@ static int serve(void)
 		log_error("event loop: %s", strerror(errno));
 		return 1;
 	}
+	if (priv_bound(&err) < 0)
+		log_warn("%s", err.text);
 	app.d = migrated_new(app.loop, &err);
 	if (!app.d) {
 		log_error("%s", err.text);

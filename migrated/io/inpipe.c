@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <zmq.h>
 #include "common/util.h"
+#include "migrated/io/priv.h"
 #include "migrated/io/seal.h"
 
 #define QUEUE_MAX    128u
@@ -282,6 +283,7 @@ static void *worker_main(void *arg)
 	struct inpipe *p = arg;
 	_cleanup_free_ uint8_t *scratch = malloc(WIRE_PAYLOAD_MAX + 64), *scratch2 = malloc(WIRE_PAYLOAD_MAX + 64);
 
+	priv_none();
 	if (!scratch || !scratch2)
 		return NULL; /* the other workers serve; without any, sources time out */
 	for (;;) {
@@ -407,6 +409,7 @@ static void *rx_main(void *arg)
 {
 	struct inpipe *p = arg;
 
+	priv_none();
 	for (;;) {
 		zmq_pollitem_t it[2] = { { .socket = p->sock, .events = ZMQ_POLLIN },
 			                 { .fd = p->wake_fd, .events = ZMQ_POLLIN } };

@@ -11,6 +11,7 @@
 #include "common/util.h"
 #include "migrated/io/daemon.h"
 #include "migrated/io/incoming.h"
+#include "migrated/io/priv.h"
 
 #define ZAP_ENDPOINT "inproc://zeromq.zap.01"
 #define DATA_WORKERS 2u
@@ -185,6 +186,8 @@ int link_open(struct migrated *d, struct err *err)
 	if (!d->zmq || !d->zmq_data)
 		return err_sys(err, errno, "ZeroMQ");
 	(void)zmq_ctx_set(d->zmq, ZMQ_MAX_SOCKETS, 256);
+	if (priv_start_zmq(d->zmq, err) < 0 || priv_start_zmq(d->zmq_data, err) < 0)
+		return -EIO;
 	d->zap = zap_open(d, d->zmq, on_zap, err);
 	d->zap_data = zap_open(d, d->zmq_data, on_zap_data, err);
 	if (!d->zap || !d->zap_data)

@@ -207,6 +207,15 @@ static void told(struct outgoing *o, const struct mig_msg *msg)
 	loop_timer_in(o->end, 0);
 }
 
+/* The target found other memory than was hashed here: did it change here, though the guest is stopped, or on the way? */
+static void log_changed(struct outgoing *o)
+{
+	uint64_t first = 0, n = outpipe_changed(o->pipe, &first);
+
+	log_error("%s: of the memory here %" PRIu64 " pages are not what was sent (first: %" PRIu64 ")",
+	          o->order.domain, n, first);
+}
+
 static void on_peer(void *arg, zmq_msg_t *parts, size_t n)
 {
 	struct outgoing *o = arg;
@@ -248,6 +257,8 @@ static void on_peer(void *arg, zmq_msg_t *parts, size_t n)
 		break;
 	case MIG_MSG_ABORT:
 		keep_text(o, env->abort->text);
+		if (o->order.verify && ev.msg.reason == MIG_REASON_DATA && o->core.state == MIG_SRC_FINAL)
+			log_changed(o);
 		break;
 	case MIG_MSG_RESOLVED:
 		keep_text(o, env->resolved->text);

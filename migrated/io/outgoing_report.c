@@ -14,10 +14,14 @@ static const char *outcome_name(enum mig_outcome o)
 /* docs/wire/migration.md section 9. */
 uint64_t outgoing_downtime_ns(const struct outgoing *o)
 {
+	int64_t offset = o->rtt_ns == MIG_NEVER ? 0 : o->clock_offset_ns;
+
 	if (!o->core.running_at_ns || !o->core.suspend_ns)
 		return 0;
-	int64_t ran = (int64_t)o->core.running_at_ns - (o->rtt_ns == MIG_NEVER ? 0 : o->clock_offset_ns);
-	int64_t down = ran - (int64_t)o->suspend_ns;
+	/* clocks of two machines differ by far more than half a round trip: this is one machine, and its clock is one */
+	if (offset <= (int64_t)(o->rtt_ns / 2) && -offset <= (int64_t)(o->rtt_ns / 2))
+		offset = 0;
+	int64_t down = (int64_t)o->core.running_at_ns - offset - (int64_t)o->suspend_ns;
 
 	return down > 0 ? (uint64_t)down : 0;
 }

@@ -16,6 +16,7 @@
 #include <zmq.h>
 #include "common/util.h"
 #include "migrated/core/controller.h"
+#include "migrated/io/priv.h"
 #include "migrated/io/seal.h"
 
 #define BATCH_PAGES  64u /* 256 KiB: stays in the second-level cache between copy, hash and seal */
@@ -551,6 +552,8 @@ static void *worker_main(void *arg)
 {
 	struct out_worker *w = arg;
 	struct outpipe *p = w->p;
+
+	priv_none();
 	int r = worker_socket(w);
 
 	w->frame.kind = WIRE_FRAME_PAGES;
@@ -733,6 +736,24 @@ void outpipe_free(struct outpipe *p)
 	}
 	if (loop_post(p->cfg.loop, free_late, p) < 0)
 		free_late(p);
+}
+
+uint64_t outpipe_changed(struct outpipe *p, uint64_t *ret_first)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < p->cfg.mem->n; i++) {
+		const struct memmap_region *r = &p->cfg.mem->r[i];
+		if (memmap_present(p->cfg.mem, i, p->present[i]) < 0)
+			return 0;
+		for (uint64_t k = 0; k < r->pages; k++) {
+			const uint8_t *page = r->base + k * PAGE_BYTES;
+			uint64_t h = p->present[i][k / 64] >> (k % 64) & 1 && !page_is_zero(page) ? page_hash(page) : 0;
+			if (h != p->hash[i][k] && !n++)
+				*ret_first = k;
+		}
+	}
+	return n;
 }
 
 void outpipe_stats(struct outpipe *p, struct out_stats *ret)

@@ -47,6 +47,8 @@ void outpipe_pass(struct outpipe *p, enum mig_pass kind, bool hash_all, uint32_t
 void outpipe_state(struct outpipe *p, int fd, uint64_t size);
 /* Stop what is under way; no call-back follows. */
 void outpipe_stop(struct outpipe *p);
+/* While the guest is stopped and nothing is under way: pages that are no more what was sent; the first one goes to @ret_first. */
+uint64_t outpipe_changed(struct outpipe *p, uint64_t *ret_first);
 void outpipe_free(struct outpipe *p); /* takes NULL; joins the threads */
 /* Totals so far; any time. */
 void outpipe_stats(struct outpipe *p, struct out_stats *ret);

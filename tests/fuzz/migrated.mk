@@ -1,6 +1,6 @@
 # Fuzz targets of migrated: see local.mk.
 fuzz_tests += %D%/replay_migcontrol %D%/replay_migframe %D%/replay_migfiles
-FUZZ_MIG_SYSLIBS = $(ZMQ_LIBS) $(PROTOBUFC_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(XML_LIBS)
+FUZZ_MIG_SYSLIBS = $(ZMQ_LIBS) $(PROTOBUFC_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(CAPNG_LIBS) $(XML_LIBS)
 
 %C%_replay_migcontrol_SOURCES = %D%/fuzz_migcontrol.c $(FUZZ_REPLAY)
 %C%_replay_migcontrol_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUFC_CFLAGS) -DFUZZ_NAME='"migcontrol"'
@@ -15,7 +15,7 @@ fuzz/migcontrol: %D%/fuzz_migcontrol.c migrated/io/wire.c migrated/core/mig.c pr
 %C%_replay_migframe_LDADD = $(MIGRATED_LIBS) $(MIGRATED_SYSLIBS)
 FUZZERS += fuzz/migframe
 fuzz/migframe: FUZZ_LIBS = $(FUZZ_MIG_SYSLIBS)
-fuzz/migframe: %D%/fuzz_migframe.c migrated/io/wire.c migrated/io/inpipe.c migrated/io/seal.c migrated/io/memmap.c migrated/core/mig.c \
+fuzz/migframe: %D%/fuzz_migframe.c migrated/io/wire.c migrated/io/inpipe.c migrated/io/priv.c migrated/io/seal.c migrated/io/memmap.c migrated/core/mig.c \
 	hypervisor/hvcall.c hypervisor/hvmsg.c proto/migration.pb-c.c common/buf.c common/err.c common/util.c common/loop.c
 	$(FUZZ_LINK)
 
@@ -26,7 +26,7 @@ FUZZERS += fuzz/migfiles
 fuzz/migfiles: FUZZ_LIBS = $(FUZZ_MIG_SYSLIBS)
 fuzz/migfiles: FUZZ_CFLAGS = -DHOSPES_SBINDIR='"$(sbindir)"' $(XML_CFLAGS)
 fuzz/migfiles: %D%/fuzz_migfiles.c $(addprefix migrated/io/, ctl.c hva.c incoming.c incoming_hvdom.c inpipe.c journal.c link.c memmap.c \
-	outgoing.c outgoing_peer.c outgoing_report.c outpipe.c peers.c preflight.c seal.c wire.c zsock.c fault.c) \
+	outgoing.c outgoing_peer.c outgoing_report.c outpipe.c peers.c preflight.c priv.c seal.c wire.c zsock.c fault.c) \
 	$(addprefix migrated/core/, mig.c controller.c source.c target.c) hypervisor/hvcall.c hypervisor/hvmsg.c hypervisor/pv/kernelfile.c \
 	$(addprefix hypervisor/xml/, domxml_dev.c domxml_format.c domxml_known.c domxml_parse.c domxml_util.c) \
 	proto/migration.pb-c.c common/buf.c common/err.c common/util.c common/loop.c common/log.c

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Privileges of threads: see priv.h. */
+#include <config.h>
+#include "migrated/io/priv.h"
+#include <cap-ng.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <zmq.h>
+
+/* Neither migrated nor hvdom (namespaces, taps, disks, priorities, user ids) has any use for these. */
+static const unsigned unneeded[] = {
+	CAP_LINUX_IMMUTABLE, CAP_NET_BROADCAST, CAP_SYS_MODULE,
+	CAP_SYS_RAWIO,       CAP_SYS_PACCT,     CAP_SYS_BOOT,
+	CAP_SYS_TTY_CONFIG,  CAP_LEASE,         CAP_AUDIT_CONTROL,
+	CAP_MAC_OVERRIDE,    CAP_MAC_ADMIN,     CAP_SYSLOG,
+	CAP_WAKE_ALARM,      CAP_BLOCK_SUSPEND, CAP_AUDIT_READ,
+	CAP_PERFMON,         CAP_BPF,           CAP_CHECKPOINT_RESTORE,
+};
+
+int priv_bound(struct err *err)
+{
+	capng_clear(CAPNG_SELECT_BOTH);
+	if (capng_get_caps_process() < 0)
+		return err_sys(err, errno, "capabilities");
+	for (size_t i = 0; i < ARRAY_SIZE(unneeded); i++)
+		(void)capng_update(CAPNG_DROP,
+		                   CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET,
+		                   unneeded[i]);
+	if (!capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
+		return capng_apply(CAPNG_SELECT_CAPS) < 0 ? err_sys(err, errno, "give up capabilities") : 0;
+	return capng_apply(CAPNG_SELECT_BOTH) < 0 ? err_sys(err, errno, "give up capabilities") : 0;
+}
+
+void priv_none(void)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { { 0 } };
+
+	/* libc has no call for one thread; it cannot fail: giving up is always allowed */
+	(void)syscall(SYS_capset, &h, none);
+}
+
+static void *starter(void *zmq)
+{
+	priv_none();
+	void *s = zmq_socket(zmq, ZMQ_PAIR); /* the first socket starts the threads */
+	if (!s)
+		return (void *)1;
+	zmq_close(s);
+	return NULL;
+}
+
+int priv_start_zmq(void *zmq, struct err *err)
+{
+	pthread_t t;
+	void *failed = NULL;
+	int r = pthread_create(&t, NULL, starter, zmq);
+
+	if (r == 0)
+		r = pthread_join(t, &failed);
+	if (r || failed)
+		return err_sys(err, r ? r : EMFILE, "ZeroMQ threads");
+	return 0;
+}
