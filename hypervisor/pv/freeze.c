@@ -184,12 +184,19 @@ static int stop_helper(struct pv_thread *t, struct err *err)
 		pt_detach(t->pid);
 		return r;
 	}
-	/* An interrupted system call shows -ERESTART*: what we save must simply make it again (poll's timeout is infinite). */
+	/*
+	 * An interrupted system call shows -ERESTART*: what we save must simply make it again. A poll that was interrupted once
+	 * already goes on as restart_syscall, which means nothing in another process: its arguments still stand in the
+	 * registers, so it becomes the poll it is (helpers restart nothing else). So a rebuilt helper runs no instruction of
+	 * its own before something wakes it.
+	 */
 	int64_t rax = (int64_t)t->regs.rax;
 	if ((int64_t)t->regs.orig_rax >= 0 && (rax == -512 || rax == -513 || rax == -514 || rax == -516)) {
 		t->regs.rip -= 2;
 		t->regs.rax = t->regs.orig_rax;
 	}
+	if (t->regs.rax == SYS_restart_syscall)
+		t->regs.rax = SYS_poll;
 	t->regs.orig_rax = ~0ull;
 	return 0;
 }

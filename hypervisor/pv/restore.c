@@ -360,8 +360,14 @@ static int wait_helpers(pid_t k, int cpu, struct pv_restored *o, size_t n_stubs,
 		for (int tries = 0; ; tries++) {
 			_cleanup_free_ char *text = NULL;
 			snprintf(path, sizeof(path), "/proc/%d/syscall", o->helpers.pid[j]);
-			if (file_read(path, 4096, &text, &len) || tries > 20000)
-				return err_set(err, EIO, "a helper of the rebuilt guest did not start");
+			int r = file_read(path, 4096, &text, &len);
+			if (r || tries > 20000) {
+				_cleanup_free_ char *st = NULL;
+				snprintf(path, sizeof(path), "/proc/%d/stat", o->helpers.pid[j]);
+				if (file_read(path, 4096, &st, &len) == 0)
+					st[strcspn(st, "\n")] = 0;
+				return err_sys(err, r ? -r : ETIMEDOUT, "a helper of the rebuilt guest did not start (%s)", st ? st : "gone");
+			}
 			char *pc = strrchr(text, ' ');
 			uint64_t at = pc ? strtoull(pc, NULL, 16) : RESTORER_BASE;
 			if (strncmp(text, "running", 7) && (at < RESTORER_BASE || at >= RESTORER_TOP))
