@@ -70,7 +70,8 @@ static int make_one(struct cgroup *c, const char *parent, const char *name)
 	int e = -EBUSY;
 
 	for (int i = 0; i < TRIES; i++) {
-		_cleanup_free_ char *path = i ? xasprintf("%s/%s.%d", parent, name, i) : xasprintf("%s/%s", parent, name);
+		_cleanup_free_ char *path = i ? xasprintf("%s/%s.%d", parent, name, i)
+		                              : xasprintf("%s/%s", parent, name);
 		if (mkdir(path, 0755) < 0 && errno != EEXIST)
 			return -errno;
 		_cleanup_close_ int dir = hold(path);
@@ -157,12 +158,15 @@ static bool free_to_leave(const char *ctl)
 				return true;
 		return false;
 	}
-	return true;        /* a hierarchy that does not know us has no limit on us */
+	return true; /* a hierarchy that does not know us has no limit on us */
 }
 
 static void make_v1(struct cgroup *c, const char *base, const char *name, uint64_t ram_bytes)
 {
-	const struct { const char *ctl, *file; uint64_t value; } want[CGROUP_PLACES_MAX] = {
+	const struct {
+		const char *ctl, *file;
+		uint64_t value;
+	} want[CGROUP_PLACES_MAX] = {
 		{ "pids", "pids.max", CGROUP_PIDS_MAX },
 		{ "memory", "memory.limit_in_bytes", cgroup_memory_limit(ram_bytes) },
 		{ "cpu", "cpu.shares", 1024 },

@@ -20,7 +20,8 @@ int stateframe_split(const void *p, size_t len, struct rd *ret_devices, struct r
 	uint64_t n = rd_u64(&in);
 
 	if (in.bad || magic != STATEFRAME_MAGIC || version != STATEFRAME_VERSION || n > in.left)
-		return err_set(err, EINVAL, "this is not the state of a Hospes domain (version %u)", STATEFRAME_VERSION);
+		return err_set(err, EINVAL, "this is not the state of a Hospes domain (version %u)",
+		               STATEFRAME_VERSION);
 	*ret_devices = rd_of(in.p, n);
 	*ret_engine = rd_of(in.p + n, in.left - n);
 	return 0;

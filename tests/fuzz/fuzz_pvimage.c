@@ -20,14 +20,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	}
 	/* what restore.c relies on */
 	for (size_t i = 0; i < im.n_vmas; i++)
-		FUZZ_CHECK(im.vma[i].start < im.vma[i].end && im.vma[i].end <= PV_TASK_TOP && (!i || im.vma[i].start >= im.vma[i - 1].end));
+		FUZZ_CHECK(im.vma[i].start < im.vma[i].end && im.vma[i].end <= PV_TASK_TOP &&
+		           (!i || im.vma[i].start >= im.vma[i - 1].end));
 	for (size_t i = 0; i < im.n_stubs; i++)
 		FUZZ_CHECK(im.stub[i].first_vma + im.stub[i].n_vmas <= im.n_stub_vmas);
 	for (size_t i = 0; i < im.n_stub_vmas; i++)
-		FUZZ_CHECK(im.stub_vma[i].end <= PV_STUB_TOP && im.stub_vma[i].offset + (im.stub_vma[i].end - im.stub_vma[i].start) <= SAMPLE_MEM_BYTES);
+		FUZZ_CHECK(im.stub_vma[i].end <= PV_STUB_TOP &&
+		           im.stub_vma[i].offset + (im.stub_vma[i].end - im.stub_vma[i].start) <= SAMPLE_MEM_BYTES);
 	for (size_t i = 0; i < im.n_pages; i++)
 		FUZZ_CHECK(im.pages[i].data + (uint64_t)im.pages[i].n * 4096 <= im.page_data_len);
-	FUZZ_CHECK(im.n_fds <= PV_FDS_MAX && im.n_ep <= PV_EPOLL_MAX && im.n_files <= PV_FILES_MAX && im.n_helpers <= 8);
+	FUZZ_CHECK(im.n_fds <= PV_FDS_MAX && im.n_ep <= PV_EPOLL_MAX && im.n_files <= PV_FILES_MAX &&
+	           im.n_helpers <= 8);
 	FUZZ_CHECK(pv_image_encode(&im, &a, &err) == 0);
 	pv_image_done(&im);
 	in = rd_of(a.data, a.len);

@@ -22,7 +22,7 @@
 #include "hypervisor/hvcall.h"
 
 #define CONNS 100
-#define ARGS 4
+#define ARGS  4
 
 static const char *domain;
 static struct hvcall conn[CONNS];
@@ -55,16 +55,36 @@ static int plain(uint16_t op, const void *req, size_t len, struct err *err)
 
 enum arg_kind { NONE, OWNER, U32, U64, TWO_U32 };
 
-static const struct { const char *name; uint16_t op; enum arg_kind arg; } calls[] = {
-	{ "hello", HV_OP_HELLO, NONE }, { "stats", HV_OP_STATS, NONE }, { "pause", HV_OP_PAUSE, NONE },
-	{ "unpause", HV_OP_UNPAUSE, NONE }, { "suspend", HV_OP_SUSPEND, NONE }, { "resume", HV_OP_RESUME, NONE },
-	{ "logdirty", HV_OP_LOGDIRTY_ENABLE, TWO_U32 }, { "peek", HV_OP_LOGDIRTY_PEEK, NONE },
-	{ "clean", HV_OP_LOGDIRTY_CLEAN, NONE }, { "logdirty-off", HV_OP_LOGDIRTY_DISABLE, NONE }, { "audit", HV_OP_AUDIT, NONE },
-	{ "throttle", HV_OP_THROTTLE, TWO_U32 }, { "balloon", HV_OP_BALLOON, U64 }, { "shutdown", HV_OP_SHUTDOWN, NONE },
-	{ "reboot", HV_OP_REBOOT, NONE }, { "destroy", HV_OP_DESTROY, TWO_U32 }, { "subscribe", HV_OP_SUBSCRIBE, NONE },
-	{ "console", HV_OP_CONSOLE, TWO_U32 }, { "relinquish", HV_OP_RELINQUISH, OWNER }, { "reclaim", HV_OP_RECLAIM, OWNER },
-	{ "take", HV_OP_TAKE, OWNER }, { "announce", HV_OP_ANNOUNCE, NONE }, { "dumpxml", HV_OP_DUMPXML, NONE },
-	{ "loglevel", HV_OP_LOGLEVEL, U32 }, { "memhash", HV_OP_MEMHASH, NONE },
+static const struct {
+	const char *name;
+	uint16_t op;
+	enum arg_kind arg;
+} calls[] = {
+	{ "hello", HV_OP_HELLO, NONE },
+	{ "stats", HV_OP_STATS, NONE },
+	{ "pause", HV_OP_PAUSE, NONE },
+	{ "unpause", HV_OP_UNPAUSE, NONE },
+	{ "suspend", HV_OP_SUSPEND, NONE },
+	{ "resume", HV_OP_RESUME, NONE },
+	{ "logdirty", HV_OP_LOGDIRTY_ENABLE, TWO_U32 },
+	{ "peek", HV_OP_LOGDIRTY_PEEK, NONE },
+	{ "clean", HV_OP_LOGDIRTY_CLEAN, NONE },
+	{ "logdirty-off", HV_OP_LOGDIRTY_DISABLE, NONE },
+	{ "audit", HV_OP_AUDIT, NONE },
+	{ "throttle", HV_OP_THROTTLE, TWO_U32 },
+	{ "balloon", HV_OP_BALLOON, U64 },
+	{ "shutdown", HV_OP_SHUTDOWN, NONE },
+	{ "reboot", HV_OP_REBOOT, NONE },
+	{ "destroy", HV_OP_DESTROY, TWO_U32 },
+	{ "subscribe", HV_OP_SUBSCRIBE, NONE },
+	{ "console", HV_OP_CONSOLE, TWO_U32 },
+	{ "relinquish", HV_OP_RELINQUISH, OWNER },
+	{ "reclaim", HV_OP_RECLAIM, OWNER },
+	{ "take", HV_OP_TAKE, OWNER },
+	{ "announce", HV_OP_ANNOUNCE, NONE },
+	{ "dumpxml", HV_OP_DUMPXML, NONE },
+	{ "loglevel", HV_OP_LOGLEVEL, U32 },
+	{ "memhash", HV_OP_MEMHASH, NONE },
 };
 
 static int one_call(size_t i, char **a, struct err *err)
@@ -78,10 +98,14 @@ static int one_call(size_t i, char **a, struct err *err)
 		memset(o.owner, 0, sizeof(o.owner));
 		memcpy(o.owner, a[1] ?: "", strnlen(a[1] ?: "", sizeof(o.owner)));
 		return plain(calls[i].op, &o, sizeof(o), err);
-	case U32: return plain(calls[i].op, two, 4, err);
-	case TWO_U32: return plain(calls[i].op, two, 8, err);
-	case U64: return plain(calls[i].op, &one, 8, err);
-	default: return plain(calls[i].op, NULL, 0, err);
+	case U32:
+		return plain(calls[i].op, two, 4, err);
+	case TWO_U32:
+		return plain(calls[i].op, two, 8, err);
+	case U64:
+		return plain(calls[i].op, &one, 8, err);
+	default:
+		return plain(calls[i].op, NULL, 0, err);
 	}
 }
 
@@ -89,7 +113,8 @@ static int one_call(size_t i, char **a, struct err *err)
 
 static int do_close(char **a, struct err *err)
 {
-	(void)a; (void)err;
+	(void)a;
+	(void)err;
 	if (is_open[cur])
 		hvcall_close(&conn[cur]);
 	is_open[cur] = false;
@@ -106,8 +131,8 @@ static int do_sleep(char **a, struct err *err)
 /* wait until the domain is in that state; a connection of its own, so that asking has no side effect */
 static int do_state(char **a, struct err *err)
 {
-	static const char *const names[] = { "?", "booting", "running", "paused", "suspended", "relinquished", "incoming", "restored",
-	                                     "shutdown", "crashed" };
+	static const char *const names[] = { "?",        "booting",  "running",  "paused", "suspended", "relinquished",
+		                             "incoming", "restored", "shutdown", "crashed" };
 	struct hv_info info = { 0 };
 	uint64_t end = now_ns() + 5 * NS_PER_S;
 
@@ -118,10 +143,13 @@ static int do_state(char **a, struct err *err)
 			r = hvcall_simple(&h, HV_OP_INFO, NULL, 0, &info, sizeof(info), err);
 			hvcall_close(&h);
 		}
-		if (!strcmp(a[0], "gone") ? r == -ENOENT || r == -ECONNREFUSED : !r && info.state < 10 && !strcmp(names[info.state], a[0]))
+		if (!strcmp(a[0], "gone") ? r == -ENOENT || r == -ECONNREFUSED
+		                          : !r && info.state < 10 && !strcmp(names[info.state], a[0]))
 			return 0;
 		if (now_ns() > end)
-			return r ? r : err_set(err, ETIME, "it is %s, logdirty %u", names[info.state % 10], info.logdirty_mode);
+			return r ? r
+			         : err_set(err, ETIME, "it is %s, logdirty %u", names[info.state % 10],
+			                   info.logdirty_mode);
 		usleep(20000);
 	}
 }
@@ -132,7 +160,10 @@ static int do_logging(char **a, struct err *err)
 	struct hvcall *h = c(err);
 	int r = h ? hvcall_simple(h, HV_OP_INFO, NULL, 0, &info, sizeof(info), err) : -err->code;
 
-	return r ? r : !!info.logdirty_mode == (num(a[0]) != 0) ? 0 : err_set(err, ETIME, "log-dirty mode is %u", info.logdirty_mode);
+	return r ? r
+	       : !!info.logdirty_mode == (num(a[0]) != 0)
+	               ? 0
+	               : err_set(err, ETIME, "log-dirty mode is %u", info.logdirty_mode);
 }
 
 static int do_lease(char **a, struct err *err)
@@ -173,7 +204,10 @@ static int do_map(char **a, struct err *err)
 /* All ways to pull the memory away; the first that works is the answer. */
 static int do_tamper(char **a, struct err *err)
 {
-	const struct { int fd; uint64_t bytes; } t[] = { { ram, ram_bytes }, { bitmap, bitmap_bytes } };
+	const struct {
+		int fd;
+		uint64_t bytes;
+	} t[] = { { ram, ram_bytes }, { bitmap, bitmap_bytes } };
 	(void)a;
 
 	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
@@ -192,7 +226,8 @@ static int copy_data(int from, int to, uint64_t bytes)
 	while ((at = lseek(from, at, SEEK_DATA)) >= 0 && (uint64_t)at < bytes) {
 		off_t hole = lseek(from, at, SEEK_HOLE);
 		while (at < hole) {
-			ssize_t n = pread(from, page, (size_t)(hole - at) < sizeof(page) ? (size_t)(hole - at) : sizeof(page), at);
+			ssize_t n = pread(from, page,
+			                  (size_t)(hole - at) < sizeof(page) ? (size_t)(hole - at) : sizeof(page), at);
 			if (n <= 0 || pwrite(to, page, (size_t)n, at) != n)
 				return -EIO;
 			at += n;
@@ -229,7 +264,8 @@ static int do_getstate(char **a, struct err *err)
 		return r;
 	_cleanup_close_ int from = fd, to = open(a[0] ?: "/dev/null", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	char *p = malloc(rep.size_bytes);
-	if (!p || lseek(from, 0, SEEK_SET) < 0 || read_full(from, p, rep.size_bytes) || write_full(to, p, rep.size_bytes))
+	if (!p || lseek(from, 0, SEEK_SET) < 0 || read_full(from, p, rep.size_bytes) ||
+	    write_full(to, p, rep.size_bytes))
 		r = err_set(err, EIO, "cannot copy the state");
 	free(p);
 	return r;
@@ -315,7 +351,7 @@ static int do_conns(char **a, struct err *err)
 		struct hvcall h;
 		struct err e;
 		if (hvcall_open(&h, domain, &e))
-			break;      /* kept open on purpose */
+			break; /* kept open on purpose */
 	}
 	return 0;
 }
@@ -333,10 +369,14 @@ static int do_lock(char **a, struct err *err)
 	return do_sleep(a + 1, err);
 }
 
-static const struct { const char *name; int (*fn)(char **a, struct err *err); } own[] = {
-	{ "close", do_close }, { "sleep", do_sleep }, { "state", do_state }, { "logging", do_logging }, { "lease", do_lease },
-	{ "map", do_map }, { "tamper", do_tamper }, { "savemem", do_savemem }, { "loadmem", do_loadmem }, { "getstate", do_getstate },
-	{ "setstate", do_setstate }, { "op", do_op }, { "raw", do_raw }, { "flood", do_flood }, { "conns", do_conns }, { "lock", do_lock },
+static const struct {
+	const char *name;
+	int (*fn)(char **a, struct err *err);
+} own[] = {
+	{ "close", do_close },     { "sleep", do_sleep },       { "state", do_state },       { "logging", do_logging },
+	{ "lease", do_lease },     { "map", do_map },           { "tamper", do_tamper },     { "savemem", do_savemem },
+	{ "loadmem", do_loadmem }, { "getstate", do_getstate }, { "setstate", do_setstate }, { "op", do_op },
+	{ "raw", do_raw },         { "flood", do_flood },       { "conns", do_conns },       { "lock", do_lock },
 };
 
 static bool as_wanted(int r, const char *want)
@@ -379,8 +419,11 @@ static int step(char *text)
 		if ((known = !strcmp(own[i].name, name)))
 			r = own[i].fn(a, &err);
 	bool ok = known && as_wanted(r, want);
-	printf("%s %s: %s%s%s\n", ok ? " " : "WRONG", shown, !known ? "no such step" : r ? strerrorname_np(-r) ?: "?" : "ok", r ? ", " : "",
-	       r ? err.text : "");
+	printf("%s %s: %s%s%s\n", ok ? " " : "WRONG", shown,
+	       !known ? "no such step"
+	       : r    ? strerrorname_np(-r) ?: "?"
+	              : "ok",
+	       r ? ", " : "", r ? err.text : "");
 	fflush(stdout);
 	return ok ? 0 : 1;
 }

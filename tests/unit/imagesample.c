@@ -47,19 +47,46 @@ void image_sample(struct pv_image *im)
 		{ .fd = 9, .kind = PV_FD_VREQ, .arg = 1, .dup_of = -1, .flags = 2, .owned = 1 },
 	};
 	static const struct vma k[] = {
-		{ .start = 0x60000000, .end = 0x60002000, .offset = 0, .inode = PV_BACK_FILE0, .flags = VMA_READ | VMA_EXEC },
+		{ .start = 0x60000000,
+		  .end = 0x60002000,
+		  .offset = 0,
+		  .inode = PV_BACK_FILE0,
+		  .flags = VMA_READ | VMA_EXEC },
 		{ .start = 0x60002000, .end = 0x60005000, .inode = PV_BACK_ANON, .flags = VMA_READ | VMA_WRITE },
-		{ .start = 0x60800000, .end = 0x60800000 + SAMPLE_MEM_BYTES, .inode = PV_BACK_MEM,
+		{ .start = 0x60800000,
+		  .end = 0x60800000 + SAMPLE_MEM_BYTES,
+		  .inode = PV_BACK_MEM,
 		  .flags = VMA_READ | VMA_WRITE | VMA_SHARED },
-		{ .start = 0x7ffff0000000, .end = 0x7ffff0010000, .inode = PV_BACK_ANON, .flags = VMA_READ | VMA_WRITE },
+		{ .start = 0x7ffff0000000,
+		  .end = 0x7ffff0010000,
+		  .inode = PV_BACK_ANON,
+		  .flags = VMA_READ | VMA_WRITE },
 	};
 	static const struct vma stub[] = {
-		{ .start = 0x400000, .end = 0x480000, .offset = 0x10000, .inode = PV_BACK_MEM, .flags = VMA_READ | VMA_SHARED },
-		{ .start = PV_STUB_CODE, .end = PV_STUB_DATA, .offset = 0x3000, .inode = PV_BACK_MEM, .flags = VMA_READ | VMA_EXEC },
-		{ .start = PV_STUB_DATA, .end = PV_STUB_TOP, .offset = 0x7000, .inode = PV_BACK_MEM,
+		{ .start = 0x400000,
+		  .end = 0x480000,
+		  .offset = 0x10000,
+		  .inode = PV_BACK_MEM,
+		  .flags = VMA_READ | VMA_SHARED },
+		{ .start = PV_STUB_CODE,
+		  .end = PV_STUB_DATA,
+		  .offset = 0x3000,
+		  .inode = PV_BACK_MEM,
+		  .flags = VMA_READ | VMA_EXEC },
+		{ .start = PV_STUB_DATA,
+		  .end = PV_STUB_TOP,
+		  .offset = 0x7000,
+		  .inode = PV_BACK_MEM,
 		  .flags = VMA_READ | VMA_WRITE | VMA_SHARED },
-		{ .start = PV_STUB_CODE, .end = PV_STUB_DATA, .offset = 0x3000, .inode = PV_BACK_MEM, .flags = VMA_READ | VMA_EXEC },
-		{ .start = PV_STUB_DATA, .end = PV_STUB_TOP, .offset = 0x9000, .inode = PV_BACK_MEM,
+		{ .start = PV_STUB_CODE,
+		  .end = PV_STUB_DATA,
+		  .offset = 0x3000,
+		  .inode = PV_BACK_MEM,
+		  .flags = VMA_READ | VMA_EXEC },
+		{ .start = PV_STUB_DATA,
+		  .end = PV_STUB_TOP,
+		  .offset = 0x9000,
+		  .inode = PV_BACK_MEM,
 		  .flags = VMA_READ | VMA_WRITE | VMA_SHARED },
 	};
 	static const struct pv_stub stubs[] = { { .pid = 5, .sigmask = 1, .first_vma = 0, .n_vmas = 3 },
@@ -69,12 +96,22 @@ void image_sample(struct pv_image *im)
 	static const struct pv_epoll ep[] = { { .fd = 8, .events = 1, .data = 77 } };
 	uint8_t data[3 * PAGE_BYTES];
 
-	*im = (struct pv_image){ .mem_bytes = SAMPLE_MEM_BYTES, .mono_ns = 123456789, .real_ns = 1700000000000000000, .pending = 4,
-		                 .altstack_sp = 0x60004000, .altstack_size = 8192, .has_timer = 1, .timer_value_ns = -5,
-		                 .timer_interval_ns = 10000000, .segv_handler = PV_STUB_CODE + 0xcd, .ep_fd = 4 };
+	*im = (struct pv_image){ .mem_bytes = SAMPLE_MEM_BYTES,
+		                 .mono_ns = 123456789,
+		                 .real_ns = 1700000000000000000,
+		                 .pending = 4,
+		                 .altstack_sp = 0x60004000,
+		                 .altstack_size = 8192,
+		                 .has_timer = 1,
+		                 .timer_value_ns = -5,
+		                 .timer_interval_ns = 10000000,
+		                 .segv_handler = PV_STUB_CODE + 0xcd,
+		                 .ep_fd = 4 };
 	regs(&im->k, 2);
 	im->sa[SIGALRM - 1] = (struct pv_sigaction){ 0x60001000, 0x04000000, 0x60001100, 1 };
-	im->mm = (struct pv_mm){ .start_code = 0x60000000, .end_code = 0x60002000, .start_brk = 0x60004000, .brk = 0x60005000 };
+	im->mm = (struct pv_mm){
+		.start_code = 0x60000000, .end_code = 0x60002000, .start_brk = 0x60004000, .brk = 0x60005000
+	};
 	im->fd = dup_of(fds, sizeof(fds));
 	im->n_fds = ARRAY_SIZE(fds);
 	im->fd[5].queued = dup_of("hello", 5);

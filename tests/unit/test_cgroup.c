@@ -30,7 +30,8 @@ static void expect(const char *dir, const char *name, const char *want)
 /* A group as the kernel would make it: its files are there with the directory. */
 static char *group(const char *base, const char *name)
 {
-	static const char *const files[] = { "cgroup.procs", "pids.max", "memory.max", "memory.oom.group", "cpu.weight" };
+	static const char *const files[] = { "cgroup.procs", "pids.max", "memory.max", "memory.oom.group",
+		                             "cpu.weight" };
 	char *dir = xasprintf("%s/hospes/%s", base, name);
 
 	assert_int_equal(mkdir_p(dir, 0755), 0);
@@ -126,7 +127,8 @@ static void lacking(void **state)
 /* As hvdom would die: no clean-up, the pipe just ends. */
 static void janitor(void **state)
 {
-	static const char *const files[] = { "cgroup.procs", "pids.max", "memory.max", "memory.oom.group", "cpu.weight" };
+	static const char *const files[] = { "cgroup.procs", "pids.max", "memory.max", "memory.oom.group",
+		                             "cpu.weight" };
 	char *base = hierarchy(), c;
 	_cleanup_free_ char *dir = group(base, "guest01"), *probe = xasprintf("%s/lock", base);
 	int p[2];
@@ -149,7 +151,7 @@ static void janitor(void **state)
 		assert_int_equal(unlink(f), 0);
 	}
 	usleep(100000);
-	assert_int_equal(access(dir, F_OK), 0);         /* not while its owner lives */
+	assert_int_equal(access(dir, F_OK), 0); /* not while its owner lives */
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	/* none of the owner's locks live on in the janitor */
@@ -167,7 +169,10 @@ static void janitor(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(values), cmocka_unit_test(taken_names), cmocka_unit_test(lacking), cmocka_unit_test(janitor),
+		cmocka_unit_test(values),
+		cmocka_unit_test(taken_names),
+		cmocka_unit_test(lacking),
+		cmocka_unit_test(janitor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@
 #include "common/util.h"
 #include "hypervisor/conlog.h"
 
-#define RING 16384u
+#define RING    16384u
 #define LOG_MAX (16u << 20)
 
 struct fixture {
@@ -141,7 +141,7 @@ static void one_client(void **state)
 	assert_non_null(strstr(err.text, "--force"));
 	int second = conlog_attach(f->c, true, &err);
 	assert_true(second >= 0);
-	assert_int_equal(recv(first, &c, 1, MSG_DONTWAIT), 0);  /* told by the end of the stream */
+	assert_int_equal(recv(first, &c, 1, MSG_DONTWAIT), 0); /* told by the end of the stream */
 	close(first);
 	/* a client that leaves makes room */
 	close(second);
@@ -179,9 +179,9 @@ static void client_that_does_not_read(void **state)
 	memset(block, 'b', sizeof(block));
 	for (int i = 0; i < 100; i++)
 		conlog_put(f->c, block, sizeof(block));
-	assert_true(now_ns() - t0 < 5 * NS_PER_S);      /* did not wait */
+	assert_true(now_ns() - t0 < 5 * NS_PER_S); /* did not wait */
 	assert_int_equal(log_size(f), 100 * (off_t)sizeof(block));
-	assert_int_equal(conlog_attach(f->c, false, &err), -EBUSY);     /* it stays: it may read later */
+	assert_int_equal(conlog_attach(f->c, false, &err), -EBUSY); /* it stays: it may read later */
 }
 
 static void log_is_bounded(void **state)
@@ -220,8 +220,8 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 	static const struct CMUnitTest tests[] = {
-		T(log_and_late_client), T(ring_keeps_the_last), T(one_client), T(input), T(client_that_does_not_read), T(log_is_bounded),
-		T(without_a_log),
+		T(log_and_late_client),       T(ring_keeps_the_last), T(one_client),    T(input),
+		T(client_that_does_not_read), T(log_is_bounded),      T(without_a_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

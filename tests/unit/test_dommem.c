@@ -11,7 +11,10 @@
 
 #define BYTES (40ull << 20)
 
-struct fixture { struct domain d; struct dom_config cfg; };
+struct fixture {
+	struct domain d;
+	struct dom_config cfg;
+};
 
 static int set_up(void **state)
 {
@@ -31,7 +34,7 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 
 	dommem_done(&f->d);
-	dommem_done(&f->d);     /* again does no harm */
+	dommem_done(&f->d); /* again does no harm */
 	free(f);
 	return 0;
 }
@@ -68,8 +71,11 @@ static void sealed(void **state)
 
 static void bitmap_sizes(void **state)
 {
-	static const struct { uint64_t mem, bitmap; } t[] = {
-		{ PAGE_BYTES, 4096 }, { 64ull << 20, 4096 }, { 128ull << 20, 4096 }, { (128ull << 20) + PAGE_BYTES, 8192 },
+	static const struct {
+		uint64_t mem, bitmap;
+	} t[] = {
+		{ PAGE_BYTES, 4096 },        { 64ull << 20, 4096 },
+		{ 128ull << 20, 4096 },      { (128ull << 20) + PAGE_BYTES, 8192 },
 		{ 1ull << 40, 32ull << 20 },
 	};
 	struct fixture *f = *state;
@@ -117,7 +123,8 @@ static void hashes(void **state)
 	f->d.mem.base[BYTES - 1] = 0;
 	assert_int_equal(hash(f), b);
 	/* as read from another memory with the same content but other holes */
-	assert_int_equal(fallocate(f->d.mem.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 8 * PAGE_BYTES, PAGE_BYTES), 0);
+	assert_int_equal(fallocate(f->d.mem.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 8 * PAGE_BYTES, PAGE_BYTES),
+	                 0);
 	assert_int_equal(hash(f), b);
 }
 
@@ -128,7 +135,7 @@ static void new_memory_is_empty(void **state)
 	uint64_t empty = hash(f);
 
 	f->d.mem.base[77] = 1;
-	assert_int_equal(dommem_new(&f->d, &err), 0);   /* a reboot */
+	assert_int_equal(dommem_new(&f->d, &err), 0); /* a reboot */
 	assert_int_equal(hash(f), empty);
 	assert_int_equal(f->d.mem.size, BYTES);
 }

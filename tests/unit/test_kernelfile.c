@@ -20,8 +20,11 @@ struct kernel {
 
 static void make(struct kernel *k)
 {
-	static const uint8_t clone_handler[] = { 0x48, 0x89, 0xe0, 0x48, 0x25, 0, 0xf0, 0xff, 0xff, 0x48, 0x8b, 0x48, 8 };
-	static const uint8_t segv_handler[] = { 0x48, 0x89, 0xe0, 0x48, 0x25, 0, 0xf0, 0xff, 0xff, 0x48, 0x8b, 0x8a, 0xb0, 0, 0, 0 };
+	static const uint8_t clone_handler[] = {
+		0x48, 0x89, 0xe0, 0x48, 0x25, 0, 0xf0, 0xff, 0xff, 0x48, 0x8b, 0x48, 8
+	};
+	static const uint8_t segv_handler[] = { 0x48, 0x89, 0xe0, 0x48, 0x25, 0, 0xf0, 0xff,
+		                                0xff, 0x48, 0x8b, 0x8a, 0xb0, 0, 0,    0 };
 
 	memset(k, 0, sizeof(*k));
 	memcpy(k->h.e_ident, ELFMAG, SELFMAG);
@@ -34,7 +37,8 @@ static void make(struct kernel *k)
 	memcpy(k->stub + 5, clone_handler, sizeof(clone_handler));
 	memcpy(k->stub + HANDLER_AT, segv_handler, sizeof(segv_handler));
 	memcpy(k->names, "\0.shstrtab\0.syscall_stub", 25);
-	k->s[1] = (Elf64_Shdr){ .sh_name = 1, .sh_offset = offsetof(struct kernel, names), .sh_size = sizeof(k->names) };
+	k->s[1] =
+		(Elf64_Shdr){ .sh_name = 1, .sh_offset = offsetof(struct kernel, names), .sh_size = sizeof(k->names) };
 	k->s[2] = (Elf64_Shdr){ .sh_name = 11, .sh_offset = offsetof(struct kernel, stub), .sh_size = sizeof(k->stub) };
 }
 
@@ -74,7 +78,11 @@ static void truncated(void **state)
 	assert_int_equal(at, 1);
 }
 
-#define HOSTILE(name, ...) static void name(struct kernel *k) { __VA_ARGS__; }
+#define HOSTILE(name, ...)                                                                                             \
+	static void name(struct kernel *k)                                                                             \
+	{                                                                                                              \
+		__VA_ARGS__;                                                                                           \
+	}
 HOSTILE(no_magic, k->h.e_ident[0] = 0)
 HOSTILE(arm, k->h.e_machine = EM_AARCH64)
 HOSTILE(pie, k->h.e_type = ET_DYN)
@@ -107,12 +115,21 @@ HOSTILE(two_pages, k->s[2].sh_size = 4097)
 
 static void hostile(void **state)
 {
-	static const struct { const char *name; void (*fn)(struct kernel *k); } table[] = {
+	static const struct {
+		const char *name;
+		void (*fn)(struct kernel *k);
+	} table[] = {
 #define H(f) { #f, f }
-		H(no_magic), H(arm), H(pie), H(small_entries), H(no_sections), H(many_sections), H(one_more), H(table_outside),
-		H(table_far), H(table_unaligned), H(table_at_end), H(names_index), H(names_far_index), H(names_outside), H(names_far),
-		H(names_wrap), H(name_far), H(name_at_end), H(other_name), H(longer_name), H(stub_outside), H(stub_far),
-		H(stub_over_end), H(stub_endless), H(stub_wrap), H(stub_empty), H(stub_cut), H(no_handler), H(two_pages),
+		H(no_magic),        H(arm),           H(pie),
+		H(small_entries),   H(no_sections),   H(many_sections),
+		H(one_more),        H(table_outside), H(table_far),
+		H(table_unaligned), H(table_at_end),  H(names_index),
+		H(names_far_index), H(names_outside), H(names_far),
+		H(names_wrap),      H(name_far),      H(name_at_end),
+		H(other_name),      H(longer_name),   H(stub_outside),
+		H(stub_far),        H(stub_over_end), H(stub_endless),
+		H(stub_wrap),       H(stub_empty),    H(stub_cut),
+		H(no_handler),      H(two_pages),
 	};
 	(void)state;
 
@@ -156,7 +173,8 @@ static void no_such_file(const char *path, int code)
 static void files(void **state)
 {
 	char *dir = test_dir_new();
-	_cleanup_free_ char *path = xasprintf("%s/kernel", dir), *pipe = xasprintf("%s/pipe", dir), *empty = xasprintf("%s/empty", dir);
+	_cleanup_free_ char *path = xasprintf("%s/kernel", dir), *pipe = xasprintf("%s/pipe", dir),
+			    *empty = xasprintf("%s/empty", dir);
 	struct pv_image im = { 0 };
 	struct pv_files f;
 	struct kernel k;
@@ -203,8 +221,8 @@ static void files(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good), cmocka_unit_test(truncated), cmocka_unit_test(hostile), cmocka_unit_test(flipped_bits),
-		cmocka_unit_test(files),
+		cmocka_unit_test(good),         cmocka_unit_test(truncated), cmocka_unit_test(hostile),
+		cmocka_unit_test(flipped_bits), cmocka_unit_test(files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,7 @@
 #include "common/util.h"
 #include "hypervisor/lease.h"
 
-#define SLOT 512
+#define SLOT   512
 #define UUID_A "11111111-2222-3333-4444-555555555555"
 #define UUID_B "99999999-2222-3333-4444-555555555555"
 
@@ -142,7 +142,7 @@ static void torn_writes(void **state)
 
 	open_ok(f);
 	write_ok(f, 1, "host-a", LEASE_RUNNING);
-	for (uint64_t gen = 2; gen < 4; gen++) {        /* slot 0 and slot 1 */
+	for (uint64_t gen = 2; gen < 4; gen++) { /* slot 0 and slot 1 */
 		_cleanup_close_ int fd = open(f->lease[0], O_RDWR | O_CLOEXEC);
 		memset(before, 0, sizeof(before));
 		memset(after, 0, sizeof(after));
@@ -186,9 +186,12 @@ static void first_write_torn(void **state)
 static void damaged(void **state)
 {
 	static const char *const text[] = {
-		"garbage", "hospes-lease 2 1 " UUID_A " 1 running host-a 0", "hospes-lease 1 1 " UUID_A " 1 running host-a 0",
+		"garbage",
+		"hospes-lease 2 1 " UUID_A " 1 running host-a 0",
+		"hospes-lease 1 1 " UUID_A " 1 running host-a 0",
 		"hospes-lease 1 99999999999999999999999999 " UUID_A " 1 running host-a ffffffffffffffff",
-		"hospes-lease 1 1 11111111-2222-3333-4444-5555555555555555555555555555555 1 running host-a 0", "%s%s%s%n%n",
+		"hospes-lease 1 1 11111111-2222-3333-4444-5555555555555555555555555555555 1 running host-a 0",
+		"%s%s%s%n%n",
 	};
 	struct fixture *f = *state;
 
@@ -214,9 +217,9 @@ static void one_slot_damaged(void **state)
 	struct fixture *f = *state;
 
 	open_ok(f);
-	write_ok(f, 1, "host-a", LEASE_RUNNING);    /* slot 1 */
-	write_ok(f, 2, "host-b", LEASE_RUNNING);    /* slot 0 */
-	overwrite(f->lease[0], 100, "zz", 2);       /* padding: not covered */
+	write_ok(f, 1, "host-a", LEASE_RUNNING); /* slot 1 */
+	write_ok(f, 2, "host-b", LEASE_RUNNING); /* slot 0 */
+	overwrite(f->lease[0], 100, "zz", 2);    /* padding: not covered */
 	expect(f, 2, "host-b", LEASE_RUNNING);
 	overwrite(f->lease[0], 20, "zz", 2);
 	expect(f, 1, "host-a", LEASE_RUNNING);
@@ -239,7 +242,8 @@ static void another_domains(void **state)
 	open_ok(f);
 	assert_int_equal(leases_read(&f->l, &rec, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "another domain"));
-	assert_int_equal(leases_write(&f->l, &(struct lease_record){ .generation = 6, .state = LEASE_RUNNING }, &err), -EINVAL);
+	assert_int_equal(leases_write(&f->l, &(struct lease_record){ .generation = 6, .state = LEASE_RUNNING }, &err),
+	                 -EINVAL);
 	leases_done(&f->l);
 	snprintf(f->cfg.uuid, sizeof(f->cfg.uuid), "%s", UUID_A);
 	open_ok(f);
@@ -299,8 +303,8 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 	static const struct CMUnitTest tests[] = {
-		T(new_then_written), T(which_disks_have_one), T(torn_writes), T(first_write_torn), T(damaged), T(one_slot_damaged),
-		T(another_domains), T(cannot_be_opened), T(read_only_file), T(long_names),
+		T(new_then_written), T(which_disks_have_one), T(torn_writes),      T(first_write_torn), T(damaged),
+		T(one_slot_damaged), T(another_domains),      T(cannot_be_opened), T(read_only_file),   T(long_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

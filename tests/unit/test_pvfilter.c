@@ -18,8 +18,8 @@
 #include <sys/wait.h>
 #include "hypervisor/pv/filter.h"
 
-#define KILL SECCOMP_RET_KILL_PROCESS
-#define ALLOW SECCOMP_RET_ALLOW
+#define KILL   SECCOMP_RET_KILL_PROCESS
+#define ALLOW  SECCOMP_RET_ALLOW
 #define REFUSE (SECCOMP_RET_ERRNO | EPERM)
 
 static struct sock_filter prog[PV_FILTER_MAX];
@@ -40,12 +40,24 @@ static uint32_t run(const struct seccomp_data *d)
 			continue;
 		case BPF_RET | BPF_K:
 			return f->k;
-		case BPF_JMP | BPF_JEQ | BPF_K: yes = a == f->k; break;
-		case BPF_JMP | BPF_JSET | BPF_K: yes = a & f->k; break;
-		case BPF_JMP | BPF_JGT | BPF_K: yes = a > f->k; break;
-		case BPF_JMP | BPF_JGE | BPF_K: yes = a >= f->k; break;
-		case BPF_JMP | BPF_JA: pc += f->k; continue;
-		default: fail_msg("instruction %zu has the code 0x%x, which seccomp has not", pc, f->code); return 0;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			yes = a == f->k;
+			break;
+		case BPF_JMP | BPF_JSET | BPF_K:
+			yes = a & f->k;
+			break;
+		case BPF_JMP | BPF_JGT | BPF_K:
+			yes = a > f->k;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			yes = a >= f->k;
+			break;
+		case BPF_JMP | BPF_JA:
+			pc += f->k;
+			continue;
+		default:
+			fail_msg("instruction %zu has the code 0x%x, which seccomp has not", pc, f->code);
+			return 0;
 		}
 		pc += yes ? f->jt : f->jf;
 	}
@@ -68,8 +80,8 @@ static int build(void **state)
 }
 
 /* From measurements on a loaded guest; docs and DESIGN name the same. */
-static const int needed[] = { 0, 1, 3, 7, 9, 10, 11, 12, 13, 14, 15, 28, 39, 46, 47, 60, 61, 62, 127, 130, 131, 154, 223, 224, 228, 231,
-	                      232, 233, 318 };
+static const int needed[] = { 0,  1,  3,  7,   9,   10,  11,  12,  13,  14,  15,  28,  39,  46, 47,
+	                      60, 61, 62, 127, 130, 131, 154, 223, 224, 228, 231, 232, 233, 318 };
 
 static void needed_calls_pass(void **state)
 {
@@ -84,12 +96,13 @@ static void needed_calls_pass(void **state)
 static void nothing_else_passes(void **state)
 {
 	/* harmless without descriptors or names to apply them to */
-	static const int tolerated[] = { SYS_sched_yield, SYS_nanosleep, SYS_clock_nanosleep, SYS_gettimeofday, SYS_getppid, SYS_getpgrp,
-		                         SYS_getpgid, SYS_gettid, SYS_time, SYS_recvfrom, SYS_sendto, SYS_restart_syscall };
+	static const int tolerated[] = { SYS_sched_yield, SYS_nanosleep, SYS_clock_nanosleep, SYS_gettimeofday,
+		                         SYS_getppid,     SYS_getpgrp,   SYS_getpgid,         SYS_gettid,
+		                         SYS_time,        SYS_recvfrom,  SYS_sendto,          SYS_restart_syscall };
 	(void)state;
 
 	for (int nr = 0; nr < 4096; nr++) {
-		bool ok = nr == SYS_userfaultfd;        /* all bits: user mode only is among them; see table */
+		bool ok = nr == SYS_userfaultfd; /* all bits: user mode only is among them; see table */
 		for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
 			ok |= nr == needed[i];
 		for (size_t i = 0; i < ARRAY_SIZE(tolerated); i++)
@@ -107,7 +120,12 @@ static void nothing_else_passes(void **state)
 
 static void table(void **state)
 {
-	static const struct { const char *what; int nr; uint64_t a0, a1; uint32_t want; } t[] = {
+	static const struct {
+		const char *what;
+		int nr;
+		uint64_t a0, a1;
+		uint32_t want;
+	} t[] = {
 		{ "fork", SYS_clone, SIGCHLD, 0, ALLOW },
 		{ "stub", SYS_clone, CLONE_FILES | SIGCHLD, 0, ALLOW },
 		{ "helper", SYS_clone, CLONE_VM | CLONE_FILES | SIGCHLD, 0, ALLOW },
@@ -175,7 +193,8 @@ static void every_ptrace_request(void **state)
 {
 	(void)state;
 	for (uint64_t r = 0; r < 0x5000; r++) {
-		bool fine = r < 10 || (r >= 12 && r <= 15) || r == 21 || r == 24 || (r >= 30 && r <= 32) || r == 0x4202 || r == 0x4204 || r == 0x4205;
+		bool fine = r < 10 || (r >= 12 && r <= 15) || r == 21 || r == 24 || (r >= 30 && r <= 32) ||
+		            r == 0x4202 || r == 0x4204 || r == 0x4205;
 		if (!fine)
 			assert_int_equal(verdict(SYS_ptrace, r, 0), KILL);
 	}
@@ -234,8 +253,12 @@ static void for_real(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(needed_calls_pass), cmocka_unit_test(nothing_else_passes), cmocka_unit_test(table),
-		cmocka_unit_test(every_ptrace_request), cmocka_unit_test(every_clone_flag), cmocka_unit_test(other_architectures),
+		cmocka_unit_test(needed_calls_pass),
+		cmocka_unit_test(nothing_else_passes),
+		cmocka_unit_test(table),
+		cmocka_unit_test(every_ptrace_request),
+		cmocka_unit_test(every_clone_flag),
+		cmocka_unit_test(other_architectures),
 		cmocka_unit_test(for_real),
 	};
 

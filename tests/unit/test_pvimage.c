@@ -73,7 +73,7 @@ static void truncated(void **state)
 		err.text[0] = 0;
 		assert_int_equal(decode(&back, a.data, n, &err), -EINVAL);
 		assert_non_null(strstr(err.text, "damaged"));
-		assert_null(back.fd);   /* nothing half-made is left */
+		assert_null(back.fd); /* nothing half-made is left */
 	}
 	pv_image_done(&im);
 }
@@ -96,7 +96,11 @@ static void other_target(void **state)
 }
 
 /* Each makes one thing of a good image wrong. */
-#define HOSTILE(name, ...) static void name(struct pv_image *im) { __VA_ARGS__; }
+#define HOSTILE(name, ...)                                                                                             \
+	static void name(struct pv_image *im)                                                                          \
+	{                                                                                                              \
+		__VA_ARGS__;                                                                                           \
+	}
 HOSTILE(other_memory, im->mem_bytes += PAGE_BYTES)
 HOSTILE(far_clock, im->mono_ns = 1ull << 63)
 HOSTILE(kernel_cs, im->k.regs.cs = 0x10)
@@ -163,26 +167,43 @@ HOSTILE(stub_private, im->stub_vma[0].flags = VMA_READ)
 
 static void hostile_values(void **state)
 {
-	static const struct { const char *name, *part; void (*fn)(struct pv_image *im); } table[] = {
+	static const struct {
+		const char *name, *part;
+		void (*fn)(struct pv_image *im);
+	} table[] = {
 #define H(f, part) { #f, part, f }
-		H(other_memory, "header"), H(far_clock, "header"), H(kernel_cs, "registers"), H(compat_cs, "registers"),
-		H(kernel_ss, "registers"), H(kernel_rip, "registers"), H(kernel_fs, "registers"), H(k_is_init, "registers"),
-		H(k_negative, "registers"), H(k_far, "registers"), H(short_xstate, "registers"), H(handler_low, "registers"),
-		H(handler_high, "registers"), H(fd_negative, "descriptors"), H(fd_twice, "descriptors"),
-		H(fd_unsorted, "descriptors"), H(fd_high, "descriptors"), H(fd_huge, "descriptors"), H(fd_no_kind, "descriptors"),
-		H(fd_new_kind, "descriptors"), H(fd_dup_self, "descriptors"), H(fd_dup_later, "descriptors"),
-		H(fd_device, "descriptors"), H(fd_req_device, "descriptors"), H(vma_overlap, "mappings"),
-		H(vma_backwards, "mappings"), H(vma_empty, "mappings"), H(vma_negative, "mappings"), H(vma_kernel, "mappings"),
-		H(vma_far, "mappings"), H(vma_zero_page, "mappings"), H(vma_restorer, "mappings"),
-		H(vma_over_restorer, "mappings"), H(vma_beyond_memory, "mappings"), H(vma_far_offset, "mappings"),
-		H(vma_negative_offset, "mappings"), H(vma_min_offset, "mappings"), H(vma_private_memory, "mappings"),
-		H(vma_shared_file, "mappings"), H(vma_shared_anon, "mappings"), H(vma_no_file, "mappings"),
-		H(vma_far_file, "mappings"), H(pages_unaligned, "pages"), H(pages_nowhere, "pages"), H(pages_in_memory, "pages"),
-		H(pages_over_end, "pages"), H(pages_none, "pages"), H(pages_many, "pages"), H(pages_in_restorer, "pages"),
-		H(helper_cs, "helpers"), H(helper_rip, "helpers"), H(stub_pid_init, "spaces"), H(stub_pid_far, "spaces"),
-		H(stub_above_top, "spaces"), H(stub_all_above, "spaces"), H(stub_over_code, NULL), H(stub_no_code, "spaces"),
-		H(stub_no_data, "spaces"), H(stub_nothing, "spaces"), H(stub_beyond_memory, "spaces"), H(stub_anon, "spaces"),
-		H(stub_file, "spaces"), H(stub_private, "spaces"),
+		H(other_memory, "header"),        H(far_clock, "header"),
+		H(kernel_cs, "registers"),        H(compat_cs, "registers"),
+		H(kernel_ss, "registers"),        H(kernel_rip, "registers"),
+		H(kernel_fs, "registers"),        H(k_is_init, "registers"),
+		H(k_negative, "registers"),       H(k_far, "registers"),
+		H(short_xstate, "registers"),     H(handler_low, "registers"),
+		H(handler_high, "registers"),     H(fd_negative, "descriptors"),
+		H(fd_twice, "descriptors"),       H(fd_unsorted, "descriptors"),
+		H(fd_high, "descriptors"),        H(fd_huge, "descriptors"),
+		H(fd_no_kind, "descriptors"),     H(fd_new_kind, "descriptors"),
+		H(fd_dup_self, "descriptors"),    H(fd_dup_later, "descriptors"),
+		H(fd_device, "descriptors"),      H(fd_req_device, "descriptors"),
+		H(vma_overlap, "mappings"),       H(vma_backwards, "mappings"),
+		H(vma_empty, "mappings"),         H(vma_negative, "mappings"),
+		H(vma_kernel, "mappings"),        H(vma_far, "mappings"),
+		H(vma_zero_page, "mappings"),     H(vma_restorer, "mappings"),
+		H(vma_over_restorer, "mappings"), H(vma_beyond_memory, "mappings"),
+		H(vma_far_offset, "mappings"),    H(vma_negative_offset, "mappings"),
+		H(vma_min_offset, "mappings"),    H(vma_private_memory, "mappings"),
+		H(vma_shared_file, "mappings"),   H(vma_shared_anon, "mappings"),
+		H(vma_no_file, "mappings"),       H(vma_far_file, "mappings"),
+		H(pages_unaligned, "pages"),      H(pages_nowhere, "pages"),
+		H(pages_in_memory, "pages"),      H(pages_over_end, "pages"),
+		H(pages_none, "pages"),           H(pages_many, "pages"),
+		H(pages_in_restorer, "pages"),    H(helper_cs, "helpers"),
+		H(helper_rip, "helpers"),         H(stub_pid_init, "spaces"),
+		H(stub_pid_far, "spaces"),        H(stub_above_top, "spaces"),
+		H(stub_all_above, "spaces"),      H(stub_over_code, NULL),
+		H(stub_no_code, "spaces"),        H(stub_no_data, "spaces"),
+		H(stub_nothing, "spaces"),        H(stub_beyond_memory, "spaces"),
+		H(stub_anon, "spaces"),           H(stub_file, "spaces"),
+		H(stub_private, "spaces"),
 	};
 	(void)state;
 
@@ -195,7 +216,7 @@ static void hostile_values(void **state)
 		table[i].fn(&im);
 		encode(&im, &a);
 		int r = decode(&back, a.data, a.len, &err);
-		if (!table[i].part) {   /* right up to the stub's code page is allowed */
+		if (!table[i].part) { /* right up to the stub's code page is allowed */
 			assert_int_equal(r, 0);
 			pv_image_done(&back);
 		} else if (r != -EINVAL || !strstr(err.text, table[i].part)) {
@@ -223,26 +244,65 @@ static size_t first_difference(void (*change)(struct pv_image *im))
 	return i;
 }
 
-static void fewer_vmas(struct pv_image *im) { im->n_vmas--; }
-static void fewer_pages(struct pv_image *im) { im->n_pages--; }
-static void fewer_stubs(struct pv_image *im) { im->n_stubs--; }
-static void fewer_stub_vmas(struct pv_image *im) { im->stub[0].n_vmas--; }
-static void more_page_run(struct pv_image *im) { im->pages[0].n++; }
-static void fewer_helpers(struct pv_image *im) { free(im->helper[--im->n_helpers].xstate); }
-static void other_queue(struct pv_image *im) { im->fd[5].queued_len--; }
-static void fewer_eps(struct pv_image *im) { im->n_ep--; }
-static void fewer_fds(struct pv_image *im) { im->n_fds--; }
-static void fewer_files(struct pv_image *im) { free(im->file[--im->n_files].path); }
-static void other_xstate(struct pv_image *im) { im->k.xstate_len--; }
+static void fewer_vmas(struct pv_image *im)
+{
+	im->n_vmas--;
+}
+static void fewer_pages(struct pv_image *im)
+{
+	im->n_pages--;
+}
+static void fewer_stubs(struct pv_image *im)
+{
+	im->n_stubs--;
+}
+static void fewer_stub_vmas(struct pv_image *im)
+{
+	im->stub[0].n_vmas--;
+}
+static void more_page_run(struct pv_image *im)
+{
+	im->pages[0].n++;
+}
+static void fewer_helpers(struct pv_image *im)
+{
+	free(im->helper[--im->n_helpers].xstate);
+}
+static void other_queue(struct pv_image *im)
+{
+	im->fd[5].queued_len--;
+}
+static void fewer_eps(struct pv_image *im)
+{
+	im->n_ep--;
+}
+static void fewer_fds(struct pv_image *im)
+{
+	im->n_fds--;
+}
+static void fewer_files(struct pv_image *im)
+{
+	free(im->file[--im->n_files].path);
+}
+static void other_xstate(struct pv_image *im)
+{
+	im->k.xstate_len--;
+}
 
 /* A count that promises what is not there must not cost more memory than the input is long, in proportion. */
 static void huge_counts(void **state)
 {
-	static const struct { const char *name; void (*fn)(struct pv_image *im); bool fixed; } table[] = {
-		{ "mappings", fewer_vmas, false }, { "pages", fewer_pages, false }, { "stubs", fewer_stubs, false },
-		{ "stub mappings", fewer_stub_vmas, false }, { "page run", more_page_run, false }, { "helpers", fewer_helpers, false },
-		{ "queue", other_queue, true }, { "epoll", fewer_eps, true }, { "descriptors", fewer_fds, true },
-		{ "files", fewer_files, true }, { "xstate", other_xstate, true },
+	static const struct {
+		const char *name;
+		void (*fn)(struct pv_image *im);
+		bool fixed;
+	} table[] = {
+		{ "mappings", fewer_vmas, false },    { "pages", fewer_pages, false },
+		{ "stubs", fewer_stubs, false },      { "stub mappings", fewer_stub_vmas, false },
+		{ "page run", more_page_run, false }, { "helpers", fewer_helpers, false },
+		{ "queue", other_queue, true },       { "epoll", fewer_eps, true },
+		{ "descriptors", fewer_fds, true },   { "files", fewer_files, true },
+		{ "xstate", other_xstate, true },
 	};
 	static const uint64_t values[] = { 10, 300, 32768, 65536, 70000, 1u << 20, UINT32_MAX, 1ull << 40, UINT64_MAX };
 	_cleanup_buf_ struct buf good = { 0 };
@@ -274,8 +334,8 @@ static void huge_counts(void **state)
 			if (!decode(&im, b.data, b.len, &err))
 				fail_msg("%s = %lu was accepted", table[i].name, (unsigned long)values[v]);
 			if (alloc_largest() > 100 * b.len)
-				fail_msg("%s = %lu: allocates %zu octets for %zu", table[i].name, (unsigned long)values[v], alloc_largest(),
-				         b.len);
+				fail_msg("%s = %lu: allocates %zu octets for %zu", table[i].name,
+				         (unsigned long)values[v], alloc_largest(), b.len);
 		}
 	}
 }
@@ -316,7 +376,9 @@ static void no_memory(void **state)
 	encode(&im, &good);
 	pv_image_done(&im);
 	struct rd in;
-	FOR_EACH_ALLOC_FAILURE((in = rd_of(good.data, good.len), r = pv_image_decode(&im, &in, SAMPLE_MEM_BYTES, SAMPLE_DEVS, &err))) {
+	FOR_EACH_ALLOC_FAILURE(
+		(in = rd_of(good.data, good.len), r = pv_image_decode(&im, &in, SAMPLE_MEM_BYTES, SAMPLE_DEVS, &err)))
+	{
 		if (!r)
 			pv_image_done(&im);
 		/* a string without memory reads as a bad one */
@@ -327,7 +389,7 @@ static void no_memory(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip), cmocka_unit_test(truncated), cmocka_unit_test(other_target),
+		cmocka_unit_test(round_trip),     cmocka_unit_test(truncated),   cmocka_unit_test(other_target),
 		cmocka_unit_test(hostile_values), cmocka_unit_test(huge_counts), cmocka_unit_test(flipped_bits),
 		cmocka_unit_test(no_memory),
 	};

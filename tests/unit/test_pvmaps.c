@@ -24,12 +24,14 @@ static pid_t subject(void)
 		int fd = memfd_create("subject", 0);
 		if (fd < 0 || ftruncate(fd, 1 << 20) < 0 ||
 		    mmap((void *)AT, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
-		    mmap((void *)(AT + 0x10000), 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0x5000) == MAP_FAILED ||
-		    mmap((void *)(AT + 0x11000), 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, 0x9000) == MAP_FAILED)
+		    mmap((void *)(AT + 0x10000), 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0x5000) ==
+		            MAP_FAILED ||
+		    mmap((void *)(AT + 0x11000), 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, 0x9000) ==
+		            MAP_FAILED)
 			_exit(1);
-		for (uint64_t i = 0; i < 600; i++)      /* more than the list's first room */
-			if (mmap((void *)(AT + 0x100000 + i * 8192), 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
-			    MAP_FAILED)
+		for (uint64_t i = 0; i < 600; i++) /* more than the list's first room */
+			if (mmap((void *)(AT + 0x100000 + i * 8192), 4096, PROT_NONE,
+			         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
 				_exit(1);
 		if (write(p[1], "x", 1) != 1)
 			_exit(1);
@@ -49,7 +51,9 @@ static void end(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
-struct seen { unsigned n, stacks, memfds, nameless; };
+struct seen {
+	unsigned n, stacks, memfds, nameless;
+};
 
 static void on_name(void *arg, const struct vma *v, const char *name)
 {
@@ -75,7 +79,7 @@ static void same_both_ways(void **state)
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	assert_int_equal(vma_list_read_fd(&f, fd, UINT64_MAX), 0);
-	assert_int_equal(vma_list_read_fd(&f, fd, UINT64_MAX), 0);  /* again with the same descriptor */
+	assert_int_equal(vma_list_read_fd(&f, fd, UINT64_MAX), 0); /* again with the same descriptor */
 	/* the vsyscall page is in the text only */
 	if (t.n && t.v[t.n - 1].start >= 1ull << 63)
 		t.n--;
@@ -118,7 +122,7 @@ static void known_mappings(void **state)
 			if (l.v[i].start == AT)
 				v = &l.v[i];
 		assert_non_null(v);
-		assert_int_equal(v - l.v + 3, l.n);     /* the limit cuts the rest off */
+		assert_int_equal(v - l.v + 3, l.n); /* the limit cuts the rest off */
 		assert_int_equal(v[0].end, AT + 8192);
 		assert_int_equal(v[0].flags, VMA_READ);
 		assert_int_equal(v[0].inode, 0);
@@ -161,7 +165,8 @@ static void no_memory(void **state)
 	for (int text = 0; text < 2; text++) {
 		struct seen seen = { 0 };
 		struct vma_list l = { 0 };
-		FOR_EACH_ALLOC_FAILURE(r = vma_list_read(&l, pid, UINT64_MAX, text ? on_name : NULL, &seen, &err)) {
+		FOR_EACH_ALLOC_FAILURE(r = vma_list_read(&l, pid, UINT64_MAX, text ? on_name : NULL, &seen, &err))
+		{
 			vma_list_done(&l);
 			assert_int_equal(r, alloc_failed ? -ENOMEM : 0);
 		}
@@ -172,7 +177,10 @@ static void no_memory(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(same_both_ways), cmocka_unit_test(known_mappings), cmocka_unit_test(gone), cmocka_unit_test(no_memory),
+		cmocka_unit_test(same_both_ways),
+		cmocka_unit_test(known_mappings),
+		cmocka_unit_test(gone),
+		cmocka_unit_test(no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
