@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A few hundred octets of position-independent code that uffd_arm.c lets K run, frozen, on its own stack: it asks for a
+ * A few hundred octets of position-independent code that uffd_arm.c lets K run, frozen, in a page of its own: it asks for a
  * userfaultfd in K, or makes a stub ask. One run does what would else take a dozen stops of K per stub.
  */
 #ifndef HOSPES_PV_ARMER_INT_H

@@ -454,7 +454,7 @@ static void arm_late(struct track *t, const struct pv_frozen *f)
 			pages += (a->snap.v[j].end - a->snap.v[j].start) / PAGE_BYTES;
 		if (a->dead || a->uffd >= 0 || pages < ARM_LATE_PAGES)
 			continue;
-		if (!begun && uffd_inject_begin(&in, f, t->k_pidfd, &ignored))
+		if (!begun && uffd_inject_begin(&in, f, t->k_pidfd, t->room, &ignored))
 			return;
 		begun = true;
 		/* when that fails it stays as it is */
@@ -507,7 +507,7 @@ static int arm_all(struct track *t, const struct pv_frozen *f, struct err *err)
 {
 	struct uffd_inject in;
 	struct track_mm *a;
-	int r = uffd_inject_begin(&in, f, t->k_pidfd, err);
+	int r = uffd_inject_begin(&in, f, t->k_pidfd, t->room, err);
 
 	if (r)
 		return r;
@@ -549,6 +549,14 @@ static int find_k(struct track *t, const struct pv_frozen *f, struct err *err)
 	}
 	if (a->lo >= a->hi)
 		return err_set(err, ENOTSUP, "the guest kernel does not map the guest's memory as expected");
+	for (size_t i = 0; i < t->before.n && !t->room; i++) {
+		const struct vma *v = &t->before.v[i];
+		if ((v->flags & (VMA_READ | VMA_WRITE | VMA_EXEC | VMA_SHARED)) == (VMA_READ | VMA_WRITE | VMA_EXEC))
+			t->room = v->start;
+	}
+	if (!t->room)
+		return err_set(err, ENOTSUP,
+		               "the guest kernel has no private memory to run the arming of log-dirty in");
 	return track_find_mem_map(t, f->k.pid, &t->before, err);
 }
 

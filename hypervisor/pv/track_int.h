@@ -40,6 +40,7 @@ struct track {
 	struct track_mm *mm; /* owned; [0] is K */
 	size_t n_mm, cap_mm;
 	uint64_t stub_insn;            /* address of a `syscall` instruction in every stub; 0: not looked for yet */
+	uint64_t room;                 /* address in K of a page to borrow */
 	uint64_t mem_map;              /* offset in guest memory of the kernel's array of page descriptors */
 	struct vma_list before, after; /* scratch */
 	struct uffd_scan scan;         /* scratch */

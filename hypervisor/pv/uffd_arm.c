@@ -5,7 +5,8 @@
  * set the stub's registers to userfaultfd() at a `syscall` instruction of STUB_CODE, step, read the answer, put the
  * registers back. The stub's STUB_DATA page is not touched, it may hold pending work. K and stubs share one descriptor
  * table, so the new descriptor is taken from K and closed there. Why a stub may be changed at all: K sets all its registers
- * before it runs it again (freeze.h). The code runs on K's stack, which the guest maps executable. Main thread only.
+ * before it runs it again (freeze.h). The code runs in a page of K's image that is
+ * private to K, writable and executable: neither stubs nor devices see it. Main thread only.
  */
 #include "config.h"
 #include "hypervisor/pv/uffd_int.h"
@@ -22,29 +23,25 @@
 #include "common/util.h"
 #include "hypervisor/pv/armer_int.h"
 
-/* the borrowed piece of K's stack: code, the struct, a stack for the code, K's red zone above it */
+/* the borrowed piece of K's memory: code, the struct, a stack for the code */
 #define AT_ARMER       2048u
-#define AT_STACK_END   (UFFD_SCRATCH_BYTES - 64u)
-#define RED_ZONE       256u
+#define AT_STACK_END   (UFFD_ROOM_BYTES - 64u)
 #define RUN_TIMEOUT_US 2000000u
 
-_Static_assert(AT_ARMER + sizeof(struct armer) + 512 < AT_STACK_END, "scratch layout");
+_Static_assert(AT_ARMER + sizeof(struct armer) + 512 < AT_STACK_END, "room");
 
-int uffd_inject_begin(struct uffd_inject *i, const struct pv_frozen *f, int k_pidfd, struct err *err)
+int uffd_inject_begin(struct uffd_inject *i, const struct pv_frozen *f, int k_pidfd, uint64_t room, struct err *err)
 {
 	size_t len = (size_t)(__stop_armer_code - __start_armer_code);
 
-	*i = (struct uffd_inject){ .f = f,
-		                   .k_pidfd = k_pidfd,
-		                   .close_fd = -1,
-		                   .scratch = (f->k.regs.rsp - RED_ZONE - UFFD_SCRATCH_BYTES) & ~63ull };
+	*i = (struct uffd_inject){ .f = f, .k_pidfd = k_pidfd, .close_fd = -1, .room = room };
 	if (len > AT_ARMER)
 		return err_set(err, E2BIG, "the code that arms log-dirty is too long");
-	int r = pt_read(f->k.pid, i->scratch, i->saved, sizeof(i->saved));
+	int r = pt_read(f->k.pid, i->room, i->saved, sizeof(i->saved));
 	if (!r)
-		r = pt_write(f->k.pid, i->scratch, __start_armer_code, len);
+		r = pt_write(f->k.pid, i->room, __start_armer_code, len);
 	if (r)
-		return err_sys(err, -r, "cannot borrow the guest kernel's stack");
+		return err_sys(err, -r, "cannot borrow a page of the guest kernel");
 	/* many waits for a few microseconds each follow */
 	i->slack = prctl(PR_GET_TIMERSLACK);
 	prctl(PR_SET_TIMERSLACK, 1000);
@@ -57,11 +54,11 @@ static int run(struct uffd_inject *i, pid_t nspid, uint64_t insn, long *ret)
 	struct armer a = { .insn = insn, .nspid = nspid, .close_fd = i->close_fd };
 	struct user_regs_struct regs = i->f->k.regs;
 	bool stopped;
-	int status, r = pt_write(i->f->k.pid, i->scratch + AT_ARMER, &a, sizeof(a));
+	int status, r = pt_write(i->f->k.pid, i->room + AT_ARMER, &a, sizeof(a));
 
-	regs.rip = i->scratch + (uint64_t)((const char *)(uintptr_t)armer_entry - __start_armer_code);
-	regs.rdi = i->scratch + AT_ARMER;
-	regs.rsp = i->scratch + AT_STACK_END - 8; /* as after a call */
+	regs.rip = i->room + (uint64_t)((const char *)(uintptr_t)armer_entry - __start_armer_code);
+	regs.rdi = i->room + AT_ARMER;
+	regs.rsp = i->room + AT_STACK_END - 8; /* as after a call */
 	regs.orig_rax = ~0ull;
 	if (!r)
 		r = pt_set_regs(i->f->k.pid, &regs);
@@ -80,7 +77,7 @@ static int run(struct uffd_inject *i, pid_t nspid, uint64_t insn, long *ret)
 			r = -EIO;
 	}
 	if (!r)
-		r = pt_read(i->f->k.pid, i->scratch + AT_ARMER, &a, sizeof(a));
+		r = pt_read(i->f->k.pid, i->room + AT_ARMER, &a, sizeof(a));
 	if (r)
 		return r;
 	i->close_fd = -1;
@@ -94,10 +91,10 @@ int uffd_inject_end(struct uffd_inject *i, struct err *err)
 	int r = i->close_fd < 0 ? 0 : run(i, -1, 0, &ret);
 
 	prctl(PR_SET_TIMERSLACK, i->slack > 0 ? i->slack : 0);
-	int e = pt_write(i->f->k.pid, i->scratch, i->saved, sizeof(i->saved));
+	int e = pt_write(i->f->k.pid, i->room, i->saved, sizeof(i->saved));
 	if (!r)
 		r = e;
-	return r ? err_sys(err, -r, "cannot give the guest kernel's stack back") : 0;
+	return r ? err_sys(err, -r, "cannot put back a page of the guest kernel") : 0;
 }
 
 static int ns_pid_of(pid_t pid, pid_t *ret)

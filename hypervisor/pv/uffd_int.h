@@ -40,21 +40,23 @@ enum uffd_what {
 int uffd_scan(struct uffd_scan *s, int pagemap, uint64_t start, uint64_t end, enum uffd_what what,
               void (*fn)(void *arg, uint64_t start, uint64_t end), void *arg) _must_check_;
 
-#define UFFD_SCRATCH_BYTES 4096u
+#define UFFD_ROOM_BYTES 4096u
 
-/* Arming: system calls inside K and, by K's hand, inside the stubs. K's stack below its pointer is borrowed. */
+/* Arming: system calls inside K and, by K's hand, inside the stubs. A piece of K's memory is borrowed for it. */
 struct uffd_inject {
-	const struct pv_frozen *f;         /* borrowed */
-	int k_pidfd;                       /* borrowed */
-	uint64_t scratch;                  /* address in K */
-	uint8_t saved[UFFD_SCRATCH_BYTES]; /* what was there */
-	int close_fd;                      /* descriptor of K that has been taken and is to be closed; -1: none */
-	int slack;                         /* timer slack of this thread before */
+	const struct pv_frozen *f;      /* borrowed */
+	int k_pidfd;                    /* borrowed */
+	uint64_t room;                  /* address in K */
+	uint8_t saved[UFFD_ROOM_BYTES]; /* what was there */
+	int close_fd;                   /* descriptor of K that has been taken and is to be closed; -1: none */
+	int slack;                      /* timer slack of this thread before */
 };
-int uffd_inject_begin(struct uffd_inject *i, const struct pv_frozen *f, int k_pidfd, struct err *err) _must_check_;
+/* @room: UFFD_ROOM_BYTES of K's memory that it may read, write and execute and that no device writes; they are put back. */
+int uffd_inject_begin(struct uffd_inject *i, const struct pv_frozen *f, int k_pidfd, uint64_t room,
+                      struct err *err) _must_check_;
 /* A userfaultfd of K (@pid 0), or of stub @pid by its `syscall` instruction at @insn; owned by the caller. */
 int uffd_inject_get(struct uffd_inject *i, pid_t pid, uint64_t insn, int *ret_uffd, struct err *err) _must_check_;
-/* Put K's stack back. */
+/* Put K's memory back. */
 int uffd_inject_end(struct uffd_inject *i, struct err *err) _must_check_;
 
 #endif

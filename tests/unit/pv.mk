@@ -1,11 +1,14 @@
 # Unit tests of the pv engine.
-pv_tests = %D%/test_logdirty
+pv_tests = %D%/test_logdirty %D%/test_trackrules
 check_PROGRAMS += $(pv_tests)
 TESTS += $(pv_tests)
 
 %C%_test_logdirty_SOURCES = %D%/test_logdirty.c
 %C%_test_logdirty_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
 %C%_test_logdirty_LDADD = hypervisor/pv/libpv.a hypervisor/pv/librestorer.a hypervisor/dev/libhvdev.a $(TEST_LIBS) $(XXHASH_LIBS) $(URING_LIBS)
+
+%C%_test_trackrules_SOURCES = %D%/test_trackrules.c
+%C%_test_trackrules_LDADD = hypervisor/pv/libpv.a hypervisor/dev/libhvdev.a $(TEST_LIBS)
 
 pv_more_tests = %D%/test_pvimage %D%/test_pvfilter %D%/test_kernelfile %D%/test_pvmaps %D%/test_lease %D%/test_conlog %D%/test_dommem \
 	%D%/test_cgroup
