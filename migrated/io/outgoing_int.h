@@ -56,7 +56,7 @@ struct outgoing {
 	bool stepping;
 	uint64_t begun_ns, ended_ns, suspend_ns, suspended_ns, captured_ns, passed_ns, go_ns, final_ns, ready_ns;
 	struct hv_memhash_rep memhash; /* --verify */
-	uint64_t scan_ns; /* of the last harvest */
+	uint64_t scan_ns;              /* of the last harvest */
 	uint64_t freeze_ns, capture_ns;
 };
 
