@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "migrated/io/incoming.h"
+#include "migrated/io/orphan.h"
 
 #define LINE_MAX_BYTES 65536u
 #define OUT_MAX_BYTES  (1u << 20)
@@ -223,6 +224,7 @@ static json_t *status_object(struct migrated *d, const char *domain)
 
 	(void)json_array_extend(list, in);
 	json_decref(in);
+	orphan_status(d, domain, list);
 	json_array_foreach(list, i, v)
 	{
 		const char *phase = json_string_value(json_object_get(v, "phase"));
@@ -257,6 +259,8 @@ static void do_resolve(struct client *c, const char *domain, json_t *o)
 	int r = owner ? outgoing_resolve(d, domain, local, &err) : err_set(&err, EINVAL, "\"owner\" is missing");
 	if (r == -ENOENT)
 		r = incoming_resolve(d, domain, local, &err);
+	if (r == -ENOENT && owner)
+		r = orphan_resolve(d, domain, local, &err);
 	if (r < 0)
 		fail(c, &err);
 	else

@@ -774,6 +774,14 @@ void outgoing_recover(struct migrated *d, const struct journal_rec *rec)
 	loop_timer_in(o->timer, 0);
 }
 
+bool outgoing_has(const struct migrated *d, const char *domain)
+{
+	for (const struct outgoing *o = d->outs; o; o = o->next)
+		if (!o->ended && !strcmp(o->order.domain, domain))
+			return true;
+	return false;
+}
+
 unsigned outgoing_count(const struct migrated *d)
 {
 	unsigned n = 0;

@@ -31,6 +31,8 @@ int outgoing_cancel(struct migrated *d, const char *domain, struct err *err) _mu
 int outgoing_resolve(struct migrated *d, const char *domain, bool local, struct err *err) _must_check_;
 json_t *outgoing_status(struct migrated *d, const char *domain);
 void outgoing_recover(struct migrated *d, const struct journal_rec *rec);
+/* Does a session look after @domain? */
+bool outgoing_has(const struct migrated *d, const char *domain);
 unsigned outgoing_count(const struct migrated *d);
 void outgoing_free_all(struct migrated *d);
 

@@ -136,6 +136,39 @@ crash() { # SIDE POINT:ACTION WANTED-OWNER
 @test "killed: target after TAKE" { crash tgt tgt.hv.take.done:kill b; }
 @test "killed: target before it says Running" { crash tgt tgt.send.running:kill b; }
 @test "killed: target's hvdom after TAKE" { crash tgt tgt.hv.take.done:hvdom a; }
+# The target never comes back: status says so and what can be done; a person decides.
+@test "in doubt for good: an operator keeps it here" {
+	host_stop b; host_start b tgt.recv.go:kill
+	domain_start a g1
+	host_exec a vmmig push g1 b --json >"$T/out" 2>&1 &
+	local pusher=$! rc=0 i
+	for ((i = 0; i < 100; i++)); do
+		host_env a vmmig status g1 --json | jq -e '.migrations[0].phase == "in-doubt"' >/dev/null && break
+		sleep 0.1
+	done
+	host_env a vmmig status g1 --json | jq -e '.migrations[0].help | test("vmmig resolve g1 --owner local")'
+	run ! host_env a vmmig cancel g1
+	host_env a vmmig resolve g1 --owner local
+	wait $pusher || rc=$?
+	[[ $rc == 1 && $(settled) == a ]]
+	no_violation
+}
+@test "given away, journal lost: status shows it, and a person can settle it" {
+	host_stop b; host_start b tgt.recv.go:kill
+	domain_start a g1
+	host_exec a vmmig push g1 b --json >"$T/out" 2>&1 &
+	local i
+	for ((i = 0; i < 100; i++)); do
+		host_env a vmmig status g1 --json | jq -e '.migrations[0].phase == "in-doubt"' >/dev/null && break
+		sleep 0.1
+	done
+	host_stop a KILL; rm -f "$T"/a/state/migrations/*.journal
+	host_start a
+	host_env a vmmig status --json | jq -e '.migrations[0].phase == "in-doubt" and .migrations[0].to == "b"'
+	host_env a vmmig resolve g1 --owner local
+	[[ $(settled) == a ]]
+	no_violation
+}
 @test "lost: Go" { crash src src.send.go:drop b; }
 @test "lost: Ready" { crash tgt tgt.send.ready:drop a; }
 @test "lost: Running" { crash tgt tgt.send.running:drop b; }
