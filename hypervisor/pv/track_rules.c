@@ -195,20 +195,22 @@ static int find_symbol(pid_t k, uint64_t base, uint64_t end, const char *name, u
 
 int track_find_mem_map(struct track *t, pid_t k, const struct vma_list *l, struct err *err)
 {
-	uint64_t base = 0, data = 0, end = 0, sym = 0, array = 0;
+	uint64_t base = 0, end = 0, data = 0, data_end = 0, sym = 0, array = 0;
 
-	/* the image: the mappings without a gap at the lowest addresses; its data, read-only data too, is what is mapped writable */
+	/* the image: the mappings without a gap at the lowest addresses; read-only data is the first that is mapped writable */
 	for (size_t i = 0; i < l->n; i++) {
 		const struct vma *v = &l->v[i];
 		if (!i)
 			base = end = v->start;
 		if (v->start != end || track_is_mem(t, v) || !(v->flags & VMA_READ))
 			break;
-		if (!data && (v->flags & VMA_WRITE))
+		if (!data && (v->flags & VMA_WRITE)) {
 			data = v->start;
+			data_end = v->end;
+		}
 		end = v->end;
 	}
-	int r = find_symbol(k, data ? data : base, end, "mem_map", &sym);
+	int r = find_symbol(k, data, data_end, "mem_map", &sym);
 	if (r == -ENOENT)
 		r = find_symbol(k, base, end, "mem_map", &sym);
 	if (!r)
