@@ -9,7 +9,7 @@ EXTRA_DIST += $(SYSTEM_TESTS) %D%/lib.bash tests/summary
 check_PROGRAMS += $(SYSTEM_HELPERS)
 %C%_lockcheck_SOURCES = %D%/lockcheck.c
 %C%_hvtool_SOURCES = %D%/hvtool.c
-%C%_hvtool_LDADD = hypervisor/libhvcall.a common/libcommon.a
+%C%_hvtool_LDADD = hypervisor/libhv.a hypervisor/pv/libpv.a hypervisor/libhvcall.a common/libcommon.a
 
 AM_BATS_LOG_FLAGS = --tap
 if !WITH_SANITIZERS
@@ -17,8 +17,8 @@ TESTS += $(SYSTEM_TESTS)
 endif
 
 .PHONY: check-system
-check-system: all guests $(SYSTEM_HELPERS)
-	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(SYSTEM_TESTS)'
+check-system: all guests $(SYSTEM_HELPERS) %D%/pv/trackguest
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(SYSTEM_TESTS) %D%/pv/track.sh'
 
 # 200 pushes back and forth of the loaded guest, and of Debian with Redis; `make check` does 10 of each
 SOAK_TARGETS += soak-push
