@@ -80,13 +80,15 @@ int uffd_probe(struct err *err)
 			err, ENOTSUP,
 			"this host's kernel has no asynchronous write-protection (Linux 6.7 or later is needed)");
 	_cleanup_close_ int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	_cleanup_free_ struct uffd_scan *s = calloc(1, sizeof(*s));
-	if (!s)
-		return err_set(err, ENOMEM, "out of memory");
+	/* a process that gave up root may not read its own; kernels that have the one have the other */
+	if (pagemap < 0)
+		return errno == EACCES ? 0 : err_sys(err, errno, "cannot open /proc/self/pagemap");
 	void *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (pagemap < 0 || page == MAP_FAILED)
+	if (page == MAP_FAILED)
 		return err_sys(err, errno, "cannot try out write-protection");
-	r = probe_page(s, uffd, pagemap, page);
+	struct uffd_scan *s = calloc(1, sizeof(*s));
+	r = s ? probe_page(s, uffd, pagemap, page) : -ENOMEM;
+	free(s);
 	munmap(page, PAGE_BYTES);
 	return r ? err_set(err, ENOTSUP, "this host's kernel has no working PAGEMAP_SCAN (%s)", strerror(-r)) : 0;
 }

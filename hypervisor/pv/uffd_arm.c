@@ -32,7 +32,7 @@ _Static_assert(AT_ARMER + sizeof(struct armer) + 512 < AT_STACK_END, "room");
 
 int uffd_inject_begin(struct uffd_inject *i, const struct pv_frozen *f, int k_pidfd, uint64_t room, struct err *err)
 {
-	size_t len = (size_t)(__stop_armer_code - __start_armer_code);
+	size_t len = (size_t)((uintptr_t)__stop_armer_code - (uintptr_t)__start_armer_code);
 
 	*i = (struct uffd_inject){ .f = f, .k_pidfd = k_pidfd, .close_fd = -1, .room = room };
 	if (len > AT_ARMER)
@@ -56,7 +56,7 @@ static int run(struct uffd_inject *i, pid_t nspid, uint64_t insn, long *ret)
 	bool stopped;
 	int status, r = pt_write(i->f->k.pid, i->room + AT_ARMER, &a, sizeof(a));
 
-	regs.rip = i->room + (uint64_t)((const char *)(uintptr_t)armer_entry - __start_armer_code);
+	regs.rip = i->room + (uintptr_t)armer_entry - (uintptr_t)__start_armer_code;
 	regs.rdi = i->room + AT_ARMER;
 	regs.rsp = i->room + AT_STACK_END - 8; /* as after a call */
 	regs.orig_rax = ~0ull;
