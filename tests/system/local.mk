@@ -5,7 +5,8 @@ include %D%/pv/local.mk
 
 SYSTEM_TESTS = %D%/vmlab.bats %D%/life.bats %D%/push.bats %D%/refuse.bats %D%/fault.bats %D%/redis.bats %D%/hostile.bats %D%/isolation.bats
 SYSTEM_HELPERS = %D%/lockcheck %D%/hvtool
-EXTRA_DIST += $(SYSTEM_TESTS) %D%/lib.bash tests/summary
+EXTRA_DIST += $(SYSTEM_TESTS) %D%/lib.bash tests/summary tests/summary-test.sh
+TESTS += tests/summary-test.sh
 check_PROGRAMS += $(SYSTEM_HELPERS)
 %C%_lockcheck_SOURCES = %D%/lockcheck.c
 %C%_hvtool_SOURCES = %D%/hvtool.c
