@@ -137,7 +137,8 @@ int pt_syscall(pid_t pid, uint64_t insn, long nr, const uint64_t args[6], long *
 		return e;
 	if (ptrace(PTRACE_SINGLESTEP, pid, 0, 0) < 0)
 		return -errno;
-	for (;;) {
+	/* bounded: an instruction that jumps to itself never gets on */
+	for (int tries = 0;; tries++) {
 		bool stopped;
 		int status;
 		e = pt_wait(pid, 5000000, &stopped, &status);
@@ -150,7 +151,7 @@ int pt_syscall(pid_t pid, uint64_t insn, long nr, const uint64_t args[6], long *
 			return e;
 		if (r.rip == insn + 2)
 			break;
-		if (r.rip != insn)
+		if (r.rip != insn || tries > 64)
 			return -EIO;
 		/* a pending stop event came before the instruction ran */
 		if (ptrace(PTRACE_SINGLESTEP, pid, 0, 0) < 0)

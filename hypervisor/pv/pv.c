@@ -140,6 +140,15 @@ static void forget_guest(struct pv_vm *v)
 	v->helpers_known = false;
 }
 
+static void end_guest(struct pv_vm *v)
+{
+	v->k = 0;       /* its end is no news */
+	pv_frozen_kill(&v->frozen);
+	if (v->box.holder > 0 && pv_sandbox_clear(&v->box, NULL))
+		pv_sandbox_done(&v->box);   /* it does not answer: end it whole */
+	forget_guest(v);
+}
+
 static void on_box(void *arg, int fd, uint32_t ev)
 {
 	struct pv_vm *v = arg;
@@ -231,7 +240,12 @@ static int rebuild(struct pv_vm *v, const struct pv_image *im, bool gap, struct 
 	fstat(v->env->mem->fd, &st);
 	v->mem_inode = st.st_ino;
 	v->dev_kick = true;
-	r = o.con >= 0 && o.err >= 0 ? take_sockets(v, o.con, o.err, err) : err_set(err, EINVAL, "the guest's state has no console");
+	if (o.con >= 0 && o.err >= 0) {
+		r = take_sockets(v, o.con, o.err, err);
+	} else {
+		r = err_set(err, EINVAL, "the guest's state has no console");
+		close(o.con >= 0 ? o.con : o.err);
+	}
 	for (size_t i = 0; i < devs_count(v->env->devs); i++) {
 		if (!r && (o.vsock[i] < 0 || o.vreq[i] < 0))
 			r = err_set(err, EINVAL, "the guest's state has no connection for device %s", devs_name(v->env->devs, i));
@@ -242,6 +256,8 @@ static int rebuild(struct pv_vm *v, const struct pv_image *im, bool gap, struct 
 			close(o.vreq[i]);
 		}
 	}
+	if (r)
+		end_guest(v);   /* a state that was refused leaves nothing: another one may be tried */
 	return r;
 }
 
@@ -635,13 +651,7 @@ static void pv_stats(void *vm, struct hv_stats *st)
 
 static void pv_kill(void *vm)
 {
-	struct pv_vm *v = vm;
-
-	v->k = 0;
-	pv_frozen_kill(&v->frozen);
-	if (v->box.holder > 0 && pv_sandbox_clear(&v->box, NULL))
-		pv_sandbox_done(&v->box);   /* it does not answer: end it whole */
-	forget_guest(v);
+	end_guest(vm);
 }
 
 const struct hv_engine_ops hv_engine_pv = {

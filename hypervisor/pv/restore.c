@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <ucontext.h>
 #include "common/loop.h"
@@ -445,8 +446,19 @@ int pv_restore(struct pv_sandbox *s, const struct pv_image *im, int mem_fd, cons
 		r = wait_done(&w, out->k_pidfd, err);
 	if (!r)
 		r = wait_helpers(out->k, cpu, out, im->n_stubs, im->n_helpers, err);
-	if (!r)
+	if (!r) {
 		r = take_over(im, out->k, f, err);
+		if (r) {
+			/* we are its tracer: its parent, the holder, cannot reap it before we have seen it die */
+			int st = 0;
+			kill(out->k, SIGKILL);
+			while (waitpid(out->k, &st, __WALL) < 0 ? errno == EINTR : WIFSTOPPED(st))
+				;
+		}
+	} else if (w.plan->error) {
+		/* it failed so fast that it was gone before we looked: say why */
+		r = wait_done(&w, out->k_pidfd, err);
+	}
 	munmap(w.plan, w.cap);
 	if (!r)
 		return 0;

@@ -86,8 +86,11 @@ static int ask(struct pv_sandbox *s, const struct holder_msg *m, const int *fds,
 	for (;;) {
 		size_t room = *n_rep;
 		struct pollfd p = { .fd = s->sock, .events = POLLIN };
-		if (poll(&p, 1, 10000) == 0)
+		if (poll(&p, 1, 10000) == 0) {
+			/* a late answer would be taken for that to another question: this sandbox is done for */
+			kill(s->holder, SIGKILL);
 			return err_set(err, ETIMEDOUT, "the guest's sandbox does not answer");
+		}
 		ssize_t n = sock_recv_fds(s->sock, rep, sizeof(*rep), rep_fds, &room);
 		if (n != sizeof(*rep))
 			return err_set(err, EPIPE, "the guest's sandbox ended");
