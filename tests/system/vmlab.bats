@@ -51,7 +51,7 @@ ping_ok() { on host-a ping -c 1 -W 1 -q host-b; }
 	[ "$(on host-b cat /var/lib/hospes/kept)" = kept ]
 	run on host-b ls /run/lost
 	[ "$status" -ne 0 ]
-	ping_ok
+	eventually 5 ping_ok
 }
 
 @test "cut, one-way cut and heal" {
@@ -59,14 +59,14 @@ ping_ok() { on host-a ping -c 1 -W 1 -q host-b; }
 	run ping_ok
 	[ "$status" -ne 0 ]
 	vmlab heal host-b
-	ping_ok
+	eventually 5 ping_ok
 	for way in in out; do
 		vmlab cut host-b --oneway $way
 		[ "$(vmlab status --json | jq -r '.hosts[1].link')" = cut-$way ]
 		run ping_ok
 		[ "$status" -ne 0 ]
 		vmlab heal host-b
-		ping_ok
+		eventually 5 ping_ok
 	done
 	[ "$(vmlab status --json | jq -r '.hosts[1].link')" = ok ]
 }
