@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,6 +21,8 @@
 #include "common/loop.h"
 #include "common/util.h"
 #include "hypervisor/hvcall.h"
+#include "hypervisor/pv/image.h"
+#include "hypervisor/stateframe.h"
 
 #define CONNS 100
 #define ARGS  4
@@ -166,6 +169,31 @@ static int do_logging(char **a, struct err *err)
 	               : err_set(err, ETIME, "log-dirty mode is %u", info.logdirty_mode);
 }
 
+/* fds:N: hvdom has no more than N descriptors more than at the first such step */
+static int do_fds(char **a, struct err *err)
+{
+	static uint64_t before;
+	struct hv_info info;
+	struct hvcall *h = c(err);
+	int r = h ? hvcall_simple(h, HV_OP_INFO, NULL, 0, &info, sizeof(info), err) : -err->code;
+	uint64_t n = 0;
+
+	if (r)
+		return r;
+	_cleanup_free_ char *path = xasprintf("/proc/%d/fd", info.pid);
+	DIR *d = opendir(path);
+	if (!d)
+		return err_sys(err, errno, "%s", path);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	if (!before)
+		before = n;
+	return n <= before + num(a[0])
+	               ? 0
+	               : err_set(err, EMFILE, "%lu descriptors, %lu before", (unsigned long)n, (unsigned long)before);
+}
+
 static int do_lease(char **a, struct err *err)
 {
 	struct hv_owner o;
@@ -285,6 +313,102 @@ static int do_setstate(char **a, struct err *err)
 	return hvcall(h, HV_OP_SET_STATE, &q, sizeof(q), &fd, 1, NULL, 0, NULL, NULL, NULL, err);
 }
 
+/* What mangle makes wrong: each decodes, and fails later, inside the processes that are being rebuilt. */
+static void spin(struct pv_image *im, struct pv_regs *who)
+{
+	for (size_t i = 0; i < im->n_vmas; i++) {
+		if (im->pages[0].addr < im->vma[i].start || im->pages[0].addr >= im->vma[i].end)
+			continue;
+		im->vma[i].flags |= VMA_EXEC;
+		im->page_data[im->pages[0].data] = 0xeb; /* jmp to itself */
+		im->page_data[im->pages[0].data + 1] = 0xfe;
+		who->regs.rip = im->pages[0].addr;
+	}
+}
+
+static void unkind(struct pv_image *im, uint32_t from, uint32_t to)
+{
+	for (size_t i = 0; i < im->n_fds; i++)
+		if (im->fd[i].kind == from)
+			im->fd[i].kind = to;
+}
+
+static bool mangle(struct pv_image *im, const char *what)
+{
+	if (!strcmp(what, "epoll"))
+		im->ep[0].fd = 899;
+	else if (!strcmp(what, "no-epoll"))
+		im->ep_fd = 898;
+	else if (!strcmp(what, "stub-twice"))
+		im->stub[1].pid = im->stub[0].pid;
+	else if (!strcmp(what, "stub-is-k"))
+		im->stub[0].pid = im->k.pid;
+	else if (!strcmp(what, "helper-is-k"))
+		im->helper[0].pid = im->k.pid;
+	else if (!strcmp(what, "k-far"))
+		im->k.pid = 4194304;
+	else if (!strcmp(what, "xstate"))
+		memset(im->k.xstate + 512, 0xff, 64);
+	else if (!strcmp(what, "mm"))
+		memset(&im->mm, 0xff, sizeof(im->mm));
+	else if (!strcmp(what, "no-console"))
+		unkind(im, PV_FD_CON, PV_FD_DGRAM);
+	else if (!strcmp(what, "no-memory"))
+		unkind(im, PV_FD_MEM, PV_FD_PATH);
+	else if (!strcmp(what, "no-device"))
+		unkind(im, PV_FD_VHOST, PV_FD_DGRAM);
+	else if (!strcmp(what, "one-device"))
+		for (size_t i = 0; i < im->n_fds; i++)
+			im->fd[i].arg = im->fd[i].kind == PV_FD_VHOST ? 0 : im->fd[i].arg;
+	else if (!strcmp(what, "lone-pair"))
+		unkind(im, PV_FD_EPOLL, PV_FD_PAIR);
+	else if (!strcmp(what, "stub-low"))
+		im->stub_vma[0] =
+			(struct vma){ .start = 0, .end = 4096, .inode = PV_BACK_MEM, .flags = VMA_READ | VMA_SHARED };
+	else if (!strcmp(what, "file-end"))
+		for (size_t i = 0; i < im->n_vmas; i++)
+			im->vma[i].offset = im->vma[i].inode >= PV_BACK_FILE0 ? 1ull << 35 : im->vma[i].offset;
+	else if (!strcmp(what, "rip"))
+		im->k.regs.rip = 0x10000;
+	else if (!strcmp(what, "spin"))
+		spin(im, &im->k);
+	else if (!strcmp(what, "helper-rip"))
+		im->helper[0].regs.rip = 0x10000;
+	else if (!strcmp(what, "helper-spin"))
+		spin(im, &im->helper[0]);
+	else if (!strcmp(what, "files"))
+		im->file[0].id[0] ^= 1;
+	else if (strcmp(what, "nothing"))
+		return false;
+	return true;
+}
+
+/* mangle:FILE:TO:WHAT: a state with one thing made wrong */
+static int do_mangle(char **a, struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	_cleanup_buf_ struct buf out = { 0 }, dev_buf = { 0 };
+	struct rd dev, engine;
+	struct pv_image im;
+	size_t len;
+	int r = file_read(a[0], 64 << 20, &text, &len);
+
+	if (r || !a[2])
+		return err_set(err, EIO, "cannot read");
+	r = stateframe_split(text, len, &dev, &engine, err);
+	if (!r)
+		r = pv_image_decode(&im, &engine, ram_bytes, 32, err);
+	if (r)
+		return r;
+	if (!mangle(&im, a[2]))
+		return err_set(err, EINVAL, "unknown");
+	buf_put(&dev_buf, dev.p, dev.left);
+	stateframe_begin(&out, &dev_buf);
+	r = pv_image_encode(&im, &out, err);
+	pv_image_done(&im);
+	return r ? r : file_write_atomic(a[1], out.data, out.len, 0600);
+}
+
 /* op:NUMBER[:HEX[:DESCRIPTORS]] */
 static int do_op(char **a, struct err *err)
 {
@@ -373,10 +497,11 @@ static const struct {
 	const char *name;
 	int (*fn)(char **a, struct err *err);
 } own[] = {
-	{ "close", do_close },     { "sleep", do_sleep },       { "state", do_state },       { "logging", do_logging },
-	{ "lease", do_lease },     { "map", do_map },           { "tamper", do_tamper },     { "savemem", do_savemem },
-	{ "loadmem", do_loadmem }, { "getstate", do_getstate }, { "setstate", do_setstate }, { "op", do_op },
-	{ "raw", do_raw },         { "flood", do_flood },       { "conns", do_conns },       { "lock", do_lock },
+	{ "close", do_close },       { "sleep", do_sleep },     { "state", do_state },     { "logging", do_logging },
+	{ "lease", do_lease },       { "fds", do_fds },         { "mangle", do_mangle },   { "map", do_map },
+	{ "tamper", do_tamper },     { "savemem", do_savemem }, { "loadmem", do_loadmem }, { "getstate", do_getstate },
+	{ "setstate", do_setstate }, { "op", do_op },           { "raw", do_raw },         { "flood", do_flood },
+	{ "conns", do_conns },       { "lock", do_lock },
 };
 
 static bool as_wanted(int r, const char *want)
