@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <xxhash.h>
 #include <zmq.h>
@@ -373,8 +374,15 @@ static int chunk(struct out_worker *w, unsigned region, uint64_t word)
 	struct outpipe *p = w->p;
 	uint64_t words = bitmap_words(p->cfg.mem->r[region].pages),
 		 end = word + CHUNK_WORDS < words ? word + CHUNK_WORDS : words;
-	bool last = p->pass_kind == MIG_PASS_FINAL;
+	bool last = p->pass_kind == MIG_PASS_FINAL, whole = end - word == CHUNK_WORDS;
 	int r = 0;
+
+	/* the first look at memory without holes: map it at once instead of by faults */
+	for (uint64_t k = word; k < end && whole; k++)
+		whole = p->present[region][k] == UINT64_MAX;
+	if (whole && p->round == 1 && !last)
+		(void)madvise(p->cfg.mem->r[region].base + word * 64 * PAGE_BYTES, CHUNK_WORDS * 64 * PAGE_BYTES,
+		              MADV_POPULATE_READ);
 
 	for (; word < end && r == 0; word++) {
 		uint64_t here = p->present[region][word], want = p->pending[region][word];
