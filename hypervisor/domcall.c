@@ -245,6 +245,8 @@ static int logdirty_get(struct call *c, bool clean, struct err *err)
 		return r;
 	rep->mode = d->logdirty_mode;
 	rep->scan_ns = now_ns() - t0;
+	if (clean && d->state == HV_DOM_RUNNING)
+		devs_writeback(d->devs);        /* a migration goes on: its last step waits for the disks */
 	if (clean) {
 		uint64_t span = t0 - d->last_clean_ns;
 		if (span > 10 * NS_PER_MS)

@@ -474,6 +474,13 @@ void devs_unlock(struct devs *d)
 	(void)call(d, do_unlock, NULL, NULL);
 }
 
+void devs_writeback(struct devs *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->v[i]->ops->virtio_id == 2)
+			vblk_writeback(d->v[i]);
+}
+
 int devs_sync(struct devs *d, struct err *err)
 {
 	/* on the caller's thread: a slow disk must not hold up the network */

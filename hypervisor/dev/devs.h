@@ -70,6 +70,8 @@ int devs_lock(struct devs *d, struct err *err) _must_check_;
 void devs_unlock(struct devs *d);
 /* fsync every writable image: what the guest was told is stable must be so on the other host too. */
 int devs_sync(struct devs *d, struct err *err) _must_check_;
+/* Begin to write back what devs_sync() would wait for; does not wait. Before a blackout, so that little is left for it. */
+void devs_writeback(struct devs *d);
 
 /* Gratuitous ARP (and RARP) from each NIC's MAC through its tap; the ARP uses the addresses seen from the guest, if any. */
 void devs_announce(struct devs *d);

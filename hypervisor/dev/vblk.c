@@ -495,6 +495,14 @@ void vblk_unlock(struct vdev *v)
 	(void)fcntl(b->fd, F_OFD_SETLK, &fl);
 }
 
+void vblk_writeback(struct vdev *v)
+{
+	struct vblk *b = (struct vblk *)v;
+
+	if (!b->cfg->readonly)
+		(void)sync_file_range(b->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 int vblk_sync(struct vdev *v, struct err *err)
 {
 	struct vblk *b = (struct vblk *)v;

@@ -135,6 +135,7 @@ int vballoon_new(struct devs *d, struct vdev **ret, struct err *err) _must_check
 int vblk_lock(struct vdev *v, struct err *err) _must_check_;
 void vblk_unlock(struct vdev *v);
 int vblk_sync(struct vdev *v, struct err *err) _must_check_;
+void vblk_writeback(struct vdev *v);
 void vnet_announce(struct vdev *v);
 void vnet_hand_over(struct vdev *v);
 int vconsole_attach(struct vdev *v, int fd, bool take, struct err *err) _must_check_;
