@@ -7,6 +7,7 @@
 #include "config.h"
 #include "hypervisor/cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -64,11 +65,30 @@ static int hold(const char *path)
 	return steal_fd(&dir);
 }
 
+/* Remove the groups of domains whose host lost power: no janitor was left, nobody holds them, nothing runs in them. */
+static void sweep(const char *parent)
+{
+	DIR *d = opendir(parent);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		if (e->d_type != DT_DIR || e->d_name[0] == '.')
+			continue;
+		_cleanup_free_ char *path = xasprintf("%s/%s", parent, e->d_name);
+		_cleanup_close_ int dir = hold(path);
+		if (dir >= 0)
+			(void)rmdir(path); /* fails while something runs in it */
+	}
+	if (d)
+		closedir(d);
+}
+
 /* Make or take over @parent/@name or the next free name beside it, and open what is needed later. */
 static int make_one(struct cgroup *c, const char *parent, const char *name)
 {
 	int e = -EBUSY;
 
+	sweep(parent);
 	for (int i = 0; i < TRIES; i++) {
 		_cleanup_free_ char *path = i ? xasprintf("%s/%s.%d", parent, name, i)
 		                              : xasprintf("%s/%s", parent, name);

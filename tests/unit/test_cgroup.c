@@ -82,7 +82,11 @@ static void taken_names(void **state)
 	struct cgroup first, second, third;
 	(void)state;
 
+	/* what a host that lost power left behind is swept away, if nothing is in it */
+	_cleanup_free_ char *stale = xasprintf("%s/hospes/guest77", base);
+	assert_int_equal(mkdir_p(stale, 0755), 0);
 	cgroup_make(&first, base, "guest01", RAM);
+	assert_int_not_equal(access(stale, F_OK), 0);
 	cgroup_make(&second, base, "guest01", RAM);
 	assert_string_equal(first.path[0], a);
 	assert_string_equal(second.path[0], b);
