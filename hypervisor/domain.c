@@ -166,6 +166,26 @@ void domain_logdirty_off(struct domain *d)
 	d->logger = NULL;
 }
 
+static void on_announce(void *arg)
+{
+	static const unsigned wait_ms[] = { 100, 400, 1000, 2000, 4000, 8000, 15000 };
+	struct domain *d = arg;
+
+	if (d->state == HV_DOM_RUNNING)
+		devs_announce(d->devs);
+	if (d->announce_step < ARRAY_SIZE(wait_ms))
+		loop_timer_in(d->announce_timer, wait_ms[d->announce_step++] * NS_PER_MS);
+}
+
+void domain_announce(struct domain *d)
+{
+	if (!d->announce_timer)
+		d->announce_timer = loop_add_timer(d->loop, on_announce, d);
+	d->announce_step = 0;
+	if (d->announce_timer)
+		on_announce(d);
+}
+
 /* Boot and end -------------------------------------------------------------------------------------------------------- */
 
 int domain_boot(struct domain *d, struct err *err)

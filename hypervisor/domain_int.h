@@ -50,7 +50,8 @@ struct domain {
 	struct loop_timer *throttle_timer;
 	unsigned throttle_percent;
 	bool throttle_holds;
-	struct loop_timer *destroy_timer, *incoming_timer;
+	struct loop_timer *destroy_timer, *incoming_timer, *announce_timer;
+	unsigned announce_step;             /* of the repeats after an announcement */
 	int ready_fd;                       /* told once; -1: told or nobody waits */
 	char *run_dir;                      /* <run>/dom/NAME, owned */
 	int lock_fd;
@@ -72,6 +73,8 @@ int domain_stop(struct domain *d, struct hv_suspend_rep *rep, struct err *err) _
 int domain_go(struct domain *d, struct err *err) _must_check_;
 void domain_throttle(struct domain *d, unsigned percent);
 void domain_logdirty_off(struct domain *d);
+/* Say where the guest is, now and some more times within half a minute: the first may meet a link that is down. */
+void domain_announce(struct domain *d);
 int domain_own(struct domain *d, uint64_t generation, bool must_be_named, struct err *err) _must_check_;
 const char *domain_agent_say(struct domain *d, const char *line, struct err *err);
 

@@ -150,7 +150,7 @@ static int op_unpause(struct call *c, struct err *err)
 		return r;
 	domain_set_state(d, HV_DOM_RUNNING, "unpaused");
 	/* it may have come here paused: switches still think that it is elsewhere */
-	devs_announce(d->devs);
+	domain_announce(d);
 	return 0;
 }
 
@@ -196,7 +196,7 @@ static int op_resume(struct call *c, struct err *err)
 	rep->resume_ns = rep->running_at_ns - t0;
 	/* not left to the caller: it may die now, and nobody would find the guest */
 	if (d->state == HV_DOM_RUNNING)
-		devs_announce(d->devs);
+		domain_announce(d);
 	return 0;
 }
 
@@ -580,7 +580,7 @@ static int op_console(struct call *c, struct err *err)
 static int op_announce(struct call *c, struct err *err)
 {
 	(void)err;
-	devs_announce(c->d->devs);
+	domain_announce(c->d);
 	return 0;
 }
 
@@ -678,7 +678,7 @@ static void on_closed(void *arg, struct hvconn *conn)
 				log_error("cannot resume domain '%s': %s", d->cfg->name, e.text);
 			} else {
 				domain_set_state(d, HV_DOM_RUNNING, "its suspender left");
-				devs_announce(d->devs);
+				domain_announce(d);
 			}
 		}
 	}

@@ -240,6 +240,7 @@ static void tear_down(struct domain *d)
 	cgroup_done(&d->cgroup);
 	loop_del_timer(d->throttle_timer);
 	loop_del_timer(d->destroy_timer);
+	loop_del_timer(d->announce_timer);
 	loop_del_timer(d->incoming_timer);
 	/* the lock file stays: removing it would let two processes lock two files of one name */
 	if (d->lock_fd >= 0) {

@@ -67,6 +67,8 @@ wire_cut() {
 	local side=$1 step=$2 host=$from pid
 	[ "$side" = src ] || host=$to
 	fault "$host" "$side.$step:stop"
+	# after the cut before this one the daemons may still be finding each other again
+	eventually 30 on "$from" vmmig plan guest01 "$to" >/dev/null
 	(push "$from" guest01 "$to" >/dev/null 2>&1 || true) 3>&- &
 	local pusher=$!
 	pid=$(migrated_pid "$host")
