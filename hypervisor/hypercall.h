@@ -61,7 +61,7 @@ enum hv_op {
 	HV_OP_RECLAIM = 24,         /* relinquished: struct hv_owner with a higher generation: lock disks, own again; then RESUME */
 	HV_OP_TAKE = 25,            /* incoming and restored: struct hv_owner: lock disks, durably own; then RESUME */
 	HV_OP_LEASE = 26,           /* -> struct hv_owner as the shared leases say now (the first writable disk's, else the local one) */
-	HV_OP_ANNOUNCE = 27,        /* running: send gratuitous ARP/RARP for each NIC */
+	HV_OP_ANNOUNCE = 27,        /* running: send gratuitous ARP/RARP for each NIC, now and again within half a minute */
 	HV_OP_DUMPXML = 28,         /* -> the domain XML text in use */
 	HV_OP_LOGLEVEL = 29,        /* u32 level */
 	HV_OP_MEMHASH = 30,         /* suspended or restored: -> struct hv_memhash_rep, xxh3-64 per region of 4 KiB pages */

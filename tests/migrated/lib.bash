@@ -3,8 +3,6 @@
 
 B=${top_builddir:?run by make check}
 PATH=$B/tools:$B/migrated:$PATH
-# as in tests/system/lib.bash
-BATS_TEST_RETRIES=${HOSPES_TEST_RETRIES:-0}
 
 host_env() { # HOST CMD...
 	(host_exec "$@")

@@ -8,9 +8,6 @@ export VMLAB_DIR=${VMLAB_DIR:-$top_builddir/labs}
 export PATH=$top_builddir/tools:$PATH
 # nothing here may hang for ever
 export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-240}
-# where the machine is shared (CI), a test that it disturbed may have a second try; it says so
-BATS_TEST_RETRIES=${HOSPES_TEST_RETRIES:-0}
-[ "${BATS_TEST_TRY_NUMBER:-1}" -le 1 ] || echo "# try $BATS_TEST_TRY_NUMBER of: ${BATS_TEST_DESCRIPTION:-}" >&2
 unset HOSPES_RUNDIR HOSPES_STATEDIR HOSPES_CONFDIR HOSPES_LOGDIR
 
 need_root() { [ "$(id -u)" -eq 0 ] || skip "needs root: namespaces are made"; }
