@@ -5,8 +5,13 @@ include %D%/unit/dev.mk
 include %D%/unit/pv.mk
 include %D%/unit/migrated.mk
 include %D%/unit/vmctl.mk
+include %D%/unit/clucore.mk
+include %D%/unit/cluplace.mk
+include %D%/unit/cluio.mk
 include %D%/scenario/local.mk
 include %D%/sim/local.mk
+include %D%/sim/clu.mk
+include %D%/model/local.mk
 include %D%/fuzz/local.mk
 include %D%/system/local.mk
 include %D%/migrated/local.mk

@@ -3,3 +3,4 @@ EXTRA_DIST += %D%/packages.txt
 include %D%/lab.mk
 include %D%/vmctl.mk
 include %D%/mig.mk
+include %D%/clus.mk

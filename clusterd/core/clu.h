@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The replicated truth of a cluster: hosts, domains, rules, policy, and the commands that change it. Every node applies the same
+ * commands in the same order (CPG's), so every node computes the same state. Pure: no clock, I/O, allocation, threads or globals;
+ * time comes inside commands. docs/wire/cluster.md is the specification, clusterd/io/ brings commands and carries out what follows.
+ *
+ * Neighbours: node.h decides *whether* a command counts (views, quorum, commit, leases); decide.h proposes commands; place.h and plan.h
+ * choose hosts. Nothing here looks at the machine.
+ */
+#ifndef HOSPES_CLUSTERD_CORE_CLU_H
+#define HOSPES_CLUSTERD_CORE_CLU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CLU_NAME_MAX     64u /* with the NUL, as name_is_valid() */
+#define CLU_UUID_MAX     37u
+#define CLU_TEXT_MAX     200u
+#define CLU_HOSTS_MAX    128u
+#define CLU_DOMS_MAX     4096u /* of a real cluster; tests make smaller states */
+#define CLU_RULES_MAX    256u
+#define CLU_MEMBERS_MAX  16u   /* names in one rule */
+#define CLU_BRIDGES_MAX  8u
+#define CLU_LABELS_MAX   8u
+#define CLU_WORD_MAX     32u   /* a label, a bridge, a type */
+#define CLU_INVENTORY_MAX 512u /* domains that one host tells of when it comes */
+
+/* Numbers below are on the wire and on disk: never reused. */
+enum clu_host_state {
+	CLU_HOST_NEW = 0,    /* in corosync's node list, never seen */
+	CLU_HOST_ONLINE = 1, /* its clusterd is in the quorate view */
+	CLU_HOST_LOST = 2,   /* left the view; its domains may still run there */
+	CLU_HOST_SAFE = 3,   /* certainly runs no domain of the cluster: fenced, waited out, or said so by a person */
+};
+enum clu_safe_by { CLU_SAFE_NONE = 0, CLU_SAFE_DEADLINE = 1, CLU_SAFE_AGENT = 2, CLU_SAFE_PERSON = 3 };
+enum clu_desired { CLU_DESIRED_STOPPED = 0, CLU_DESIRED_RUNNING = 1 };
+enum clu_phase {
+	CLU_PHASE_STOPPED = 0,
+	CLU_PHASE_STARTING = 1,  /* host starts it in generation */
+	CLU_PHASE_RUNNING = 2,   /* host runs it */
+	CLU_PHASE_STOPPING = 3,  /* host ends it */
+	CLU_PHASE_MIGRATING = 4, /* host pushes it to target; generation is the source's, generation + 1 the target's */
+	CLU_PHASE_RESOLVING = 5, /* a migration lost its other end (now safe): host finds out whether it has the domain, and keeps it if so */
+	CLU_PHASE_FAILED = 6,    /* tried too often; a person has to look (start again, or undefine) */
+};
+enum clu_rule_kind {
+	CLU_RULE_TOGETHER = 1, /* affinity: the named domains on one host */
+	CLU_RULE_APART = 2,    /* anti-affinity: no two of them on one host */
+	CLU_RULE_HOSTS = 3,    /* member[0]: a domain; the others: host names or "label=WORD" where it may run */
+	CLU_RULE_CONFLICT = 4, /* Chinese Wall: types of which no two different ones may share a host at a time */
+};
+enum clu_admission { CLU_ADMIT_OFF = 0, CLU_ADMIT_WARN = 1, CLU_ADMIT_REFUSE = 2 };
+
+#define CLU_ENGINE_PV  1u
+#define CLU_ENGINE_KVM 2u
+
+/* What a host can carry, as it measured itself. */
+struct clu_capacity {
+	uint64_t mem_bytes;      /* for guests: what the machine has less a reserve */
+	uint32_t cpu_milli;      /* 1000 per CPU */
+	uint32_t engines;        /* CLU_ENGINE_* */
+	uint64_t cpu_bits[4];    /* CPU features, by a table of the I/O layer: a migration needs a superset */
+	char bridge[CLU_BRIDGES_MAX][CLU_WORD_MAX];
+	char label[CLU_LABELS_MAX][CLU_WORD_MAX];
+};
+
+struct clu_host {
+	uint32_t node;           /* corosync's node id; 0: free slot */
+	enum clu_host_state state;
+	char name[CLU_NAME_MAX];
+	uint64_t boot;           /* of the clusterd that said HOST_UP; random */
+	uint64_t lost_id;        /* LOST: index of the HOST_LOST */
+	uint64_t lease_ns;       /* how long its domains may run after the send time of its last acknowledged beat */
+	bool self_fencing;       /* its guard enforces that; without it only a fence agent or a person makes it safe */
+	bool maintenance;        /* drained: gets no domains */
+	enum clu_safe_by safe_by;
+	uint64_t waited[CLU_HOSTS_MAX / 64]; /* LOST: slots whose own wait is over */
+	struct clu_capacity cap;
+};
+
+/* What a domain asks for, read from its XML by whoever defines it. */
+struct clu_spec {
+	uint64_t mem_bytes;
+	uint32_t vcpus;
+	uint32_t engine;         /* one CLU_ENGINE_* */
+	int32_t priority;        /* higher first when hosts are lost; 0 by default */
+	uint32_t order;          /* within a priority, lower starts first */
+	uint32_t restart_max;    /* failures within the policy's window before FAILED; 0: the policy's */
+	bool ha;                 /* false: stays down with its host until that is back */
+	char type[CLU_WORD_MAX]; /* for conflict sets; empty: none */
+	char bridge[CLU_BRIDGES_MAX][CLU_WORD_MAX];
+};
+
+struct clu_dom {
+	char uuid[CLU_UUID_MAX]; /* empty: free slot */
+	char name[CLU_NAME_MAX];
+	struct clu_spec spec;
+	uint64_t xml_id;         /* index of the DEFINE whose text it is; the I/O layer keeps texts by it */
+	enum clu_desired desired;
+	enum clu_phase phase;
+	uint32_t host;           /* node id of the owner; 0: nobody */
+	uint32_t target;         /* MIGRATING: node id */
+	uint64_t generation;     /* of the owner's run; of the last one when nobody owns it */
+	uint64_t generation_max; /* no copy anywhere can have a higher one */
+	uint64_t op_id;          /* index of the command that began the phase: results have to name it */
+	uint64_t rev;            /* index of the last command that changed this record */
+	bool force;              /* the next start goes over a lease that names a dead host */
+	uint32_t failures;       /* in the present window */
+	uint64_t window_ns;      /* when it began (cluster time) */
+	uint64_t retry_ns;       /* not started before (cluster time) */
+	uint64_t unreachable[CLU_HOSTS_MAX / 64]; /* slots of hosts that lack its files */
+	uint32_t avoid;          /* node id where the last start failed; 0: none */
+	char text[CLU_TEXT_MAX]; /* why it is as it is, for people; may be empty */
+};
+
+struct clu_rule {
+	uint32_t id;             /* 0: free slot */
+	enum clu_rule_kind kind;
+	bool soft;               /* weighs in the score only */
+	bool never;              /* HOSTS: where it may *not* run */
+	uint32_t n;
+	char member[CLU_MEMBERS_MAX][CLU_NAME_MAX];
+};
+
+/* One for the cluster. Defaults: clu_policy_default(). */
+struct clu_policy {
+	enum clu_admission admission; /* would the loss of one host leave a domain without room */
+	uint32_t mem_overcommit_pct;  /* 100: none */
+	uint32_t restart_max;         /* failures within the window before FAILED */
+	uint64_t restart_window_ns, backoff_ns, backoff_max_ns;
+	bool auto_balance;
+	uint32_t balance_threshold_pct; /* spread of load between hosts above which a plan is looked for */
+	uint64_t balance_hold_ns;       /* for how long before */
+	uint32_t balance_gain_pct;      /* least improvement of the spread */
+	uint64_t balance_cooldown_ns;   /* after a plan */
+	uint32_t moves_max;             /* migrations at one time in the cluster */
+	uint64_t lease_ns;              /* 0: from corosync's token time, see docs/fencing.md */
+	uint64_t margin_ns;             /* what others wait beyond a host's lease */
+};
+
+struct clu_state {
+	uint64_t epoch;          /* of the view that applied the last command: higher is newer */
+	uint64_t index;          /* of the last command applied */
+	uint64_t sum;            /* over all records: equal states have equal sums */
+	uint64_t time_ns;        /* cluster time: latest CLOCK_REALTIME of a command, never goes back */
+	uint32_t n_nodes;        /* nodes in corosync's list: quorum is over these */
+	uint32_t n_dom;          /* slots in use or freed below */
+	uint32_t dom_cap;
+	struct clu_policy policy;
+	struct clu_host host[CLU_HOSTS_MAX];  /* slot = position for the cluster's life */
+	struct clu_rule rule[CLU_RULES_MAX];
+	struct clu_dom *dom;     /* dom_cap of them, owned by the caller of clu_state_init() */
+};
+
+/* ---- commands ---------------------------------------------------------------------------------------------------------- */
+
+enum clu_cmd_kind {
+	CLU_CMD_NONE = 0,
+	CLU_CMD_HOST_UP = 1,     /* the origin itself: here I am, this I can carry, these domains run here */
+	CLU_CMD_HOST_LOST = 2,   /* coordinator: host left the view */
+	CLU_CMD_WAITED = 3,      /* the origin has waited out host's lease */
+	CLU_CMD_HOST_SAFE = 4,   /* a fence agent or a person: host is dead */
+	CLU_CMD_MAINTENANCE = 5, /* host, on */
+	CLU_CMD_DEFINE = 6,      /* uuid, name, spec; the text travels beside it */
+	CLU_CMD_UNDEFINE = 7,
+	CLU_CMD_DESIRE = 8,      /* uuid, desired */
+	CLU_CMD_START = 9,       /* coordinator: uuid, rev, host */
+	CLU_CMD_STOP = 10,       /* coordinator: uuid, rev */
+	CLU_CMD_MOVE = 11,       /* uuid, target; rev 0: whatever its present one */
+	CLU_CMD_RESULT = 12,     /* the owner: uuid, op_id, result, generation, text */
+	CLU_CMD_OBSERVED = 13,   /* the host: uuid, generation, seen: unasked */
+	CLU_CMD_REACH = 14,      /* the origin: uuid, on: has the files of the domain or not (text) */
+	CLU_CMD_POLICY = 15,
+	CLU_CMD_RULE_ADD = 16,
+	CLU_CMD_RULE_REMOVE = 17,
+	CLU_CMD_MAX
+};
+
+enum clu_result {
+	CLU_RESULT_STARTED = 1, CLU_RESULT_START_FAILED = 2, CLU_RESULT_STOPPED = 3, CLU_RESULT_STOP_FAILED = 4,
+	CLU_RESULT_MOVED = 5,      /* generation: the target's */
+	CLU_RESULT_MOVE_FAILED = 6, /* runs on at the source, generation: the source's now */
+	CLU_RESULT_KEPT = 7,       /* RESOLVING: it runs here in generation */
+	CLU_RESULT_ABSENT = 8,     /* RESOLVING: it does not run here and never will in a generation up to generation_max */
+};
+enum clu_seen { CLU_SEEN_RUNNING = 1, CLU_SEEN_POWEROFF = 2, CLU_SEEN_CRASHED = 3, CLU_SEEN_GONE = 4 /* nobody knows why */ };
+
+struct clu_inventory { char uuid[CLU_UUID_MAX]; uint64_t generation; };
+
+struct clu_cmd {
+	enum clu_cmd_kind kind;
+	uint32_t origin;         /* node id of the sender */
+	uint64_t request;        /* of the origin, for its answer; 0: nobody waits */
+	uint64_t time_ns;        /* sender's CLOCK_REALTIME */
+	char uuid[CLU_UUID_MAX];
+	uint32_t host;           /* node id: HOST_*, WAITED, MAINTENANCE, START */
+	uint32_t target;         /* MOVE */
+	uint64_t rev;            /* START, STOP, MOVE: the domain must still be as the proposer saw it */
+	uint64_t op_id;          /* RESULT; WAITED and HOST_SAFE: the host's lost_id */
+	uint64_t generation;     /* RESULT, OBSERVED */
+	enum clu_result result;
+	enum clu_seen seen;
+	enum clu_desired desired;
+	enum clu_safe_by safe_by;
+	bool on;                 /* MAINTENANCE, REACH */
+	char name[CLU_NAME_MAX]; /* HOST_UP: host; DEFINE: domain */
+	char text[CLU_TEXT_MAX];
+	struct clu_spec spec;    /* DEFINE */
+	struct clu_capacity cap; /* HOST_UP */
+	uint64_t boot, lease_ns; /* HOST_UP */
+	bool self_fencing;       /* HOST_UP */
+	struct clu_rule rule;    /* RULE_ADD; RULE_REMOVE: id */
+	struct clu_policy policy;
+	uint32_t n_inventory;
+	const struct clu_inventory *inventory; /* HOST_UP; borrowed for the call */
+};
+
+/* What one command changed, so that the I/O layer stores and looks at just that. */
+#define CLU_CHANGES_MAX 16u
+enum clu_object { CLU_OBJ_META = 0, CLU_OBJ_HOST = 1, CLU_OBJ_DOM = 2, CLU_OBJ_RULE = 3, CLU_OBJ_POLICY = 4 };
+struct clu_changes {
+	uint32_t n;
+	bool all;                /* more than fit: take it that every record changed */
+	struct { enum clu_object kind; uint32_t slot; } c[CLU_CHANGES_MAX];
+};
+
+/* Answer to whoever asked. status: 0, or -errno with a text that says cause and remedy. */
+struct clu_answer { int status; char text[CLU_TEXT_MAX]; };
+
+/* @dom: @dom_cap zeroed records that live as long as the state. @nodes: corosync's list, ascending; they take the first slots. */
+void clu_state_init(struct clu_state *s, struct clu_dom *dom, uint32_t dom_cap);
+void clu_policy_default(struct clu_policy *p);
+/* Take over corosync's node list: new nodes get slots (state NEW), others stay. Not a command: every node has the same list. */
+void clu_nodes_set(struct clu_state *s, const uint32_t *node, char (*name)[CLU_NAME_MAX], uint32_t n);
+/*
+ * Apply @c as number index + 1, refused or not (a refusal changes index, time and sum only). Deterministic: same state and command,
+ * same result. @changes is appended to; @answer set.
+ */
+void clu_apply(struct clu_state *s, const struct clu_cmd *c, struct clu_changes *changes, struct clu_answer *answer);
+/* The begin of a view: @epoch above the present one, index + 1. */
+void clu_apply_epoch(struct clu_state *s, uint64_t epoch);
+
+/* Look-ups; NULL: none. */
+struct clu_host *clu_host_of(struct clu_state *s, uint32_t node);
+struct clu_host *clu_host_named(struct clu_state *s, const char *name);
+struct clu_dom *clu_dom_of(struct clu_state *s, const char *uuid);
+struct clu_dom *clu_dom_named(struct clu_state *s, const char *name);
+static inline uint32_t clu_slot(const struct clu_state *s, const struct clu_host *h) { return (uint32_t)(h - s->host); }
+static inline uint32_t clu_majority(const struct clu_state *s) { return s->n_nodes / 2 + 1; }
+static inline bool clu_bit(const uint64_t *w, uint32_t i) { return w[i / 64] >> (i % 64) & 1; }
+
+/* ---- records as octets: rows of the database, snapshots, checksums (docs/wire/cluster.md, section "records") --------------- */
+#define CLU_RECORD_MAX 4096u
+/* Octets written to @buf (CLU_RECORD_MAX of them), 0 for a free slot. */
+size_t clu_record_pack(const struct clu_state *s, enum clu_object kind, uint32_t slot, uint8_t *buf);
+/* 0; -EPROTO: not such a record (state unchanged). META, POLICY: slot 0. */
+int clu_record_unpack(struct clu_state *s, enum clu_object kind, uint32_t slot, const uint8_t *p, size_t len);
+/* Sum over all records, computed anew; equals s->sum when nothing is broken. */
+uint64_t clu_sum(const struct clu_state *s);
+
+/* ---- what a node has to do for a domain: level, not edge, so that a restart finds the same ---------------------------------- */
+enum clu_todo {
+	CLU_TODO_NONE = 0,
+	CLU_TODO_START,    /* start it in dom->generation, over the lease if dom->force; RESULT STARTED or START_FAILED */
+	CLU_TODO_STOP,     /* ask it to power off, then end it; RESULT STOPPED */
+	CLU_TODO_PUSH,     /* migrate it to dom->target; RESULT MOVED or MOVE_FAILED */
+	CLU_TODO_RESOLVE,  /* settle it locally: own it or be rid of it; RESULT KEPT or ABSENT */
+	CLU_TODO_WATCH,    /* it has to run here: OBSERVED when it does not */
+	CLU_TODO_ACCEPT,   /* an incoming copy is allowed here; OBSERVED RUNNING when it runs in a generation above dom->generation */
+	CLU_TODO_KILL,     /* a copy here is none of the cluster's: end it at once */
+};
+/* For @node, from a state of which everything up to dom->rev is committed. KILL is meant only where a local copy exists. */
+enum clu_todo clu_todo(const struct clu_dom *d, uint32_t node);
+
+/* Names for people, JSON and traces; never NULL. */
+const char *clu_host_state_name(enum clu_host_state v);
+const char *clu_phase_name(enum clu_phase v);
+const char *clu_desired_name(enum clu_desired v);
+const char *clu_cmd_name(enum clu_cmd_kind v);
+const char *clu_result_name(enum clu_result v);
+const char *clu_rule_name(enum clu_rule_kind v);
+const char *clu_safe_name(enum clu_safe_by v);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One node's part in keeping the replicated state: which view it is in, whether that may decide, which commands count, which are
+ * committed, until when this host's domains may run, and when a lost host's lease is surely over. Pure, as clu.h.
+ *
+ * The rules in short; docs/wire/cluster.md has them in full, with the reasons:
+ *  - A *view* is a set of clusterds that Corosync's CPG delivers the same messages to in the same order, with a ring number.
+ *  - Each member of a new view says HELLO (epoch, index, sum). The lowest of them sends OPEN when all said so, or a majority of all
+ *    nodes and 2 s passed. At OPEN everybody knows who has the newest state (highest epoch, then index), and who must load it.
+ *  - Fewer than a majority of all nodes: no OPEN, nothing is decided here.
+ *  - Commands between the begin of a view and its activation are dropped by all. An active view applies them as they are delivered.
+ *  - A command is *committed* when a majority of all nodes has it on disk. Nothing is done in the world before that.
+ *  - Every node sends BEATs: the time of sending stays with the sender; others acknowledge the number while the sender is ONLINE in
+ *    their state. A beat that a majority acknowledged lets this host's domains run until its send time + lease_ns.
+ *  - A node that acknowledged at time a says WAITED for that host, once LOST, at a + lease + margin or later (its own clock; a daemon
+ *    that just started counts from its start). WAITED from a majority makes the host SAFE: one of them acknowledged its last lease.
+ * Only rates of clocks matter (margin covers 1 % of drift and the guard's time to kill), never their values.
+ */
+#ifndef HOSPES_CLUSTERD_CORE_NODE_H
+#define HOSPES_CLUSTERD_CORE_NODE_H
+
+#include "clusterd/core/clu.h"
+
+#define CLU_NEVER       UINT64_MAX
+#define CLU_ACTIONS_MAX 16u
+#define CLU_GATHER_NS   2000000000ull /* how long OPEN waits for members that do not say HELLO, if a majority did */
+#define CLU_BEAT_NS     500000000ull  /* at least; lease_ns / 16 when that is more */
+
+enum clu_msg_kind {
+	CLU_MSG_HELLO = 1,
+	CLU_MSG_OPEN = 2,
+	CLU_MSG_SNAPSHOT = 3, /* the I/O layer adds the records; in parts if need be: it hands over the last one only, as a whole */
+	CLU_MSG_SYNCED = 4,   /* the sender has loaded and stored what OPEN wanted of it */
+	CLU_MSG_RESYNC = 5,   /* the sender is behind (came late, or its sum differs): snapshot, please */
+	CLU_MSG_BEAT = 6,
+	CLU_MSG_CMD = 7,
+};
+
+struct clu_msg {
+	enum clu_msg_kind kind;
+	uint32_t from;               /* node id, as CPG says: not to be forged */
+	uint64_t ring;               /* HELLO, OPEN, SYNCED: the view it belongs to */
+	uint64_t members_sum;        /*  and a hash of its members */
+	uint64_t epoch, index, sum;  /* HELLO: state of the sender. OPEN: the new epoch; index, sum: of the chosen state. SNAPSHOT: of its
+	                              * content. SYNCED, BEAT: what is on the sender's disk */
+	uint32_t source;             /* OPEN: node id with the chosen state */
+	uint32_t to;                 /* SNAPSHOT: node id it is for; 0: all that are behind */
+	uint64_t boot;               /* HELLO, BEAT */
+	uint64_t seq;                /* BEAT */
+	uint64_t lease_ns;           /* BEAT: what the sender will make of it */
+	uint64_t said[CLU_HOSTS_MAX / 64]; /* OPEN: slots whose HELLO counts */
+	uint64_t behind[CLU_HOSTS_MAX / 64]; /* OPEN: slots of those that must load */
+	uint64_t ack_boot[CLU_HOSTS_MAX], ack_seq[CLU_HOSTS_MAX]; /* BEAT: highest acknowledged, by slot; 0: none */
+	struct clu_cmd cmd;          /* CMD */
+};
+
+enum clu_ev_kind {
+	CLU_EV_VIEW = 1,    /* ring, members; n_members 0: out of the group */
+	CLU_EV_MSG,         /* delivered, own ones too */
+	CLU_EV_STORED,      /* epoch, index: on disk */
+	CLU_EV_LOADED,      /* the snapshot asked for by ACT_LOAD stands in the state and on disk; ok false: it could not be */
+	CLU_EV_QUORATE,     /* corosync's votequorum says on: a further condition for deciding and for leases */
+	CLU_EV_TICK,
+};
+
+struct clu_event {
+	enum clu_ev_kind kind;
+	uint64_t now_ns;             /* CLOCK_BOOTTIME */
+	uint64_t ring;
+	const uint32_t *member;      /* VIEW: ascending node ids; borrowed */
+	uint32_t n_members;
+	const struct clu_msg *msg;   /* MSG; borrowed */
+	uint64_t epoch, index;       /* STORED */
+	bool ok;                     /* LOADED, QUORATE */
+};
+
+enum clu_act_kind {
+	CLU_ACT_SEND = 1,   /* msg; BEAT, HELLO, OPEN, SYNCED, RESYNC */
+	CLU_ACT_STORE,      /* make what changed durable -> STORED. Before anything that follows in later calls is sent for it */
+	CLU_ACT_SNAPSHOT,   /* send the whole state as it is now as SNAPSHOT to msg.to; msg has epoch, index, sum */
+	CLU_ACT_LOAD,       /* replace the state by the snapshot just delivered, make it durable -> LOADED */
+	CLU_ACT_BUFFER,     /* keep the command just delivered: it is to be given again, in order, after LOADED (the I/O layer does that) */
+	CLU_ACT_ANSWER,     /* to the request of the command just applied, once committed: index, answer */
+	CLU_ACT_COMMITTED,  /* everything up to index is committed */
+	CLU_ACT_LEASE,      /* this host's domains may run until at_ns (CLOCK_BOOTTIME): tell the guard. Only ever grows */
+	CLU_ACT_SUBMIT,     /* send cmd as a command (WAITED) */
+	CLU_ACT_LOUD,       /* text: a person should know (a state that differs, a view that cannot decide) */
+};
+struct clu_action {
+	enum clu_act_kind kind;
+	struct clu_msg msg;
+	struct clu_cmd cmd;
+	struct clu_answer answer;
+	uint64_t request, index, at_ns;
+	char text[CLU_TEXT_MAX];
+};
+/* Fixed capacity; overflow is a programmer error and asserts. Carried out in the order given. */
+struct clu_actions { struct clu_action a[CLU_ACTIONS_MAX]; size_t n; };
+
+enum clu_node_phase {
+	CLU_NODE_OUT = 0,    /* in no view */
+	CLU_NODE_GATHER = 1, /* HELLOs are exchanged */
+	CLU_NODE_OPENED = 2, /* the state is chosen, too few have it yet */
+	CLU_NODE_ACTIVE = 3, /* this view decides */
+};
+
+struct clu_peer {
+	bool member, said, synced;   /* of the view; HELLO came; has the chosen state on disk */
+	uint64_t epoch, index, sum, boot; /* its HELLO */
+	uint64_t stored_epoch, stored_index;
+	uint64_t ack_seq;            /* highest of my beats that it acknowledged (of this boot of mine) */
+	uint64_t seen_boot, seen_seq; /* highest of its beats that I acknowledged */
+	uint64_t wait_until_ns;      /* my promise: not before that do I say WAITED */
+	uint64_t waited_for;         /* lost_id I said WAITED for */
+};
+
+#define CLU_BEATS_KEPT 64u
+struct clu_node {
+	struct clu_state *s;         /* the applied state; shared with the I/O layer, which writes to it only at LOAD */
+	uint32_t node;               /* mine */
+	uint64_t boot, lease_ns, start_ns;
+	enum clu_node_phase phase;
+	bool quorate;                /* votequorum */
+	bool behind;                 /* I wait for a snapshot: commands are buffered */
+	bool loading;
+	uint64_t ring, members_sum, view_ns;
+	uint32_t n_members, coordinator; /* lowest node id that is synced, once ACTIVE */
+	uint64_t epoch, commit;      /* of the view; highest index committed in it */
+	uint64_t stored_epoch, stored_index;
+	uint64_t seq, beat_ns;       /* my last beat, when the next is due */
+	struct { uint64_t seq, sent_ns; } beat[CLU_BEATS_KEPT];
+	uint64_t lease_until_ns;
+	uint64_t loud_ns;
+	struct clu_peer peer[CLU_HOSTS_MAX]; /* by slot of the state */
+};
+
+/*
+ * @s: as loaded from disk (or fresh), nodes set; stays the caller's. @boot random, not 0. @lease_ns: this host's; 0 without a guard (it
+ * then never gets a lease). @now_ns: every lost host is waited for from here on at least.
+ */
+void clu_node_init(struct clu_node *n, struct clu_state *s, uint32_t node, uint64_t boot, uint64_t lease_ns, uint64_t now_ns);
+void clu_node_step(struct clu_node *n, const struct clu_event *ev, struct clu_changes *changes, struct clu_actions *out);
+uint64_t clu_node_deadline_ns(const struct clu_node *n); /* CLU_NEVER: none */
+/* May this node propose (is it the coordinator of an active view)? Has @rev been committed? */
+bool clu_node_coordinates(const struct clu_node *n);
+static inline bool clu_node_committed(const struct clu_node *n, uint64_t rev) { return n->phase == CLU_NODE_ACTIVE && !n->behind && rev <= n->commit; }
+const char *clu_node_phase_name(enum clu_node_phase p);
+
+#endif

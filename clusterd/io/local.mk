@@ -1,0 +1,1 @@
+# The cluster daemon and its guard: what touches the machine.

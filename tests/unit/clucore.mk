@@ -1,0 +1,1 @@
+# Unit tests of clusterd/core: records, commands, views, leases, decisions.

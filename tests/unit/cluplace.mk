@@ -1,0 +1,1 @@
+# Unit tests of placement and balancing.

@@ -1,0 +1,1 @@
+# vmclus: the cluster.
