@@ -85,11 +85,13 @@ int cluwire_pack(const struct clu_msg *m, const char *cluster, uint32_t node, co
 	Hospes__Clu__Hello hello = HOSPES__CLU__HELLO__INIT;
 	Hospes__Clu__Synced synced = HOSPES__CLU__SYNCED__INIT;
 	Hospes__Clu__Resync resync = HOSPES__CLU__RESYNC__INIT;
+	Hospes__Clu__Promise promise = HOSPES__CLU__PROMISE__INIT;
 
 	switch (m->kind) {
 	case CLU_MSG_HELLO:
 		hello.ring = m->ring, hello.members_sum = m->members_sum;
 		hello.epoch = m->epoch, hello.index = m->index, hello.sum = m->sum, hello.boot = m->boot;
+		hello.promised = m->promised;
 		env.body_case = HOSPES__CLU__ENVELOPE__BODY_HELLO;
 		env.hello = &hello;
 		return cluwire_pack_env(&env, cluster, node, out);
@@ -100,10 +102,14 @@ int cluwire_pack(const struct clu_msg *m, const char *cluster, uint32_t node, co
 		env.synced = &synced;
 		return cluwire_pack_env(&env, cluster, node, out);
 	case CLU_MSG_RESYNC:
-		resync.ring = m->ring, resync.members_sum = m->members_sum;
-		resync.epoch = m->epoch, resync.index = m->index, resync.sum = m->sum;
+		resync.ring = m->ring, resync.members_sum = m->members_sum, resync.seq = m->seq;
 		env.body_case = HOSPES__CLU__ENVELOPE__BODY_RESYNC;
 		env.resync = &resync;
+		return cluwire_pack_env(&env, cluster, node, out);
+	case CLU_MSG_PROMISE:
+		promise.ring = m->ring, promise.members_sum = m->members_sum, promise.epoch = m->epoch;
+		env.body_case = HOSPES__CLU__ENVELOPE__BODY_PROMISE;
+		env.promise = &promise;
 		return cluwire_pack_env(&env, cluster, node, out);
 	case CLU_MSG_OPEN:
 		return pack_open(&env, m, cluster, node, out);
@@ -159,7 +165,7 @@ static int unpack_snapshot(const Hospes__Clu__Snapshot *p, struct clu_msg *m, st
 			return err_set(err, EPROTO, "snapshot: a definition of %zu octets", p->texts[i]->xml.len);
 	m->kind = CLU_MSG_SNAPSHOT;
 	m->epoch = p->epoch, m->index = p->index, m->sum = p->sum;
-	m->to = p->to;
+	m->to = p->to, m->seq = p->seq;
 	return 0;
 }
 
@@ -183,6 +189,11 @@ static int unpack_body(struct cluwire *w, struct err *err)
 		m->kind = CLU_MSG_HELLO;
 		m->ring = e->hello->ring, m->members_sum = e->hello->members_sum, m->boot = e->hello->boot;
 		m->epoch = e->hello->epoch, m->index = e->hello->index, m->sum = e->hello->sum;
+		m->promised = e->hello->promised;
+		return 0;
+	case HOSPES__CLU__ENVELOPE__BODY_PROMISE:
+		m->kind = CLU_MSG_PROMISE;
+		m->ring = e->promise->ring, m->members_sum = e->promise->members_sum, m->epoch = e->promise->epoch;
 		return 0;
 	case HOSPES__CLU__ENVELOPE__BODY_SYNCED:
 		m->kind = CLU_MSG_SYNCED;
@@ -191,8 +202,7 @@ static int unpack_body(struct cluwire *w, struct err *err)
 		return 0;
 	case HOSPES__CLU__ENVELOPE__BODY_RESYNC:
 		m->kind = CLU_MSG_RESYNC;
-		m->ring = e->resync->ring, m->members_sum = e->resync->members_sum;
-		m->epoch = e->resync->epoch, m->index = e->resync->index, m->sum = e->resync->sum;
+		m->ring = e->resync->ring, m->members_sum = e->resync->members_sum, m->seq = e->resync->seq;
 		return 0;
 	case HOSPES__CLU__ENVELOPE__BODY_OPEN:
 		return unpack_open(e->open, m, err);
@@ -333,7 +343,7 @@ static int add_text(struct parts *ps, uint64_t id, const char *xml, size_t len)
 	return 0;
 }
 
-int cluwire_snapshot(const struct clu_state *s, uint32_t to, const char *cluster, uint32_t node,
+int cluwire_snapshot(const struct clu_state *s, uint32_t to, uint64_t seq, const char *cluster, uint32_t node,
                      const char *(*text)(void *arg, uint32_t slot, size_t *ret_len),
                      int (*part)(void *arg, struct buf *octets), void *arg)
 {
@@ -345,7 +355,7 @@ int cluwire_snapshot(const struct clu_state *s, uint32_t to, const char *cluster
 	*ps = (struct parts){ .s = s, .cluster = cluster, .node = node, .part = part, .arg = arg };
 	hospes__clu__snapshot__init(&ps->pb);
 	ps->pb.epoch = s->epoch, ps->pb.index = s->index, ps->pb.sum = s->sum;
-	ps->pb.to = to;
+	ps->pb.to = to, ps->pb.seq = seq;
 	ps->pb.records = ps->recs;
 	ps->pb.texts = ps->txts;
 	r = add_record(ps, CLU_OBJ_META, 0);
