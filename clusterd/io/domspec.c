@@ -96,14 +96,17 @@ static int metadata(const struct dom_config *cfg, struct clu_spec *s, struct err
 	return r < 0 ? r : text_attrs(n, s, err);
 }
 
-/* The label of <seclabel>, when it is a single word: a whole SELinux context is none of our types. */
+/* The label in "type/model/label", when it is a single word: a whole SELinux context is none of our types. */
 static void label_type(const struct dom_config *cfg, struct clu_spec *s)
 {
-	const char *last = cfg->seclabel ? strrchr(cfg->seclabel, '/') : NULL;
+	const char *label = cfg->seclabel;
 
-	last = last ? last + 1 : cfg->seclabel;
-	if (last && name_is_valid(last) && strlen(last) < CLU_WORD_MAX)
-		(void)snprintf(s->type, sizeof(s->type), "%s", last);
+	for (unsigned i = 0; i < 2 && label; i++) {
+		label = strchr(label, '/');
+		label = label ? label + 1 : NULL;
+	}
+	if (label && name_is_valid(label) && strlen(label) < CLU_WORD_MAX)
+		(void)snprintf(s->type, sizeof(s->type), "%s", label);
 }
 
 static int bridges(const struct dom_config *cfg, struct clu_spec *s, struct err *err)

@@ -32,7 +32,7 @@ struct try {
 	struct loop_fd *out_src;
 	struct loop_timer *timer; /* the agent's limit, or the next try */
 	uint64_t backoff_ns;
-	bool unwanted, timed_out;
+	bool unwanted, timed_out, off; /* off: the agent said so */
 	char out[OUTPUT_MAX + 1];
 	size_t out_len;
 	char text[ERR_TEXT_MAX];
@@ -288,7 +288,7 @@ bool fence_child(struct fence *f, pid_t pid, int status)
 	} else if (WIFEXITED(status) && !WEXITSTATUS(status)) {
 		(void)snprintf(t->text, sizeof(t->text), "the agent says that it is off");
 		log_warn("fencing %s: %s", t->host, t->text);
-		t->unwanted = true;
+		t->off = true;
 		f->ops->done(f->arg, t->host, t->lost_id);
 	} else {
 		(void)snprintf(why, sizeof(why), "the agent %s%s%.300s",
@@ -306,8 +306,11 @@ void fence_want(struct fence *f, const char *host, uint64_t lost_id)
 {
 	struct try *t = find(f, host);
 
-	if (t && t->lost_id == lost_id)
+	if (t && t->lost_id == lost_id) {
+		if (t->off) /* said again: the first word may have been lost */
+			f->ops->done(f->arg, host, lost_id);
 		return;
+	}
 	if (t && t->pid)
 		return; /* the one of an earlier loss still runs */
 	if (!fence_configured(host))
@@ -328,7 +331,7 @@ void fence_want(struct fence *f, const char *host, uint64_t lost_id)
 		}
 	}
 	t->lost_id = lost_id;
-	t->unwanted = false;
+	t->unwanted = t->off = false;
 	t->backoff_ns = BACKOFF_NS;
 	start(t);
 }
