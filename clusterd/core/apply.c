@@ -129,6 +129,8 @@ static void define(struct apply *a)
 	memcpy(d->name, c->name, sizeof(d->name));
 	d->spec = c->spec;
 	d->xml_id = a->s->index;
+	if (d->generation_max < c->generation)
+		d->generation_max = c->generation;
 	memset(d->unreachable, 0, sizeof(d->unreachable));
 	apply_dom_close(a, d);
 }
@@ -315,6 +317,8 @@ static void result_take(struct apply *a, struct clu_dom *d)
 		break;
 	case CLU_RESULT_START_FAILED:
 		apply_disown(d, d->force, c->text);
+		if (d->generation_max < c->generation)
+			d->generation_max = c->generation;
 		d->avoid = self;
 		apply_failure(a, d);
 		break;

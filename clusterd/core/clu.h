@@ -200,7 +200,7 @@ struct clu_cmd {
 	uint32_t target;         /* MOVE */
 	uint64_t rev;            /* START, STOP, MOVE: the domain must still be as the proposer saw it */
 	uint64_t op_id;          /* RESULT; WAITED and HOST_SAFE: the host's lost_id */
-	uint64_t generation;     /* RESULT, OBSERVED */
+	uint64_t generation;     /* RESULT, OBSERVED; DEFINE and START_FAILED: highest that a lease of the domain names, or 0 */
 	enum clu_result result;
 	enum clu_seen seen;
 	enum clu_desired desired;
