@@ -354,6 +354,26 @@ static void test_failures_back_off_and_end(void **state)
 	assert_int_equal(dom(&w, 0)->failures, 0);
 }
 
+static void test_a_start_that_fails_is_tried_for_ever(void **state)
+{
+	static struct world w;
+
+	(void)state;
+	running(&w);
+	struct clu_cmd c = cmd(CLU_CMD_OBSERVED, 1, uuid_of(0));
+	c.seen = CLU_SEEN_GONE;
+	c.generation = 1;
+	assert_int_equal(apply(&w, &c), 0);
+	for (uint32_t i = 0; i < 3 * w.s.policy.restart_max; i++) {
+		assert_int_equal(start(&w, 0, 1), 0);
+		assert_int_equal(result(&w, 0, 1, CLU_RESULT_START_FAILED, 0), 0);
+		assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_STOPPED);
+		assert_int_equal(dom(&w, 0)->avoid, 1);
+		assert_true(dom(&w, 0)->retry_ns > w.s.time_ns);
+		assert_true(dom(&w, 0)->force); /* still nobody's lease counts */
+	}
+}
+
 static void test_refusals(void **state)
 {
 	static struct world w;
@@ -531,6 +551,7 @@ int main(void)
 		cmocka_unit_test(test_migration_loses_an_end),
 		cmocka_unit_test(test_target_tells_of_a_lost_source),
 		cmocka_unit_test(test_failures_back_off_and_end),
+		cmocka_unit_test(test_a_start_that_fails_is_tried_for_ever),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_random_commands),
 		cmocka_unit_test(test_hostile_records),
