@@ -68,7 +68,7 @@ void apply_disown(struct clu_dom *d, bool force, const char *why)
 	apply_text(d->text, why, "", "");
 }
 
-void apply_failure(struct apply *a, struct clu_dom *d)
+void apply_failure(struct apply *a, struct clu_dom *d, bool crash)
 {
 	const struct clu_policy *p = &a->s->policy;
 	uint32_t max = d->spec.restart_max ? d->spec.restart_max : p->restart_max;
@@ -82,8 +82,10 @@ void apply_failure(struct apply *a, struct clu_dom *d)
 		wait *= 2;
 	d->failures++;
 	d->retry_ns = a->s->time_ns + (wait < p->backoff_max_ns ? wait : p->backoff_max_ns);
-	if (d->failures >= max)
+	if (d->failures >= max && crash)
 		d->phase = CLU_PHASE_FAILED;
+	else if (d->failures >= max)
+		d->failures = max - 1;
 }
 
 static struct clu_dom *the_dom(struct apply *a)
@@ -320,7 +322,7 @@ static void result_take(struct apply *a, struct clu_dom *d)
 		if (d->generation_max < c->generation)
 			d->generation_max = c->generation;
 		d->avoid = self;
-		apply_failure(a, d);
+		apply_failure(a, d, false);
 		break;
 	case CLU_RESULT_STOPPED:
 		apply_disown(d, false, "");
@@ -397,7 +399,7 @@ static void observed(struct apply *a)
 		d->desired = CLU_DESIRED_STOPPED;
 		apply_text(d->text, "powered off by its guest", "", "");
 	} else if (!asked) {
-		apply_failure(a, d);
+		apply_failure(a, d, true);
 	}
 	apply_dom_close(a, d);
 }
