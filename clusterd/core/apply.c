@@ -365,9 +365,10 @@ static void result(struct apply *a)
 static void seen_running(struct apply *a, struct clu_dom *d)
 {
 	const struct clu_cmd *c = a->c;
-	bool known = d->phase == CLU_PHASE_RUNNING || (d->phase == CLU_PHASE_MIGRATING && d->target == c->origin);
+	bool moved = d->phase == CLU_PHASE_MIGRATING && d->target == c->origin && c->generation <= d->generation_max;
+	bool by_hand = d->phase == CLU_PHASE_RUNNING && (d->host == c->origin || c->generation > d->generation_max);
 
-	if (!known || c->generation <= d->generation || c->generation > d->generation + 2) {
+	if ((!moved && !by_hand) || c->generation <= d->generation) {
 		apply_refuse(a, ESTALE, d->name, " is not expected there", "");
 		return;
 	}

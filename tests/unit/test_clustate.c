@@ -69,6 +69,7 @@ static int host_up(struct world *w, uint32_t node, const struct clu_inventory *i
 	c.self_fencing = true;
 	c.lease_ns = 1000;
 	c.cap.mem_bytes = 1ull << 30;
+	c.rev = w->s.index;
 	c.inventory = inv;
 	c.n_inventory = n;
 	return apply(w, &c);
@@ -328,6 +329,48 @@ static void test_target_tells_of_a_lost_source(void **state)
 	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_RUNNING); /* not the lost host's any more */
 }
 
+static void test_an_old_inventory_says_nothing_of_what_came_later(void **state)
+{
+	static struct world w;
+	struct clu_cmd c = cmd(CLU_CMD_HOST_UP, 2, NULL);
+
+	(void)state;
+	running(&w);
+	c.rev = w.s.index; /* host 2 looked now: nothing runs there */
+	c.boot = 77;
+	assert_int_equal(move(&w, 0, 2), 0);
+	assert_int_equal(result(&w, 0, 1, CLU_RESULT_MOVED, 2), 0);
+	assert_int_equal(apply(&w, &c), 0);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_RUNNING);
+	assert_int_equal(dom(&w, 0)->host, 2);
+	c.rev = w.s.index; /* it looks again, and it is not there */
+	assert_int_equal(apply(&w, &c), 0);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_STOPPED);
+}
+
+static void test_a_copy_moved_by_hand(void **state)
+{
+	static struct world w;
+	struct clu_cmd c = cmd(CLU_CMD_OBSERVED, 3, uuid_of(0));
+
+	(void)state;
+	running(&w);
+	c.seen = CLU_SEEN_RUNNING;
+	c.generation = 1;
+	assert_int_equal(apply(&w, &c), -ESTALE); /* an old copy */
+	c.generation = 2;
+	assert_int_equal(apply(&w, &c), 0);
+	assert_int_equal(dom(&w, 0)->host, 3);
+	assert_int_equal(clu_todo(dom(&w, 0), 1), CLU_TODO_KILL);
+	/* a migration to 4 that was given up left a copy in a generation that the cluster knows of: not to be believed */
+	assert_int_equal(move(&w, 0, 4), 0);
+	assert_int_equal(result(&w, 0, 3, CLU_RESULT_MOVE_FAILED, 2), 0);
+	c.origin = 4;
+	c.generation = 3;
+	assert_int_equal(apply(&w, &c), -ESTALE);
+	assert_int_equal(dom(&w, 0)->host, 3);
+}
+
 static void test_failures_back_off_and_end(void **state)
 {
 	static struct world w;
@@ -550,6 +593,8 @@ int main(void)
 		cmocka_unit_test(test_migration_ends),
 		cmocka_unit_test(test_migration_loses_an_end),
 		cmocka_unit_test(test_target_tells_of_a_lost_source),
+		cmocka_unit_test(test_an_old_inventory_says_nothing_of_what_came_later),
+		cmocka_unit_test(test_a_copy_moved_by_hand),
 		cmocka_unit_test(test_failures_back_off_and_end),
 		cmocka_unit_test(test_a_start_that_fails_is_tried_for_ever),
 		cmocka_unit_test(test_refusals),
