@@ -186,7 +186,7 @@ static bool work(struct ldom *x, const struct clu_dom *d, enum clu_todo todo)
 	case CLU_TODO_NONE:
 		break;
 	}
-	return ldom_kill(x);
+	return ldom_kill(x, d);
 }
 
 static void work_all(struct local *l)

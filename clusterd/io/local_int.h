@@ -86,7 +86,7 @@ void local_usage(struct local *l);
 void ldom_start(struct ldom *x, const struct clu_dom *d);
 void ldom_stop(struct ldom *x, const struct clu_dom *d);
 void ldom_watch(struct ldom *x, const struct clu_dom *d);
-bool ldom_kill(struct ldom *x);            /* true: nothing of it is left, and no marker */
+bool ldom_kill(struct ldom *x, const struct clu_dom *d); /* @d: NULL: not in the cluster. True: nothing of it is left, and no marker */
 void ldom_launch_drop(struct ldom *x);
 
 /* local_move.c */

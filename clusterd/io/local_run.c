@@ -235,7 +235,7 @@ void ldom_stop(struct ldom *x, const struct clu_dom *d)
 	end_it(x, x->l->conf->stop_grace_ns);
 }
 
-bool ldom_kill(struct ldom *x)
+bool ldom_kill(struct ldom *x, const struct clu_dom *d)
 {
 	if (x->launch_pid)
 		(void)kill(x->launch_pid, SIGKILL);
@@ -247,6 +247,10 @@ bool ldom_kill(struct ldom *x)
 		return false; /* which kind of copy it is, in a moment */
 	if (x->have_info && x->info.state == HV_DOM_RELINQUISHED) {
 		ldom_doing(x, "given away: migrated ends this copy");
+		return false;
+	}
+	if (d && x->have_info && is_on(x->info.state) && x->info.generation > d->generation_max) {
+		ldom_observed(x, d, CLU_SEEN_RUNNING, x->info.generation, ""); /* moved here by hand */
 		return false;
 	}
 	ldom_doing(x, "a copy that is none of the cluster's: being killed");
