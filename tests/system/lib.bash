@@ -17,7 +17,7 @@ need_program() {
 }
 need_guest() { [ -e "$top_builddir/guests/$1" ] || skip "missing: guests/$1 (make guests)"; }
 
-# In setup_file: a lab of N hosts with its own name; teardown_file: lab_down.
+# In setup_file: a lab of N hosts with its own name; teardown_file: lab_down. lab_up N cluster: with Corosync and clusterd (clus.bash).
 lab_up() {
 	local base
 	base=$(basename "$BATS_TEST_FILENAME" .bats)
@@ -26,7 +26,7 @@ lab_up() {
 	vmlab down >/dev/null 2>&1 || true
 	# every daemon proves its log-dirty against a full comparison
 	export HOSPES_AUDIT=1
-	vmlab up "$1" >&2
+	if [ "${2:-}" = cluster ]; then vmlab up "$1" >&2; else vmlab up "$1" --no-cluster >&2; fi
 	SHARED=$(vmlab dir)
 	export SHARED
 	[ ! -e "$top_builddir/guests/initramfs.img" ] || cp "$top_builddir/guests/initramfs.img" "$SHARED/"
