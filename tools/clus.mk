@@ -4,3 +4,4 @@ bin_PROGRAMS += %D%/vmclus
 	%D%/vmclus_status.c %D%/vmclus_top.c %D%/vmclus_top_int.h %D%/vmclus_topdraw.c
 %C%_vmclus_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 %C%_vmclus_LDADD = common/libcommon.a $(JANSSON_LIBS)
+dist_man_MANS += docs/man/vmclus.8

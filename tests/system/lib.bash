@@ -69,17 +69,24 @@ eventually() {
 
 guest_ip() { echo "10.77.0.$((10 + 10#$(tr -dc 0-9 <<<"$1")))"; }
 
-# guest_define HOST NAME [key=value...]: mem (MiB), load, dirty, fill, disk (MiB, 0: none), bridge, kernel, xml (extra devices), cmdline,
-# on_crash, on_reboot, image (a disk that exists), type
-guest_define() {
-	local host=$1 name=$2 mem=256 load=full dirty=16 fill=0 disk=64 bridge=br0 kernel=/usr/bin/linux.uml xml='' cmdline='' a
-	local on_crash=destroy on_reboot=restart image='' ip
-	shift 2
+# guest_xml NAME [key=value...]: writes $SHARED/NAME.xml, and makes its disks. mem (MiB), load, dirty, fill, disk (MiB, 0: none), bridge,
+# kernel, xml (extra devices), cmdline, on_crash, on_reboot, image (a disk that exists), cluster (attributes of <hospes:cluster>),
+# witness (1: a raw disk that nobody locks; docs/testing-guests.md)
+guest_xml() {
+	local name=$1 mem=256 load=full dirty=16 fill=0 disk=64 bridge=br0 kernel=/usr/bin/linux.uml xml='' cmdline='' a
+	local on_crash=destroy on_reboot=restart image='' cluster='' witness='' ip
+	shift
 	for a; do local "${a%%=*}=${a#*=}"; done
 	ip=$(guest_ip "$name")
 	if [ -z "$image" ] && [ "$disk" -gt 0 ]; then
 		image=$SHARED/$name.img
 		[ -e "$image" ] || { truncate -s "${disk}M" "$image" && mke2fs -q -F -t ext4 "$image"; }
+	fi
+	if [ -n "$witness" ]; then
+		[ -e "$SHARED/$name.wit" ] || truncate -s 64K "$SHARED/$name.wit"
+		witness=vd$([ -n "$image" ] && echo b || echo a)
+		cmdline+=" hospes.witness=/dev/$witness$([ -n "$image" ] || echo ' hospes.disk=')"
+		xml+="<disk type='file' device='disk'><source file='/var/lib/hospes/shared/$name.wit'/><target dev='$witness' bus='virtio'/><shareable/></disk>"
 	fi
 	{
 		cat <<-EOF
@@ -94,6 +101,7 @@ guest_define() {
 		    <initrd>/var/lib/hospes/shared/initramfs.img</initrd>
 		    <cmdline>hospes.ip=$ip/24 hospes.name=$name load=$load dirty=$dirty fill=$fill $cmdline</cmdline>
 		  </os>
+		  ${cluster:+<metadata><hospes:cluster xmlns:hospes='urn:hospes:cluster:1' $cluster/></metadata>}
 		  <on_poweroff>destroy</on_poweroff>
 		  <on_reboot>$on_reboot</on_reboot>
 		  <on_crash>$on_crash</on_crash>
@@ -119,7 +127,12 @@ guest_define() {
 		</domain>
 		EOF
 	} >"$SHARED/$name.xml"
-	on "$host" vmctl define "/var/lib/hospes/shared/$name.xml"
+}
+guest_define() { # HOST NAME [key=value...]
+	local host=$1
+	shift
+	guest_xml "$@"
+	on "$host" vmctl define "/var/lib/hospes/shared/$1.xml"
 }
 
 # guest_start HOST NAME: until it answers
