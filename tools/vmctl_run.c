@@ -18,7 +18,7 @@
 
 int vmctl_start(struct vmctl *v, struct err *err)
 {
-	struct vmctl_launch l = { .name = v->arg[0], .log_level = v->value[1], .force = vmctl_opt(v, 2) };
+	struct hvlaunch l = { .name = v->arg[0], .log_level = v->value[1], .force = vmctl_opt(v, 2) };
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
 	_cleanup_free_ char *path = NULL;
 	enum log_level level;

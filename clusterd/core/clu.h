@@ -70,6 +70,7 @@ struct clu_host {
 	enum clu_host_state state;
 	char name[CLU_NAME_MAX];
 	uint64_t boot;           /* of the clusterd that said HOST_UP; random */
+	uint64_t up_id;          /* index of its last HOST_UP */
 	uint64_t lost_id;        /* LOST: index of the HOST_LOST */
 	uint64_t lease_ns;       /* how long its domains may run after the send time of its last acknowledged beat */
 	bool self_fencing;       /* its guard enforces that; without it only a fence agent or a person makes it safe */
@@ -141,6 +142,7 @@ struct clu_policy {
 
 struct clu_state {
 	uint64_t epoch;          /* of the view that applied the last command: higher is newer */
+	uint64_t promised;       /* highest epoch that this node promised to: its own, not replicated; never goes back */
 	uint64_t index;          /* of the last command applied */
 	uint64_t sum;            /* over all records: equal states have equal sums */
 	uint64_t time_ns;        /* cluster time: latest CLOCK_REALTIME of a command, never goes back */
@@ -196,9 +198,10 @@ struct clu_cmd {
 	char uuid[CLU_UUID_MAX];
 	uint32_t host;           /* node id: HOST_*, WAITED, MAINTENANCE, START */
 	uint32_t target;         /* MOVE */
-	uint64_t rev;            /* START, STOP, MOVE: the domain must still be as the proposer saw it */
+	uint64_t rev;            /* START, STOP, MOVE: the domain must still be as the proposer saw it. HOST_UP: index of the state when the
+	                          * inventory was taken: of domains that changed later it says nothing */
 	uint64_t op_id;          /* RESULT; WAITED and HOST_SAFE: the host's lost_id */
-	uint64_t generation;     /* RESULT, OBSERVED */
+	uint64_t generation;     /* RESULT, OBSERVED; DEFINE and START_FAILED: highest that a lease of the domain names, or 0 */
 	enum clu_result result;
 	enum clu_seen seen;
 	enum clu_desired desired;
@@ -213,7 +216,7 @@ struct clu_cmd {
 	struct clu_rule rule;    /* RULE_ADD; RULE_REMOVE: id */
 	struct clu_policy policy;
 	uint32_t n_inventory;
-	const struct clu_inventory *inventory; /* HOST_UP; borrowed for the call */
+	const struct clu_inventory *inventory; /* HOST_UP: copies that run here, or may (an hvdom that does not answer); borrowed for the call */
 };
 
 /* What one command changed, so that the I/O layer stores and looks at just that. */
@@ -238,6 +241,8 @@ void clu_nodes_set(struct clu_state *s, const uint32_t *node, char (*name)[CLU_N
  * same result. @changes is appended to; @answer set.
  */
 void clu_apply(struct clu_state *s, const struct clu_cmd *c, struct clu_changes *changes, struct clu_answer *answer);
+/* Empty it again, to be filled from a snapshot: the node list and promised stay. */
+void clu_state_clear(struct clu_state *s);
 /* The begin of a view: @epoch above the present one, index + 1. */
 void clu_apply_epoch(struct clu_state *s, uint64_t epoch);
 
@@ -254,7 +259,7 @@ static inline bool clu_bit(const uint64_t *w, uint32_t i) { return w[i / 64] >> 
 #define CLU_RECORD_MAX 4096u
 /* Octets written to @buf (CLU_RECORD_MAX of them), 0 for a free slot. */
 size_t clu_record_pack(const struct clu_state *s, enum clu_object kind, uint32_t slot, uint8_t *buf);
-/* 0; -EPROTO: not such a record (state unchanged). META, POLICY: slot 0. */
+/* 0; -EPROTO: not such a record (state unchanged). META, POLICY: slot 0; promised becomes the higher of both. */
 int clu_record_unpack(struct clu_state *s, enum clu_object kind, uint32_t slot, const uint8_t *p, size_t len);
 /* Sum over all records, computed anew; equals s->sum when nothing is broken. */
 uint64_t clu_sum(const struct clu_state *s);
@@ -262,13 +267,15 @@ uint64_t clu_sum(const struct clu_state *s);
 /* ---- what a node has to do for a domain: level, not edge, so that a restart finds the same ---------------------------------- */
 enum clu_todo {
 	CLU_TODO_NONE = 0,
-	CLU_TODO_START,    /* start it in dom->generation, over the lease if dom->force; RESULT STARTED or START_FAILED */
+	CLU_TODO_START,    /* start it in dom->generation, over the lease if dom->force, while this host's own lease runs; RESULT STARTED or
+	                    * START_FAILED. It may run already (a daemon that restarted) */
 	CLU_TODO_STOP,     /* ask it to power off, then end it; RESULT STOPPED */
 	CLU_TODO_PUSH,     /* migrate it to dom->target; RESULT MOVED or MOVE_FAILED */
 	CLU_TODO_RESOLVE,  /* settle it locally: own it or be rid of it; RESULT KEPT or ABSENT */
 	CLU_TODO_WATCH,    /* it has to run here: OBSERVED when it does not */
 	CLU_TODO_ACCEPT,   /* an incoming copy is allowed here; OBSERVED RUNNING when it runs in a generation above dom->generation */
-	CLU_TODO_KILL,     /* a copy here is none of the cluster's: end it at once */
+	CLU_TODO_KILL,     /* a copy here is none of the cluster's: end it at once. A relinquished one cannot run: migrated ends it. One in a
+	                    * generation above dom->generation_max was moved here by hand: OBSERVED first */
 };
 /* For @node, from a state of which everything up to dom->rev is committed. KILL is meant only where a local copy exists. */
 enum clu_todo clu_todo(const struct clu_dom *d, uint32_t node);

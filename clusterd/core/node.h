@@ -7,11 +7,13 @@
  *  - A *view* is a set of clusterds that Corosync's CPG delivers the same messages to in the same order, with a ring number.
  *  - Each member of a new view says HELLO (epoch, index, sum). The lowest of them sends OPEN when all said so, or a majority of all
  *    nodes and 2 s passed. At OPEN everybody knows who has the newest state (highest epoch, then index), and who must load it.
+ *  - Members that OPEN names promise, on disk, never to serve a lower epoch; the epoch begins when a majority of all nodes has. So two
+ *    epochs never have the same number, and a later one knows all that an earlier one committed.
  *  - Fewer than a majority of all nodes: no OPEN, nothing is decided here.
  *  - Commands between the begin of a view and its activation are dropped by all. An active view applies them as they are delivered.
  *  - A command is *committed* when a majority of all nodes has it on disk. Nothing is done in the world before that.
- *  - Every node sends BEATs: the time of sending stays with the sender; others acknowledge the number while the sender is ONLINE in
- *    their state. A beat that a majority acknowledged lets this host's domains run until its send time + lease_ns.
+ *  - Every node sends BEATs: the time of sending stays with the sender; others acknowledge the number while the sender's
+ *    HOST_UP is committed and it is ONLINE in their state. A beat that a majority acknowledged lets this host's domains run until its send time + lease_ns.
  *  - A node that acknowledged at time a says WAITED for that host, once LOST, at a + lease + margin or later (its own clock; a daemon
  *    that just started counts from its start). WAITED from a majority makes the host SAFE: one of them acknowledged its last lease.
  * Only rates of clocks matter (margin covers 1 % of drift and the guard's time to kill), never their values.
@@ -34,6 +36,7 @@ enum clu_msg_kind {
 	CLU_MSG_RESYNC = 5,   /* the sender is behind (came late, or its sum differs): snapshot, please */
 	CLU_MSG_BEAT = 6,
 	CLU_MSG_CMD = 7,
+	CLU_MSG_PROMISE = 8,  /* epoch: the sender's promise is on its disk */
 };
 
 struct clu_msg {
@@ -46,7 +49,8 @@ struct clu_msg {
 	uint32_t source;             /* OPEN: node id with the chosen state */
 	uint32_t to;                 /* SNAPSHOT: node id it is for; 0: all that are behind */
 	uint64_t boot;               /* HELLO, BEAT */
-	uint64_t seq;                /* BEAT */
+	uint64_t promised;           /* HELLO */
+	uint64_t seq;                /* BEAT; RESYNC: counts the sender's, and SNAPSHOT repeats it (0: it belongs to OPEN) */
 	uint64_t lease_ns;           /* BEAT: what the sender will make of it */
 	uint64_t said[CLU_HOSTS_MAX / 64]; /* OPEN: slots whose HELLO counts */
 	uint64_t behind[CLU_HOSTS_MAX / 64]; /* OPEN: slots of those that must load */
@@ -57,7 +61,7 @@ struct clu_msg {
 enum clu_ev_kind {
 	CLU_EV_VIEW = 1,    /* ring, members; n_members 0: out of the group */
 	CLU_EV_MSG,         /* delivered, own ones too */
-	CLU_EV_STORED,      /* epoch, index: on disk */
+	CLU_EV_STORED,      /* epoch, index, promised: as the META record on disk has them */
 	CLU_EV_LOADED,      /* the snapshot asked for by ACT_LOAD stands in the state and on disk; ok false: it could not be */
 	CLU_EV_QUORATE,     /* corosync's votequorum says on: a further condition for deciding and for leases */
 	CLU_EV_TICK,
@@ -70,16 +74,17 @@ struct clu_event {
 	const uint32_t *member;      /* VIEW: ascending node ids; borrowed */
 	uint32_t n_members;
 	const struct clu_msg *msg;   /* MSG; borrowed */
-	uint64_t epoch, index;       /* STORED */
+	uint64_t epoch, index, promised; /* STORED */
 	bool ok;                     /* LOADED, QUORATE */
 };
 
 enum clu_act_kind {
-	CLU_ACT_SEND = 1,   /* msg; BEAT, HELLO, OPEN, SYNCED, RESYNC */
+	CLU_ACT_SEND = 1,   /* msg; BEAT, HELLO, OPEN, PROMISE, SYNCED, RESYNC */
 	CLU_ACT_STORE,      /* make what changed durable -> STORED. Before anything that follows in later calls is sent for it */
-	CLU_ACT_SNAPSHOT,   /* send the whole state as it is now as SNAPSHOT to msg.to; msg has epoch, index, sum */
-	CLU_ACT_LOAD,       /* replace the state by the snapshot just delivered, make it durable -> LOADED */
-	CLU_ACT_BUFFER,     /* keep the command just delivered: it is to be given again, in order, after LOADED (the I/O layer does that) */
+	CLU_ACT_SNAPSHOT,   /* send the whole state as it is now as SNAPSHOT to msg.to; msg has epoch, index, sum, seq */
+	CLU_ACT_LOAD,       /* replace the state (clu_state_clear, records) by the snapshot just delivered, make it durable -> LOADED */
+	CLU_ACT_BUFFER,     /* keep the command just delivered: after LOADED the I/O layer gives it again, in order, before newer messages */
+	CLU_ACT_FORGET,     /* drop what is buffered: the snapshot to come is newer */
 	CLU_ACT_ANSWER,     /* to the request of the command just applied, once committed: index, answer */
 	CLU_ACT_COMMITTED,  /* everything up to index is committed */
 	CLU_ACT_LEASE,      /* this host's domains may run until at_ns (CLOCK_BOOTTIME): tell the guard. Only ever grows */
@@ -100,18 +105,18 @@ struct clu_actions { struct clu_action a[CLU_ACTIONS_MAX]; size_t n; };
 enum clu_node_phase {
 	CLU_NODE_OUT = 0,    /* in no view */
 	CLU_NODE_GATHER = 1, /* HELLOs are exchanged */
-	CLU_NODE_OPENED = 2, /* the state is chosen, too few have it yet */
+	CLU_NODE_OPENED = 2, /* the state is chosen; too few promised, or have it yet */
 	CLU_NODE_ACTIVE = 3, /* this view decides */
 };
 
 struct clu_peer {
-	bool member, said, synced;   /* of the view; HELLO came; has the chosen state on disk */
-	uint64_t epoch, index, sum, boot; /* its HELLO */
+	bool member, said, promises, synced; /* of the view; HELLO came; PROMISE came; has the chosen state */
+	uint64_t epoch, index, sum, promised; /* its HELLO */
 	uint64_t stored_epoch, stored_index;
 	uint64_t ack_seq;            /* highest of my beats that it acknowledged (of this boot of mine) */
 	uint64_t seen_boot, seen_seq; /* highest of its beats that I acknowledged */
 	uint64_t wait_until_ns;      /* my promise: not before that do I say WAITED */
-	uint64_t waited_for;         /* lost_id I said WAITED for */
+	uint64_t waited_ns;          /* when I said WAITED last: said again if it does not show */
 };
 
 #define CLU_BEATS_KEPT 64u
@@ -123,13 +128,19 @@ struct clu_node {
 	bool quorate;                /* votequorum */
 	bool behind;                 /* I wait for a snapshot: commands are buffered */
 	bool loading;
+	bool begun;                  /* OPENED: a majority promised, the epoch counts */
 	uint64_t ring, members_sum, view_ns;
+	uint32_t source;             /* OPENED: whose state was chosen */
+	bool others_behind;          /* somebody needs its snapshot */
 	uint32_t n_members, coordinator; /* lowest node id that is synced, once ACTIVE */
 	uint64_t epoch, commit;      /* of the view; highest index committed in it */
-	uint64_t stored_epoch, stored_index;
+	uint64_t stored_epoch, stored_index, stored_promised;
+	uint64_t resync_seq, want_seq, load_seq; /* RESYNCs sent; which of them the snapshot answers that I wait for; that I load */
 	uint64_t seq, beat_ns;       /* my last beat, when the next is due */
 	struct { uint64_t seq, sent_ns; } beat[CLU_BEATS_KEPT];
 	uint64_t lease_until_ns;
+	uint64_t hello_ns;           /* when HELLO was sent last in this view; 0: not yet */
+	uint64_t resync_ns;          /* behind: when a snapshot was asked for last */
 	uint64_t loud_ns;
 	struct clu_peer peer[CLU_HOSTS_MAX]; /* by slot of the state */
 };

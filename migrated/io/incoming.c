@@ -9,7 +9,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "hypervisor/hvcall.h"
-#include "migrated/io/fault.h"
+#include "common/fault.h"
 #include "migrated/io/incoming_int.h"
 #include "migrated/io/preflight.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include "common/log.h"
 #include "common/util.h"
-#include "migrated/io/fault.h"
+#include "common/fault.h"
 #include "migrated/io/outgoing_int.h"
 #include "migrated/io/preflight.h"
 

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Commands about hosts: coming, being lost, being waited out, being safe. What a host's end means for each domain stands here. */
+#include "config.h"
+#include "clusterd/core/apply_int.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct clu_host *the_host(struct apply *a, uint32_t node)
+{
+	struct clu_host *h = clu_host_of(a->s, node);
+
+	if (!h)
+		apply_refuse(a, ENOENT, "no such host in corosync's node list", "", "");
+	return h;
+}
+
+static const struct clu_inventory *in_inventory(const struct clu_cmd *c, const char *uuid)
+{
+	for (uint32_t i = 0; i < c->n_inventory; i++)
+		if (!strcmp(c->inventory[i].uuid, uuid))
+			return &c->inventory[i];
+	return NULL;
+}
+
+/*
+ * What the host says of a domain that it owns. STARTING, MIGRATING and RESOLVING are settled by their results, not here. An inventory that
+ * is older than the domain's last change says nothing: a migration may have brought it meanwhile.
+ */
+static void host_up_dom(struct apply *a, struct clu_dom *d)
+{
+	const struct clu_inventory *i = in_inventory(a->c, d->uuid);
+	bool runs = i && i->generation >= d->generation;
+
+	if ((d->phase != CLU_PHASE_RUNNING && d->phase != CLU_PHASE_STOPPING) || d->rev > a->c->rev)
+		return;
+	if (runs && i->generation == d->generation)
+		return;
+	apply_dom_open(a, d);
+	if (runs)
+		d->generation = i->generation;
+	else
+		apply_disown(d, true, "its host came back without it");
+	if (d->generation_max < d->generation)
+		d->generation_max = d->generation;
+	apply_dom_close(a, d);
+}
+
+void apply_host_up(struct apply *a)
+{
+	const struct clu_cmd *c = a->c;
+	struct clu_host *h = the_host(a, c->origin);
+
+	if (!h)
+		return;
+	uint32_t slot = clu_slot(a->s, h);
+	apply_open(a, CLU_OBJ_HOST, slot);
+	h->state = CLU_HOST_ONLINE;
+	h->safe_by = CLU_SAFE_NONE;
+	h->lost_id = 0;
+	h->up_id = a->s->index;
+	memset(h->waited, 0, sizeof(h->waited));
+	h->boot = c->boot;
+	h->lease_ns = c->lease_ns;
+	h->self_fencing = c->self_fencing;
+	h->cap = c->cap;
+	apply_close(a, CLU_OBJ_HOST, slot);
+	for (uint32_t i = 0; i < a->s->n_dom; i++)
+		if (a->s->dom[i].uuid[0] && a->s->dom[i].host == h->node)
+			host_up_dom(a, &a->s->dom[i]);
+}
+
+void apply_host_lost(struct apply *a)
+{
+	struct clu_host *h = the_host(a, a->c->host);
+
+	if (!h)
+		return;
+	if (h->state != CLU_HOST_ONLINE) {
+		apply_refuse(a, EALREADY, h->name, " is not online", "");
+		return;
+	}
+	uint32_t slot = clu_slot(a->s, h);
+	apply_open(a, CLU_OBJ_HOST, slot);
+	h->state = CLU_HOST_LOST;
+	h->lost_id = a->s->index;
+	memset(h->waited, 0, sizeof(h->waited));
+	apply_close(a, CLU_OBJ_HOST, slot);
+}
+
+static bool is_safe(struct apply *a, uint32_t node)
+{
+	const struct clu_host *h = clu_host_of(a->s, node);
+
+	return !h || h->state == CLU_HOST_SAFE;
+}
+
+/* @node is safe now: what becomes of @d, of which it was an end. */
+static void safe_dom(struct apply *a, struct clu_dom *d, const struct clu_host *h)
+{
+	bool owner = d->host == h->node;
+	char why[CLU_TEXT_MAX];
+
+	apply_text(why, h->name, " was lost", "");
+	apply_dom_open(a, d);
+	if (d->phase == CLU_PHASE_MIGRATING) {
+		uint32_t other = owner ? d->target : d->host;
+		if (is_safe(a, other)) {
+			apply_disown(d, true, why);
+		} else {
+			d->phase = CLU_PHASE_RESOLVING;
+			d->host = other;
+			d->target = 0;
+			d->op_id = a->s->index;
+			apply_text(d->text, "the other end of its migration, ", h->name, ", was lost");
+		}
+	} else if (d->phase == CLU_PHASE_RUNNING && !d->spec.ha) {
+		apply_text(d->text, why, ": it waits for that host", "");
+	} else {
+		apply_disown(d, true, why);
+	}
+	apply_dom_close(a, d);
+}
+
+static void make_safe(struct apply *a, struct clu_host *h, enum clu_safe_by by)
+{
+	uint32_t slot = clu_slot(a->s, h);
+
+	apply_open(a, CLU_OBJ_HOST, slot);
+	h->state = CLU_HOST_SAFE;
+	h->safe_by = by;
+	apply_close(a, CLU_OBJ_HOST, slot);
+	for (uint32_t i = 0; i < a->s->n_dom; i++) {
+		struct clu_dom *d = &a->s->dom[i];
+		if (d->uuid[0] && (d->host == h->node || (d->phase == CLU_PHASE_MIGRATING && d->target == h->node)))
+			safe_dom(a, d, h);
+	}
+}
+
+void apply_waited(struct apply *a)
+{
+	const struct clu_cmd *c = a->c;
+	struct clu_host *h = the_host(a, c->host), *from = clu_host_of(a->s, c->origin);
+	uint32_t n = 0;
+
+	if (!h || !from)
+		return;
+	if (h->state != CLU_HOST_LOST || h->lost_id != c->op_id) {
+		apply_refuse(a, ESTALE, h->name, " is not lost, or was back in between", "");
+		return;
+	}
+	uint32_t slot = clu_slot(a->s, h), by = clu_slot(a->s, from);
+	apply_open(a, CLU_OBJ_HOST, slot);
+	h->waited[by / 64] |= 1ull << (by % 64);
+	apply_close(a, CLU_OBJ_HOST, slot);
+	for (unsigned i = 0; i < CLU_HOSTS_MAX / 64; i++)
+		n += (uint32_t)__builtin_popcountll(h->waited[i]);
+	if (h->self_fencing && n >= clu_majority(a->s))
+		make_safe(a, h, CLU_SAFE_DEADLINE);
+}
+
+void apply_host_safe(struct apply *a)
+{
+	struct clu_host *h = the_host(a, a->c->host);
+
+	if (!h || h->state == CLU_HOST_SAFE)
+		return;
+	if (h->state == CLU_HOST_ONLINE)
+		apply_refuse(a, EBUSY, h->name, " is online: it is not dead", "");
+	else if (a->c->op_id && a->c->op_id != h->lost_id)
+		apply_refuse(a, ESTALE, h->name, " was back in between", "");
+	else if (a->c->safe_by != CLU_SAFE_AGENT && a->c->safe_by != CLU_SAFE_PERSON)
+		apply_refuse(a, EINVAL, "a host is made safe by a fence agent or a person", "", "");
+	else
+		make_safe(a, h, a->c->safe_by);
+}
+
+void apply_maintenance(struct apply *a)
+{
+	struct clu_host *h = the_host(a, a->c->host);
+
+	if (!h || h->maintenance == a->c->on)
+		return;
+	uint32_t slot = clu_slot(a->s, h);
+	apply_open(a, CLU_OBJ_HOST, slot);
+	h->maintenance = a->c->on;
+	apply_close(a, CLU_OBJ_HOST, slot);
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Events in, actions out; commands and their commit. Views are in node_view.c, beats and leases in node_lease.c. See node.h. */
+#include "config.h"
+#include "clusterd/core/node_int.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+void clu_node_init(struct clu_node *n, struct clu_state *s, uint32_t node, uint64_t boot, uint64_t lease_ns,
+                   uint64_t now_ns)
+{
+	memset(n, 0, sizeof(*n));
+	n->s = s;
+	n->node = node;
+	n->boot = boot;
+	n->lease_ns = lease_ns;
+	n->start_ns = now_ns;
+	n->stored_epoch = s->epoch;
+	n->stored_index = s->index;
+	n->stored_promised = s->promised;
+}
+
+struct clu_action *node_act(struct node_step *st, enum clu_act_kind kind)
+{
+	assert(st->out->n < CLU_ACTIONS_MAX);
+	struct clu_action *a = &st->out->a[st->out->n++];
+	memset(a, 0, sizeof(*a));
+	a->kind = kind;
+	return a;
+}
+
+struct clu_msg *node_send(struct node_step *st, enum clu_msg_kind kind)
+{
+	struct clu_msg *m = &node_act(st, CLU_ACT_SEND)->msg;
+
+	m->kind = kind;
+	m->from = st->n->node;
+	m->boot = st->n->boot;
+	m->ring = st->n->ring;
+	m->members_sum = st->n->members_sum;
+	return m;
+}
+
+void node_loud(struct node_step *st, const char *text)
+{
+	if (st->n->loud_ns && st->now - st->n->loud_ns < 5000000000ull)
+		return;
+	st->n->loud_ns = st->now;
+	strncpy(node_act(st, CLU_ACT_LOUD)->text, text, CLU_TEXT_MAX - 1);
+}
+
+int node_slot(const struct clu_node *n, uint32_t node)
+{
+	const struct clu_host *h = clu_host_of(n->s, node);
+
+	return h ? (int)clu_slot(n->s, h) : -1;
+}
+
+uint32_t node_count_synced(const struct clu_node *n)
+{
+	uint32_t k = 0;
+
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
+		k += n->peer[i].member && n->peer[i].synced;
+	return k;
+}
+
+/* The highest index that a majority of all nodes has on disk in this epoch. */
+void node_commit(struct node_step *st)
+{
+	struct clu_node *n = st->n;
+	uint64_t best = n->commit;
+	uint32_t need = clu_majority(n->s);
+
+	if (n->phase != CLU_NODE_ACTIVE)
+		return;
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
+		const struct clu_peer *p = &n->peer[i];
+		uint32_t k = 0;
+		if (!p->member || p->stored_epoch != n->epoch || p->stored_index <= best)
+			continue;
+		for (uint32_t j = 0; j < CLU_HOSTS_MAX; j++)
+			k += n->peer[j].member && n->peer[j].stored_epoch == n->epoch &&
+			     n->peer[j].stored_index >= p->stored_index;
+		if (k >= need)
+			best = p->stored_index;
+	}
+	if (best == n->commit)
+		return;
+	n->commit = best;
+	node_act(st, CLU_ACT_COMMITTED)->index = best;
+}
+
+static void command(struct node_step *st, const struct clu_msg *m)
+{
+	struct clu_node *n = st->n;
+	struct clu_answer answer;
+
+	if (m->cmd.origin != m->from)
+		return;
+	if (n->phase == CLU_NODE_ACTIVE && n->behind) {
+		node_act(st, CLU_ACT_BUFFER);
+		return;
+	}
+	bool mine = m->from == n->node && m->cmd.request;
+	if (n->phase != CLU_NODE_ACTIVE) {
+		if (mine) {
+			struct clu_action *a = node_act(st, CLU_ACT_ANSWER);
+			a->request = m->cmd.request;
+			a->answer.status = -EAGAIN;
+			strcpy(a->answer.text, "the cluster is just finding together; it was not done");
+		}
+		return;
+	}
+	clu_apply(n->s, &m->cmd, st->changes, &answer);
+	node_act(st, CLU_ACT_STORE);
+	if (mine) {
+		struct clu_action *a = node_act(st, CLU_ACT_ANSWER);
+		a->request = m->cmd.request;
+		a->index = n->s->index;
+		a->answer = answer;
+	}
+}
+
+static void message(struct node_step *st, const struct clu_msg *m)
+{
+	if (st->n->phase == CLU_NODE_OUT || node_slot(st->n, m->from) < 0)
+		return;
+	switch (m->kind) {
+	case CLU_MSG_HELLO:
+		node_view_hello(st, m);
+		break;
+	case CLU_MSG_OPEN:
+		node_view_open(st, m);
+		break;
+	case CLU_MSG_PROMISE:
+		node_view_promise(st, m);
+		break;
+	case CLU_MSG_SNAPSHOT:
+		node_view_snapshot(st, m);
+		break;
+	case CLU_MSG_SYNCED:
+		node_view_synced(st, m);
+		break;
+	case CLU_MSG_RESYNC:
+		node_view_resync(st, m);
+		break;
+	case CLU_MSG_BEAT:
+		node_lease_heard(st, m);
+		break;
+	case CLU_MSG_CMD:
+		command(st, m);
+		break;
+	}
+}
+
+static void stored(struct node_step *st, const struct clu_event *ev)
+{
+	struct clu_node *n = st->n;
+
+	bool more = ev->epoch > n->stored_epoch || (ev->epoch == n->stored_epoch && ev->index > n->stored_index);
+	if (ev->promised > n->stored_promised)
+		n->stored_promised = ev->promised;
+	if (more) {
+		n->stored_epoch = ev->epoch;
+		n->stored_index = ev->index;
+	}
+	if (n->phase == CLU_NODE_GATHER || n->phase == CLU_NODE_OPENED)
+		node_view_stored(st);
+	if (more && n->begun && !n->behind)
+		node_lease_beat(st);
+}
+
+void clu_node_step(struct clu_node *n, const struct clu_event *ev, struct clu_changes *changes, struct clu_actions *out)
+{
+	struct node_step st = { .n = n, .now = ev->now_ns, .changes = changes, .out = out };
+
+	switch (ev->kind) {
+	case CLU_EV_VIEW:
+		node_view_begin(&st, ev);
+		break;
+	case CLU_EV_MSG:
+		message(&st, ev->msg);
+		break;
+	case CLU_EV_STORED:
+		stored(&st, ev);
+		break;
+	case CLU_EV_LOADED:
+		node_view_loaded(&st, ev->ok);
+		break;
+	case CLU_EV_QUORATE:
+		n->quorate = ev->ok;
+		node_lease_renew(&st);
+		break;
+	case CLU_EV_TICK:
+		node_view_tick(&st);
+		node_lease_tick(&st);
+		break;
+	}
+}
+
+uint64_t clu_node_deadline_ns(const struct clu_node *n)
+{
+	uint64_t a = node_view_deadline(n), b = node_lease_deadline(n);
+
+	return a < b ? a : b;
+}
+
+bool clu_node_coordinates(const struct clu_node *n)
+{
+	return n->phase == CLU_NODE_ACTIVE && !n->behind && n->quorate && n->coordinator == n->node;
+}
+
+const char *clu_node_phase_name(enum clu_node_phase p)
+{
+	static const char *const t[] = { "out", "gather", "opened", "active" };
+
+	return (size_t)p < sizeof(t) / sizeof(t[0]) ? t[p] : "?";
+}

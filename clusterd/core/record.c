@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Records as octets, and their sum: docs/wire/cluster.md, section 5. One description of each record serves writing and reading. */
+#include "config.h"
+#include "clusterd/core/apply_int.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define RECORD_VERSION 1u
+
+/* Octets under way in one direction: out when @w, else in, checked. */
+struct cur {
+	uint8_t *w;
+	const uint8_t *r;
+	size_t n, len; /* done; all (reading) */
+	bool bad;
+};
+
+static void octets(struct cur *c, void *p, size_t len)
+{
+	if (c->w) {
+		assert(c->n + len <= CLU_RECORD_MAX);
+		memcpy(c->w + c->n, p, len);
+	} else if (c->bad || len > c->len - c->n) {
+		c->bad = true;
+		memset(p, 0, len);
+		return;
+	} else {
+		memcpy(p, c->r + c->n, len);
+	}
+	c->n += len;
+}
+
+static void u64(struct cur *c, uint64_t *v)
+{
+	uint8_t b[8];
+
+	for (unsigned i = 0; i < 8; i++)
+		b[i] = (uint8_t)(*v >> 8 * i);
+	octets(c, b, 8);
+	if (c->w)
+		return;
+	*v = 0;
+	for (unsigned i = 0; i < 8; i++)
+		*v |= (uint64_t)b[i] << 8 * i;
+}
+
+static void u32(struct cur *c, uint32_t *v)
+{
+	uint64_t x = *v;
+	uint8_t b[4] = { (uint8_t)x, (uint8_t)(x >> 8), (uint8_t)(x >> 16), (uint8_t)(x >> 24) };
+
+	octets(c, b, 4);
+	if (!c->w)
+		*v = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+}
+
+/* A number below @max. */
+static uint32_t small(struct cur *c, uint32_t v, uint32_t max)
+{
+	u32(c, &v);
+	if (v >= max)
+		c->bad = true;
+	return c->bad ? 0 : v;
+}
+
+static void flag(struct cur *c, bool *v)
+{
+	uint8_t b = *v;
+
+	octets(c, &b, 1);
+	if (b > 1)
+		c->bad = true;
+	*v = b == 1;
+}
+
+static void text(struct cur *c, char *s, size_t cap)
+{
+	size_t len = c->w ? strnlen(s, cap - 1) : 0;
+	uint8_t b[2] = { (uint8_t)len, (uint8_t)(len >> 8) };
+
+	octets(c, b, 2);
+	if (c->w) {
+		octets(c, s, len);
+		return;
+	}
+	len = (size_t)b[0] | (size_t)b[1] << 8;
+	memset(s, 0, cap);
+	if (len >= cap)
+		c->bad = true;
+	if (!c->bad)
+		octets(c, s, len);
+	if (strlen(s) != (c->bad ? 0 : len))
+		c->bad = true;
+}
+
+static void words(struct cur *c, char (*w)[CLU_WORD_MAX], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		text(c, w[i], CLU_WORD_MAX);
+}
+
+static void meta(struct cur *c, struct clu_state *s)
+{
+	u64(c, &s->epoch);
+	u64(c, &s->index);
+	u64(c, &s->sum);
+	u64(c, &s->time_ns);
+	u64(c, &s->promised);
+}
+
+static void host(struct cur *c, struct clu_host *h)
+{
+	u32(c, &h->node);
+	h->state = (enum clu_host_state)small(c, h->state, CLU_HOST_SAFE + 1);
+	text(c, h->name, sizeof(h->name));
+	u64(c, &h->boot);
+	u64(c, &h->up_id);
+	u64(c, &h->lost_id);
+	u64(c, &h->lease_ns);
+	flag(c, &h->self_fencing);
+	flag(c, &h->maintenance);
+	h->safe_by = (enum clu_safe_by)small(c, h->safe_by, CLU_SAFE_PERSON + 1);
+	for (unsigned i = 0; i < CLU_HOSTS_MAX / 64; i++)
+		u64(c, &h->waited[i]);
+	u64(c, &h->cap.mem_bytes);
+	u32(c, &h->cap.cpu_milli);
+	u32(c, &h->cap.engines);
+	for (unsigned i = 0; i < 4; i++)
+		u64(c, &h->cap.cpu_bits[i]);
+	words(c, h->cap.bridge, CLU_BRIDGES_MAX);
+	words(c, h->cap.label, CLU_LABELS_MAX);
+}
+
+static void spec(struct cur *c, struct clu_spec *s)
+{
+	uint32_t priority = (uint32_t)s->priority;
+
+	u64(c, &s->mem_bytes);
+	u32(c, &s->vcpus);
+	u32(c, &s->engine);
+	u32(c, &priority);
+	s->priority = (int32_t)priority;
+	u32(c, &s->order);
+	u32(c, &s->restart_max);
+	flag(c, &s->ha);
+	text(c, s->type, sizeof(s->type));
+	words(c, s->bridge, CLU_BRIDGES_MAX);
+}
+
+static void dom(struct cur *c, struct clu_dom *d)
+{
+	text(c, d->uuid, sizeof(d->uuid));
+	text(c, d->name, sizeof(d->name));
+	spec(c, &d->spec);
+	u64(c, &d->xml_id);
+	d->desired = (enum clu_desired)small(c, d->desired, CLU_DESIRED_RUNNING + 1);
+	d->phase = (enum clu_phase)small(c, d->phase, CLU_PHASE_FAILED + 1);
+	u32(c, &d->host);
+	u32(c, &d->target);
+	u64(c, &d->generation);
+	u64(c, &d->generation_max);
+	u64(c, &d->op_id);
+	u64(c, &d->rev);
+	flag(c, &d->force);
+	u32(c, &d->failures);
+	u64(c, &d->window_ns);
+	u64(c, &d->retry_ns);
+	for (unsigned i = 0; i < CLU_HOSTS_MAX / 64; i++)
+		u64(c, &d->unreachable[i]);
+	u32(c, &d->avoid);
+	text(c, d->text, sizeof(d->text));
+	if (!d->uuid[0] || !d->name[0])
+		c->bad = true;
+}
+
+static void rule(struct cur *c, struct clu_rule *r)
+{
+	u32(c, &r->id);
+	r->kind = (enum clu_rule_kind)small(c, r->kind, CLU_RULE_CONFLICT + 1);
+	flag(c, &r->soft);
+	flag(c, &r->never);
+	r->n = small(c, r->n, CLU_MEMBERS_MAX + 1);
+	for (unsigned i = 0; i < r->n; i++)
+		text(c, r->member[i], CLU_NAME_MAX);
+	if (!r->id || !r->kind)
+		c->bad = true;
+}
+
+static void policy(struct cur *c, struct clu_policy *p)
+{
+	p->admission = (enum clu_admission)small(c, p->admission, CLU_ADMIT_REFUSE + 1);
+	u32(c, &p->mem_overcommit_pct);
+	u32(c, &p->restart_max);
+	u64(c, &p->restart_window_ns);
+	u64(c, &p->backoff_ns);
+	u64(c, &p->backoff_max_ns);
+	flag(c, &p->auto_balance);
+	u32(c, &p->balance_threshold_pct);
+	u64(c, &p->balance_hold_ns);
+	u32(c, &p->balance_gain_pct);
+	u64(c, &p->balance_cooldown_ns);
+	u32(c, &p->moves_max);
+	u64(c, &p->lease_ns);
+	u64(c, &p->margin_ns);
+}
+
+static bool slot_used(const struct clu_state *s, enum clu_object kind, uint32_t slot)
+{
+	switch (kind) {
+	case CLU_OBJ_META:
+	case CLU_OBJ_POLICY:
+		return slot == 0;
+	case CLU_OBJ_HOST:
+		return slot < CLU_HOSTS_MAX && s->host[slot].node;
+	case CLU_OBJ_DOM:
+		return slot < s->dom_cap && s->dom[slot].uuid[0];
+	case CLU_OBJ_RULE:
+		return slot < CLU_RULES_MAX && s->rule[slot].id;
+	}
+	return false;
+}
+
+size_t clu_record_pack(const struct clu_state *s, enum clu_object kind, uint32_t slot, uint8_t *buf)
+{
+	struct cur c = { .w = buf };
+	struct clu_state *m = (struct clu_state *)s; /* the walkers only read when they write octets */
+	uint8_t version = RECORD_VERSION;
+
+	if (!slot_used(s, kind, slot))
+		return 0;
+	octets(&c, &version, 1);
+	switch (kind) {
+	case CLU_OBJ_META:
+		meta(&c, m);
+		break;
+	case CLU_OBJ_HOST:
+		host(&c, &m->host[slot]);
+		break;
+	case CLU_OBJ_DOM:
+		dom(&c, &m->dom[slot]);
+		break;
+	case CLU_OBJ_RULE:
+		rule(&c, &m->rule[slot]);
+		break;
+	case CLU_OBJ_POLICY:
+		policy(&c, &m->policy);
+		break;
+	}
+	return c.n;
+}
+
+/* Read into a copy first: a record that is wrong changes nothing. */
+#define READ_INTO(type, walker, place)                                                                                 \
+	do {                                                                                                           \
+		type v_ = { 0 };                                                                                       \
+		walker(&c, &v_);                                                                                       \
+		if (!c.bad && c.n == c.len) {                                                                          \
+			(place) = v_;                                                                                  \
+			return 0;                                                                                      \
+		}                                                                                                      \
+	} while (0)
+
+int clu_record_unpack(struct clu_state *s, enum clu_object kind, uint32_t slot, const uint8_t *p, size_t len)
+{
+	struct cur c = { .r = p, .len = len };
+	uint8_t version = 0;
+
+	octets(&c, &version, 1);
+	if (c.bad || version != RECORD_VERSION)
+		return -EPROTO;
+	switch (kind) {
+	case CLU_OBJ_META: {
+		uint64_t v[5];
+		for (unsigned i = 0; i < 5; i++)
+			u64(&c, &v[i]);
+		if (slot || c.bad || c.n != len)
+			break;
+		s->epoch = v[0], s->index = v[1], s->sum = v[2], s->time_ns = v[3];
+		if (s->promised < v[4])
+			s->promised = v[4];
+		return 0;
+	}
+	case CLU_OBJ_HOST:
+		if (slot < CLU_HOSTS_MAX)
+			READ_INTO(struct clu_host, host, s->host[slot]);
+		break;
+	case CLU_OBJ_DOM:
+		if (slot >= s->dom_cap)
+			break;
+		if (slot >= s->n_dom) {
+			struct clu_dom v = { 0 };
+			dom(&c, &v);
+			if (c.bad || c.n != len)
+				break;
+			s->dom[slot] = v;
+			s->n_dom = slot + 1;
+			return 0;
+		}
+		READ_INTO(struct clu_dom, dom, s->dom[slot]);
+		break;
+	case CLU_OBJ_RULE:
+		if (slot < CLU_RULES_MAX)
+			READ_INTO(struct clu_rule, rule, s->rule[slot]);
+		break;
+	case CLU_OBJ_POLICY:
+		if (!slot)
+			READ_INTO(struct clu_policy, policy, s->policy);
+		break;
+	}
+	return -EPROTO;
+}
+
+uint64_t clu_record_sum(const struct clu_state *s, enum clu_object kind, uint32_t slot)
+{
+	uint8_t buf[CLU_RECORD_MAX];
+	size_t n = clu_record_pack(s, kind, slot, buf);
+
+	return n ? XXH3_64bits_withSeed(buf, n, (uint64_t)kind << 32 | slot) : 0;
+}
+
+uint64_t clu_sum(const struct clu_state *s)
+{
+	uint64_t sum = clu_record_sum(s, CLU_OBJ_POLICY, 0);
+
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
+		sum ^= s->host[i].node ? clu_record_sum(s, CLU_OBJ_HOST, i) : 0;
+	for (uint32_t i = 0; i < CLU_RULES_MAX; i++)
+		sum ^= s->rule[i].id ? clu_record_sum(s, CLU_OBJ_RULE, i) : 0;
+	for (uint32_t i = 0; i < s->n_dom; i++)
+		sum ^= s->dom[i].uuid[0] ? clu_record_sum(s, CLU_OBJ_DOM, i) : 0;
+	return sum;
+}
