@@ -4,3 +4,8 @@ BENCH_TARGETS += bench-push
 .PHONY: bench-push
 bench-push: all guests
 	$(top_srcdir)/%D%/push.bash .
+EXTRA_DIST += %D%/failover.bash
+BENCH_TARGETS += bench-failover
+.PHONY: bench-failover
+bench-failover: all guests tests/system/lockcheck
+	$(top_srcdir)/%D%/failover.bash .
