@@ -43,7 +43,7 @@ generations() { local g; for g in "${GUESTS[@]}"; do dom $g generation; done | t
 boots() { local g; for g in "${GUESTS[@]}"; do guest_boot_id $g; done; }
 whole() { eventually 40 clus_whole; }
 
-@test "power loss of a host with four guests: all start elsewhere within 12 s and answer, in a new generation" {
+@test "power loss of a host with four guests: all start elsewhere within 15 s and answer, in a new generation" {
 	local before
 	gather host-b
 	copies_are host-b 4
@@ -51,7 +51,7 @@ whole() { eventually 40 clus_whole; }
 	local t0=${EPOCHREALTIME/./}
 	vmlab kill host-b
 	# the cluster's part; how long four guests boot depends on what else the machine does (bench/failover.bash measures it)
-	eventually 12 taken_over host-a host-b
+	eventually 15 taken_over host-a host-b
 	answer_after "${GUESTS[@]}"
 	echo "# all four answer after $(((${EPOCHREALTIME/./} - t0) / 1000)) ms" >&3
 	eventually 20 all_run
