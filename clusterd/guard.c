@@ -377,6 +377,8 @@ int main(int argc, char **argv)
 		g.client[i] = (struct client){ .fd = -1, .pidfd = -1 };
 	if (set_up(&g, &err) < 0) {
 		log_error("%s", err.text);
+		free(g.sock_path);
+		free(g.deadline_path);
 		return 1;
 	}
 	be_urgent();
@@ -388,5 +390,7 @@ int main(int argc, char **argv)
 	if (g.watchdog_fd >= 0 && write(g.watchdog_fd, "V", 1) < 0)
 		log_warn("watchdog: %s", strerror(errno));
 	(void)unlink(g.sock_path);
+	free(g.sock_path);
+	free(g.deadline_path);
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include "common/util.h"
 #include "hypervisor/domcfg.h"
 
+#define REPORT_NS  (1500 * NS_PER_MS) /* how long a move that is over waits for migrated's last word */
 #define NO_ROOM_NS (4 * NS_PER_S) /* a start that no host takes for so long is told so */
 
 static struct clu_cmd *command(struct client *c, enum clu_cmd_kind kind, const char *uuid)
@@ -280,8 +281,11 @@ static bool moved(struct client *c)
 	}
 	if (!certain(c, d) || d->phase == CLU_PHASE_MIGRATING || d->phase == CLU_PHASE_RESOLVING)
 		return false;
-	if (d->phase == CLU_PHASE_RUNNING && d->host == c->o.node)
-		return true;
+	if (d->phase == CLU_PHASE_RUNNING && d->host == c->o.node) {
+		if (!c->o.told_ns)
+			c->o.told_ns = boot_ns();
+		return c->o.report || boot_ns() > c->o.told_ns + REPORT_NS;
+	}
 	ctl_fail(c, EIO, "%s was not moved to %s: %s", d->name, host_name(c, c->o.node),
 	         d->text[0] ? d->text : d->phase == CLU_PHASE_RUNNING ? "it runs where it was" : clu_phase_name(d->phase));
 	return true;

@@ -147,15 +147,20 @@ static void begin(struct ldom *x, enum clu_todo todo, uint64_t op_id)
 
 	if (same_work)
 		return;
-	/* a push goes on in migrated whatever we think of it; what it says does not concern us any more */
-	migorder_free(x->order);
-	x->order = NULL;
+	/* a push goes on in migrated whatever we think of it: its last words are for people */
+	if (x->order && !x->pushed) {
+		migorder_free(x->order);
+		x->order = NULL;
+	}
+	x->have_info = false; /* what was true for the last one may not be now */
 	x->todo = todo;
 	x->op_id = op_id;
 	x->doing[0] = x->why[0] = 0;
-	x->launched = x->start_failed = x->pushed = x->push_failed = x->push_done = false;
+	x->launched = x->start_failed = x->push_failed = x->push_done = false;
 	x->launch_ns = x->launch_pid ? x->launch_ns : 0;
-	x->stop_ns = x->destroy_ns = x->order_ns = x->said_ns = x->lease_generation = 0;
+	x->stop_ns = x->destroy_ns = x->said_ns = x->lease_generation = 0;
+	x->order_ns = x->order ? boot_ns() : 0;
+	x->pushed = x->pushed && x->order;
 }
 
 /* One domain; true: nothing of it is left here and nothing is to be done. */
@@ -186,7 +191,7 @@ static bool work(struct ldom *x, const struct clu_dom *d, enum clu_todo todo)
 	case CLU_TODO_NONE:
 		break;
 	}
-	return ldom_kill(x, d);
+	return ldom_kill(x, d) && !ldom_push_speaks(x);
 }
 
 static void work_all(struct local *l)
