@@ -203,7 +203,9 @@ static void on_connect(struct guard *g)
 
 		if (c->fd >= 0)
 			continue;
-		*c = (struct client){ .fd = fd, .pidfd = pidfd_open(peer.pid, 0), .pid = peer.pid, .heard_ns = boot_ns() };
+		*c = (struct client){
+			.fd = fd, .pidfd = pidfd_open(peer.pid, 0), .pid = peer.pid, .heard_ns = boot_ns()
+		};
 		return;
 	}
 	close(fd);
@@ -384,7 +386,8 @@ int main(int argc, char **argv)
 	be_urgent();
 	if (!watchdog || strcmp(watchdog, "none"))
 		open_watchdog(&g, watchdog ? watchdog : "/dev/watchdog", watchdog != NULL);
-	log_info("guards; %s", g.deadline_ns > boot_ns() ? "a lease of before still runs" : "no lease: the cluster's domains may not run here");
+	log_info("guards; %s", g.deadline_ns > boot_ns() ? "a lease of before still runs"
+	                                                 : "no lease: the cluster's domains may not run here");
 	serve(&g);
 	log_info("ends by signal");
 	if (g.watchdog_fd >= 0 && write(g.watchdog_fd, "V", 1) < 0)

@@ -61,7 +61,8 @@ static void push_answer(void *arg, json_t *o)
 	if (!strcmp(type, "progress")) {
 		if (!present)
 			return;
-		ldom_doing(x, "moving: %.20s, round %d", json_text(o, "phase"), (int)json_integer_value(json_object_get(o, "round")));
+		ldom_doing(x, "moving: %.20s, round %d", json_text(o, "phase"),
+		           (int)json_integer_value(json_object_get(o, "round")));
 		if (boot_ns() >= x->order_ns + 400 * NS_PER_MS) {
 			x->order_ns = boot_ns();
 			tell_progress(x, o);
@@ -150,8 +151,8 @@ static void order_push(struct ldom *x, const struct clu_dom *d)
 		return;
 	}
 	(void)fault_point("clu", "push", "order", "", x->info.pid);
-	o = json_pack("{s:s, s:s, s:s, s:b, s:I}", "op", "push", "domain", x->name, "host", name_of(x, d->target), "cluster", 1,
-	              "generation", (json_int_t)d->generation);
+	o = json_pack("{s:s, s:s, s:s, s:b, s:I}", "op", "push", "domain", x->name, "host", name_of(x, d->target),
+	              "cluster", 1, "generation", (json_int_t)d->generation);
 	x->push_op = d->op_id;
 	x->order = migorder_new(x->l->loop, o, &push_ops, x);
 	(void)fault_point("clu", "push", "order", ".done", x->info.pid);
@@ -216,7 +217,9 @@ void ldom_push(struct ldom *x, const struct clu_dom *d)
 		return;
 	if (!runs(x)) {
 		if (!x->push_done || x->info.state == HV_DOM_RELINQUISHED)
-			ldom_doing(x, "moving: %s", x->info.state == HV_DOM_RELINQUISHED ? "given away, waiting for the target's word" : "stopped");
+			ldom_doing(x, "moving: %s",
+			           x->info.state == HV_DOM_RELINQUISHED ? "given away, waiting for the target's word"
+			                                                : "stopped");
 		return;
 	}
 	if (x->info.generation > d->generation || x->push_failed) {
@@ -279,7 +282,8 @@ void ldom_claim(struct ldom *x)
 	}
 	x->order_ns = now;
 	ldom_doing(x, "taking it over: the other end is lost");
-	x->order = migorder_new(x->l->loop, json_pack("{s:s, s:s, s:s}", "op", "resolve", "domain", x->name, "owner", "local"),
+	x->order = migorder_new(x->l->loop,
+	                        json_pack("{s:s, s:s, s:s}", "op", "resolve", "domain", x->name, "owner", "local"),
 	                        &claim_ops, x);
 	if (!x->order)
 		log_warn("%s: migrated does not run here: waiting for it", x->name);
@@ -307,7 +311,8 @@ void ldom_resolve(struct ldom *x, const struct clu_dom *d)
 		if (x->order)
 			order_done(x);
 		managed_remove(x->name);
-		ldom_result(x, d, CLU_RESULT_ABSENT, d->generation, "the other end of its migration was lost, and it is not here");
+		ldom_result(x, d, CLU_RESULT_ABSENT, d->generation,
+		            "the other end of its migration was lost, and it is not here");
 		return;
 	}
 	if (!x->have_info) {
@@ -325,8 +330,8 @@ void ldom_resolve(struct ldom *x, const struct clu_dom *d)
 		return; /* its session ends with the link, and it goes on */
 	if (!x->stop_ns)
 		x->stop_ns = now;
-	if ((x->info.state == HV_DOM_RESTORED || x->info.state == HV_DOM_RELINQUISHED) && now < x->stop_ns + CLAIM_MAX_NS &&
-	    may_keep(x, d)) {
+	if ((x->info.state == HV_DOM_RESTORED || x->info.state == HV_DOM_RELINQUISHED) &&
+	    now < x->stop_ns + CLAIM_MAX_NS && may_keep(x, d)) {
 		ldom_claim(x);
 		return;
 	}

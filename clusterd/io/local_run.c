@@ -103,7 +103,9 @@ static void launch(struct ldom *x, const struct clu_dom *d)
 		r = domspec_lease(cfg, &lease, &err);
 	x->lease_generation = lease.generation;
 	if (r == 0 && lease.generation >= d->generation)
-		r = err_set(&err, ESTALE, "its lease is in generation %" PRIu64 " already: the next try goes beyond that", lease.generation);
+		r = err_set(&err, ESTALE,
+		            "its lease is in generation %" PRIu64 " already: the next try goes beyond that",
+		            lease.generation);
 	if (r == 0)
 		r = managed_add(x->name, x->uuid, &err);
 	if (r == 0) {
@@ -157,9 +159,11 @@ static bool start_alive(struct ldom *x, const struct clu_dom *d)
 			(void)!managed_kill(x->name);
 		return true;
 	}
-	if (strcasecmp(x->info.uuid, x->uuid) != 0 || (x->info.generation != d->generation && x->info.state != HV_DOM_BOOTING) ||
+	if (strcasecmp(x->info.uuid, x->uuid) != 0 ||
+	    (x->info.generation != d->generation && x->info.state != HV_DOM_BOOTING) ||
 	    x->info.state == HV_DOM_CRASHED || x->info.state == HV_DOM_SHUTDOWN) {
-		log_warn("%s: a copy of before (generation %" PRIu64 ") is in the way: killing it", x->name, x->info.generation);
+		log_warn("%s: a copy of before (generation %" PRIu64 ") is in the way: killing it", x->name,
+		         x->info.generation);
 		(void)!managed_kill(x->name);
 		return true;
 	}

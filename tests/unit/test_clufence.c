@@ -92,13 +92,15 @@ static bool until(const unsigned *what, unsigned want, unsigned ms)
 
 static void test_off(void **state)
 {
-	_cleanup_free_ char *got = xasprintf("%s/got", dir), *script = xasprintf("cat >%s; echo done", got), *text = NULL;
+	_cleanup_free_ char *got = xasprintf("%s/got", dir), *script = xasprintf("cat >%s; echo done", got),
+			    *text = NULL;
 	(void)state;
 
 	assert_false(fence_configured("host-b"));
 	fence_want(fence, "host-b", 5); /* nobody to ask */
 	agent(script);
-	put("fence.d/host-b.json", "{\"agent\": \"fence_fake\", \"options\": {\"ip\": \"10.0.0.1\", \"lanplus\": true, \"port\": 7}}", 0600);
+	put("fence.d/host-b.json",
+	    "{\"agent\": \"fence_fake\", \"options\": {\"ip\": \"10.0.0.1\", \"lanplus\": true, \"port\": 7}}", 0600);
 	assert_true(fence_configured("host-b"));
 	fence_want(fence, "host-b", 5);
 	fence_want(fence, "host-b", 5); /* one at a time */
@@ -123,7 +125,8 @@ static void test_off(void **state)
 static void test_fails_then_works(void **state)
 {
 	_cleanup_free_ char *flag = xasprintf("%s/flag", dir);
-	_cleanup_free_ char *script = xasprintf("[ -e %s ] && exit 0; touch %s; echo no route to the board >&2; exit 1", flag, flag);
+	_cleanup_free_ char *script = xasprintf("[ -e %s ] && exit 0; touch %s; echo no route to the board >&2; exit 1",
+	                                        flag, flag);
 	(void)state;
 
 	agent(script);
@@ -139,7 +142,8 @@ static void test_fails_then_works(void **state)
 
 static void test_silent(void **state)
 {
-	_cleanup_free_ char *pids = xasprintf("%s/pids", dir), *script = xasprintf("sleep 300 & echo $! >%s; wait", pids), *text = NULL;
+	_cleanup_free_ char *pids = xasprintf("%s/pids", dir),
+			    *script = xasprintf("sleep 300 & echo $! >%s; wait", pids), *text = NULL;
 	uint64_t t0 = now_ns();
 	(void)state;
 
@@ -176,7 +180,9 @@ static void test_unwanted(void **state)
 
 static void test_wrong(void **state)
 {
-	static const struct { const char *conf, *text; } t[] = {
+	static const struct {
+		const char *conf, *text;
+	} t[] = {
 		{ "{", "host-b.json:1" },
 		{ "[]", "not an object" },
 		{ "{\"agent\": \"../sh\"}", "name of a fence agent" },

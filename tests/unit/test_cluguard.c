@@ -70,7 +70,8 @@ static pid_t hvdom(const char *name, enum manner how)
 		(void)unlink(sock);
 		bool ok = fd >= 0 && fcntl(fd, F_OFD_SETLK, &fl) == 0;
 		if (how != NO_SOCKET)
-			ok = ok && bind(s, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(s, how == FULL_BACKLOG ? 0 : 8) == 0;
+			ok = ok && bind(s, (struct sockaddr *)&a, sizeof(a)) == 0 &&
+			     listen(s, how == FULL_BACKLOG ? 0 : 8) == 0;
 		for (int i = 0; how == FULL_BACKLOG && i < 4; i++) { /* so that nobody gets through any more */
 			int c = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
 			(void)!connect(c, (struct sockaddr *)&a, sizeof(a));
@@ -100,7 +101,8 @@ static bool ends(pid_t pid, unsigned ms)
 
 static void guard_start(void)
 {
-	_cleanup_free_ char *prog = xasprintf("%s/clusterd/hospes-guard", getenv("top_builddir") ? getenv("top_builddir") : ".");
+	_cleanup_free_ char *prog = xasprintf("%s/clusterd/hospes-guard",
+	                                      getenv("top_builddir") ? getenv("top_builddir") : ".");
 
 	guard = fork();
 	if (!guard) {

@@ -41,7 +41,9 @@ static void put(const char *name, const void *p, size_t len)
 
 static void test_conf(void **state)
 {
-	static const struct { const char *text, *err; } bad[] = {
+	static const struct {
+		const char *text, *err;
+	} bad[] = {
 		{ "{", ":1:" },
 		{ "[]", "not an object" },
 		{ "{\"reserve\": 5}", "reserve" },
@@ -54,8 +56,9 @@ static void test_conf(void **state)
 		{ "{\"measure\": \"dom\"}", "measure" },
 		{ "{\"stop_grace_s\": -1}", "stop_grace_s" },
 	};
-	static const char good[] = "{\"reserve\": \"1GiB\", \"memory\": \"3GiB\", \"cpus\": 1.5, \"labels\": [\"ssd\", \"rack1\"],"
-				   "\"measure\": \"domains\", \"stop_grace_s\": 5, \"unknown\": 1}";
+	static const char good[] =
+		"{\"reserve\": \"1GiB\", \"memory\": \"3GiB\", \"cpus\": 1.5, \"labels\": [\"ssd\", \"rack1\"],"
+		"\"measure\": \"domains\", \"stop_grace_s\": 5, \"unknown\": 1}";
 	struct hostconf c;
 	struct clu_capacity cap, again;
 	struct err err;
@@ -111,7 +114,8 @@ static void test_cpu(void **state)
 
 static struct dom_config *domain(const char *inside)
 {
-	_cleanup_free_ char *xml = xasprintf("<domain type='uml'><name>web1</name><uuid>" UUID "</uuid><memory unit='MiB'>64</memory>"
+	_cleanup_free_ char *xml = xasprintf("<domain type='uml'><name>web1</name><uuid>" UUID
+	                                     "</uuid><memory unit='MiB'>64</memory>"
 	                                     "<os><type>linux</type><kernel>%s/linux</kernel></os>%s</domain>",
 	                                     dir, inside);
 	struct dom_config *cfg = NULL;
@@ -133,18 +137,26 @@ static void test_spec(void **state)
 	} t[] = {
 		{ "", { .ha = true }, 0 },
 		{ META("priority='10' order='1' restart-max='3' ha='no' type='bank-a'"),
-		  { .priority = 10, .order = 1, .restart_max = 3, .ha = false, .type = "bank-a" }, 0 },
+		  { .priority = 10, .order = 1, .restart_max = 3, .ha = false, .type = "bank-a" },
+		  0 },
 		{ META("priority='-5' ha='yes'"), { .priority = -5, .ha = true }, 0 },
 		{ META("priority='many'"), { 0 }, -EINVAL },
 		{ META("priority=''"), { 0 }, -EINVAL },
 		{ META("order='-1'"), { 0 }, -EINVAL },
 		{ META("ha='maybe'"), { 0 }, -EINVAL },
 		{ META("type='two words'"), { 0 }, -EINVAL },
-		{ "<metadata><cluster priority='9'/><x:cluster xmlns:x='urn:other' priority='8'/></metadata>", { .ha = true }, 0 },
-		{ "<seclabel type='static' model='hospes'><label>bank-b</label></seclabel>", { .ha = true, .type = "bank-b" }, 0 },
-		{ "<seclabel type='static' model='selinux'><label>system_u:object_r:svirt_t:s0</label></seclabel>", { .ha = true }, 0 },
+		{ "<metadata><cluster priority='9'/><x:cluster xmlns:x='urn:other' priority='8'/></metadata>",
+		  { .ha = true },
+		  0 },
+		{ "<seclabel type='static' model='hospes'><label>bank-b</label></seclabel>",
+		  { .ha = true, .type = "bank-b" },
+		  0 },
+		{ "<seclabel type='static' model='selinux'><label>system_u:object_r:svirt_t:s0</label></seclabel>",
+		  { .ha = true },
+		  0 },
 		{ META("type='bank-a'") "<seclabel type='static' model='hospes'><label>bank-b</label></seclabel>",
-		  { .ha = true, .type = "bank-a" }, 0 },
+		  { .ha = true, .type = "bank-a" },
+		  0 },
 	};
 	(void)state;
 
@@ -206,7 +218,8 @@ static void test_reach(void **state)
 static void slot(char *octets, unsigned seq, uint64_t generation, const char *state, const char *owner)
 {
 	char line[400];
-	int n = snprintf(line, sizeof(line), "hospes-lease 1 %u " UUID " %" PRIu64 " %s %s ", seq, generation, state, owner);
+	int n = snprintf(line, sizeof(line), "hospes-lease 1 %u " UUID " %" PRIu64 " %s %s ", seq, generation, state,
+	                 owner);
 
 	memset(octets, 0, 512);
 	(void)snprintf(octets, 512, "%s%016" PRIx64 "\n", line, (uint64_t)XXH3_64bits(line, (size_t)n));

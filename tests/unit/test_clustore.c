@@ -82,7 +82,10 @@ static void undefine(unsigned i, struct clu_changes *ch)
 	assert_int_equal(a.status, 0);
 }
 
-struct got { unsigned n; char text[64][32]; };
+struct got {
+	unsigned n;
+	char text[64][32];
+};
 
 static int take_text(void *arg, uint64_t id, const char *xml, size_t len)
 {
@@ -158,7 +161,10 @@ static void test_round(void **state)
 	expect_loaded(39);
 }
 
-struct events { unsigned n; uint64_t last; };
+struct events {
+	unsigned n;
+	uint64_t last;
+};
 static void take_event(void *arg, const struct store_event *ev)
 {
 	struct events *e = arg;
@@ -179,7 +185,12 @@ static void test_events(void **state)
 	(void)state;
 
 	for (uint64_t i = 1; i <= 3; i++)
-		store_note(st, &(struct store_event){ .index = i, .time_ns = 5, .kind = "start", .text = "x", .domain = "d", .host = "host-b" });
+		store_note(st, &(struct store_event){ .index = i,
+		                                      .time_ns = 5,
+		                                      .kind = "start",
+		                                      .text = "x",
+		                                      .domain = "d",
+		                                      .host = "host-b" });
 	assert_int_equal(store_events(st, 0, 0, 100, take_event, &e, &err), 0);
 	assert_int_equal(e.n, 0); /* not written yet */
 	assert_int_equal(store_save(st, s, &ch, text_of, NULL, &err), 0);
@@ -191,7 +202,11 @@ static void test_events(void **state)
 	/* bounded */
 	for (unsigned round = 0; round < 4; round++) {
 		for (uint64_t i = 0; i < 3000; i++)
-			store_note(st, &(struct store_event){ .index = 10 + i, .kind = "start", .text = "", .domain = "", .host = "host-b" });
+			store_note(st, &(struct store_event){ .index = 10 + i,
+			                                      .kind = "start",
+			                                      .text = "",
+			                                      .domain = "",
+			                                      .host = "host-b" });
 		assert_int_equal(store_save(st, s, &ch, text_of, NULL, &err), 0);
 	}
 	e = (struct events){ 0 };
@@ -333,7 +348,8 @@ static int full_disk(void)
 	}
 	assert_int_equal(r, -ENOSPC);
 	assert_non_null(strstr(err.text, "free disk space"));
-	assert_int_equal(store_save(st, s, &ch, text_of, NULL, &err), -ENOSPC); /* and again: nothing is left half done */
+	assert_int_equal(store_save(st, s, &ch, text_of, NULL, &err),
+	                 -ENOSPC); /* and again: nothing is left half done */
 	assert_int_equal(unlink(ballast), 0);
 	ch = (struct clu_changes){ .all = true };
 	if (store_save(st, s, &ch, text_of, NULL, &err) < 0)

@@ -39,7 +39,8 @@ static void round_trip(const char *xml, size_t xml_len, struct cluwire *w)
 static void test_views(void **state)
 {
 	struct cluwire w;
-	static const enum clu_msg_kind kinds[] = { CLU_MSG_HELLO, CLU_MSG_OPEN, CLU_MSG_PROMISE, CLU_MSG_SYNCED, CLU_MSG_RESYNC };
+	static const enum clu_msg_kind kinds[] = { CLU_MSG_HELLO, CLU_MSG_OPEN, CLU_MSG_PROMISE, CLU_MSG_SYNCED,
+		                                   CLU_MSG_RESYNC };
 	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -90,20 +91,53 @@ static void test_beat(void **state)
 /* A command of each kind with every field that any kind has; the fields of its own kind come back. */
 static void fill_command(enum clu_cmd_kind kind)
 {
-	static struct clu_inventory inv[3] = { { UUID, 4 }, { "00000000-0000-0000-0000-000000000001", 1ull << 33 }, { UUID, 6 } };
+	static struct clu_inventory inv[3] = { { UUID, 4 },
+		                               { "00000000-0000-0000-0000-000000000001", 1ull << 33 },
+		                               { UUID, 6 } };
 	struct clu_cmd *c = &m->cmd;
 
 	memset(m, 0, sizeof(*m));
 	m->kind = CLU_MSG_CMD;
-	*c = (struct clu_cmd){ .kind = kind, .origin = 3, .request = 99, .time_ns = 1ull << 61, .uuid = UUID, .host = 4, .target = 5,
-		               .rev = 6, .op_id = 7, .generation = 8, .result = CLU_RESULT_KEPT, .seen = CLU_SEEN_CRASHED,
-		               .desired = CLU_DESIRED_RUNNING, .safe_by = CLU_SAFE_AGENT, .on = true, .name = "web1",
-		               .text = "why, in words", .boot = 10, .lease_ns = 11, .self_fencing = true };
-	c->spec = (struct clu_spec){ .mem_bytes = 1 << 28, .vcpus = 1, .engine = 1, .priority = -5, .order = 3, .restart_max = 2,
-		                     .ha = true, .type = "bank-a", .bridge = { "br0", "br1" } };
-	c->cap = (struct clu_capacity){ .mem_bytes = 1ull << 36, .cpu_milli = 64000, .engines = 3, .cpu_bits = { 1, ~0ull, 3, 4 },
-		                        .bridge = { "br0" }, .label = { "ssd", "rack1" } };
-	c->rule = (struct clu_rule){ .id = 12, .kind = CLU_RULE_HOSTS, .soft = true, .never = true, .n = 3,
+	*c = (struct clu_cmd){ .kind = kind,
+		               .origin = 3,
+		               .request = 99,
+		               .time_ns = 1ull << 61,
+		               .uuid = UUID,
+		               .host = 4,
+		               .target = 5,
+		               .rev = 6,
+		               .op_id = 7,
+		               .generation = 8,
+		               .result = CLU_RESULT_KEPT,
+		               .seen = CLU_SEEN_CRASHED,
+		               .desired = CLU_DESIRED_RUNNING,
+		               .safe_by = CLU_SAFE_AGENT,
+		               .on = true,
+		               .name = "web1",
+		               .text = "why, in words",
+		               .boot = 10,
+		               .lease_ns = 11,
+		               .self_fencing = true };
+	c->spec = (struct clu_spec){ .mem_bytes = 1 << 28,
+		                     .vcpus = 1,
+		                     .engine = 1,
+		                     .priority = -5,
+		                     .order = 3,
+		                     .restart_max = 2,
+		                     .ha = true,
+		                     .type = "bank-a",
+		                     .bridge = { "br0", "br1" } };
+	c->cap = (struct clu_capacity){ .mem_bytes = 1ull << 36,
+		                        .cpu_milli = 64000,
+		                        .engines = 3,
+		                        .cpu_bits = { 1, ~0ull, 3, 4 },
+		                        .bridge = { "br0" },
+		                        .label = { "ssd", "rack1" } };
+	c->rule = (struct clu_rule){ .id = 12,
+		                     .kind = CLU_RULE_HOSTS,
+		                     .soft = true,
+		                     .never = true,
+		                     .n = 3,
 		                     .member = { "web1", "host-a", "label=ssd" } };
 	clu_policy_default(&c->policy);
 	c->policy.lease_ns = 7000000000;
@@ -127,9 +161,10 @@ static void test_commands(void **state)
 		assert_int_equal(a->origin, b->origin);
 		assert_string_equal(a->uuid, b->uuid);
 		assert_string_equal(a->text, b->text);
-		assert_true(a->request == b->request && a->time_ns == b->time_ns && a->host == b->host && a->target == b->target &&
-		            a->rev == b->rev && a->op_id == b->op_id && a->generation == b->generation && a->result == b->result &&
-		            a->seen == b->seen && a->desired == b->desired && a->safe_by == b->safe_by && a->on == b->on &&
+		assert_true(a->request == b->request && a->time_ns == b->time_ns && a->host == b->host &&
+		            a->target == b->target && a->rev == b->rev && a->op_id == b->op_id &&
+		            a->generation == b->generation && a->result == b->result && a->seen == b->seen &&
+		            a->desired == b->desired && a->safe_by == b->safe_by && a->on == b->on &&
 		            a->boot == b->boot && a->lease_ns == b->lease_ns && a->self_fencing == b->self_fencing);
 		if (k == CLU_CMD_DEFINE) {
 			assert_memory_equal(&a->spec, &b->spec, sizeof(a->spec));
@@ -158,26 +193,86 @@ struct bend {
 	int want;
 };
 static char long_text[CLU_TEXT_MAX + 1];
-static void bend_none(Hospes__Clu__Envelope *e) { (void)e; }
-static void bend_version(Hospes__Clu__Envelope *e) { e->version = 2; }
-static void bend_version0(Hospes__Clu__Envelope *e) { e->version = 0; }
-static void bend_cluster(Hospes__Clu__Envelope *e) { e->cluster = (char *)"other"; }
-static void bend_node(Hospes__Clu__Envelope *e) { e->node = 4; }
-static void bend_kind(Hospes__Clu__Envelope *e) { e->command->kind = CLU_CMD_MAX; }
-static void bend_kind0(Hospes__Clu__Envelope *e) { e->command->kind = 0; }
-static void bend_name(Hospes__Clu__Envelope *e) { e->command->name = (char *)"../etc"; }
-static void bend_uuid(Hospes__Clu__Envelope *e) { e->command->uuid = (char *)"short"; }
-static void bend_uuid_case(Hospes__Clu__Envelope *e) { e->command->uuid = (char *)"C7A5FDBD-cdaf-9455-926a-d65c16db1809"; }
-static void bend_no_uuid(Hospes__Clu__Envelope *e) { e->command->uuid = (char *)""; }
-static void bend_text(Hospes__Clu__Envelope *e) { memset(long_text, 'x', CLU_TEXT_MAX), e->command->text = long_text; }
-static void bend_no_spec(Hospes__Clu__Envelope *e) { e->command->spec = NULL; }
-static void bend_type(Hospes__Clu__Envelope *e) { e->command->spec->type = (char *)"a-word-that-is-much-too-long-for-a-type"; }
-static void bend_no_xml(Hospes__Clu__Envelope *e) { e->command->xml.len = 0; }
-static void bend_xml_nul(Hospes__Clu__Envelope *e) { e->command->xml.data = (uint8_t *)"<dom\0in/>"; }
-static void bend_result(Hospes__Clu__Envelope *e) { e->command->result = 9; }
-static void bend_seen(Hospes__Clu__Envelope *e) { e->command->seen = 5; }
-static void bend_desired(Hospes__Clu__Envelope *e) { e->command->desired = 2; }
-static void bend_safe(Hospes__Clu__Envelope *e) { e->command->safe_by = 4; }
+static void bend_none(Hospes__Clu__Envelope *e)
+{
+	(void)e;
+}
+static void bend_version(Hospes__Clu__Envelope *e)
+{
+	e->version = 2;
+}
+static void bend_version0(Hospes__Clu__Envelope *e)
+{
+	e->version = 0;
+}
+static void bend_cluster(Hospes__Clu__Envelope *e)
+{
+	e->cluster = (char *)"other";
+}
+static void bend_node(Hospes__Clu__Envelope *e)
+{
+	e->node = 4;
+}
+static void bend_kind(Hospes__Clu__Envelope *e)
+{
+	e->command->kind = CLU_CMD_MAX;
+}
+static void bend_kind0(Hospes__Clu__Envelope *e)
+{
+	e->command->kind = 0;
+}
+static void bend_name(Hospes__Clu__Envelope *e)
+{
+	e->command->name = (char *)"../etc";
+}
+static void bend_uuid(Hospes__Clu__Envelope *e)
+{
+	e->command->uuid = (char *)"short";
+}
+static void bend_uuid_case(Hospes__Clu__Envelope *e)
+{
+	e->command->uuid = (char *)"C7A5FDBD-cdaf-9455-926a-d65c16db1809";
+}
+static void bend_no_uuid(Hospes__Clu__Envelope *e)
+{
+	e->command->uuid = (char *)"";
+}
+static void bend_text(Hospes__Clu__Envelope *e)
+{
+	memset(long_text, 'x', CLU_TEXT_MAX), e->command->text = long_text;
+}
+static void bend_no_spec(Hospes__Clu__Envelope *e)
+{
+	e->command->spec = NULL;
+}
+static void bend_type(Hospes__Clu__Envelope *e)
+{
+	e->command->spec->type = (char *)"a-word-that-is-much-too-long-for-a-type";
+}
+static void bend_no_xml(Hospes__Clu__Envelope *e)
+{
+	e->command->xml.len = 0;
+}
+static void bend_xml_nul(Hospes__Clu__Envelope *e)
+{
+	e->command->xml.data = (uint8_t *)"<dom\0in/>";
+}
+static void bend_result(Hospes__Clu__Envelope *e)
+{
+	e->command->result = 9;
+}
+static void bend_seen(Hospes__Clu__Envelope *e)
+{
+	e->command->seen = 5;
+}
+static void bend_desired(Hospes__Clu__Envelope *e)
+{
+	e->command->desired = 2;
+}
+static void bend_safe(Hospes__Clu__Envelope *e)
+{
+	e->command->safe_by = 4;
+}
 
 static void test_refused(void **state)
 {
@@ -377,8 +472,9 @@ static void test_snapshot(void **state)
 		assert_int_equal(w.msg.seq, 9);
 		assert_int_equal(w.msg.index, from->index);
 		for (size_t k = 0; k < p->n_records; k++)
-			assert_int_equal(clu_record_unpack(to, (enum clu_object)p->records[k]->kind, p->records[k]->slot,
-			                                   p->records[k]->data.data, p->records[k]->data.len),
+			assert_int_equal(clu_record_unpack(to, (enum clu_object)p->records[k]->kind,
+			                                   p->records[k]->slot, p->records[k]->data.data,
+			                                   p->records[k]->data.len),
 			                 0);
 		for (size_t k = 0; k < p->n_texts; k++) {
 			size_t len = 0;
