@@ -86,6 +86,7 @@ int domain_own(struct domain *d, uint64_t generation, bool must_be_named, struct
 		return r;
 	}
 	d->generation = generation;
+	d->env.generation = generation;
 	d->owner = true;
 	return 0;
 }

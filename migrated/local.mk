@@ -3,7 +3,7 @@ noinst_LIBRARIES += %D%/libmigcore.a %D%/libmigio.a
 %C%_libmigcore_a_SOURCES = %D%/core/mig.h %D%/core/mig.c %D%/core/controller.h %D%/core/controller.c \
 	%D%/core/source.h %D%/core/source.c %D%/core/target.h %D%/core/target.c
 %C%_libmigio_a_SOURCES = \
-	%D%/io/ctl.h %D%/io/ctl.c %D%/io/daemon.h %D%/io/daemon.c %D%/io/hva.h %D%/io/hva.c \
+	%D%/io/ctl.h %D%/io/ctl.c %D%/io/daemon.h %D%/io/daemon.c \
 	%D%/io/incoming.h %D%/io/incoming_int.h %D%/io/incoming.c %D%/io/incoming_hvdom.c %D%/io/inpipe.h %D%/io/inpipe.c \
 	%D%/io/journal.h %D%/io/journal.c %D%/io/link.c %D%/io/memmap.h %D%/io/memmap.c \
 	%D%/io/orphan.h %D%/io/orphan.c %D%/io/outgoing.h %D%/io/outgoing_int.h %D%/io/outgoing.c %D%/io/outgoing_peer.c %D%/io/outgoing_report.c %D%/io/outpipe.h %D%/io/outpipe.c \

@@ -17,7 +17,7 @@
 
 /* HOST_UP -------------------------------------------------------------------------------------------------------------- */
 
-/* A domain that is on its way to us would be missing in an inventory that was made before it came. */
+/* A new capacity can wait until nothing is under way here: an inventory goes with it. */
 static bool domains_in_motion(const struct nodeio *n)
 {
 	for (uint32_t i = 0; i < n->s->n_dom; i++) {
@@ -51,6 +51,7 @@ static void host_up(struct nodeio *n)
 	k = list && c ? n->ops->inventory(n->arg, list, CLU_INVENTORY_MAX) : -ENOMEM;
 	if (k >= 0) {
 		c->kind = CLU_CMD_HOST_UP;
+		c->rev = n->s->index;
 		(void)snprintf(c->name, sizeof(c->name), "%s", h->name);
 		c->boot = n->node.boot;
 		c->lease_ns = n->node.lease_ns;

@@ -344,22 +344,25 @@ int store_load(struct store *st, struct clu_state *s,
 	return r < 0 ? r : load_texts(st, text, arg, err);
 }
 
-int store_events(struct store *st, uint64_t since, uint32_t max, void (*fn)(void *arg, const struct store_event *ev),
+int store_events(struct store *st, uint64_t since, uint64_t after, uint32_t max, void (*fn)(void *arg, const struct store_event *ev),
                  void *arg, struct err *err)
 {
 	sqlite3_stmt *q = NULL;
 	int rc = sqlite3_prepare_v2(st->db,
-	                            "SELECT idx, time, kind, text, domain, host FROM events WHERE idx > ?1 ORDER BY id LIMIT ?2",
+	                            "SELECT idx, time, kind, text, domain, host, id FROM events WHERE idx > ?1 AND id > ?3 ORDER BY id LIMIT ?2",
 	                            -1, &q, NULL);
 
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int64(q, 1, (sqlite3_int64)since);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int64(q, 2, max);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int64(q, 3, (sqlite3_int64)after);
 	while (rc == SQLITE_OK && (rc = sqlite3_step(q)) == SQLITE_ROW) {
 		const char *t[4];
 		struct store_event ev = { .index = (uint64_t)sqlite3_column_int64(q, 0),
-			                  .time_ns = (uint64_t)sqlite3_column_int64(q, 1) };
+			                  .time_ns = (uint64_t)sqlite3_column_int64(q, 1),
+			                  .id = (uint64_t)sqlite3_column_int64(q, 6) };
 
 		for (int i = 0; i < 4; i++) {
 			t[i] = (const char *)sqlite3_column_text(q, 2 + i);

@@ -16,6 +16,7 @@ struct store;
 
 /* What happened, for people. Texts are borrowed for the call. */
 struct store_event {
+	uint64_t id;          /* of the event, ascending; this node's own count */
 	uint64_t index;       /* of the command; several events may share it */
 	uint64_t time_ns;     /* CLOCK_REALTIME as the command said */
 	const char *kind, *text, *domain, *host; /* domain, host: "" none */
@@ -43,8 +44,11 @@ void store_note(struct store *st, const struct store_event *ev);
 /* Make the records that @c names durable, with the texts of changed domains and the events noted. -ENOSPC, -EROFS, -EIO. */
 int store_save(struct store *st, const struct clu_state *s, const struct clu_changes *c, store_text_fn *text, void *arg,
                struct err *err) _must_check_;
-/* Events with an index above @since, oldest first, at most @max; @fn gets borrowed texts. Those noted but not written are left out. */
-int store_events(struct store *st, uint64_t since, uint32_t max, void (*fn)(void *arg, const struct store_event *ev), void *arg,
+/*
+ * Events with an index above @since and an id above @after, oldest first, at most @max; @fn gets borrowed texts. Those noted but not
+ * written are left out.
+ */
+int store_events(struct store *st, uint64_t since, uint64_t after, uint32_t max, void (*fn)(void *arg, const struct store_event *ev), void *arg,
                  struct err *err) _must_check_;
 
 #endif

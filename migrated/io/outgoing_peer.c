@@ -8,6 +8,7 @@
 #include "common/util.h"
 #include "common/fault.h"
 #include "migrated/io/outgoing_int.h"
+#include "hypervisor/cpufeat.h"
 #include "migrated/io/preflight.h"
 
 #define RETRIES_MAX 10u
