@@ -38,12 +38,12 @@ part_growth() {
 	done
 }
 
-score_of() { hbal -t "$1" --ignore-dynu -l 0 | sed -nE 's/^Initial score: ([0-9.]+).*/\1/p'; }
+score_of() { hbal -t "$1" --ignore-dynu -l 0 2>/dev/null | sed -nE 's/^Initial score: ([0-9.]+).*/\1/p'; }
 
 # one_hbal HOSTS:DOMAINS SEED usual|deep
 one_hbal() {
 	local c=$work/c.json opt=() worth=() begin hbal_s hbal_moves hbal_score hbal_spread ours needed our_score
-	[ "$3" = usual ] || { opt=(-g 0 --min-gain-limit 0); worth=(--worth 0); }
+	[ "$3" = usual ] || { opt=(-g 0 --min-gain-limit 0); worth=(--worth 0 --cost 0); }
 	"$plan" --generate "$1" --seed "$2" >"$c"
 	"$plan" --spread --write-ganeti "$work/h" "$c" >/dev/null
 	begin=$(date +%s.%N)
@@ -51,8 +51,9 @@ one_hbal() {
 	hbal_s=$(jq -n "$(date +%s.%N) - $begin")
 	hbal_moves=$(sed -nE 's/^Solution length=([0-9]+).*/\1/p' "$work/h.out")
 	awk -v RS= 'NR == 3' "$work/h.balanced" | awk -F'|' '{ print $1, $7 }' >"$work/layout"
-	hbal_score=$(score_of "$work/h.balanced")
-	hbal_spread=$("$plan" --spread --layout "$work/layout" "$c")
+	# hbal's own output file is not consistent in itself (free memory): its layout, written as ours is
+	hbal_spread=$("$plan" --spread --layout "$work/layout" --write-ganeti "$work/hb" "$c")
+	hbal_score=$(score_of "$work/hb")
 	ours=$("$plan" --json --threshold 0 --enough 0 "${worth[@]}" --max-moves "$hbal_moves" --write-ganeti "$work/o" "$c" | jq -c 'del(.moves)')
 	our_score=$(score_of "$work/o")
 	needed=$("$plan" --json --threshold 0 "${worth[@]}" --enough "$hbal_spread" "$c" | jq -c 'del(.moves)')

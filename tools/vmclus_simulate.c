@@ -18,6 +18,7 @@ static const char usage_text[] =
 	"  --threshold X        no plan up to this spread (0 to 1)\n"
 	"  --gain X             no plan that takes away less of it\n"
 	"  --worth X            no move worth less\n"
+	"  --cost X             worth that a second of migration costs\n"
 	"  --enough X           stop at this spread\n"
 	"  --layout FILE        where domains are instead: lines of DOMAIN HOST\n"
 	"  --spread             only print the spread, plan nothing\n"
@@ -30,7 +31,7 @@ struct options {
 	bool json, spread_only;
 	uint32_t gen_hosts, gen_domains, max_moves;
 	uint64_t seed;
-	double threshold, gain, worth, enough; /* negative: not given */
+	double threshold, gain, worth, enough, cost; /* negative: not given */
 };
 
 static double now_s(clockid_t clock)
@@ -70,6 +71,7 @@ static int parse(struct options *o, int argc, char **argv)
 		{ "threshold", required_argument, NULL, 't' },
 		{ "gain", required_argument, NULL, 'g' },
 		{ "worth", required_argument, NULL, 'w' },
+		{ "cost", required_argument, NULL, 'c' },
 		{ "enough", required_argument, NULL, 'e' },
 		{ "layout", required_argument, NULL, 'l' },
 		{ "spread", no_argument, NULL, 's' },
@@ -101,6 +103,9 @@ static int parse(struct options *o, int argc, char **argv)
 			break;
 		case 'w':
 			r = to_number(optarg, 1e9, &o->worth);
+			break;
+		case 'c':
+			r = to_number(optarg, 1e9, &o->cost);
 			break;
 		case 'e':
 			r = to_number(optarg, 10, &o->enough);
@@ -219,6 +224,7 @@ static int plan(const struct options *o, struct simfile *f, double read_s, struc
 	clu_plan_params_default(&par, f->has_policy ? &f->policy : NULL);
 	par.moves_max = o->max_moves;
 	par.threshold = o->threshold >= 0 ? o->threshold : par.threshold;
+	par.cost_weight = o->cost >= 0 ? o->cost : par.cost_weight;
 	par.enough = o->enough >= 0 ? o->enough : par.enough;
 	par.gain_min = o->gain >= 0 ? o->gain : par.gain_min;
 	par.move_worth = o->worth >= 0 ? o->worth : par.move_worth;
@@ -263,7 +269,7 @@ static int simulate(const struct options *o, struct err *err)
 
 int vmclus_simulate(int argc, char **argv)
 {
-	struct options o = { .threshold = -1, .gain = -1, .worth = -1, .enough = -1, .seed = 1 };
+	struct options o = { .threshold = -1, .gain = -1, .worth = -1, .enough = -1, .cost = -1, .seed = 1 };
 	struct err err = { 0 };
 	int r = parse(&o, argc, argv);
 
