@@ -163,8 +163,10 @@ static void desire(struct apply *a)
 		return;
 	const struct clu_host *h = clu_host_of(a->s, d->host);
 	bool stranded = d->phase == CLU_PHASE_RUNNING && h && h->state == CLU_HOST_SAFE;
-	if (d->desired != want)
-		apply_text(a->answer->text, "it was to be ", clu_desired_name(d->desired), " until now");
+	bool unfinished = d->desired == CLU_DESIRED_RUNNING ? d->phase != CLU_PHASE_RUNNING : d->host != 0;
+	if (d->desired != want && unfinished) /* somebody else is just about the contrary */
+		apply_text(a->answer->text, "an order that it be ", clu_desired_name(d->desired),
+		           " was not carried out yet; this one counts");
 	apply_dom_open(a, d);
 	d->desired = want;
 	if (d->phase == CLU_PHASE_FAILED || stranded) {
@@ -318,7 +320,8 @@ static void result_take(struct apply *a, struct clu_dom *d)
 		runs_at(d, self, c->generation);
 		break;
 	case CLU_RESULT_START_FAILED:
-		apply_disown(d, d->force, c->text);
+		/* a lease of this very run, left by a start that died: only this host wrote it, and it says that nothing runs */
+		apply_disown(d, c->generation == d->generation, c->text);
 		if (d->generation_max < c->generation)
 			d->generation_max = c->generation;
 		d->avoid = self;

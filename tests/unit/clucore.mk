@@ -1,5 +1,5 @@
 # Unit tests of clusterd/core: records, commands, views, leases, decisions.
-clucore_tests = %D%/test_clustate %D%/test_clunode
+clucore_tests = %D%/test_clustate %D%/test_clunode %D%/test_cludecide
 check_PROGRAMS += $(clucore_tests)
 TESTS += $(clucore_tests)
 
@@ -7,3 +7,5 @@ TESTS += $(clucore_tests)
 %C%_test_clustate_LDADD = clusterd/core/libclucore.a $(TEST_LIBS)
 %C%_test_clunode_SOURCES = %D%/test_clunode.c
 %C%_test_clunode_LDADD = clusterd/core/libclucore.a $(TEST_LIBS)
+%C%_test_cludecide_SOURCES = %D%/test_cludecide.c
+%C%_test_cludecide_LDADD = clusterd/core/libclucore.a clusterd/core/libcluplan.a clusterd/core/libclucore.a $(TEST_LIBS) -lm
