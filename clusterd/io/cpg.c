@@ -393,15 +393,17 @@ static void on_check(void *arg)
 
 static int open_all(struct cpglink *c, struct err *err)
 {
-	cpg_model_v1_data_t model = { .model = CPG_MODEL_V1,
-		                      .cpg_deliver_fn = on_deliver,
-		                      .cpg_confchg_fn = on_confchg,
-		                      .cpg_totem_confchg_fn = on_totem,
-		                      .flags = CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF };
+	cpg_model_v1_data_t model;
 	votequorum_callbacks_t vq = { .votequorum_quorum_notify_fn = on_quorum,
 		                      .votequorum_expectedvotes_notify_fn = on_expected };
 	int cpg_fd, vq_fd, cmap_fd;
 
+	memset(&model, 0, sizeof(model));
+	model.model = CPG_MODEL_V1;
+	model.cpg_deliver_fn = on_deliver;
+	model.cpg_confchg_fn = on_confchg;
+	model.cpg_totem_confchg_fn = on_totem;
+	model.flags = CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF;
 	c->have_cmap = cmap_initialize(&c->cmap) == CS_OK;
 	c->have_cpg = c->have_cmap &&
 	              cpg_model_initialize(&c->cpg, CPG_MODEL_V1, (cpg_model_data_t *)&model, c) == CS_OK;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Shared by local*.c: local.c (the look), local_hv.c (hvdoms), local_run.c (start, stop, kill, watch), local_move.c (migrations), local_reach.c (files). */
+/*
+ * Shared by local*.c: local.c (the look), local_hv.c (hvdoms), local_run.c (start, stop, kill, watch), local_move.c (migrations),
+ * local_reach.c (files).
+ */
 #ifndef HOSPES_CLUSTERD_IO_LOCAL_INT_H
 #define HOSPES_CLUSTERD_IO_LOCAL_INT_H
 
