@@ -176,6 +176,9 @@ static void reset_node(struct sc *w, uint32_t i)
 	memset(n->s->host, 0, w->opt.nodes * sizeof(n->s->host[0]));
 	n->write_all->n_dom = w->opt.doms;
 	sc_node_init(w, i);
+	if (sc_planted(w, "no-margin"))
+		n->disk->policy.margin_ns = 0;
+	n->disk->sum = clu_sum(n->disk);
 }
 
 static void reset(struct sc *w, const struct sc_options *opt)
@@ -188,6 +191,7 @@ static void reset(struct sc *w, const struct sc_options *opt)
 	w->qn = 0;
 	w->order = w->seq = w->events = w->deliveries = w->committed_max = w->epoch_max = 0;
 	w->rings = 1;
+	w->ambush_ns = 20 * S;
 	w->reform_due = w->stopped = false;
 	w->violation[0] = 0;
 	w->end = w->now + opt->length_ns;
@@ -255,7 +259,7 @@ static void one(struct sc *w, const struct sc_ev *e)
 		sc_mig_step(w, e->arg);
 		break;
 	case SC_EV_FAULT:
-		sc_fault(w);
+		sc_fault(w, e);
 		break;
 	case SC_EV_HEAL:
 		sc_heal(w, e);
