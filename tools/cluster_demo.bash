@@ -121,7 +121,7 @@ guest_xml() { # NAME
 
 vmlab down >/dev/null 2>&1
 title "Hosts: three namespaces on this machine, each with its own Corosync, clusterd, guard and migrated"
-vmlab up 3 || fail "the lab did not come up"
+VMLAB_MEMORY=1GiB vmlab up 3 || fail "the lab did not come up"
 report | jq -e '.quorate and ([.hosts[] | select(.state == "online")] | length == 3)' >/dev/null || { sleep 3; report | jq -e .quorate >/dev/null || fail "no quorum"; }
 vmlab status
 

@@ -40,7 +40,8 @@ usage() {
 	  peers                         exchange keys between all hosts that are up
 	  dir [HOST]                    where files are: the shared disks, or a host's /etc, /var
 	environment: VMLAB_NAME (which lab, default "lab"), VMLAB_DIR (default /var/lib/vmlab);
-	  for up: VMLAB_TOKEN (Corosync's token time in ms, default 1000), VMLAB_TRANSPORT (knet or udpu)
+	  for up: VMLAB_TOKEN (Corosync's token time in ms, default 1000), VMLAB_TRANSPORT (knet or udpu),
+	  VMLAB_MEMORY (what each host says it has for guests, default a share of the machine's)
 	EOF
 	exit "${1:-2}"
 }
@@ -214,6 +215,16 @@ corosync_files() {
 			done
 			echo "}"
 		} >"$(host_dir "$h")/etc/corosync/corosync.conf"
+	done
+}
+
+# What a host of the lab says that it can carry: a share of the machine's memory, at most 4 GiB, so that a few guests are a load; its load is
+# that of its domains, since /proc shows the machine's.
+clusterd_files() {
+	local h share
+	share=$(awk -v n="$(lab_hosts | wc -l)" '/^MemTotal:/ { m = int($2 / 1024 * 0.9 / n); print (m < 4096 ? m : 4096) "MiB" }' /proc/meminfo)
+	for h in $(lab_hosts); do
+		echo "{ \"measure\": \"domains\", \"memory\": \"${VMLAB_MEMORY:-$share}\", \"cpus\": $(nproc) }" >"$(host_dir "$h")/etc/hospes/clusterd.json"
 	done
 }
 
@@ -392,6 +403,7 @@ cmd_up() {
 	[ -z "$cluster" ] || command -v corosync >/dev/null || die "up: no corosync here (package corosync); without a cluster: vmlab up $n --no-cluster"
 	[[ ${VMLAB_TOKEN:-1000} =~ ^[1-9][0-9]{1,4}$ ]] || die "VMLAB_TOKEN: milliseconds, not '$VMLAB_TOKEN'"
 	[[ ${VMLAB_TRANSPORT:-knet} =~ ^(knet|udpu)$ ]] || die "VMLAB_TRANSPORT: knet or udpu, not '$VMLAB_TRANSPORT'"
+	[[ ${VMLAB_MEMORY:-1GiB} =~ ^[1-9][0-9]*[KMG]iB$ ]] || die "VMLAB_MEMORY: a size such as 2GiB, not '$VMLAB_MEMORY'"
 	lock_lab
 	if [ -e "$LAB" ] || [ -n "$(lab_namespaces)" ]; then die "lab '$NAME' exists (vmlab down removes it)"; fi
 	trap '[ $? -eq 0 ] || remove_all' EXIT
@@ -404,7 +416,7 @@ cmd_up() {
 		host_net_add "$h"
 	done
 	hosts_file
-	[ -z "$cluster" ] || corosync_files
+	[ -z "$cluster" ] || { corosync_files; clusterd_files; }
 	for h in $(lab_hosts); do
 		host_boot "$h"
 		say "$h is up: $(host_addr "$h")"

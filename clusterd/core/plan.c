@@ -16,7 +16,7 @@ void clu_plan_params_default(struct clu_plan_params *p, const struct clu_policy 
 		.move_worth = 0.05,
 		.cost_weight = 0.0002,
 		.bandwidth_bps = 110000000, /* what 1 Gbit/s carries */
-		.effort = 60000000,
+		.effort = 40000000,
 	};
 	if (policy) {
 		p->threshold = policy->balance_threshold_pct / 100.0;

@@ -113,6 +113,80 @@ static bool rethink(struct plan *p, uint32_t i, bool *ret_gone)
 	return true;
 }
 
+/* What the spread would be if the two changed places. */
+static double spread_swapped(const struct plan *p, uint32_t x, uint32_t y)
+{
+	const struct clu_plan_dom *dx = &p->s->dom[x], *dy = &p->s->dom[y];
+	const struct plan_host *a = &p->host[p->dom[x].at], *b = &p->host[p->dom[y].at];
+	double m = (double)dy->mem_bytes - (double)dx->mem_bytes, c = (double)dy->cpu_milli - (double)dx->cpu_milli;
+	double am = m * a->im, bm = -m * b->im, ac = c * a->ic, bc = -c * b->ic;
+
+	return plan_sd(p->m.s + am + bm, p->m.q + am * (2 * a->em + am) + bm * (2 * b->em + bm), p->inv_n) +
+	       plan_sd(p->c.s + ac + bc, p->c.q + ac * (2 * a->ec + ac) + bc * (2 * b->ec + bc), p->inv_n);
+}
+
+/* Change the places of the two, if that breaks nothing. */
+static bool swap(struct plan *p, uint32_t x, uint32_t y)
+{
+	uint32_t a = p->dom[x].at, b = p->dom[y].at;
+	double soft = plan_soft(p, x, a) + plan_soft(p, y, b);
+
+	plan_put(p, x, b);
+	plan_put(p, y, a);
+	if (p->host[a].mem <= p->host[a].cap && p->host[b].mem <= p->host[b].cap && plan_allowed(p, x, b) &&
+	    plan_allowed(p, y, a) && plan_soft(p, x, b) + plan_soft(p, y, a) <= soft)
+		return true;
+	plan_put(p, y, b);
+	plan_put(p, x, a);
+	return false;
+}
+
+/* Where no single move helps any more, two may: the best swap, of small clusters only. */
+static bool best_swap(struct plan *p)
+{
+	uint32_t best[2] = { PLAN_NONE, PLAN_NONE };
+	double best_worth = 2 * p->par->move_worth;
+
+	for (uint32_t x = 0; x < p->s->n_dom && p->trials < p->par->effort; x++) {
+		if (!may_move(p, x))
+			continue;
+		for (uint32_t y = x + 1; y < p->s->n_dom; y++) {
+			if (!may_move(p, y) || p->dom[x].at == p->dom[y].at)
+				continue;
+			p->trials++;
+			double worth = p->n * (p->spread - spread_swapped(p, x, y)) -
+			               p->par->cost_weight * (p->dom[x].cost_s + p->dom[y].cost_s);
+			if (worth <= best_worth + 1e-9)
+				continue;
+			uint32_t a = p->dom[x].at, b = p->dom[y].at;
+			if (!swap(p, x, y))
+				continue;
+			plan_put(p, y, b);
+			plan_put(p, x, a);
+			best[0] = x;
+			best[1] = y;
+			best_worth = worth;
+		}
+	}
+	if (best[0] == PLAN_NONE)
+		return false;
+	uint32_t a = p->dom[best[0]].at, b = p->dom[best[1]].at;
+	plan_add(p, best[0], b, CLU_PLAN_BALANCE);
+	plan_add(p, best[1], a, CLU_PLAN_BALANCE);
+	return true;
+}
+
+/* Swaps until none is worth it. Did any? */
+static bool swaps(struct plan *p)
+{
+	bool any = false;
+
+	while (p->full && p->n_move + 2 <= p->max_move && p->spread > p->par->enough && p->trials < p->par->effort &&
+	       best_swap(p))
+		any = true;
+	return any;
+}
+
 void plan_refine(struct plan *p)
 {
 	bool better = true;
@@ -129,6 +203,7 @@ void plan_refine(struct plan *p)
 			}
 		}
 		plan_descend(p); /* places that became free */
+		better |= swaps(p);
 	}
 }
 

@@ -257,7 +257,7 @@ void cluctl_answer(struct cluctl *ctl, uint64_t request, const struct clu_answer
 		c->o.cmd = NULL;
 		if (a->status < 0)
 			ctl_fail(c, a->status, "%s", a->text);
-		else if (a->text[0])
+		else if (a->text[0] && !c->o.go_on)
 			ctl_warn(c, "%s", a->text);
 		if (c->busy && !c->o.go_on)
 			ctl_ok(c);

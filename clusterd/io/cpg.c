@@ -45,7 +45,7 @@ struct cpglink {
 	struct cpg_config cfg;
 	uint64_t ring;
 	uint32_t n_members, member[CLU_HOSTS_MAX];
-	bool have_ring;
+	bool have_ring, view_changed;
 	struct waiting *first, **last;
 	size_t n_waiting, waiting_bytes;
 	const char *why; /* broken, because; static text */
@@ -70,10 +70,14 @@ static void say(struct cpglink *c, const char *text)
 
 /* Views ---------------------------------------------------------------------------------------------------------------- */
 
+/* Members and ring come one after the other: told when both are there, before any message of the new view. */
 static void tell_view(struct cpglink *c)
 {
 	bool here = false;
 
+	if (!c->view_changed)
+		return;
+	c->view_changed = false;
 	for (uint32_t i = 0; i < c->n_members; i++)
 		here |= c->member[i] == c->cfg.node;
 	if (here && c->have_ring)
@@ -103,7 +107,7 @@ static void on_confchg(cpg_handle_t h, const struct cpg_name *g, const struct cp
 		c->member[at] = m[i].nodeid;
 		c->n_members++;
 	}
-	tell_view(c);
+	c->view_changed = true;
 }
 
 static void on_totem(cpg_handle_t h, struct cpg_ring_id ring, uint32_t n, const uint32_t *member)
@@ -119,7 +123,7 @@ static void on_totem(cpg_handle_t h, struct cpg_ring_id ring, uint32_t n, const 
 		return;
 	c->ring = ring.seq;
 	c->have_ring = true;
-	tell_view(c);
+	c->view_changed = true;
 }
 
 static void on_deliver(cpg_handle_t h, const struct cpg_name *g, uint32_t node, uint32_t pid, void *msg, size_t len)
@@ -131,6 +135,9 @@ static void on_deliver(cpg_handle_t h, const struct cpg_name *g, uint32_t node, 
 	if (cpg_context_get(h, &arg) != CS_OK || !arg)
 		return;
 	c = arg;
+	if (c->broken)
+		return;
+	tell_view(c);
 	if (!c->broken)
 		c->ops->message(c->arg, node, msg, len);
 }
@@ -289,7 +296,7 @@ static void disconnect(struct cpglink *c)
 	if (c->have_cmap)
 		(void)cmap_finalize(c->cmap);
 	c->have_cpg = c->have_vq = c->have_cmap = false;
-	c->connected = c->joined = c->broken = c->have_ring = false;
+	c->connected = c->joined = c->broken = c->have_ring = c->view_changed = false;
 	c->n_members = 0;
 	loop_timer_at(c->retry, UINT64_MAX);
 	loop_timer_at(c->check, UINT64_MAX);
@@ -323,8 +330,10 @@ static void after(struct cpglink *c, cs_error_t e)
 		lost(c, LOST_TEXT);
 		return;
 	}
-	if (c->joined)
-		c->ops->batch_end(c->arg);
+	if (!c->joined)
+		return;
+	tell_view(c);
+	c->ops->batch_end(c->arg);
 }
 
 static void on_cpg(void *arg, int fd, uint32_t revents)

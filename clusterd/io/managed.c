@@ -77,6 +77,26 @@ int managed_each(void (*fn)(void *arg, const char *name, const char *uuid), void
 	return n;
 }
 
+bool managed_listed(const char *name, const char *uuid)
+{
+	_cleanup_free_ char *path = xasprintf("%s/cluster/domains", path_run()), *text = NULL;
+	char *at, *line;
+
+	if (file_read(path, 4u << 20, &text, NULL) < 0)
+		return false;
+	at = text;
+	while ((line = strsep(&at, "\n"))) {
+		char *space = strchr(line, ' ');
+
+		if (!space)
+			continue;
+		*space = 0;
+		if (uuid ? !strcasecmp(line, uuid) : !strcmp(space + 1, name))
+			return true;
+	}
+	return false;
+}
+
 bool managed_alive(const char *name)
 {
 	_cleanup_free_ char *path = xasprintf("%s/dom/%s/lock", path_run(), name);

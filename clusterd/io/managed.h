@@ -22,6 +22,9 @@ int managed_uuid(const char *name, char ret[MANAGED_UUID]) _must_check_;
 /* Call @fn for each marker. Returns their number, -errno when the directory cannot be read (an absent one is 0). */
 int managed_each(void (*fn)(void *arg, const char *name, const char *uuid), void *arg);
 
+/* Is it one of the cluster's domains, as this host's clusterd last knew them (<run>/cluster/domains)? @uuid NULL: by name. */
+bool managed_listed(const char *name, const char *uuid);
+
 /* Does an hvdom of that name live? Its lock tells: the kernel drops it with the process, however that ends. */
 bool managed_alive(const char *name);
 /* Its process, 0: none, or not to be found yet (it is just starting or ending). */

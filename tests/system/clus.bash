@@ -4,7 +4,7 @@
 
 # In setup_file: N hosts with Corosync and clusterd, quorate.
 clus_up() {
-	lab_up "$1" cluster
+	VMLAB_MEMORY=1GiB lab_up "$1" cluster
 	[ "$(id -u)" -eq 0 ] || return 0
 	eventually 20 clus_whole >&2
 }
