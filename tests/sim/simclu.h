@@ -34,7 +34,7 @@ enum sc_ev_kind {
 	SC_EV_GUARD,   /* the guard looks at its deadline */
 	SC_EV_HV,      /* hvdom: what was begun is done */
 	SC_EV_MIG,     /* a migration goes on */
-	SC_EV_FAULT, SC_EV_HEAL, SC_EV_ADMIN, SC_EV_FENCED, SC_EV_RESTART, SC_EV_UNLOCK, SC_EV_SAMPLE,
+	SC_EV_FAULT, SC_EV_HEAL, SC_EV_ADMIN, SC_EV_FENCED, SC_EV_RESTART, SC_EV_UNLOCK, SC_EV_SAMPLE, SC_EV_STUCK,
 };
 
 struct sc_ev { uint64_t at, order; uint32_t kind, node, life, arg; uint64_t val; };
@@ -102,6 +102,7 @@ struct sc_options {
 	uint32_t nodes, doms;
 	uint64_t length_ns, quiet_ns; /* faults stop quiet_ns before the end */
 	bool calm;                    /* no faults */
+	bool stuck;                   /* but one: a clusterd that stands still, from 60 s on */
 	const char *plant;            /* NULL: none */
 	FILE *trace;
 };
@@ -263,6 +264,7 @@ void sc_ambush_migration(struct sc *w, const struct sc_mig *m);
 void sc_heal(struct sc *w, const struct sc_ev *e);
 void sc_restart(struct sc *w, const struct sc_ev *e);
 void sc_admin(struct sc *w);
+void sc_stuck(struct sc *w, uint32_t node);
 void sc_stop_faults(struct sc *w);
 void sc_fence_asked(struct sc *w, uint32_t by, uint32_t victim, uint64_t lost_id);
 void sc_fenced(struct sc *w, const struct sc_ev *e);
@@ -275,5 +277,6 @@ void sc_check_committed(struct sc *w, uint32_t node, uint64_t index);
 void sc_check_views(struct sc *w);
 void sc_check_calm(struct sc *w); /* at the last look before the end: nothing moves any more */
 void sc_check_end(struct sc *w);
+void sc_check_stuck(struct sc *w, uint32_t node); /* its domains run elsewhere by now */
 
 #endif

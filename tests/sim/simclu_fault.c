@@ -390,6 +390,13 @@ void sc_admin(struct sc *w)
 	later(w, w->admin_gap / 4 + sc_rnd(w, w->admin_gap * 2), SC_EV_ADMIN, 0, 0, 0);
 }
 
+/* A clusterd that hangs for ever, or till the faults stop; its host is as well as ever. */
+void sc_stuck(struct sc *w, uint32_t node)
+{
+	sc_trace(w, "%c: clusterd hangs", sc_letter(node));
+	w->node[node].paused = w->quiet + S;
+}
+
 /* From here on nothing breaks, and all that is broken is mended. */
 void sc_stop_faults(struct sc *w)
 {

@@ -441,7 +441,8 @@ static void host_up(struct sc *w, uint32_t node)
 static void decide(struct sc *w, uint32_t node)
 {
 	struct sc_node *n = &w->node[node];
-	struct clu_view v = { .member = n->member, .n = n->n_members, .commit = n->n->commit };
+	uint32_t alive[SC_NODES];
+	struct clu_view v = { .member = alive, .n = clu_node_alive(n->n, alive), .commit = n->n->commit };
 	uint64_t now = sc_clock(w, n);
 
 	if (!clu_node_coordinates(n->n) || (n->seen_cmds < n->sent_cmds && now < n->sent_ns + LOST_CMD_NS))
