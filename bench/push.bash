@@ -27,7 +27,7 @@ out=$build/bench/push.json
 trap 'vmlab down; rm -rf "$BATS_TEST_TMPDIR"' EXIT
 trap 'exit 130' INT TERM
 vmlab down >/dev/null 2>&1 || true
-vmlab up 2
+vmlab up 2 --no-cluster
 SHARED=$(vmlab dir)
 export SHARED
 cp "$build/guests/initramfs.img" "$SHARED/"

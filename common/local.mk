@@ -1,4 +1,4 @@
 # Helpers that at least two folders share. libcommon.a depends on nothing of the project.
 noinst_LIBRARIES += %D%/libcommon.a
-%C%_libcommon_a_SOURCES = %D%/buf.h %D%/cleanup.h %D%/err.h %D%/log.h %D%/loop.h %D%/util.h \
-	%D%/buf.c %D%/err.c %D%/log.c %D%/loop.c %D%/util.c
+%C%_libcommon_a_SOURCES = %D%/buf.h %D%/cleanup.h %D%/err.h %D%/fault.h %D%/log.h %D%/loop.h %D%/util.h \
+	%D%/buf.c %D%/err.c %D%/fault.c %D%/log.c %D%/loop.c %D%/util.c

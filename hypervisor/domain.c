@@ -86,6 +86,7 @@ int domain_own(struct domain *d, uint64_t generation, bool must_be_named, struct
 		return r;
 	}
 	d->generation = generation;
+	d->env.generation = generation;
 	d->owner = true;
 	return 0;
 }
@@ -197,7 +198,7 @@ int domain_boot(struct domain *d, struct err *err)
 		r = leases_read(&d->leases, &rec, err);
 		if (r)
 			return r;
-		if (rec.state == LEASE_RUNNING && strcmp(rec.owner, d->host) && !d->forced_generation && !d->force)
+		if (rec.state == LEASE_RUNNING && strcmp(rec.owner, d->host) && !d->force)
 			return err_set(err, EBUSY, "domain '%s' belongs to host '%s' (generation %lu): it runs there or that host died with it; start it "
 			               "there, or when that host is surely dead: vmctl start --force", d->cfg->name, rec.owner, (unsigned long)rec.generation);
 		r = domain_own(d, d->forced_generation, false, err);

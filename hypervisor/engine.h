@@ -27,6 +27,7 @@ struct hv_engine_env {
 	uid_t uid;                  /* hvdom's, and the guest's */
 	gid_t gid;
 	int cpu;                    /* preferred CPU, -1: any */
+	uint64_t generation;        /* of ownership, set before boot(): the guest is told */
 	void *arg;
 	void (*ready)(void *arg, const struct err *failed);     /* boot() came to its end: the guest runs, or @failed says why not */
 	void (*exited)(void *arg, enum hv_exit how, const char *text);  /* the guest ended; its processes are gone */

@@ -3,7 +3,11 @@ EXTRA_DIST += %D%/hypercall.h %D%/hvcall.h %D%/hvserver.h %D%/domcfg.h %D%/guest
 
 # The hypercall socket: client, server and the check of its messages.
 noinst_LIBRARIES += %D%/libhvcall.a
-%C%_libhvcall_a_SOURCES = %D%/hvcall.c %D%/hvmsg.h %D%/hvmsg.c %D%/hvserver.c
+%C%_libhvcall_a_SOURCES = %D%/hva.h %D%/hva.c %D%/hvcall.c %D%/hvmsg.h %D%/hvmsg.c %D%/hvserver.c
+
+# How hvdom is started; what the host's CPU can do.
+noinst_LIBRARIES += %D%/liblaunch.a
+%C%_liblaunch_a_SOURCES = %D%/launch.h %D%/launch.c %D%/cpufeat.h %D%/cpufeat.c
 
 # The file of a saved domain (needs $(LZ4_LIBS) $(XXHASH_LIBS)).
 noinst_LIBRARIES += %D%/libsavefile.a

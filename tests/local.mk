@@ -5,6 +5,7 @@ include %D%/unit/dev.mk
 include %D%/unit/pv.mk
 include %D%/unit/migrated.mk
 include %D%/unit/vmctl.mk
+include %D%/unit/vmclus.mk
 include %D%/unit/clucore.mk
 include %D%/unit/cluplace.mk
 include %D%/unit/cluio.mk

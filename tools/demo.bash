@@ -49,7 +49,7 @@ trap 'exit 130' INT TERM HUP
 
 vmlab down >/dev/null 2>&1
 title "Hosts: namespaces on this machine, each with its own migrated"
-vmlab up "$hosts" || fail "the lab did not come up"
+vmlab up "$hosts" --no-cluster || fail "the lab did not come up"
 vmlab status
 
 title "Guest: a Linux of its own (256 MiB), about 40 processes that compute, fork, write to disk, and check themselves"

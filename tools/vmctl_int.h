@@ -17,6 +17,7 @@
 #include "common/err.h"
 #include "hypervisor/domcfg.h"
 #include "hypervisor/hvcall.h"
+#include "hypervisor/launch.h"
 
 struct vmctl_cmd;
 
@@ -72,19 +73,8 @@ int vmctl_print_json(json_t *root, struct err *err) _must_check_;
 static inline void cleanup_hvcall(struct hvcall *c) { hvcall_close(c); }
 #define _cleanup_hvcall_ __attribute__((cleanup(cleanup_hvcall)))
 
-/* How hvdom is started: vmctl_launch.c. */
-struct vmctl_launch {
-	const char *name;      /* for messages and the log file */
-	const char *config;    /* absolute path of the XML */
-	bool incoming;
-	bool force;            /* start though the lease names another host */
-	const char *log_level; /* NULL: hvdom's own */
-	pid_t pid;             /* out: hvdom */
-};
 /* Start hvdom in a session of its own and wait until it says that it is ready. A failed or interrupted start leaves nothing. */
-int vmctl_launch(struct vmctl_launch *l, struct err *err) _must_check_;
-/* End what vmctl_launch() started: SIGTERM, a while later SIGKILL. */
-void vmctl_launch_kill(const struct vmctl_launch *l);
+int vmctl_launch(struct hvlaunch *l, struct err *err) _must_check_;
 
 /* Progress of long work on a terminal: "text  42 %  120 MiB"; nothing elsewhere. */
 struct vmctl_progress {

@@ -1,140 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Starts hvdom: detached in a session of its own, its output in <log>/NAME.log, with a pipe on which it says "ok" or
- * "error: text" once. Until then it is ours: whatever goes wrong, it is ended again.
- */
+/* Starts hvdom (hypervisor/launch.h) and waits on the terminal until it is ready; Ctrl-C ends both. */
 #include "config.h"
 #include "tools/vmctl_int.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "common/loop.h"
 #include "common/util.h"
 
-#define TERM_WAIT_MS 5000
-#define LOG_TAIL     600
-
-/* $HOSPES_LIBEXEC/hvdom, beside us (../sbin, or the build tree), the installed one. malloc'd. */
-static int find_hvdom(char **ret, struct err *err)
-{
-	const char *env = getenv("HOSPES_LIBEXEC");
-	char self[PATH_MAX] = "";
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	const char *dir;
-
-	if (env && *env) {
-		*ret = xasprintf("%s/hvdom", env);
-		if (!access(*ret, X_OK))
-			return 0;
-		err_sys(err, errno, "hvdom: %s (HOSPES_LIBEXEC)", *ret);
-		free(steal_ptr(ret));
-		return -ENOENT;
-	}
-	self[n > 0 ? n : 0] = 0;
-	dir = dirname(self);
-	for (int i = 0; i < 3; i++) {
-		char *path = i == 0   ? xasprintf("%s/../sbin/hvdom", dir)
-		             : i == 1 ? xasprintf("%s/../hypervisor/hvdom", dir)
-		                      : xasprintf("%s/hvdom", HOSPES_SBINDIR);
-
-		if (!access(path, X_OK)) {
-			*ret = path;
-			return 0;
-		}
-		free(path);
-	}
-	return err_set(err, ENOENT,
-	               "hvdom is not installed: not in %s/../sbin nor %s; make install, or set HOSPES_LIBEXEC", dir,
-	               HOSPES_SBINDIR);
-}
-
-static int open_log(const char *name, char **ret_path, int *ret_fd, struct err *err)
-{
-	int fd, r = mkdir_p(path_log(), 0755);
-
-	if (r < 0)
-		return err_sys(err, r, "make log directory %s", path_log());
-	*ret_path = xasprintf("%s/%s.log", path_log(), name);
-	fd = open(*ret_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return err_sys(err, errno, "open log %s", *ret_path);
-	*ret_fd = fd;
-	return 0;
-}
-
-/* The child: never returns. @ready_fd is where the reason of a failure goes, too. */
-static void __attribute__((noreturn))
-become_hvdom(const struct vmctl_launch *l, const char *hvdom, int log_fd, int ready_fd)
-{
-	char ready[12], text[200];
-	const char *argv[12];
-	int n = 0, null = open("/dev/null", O_RDWR);
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	vmctl_default_signals();
-	signal(SIGPIPE, SIG_DFL);
-	setsid();
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(log_fd, STDOUT_FILENO) < 0 ||
-	    dup2(log_fd, STDERR_FILENO) < 0 || chdir("/") < 0 || fcntl(ready_fd, F_SETFD, 0) < 0)
-		_exit(126);
-	if (null > STDERR_FILENO)
-		close(null);
-	snprintf(ready, sizeof(ready), "%d", ready_fd);
-	argv[n++] = hvdom;
-	argv[n++] = "--config";
-	argv[n++] = l->config;
-	argv[n++] = "--ready-fd";
-	argv[n++] = ready;
-	if (l->incoming)
-		argv[n++] = "--incoming";
-	if (l->force)
-		argv[n++] = "--force";
-	if (l->log_level) {
-		argv[n++] = "--log-level";
-		argv[n++] = l->log_level;
-	}
-	argv[n] = NULL;
-	execv(hvdom, (char *const *)(uintptr_t)argv);
-	n = snprintf(text, sizeof(text), "error: run %s: %s\n", hvdom, strerror(errno));
-	if (write(ready_fd, text, (size_t)n) < 0)
-		_exit(127);
-	_exit(126);
-}
-
-static bool wait_end(pid_t pid, unsigned ms)
-{
-	for (unsigned i = 0; i <= ms / 10; i++) {
-		pid_t r = waitpid(pid, NULL, WNOHANG);
-
-		if (r == pid || (r < 0 && errno == ECHILD))
-			return true;
-		usleep(10000);
-	}
-	return false;
-}
-
-void vmctl_launch_kill(const struct vmctl_launch *l)
-{
-	if (l->pid <= 0)
-		return;
-	kill(l->pid, SIGTERM);
-	if (wait_end(l->pid, TERM_WAIT_MS))
-		return;
-	kill(-l->pid, SIGKILL); /* its whole session */
-	kill(l->pid, SIGKILL);
-	wait_end(l->pid, TERM_WAIT_MS);
-}
-
-static void show_waiting(const struct vmctl_launch *l, uint64_t start_ns, bool *shown)
+static void show_waiting(const struct hvlaunch *l, uint64_t start_ns, bool *shown)
 {
 	uint64_t s = (now_ns() - start_ns) / NS_PER_S;
 
@@ -146,7 +23,7 @@ static void show_waiting(const struct vmctl_launch *l, uint64_t start_ns, bool *
 }
 
 /* The line that hvdom says on the pipe, without its newline; "" when it ended without one. */
-static int read_ready(const struct vmctl_launch *l, int fd, char *line, size_t room, struct err *err)
+static int read_ready(const struct hvlaunch *l, char *line, size_t room, struct err *err)
 {
 	uint64_t start_ns = now_ns();
 	bool shown = false;
@@ -154,7 +31,7 @@ static int read_ready(const struct vmctl_launch *l, int fd, char *line, size_t r
 	int r = 0;
 
 	while (len < room - 1 && !memchr(line, '\n', len)) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
+		struct pollfd p = { .fd = l->ready_fd, .events = POLLIN };
 		ssize_t n;
 
 		if (vmctl_stopped) {
@@ -165,7 +42,7 @@ static int read_ready(const struct vmctl_launch *l, int fd, char *line, size_t r
 			show_waiting(l, start_ns, &shown);
 			continue;
 		}
-		n = read(fd, line + len, room - 1 - len);
+		n = read(l->ready_fd, line + len, room - 1 - len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -179,56 +56,23 @@ static int read_ready(const struct vmctl_launch *l, int fd, char *line, size_t r
 	return r;
 }
 
-/* hvdom ended without a word: its last words are in the log. */
-static int died_silently(const struct vmctl_launch *l, const char *log_path, struct err *err)
+int vmctl_launch(struct hvlaunch *l, struct err *err)
 {
-	_cleanup_free_ char *text = NULL;
-	const char *last = "";
-	size_t len = 0;
-
-	if (!file_read(log_path, 64u << 20, &text, &len) && len) {
-		while (len && text[len - 1] == '\n')
-			text[--len] = 0;
-		last = memrchr(text, '\n', len);
-		last = last ? last + 1 : text;
-		if (strlen(last) > LOG_TAIL)
-			last += strlen(last) - LOG_TAIL;
-	}
-	return err_set(err, EIO, "domain '%s' did not start: hvdom ended; %s says: %s", l->name, log_path, last);
-}
-
-int vmctl_launch(struct vmctl_launch *l, struct err *err)
-{
-	_cleanup_close_ int log_fd = -1, rd = -1, wr = -1;
-	_cleanup_free_ char *hvdom = NULL, *log_path = NULL;
 	char line[ERR_TEXT_MAX] = "";
-	int p[2], r = find_hvdom(&hvdom, err);
+	int r;
 
-	if (!r)
-		r = open_log(l->name, &log_path, &log_fd, err);
+	vmctl_catch_signals();
+	r = hvlaunch_begin(l, err);
 	if (r < 0)
 		return r;
-	if (pipe2(p, O_CLOEXEC) < 0)
-		return err_sys(err, errno, "start hvdom");
-	rd = p[0];
-	wr = p[1];
-	vmctl_catch_signals();
-	fflush(NULL);
-	l->pid = fork();
-	if (l->pid < 0)
-		return err_sys(err, errno, "start hvdom");
-	if (!l->pid)
-		become_hvdom(l, hvdom, log_fd, wr);
-	close(steal_fd(&wr));
-	r = read_ready(l, rd, line, sizeof(line), err);
-	if (!r && !strcmp(line, "ok")) {
+	r = read_ready(l, line, sizeof(line), err);
+	close(l->ready_fd);
+	l->ready_fd = -1;
+	if (!r)
+		r = hvlaunch_result(l, line, err);
+	if (!r)
 		vmctl_default_signals();
-		return 0;
-	}
-	if (!r && !strncmp(line, "error: ", 7))
-		r = err_set(err, EIO, "domain '%s' did not start: %s", l->name, line + 7);
-	else if (!r)
-		r = died_silently(l, log_path, err);
-	vmctl_launch_kill(l);
+	else
+		hvlaunch_kill(l);
 	return r;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "clusterd/io/managed.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/util.h"
@@ -18,7 +19,7 @@
 
 int vmctl_start(struct vmctl *v, struct err *err)
 {
-	struct vmctl_launch l = { .name = v->arg[0], .log_level = v->value[1], .force = vmctl_opt(v, 2) };
+	struct hvlaunch l = { .name = v->arg[0], .log_level = v->value[1], .force = vmctl_opt(v, 2) };
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
 	_cleanup_free_ char *path = NULL;
 	enum log_level level;
@@ -28,6 +29,8 @@ int vmctl_start(struct vmctl *v, struct err *err)
 		return r;
 	if (l.log_level && log_level_parse(l.log_level, &level) < 0)
 		return err_set(err, EINVAL, "log level \"%s\": error, warn, info or debug", l.log_level);
+	if (managed_listed(l.name, NULL))
+		return err_set(err, EPERM, "'%s' is a domain of the cluster, which decides where it runs: vmclus start %s", l.name, l.name);
 	if (vmctl_is_running(l.name))
 		return err_set(err, EEXIST, "domain '%s' is already running", l.name);
 	r = dom_config_load(path, &cfg, err);

@@ -250,7 +250,7 @@ static int verify(struct savefile_in *in, struct err *err)
 
 int vmctl_restore(struct vmctl *v, struct err *err)
 {
-	struct vmctl_launch l = { .incoming = true, .log_level = v->value[0] };
+	struct hvlaunch l = { .incoming = true, .log_level = v->value[0] };
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
 	_cleanup_savefile_in_ struct savefile_in *in = NULL;
 	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
@@ -282,7 +282,7 @@ int vmctl_restore(struct vmctl *v, struct err *err)
 		r = pour(&c, in, vmctl_opt(v, 1), err);
 	if (r < 0) {
 		hvcall_close(&c);
-		vmctl_launch_kill(&l);
+		hvlaunch_kill(&l);
 		return err_prefix(err, "restore %s", v->arg[0]);
 	}
 	printf("Domain '%s' restored from %s\n", l.name, v->arg[0]);

@@ -4,7 +4,8 @@
 #
 # A lab NAME is: a "switch" network namespace with one bridge, a "client" namespace on it, and per host a network namespace whose
 # bridge br0 holds the uplink to the switch and the guests' taps. A running host is one process tree under a pid namespace whose init
-# is this script (`__init`); killing that init is power loss. Nothing touches the machine's own interfaces or mounts, so that `down` has
+# is this script (`__init`); killing that init is power loss. Unless told otherwise the hosts are a cluster: each has a real Corosync,
+# on the lab's own network with the lab's own key, the guard, and clusterd. Nothing touches the machine's own interfaces or mounts, so that `down` has
 # little to undo: processes by network namespace, the namespaces by name, the lab's directory. Everything is found again by name:
 # there is no daemon and no state that a crash of vmlab could lose.
 set -euo pipefail
@@ -14,7 +15,7 @@ NAME=${VMLAB_NAME:-lab}
 LAB=$VMLAB_DIR/$NAME
 SHARED_IN_HOST=/var/lib/hospes/shared
 NET=10.77.0
-SERVICES=(migrated)
+CLUSTER_SERVICES=(hospes-guard migrated corosync clusterd) # in the order of their start
 self=$(readlink -f "$0")
 bindir=$(dirname "$self")
 
@@ -24,7 +25,7 @@ say() { [ -n "${QUIET:-}" ] || echo "$*"; }
 usage() {
 	cat <<-EOF
 	usage: vmlab COMMAND
-	  up [N]                        make N hosts (default 2): host-a, host-b...
+	  up [N] [--no-cluster]         make N hosts (default 2): host-a, host-b..., with Corosync and clusterd or without
 	  down                          remove all of it
 	  status [--json]               hosts, links, services
 	  start HOST                    boot a host that is down
@@ -38,7 +39,9 @@ usage() {
                                 one of its daemons; K=V: its environment, for the next start only with --once
 	  peers                         exchange keys between all hosts that are up
 	  dir [HOST]                    where files are: the shared disks, or a host's /etc, /var
-	environment: VMLAB_NAME (which lab, default "lab"), VMLAB_DIR (default /var/lib/vmlab)
+	environment: VMLAB_NAME (which lab, default "lab"), VMLAB_DIR (default /var/lib/vmlab);
+	  for up: VMLAB_TOKEN (Corosync's token time in ms, default 1000), VMLAB_TRANSPORT (knet or udpu),
+	  VMLAB_MEMORY (what each host says it has for guests, default a share of the machine's)
 	EOF
 	exit "${1:-2}"
 }
@@ -51,6 +54,8 @@ host_index() { printf '%d' $(($(printf '%d' "'${1#host-}") - 96)); }
 host_addr() { echo "$NET.$((100 + $(host_index "$1")))"; }
 port_of() { echo "p-${1#host-}"; }
 lab_hosts() { [ ! -d "$LAB/hosts" ] || ls "$LAB/hosts"; }
+has_cluster() { [ -e "$LAB/cluster" ]; }
+lab_services() { if has_cluster; then echo "${CLUSTER_SERVICES[@]}"; else echo migrated; fi; }
 in_ns() { local ns=$1; shift; nsenter --net="/run/netns/$(ns_of "$ns")" "$@"; }
 
 need_lab() { [ -d "$LAB/hosts" ] || die "lab '$NAME' is not up (vmlab up)"; }
@@ -173,6 +178,76 @@ hosts_file() { # every host knows the others by name
 	done
 }
 
+# Corosync as a small cluster has it: knet, encrypted with the lab's key. udpu (quicker to form, for tests) knows no encryption.
+corosync_files() {
+	local h o crypto transport=${VMLAB_TRANSPORT:-knet}
+	head -c 256 /dev/urandom >"$LAB/cluster"
+	chmod 400 "$LAB/cluster"
+	crypto='crypto_cipher: aes256
+	crypto_hash: sha256'
+	[ "$transport" = knet ] || crypto=
+	for h in $(lab_hosts); do
+		o=$(host_dir "$h")
+		mkdir -p "$o/etc/corosync" "$o/var/lib/corosync"
+		[ -z "$crypto" ] || cp -p "$LAB/cluster" "$o/etc/corosync/authkey"
+		{
+			cat <<-EOF
+			totem {
+				version: 2
+				cluster_name: vmlab-$NAME
+				transport: $transport
+				token: ${VMLAB_TOKEN:-1000}
+				$crypto
+			}
+			quorum {
+				provider: corosync_votequorum
+				expected_votes: $(lab_hosts | wc -l)
+			}
+			logging {
+				to_syslog: no
+				to_stderr: yes
+				timestamp: hires
+			}
+			nodelist {
+			EOF
+			for o in $(lab_hosts); do
+				printf '\tnode {\n\t\tname: %s\n\t\tnodeid: %s\n\t\tring0_addr: %s\n\t}\n' "$o" "$(host_index "$o")" "$(host_addr "$o")"
+			done
+			echo "}"
+		} >"$(host_dir "$h")/etc/corosync/corosync.conf"
+	done
+}
+
+# What a host of the lab says that it can carry: a share of the machine's memory, at most 4 GiB, so that a few guests are a load; its load is
+# that of its domains, since /proc shows the machine's.
+clusterd_files() {
+	local h share
+	share=$(awk -v n="$(lab_hosts | wc -l)" '/^MemTotal:/ { m = int($2 / 1024 * 0.9 / n); print (m < 4096 ? m : 4096) "MiB" }' /proc/meminfo)
+	for h in $(lab_hosts); do
+		echo "{ \"measure\": \"domains\", \"memory\": \"${VMLAB_MEMORY:-$share}\", \"cpus\": $(nproc) }" >"$(host_dir "$h")/etc/hospes/clusterd.json"
+	done
+}
+
+# Until every host that is up says that it is in a quorate cluster: what a person expects after "up".
+cluster_wait() {
+	local h i
+	lab_env
+	for h in $(lab_hosts); do
+		for ((i = 0; i < 150; i++)); do
+			! cluster_ready "$h" || break
+			sleep 0.1
+		done
+		[ "$i" -lt 150 ] || say "vmlab: $h is not in a quorate cluster yet; see $(host_dir "$h")/var/log/hospes/ (corosync.log, clusterd.log)"
+	done
+}
+cluster_ready() {
+	if command -v vmclus >/dev/null && command -v clusterd >/dev/null; then
+		(enter "$1" vmclus status --json 2>/dev/null) | grep -q '"quorate": *true'
+	else
+		(enter "$1" corosync-quorumtool -s 2>/dev/null) | grep -q '^Quorate: *Yes'
+	fi
+}
+
 host_boot() {
 	local h=$1 d outer i fd pid=
 	d=$(host_dir "$h")
@@ -229,8 +304,9 @@ host_wait_gone() {
 
 # Inside a host, as pid 1 of its namespaces.
 init_main() {
-	local h=$1 d s pid
+	local h=$1 d s pid services
 	d=$(host_dir "$h")
+	read -r -a services <<<"$(lab_services)"
 	hostname "$h"
 	mount --rbind /sys/fs/cgroup "$d/mnt" 2>/dev/null || true
 	mount -t sysfs sysfs /sys
@@ -252,7 +328,7 @@ init_main() {
 	sleep infinity &
 	touch "$LAB/hosts/$h/ready"
 	while :; do
-		for s in "${SERVICES[@]}"; do
+		for s in "${services[@]}"; do
 			pid=${pid_of[$s]:-}
 			if [ -n "$pid" ] && [ -e "/proc/$pid" ] && ! grep -q '^State:.Z' "/proc/$pid/status"; then continue; fi
 			rm -f "/run/vmlab/$s.pid"
@@ -275,8 +351,10 @@ service_run() {
 	elif [ -e "/run/vmlab/$1.env" ]; then
 		mapfile -t e <"/run/vmlab/$1.env"
 	fi
+	local args=()
+	[ "$1" != corosync ] || args=(-f)
 	trap - USR1 TERM
-	exec env "${e[@]}" "$1" </dev/null >>"/var/log/hospes/$1.log" 2>&1
+	exec env "${e[@]}" "$1" "${args[@]}" </dev/null >>"/var/log/hospes/$1.log" 2>&1
 }
 
 enter() { # HOST CMD...
@@ -312,8 +390,20 @@ remove_all() {
 lab_namespaces() { ip netns list 2>/dev/null | awk '{ print $1 }' | grep "^hospes-$NAME-" || true; }
 
 cmd_up() {
-	local n=${1:-2} i h letters=abcdefghijklmnopqrst
+	local n='' cluster=1 a i h letters=abcdefghijklmnopqrst
+	for a; do
+		case $a in
+		--no-cluster) cluster= ;;
+		-*) usage ;;
+		*) [ -z "$n" ] || usage; n=$a ;;
+		esac
+	done
+	n=${n:-2}
 	[[ $n =~ ^([1-9]|1[0-9]|20)$ ]] || die "up: 1 to 20 hosts, not '$n'"
+	[ -z "$cluster" ] || command -v corosync >/dev/null || die "up: no corosync here (package corosync); without a cluster: vmlab up $n --no-cluster"
+	[[ ${VMLAB_TOKEN:-1000} =~ ^[1-9][0-9]{1,4}$ ]] || die "VMLAB_TOKEN: milliseconds, not '$VMLAB_TOKEN'"
+	[[ ${VMLAB_TRANSPORT:-knet} =~ ^(knet|udpu)$ ]] || die "VMLAB_TRANSPORT: knet or udpu, not '$VMLAB_TRANSPORT'"
+	[[ ${VMLAB_MEMORY:-1GiB} =~ ^[1-9][0-9]*[KMG]iB$ ]] || die "VMLAB_MEMORY: a size such as 2GiB, not '$VMLAB_MEMORY'"
 	lock_lab
 	if [ -e "$LAB" ] || [ -n "$(lab_namespaces)" ]; then die "lab '$NAME' exists (vmlab down removes it)"; fi
 	trap '[ $? -eq 0 ] || remove_all' EXIT
@@ -326,11 +416,13 @@ cmd_up() {
 		host_net_add "$h"
 	done
 	hosts_file
+	[ -z "$cluster" ] || { corosync_files; clusterd_files; }
 	for h in $(lab_hosts); do
 		host_boot "$h"
 		say "$h is up: $(host_addr "$h")"
 	done
 	peers_exchange
+	[ -z "$cluster" ] || cluster_wait
 }
 
 cmd_down() {
@@ -428,7 +520,8 @@ cmd_service() {
 	need_up "$h"
 	[ -n "$s" ] || usage
 	shift 3
-	[[ " ${SERVICES[*]} " = *" $s "* ]] || die "no service '$s': there are ${SERVICES[*]}"
+	[ "$s" != guard ] || s=hospes-guard
+	[[ " $(lab_services) " = *" $s "* ]] || die "no service '$s': there are $(lab_services)"
 	local run
 	run=/proc/$(init_pid "$h")/root/run/vmlab
 	local kind=env i
@@ -520,7 +613,7 @@ cmd_status() {
 			printf '%s{"name":"%s","state":"%s","address":"%s","link":"%s","init_pid":%s,"services":{' "$sep" "$h" \
 				"$(host_state "$h")" "$(host_addr "$h")" "$(host_link "$h")" "$(init_pid "$h" || echo null)"
 			sep=
-			for s in "${SERVICES[@]}"; do
+			for s in $(lab_services); do
 				p=$(service_pid "$h" "$s")
 				printf '%s"%s":%s' "$sep" "$s" "${p:-null}"
 				sep=,
@@ -534,7 +627,7 @@ cmd_status() {
 	printf '%-8s %-5s %-14s %-8s %s\n' HOST STATE ADDRESS LINK SERVICES
 	for h in $(lab_hosts); do
 		printf '%-8s %-5s %-14s %-8s' "$h" "$(host_state "$h")" "$(host_addr "$h")" "$(host_link "$h")"
-		for s in "${SERVICES[@]}"; do
+		for s in $(lab_services); do
 			p=$(service_pid "$h" "$s")
 			printf ' %s' "$s:${p:-off}"
 		done

@@ -68,7 +68,7 @@ void apply_disown(struct clu_dom *d, bool force, const char *why)
 	apply_text(d->text, why, "", "");
 }
 
-void apply_failure(struct apply *a, struct clu_dom *d)
+void apply_failure(struct apply *a, struct clu_dom *d, bool crash)
 {
 	const struct clu_policy *p = &a->s->policy;
 	uint32_t max = d->spec.restart_max ? d->spec.restart_max : p->restart_max;
@@ -82,8 +82,10 @@ void apply_failure(struct apply *a, struct clu_dom *d)
 		wait *= 2;
 	d->failures++;
 	d->retry_ns = a->s->time_ns + (wait < p->backoff_max_ns ? wait : p->backoff_max_ns);
-	if (d->failures >= max)
+	if (d->failures >= max && crash)
 		d->phase = CLU_PHASE_FAILED;
+	else if (d->failures >= max)
+		d->failures = max - 1;
 }
 
 static struct clu_dom *the_dom(struct apply *a)
@@ -129,6 +131,8 @@ static void define(struct apply *a)
 	memcpy(d->name, c->name, sizeof(d->name));
 	d->spec = c->spec;
 	d->xml_id = a->s->index;
+	if (d->generation_max < c->generation)
+		d->generation_max = c->generation;
 	memset(d->unreachable, 0, sizeof(d->unreachable));
 	apply_dom_close(a, d);
 }
@@ -159,8 +163,10 @@ static void desire(struct apply *a)
 		return;
 	const struct clu_host *h = clu_host_of(a->s, d->host);
 	bool stranded = d->phase == CLU_PHASE_RUNNING && h && h->state == CLU_HOST_SAFE;
-	if (d->desired != want)
-		apply_text(a->answer->text, "it was to be ", clu_desired_name(d->desired), " until now");
+	bool unfinished = d->desired == CLU_DESIRED_RUNNING ? d->phase != CLU_PHASE_RUNNING : d->host != 0;
+	if (d->desired != want && unfinished) /* somebody else is just about the contrary */
+		apply_text(a->answer->text, "an order that it be ", clu_desired_name(d->desired),
+		           " was not carried out yet; this one counts");
 	apply_dom_open(a, d);
 	d->desired = want;
 	if (d->phase == CLU_PHASE_FAILED || stranded) {
@@ -314,9 +320,12 @@ static void result_take(struct apply *a, struct clu_dom *d)
 		runs_at(d, self, c->generation);
 		break;
 	case CLU_RESULT_START_FAILED:
-		apply_disown(d, d->force, c->text);
+		/* a lease of this very run, left by a start that died: only this host wrote it, and it says that nothing runs */
+		apply_disown(d, c->generation == d->generation, c->text);
+		if (d->generation_max < c->generation)
+			d->generation_max = c->generation;
 		d->avoid = self;
-		apply_failure(a, d);
+		apply_failure(a, d, false);
 		break;
 	case CLU_RESULT_STOPPED:
 		apply_disown(d, false, "");
@@ -359,9 +368,10 @@ static void result(struct apply *a)
 static void seen_running(struct apply *a, struct clu_dom *d)
 {
 	const struct clu_cmd *c = a->c;
-	bool known = d->phase == CLU_PHASE_RUNNING || (d->phase == CLU_PHASE_MIGRATING && d->target == c->origin);
+	bool moved = d->phase == CLU_PHASE_MIGRATING && d->target == c->origin && c->generation <= d->generation_max;
+	bool by_hand = d->phase == CLU_PHASE_RUNNING && (d->host == c->origin || c->generation > d->generation_max);
 
-	if (!known || c->generation <= d->generation || c->generation > d->generation + 2) {
+	if ((!moved && !by_hand) || c->generation <= d->generation) {
 		apply_refuse(a, ESTALE, d->name, " is not expected there", "");
 		return;
 	}
@@ -393,7 +403,7 @@ static void observed(struct apply *a)
 		d->desired = CLU_DESIRED_STOPPED;
 		apply_text(d->text, "powered off by its guest", "", "");
 	} else if (!asked) {
-		apply_failure(a, d);
+		apply_failure(a, d, true);
 	}
 	apply_dom_close(a, d);
 }

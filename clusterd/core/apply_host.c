@@ -23,13 +23,16 @@ static const struct clu_inventory *in_inventory(const struct clu_cmd *c, const c
 	return NULL;
 }
 
-/* What the host says of a domain that it owns. STARTING, MIGRATING and RESOLVING are settled by their results, not here. */
+/*
+ * What the host says of a domain that it owns. STARTING, MIGRATING and RESOLVING are settled by their results, not here. An inventory that
+ * is older than the domain's last change says nothing: a migration may have brought it meanwhile.
+ */
 static void host_up_dom(struct apply *a, struct clu_dom *d)
 {
 	const struct clu_inventory *i = in_inventory(a->c, d->uuid);
 	bool runs = i && i->generation >= d->generation;
 
-	if (d->phase != CLU_PHASE_RUNNING && d->phase != CLU_PHASE_STOPPING)
+	if ((d->phase != CLU_PHASE_RUNNING && d->phase != CLU_PHASE_STOPPING) || d->rev > a->c->rev)
 		return;
 	if (runs && i->generation == d->generation)
 		return;

@@ -24,8 +24,11 @@ void apply_text(char *to, const char *p1, const char *p2, const char *p3); /* CL
 
 /* Nobody owns @d any more; @force: whoever had it is dead or said that it is gone, so its lease does not count. Between open and close. */
 void apply_disown(struct clu_dom *d, bool force, const char *why);
-/* One more failure of @d; STOPPED with a back-off, or FAILED. Between open and close. */
-void apply_failure(struct apply *a, struct clu_dom *d);
+/*
+ * One more failure of @d: STOPPED with a back-off. @crash: the guest's own, which is FAILED when it comes too often; what a host cannot do
+ * now (a lock that a dead owner left, a file that is missing) another or the same one may do later, so that is tried for ever.
+ */
+void apply_failure(struct apply *a, struct clu_dom *d, bool crash);
 
 void apply_host_up(struct apply *a);
 void apply_host_lost(struct apply *a);

@@ -198,9 +198,10 @@ struct clu_cmd {
 	char uuid[CLU_UUID_MAX];
 	uint32_t host;           /* node id: HOST_*, WAITED, MAINTENANCE, START */
 	uint32_t target;         /* MOVE */
-	uint64_t rev;            /* START, STOP, MOVE: the domain must still be as the proposer saw it */
+	uint64_t rev;            /* START, STOP, MOVE: the domain must still be as the proposer saw it. HOST_UP: index of the state when the
+	                          * inventory was taken: of domains that changed later it says nothing */
 	uint64_t op_id;          /* RESULT; WAITED and HOST_SAFE: the host's lost_id */
-	uint64_t generation;     /* RESULT, OBSERVED */
+	uint64_t generation;     /* RESULT, OBSERVED; DEFINE and START_FAILED: highest that a lease of the domain names, or 0 */
 	enum clu_result result;
 	enum clu_seen seen;
 	enum clu_desired desired;
@@ -215,7 +216,7 @@ struct clu_cmd {
 	struct clu_rule rule;    /* RULE_ADD; RULE_REMOVE: id */
 	struct clu_policy policy;
 	uint32_t n_inventory;
-	const struct clu_inventory *inventory; /* HOST_UP; borrowed for the call */
+	const struct clu_inventory *inventory; /* HOST_UP: copies that run here, or may (an hvdom that does not answer); borrowed for the call */
 };
 
 /* What one command changed, so that the I/O layer stores and looks at just that. */
@@ -273,7 +274,8 @@ enum clu_todo {
 	CLU_TODO_RESOLVE,  /* settle it locally: own it or be rid of it; RESULT KEPT or ABSENT */
 	CLU_TODO_WATCH,    /* it has to run here: OBSERVED when it does not */
 	CLU_TODO_ACCEPT,   /* an incoming copy is allowed here; OBSERVED RUNNING when it runs in a generation above dom->generation */
-	CLU_TODO_KILL,     /* a copy here is none of the cluster's: end it at once. A relinquished one cannot run: migrated ends it */
+	CLU_TODO_KILL,     /* a copy here is none of the cluster's: end it at once. A relinquished one cannot run: migrated ends it. One in a
+	                    * generation above dom->generation_max was moved here by hand: OBSERVED first */
 };
 /* For @node, from a state of which everything up to dom->rev is committed. KILL is meant only where a local copy exists. */
 enum clu_todo clu_todo(const struct clu_dom *d, uint32_t node);

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define TRIES_MAX 512u /* domains that want to start are looked at in one call */
+
 struct round {
 	const struct clu_state *s;
 	const struct clu_view *v;
@@ -112,11 +114,12 @@ static const struct clu_dom *next_start(struct round *r, const struct clu_dom *l
 
 static void starts(struct round *r)
 {
-	uint32_t free_hosts = 0;
+	uint32_t free_hosts = 0, tries = 0;
 
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && r->s->host[i].node; i++)
 		free_hosts += r->s->host[i].state == CLU_HOST_ONLINE;
-	for (const struct clu_dom *d = next_start(r, NULL); d && free_hosts; d = next_start(r, d)) {
+	for (const struct clu_dom *d = next_start(r, NULL); d && free_hosts && tries < TRIES_MAX;
+	     d = next_start(r, d), tries++) {
 		uint32_t node = clu_place(r->s, r->load, d, false, NULL);
 		const struct clu_host *h = node ? host_of(r->s, node) : NULL;
 		if (!h)

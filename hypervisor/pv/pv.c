@@ -352,6 +352,7 @@ static int make_argv(struct pv_vm *v, char **argv, size_t max, struct err *err)
 	argv[n++] = strdup("ssl=null");
 	argv[n++] = strdup("con0=fd:0,fd:1");
 	argv[n++] = xasprintf("hospes.agent=hvc%zu", c->n_consoles);
+	argv[n++] = xasprintf("hospes.generation=%lu", (unsigned long)v->env->generation);
 	for (size_t i = 0; i < devs_count(v->env->devs); i++)
 		argv[n++] = xasprintf("virtio_uml.device=/v/%zu:%u:%zu", i, devs_virtio_id(v->env->devs, i), i);
 	/* the user's words, split at blanks as a boot loader would */

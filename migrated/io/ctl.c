@@ -183,6 +183,7 @@ int ctl_parse_push(json_t *o, struct push_order *ret, struct err *err)
 	p.logdirty = ld;
 	p.suspend = json_is_true(json_object_get(o, "suspend"));
 	p.persistent = json_is_true(json_object_get(o, "persistent"));
+	p.cluster = json_is_true(json_object_get(o, "cluster"));
 	p.audit = json_is_true(json_object_get(o, "audit")) || getenv("HOSPES_AUDIT");
 	p.verify = p.audit || json_is_true(json_object_get(o, "verify"));
 	*ret = p;

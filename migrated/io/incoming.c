@@ -6,10 +6,11 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
+#include "clusterd/io/managed.h"
 #include "common/log.h"
 #include "common/util.h"
 #include "hypervisor/hvcall.h"
-#include "migrated/io/fault.h"
+#include "common/fault.h"
 #include "migrated/io/incoming_int.h"
 #include "migrated/io/preflight.h"
 
@@ -120,6 +121,19 @@ static bool older_session(struct incoming *in, struct err *err)
 	return false;
 }
 
+/* A push by clusterd, and the clusterd here has not heard of it yet: its guard must know the domain before it can run here. */
+static bool unexpected(struct incoming *in, struct err *err)
+{
+	const Hospes__Mig__Offer *o = in->offer->offer;
+	char uuid[MANAGED_UUID];
+
+	if (o->plan_only || !o->cluster || (managed_uuid(o->name, uuid) == 0 && !strcasecmp(uuid, o->uuid)))
+		return false;
+	(void)err_set(err, EBUSY, "clusterd on %s does not expect %s: does it run, and is it in the cluster (vmclus status)?",
+	              in->d->node.name, o->name);
+	return true;
+}
+
 static void act_preflight(struct incoming *in)
 {
 	struct mig_event ev = { .kind = MIG_EV_PREFLIGHT };
@@ -127,7 +141,7 @@ static void act_preflight(struct incoming *in)
 	struct migrated *d = in->d;
 	unsigned others = 0;
 
-	bool busy = older_session(in, &err);
+	bool busy = older_session(in, &err) || unexpected(in, &err);
 	if (busy && in->preflights++ < PREFLIGHTS_MAX) {
 		loop_timer_in(in->again, PREFLIGHT_AGAIN_NS);
 		return;
@@ -135,6 +149,8 @@ static void act_preflight(struct incoming *in)
 	for (const struct incoming *k = d->ins; k; k = k->next)
 		others += k != in && !k->ended && k->core.state >= MIG_TGT_SPAWN && k->core.state < MIG_TGT_RUNNING;
 	int r = busy ? -EBUSY
+	             : !in->offer->offer->cluster && !in->offer->offer->plan_only && managed_listed(in->name, in->uuid)
+	                     ? err_set(&err, EPERM, "%s is a domain of the cluster of %s: vmclus move", in->name, d->node.name)
 	             : preflight_check(in->offer->offer, d->node.name, incoming_ram_promised(d), &in->ram_available,
 	                               &err);
 	if (r == 0 && others >= d->node.migrations_max)

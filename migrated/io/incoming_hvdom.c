@@ -15,7 +15,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "hypervisor/hvcall.h"
-#include "migrated/io/fault.h"
+#include "common/fault.h"
 #include "migrated/io/incoming_int.h"
 
 #define SPAWN_NS        (20 * NS_PER_S)

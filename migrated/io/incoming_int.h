@@ -4,7 +4,7 @@
 #define HOSPES_MIGRATED_IO_INCOMING_INT_H
 
 #include "migrated/core/target.h"
-#include "migrated/io/hva.h"
+#include "hypervisor/hva.h"
 #include "migrated/io/incoming.h"
 
 #define INCOMING_EVENTS_MAX 16u

@@ -11,7 +11,8 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "hypervisor/hvcall.h"
-#include "migrated/io/fault.h"
+#include "clusterd/io/managed.h"
+#include "common/fault.h"
 #include "migrated/io/outgoing_int.h"
 #include "migrated/io/preflight.h"
 
@@ -661,6 +662,10 @@ int outgoing_push(struct migrated *d, const struct push_order *order, void (*rep
 
 	if (!strcmp(order->host, d->node.name))
 		return err_set(err, EINVAL, "domain %s is on %s already", order->domain, order->host);
+	if (!order->cluster && !order->plan && managed_listed(order->domain, NULL))
+		return err_set(err, EPERM,
+		               "%s is a domain of the cluster, which would not know where it is: vmclus move %s %s", order->domain,
+		               order->domain, order->host);
 	if (find(d, order->domain))
 		return err_set(err, EBUSY, "domain %s is being moved already: see `vmmig status %s`", order->domain,
 		               order->domain);

@@ -5,7 +5,7 @@
 
 #include "hypervisor/hypercall.h"
 #include "migrated/core/source.h"
-#include "migrated/io/hva.h"
+#include "hypervisor/hva.h"
 #include "migrated/io/outgoing.h"
 
 #define EVENTS_MAX           32u

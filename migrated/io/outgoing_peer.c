@@ -6,8 +6,9 @@
 #include <string.h>
 #include "common/log.h"
 #include "common/util.h"
-#include "migrated/io/fault.h"
+#include "common/fault.h"
 #include "migrated/io/outgoing_int.h"
+#include "hypervisor/cpufeat.h"
 #include "migrated/io/preflight.h"
 
 #define RETRIES_MAX 10u
@@ -64,6 +65,7 @@ static void send_offer(struct outgoing *o, const struct mig_msg *msg)
 	of.stay_paused = msg->stay_paused;
 	of.persistent = o->order.persistent;
 	of.data_key = (ProtobufCBinaryData){ .len = WIRE_KEY_BYTES, .data = o->key };
+	of.cluster = o->order.cluster;
 	of.lz4 = o->order.compress != OUT_COMPRESS_NONE;
 	env.body_case = HOSPES__MIG__ENVELOPE__BODY_OFFER;
 	env.offer = &of;

@@ -7,10 +7,6 @@
 #include "common/cleanup.h"
 #include "migrated/io/wire.h"
 
-#define CPU_FEATURES_MAX WIRE_CPU_FEATURES_MAX
-
-/* Instruction-set features of this host that a guest can see, by their names in /proc/cpuinfo. Static strings. Returns how many. */
-unsigned cpu_features_here(const char *ret[CPU_FEATURES_MAX], struct err *err);
 /* Check @offer against this host; @promised octets of memory are spoken for. -errno with the text for the source's user. */
 int preflight_check(const Hospes__Mig__Offer *offer, const char *here, uint64_t promised, uint64_t *ret_ram_available,
                     struct err *err) _must_check_;

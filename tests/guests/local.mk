@@ -1,11 +1,11 @@
 # Guests for tests and demos: make guests -> guests/ in the build tree. They are not built by `make all` or `make check`.
-EXTRA_DIST += %D%/mkinitramfs %D%/mkdebian %D%/guest-init %D%/guest-down %D%/workload.c %D%/wl_work.c %D%/wl_disk.c %D%/wl_net.c \
+EXTRA_DIST += %D%/mkinitramfs %D%/mkdebian %D%/guest-init %D%/guest-down %D%/workload.c %D%/wl_work.c %D%/wl_disk.c %D%/wl_witness.c %D%/wl_net.c \
 	%D%/wl_agent.c %D%/wl_int.h %D%/debian
 
 GUEST_TARGETS += guests/initramfs.img guests/debian.img
 
 guest_workload_sources = $(top_srcdir)/%D%/workload.c $(top_srcdir)/%D%/wl_work.c $(top_srcdir)/%D%/wl_disk.c \
-	$(top_srcdir)/%D%/wl_net.c $(top_srcdir)/%D%/wl_agent.c
+	$(top_srcdir)/%D%/wl_witness.c $(top_srcdir)/%D%/wl_net.c $(top_srcdir)/%D%/wl_agent.c
 
 # Static and plain: it runs in the guest, without this build's sanitizers and hardening.
 guests/workload: $(guest_workload_sources) $(top_srcdir)/%D%/wl_int.h

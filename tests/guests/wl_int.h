@@ -44,6 +44,8 @@ struct wl_shared {
 	unsigned cpu_percent;           /* duty of the checksum loop */
 	uint32_t dirty_mib;             /* default rewrite rate of the checksum loop */
 	char disk[32];                  /* device of the disk worker, "" for none */
+	char witness[32];               /* device of the witness, "" for none */
+	uint64_t generation;            /* of ownership that this start had; 0: not told */
 	_Atomic uint64_t max_gap_ns;    /* longest time the clock worker was not run */
 	_Atomic uint64_t echo_bytes, echo_conns, echo_open;
 	struct wl_order fill;           /* "fill": memory held */
@@ -71,7 +73,7 @@ uint64_t wl_mix(uint64_t x);
 void wl_pattern(void *p, size_t len, uint64_t seed);
 long wl_check(const void *p, size_t len, uint64_t seed);
 
-wl_worker_fn wl_counter, wl_sum, wl_fill, wl_dirty, wl_forker, wl_fpu, wl_clock, wl_disk, wl_echo, wl_status;
+wl_worker_fn wl_counter, wl_sum, wl_fill, wl_dirty, wl_forker, wl_fpu, wl_clock, wl_disk, wl_witness, wl_echo, wl_status;
 int wl_agent_main(void);
 
 #endif

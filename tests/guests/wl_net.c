@@ -129,7 +129,7 @@ static void say_status(FILE *f)
 	uint64_t errors = 0;
 	const char *text = "";
 	unsigned running = 0;
-	const char *kinds[] = { "counter", "sum", "fpu", "forker", "disk", "clock", "echo", "dirty", "fill" };
+	const char *kinds[] = { "counter", "sum", "fpu", "forker", "disk", "clock", "echo", "dirty", "fill", "witness" };
 
 	for (uint32_t i = 0; i < wl->n_slots; i++) {
 		errors += wl->slot[i].errors;
@@ -137,8 +137,8 @@ static void say_status(FILE *f)
 		if (wl->slot[i].errors)
 			text = wl->slot[i].error_text;
 	}
-	fprintf(f, "{\"ok\":%s,\"boot_id\":\"%s\",\"load\":\"%s\",\"uptime_ms\":%llu,\"workers\":%u,\"running\":%u,\"errors\":%llu,"
-	        "\"error\":\"", errors || running != wl->n_slots ? "false" : "true", wl->boot_id, wl->load,
+	fprintf(f, "{\"ok\":%s,\"boot_id\":\"%s\",\"generation\":%llu,\"load\":\"%s\",\"uptime_ms\":%llu,\"workers\":%u,\"running\":%u,\"errors\":%llu,"
+	        "\"error\":\"", errors || running != wl->n_slots ? "false" : "true", wl->boot_id, (unsigned long long)wl->generation, wl->load,
 	        (unsigned long long)((wl_now_ns() - wl->start_ns) / 1000000), (unsigned)wl->n_slots, running, (unsigned long long)errors);
 	for (; *text; text++)
 		if (*text != '"' && *text != '\\' && *text >= ' ')

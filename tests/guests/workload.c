@@ -156,6 +156,8 @@ static void start_all(void)
 	}
 	if (light && wl->disk[0])
 		start("disk", wl_disk);
+	if (wl->witness[0])
+		start("witness", wl_witness);
 }
 
 static void reap_forever(void)
@@ -197,6 +199,8 @@ static int run_main(void)
 	wl->fill.size_mib = (uint32_t)atoi(wl_cmdline("fill", "0", text, sizeof(text)));
 	wl->fill.seq = wl->fill.size_mib ? 1 : 0;      /* an order given at birth */
 	wl_cmdline("hospes.disk", access("/dev/vda", F_OK) ? "" : "/dev/vda", wl->disk, sizeof(wl->disk));
+	wl_cmdline("hospes.witness", "", wl->witness, sizeof(wl->witness));
+	wl->generation = strtoull(wl_cmdline("hospes.generation", "0", text, sizeof(text)), NULL, 10);
 	f = fopen("/proc/sys/kernel/random/boot_id", "re");
 	if (!f || fscanf(f, "%39s", wl->boot_id) != 1)
 		snprintf(wl->boot_id, sizeof(wl->boot_id), "unknown");

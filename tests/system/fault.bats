@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A daemon, an hvdom, the wire or a whole host fails at each step of the protocol. Afterwards exactly one copy runs, owns its disk, and its
-# client is still connected. Steps are named as in migrated/io/fault.h.
+# client is still connected. Steps are named as in common/fault.h.
 load lib
 
 setup_file() {

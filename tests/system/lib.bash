@@ -17,7 +17,7 @@ need_program() {
 }
 need_guest() { [ -e "$top_builddir/guests/$1" ] || skip "missing: guests/$1 (make guests)"; }
 
-# In setup_file: a lab of N hosts with its own name; teardown_file: lab_down.
+# In setup_file: a lab of N hosts with its own name; teardown_file: lab_down. lab_up N cluster: with Corosync and clusterd (clus.bash).
 lab_up() {
 	local base
 	base=$(basename "$BATS_TEST_FILENAME" .bats)
@@ -26,7 +26,7 @@ lab_up() {
 	vmlab down >/dev/null 2>&1 || true
 	# every daemon proves its log-dirty against a full comparison
 	export HOSPES_AUDIT=1
-	vmlab up "$1" >&2
+	if [ "${2:-}" = cluster ]; then vmlab up "$1" >&2; else vmlab up "$1" --no-cluster >&2; fi
 	SHARED=$(vmlab dir)
 	export SHARED
 	[ ! -e "$top_builddir/guests/initramfs.img" ] || cp "$top_builddir/guests/initramfs.img" "$SHARED/"
@@ -69,17 +69,24 @@ eventually() {
 
 guest_ip() { echo "10.77.0.$((10 + 10#$(tr -dc 0-9 <<<"$1")))"; }
 
-# guest_define HOST NAME [key=value...]: mem (MiB), load, dirty, fill, disk (MiB, 0: none), bridge, kernel, xml (extra devices), cmdline,
-# on_crash, on_reboot, image (a disk that exists), type
-guest_define() {
-	local host=$1 name=$2 mem=256 load=full dirty=16 fill=0 disk=64 bridge=br0 kernel=/usr/bin/linux.uml xml='' cmdline='' a
-	local on_crash=destroy on_reboot=restart image='' ip
-	shift 2
+# guest_xml NAME [key=value...]: writes $SHARED/NAME.xml, and makes its disks. mem (MiB), load, dirty, fill, disk (MiB, 0: none), bridge,
+# kernel, xml (extra devices), cmdline, on_crash, on_reboot, image (a disk that exists), cluster (attributes of <hospes:cluster>),
+# witness (1: a raw disk that nobody locks; docs/testing-guests.md)
+guest_xml() {
+	local name=$1 mem=256 load=full dirty=16 fill=0 disk=64 bridge=br0 kernel=/usr/bin/linux.uml xml='' cmdline='' a
+	local on_crash=destroy on_reboot=restart image='' cluster='' witness='' ip
+	shift
 	for a; do local "${a%%=*}=${a#*=}"; done
 	ip=$(guest_ip "$name")
 	if [ -z "$image" ] && [ "$disk" -gt 0 ]; then
 		image=$SHARED/$name.img
 		[ -e "$image" ] || { truncate -s "${disk}M" "$image" && mke2fs -q -F -t ext4 "$image"; }
+	fi
+	if [ -n "$witness" ]; then
+		[ -e "$SHARED/$name.wit" ] || truncate -s 64K "$SHARED/$name.wit"
+		witness=vd$([ -n "$image" ] && echo b || echo a)
+		cmdline+=" hospes.witness=/dev/$witness$([ -n "$image" ] || echo ' hospes.disk=')"
+		xml+="<disk type='file' device='disk'><source file='/var/lib/hospes/shared/$name.wit'/><target dev='$witness' bus='virtio'/><shareable/></disk>"
 	fi
 	{
 		cat <<-EOF
@@ -94,6 +101,7 @@ guest_define() {
 		    <initrd>/var/lib/hospes/shared/initramfs.img</initrd>
 		    <cmdline>hospes.ip=$ip/24 hospes.name=$name load=$load dirty=$dirty fill=$fill $cmdline</cmdline>
 		  </os>
+		  ${cluster:+<metadata><hospes:cluster xmlns:hospes='urn:hospes:cluster:1' $cluster/></metadata>}
 		  <on_poweroff>destroy</on_poweroff>
 		  <on_reboot>$on_reboot</on_reboot>
 		  <on_crash>$on_crash</on_crash>
@@ -119,7 +127,12 @@ guest_define() {
 		</domain>
 		EOF
 	} >"$SHARED/$name.xml"
-	on "$host" vmctl define "/var/lib/hospes/shared/$name.xml"
+}
+guest_define() { # HOST NAME [key=value...]
+	local host=$1
+	shift
+	guest_xml "$@"
+	on "$host" vmctl define "/var/lib/hospes/shared/$1.xml"
 }
 
 # guest_start HOST NAME: until it answers

@@ -94,7 +94,7 @@ ping_ok() { on host-a ping -c 1 -W 1 -q host-b; }
 
 @test "two labs at once, and down leaves nothing" {
 	local other=${VMLAB_NAME}x
-	VMLAB_NAME=$other vmlab up 1
+	VMLAB_NAME=$other vmlab up 1 --no-cluster
 	[ "$(VMLAB_NAME=$other vmlab exec host-a hostname)" = host-a ]
 	VMLAB_NAME=$other vmlab exec host-a sh -c '(setsid sleep 7654 >/dev/null 2>&1 &)'
 	VMLAB_NAME=$other vmlab down
@@ -108,7 +108,7 @@ ping_ok() { on host-a ping -c 1 -W 1 -q host-b; }
 @test "down removes what a killed vmlab left half made" {
 	local other=${VMLAB_NAME}y pid delay
 	for delay in 0.05 0.2 0.4; do
-		VMLAB_NAME=$other vmlab up 3 >/dev/null 2>&1 3>&- &
+		VMLAB_NAME=$other vmlab up 3 --no-cluster >/dev/null 2>&1 3>&- &
 		pid=$!
 		sleep $delay
 		kill -KILL $pid 2>/dev/null || true

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Crash points: see fault.h. Without HOSPES_FAULT each costs one getenv(). */
 #include <config.h>
-#include "migrated/io/fault.h"
+#include "common/fault.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

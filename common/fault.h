@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Crash points for system tests: HOSPES_FAULT=POINT:ACTION in the daemon's environment. Every step of the protocol has a point,
- * named by side and action: src.send.go, src.hv.relinquish, src.hv.relinquish.done, tgt.journal.taken, tgt.hv.take ...
+ * named by side and action: src.send.go, src.hv.relinquish, src.hv.relinquish.done, tgt.journal.taken; of clusterd clu.store.save ...
  * Actions: kill (SIGKILL itself), stop (SIGSTOP itself), drop (leave the step out; sends only), hvdom (SIGKILL the domain's hvdom).
  */
-#ifndef HOSPES_MIGRATED_IO_FAULT_H
-#define HOSPES_MIGRATED_IO_FAULT_H
+#ifndef HOSPES_COMMON_FAULT_H
+#define HOSPES_COMMON_FAULT_H
 
 #include <stdbool.h>
 #include <sys/types.h>

@@ -3,8 +3,8 @@
  * Hypercalls on the event loop: many may be under way on one connection; hvdom answers them in order. The blocking client
  * (hypervisor/hvcall.h) makes the connection and the first calls, then hands its descriptor over.
  */
-#ifndef HOSPES_MIGRATED_IO_HVA_H
-#define HOSPES_MIGRATED_IO_HVA_H
+#ifndef HOSPES_HYPERVISOR_HVA_H
+#define HOSPES_HYPERVISOR_HVA_H
 
 #include <stdbool.h>
 #include <stddef.h>

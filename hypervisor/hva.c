@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Asynchronous hypercalls: see hva.h. */
 #include <config.h>
-#include "migrated/io/hva.h"
+#include "hypervisor/hva.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

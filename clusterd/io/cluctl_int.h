@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Shared by cluctl*.c: cluctl.c (sockets, the life of an order), cluctl_order.c (orders that change), cluctl_show.c (orders that tell). */
+#ifndef HOSPES_CLUSTERD_IO_CLUCTL_INT_H
+#define HOSPES_CLUSTERD_IO_CLUCTL_INT_H
+
+#include <jansson.h>
+#include "clusterd/io/cluctl.h"
+#include "common/buf.h"
+
+struct client;
+
+/* One order being carried out; zeroed when it is over. */
+struct order {
+	json_t *req;             /* owned */
+	char op[24];
+	struct clu_cmd *cmd;     /* owned; the command to commit, NULL: none */
+	char *xml;               /* owned; DEFINE */
+	size_t xml_len;
+	uint64_t request;        /* of the command sent; 0: not sent yet, or answered */
+	uint64_t give_up_ns;     /* until when it may take to be committed */
+	uint64_t again_ns;       /* when to send it (again) */
+	/* After the commit, or at once: called at each change and four times a second until it says that the order is over. */
+	bool (*go_on)(struct client *c);
+	uint64_t wait_until_ns;  /* 0: for ever */
+	char uuid[CLU_UUID_MAX];
+	uint32_t node;           /* host of the order */
+	bool seen;               /* what is waited for has begun */
+	json_t *report;          /* owned; move: migrated's last word */
+	json_t *warnings;        /* owned; array */
+	uint64_t since, last_id, told_ns, told_rev;
+	bool watch;
+	struct balancer_plan *plan; /* owned */
+	struct balancer_run run;
+};
+
+struct client {
+	struct client *next;
+	struct cluctl *ctl;
+	int fd;
+	struct loop_fd *src;
+	struct loop_timer *reap;
+	struct buf in, out;
+	bool dead, busy;         /* busy: an order is being carried out; the next line waits */
+	struct order o;
+};
+
+struct cluctl {
+	struct loop *loop;
+	struct nodeio *n;
+	struct local *local;
+	struct balancer *balancer;
+	int fd;
+	char *path;
+	struct loop_fd *src;
+	struct loop_timer *tick;
+	struct client *clients;
+	unsigned n_clients;
+};
+
+static inline struct clu_state *ctl_state(const struct client *c) { return nodeio_state(c->ctl->n); }
+
+/* cluctl.c */
+void ctl_reply(struct client *c, json_t *o);  /* takes @o; one line of several */
+void ctl_over(struct client *c, json_t *o);   /* takes @o; the last line of the order */
+void ctl_ok(struct client *c);                /* {"type":"ok"} and the warnings */
+void ctl_fail(struct client *c, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void ctl_warn(struct client *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Commit c->o.cmd, then go_on (NULL: ok). */
+void ctl_commit(struct client *c);
+const char *ctl_text(struct client *c, const char *key); /* of the request; NULL: missing, or no text */
+bool ctl_flag(struct client *c, const char *key, bool otherwise);
+/* The domain (by name or uuid) or host of the request; fails the order when there is none. */
+struct clu_dom *ctl_dom(struct client *c);
+struct clu_host *ctl_host(struct client *c);
+
+/* cluctl_order.c */
+void ctl_define(struct client *c);
+void ctl_undefine(struct client *c);
+void ctl_start(struct client *c);
+void ctl_stop(struct client *c);
+void ctl_move(struct client *c);
+void ctl_drain(struct client *c);
+void ctl_rule_add(struct client *c);
+void ctl_rule_remove(struct client *c);
+void ctl_fence_confirm(struct client *c);
+void ctl_policy(struct client *c);
+
+/* cluctl_show.c */
+void ctl_status(struct client *c);
+void ctl_rule_list(struct client *c);
+void ctl_explain(struct client *c);
+void ctl_events(struct client *c);
+void ctl_balance(struct client *c);
+void ctl_dump(struct client *c);
+void ctl_loglevel(struct client *c);
+json_t *ctl_policy_json(const struct clu_policy *p);
+/* Set the keys of @set in @p. -EINVAL names the wrong one. */
+int ctl_policy_set(struct clu_policy *p, json_t *set, struct err *err) _must_check_;
+
+#endif

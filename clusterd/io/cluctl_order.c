@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Orders that change the cluster: each checks what it can, makes one command, and says what is waited for after its commit. */
+#include <config.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "clusterd/io/cluctl_int.h"
+#include "clusterd/io/cluwire.h"
+#include "clusterd/io/domspec.h"
+#include "clusterd/io/guardmsg.h"
+#include "clusterd/io/managed.h"
+#include "common/util.h"
+#include "hypervisor/domcfg.h"
+
+#define NO_ROOM_NS (4 * NS_PER_S) /* a start that no host takes for so long is told so */
+
+static struct clu_cmd *command(struct client *c, enum clu_cmd_kind kind, const char *uuid)
+{
+	struct clu_cmd *cmd = calloc(1, sizeof(*cmd));
+
+	if (!cmd) {
+		ctl_fail(c, ENOMEM, "out of memory");
+		return NULL;
+	}
+	cmd->kind = kind;
+	if (uuid) {
+		memcpy(cmd->uuid, uuid, CLU_UUID_MAX);
+		memcpy(c->o.uuid, uuid, CLU_UUID_MAX);
+	}
+	c->o.cmd = cmd;
+	ctl_commit(c);
+	return cmd;
+}
+
+static void wait_time(struct client *c)
+{
+	double s = json_number_value(json_object_get(c->o.req, "timeout_s"));
+
+	c->o.wait_until_ns = s > 0 && s < 1e6 ? boot_ns() + (uint64_t)(s * 1e9) : 0;
+}
+
+static bool too_late(const struct client *c)
+{
+	return c->o.wait_until_ns && boot_ns() > c->o.wait_until_ns;
+}
+
+static const char *host_name(struct client *c, uint32_t node)
+{
+	const struct clu_host *h = clu_host_of(ctl_state(c), node);
+
+	return h ? h->name : "nowhere";
+}
+
+/* Is what the state says of @d certain? */
+static bool certain(struct client *c, const struct clu_dom *d)
+{
+	return nodeio_acts(c->ctl->n) && clu_node_committed(nodeio_node(c->ctl->n), d->rev);
+}
+
+/* define, undefine ----------------------------------------------------------------------------------------------------- */
+
+/* What its lease says: a domain that was run by hand brings its generation along, one that runs elsewhere is left alone. */
+static int look_at_lease(struct client *c, const struct dom_config *cfg, uint64_t *ret_generation, struct err *err)
+{
+	const struct clu_dom *known = clu_dom_of(ctl_state(c), cfg->uuid);
+	struct leasepeek l = { 0 };
+	int r = domspec_lease(cfg, &l, err);
+
+	if (r < 0)
+		return r;
+	*ret_generation = l.generation;
+	if (!known && l.there && !strcmp(l.state, "running"))
+		ctl_warn(c, "its lease says that it runs on %s in generation %" PRIu64 ": shut it down there (vmctl shutdown %s), or the cluster "
+		            "cannot start it",
+		         l.owner, l.generation, cfg->name);
+	return 0;
+}
+
+static void define_with(struct client *c, const struct dom_config *cfg)
+{
+	struct err err = { 0 };
+	struct clu_spec spec;
+	uint64_t generation = 0;
+	char *warning[8];
+	size_t n;
+
+	if (domspec_of(cfg, &spec, &err) < 0 || look_at_lease(c, cfg, &generation, &err) < 0) {
+		ctl_fail(c, err.code, "%s: %s", cfg->name, err.text);
+		return;
+	}
+	if (!clu_dom_of(ctl_state(c), cfg->uuid) && managed_alive(cfg->name)) {
+		ctl_fail(c, EBUSY, "a domain %s runs on this host and is not the cluster's: vmctl shutdown %s, then define it", cfg->name,
+		         cfg->name);
+		return;
+	}
+	n = domspec_warnings(cfg, warning);
+	for (size_t i = 0; i < n; i++) {
+		ctl_warn(c, "%s", warning[i]);
+		free(warning[i]);
+	}
+	struct clu_cmd *cmd = command(c, CLU_CMD_DEFINE, cfg->uuid);
+	if (!cmd)
+		return;
+	memcpy(cmd->name, cfg->name, sizeof(cmd->name));
+	cmd->spec = spec;
+	cmd->generation = generation;
+}
+
+static bool defined(struct client *c)
+{
+	const struct clu_dom *d = clu_dom_of(ctl_state(c), c->o.uuid);
+	json_t *o = json_pack("{s:s, s:s, s:s}", "type", "ok", "uuid", c->o.uuid, "name", d ? d->name : "");
+
+	(void)json_object_set_new(o, "warnings", c->o.warnings ? json_incref(c->o.warnings) : json_array());
+	ctl_over(c, o);
+	return true;
+}
+
+void ctl_define(struct client *c)
+{
+	const char *xml = ctl_text(c, "xml"), *origin = ctl_text(c, "origin");
+	_cleanup_dom_config_ struct dom_config *cfg = NULL;
+	struct err err = { 0 };
+	int r;
+
+	if (!xml) {
+		ctl_fail(c, EINVAL, "\"xml\" is missing");
+		return;
+	}
+	r = dom_config_parse(xml, strlen(xml), origin ? origin : "definition", &cfg, &err);
+	if (r == 0) /* with uuid and addresses in it: every host must read the same */
+		r = dom_config_format(cfg, &c->o.xml, &err);
+	if (r == 0)
+		c->o.xml_len = strlen(c->o.xml);
+	if (r == 0 && c->o.xml_len > CLUWIRE_XML_MAX)
+		r = err_set(&err, E2BIG, "%s: a domain of a cluster has at most %u KiB of XML", cfg->name, CLUWIRE_XML_MAX >> 10);
+	if (r < 0) {
+		ctl_fail(c, r, "%s", err.text);
+		return;
+	}
+	c->o.go_on = defined;
+	define_with(c, cfg);
+}
+
+void ctl_undefine(struct client *c)
+{
+	const struct clu_dom *d = ctl_dom(c);
+
+	if (d)
+		(void)command(c, CLU_CMD_UNDEFINE, d->uuid);
+}
+
+/* start, stop ---------------------------------------------------------------------------------------------------------- */
+
+/* Why it does not start, once that is clear; false: it may yet. */
+static bool no_start(struct client *c, const struct clu_dom *d)
+{
+	char why[CLU_TEXT_MAX] = "";
+
+	if (d->phase == CLU_PHASE_FAILED) {
+		ctl_fail(c, EIO, "%s failed %u times: %s", d->name, d->failures, d->text);
+		return true;
+	}
+	if (d->phase != CLU_PHASE_STOPPED || d->desired != CLU_DESIRED_RUNNING || boot_ns() < c->o.told_ns + NO_ROOM_NS)
+		return false;
+	if (clu_place(ctl_state(c), nodeio_load(c->ctl->n), d, false, why))
+		return false;
+	ctl_warn(c, "%s is to run, but no host can take it now: %s (vmclus explain %s)", d->name, why, d->name);
+	ctl_ok(c);
+	return true;
+}
+
+static bool started(struct client *c)
+{
+	const struct clu_dom *d = clu_dom_of(ctl_state(c), c->o.uuid);
+
+	if (!d) {
+		ctl_fail(c, ENOENT, "it was undefined meanwhile");
+		return true;
+	}
+	if (!c->o.told_ns)
+		c->o.told_ns = boot_ns();
+	if (!certain(c, d)) {
+		if (too_late(c))
+			ctl_fail(c, ETIMEDOUT, "%s is to run; whether it does is not known yet", d->name);
+		return !c->busy;
+	}
+	if (d->desired != CLU_DESIRED_RUNNING) {
+		ctl_fail(c, ECANCELED, "somebody ordered %s to be stopped meanwhile", d->name);
+		return true;
+	}
+	if (d->phase == CLU_PHASE_RUNNING || d->phase == CLU_PHASE_MIGRATING)
+		return true;
+	if (no_start(c, d))
+		return true;
+	if (too_late(c))
+		ctl_fail(c, ETIMEDOUT, "%s is %s%s%s; it is tried on", d->name, clu_phase_name(d->phase), d->text[0] ? ": " : "", d->text);
+	return !c->busy;
+}
+
+/* N+1: would there be room for the loss of one host? False: refused. */
+static bool admitted(struct client *c, const struct clu_dom *d)
+{
+	const struct clu_state *s = ctl_state(c);
+	char why[CLU_TEXT_MAX] = "";
+	uint32_t node;
+
+	if (s->policy.admission == CLU_ADMIT_OFF || d->desired == CLU_DESIRED_RUNNING)
+		return true;
+	node = clu_admit(s, nodeio_load(c->ctl->n), d, why);
+	if (!node)
+		return true;
+	if (s->policy.admission == CLU_ADMIT_REFUSE) {
+		ctl_fail(c, ENOSPC, "with %s running the loss of %s would leave a domain without room: %s (policy admission)", d->name,
+		         host_name(c, node), why);
+		return false;
+	}
+	ctl_warn(c, "with %s running the loss of %s would leave a domain without room: %s", d->name, host_name(c, node), why);
+	return true;
+}
+
+void ctl_start(struct client *c)
+{
+	const struct clu_dom *d = ctl_dom(c);
+	struct clu_cmd *cmd;
+
+	if (!d || !admitted(c, d))
+		return;
+	cmd = command(c, CLU_CMD_DESIRE, d->uuid);
+	if (!cmd)
+		return;
+	cmd->desired = CLU_DESIRED_RUNNING;
+	wait_time(c);
+	if (ctl_flag(c, "wait", true))
+		c->o.go_on = started;
+}
+
+static bool stopped(struct client *c)
+{
+	const struct clu_dom *d = clu_dom_of(ctl_state(c), c->o.uuid);
+
+	if (!d)
+		return true;
+	if (certain(c, d)) {
+		if (d->phase == CLU_PHASE_STOPPED || d->phase == CLU_PHASE_FAILED)
+			return true;
+		if (d->desired != CLU_DESIRED_STOPPED) {
+			ctl_fail(c, ECANCELED, "somebody ordered %s to run meanwhile", d->name);
+			return true;
+		}
+	}
+	if (too_late(c))
+		ctl_fail(c, ETIMEDOUT, "%s is %s still; it is being stopped on", d->name, clu_phase_name(d->phase));
+	return !c->busy;
+}
+
+void ctl_stop(struct client *c)
+{
+	const struct clu_dom *d = ctl_dom(c);
+	struct clu_cmd *cmd = d ? command(c, CLU_CMD_DESIRE, d->uuid) : NULL;
+
+	if (!cmd)
+		return;
+	cmd->desired = CLU_DESIRED_STOPPED;
+	wait_time(c);
+	if (ctl_flag(c, "wait", true))
+		c->o.go_on = stopped;
+}
+
+/* move, drain ---------------------------------------------------------------------------------------------------------- */
+
+static bool moved(struct client *c)
+{
+	const struct clu_dom *d = clu_dom_of(ctl_state(c), c->o.uuid);
+
+	if (!d) {
+		ctl_fail(c, ENOENT, "it was undefined meanwhile");
+		return true;
+	}
+	if (!certain(c, d) || d->phase == CLU_PHASE_MIGRATING || d->phase == CLU_PHASE_RESOLVING)
+		return false;
+	if (d->phase == CLU_PHASE_RUNNING && d->host == c->o.node)
+		return true;
+	ctl_fail(c, EIO, "%s was not moved to %s: %s", d->name, host_name(c, c->o.node),
+	         d->text[0] ? d->text : d->phase == CLU_PHASE_RUNNING ? "it runs where it was" : clu_phase_name(d->phase));
+	return true;
+}
+
+void ctl_move(struct client *c)
+{
+	struct clu_dom *d = ctl_dom(c);
+	struct clu_host *h = d ? ctl_host(c) : NULL;
+	struct clu_verdict v;
+	struct clu_cmd *cmd;
+
+	if (!h)
+		return;
+	if (d->phase == CLU_PHASE_RUNNING && d->host != h->node) {
+		clu_judge(ctl_state(c), nodeio_load(c->ctl->n), d, clu_slot(ctl_state(c), h), &v);
+		if (v.why != CLU_WHY_OK && v.why != CLU_WHY_FAILED_HERE) {
+			ctl_fail(c, EPERM, "%s cannot take %s: %s", h->name, d->name, v.text);
+			return;
+		}
+	}
+	c->o.node = h->node;
+	cmd = command(c, CLU_CMD_MOVE, d->uuid);
+	if (!cmd)
+		return;
+	cmd->target = h->node;
+	if (ctl_flag(c, "wait", true))
+		c->o.go_on = moved;
+}
+
+static bool drained(struct client *c)
+{
+	const struct clu_state *s = ctl_state(c);
+	const struct clu_host *h = clu_host_of((struct clu_state *)s, c->o.node);
+	uint32_t left = 0, moving = 0;
+
+	if (!h || !h->maintenance) {
+		ctl_fail(c, ECANCELED, "somebody ended the maintenance meanwhile");
+		return true;
+	}
+	for (uint32_t i = 0; i < s->n_dom; i++) {
+		const struct clu_dom *d = &s->dom[i];
+		bool here = d->uuid[0] && d->host == h->node && d->phase != CLU_PHASE_STOPPED && d->phase != CLU_PHASE_FAILED;
+
+		left += here;
+		moving += here && d->phase == CLU_PHASE_MIGRATING;
+	}
+	if (!left && nodeio_acts(c->ctl->n))
+		return true;
+	if (boot_ns() >= c->o.told_ns + NS_PER_S) {
+		c->o.told_ns = boot_ns();
+		ctl_reply(c, json_pack("{s:s, s:i, s:i}", "type", "progress", "left", (int)left, "moving", (int)moving));
+	}
+	return false;
+}
+
+void ctl_drain(struct client *c)
+{
+	struct clu_host *h = ctl_host(c);
+	bool undo = ctl_flag(c, "undo", false);
+	struct clu_cmd *cmd;
+
+	if (!h)
+		return;
+	c->o.node = h->node;
+	cmd = command(c, CLU_CMD_MAINTENANCE, NULL);
+	if (!cmd)
+		return;
+	cmd->host = h->node;
+	cmd->on = !undo;
+	if (!undo && ctl_flag(c, "wait", true))
+		c->o.go_on = drained;
+}
+
+/* rules, fence, policy ------------------------------------------------------------------------------------------------- */
+
+static enum clu_rule_kind kind_of(const char *text)
+{
+	for (int k = CLU_RULE_TOGETHER; text && k <= CLU_RULE_CONFLICT; k++)
+		if (!strcmp(text, clu_rule_name((enum clu_rule_kind)k)))
+			return (enum clu_rule_kind)k;
+	return 0;
+}
+
+/* The id of a new rule is the index of its command: the highest of those that look like it. */
+static bool rule_added(struct client *c)
+{
+	const struct clu_state *s = ctl_state(c);
+	uint32_t id = 0;
+
+	for (uint32_t i = 0; i < CLU_RULES_MAX; i++)
+		if (s->rule[i].id > id)
+			id = s->rule[i].id;
+	json_t *o = json_pack("{s:s, s:i}", "type", "ok", "id", (int)id);
+	if (c->o.warnings)
+		(void)json_object_set(o, "warnings", c->o.warnings);
+	ctl_over(c, o);
+	return true;
+}
+
+void ctl_rule_add(struct client *c)
+{
+	json_t *members = json_object_get(c->o.req, "members"), *v;
+	struct clu_rule rule = { .kind = kind_of(ctl_text(c, "kind")), .soft = ctl_flag(c, "soft", false), .never = ctl_flag(c, "never", false) };
+	char why[CLU_TEXT_MAX] = "";
+	size_t i;
+
+	if (!rule.kind) {
+		ctl_fail(c, EINVAL, "\"kind\" is together, apart, hosts or conflict");
+		return;
+	}
+	if (!json_is_array(members) || json_array_size(members) < 2 || json_array_size(members) > CLU_MEMBERS_MAX) {
+		ctl_fail(c, EINVAL, "\"members\" is a list of 2 to %u names", CLU_MEMBERS_MAX);
+		return;
+	}
+	json_array_foreach(members, i, v)
+	{
+		const char *s = json_string_value(v);
+
+		if (!s || !*s || strlen(s) >= CLU_NAME_MAX) {
+			ctl_fail(c, EINVAL, "a member is a name of at most %u letters", CLU_NAME_MAX - 1);
+			return;
+		}
+		(void)snprintf(rule.member[rule.n++], CLU_NAME_MAX, "%s", s);
+	}
+	int r = clu_rule_check(ctl_state(c), &rule, why);
+	if (r < 0) {
+		ctl_fail(c, r, "%s", why);
+		return;
+	}
+	if (why[0])
+		ctl_warn(c, "%s", why);
+	struct clu_cmd *cmd = command(c, CLU_CMD_RULE_ADD, NULL);
+	if (!cmd)
+		return;
+	cmd->rule = rule;
+	c->o.go_on = rule_added;
+}
+
+void ctl_rule_remove(struct client *c)
+{
+	json_t *id = json_object_get(c->o.req, "id");
+	struct clu_cmd *cmd;
+
+	if (!json_is_integer(id) || json_integer_value(id) < 1 || json_integer_value(id) > UINT32_MAX) {
+		ctl_fail(c, EINVAL, "\"id\" is the number of a rule (vmclus rules list)");
+		return;
+	}
+	cmd = command(c, CLU_CMD_RULE_REMOVE, NULL);
+	if (cmd)
+		cmd->rule.id = (uint32_t)json_integer_value(id);
+}
+
+void ctl_fence_confirm(struct client *c)
+{
+	struct clu_host *h = ctl_host(c);
+	struct clu_cmd *cmd;
+
+	if (!h)
+		return;
+	if (h->state == CLU_HOST_ONLINE) {
+		ctl_fail(c, EBUSY, "%s is online: only the end of a host that is lost can be confirmed", h->name);
+		return;
+	}
+	cmd = command(c, CLU_CMD_HOST_SAFE, NULL);
+	if (!cmd)
+		return;
+	cmd->host = h->node;
+	cmd->op_id = h->lost_id;
+	cmd->safe_by = CLU_SAFE_PERSON;
+}
+
+static bool policy_told(struct client *c)
+{
+	json_t *o = ctl_policy_json(&ctl_state(c)->policy);
+
+	(void)json_object_set_new(o, "type", json_string("policy"));
+	ctl_over(c, o);
+	return true;
+}
+
+void ctl_policy(struct client *c)
+{
+	json_t *set = json_object_get(c->o.req, "set");
+	struct clu_policy p = ctl_state(c)->policy;
+	struct err err = { 0 };
+	struct clu_cmd *cmd;
+
+	c->o.go_on = policy_told;
+	if (!set || json_is_null(set))
+		return;
+	if (ctl_policy_set(&p, set, &err) < 0) {
+		ctl_fail(c, EINVAL, "%s", err.text);
+		return;
+	}
+	cmd = command(c, CLU_CMD_POLICY, NULL);
+	if (cmd)
+		cmd->policy = p;
+	if (cmd && p.lease_ns != ctl_state(c)->policy.lease_ns)
+		ctl_warn(c, "lease_s counts for a host when its clusterd starts the next time");
+}

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Cluster messages as octets: see cluwire.h. Commands are in cluwire_cmd.c. */
+#include <config.h>
+#include "clusterd/io/cluwire.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "clusterd/io/cluwire_int.h"
+#include "common/util.h"
+
+#define WORDS     (CLU_HOSTS_MAX / 64)
+#define PART_FILL (160u << 10) /* a part is sent when it holds so much: one more XML always fits */
+#define PART_N    1024u
+
+int cluwire_pack_env(Hospes__Clu__Envelope *env, const char *cluster, uint32_t node, struct buf *out)
+{
+	size_t len;
+	uint8_t *p;
+
+	env->version = CLUWIRE_VERSION;
+	env->cluster = (char *)(uintptr_t)cluster;
+	env->node = node;
+	len = hospes__clu__envelope__get_packed_size(env);
+	if (len > CLUWIRE_MAX)
+		return -E2BIG;
+	p = buf_reserve(out, len);
+	if (!p)
+		return -ENOMEM;
+	out->len += hospes__clu__envelope__pack(env, p);
+	return 0;
+}
+
+static int pack_beat(Hospes__Clu__Envelope *env, const struct clu_msg *m, const char *cluster, uint32_t node,
+                     struct buf *out)
+{
+	Hospes__Clu__Beat beat = HOSPES__CLU__BEAT__INIT;
+	Hospes__Clu__Ack ack[CLU_HOSTS_MAX], *acks[CLU_HOSTS_MAX];
+
+	beat.epoch = m->epoch;
+	beat.index = m->index;
+	beat.sum = m->sum;
+	beat.boot = m->boot;
+	beat.seq = m->seq;
+	beat.lease_ns = m->lease_ns;
+	beat.ring = m->ring;
+	beat.members_sum = m->members_sum;
+	beat.acks = acks;
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
+		if (!m->ack_boot[i] && !m->ack_seq[i])
+			continue;
+		hospes__clu__ack__init(&ack[i]);
+		ack[i].slot = i;
+		ack[i].boot = m->ack_boot[i];
+		ack[i].seq = m->ack_seq[i];
+		acks[beat.n_acks++] = &ack[i];
+	}
+	env->body_case = HOSPES__CLU__ENVELOPE__BODY_BEAT;
+	env->beat = &beat;
+	return cluwire_pack_env(env, cluster, node, out);
+}
+
+static int pack_open(Hospes__Clu__Envelope *env, const struct clu_msg *m, const char *cluster, uint32_t node,
+                     struct buf *out)
+{
+	Hospes__Clu__Open o = HOSPES__CLU__OPEN__INIT;
+
+	o.ring = m->ring;
+	o.members_sum = m->members_sum;
+	o.epoch = m->epoch;
+	o.index = m->index;
+	o.sum = m->sum;
+	o.source = m->source;
+	o.n_said = o.n_behind = WORDS;
+	o.said = (uint64_t *)(uintptr_t)m->said; /* packing does not write */
+	o.behind = (uint64_t *)(uintptr_t)m->behind;
+	env->body_case = HOSPES__CLU__ENVELOPE__BODY_OPEN;
+	env->open = &o;
+	return cluwire_pack_env(env, cluster, node, out);
+}
+
+int cluwire_pack(const struct clu_msg *m, const char *cluster, uint32_t node, const char *xml, size_t xml_len,
+                 struct buf *out)
+{
+	Hospes__Clu__Envelope env = HOSPES__CLU__ENVELOPE__INIT;
+	Hospes__Clu__Hello hello = HOSPES__CLU__HELLO__INIT;
+	Hospes__Clu__Synced synced = HOSPES__CLU__SYNCED__INIT;
+	Hospes__Clu__Resync resync = HOSPES__CLU__RESYNC__INIT;
+	Hospes__Clu__Promise promise = HOSPES__CLU__PROMISE__INIT;
+
+	switch (m->kind) {
+	case CLU_MSG_HELLO:
+		hello.ring = m->ring, hello.members_sum = m->members_sum;
+		hello.epoch = m->epoch, hello.index = m->index, hello.sum = m->sum, hello.boot = m->boot;
+		hello.promised = m->promised;
+		env.body_case = HOSPES__CLU__ENVELOPE__BODY_HELLO;
+		env.hello = &hello;
+		return cluwire_pack_env(&env, cluster, node, out);
+	case CLU_MSG_SYNCED:
+		synced.ring = m->ring, synced.members_sum = m->members_sum;
+		synced.epoch = m->epoch, synced.index = m->index, synced.sum = m->sum;
+		env.body_case = HOSPES__CLU__ENVELOPE__BODY_SYNCED;
+		env.synced = &synced;
+		return cluwire_pack_env(&env, cluster, node, out);
+	case CLU_MSG_RESYNC:
+		resync.ring = m->ring, resync.members_sum = m->members_sum, resync.seq = m->seq;
+		env.body_case = HOSPES__CLU__ENVELOPE__BODY_RESYNC;
+		env.resync = &resync;
+		return cluwire_pack_env(&env, cluster, node, out);
+	case CLU_MSG_PROMISE:
+		promise.ring = m->ring, promise.members_sum = m->members_sum, promise.epoch = m->epoch;
+		env.body_case = HOSPES__CLU__ENVELOPE__BODY_PROMISE;
+		env.promise = &promise;
+		return cluwire_pack_env(&env, cluster, node, out);
+	case CLU_MSG_OPEN:
+		return pack_open(&env, m, cluster, node, out);
+	case CLU_MSG_BEAT:
+		return pack_beat(&env, m, cluster, node, out);
+	case CLU_MSG_CMD:
+		return cluwire_pack_cmd(&env, &m->cmd, cluster, node, xml, xml_len, out);
+	default:
+		return -EINVAL;
+	}
+}
+
+static int unpack_open(const Hospes__Clu__Open *o, struct clu_msg *m, struct err *err)
+{
+	if (o->n_said > WORDS || o->n_behind > WORDS)
+		return err_set(err, EPROTO, "open: more hosts than %u", CLU_HOSTS_MAX);
+	m->kind = CLU_MSG_OPEN;
+	m->ring = o->ring, m->members_sum = o->members_sum;
+	m->epoch = o->epoch, m->index = o->index, m->sum = o->sum;
+	m->source = o->source;
+	for (size_t i = 0; i < o->n_said; i++)
+		m->said[i] = o->said[i];
+	for (size_t i = 0; i < o->n_behind; i++)
+		m->behind[i] = o->behind[i];
+	return 0;
+}
+
+static int unpack_beat(const Hospes__Clu__Beat *b, struct clu_msg *m, struct err *err)
+{
+	if (b->n_acks > CLU_HOSTS_MAX)
+		return err_set(err, EPROTO, "beat: %zu acknowledgements", b->n_acks);
+	m->kind = CLU_MSG_BEAT;
+	m->epoch = b->epoch, m->index = b->index, m->sum = b->sum;
+	m->boot = b->boot, m->seq = b->seq, m->lease_ns = b->lease_ns;
+	m->ring = b->ring, m->members_sum = b->members_sum;
+	for (size_t i = 0; i < b->n_acks; i++) {
+		if (b->acks[i]->slot >= CLU_HOSTS_MAX)
+			return err_set(err, EPROTO, "beat: no slot %u", b->acks[i]->slot);
+		m->ack_boot[b->acks[i]->slot] = b->acks[i]->boot;
+		m->ack_seq[b->acks[i]->slot] = b->acks[i]->seq;
+	}
+	return 0;
+}
+
+static int unpack_snapshot(const Hospes__Clu__Snapshot *p, struct clu_msg *m, struct err *err)
+{
+	for (size_t i = 0; i < p->n_records; i++)
+		if (p->records[i]->kind > CLU_OBJ_POLICY || p->records[i]->data.len > CLU_RECORD_MAX)
+			return err_set(err, EPROTO, "snapshot: a record of kind %u and %zu octets", p->records[i]->kind,
+			               p->records[i]->data.len);
+	for (size_t i = 0; i < p->n_texts; i++)
+		if (!p->texts[i]->id || !p->texts[i]->xml.len || p->texts[i]->xml.len > CLUWIRE_XML_MAX)
+			return err_set(err, EPROTO, "snapshot: a definition of %zu octets", p->texts[i]->xml.len);
+	m->kind = CLU_MSG_SNAPSHOT;
+	m->epoch = p->epoch, m->index = p->index, m->sum = p->sum;
+	m->to = p->to, m->seq = p->seq;
+	return 0;
+}
+
+static int check_usage(const Hospes__Clu__Usage *u, struct err *err)
+{
+	if (u->n_domains > CLU_DOMS_MAX)
+		return err_set(err, EPROTO, "usage: %zu domains", u->n_domains);
+	for (size_t i = 0; i < u->n_domains; i++)
+		if (!u->domains[i]->uuid || strlen(u->domains[i]->uuid) != CLU_UUID_MAX - 1)
+			return err_set(err, EPROTO, "usage: not a uuid");
+	return 0;
+}
+
+static int unpack_body(struct cluwire *w, struct err *err)
+{
+	const Hospes__Clu__Envelope *e = w->env;
+	struct clu_msg *m = &w->msg;
+
+	switch (e->body_case) {
+	case HOSPES__CLU__ENVELOPE__BODY_HELLO:
+		m->kind = CLU_MSG_HELLO;
+		m->ring = e->hello->ring, m->members_sum = e->hello->members_sum, m->boot = e->hello->boot;
+		m->epoch = e->hello->epoch, m->index = e->hello->index, m->sum = e->hello->sum;
+		m->promised = e->hello->promised;
+		return 0;
+	case HOSPES__CLU__ENVELOPE__BODY_PROMISE:
+		m->kind = CLU_MSG_PROMISE;
+		m->ring = e->promise->ring, m->members_sum = e->promise->members_sum, m->epoch = e->promise->epoch;
+		return 0;
+	case HOSPES__CLU__ENVELOPE__BODY_SYNCED:
+		m->kind = CLU_MSG_SYNCED;
+		m->ring = e->synced->ring, m->members_sum = e->synced->members_sum;
+		m->epoch = e->synced->epoch, m->index = e->synced->index, m->sum = e->synced->sum;
+		return 0;
+	case HOSPES__CLU__ENVELOPE__BODY_RESYNC:
+		m->kind = CLU_MSG_RESYNC;
+		m->ring = e->resync->ring, m->members_sum = e->resync->members_sum, m->seq = e->resync->seq;
+		return 0;
+	case HOSPES__CLU__ENVELOPE__BODY_OPEN:
+		return unpack_open(e->open, m, err);
+	case HOSPES__CLU__ENVELOPE__BODY_SNAPSHOT:
+		return unpack_snapshot(e->snapshot, m, err);
+	case HOSPES__CLU__ENVELOPE__BODY_BEAT:
+		return unpack_beat(e->beat, m, err);
+	case HOSPES__CLU__ENVELOPE__BODY_COMMAND:
+		return cluwire_unpack_cmd(w, err);
+	case HOSPES__CLU__ENVELOPE__BODY_USAGE:
+		m->kind = (enum clu_msg_kind)CLUWIRE_USAGE;
+		return check_usage(e->usage, err);
+	case HOSPES__CLU__ENVELOPE__BODY_PROGRESS:
+		m->kind = (enum clu_msg_kind)CLUWIRE_PROGRESS;
+		if (!e->progress->uuid || strlen(e->progress->uuid) != CLU_UUID_MAX - 1 ||
+		    e->progress->json.len > CLUWIRE_PROGRESS_MAX)
+			return err_set(err, EPROTO, "progress: makes no sense");
+		return 0;
+	default:
+		return err_set(err, EPROTO, "a message of unknown kind (a later version's?)");
+	}
+}
+
+int cluwire_unpack(const void *p, size_t len, const char *cluster, uint32_t node, struct cluwire *w, struct err *err)
+{
+	int r = 0;
+
+	memset(w, 0, sizeof(*w));
+	if (len > CLUWIRE_MAX)
+		return err_set(err, EMSGSIZE, "a message of %zu octets, %u are allowed", len, CLUWIRE_MAX);
+	w->env = hospes__clu__envelope__unpack(NULL, len, p);
+	if (!w->env)
+		return err_set(err, EPROTO, "a message of %zu octets does not parse", len);
+	if (w->env->version < CLUWIRE_VERSION_MIN || w->env->version > CLUWIRE_VERSION)
+		r = err_set(err, EPROTONOSUPPORT, "protocol version %u, this clusterd speaks %u: bring both to the same release",
+		            w->env->version, CLUWIRE_VERSION);
+	else if (!w->env->cluster || strcmp(w->env->cluster, cluster))
+		r = err_set(err, EXDEV, "it is from cluster \"%.60s\", this is \"%.60s\"",
+		            w->env->cluster ? w->env->cluster : "", cluster);
+	else if (w->env->node != node)
+		r = err_set(err, EPERM, "it says that it is from node %u", w->env->node);
+	if (r == 0)
+		r = unpack_body(w, err);
+	if (r < 0) {
+		cluwire_done(w);
+		return r;
+	}
+	w->msg.from = node;
+	return 0;
+}
+
+void cluwire_done(struct cluwire *w)
+{
+	if (w->env)
+		hospes__clu__envelope__free_unpacked(w->env, NULL);
+	free(w->inventory);
+	memset(w, 0, sizeof(*w));
+}
+
+/* Snapshots ------------------------------------------------------------------------------------------------------------ */
+
+struct parts {
+	const struct clu_state *s;
+	const char *cluster;
+	uint32_t node;
+	int (*part)(void *arg, struct buf *octets);
+	void *arg;
+	Hospes__Clu__Snapshot pb;
+	Hospes__Clu__Record rec[PART_N], *recs[PART_N];
+	Hospes__Clu__Text txt[PART_N], *txts[PART_N];
+	struct buf data;      /* octets of the records; offsets stand in rec[].data.data until the part is sent */
+	size_t at[PART_N];
+	size_t filled;
+};
+
+static int send_part(struct parts *ps, bool last)
+{
+	Hospes__Clu__Envelope env = HOSPES__CLU__ENVELOPE__INIT;
+	_cleanup_buf_ struct buf out = { 0 };
+
+	if (ps->data.failed)
+		return -ENOMEM;
+	for (size_t i = 0; i < ps->pb.n_records; i++)
+		ps->rec[i].data.data = ps->data.data + ps->at[i];
+	ps->pb.last = last;
+	env.body_case = HOSPES__CLU__ENVELOPE__BODY_SNAPSHOT;
+	env.snapshot = &ps->pb;
+	int r = cluwire_pack_env(&env, ps->cluster, ps->node, &out);
+	if (r == 0)
+		r = ps->part(ps->arg, &out);
+	ps->pb.part++;
+	ps->pb.n_records = ps->pb.n_texts = 0;
+	ps->filled = 0;
+	buf_reset(&ps->data);
+	return r;
+}
+
+static int make_room(struct parts *ps)
+{
+	bool full = ps->filled >= PART_FILL || ps->pb.n_records == PART_N || ps->pb.n_texts == PART_N;
+
+	return full ? send_part(ps, false) : 0;
+}
+
+static int add_record(struct parts *ps, enum clu_object kind, uint32_t slot)
+{
+	uint8_t octets[CLU_RECORD_MAX];
+	size_t len = clu_record_pack(ps->s, kind, slot, octets), i;
+	int r = len ? make_room(ps) : 0;
+
+	if (r < 0 || !len)
+		return r;
+	i = ps->pb.n_records++;
+	hospes__clu__record__init(&ps->rec[i]);
+	ps->rec[i].kind = kind;
+	ps->rec[i].slot = slot;
+	ps->rec[i].data.len = len;
+	ps->at[i] = ps->data.len;
+	ps->recs[i] = &ps->rec[i];
+	buf_put(&ps->data, octets, len);
+	ps->filled += len + 16;
+	return 0;
+}
+
+static int add_text(struct parts *ps, uint64_t id, const char *xml, size_t len)
+{
+	int r = ps->filled && ps->filled + len > PART_FILL ? send_part(ps, false) : make_room(ps);
+	size_t i;
+
+	if (r < 0)
+		return r;
+	i = ps->pb.n_texts++;
+	hospes__clu__text__init(&ps->txt[i]);
+	ps->txt[i].id = id;
+	ps->txt[i].xml = (ProtobufCBinaryData){ .len = len, .data = (uint8_t *)(uintptr_t)xml };
+	ps->txts[i] = &ps->txt[i];
+	ps->filled += len + 24;
+	return 0;
+}
+
+int cluwire_snapshot(const struct clu_state *s, uint32_t to, uint64_t seq, const char *cluster, uint32_t node,
+                     const char *(*text)(void *arg, uint32_t slot, size_t *ret_len),
+                     int (*part)(void *arg, struct buf *octets), void *arg)
+{
+	struct parts *ps = calloc(1, sizeof(*ps));
+	int r;
+
+	if (!ps)
+		return -ENOMEM;
+	*ps = (struct parts){ .s = s, .cluster = cluster, .node = node, .part = part, .arg = arg };
+	hospes__clu__snapshot__init(&ps->pb);
+	ps->pb.epoch = s->epoch, ps->pb.index = s->index, ps->pb.sum = s->sum;
+	ps->pb.to = to, ps->pb.seq = seq;
+	ps->pb.records = ps->recs;
+	ps->pb.texts = ps->txts;
+	r = add_record(ps, CLU_OBJ_META, 0);
+	if (r == 0)
+		r = add_record(ps, CLU_OBJ_POLICY, 0);
+	for (uint32_t i = 0; r == 0 && i < CLU_HOSTS_MAX; i++)
+		r = add_record(ps, CLU_OBJ_HOST, i);
+	for (uint32_t i = 0; r == 0 && i < CLU_RULES_MAX; i++)
+		r = add_record(ps, CLU_OBJ_RULE, i);
+	for (uint32_t i = 0; r == 0 && i < s->n_dom; i++) {
+		size_t len = 0;
+		const char *xml = s->dom[i].uuid[0] ? text(arg, i, &len) : NULL;
+
+		r = add_record(ps, CLU_OBJ_DOM, i);
+		if (r == 0 && xml && len && len <= CLUWIRE_XML_MAX)
+			r = add_text(ps, s->dom[i].xml_id, xml, len);
+	}
+	if (r == 0)
+		r = send_part(ps, true);
+	buf_done(&ps->data);
+	free(ps);
+	return r;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* This host, measured: see hostinfo.h. */
+#include <config.h>
+#include "clusterd/io/hostinfo.h"
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/util.h"
+#include "hypervisor/cpufeat.h"
+
+#define RESERVE_MIN   (256ull << 20)
+#define STOP_GRACE_S  30
+
+/* Configuration -------------------------------------------------------------------------------------------------------- */
+
+static int size_of(json_t *o, const char *key, uint64_t *ret, const char *path, struct err *err)
+{
+	json_t *v = json_object_get(o, key);
+
+	if (!v)
+		return 0;
+	if (!json_is_string(v) || size_parse(json_string_value(v), ret) < 0)
+		return err_set(err, EINVAL, "%s: \"%s\" is a size, for example \"2GiB\"", path, key);
+	return 0;
+}
+
+static int labels_of(json_t *o, struct hostconf *c, const char *path, struct err *err)
+{
+	json_t *list = json_object_get(o, "labels"), *v;
+	size_t i;
+
+	if (list && (!json_is_array(list) || json_array_size(list) > CLU_LABELS_MAX))
+		return err_set(err, EINVAL, "%s: \"labels\" is a list of at most %u words", path, CLU_LABELS_MAX);
+	json_array_foreach(list, i, v)
+	{
+		const char *s = json_string_value(v);
+
+		if (!s || !name_is_valid(s) || strlen(s) >= CLU_WORD_MAX)
+			return err_set(err, EINVAL, "%s: a label is a word of at most %u letters", path, CLU_WORD_MAX - 1);
+		(void)snprintf(c->label[i], CLU_WORD_MAX, "%s", s);
+	}
+	return 0;
+}
+
+static int keys_of(json_t *o, struct hostconf *c, const char *path, struct err *err)
+{
+	json_t *cpus = json_object_get(o, "cpus"), *grace = json_object_get(o, "stop_grace_s"),
+	       *measure = json_object_get(o, "measure");
+	int r = size_of(o, "reserve", &c->reserve_bytes, path, err);
+
+	if (r == 0)
+		r = size_of(o, "memory", &c->memory_bytes, path, err);
+	if (r == 0)
+		r = labels_of(o, c, path, err);
+	if (r < 0)
+		return r;
+	if (cpus && (!json_is_number(cpus) || json_number_value(cpus) < 0.1 || json_number_value(cpus) > 100000))
+		return err_set(err, EINVAL, "%s: \"cpus\" is a number", path);
+	if (grace && (!json_is_number(grace) || json_number_value(grace) < 0 || json_number_value(grace) > 86400))
+		return err_set(err, EINVAL, "%s: \"stop_grace_s\" is a number of seconds", path);
+	if (measure && (!json_is_string(measure) || (strcmp(json_string_value(measure), "machine") != 0 &&
+	                                             strcmp(json_string_value(measure), "domains") != 0)))
+		return err_set(err, EINVAL, "%s: \"measure\" is \"machine\" or \"domains\"", path);
+	if (cpus)
+		c->cpu_milli = (uint32_t)(json_number_value(cpus) * 1000);
+	if (grace)
+		c->stop_grace_ns = (uint64_t)(json_number_value(grace) * 1e9);
+	c->domains_only = measure && !strcmp(json_string_value(measure), "domains");
+	return 0;
+}
+
+/* As hvdom and migrated find their name. */
+static void own_name(struct hostconf *c)
+{
+	_cleanup_free_ char *path = xasprintf("%s/hostname", path_conf()), *text = NULL;
+	size_t len;
+
+	if (file_read(path, 256, &text, &len) == 0) {
+		text[strcspn(text, " \t\n")] = 0;
+		if (name_is_valid(text)) {
+			(void)snprintf(c->migrated_name, sizeof(c->migrated_name), "%s", text);
+			return;
+		}
+	}
+	if (gethostname(c->migrated_name, sizeof(c->migrated_name) - 1) < 0)
+		c->migrated_name[0] = 0;
+	c->migrated_name[strcspn(c->migrated_name, ".")] = 0;
+}
+
+int hostconf_load(struct hostconf *c, struct err *err)
+{
+	_cleanup_free_ char *path = xasprintf("%s/clusterd.json", path_conf()), *text = NULL;
+	json_error_t je;
+	size_t len;
+	int r = file_read(path, 65536, &text, &len);
+
+	*c = (struct hostconf){ .stop_grace_ns = STOP_GRACE_S * NS_PER_S };
+	own_name(c);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return err_sys(err, r, "read %s", path);
+	json_t *o = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
+	if (!json_is_object(o))
+		r = err_set(err, EINVAL, "%s:%d: %s", path, je.line, o ? "not an object" : je.text);
+	else
+		r = keys_of(o, c, path, err);
+	json_decref(o);
+	return r;
+}
+
+/* Capacity ------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t meminfo(const char *key)
+{
+	_cleanup_free_ char *text = NULL;
+	char *p;
+
+	if (file_read("/proc/meminfo", 65536, &text, NULL) < 0)
+		return 0;
+	p = strstr(text, key);
+	return p ? strtoull(p + strlen(key), NULL, 10) << 10 : 0;
+}
+
+/* This process' control group: malloc'd "/a/b", NULL when there is none. */
+static char *own_cgroup(void)
+{
+	_cleanup_free_ char *text = NULL;
+	char *p;
+
+	if (file_read("/proc/self/cgroup", 65536, &text, NULL) < 0)
+		return NULL;
+	p = strstr(text, "0::/");
+	if (!p)
+		return NULL;
+	p[strcspn(p, "\n")] = 0;
+	return xasprintf("%s", p + 3);
+}
+
+/* The tightest limit on the way up from our group. */
+static uint64_t cgroup_memory(void)
+{
+	_cleanup_free_ char *cg = own_cgroup();
+	uint64_t least = UINT64_MAX;
+
+	while (cg && cg[0]) {
+		_cleanup_free_ char *path = xasprintf("/sys/fs/cgroup%s/memory.max", cg), *text = NULL;
+		char *slash = strrchr(cg, '/');
+
+		if (file_read(path, 64, &text, NULL) == 0 && isdigit((unsigned char)text[0])) {
+			uint64_t v = strtoull(text, NULL, 10);
+
+			if (v < least)
+				least = v;
+		}
+		if (!slash)
+			break;
+		*slash = 0;
+	}
+	return least;
+}
+
+static uint32_t cgroup_cpu_milli(void)
+{
+	_cleanup_free_ char *cg = own_cgroup();
+	uint32_t least = UINT32_MAX;
+
+	while (cg && cg[0]) {
+		_cleanup_free_ char *path = xasprintf("/sys/fs/cgroup%s/cpu.max", cg), *text = NULL;
+		char *slash = strrchr(cg, '/');
+		uint64_t quota, period;
+
+		if (file_read(path, 64, &text, NULL) == 0 && sscanf(text, "%" SCNu64 " %" SCNu64, &quota, &period) == 2 &&
+		    period && quota * 1000 / period < least)
+			least = (uint32_t)(quota * 1000 / period);
+		if (!slash)
+			break;
+		*slash = 0;
+	}
+	return least;
+}
+
+static uint32_t count_cpus(void)
+{
+	cpu_set_t set;
+	uint32_t n = 1, limit = cgroup_cpu_milli();
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		n = (uint32_t)CPU_COUNT(&set);
+	return n * 1000 < limit ? n * 1000 : limit;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* In the order of their names, so that an equal host says equal things. */
+static void find_bridges(struct clu_capacity *c)
+{
+	struct dirent **list = NULL;
+	int n = scandir("/sys/class/net", &list, NULL, by_name);
+	unsigned used = 0;
+
+	for (int i = 0; i < n; i++) {
+		_cleanup_free_ char *path = xasprintf("/sys/class/net/%s/bridge", list[i]->d_name);
+
+		if (used < CLU_BRIDGES_MAX && strlen(list[i]->d_name) < CLU_WORD_MAX && access(path, F_OK) == 0)
+			(void)snprintf(c->bridge[used++], CLU_WORD_MAX, "%.31s", list[i]->d_name);
+		free(list[i]);
+	}
+	free(list);
+}
+
+void hostinfo_capacity(const struct hostconf *conf, struct clu_capacity *ret)
+{
+	uint64_t total = meminfo("MemTotal:"), limit = cgroup_memory(), reserve = conf->reserve_bytes;
+
+	memset(ret, 0, sizeof(*ret));
+	if (limit < total)
+		total = limit;
+	if (!reserve)
+		reserve = total / 20 > RESERVE_MIN ? total / 20 : RESERVE_MIN;
+	ret->mem_bytes = conf->memory_bytes ? conf->memory_bytes : total > reserve ? total - reserve : 0;
+	ret->cpu_milli = conf->cpu_milli ? conf->cpu_milli : count_cpus();
+	ret->engines = CLU_ENGINE_PV | (access("/dev/kvm", R_OK | W_OK) == 0 ? CLU_ENGINE_KVM : 0);
+	cpu_features_bits(ret->cpu_bits);
+	find_bridges(ret);
+	memcpy(ret->label, conf->label, sizeof(ret->label));
+}
+
+/* Usage ---------------------------------------------------------------------------------------------------------------- */
+
+uint32_t hostinfo_cpu(struct hostcpu *h, uint32_t cpus_milli)
+{
+	_cleanup_free_ char *text = NULL;
+	uint64_t v[8] = { 0 }, busy, total;
+
+	/* user nice system idle iowait irq softirq steal */
+	if (file_read("/proc/stat", 16u << 20, &text, NULL) < 0 ||
+	    sscanf(text, "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
+	           &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) != 8)
+		return h->milli;
+	busy = v[0] + v[1] + v[2] + v[5] + v[6] + v[7];
+	total = busy + v[3] + v[4];
+	if (h->total && total > h->total && busy >= h->busy) {
+		uint32_t now = (uint32_t)((busy - h->busy) * cpus_milli / (total - h->total));
+
+		h->milli = h->milli ? (h->milli * 7 + now) / 8 : now;
+	}
+	h->busy = busy;
+	h->total = total;
+	return h->milli;
+}
+
+uint64_t hostinfo_mem_used(void)
+{
+	uint64_t total = meminfo("MemTotal:"), avail = meminfo("MemAvailable:");
+
+	return total > avail ? total - avail : 0;
+}

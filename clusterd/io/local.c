@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The look at this host's domains: see local.h. */
+#include <config.h>
+#include "clusterd/io/local.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "clusterd/io/guardmsg.h"
+#include "clusterd/io/local_int.h"
+#include "clusterd/io/managed.h"
+#include "common/fault.h"
+#include "common/log.h"
+#include "common/util.h"
+
+#define LOOK_NS    (100 * NS_PER_MS)
+#define AGAIN_NS   NS_PER_S
+#define SILENT_NS  (5 * NS_PER_S) /* after that a mute hvdom counts as running in an inventory */
+
+void local_soon(struct local *l)
+{
+	loop_timer_in(l->look, 0);
+}
+
+void local_changed(struct local *l)
+{
+	local_soon(l);
+}
+
+void ldom_doing(struct ldom *x, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(x->doing, sizeof(x->doing), fmt, ap);
+	va_end(ap);
+}
+
+/* Results -------------------------------------------------------------------------------------------------------------- */
+
+static void say(struct ldom *x, struct clu_cmd *c, const char *text)
+{
+	uint64_t now = boot_ns();
+
+	if (x->said_ns && now < x->said_ns + AGAIN_NS)
+		return;
+	memcpy(c->uuid, x->uuid, sizeof(c->uuid));
+	(void)snprintf(c->text, sizeof(c->text), "%.190s", text);
+	(void)fault_point("clu", "result", c->kind == CLU_CMD_RESULT ? clu_result_name(c->result) : "observed", "", x->info.pid);
+	if (nodeio_submit(x->l->n, c, NULL, 0) == 0)
+		x->said_ns = now;
+}
+
+void ldom_result(struct ldom *x, const struct clu_dom *d, enum clu_result result, uint64_t generation, const char *text)
+{
+	struct clu_cmd *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return;
+	c->kind = CLU_CMD_RESULT;
+	c->result = result;
+	c->op_id = d->op_id;
+	c->generation = generation;
+	say(x, c, text);
+	free(c);
+}
+
+void ldom_observed(struct ldom *x, const struct clu_dom *d, enum clu_seen seen, uint64_t generation, const char *text)
+{
+	struct clu_cmd *c = calloc(1, sizeof(*c));
+
+	(void)d;
+	if (!c)
+		return;
+	c->kind = CLU_CMD_OBSERVED;
+	c->seen = seen;
+	c->generation = generation;
+	say(x, c, text);
+	free(c);
+}
+
+struct dom_config *ldom_config(struct ldom *x, const struct clu_dom *d, struct err *err)
+{
+	const struct clu_state *s = nodeio_state(x->l->n);
+	struct dom_config *cfg = NULL;
+	size_t len = 0;
+	const char *xml = nodeio_text(x->l->n, (uint32_t)(d - s->dom), &len);
+
+	if (!xml)
+		(void)err_set(err, ENOENT, "the definition is not at hand here");
+	else if (dom_config_parse(xml, len, x->name, &cfg, err) < 0)
+		cfg = NULL;
+	return cfg;
+}
+
+/* The list ------------------------------------------------------------------------------------------------------------- */
+
+static struct ldom *find(const struct local *l, const char *uuid)
+{
+	for (struct ldom *x = l->doms; x; x = x->next)
+		if (!strcmp(x->uuid, uuid))
+			return x;
+	return NULL;
+}
+
+static struct ldom *get(struct local *l, const char *uuid, const char *name)
+{
+	struct ldom *x = find(l, uuid);
+
+	if (x)
+		return x;
+	x = calloc(1, sizeof(*x));
+	if (!x)
+		return NULL;
+	x->l = l;
+	x->ready_fd = -1;
+	(void)snprintf(x->uuid, sizeof(x->uuid), "%s", uuid);
+	(void)snprintf(x->name, sizeof(x->name), "%s", name);
+	x->next = l->doms;
+	l->doms = x;
+	return x;
+}
+
+static void drop(struct ldom **p)
+{
+	struct ldom *x = *p;
+
+	*p = x->next;
+	ldom_launch_drop(x);
+	ldom_disconnect(x);
+	migorder_free(x->order);
+	free(x);
+}
+
+static void remember_marker(void *arg, const char *name, const char *uuid)
+{
+	(void)get(arg, uuid, name);
+}
+
+/* A new operation: nothing of the last one counts for it. */
+static void begin(struct ldom *x, enum clu_todo todo, uint64_t op_id)
+{
+	bool same_work = x->todo == todo && x->op_id == op_id;
+
+	if (same_work)
+		return;
+	/* a push goes on in migrated whatever we think of it; what it says does not concern us any more */
+	migorder_free(x->order);
+	x->order = NULL;
+	x->todo = todo;
+	x->op_id = op_id;
+	x->doing[0] = x->why[0] = 0;
+	x->launched = x->start_failed = x->pushed = x->push_failed = x->push_done = false;
+	x->launch_ns = x->launch_pid ? x->launch_ns : 0;
+	x->stop_ns = x->destroy_ns = x->order_ns = x->said_ns = x->lease_generation = 0;
+}
+
+/* One domain; true: nothing of it is left here and nothing is to be done. */
+static bool work(struct ldom *x, const struct clu_dom *d, enum clu_todo todo)
+{
+	begin(x, todo, d ? d->op_id : 0);
+	ldom_look(x);
+	switch (todo) {
+	case CLU_TODO_START:
+		ldom_start(x, d);
+		return false;
+	case CLU_TODO_STOP:
+		ldom_stop(x, d);
+		return false;
+	case CLU_TODO_PUSH:
+		ldom_push(x, d);
+		return false;
+	case CLU_TODO_RESOLVE:
+		ldom_resolve(x, d);
+		return false;
+	case CLU_TODO_WATCH:
+		ldom_watch(x, d);
+		return false;
+	case CLU_TODO_ACCEPT:
+		ldom_accept(x, d);
+		return false;
+	case CLU_TODO_KILL:
+	case CLU_TODO_NONE:
+		break;
+	}
+	return ldom_kill(x, d);
+}
+
+static void work_all(struct local *l)
+{
+	struct clu_state *s = nodeio_state(l->n);
+	const struct clu_node *node = nodeio_node(l->n);
+	uint32_t me = local_me(l);
+
+	for (uint32_t i = 0; i < s->n_dom; i++) {
+		const struct clu_dom *d = &s->dom[i];
+
+		if (d->uuid[0] && clu_node_committed(node, d->rev) && clu_todo(d, me) != CLU_TODO_KILL)
+			(void)get(l, d->uuid, d->name);
+	}
+	for (struct ldom **p = &l->doms; *p;) {
+		struct ldom *x = *p;
+		const struct clu_dom *d = clu_dom_of(s, x->uuid);
+		bool over;
+
+		if (d && !clu_node_committed(node, d->rev)) {
+			ldom_look(x);
+			over = false;
+		} else {
+			over = work(x, d, d ? clu_todo(d, me) : CLU_TODO_KILL);
+		}
+		if (over)
+			drop(p);
+		else
+			p = &x->next;
+	}
+}
+
+static void on_look(void *arg)
+{
+	struct local *l = arg;
+
+	loop_timer_in(l->look, LOOK_NS);
+	if (!nodeio_acts(l->n)) {
+		/* nothing is decided here: look on only */
+		for (struct ldom *x = l->doms; x; x = x->next)
+			ldom_look(x);
+		return;
+	}
+	work_all(l);
+	local_reach(l);
+	local_list(l);
+	local_usage(l);
+}
+
+/* For others ----------------------------------------------------------------------------------------------------------- */
+
+/* In which generation does this copy run, or may it come to run? 0: it is not one to tell of. */
+static uint64_t told_generation(const struct ldom *x, const struct clu_dom *d)
+{
+	if (!x->have_info) /* mute: it may run */
+		return d->generation;
+	switch (x->info.state) {
+	case HV_DOM_INCOMING:
+	case HV_DOM_RESTORED: /* it may be ours before this is heard */
+		return d->phase == CLU_PHASE_MIGRATING ? d->generation + 1 : d->generation;
+	case HV_DOM_RELINQUISHED: /* settled by its migration, not by us */
+		return d->generation;
+	case HV_DOM_SHUTDOWN:
+	case HV_DOM_CRASHED:
+		return 0;
+	default:
+		return x->info.generation;
+	}
+}
+
+int local_inventory(struct local *l, struct clu_inventory *list, uint32_t max)
+{
+	struct clu_state *s = nodeio_state(l->n);
+	uint32_t n = 0;
+
+	for (struct ldom *x = l->doms; s && x; x = x->next) {
+		const struct clu_dom *d = clu_dom_of(s, x->uuid);
+		uint64_t generation;
+
+		ldom_look(x);
+		if (!d || !x->alive)
+			continue;
+		if (!x->have_info && boot_ns() < x->alive_ns + SILENT_NS)
+			return -EAGAIN;
+		generation = told_generation(x, d);
+		if (!generation)
+			continue;
+		if (n == max)
+			return -E2BIG;
+		memcpy(list[n].uuid, x->uuid, sizeof(list[n].uuid));
+		list[n++].generation = generation;
+	}
+	return (int)n;
+}
+
+bool local_child(struct local *l, pid_t pid, int status)
+{
+	for (struct ldom *x = l->doms; x; x = x->next) {
+		if (x->launch_pid != pid)
+			continue;
+		/* its pipe says the rest: it is at its end now, whatever was in it */
+		log_debug("%s: hvdom %d ended: %s %d", x->name, (int)pid, WIFSIGNALED(status) ? "signal" : "exit status",
+		          WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		local_soon(l);
+		return true;
+	}
+	return false;
+}
+
+const char *local_doing(const struct local *l, const char *uuid)
+{
+	const struct ldom *x = find(l, uuid);
+
+	return x ? x->doing : "";
+}
+
+json_t *local_dump(const struct local *l)
+{
+	static const char *const todo[] = { "none", "start", "stop", "push", "resolve", "watch", "accept", "kill" };
+	json_t *a = json_array();
+
+	for (const struct ldom *x = l->doms; x; x = x->next)
+		(void)json_array_append_new(
+			a, json_pack("{s:s, s:s, s:s, s:b, s:i, s:I, s:s}", "name", x->name, "uuid", x->uuid, "todo",
+		                     (size_t)x->todo < ARRAY_SIZE(todo) ? todo[x->todo] : "?", "alive", x->alive, "state",
+		                     x->have_info ? (int)x->info.state : 0, "generation",
+		                     (json_int_t)(x->have_info ? x->info.generation : 0), "doing", x->doing));
+	return a;
+}
+
+struct local *local_new(struct loop *loop, struct nodeio *n, const struct hostconf *conf, struct err *err)
+{
+	struct local *l = calloc(1, sizeof(*l));
+
+	if (l) {
+		*l = (struct local){ .loop = loop, .n = n, .conf = conf };
+		l->reach = calloc(CLU_DOMS_MAX, sizeof(l->reach[0]));
+		l->look = loop_add_timer(loop, on_look, l);
+	}
+	if (!l || !l->reach || !l->look || managed_each(remember_marker, l) < 0) {
+		(void)err_sys(err, l && l->look ? EIO : ENOMEM, "read %s/cluster/managed", path_run());
+		local_free(l);
+		return NULL;
+	}
+	loop_timer_in(l->look, 0);
+	return l;
+}
+
+void local_free(struct local *l)
+{
+	if (!l)
+		return;
+	while (l->doms)
+		drop(&l->doms);
+	loop_del_timer(l->look);
+	free(l->reach);
+	free(l);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * This host's domains: makes them what the committed state says (clu_todo()), and says what became of it. By level, not by edge: every look
+ * compares what should be with what is (the lock of an hvdom, its INFO, the lease, migrated's word), so a daemon that restarts, or a
+ * result that was lost, needs no memory. Never blocks: hypercalls and migrated are asked on the loop, starts wait on a pipe.
+ */
+#ifndef HOSPES_CLUSTERD_IO_LOCAL_H
+#define HOSPES_CLUSTERD_IO_LOCAL_H
+
+#include <jansson.h>
+#include "clusterd/io/nodeio.h"
+
+struct local;
+
+struct local *local_new(struct loop *loop, struct nodeio *n, const struct hostconf *conf, struct err *err);
+void local_free(struct local *l); /* takes NULL; domains run on */
+/* The state may have changed: look soon. */
+void local_changed(struct local *l);
+/* For HOST_UP: see nodeio_ops. */
+int local_inventory(struct local *l, struct clu_inventory *list, uint32_t max);
+bool local_child(struct local *l, pid_t pid, int status);
+/* What is being done for the domain with @uuid, for people; "" nothing. */
+const char *local_doing(const struct local *l, const char *uuid);
+/* For the developer's dump: an array. */
+json_t *local_dump(const struct local *l);
+
+#endif

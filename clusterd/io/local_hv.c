@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What this host's hvdoms say: their state, their end, what they use. */
+#include <config.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "clusterd/io/guardmsg.h"
+#include "clusterd/io/local_int.h"
+#include "clusterd/io/managed.h"
+#include "common/log.h"
+#include "common/util.h"
+
+#define INFO_NS       NS_PER_S           /* how often one that just runs is asked */
+#define INFO_FAST_NS  (100 * NS_PER_MS) /* while something is under way */
+#define STATS_NS      (2 * NS_PER_S)
+#define HANGS_NS      (30 * NS_PER_S)
+#define USAGE_NS      (2 * NS_PER_S)
+#define USAGE_FULL_NS (20 * NS_PER_S) /* all of it, for those who came later */
+#define MEAN_NS       (60 * NS_PER_S)
+
+void ldom_disconnect(struct ldom *x)
+{
+	hva_free(x->hva);
+	x->hva = NULL;
+	x->have_info = false;
+	x->asked_ns = x->stats_ns = x->cpu_at_ns = 0;
+}
+
+static void take_stats(struct ldom *x, const void *payload, size_t len)
+{
+	struct hv_stats st = { 0 };
+	uint64_t now = boot_ns(), used;
+
+	memcpy(&st, payload, len < sizeof(st) ? len : sizeof(st));
+	used = st.cpu_ns + st.hv_cpu_ns;
+	x->load.used_bytes = st.ram_used_bytes + st.hv_rss_bytes;
+	x->load.dirty_bps = st.dirty_pages_per_s * PAGE_BYTES;
+	if (x->cpu_at_ns && now > x->cpu_at_ns && used >= x->cpu_ns) {
+		uint64_t dt = now - x->cpu_at_ns, milli = (used - x->cpu_ns) * 1000 / dt;
+
+		/* the mean of the last minute, roughly; all of it at first */
+		if (!x->load.cpu_milli || dt >= MEAN_NS)
+			x->load.cpu_milli = (uint32_t)milli;
+		else
+			x->load.cpu_milli = (uint32_t)((x->load.cpu_milli * (MEAN_NS - dt) + milli * dt) / MEAN_NS);
+	}
+	x->cpu_ns = used;
+	x->cpu_at_ns = now;
+}
+
+static void on_reply(void *arg, uint16_t op, int status, const void *payload, size_t len, int *fds, size_t n_fds,
+                     const char *text)
+{
+	struct ldom *x = arg;
+
+	(void)fds, (void)n_fds;
+	if (op == HV_OP_INFO) {
+		x->asked_ns = 0;
+		if (status < 0)
+			return;
+		memset(&x->info, 0, sizeof(x->info));
+		memcpy(&x->info, payload, len < sizeof(x->info) ? len : sizeof(x->info));
+		x->info.uuid[sizeof(x->info.uuid) - 1] = 0;
+		x->info_ns = boot_ns();
+		x->have_info = true;
+		local_soon(x->l);
+	} else if (op == HV_OP_STATS && status == 0) {
+		take_stats(x, payload, len);
+	} else if (status < 0 && (op == HV_OP_SHUTDOWN || op == HV_OP_DESTROY)) {
+		log_warn("%s: %s", x->name, text);
+	}
+}
+
+static void on_event(void *arg, const struct hv_event *ev)
+{
+	struct ldom *x = arg;
+
+	if (ev->kind == HV_EV_POWEROFF)
+		x->ended_by = CLU_SEEN_POWEROFF;
+	else if (ev->kind == HV_EV_CRASH)
+		x->ended_by = CLU_SEEN_CRASHED;
+	else if (ev->kind == HV_EV_STATE && ev->state == HV_DOM_RUNNING)
+		x->ended_by = 0; /* it went on: on_poweroff and the like said restart */
+	if (x->ended_by)
+		(void)snprintf(x->ended_text, sizeof(x->ended_text), "%.190s", ev->text);
+	x->have_info = false;
+	local_soon(x->l);
+}
+
+static void on_lost(void *arg, bool unread)
+{
+	struct ldom *x = arg;
+
+	(void)unread;
+	ldom_disconnect(x);
+	local_soon(x->l);
+}
+
+static const struct hva_ops hv_ops = { .reply = on_reply, .event = on_event, .lost = on_lost };
+
+/* Without waiting: one with a full backlog hangs. */
+static void try_connect(struct ldom *x)
+{
+	_cleanup_free_ char *path = xasprintf("%s/dom/%s/hv.sock", path_run(), x->name);
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || strlen(path) >= sizeof(a.sun_path))
+		return;
+	strcpy(a.sun_path, path);
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return;
+	x->hva = hva_new(x->l->loop, steal_fd(&fd), &hv_ops, x, NULL);
+	if (x->hva && !hva_call(x->hva, HV_OP_SUBSCRIBE, NULL, 0, -1))
+		ldom_disconnect(x);
+	x->asked_ns = 0;
+}
+
+void ldom_call(struct ldom *x, uint16_t op, const void *req, size_t len)
+{
+	if (x->hva && !hva_call(x->hva, op, req, len, -1))
+		ldom_disconnect(x);
+}
+
+static void set_alive(struct ldom *x, bool alive)
+{
+	if (x->alive == alive)
+		return;
+	x->alive = alive;
+	x->alive_ns = alive ? boot_ns() : 0;
+	x->info_ns = 0;
+	if (!alive) {
+		ldom_disconnect(x);
+		x->load = (struct clu_dom_load){ 0 };
+	} else {
+		x->ended_by = 0;
+		x->ended_text[0] = 0;
+	}
+}
+
+void ldom_look(struct ldom *x)
+{
+	uint64_t now = boot_ns(), every = x->todo == CLU_TODO_WATCH ? INFO_NS : INFO_FAST_NS;
+
+	/* a connection is proof of life; without one the lock tells */
+	if (!x->hva)
+		set_alive(x, managed_alive(x->name));
+	if (!x->alive)
+		return;
+	if (!x->hva)
+		try_connect(x);
+	if (!x->hva)
+		return;
+	if (!x->asked_ns && (!x->have_info || now >= x->info_ns + every)) {
+		x->asked_ns = now;
+		ldom_call(x, HV_OP_INFO, NULL, 0);
+	}
+	if (x->hva && now >= x->stats_ns + STATS_NS && x->have_info && x->info.state == HV_DOM_RUNNING) {
+		x->stats_ns = now;
+		ldom_call(x, HV_OP_STATS, NULL, 0);
+	}
+}
+
+bool ldom_hangs(const struct ldom *x)
+{
+	uint64_t now = boot_ns(), since = x->info_ns > x->alive_ns ? x->info_ns : x->alive_ns;
+
+	return x->alive && (!x->hva || x->asked_ns) && now > since + HANGS_NS;
+}
+
+/* Usage ---------------------------------------------------------------------------------------------------------------- */
+
+static bool differs(uint64_t a, uint64_t b)
+{
+	uint64_t d = a > b ? a - b : b - a, big = a > b ? a : b;
+
+	return d > big / 20; /* five per cent */
+}
+
+static bool load_differs(const struct clu_dom_load *a, const struct clu_dom_load *b)
+{
+	return differs(a->cpu_milli, b->cpu_milli) || differs(a->used_bytes, b->used_bytes) || differs(a->dirty_bps, b->dirty_bps);
+}
+
+static void host_usage(struct local *l, uint32_t *ret_cpu, uint64_t *ret_mem)
+{
+	const struct clu_state *s = nodeio_state(l->n);
+	const struct clu_host *h = s ? clu_host_of((struct clu_state *)s, local_me(l)) : NULL;
+
+	*ret_cpu = 0, *ret_mem = 0;
+	if (!l->conf->domains_only) {
+		*ret_cpu = hostinfo_cpu(&l->cpu, h && h->cap.cpu_milli ? h->cap.cpu_milli : 1000);
+		*ret_mem = hostinfo_mem_used();
+		return;
+	}
+	for (const struct ldom *x = l->doms; x; x = x->next) {
+		*ret_cpu += x->alive ? x->load.cpu_milli : 0;
+		*ret_mem += x->alive ? x->load.used_bytes : 0;
+	}
+}
+
+void local_usage(struct local *l)
+{
+	Hospes__Clu__Usage u = HOSPES__CLU__USAGE__INIT;
+	Hospes__Clu__DomainUsage *du, **list;
+	uint64_t now = boot_ns(), mem;
+	uint32_t cpu, n = 0;
+	bool full = now >= l->usage_full_ns + USAGE_FULL_NS;
+
+	if (now < l->usage_ns + USAGE_NS)
+		return;
+	l->usage_ns = now;
+	host_usage(l, &cpu, &mem);
+	du = calloc(CLU_INVENTORY_MAX, sizeof(*du));
+	list = calloc(CLU_INVENTORY_MAX, sizeof(*list));
+	for (struct ldom *x = l->doms; du && list && x && n < CLU_INVENTORY_MAX; x = x->next) {
+		if (!x->alive || !x->cpu_at_ns || (!full && !load_differs(&x->load, &x->said_load)))
+			continue;
+		hospes__clu__domain_usage__init(&du[n]);
+		du[n].uuid = x->uuid;
+		du[n].cpu_milli = x->load.cpu_milli;
+		du[n].used_bytes = x->load.used_bytes;
+		du[n].dirty_bps = x->load.dirty_bps;
+		x->said_load = x->load;
+		list[n] = &du[n];
+		n++;
+	}
+	u.cpu_milli = cpu;
+	u.mem_bytes = mem;
+	u.n_domains = n;
+	u.domains = list;
+	u.domains_only = !full && !differs(cpu, l->said_cpu) && !differs(mem, l->said_mem);
+	if (n || !u.domains_only) {
+		if (!u.domains_only)
+			l->said_cpu = cpu, l->said_mem = mem;
+		nodeio_usage(l->n, &u);
+	}
+	if (full)
+		l->usage_full_ns = now;
+	free(list);
+	free(du);
+}

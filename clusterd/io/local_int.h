@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Shared by local*.c: local.c (the look), local_hv.c (hvdoms), local_run.c (start, stop, kill, watch), local_move.c (migrations), local_reach.c (files). */
+#ifndef HOSPES_CLUSTERD_IO_LOCAL_INT_H
+#define HOSPES_CLUSTERD_IO_LOCAL_INT_H
+
+#include "clusterd/io/local.h"
+#include "clusterd/io/migorder.h"
+#include "hypervisor/domcfg.h"
+#include "hypervisor/hva.h"
+#include "hypervisor/hypercall.h"
+#include "hypervisor/launch.h"
+
+struct ldom {
+	struct ldom *next;
+	struct local *l;
+	char uuid[CLU_UUID_MAX], name[CLU_NAME_MAX];
+	enum clu_todo todo;      /* at the last look */
+	uint64_t op_id;          /* of the operation that the fields below belong to: they are forgotten when it changes */
+	char doing[CLU_TEXT_MAX];
+	/* its hvdom */
+	bool alive;              /* its lock is held */
+	struct hva *hva;
+	bool have_info;
+	struct hv_info info;     /* the last answer */
+	uint64_t info_ns;        /* when it came; asked_ns: when the one under way was sent, 0 none */
+	uint64_t asked_ns, stats_ns, alive_ns; /* alive_ns: since when it lives */
+	enum clu_seen ended_by;  /* what its last event said about its end; 0: nothing */
+	char ended_text[CLU_TEXT_MAX];
+	/* usage */
+	uint64_t cpu_ns, cpu_at_ns;
+	struct clu_dom_load load, said_load;
+	/* START */
+	pid_t launch_pid;        /* hvdom that we started and that is not ready yet; 0: none */
+	int ready_fd;
+	struct loop_fd *ready_src;
+	uint64_t launch_ns;
+	char line[ERR_TEXT_MAX];
+	size_t line_len;
+	bool launched, start_failed;
+	uint64_t lease_generation;
+	/* STOP */
+	uint64_t stop_ns, destroy_ns;
+	/* PUSH, RESOLVE */
+	struct migorder *order;  /* under way with migrated */
+	bool pushed, push_failed, push_done;
+	uint64_t order_ns;
+	char why[CLU_TEXT_MAX];  /* of whatever failed */
+	uint64_t said_ns;        /* when the result was sent last */
+	bool unmarked_said;
+};
+
+struct lreach { uint64_t xml_id, at_ns, said_ns; };
+
+struct local {
+	struct loop *loop;
+	struct nodeio *n;
+	const struct hostconf *conf;
+	struct ldom *doms;
+	struct loop_timer *look;
+	struct lreach *reach;    /* by slot, CLU_DOMS_MAX */
+	uint32_t reach_next;
+	uint64_t usage_ns, usage_full_ns;
+	struct hostcpu cpu;
+	uint32_t said_cpu;
+	uint64_t said_mem;
+	uint64_t list_sum;       /* of the list of the cluster's domains as written */
+};
+
+static inline uint32_t local_me(const struct local *l) { return nodeio_config(l->n)->node; }
+void local_soon(struct local *l);
+void ldom_doing(struct ldom *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Send the result of @d's present operation, at most once a second. */
+void ldom_result(struct ldom *x, const struct clu_dom *d, enum clu_result result, uint64_t generation, const char *text);
+void ldom_observed(struct ldom *x, const struct clu_dom *d, enum clu_seen seen, uint64_t generation, const char *text);
+/* The XML as a configuration, the caller's to free; NULL: not here or not readable. */
+struct dom_config *ldom_config(struct ldom *x, const struct clu_dom *d, struct err *err);
+
+/* local_hv.c */
+void ldom_look(struct ldom *x);            /* is it alive, what is its state: ask when due */
+void ldom_disconnect(struct ldom *x);
+bool ldom_hangs(const struct ldom *x);     /* it lives and does not answer */
+void ldom_call(struct ldom *x, uint16_t op, const void *req, size_t len);
+void local_usage(struct local *l);
+
+/* local_run.c */
+void ldom_start(struct ldom *x, const struct clu_dom *d);
+void ldom_stop(struct ldom *x, const struct clu_dom *d);
+void ldom_watch(struct ldom *x, const struct clu_dom *d);
+bool ldom_kill(struct ldom *x, const struct clu_dom *d); /* @d: NULL: not in the cluster. True: nothing of it is left, and no marker */
+void ldom_launch_drop(struct ldom *x);
+
+/* local_move.c */
+void ldom_push(struct ldom *x, const struct clu_dom *d);
+void ldom_accept(struct ldom *x, const struct clu_dom *d);
+void ldom_resolve(struct ldom *x, const struct clu_dom *d);
+/* Have migrated settle a copy in doubt: it belongs here. Asked at most every 2 s. */
+void ldom_claim(struct ldom *x);
+
+/* local_reach.c */
+void local_reach(struct local *l);
+void local_list(struct local *l);
+
+#endif

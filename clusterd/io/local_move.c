@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Migrations of this host's domains: ordering them from migrated, letting them in, and settling those whose other end is lost.
+ * What migrated says is for people; what is said to the cluster comes from the hvdom's own state and from the lease.
+ */
+#include <config.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "clusterd/io/domspec.h"
+#include "clusterd/io/guardmsg.h"
+#include "clusterd/io/local_int.h"
+#include "clusterd/io/managed.h"
+#include "common/fault.h"
+#include "common/log.h"
+#include "common/util.h"
+
+#define AGAIN_NS     NS_PER_S
+#define CLAIM_NS     (2 * NS_PER_S)
+#define CLAIM_MAX_NS (20 * NS_PER_S)
+#define NO_MIGRATED  (5 * NS_PER_S)
+
+static bool runs(const struct ldom *x)
+{
+	return x->have_info &&
+	       (x->info.state == HV_DOM_RUNNING || x->info.state == HV_DOM_PAUSED || x->info.state == HV_DOM_BOOTING);
+}
+
+static const char *json_text(json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "";
+}
+
+static void order_done(struct ldom *x)
+{
+	migorder_free(x->order);
+	x->order = NULL;
+	local_soon(x->l);
+}
+
+/* Push ----------------------------------------------------------------------------------------------------------------- */
+
+static void tell_progress(struct ldom *x, json_t *o)
+{
+	_cleanup_free_ char *text = json_dumps(o, JSON_COMPACT);
+
+	if (text)
+		nodeio_progress(x->l->n, x->uuid, text, strlen(text));
+}
+
+static void push_answer(void *arg, json_t *o)
+{
+	struct ldom *x = arg;
+	const char *type = json_text(o, "type");
+
+	if (!strcmp(type, "progress")) {
+		ldom_doing(x, "moving: %.20s, round %d", json_text(o, "phase"), (int)json_integer_value(json_object_get(o, "round")));
+		if (boot_ns() >= x->order_ns + 400 * NS_PER_MS) {
+			x->order_ns = boot_ns();
+			tell_progress(x, o);
+		}
+		return;
+	}
+	if (strcmp(type, "result") != 0 && strcmp(type, "error") != 0)
+		return;
+	x->push_done = true;
+	x->push_failed = strcmp(json_text(o, "status"), "completed") != 0;
+	if (x->push_failed)
+		(void)snprintf(x->why, sizeof(x->why), "%.190s", json_text(o, "error"));
+	if (!strcmp(type, "result"))
+		tell_progress(x, o);
+	log_info("%s: push: %s", x->name, x->push_failed ? x->why : "completed");
+	order_done(x);
+}
+
+static void push_ended(void *arg, const char *why)
+{
+	struct ldom *x = arg;
+
+	/* the push may go on or not: the next look asks its hvdom */
+	(void)snprintf(x->why, sizeof(x->why), "%s", why);
+	x->pushed = false;
+	x->order_ns = boot_ns();
+	order_done(x);
+}
+
+static const struct migorder_ops push_ops = { .answer = push_answer, .ended = push_ended };
+
+/* Before a push: is one under way already (this daemon restarted)? */
+static void ask_answer(void *arg, json_t *o)
+{
+	struct ldom *x = arg;
+	size_t sessions = json_array_size(json_object_get(o, "migrations"));
+
+	if (strcmp(json_text(o, "type"), "status") != 0)
+		return;
+	x->pushed = sessions == 0; /* free to push */
+	if (sessions)
+		ldom_doing(x, "moving, ordered by an earlier clusterd");
+	x->order_ns = boot_ns();
+	order_done(x);
+}
+
+static void ask_ended(void *arg, const char *why)
+{
+	push_ended(arg, why);
+}
+
+static const struct migorder_ops ask_ops = { .answer = ask_answer, .ended = ask_ended };
+
+static const char *name_of(const struct ldom *x, uint32_t node)
+{
+	const struct clu_host *h = clu_host_of(nodeio_state(x->l->n), node);
+
+	return h ? h->name : "?";
+}
+
+static void no_migrated(struct ldom *x, const struct clu_dom *d)
+{
+	ldom_doing(x, "waiting for migrated");
+	if (!x->stop_ns)
+		x->stop_ns = boot_ns(); /* since when it is not to be reached */
+	x->order_ns = boot_ns();
+	if (boot_ns() > x->stop_ns + NO_MIGRATED)
+		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, x->info.generation, "migrated does not run on the source");
+}
+
+static void order_push(struct ldom *x, const struct clu_dom *d)
+{
+	json_t *o;
+
+	if (!x->pushed) {
+		o = json_pack("{s:s, s:s}", "op", "status", "domain", x->name);
+		x->order = migorder_new(x->l->loop, o, &ask_ops, x);
+		if (!x->order)
+			no_migrated(x, d);
+		return;
+	}
+	(void)fault_point("clu", "push", "order", "", x->info.pid);
+	o = json_pack("{s:s, s:s, s:s, s:b, s:I}", "op", "push", "domain", x->name, "host", name_of(x, d->target), "cluster", 1,
+	              "generation", (json_int_t)d->generation);
+	x->order = migorder_new(x->l->loop, o, &push_ops, x);
+	(void)fault_point("clu", "push", "order", ".done", x->info.pid);
+	if (x->order)
+		ldom_doing(x, "moving to %s", name_of(x, d->target));
+	else
+		no_migrated(x, d);
+}
+
+/* No copy here any more: given away, or dead before it was? The lease, in its last write, knows. */
+static void push_gone(struct ldom *x, const struct clu_dom *d)
+{
+	struct err err = { 0 };
+	_cleanup_dom_config_ struct dom_config *cfg = ldom_config(x, d, &err);
+	struct leasepeek l = { 0 };
+
+	if (!cfg || domspec_lease(cfg, &l, &err) < 0) {
+		ldom_doing(x, "cannot read its lease: %s", err.text);
+		return;
+	}
+	if (l.there && l.generation > d->generation)
+		ldom_result(x, d, CLU_RESULT_MOVED, l.generation, "");
+	else
+		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, d->generation,
+		            x->ended_text[0] ? x->ended_text : "its hvdom ended before it was given away");
+}
+
+void ldom_push(struct ldom *x, const struct clu_dom *d)
+{
+	bool again = boot_ns() >= x->order_ns + AGAIN_NS;
+
+	if (!x->alive) {
+		if (x->order)
+			return; /* its result comes */
+		if (x->push_done && !x->push_failed)
+			ldom_result(x, d, CLU_RESULT_MOVED, d->generation + 1, "");
+		else
+			push_gone(x, d);
+		return;
+	}
+	if (x->push_done && !x->push_failed) {
+		ldom_result(x, d, CLU_RESULT_MOVED, d->generation + 1, "");
+		return;
+	}
+	if (!x->have_info || x->order)
+		return;
+	if (!runs(x)) {
+		if (!x->push_done || x->info.state == HV_DOM_RELINQUISHED)
+			ldom_doing(x, "moving: %s", x->info.state == HV_DOM_RELINQUISHED ? "given away, waiting for the target's word" : "stopped");
+		return;
+	}
+	if (x->info.generation > d->generation || x->push_failed) {
+		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, x->info.generation, x->why[0] ? x->why : "it was taken back");
+		return;
+	}
+	if (again || !x->order_ns)
+		order_push(x, d);
+}
+
+/* Accept --------------------------------------------------------------------------------------------------------------- */
+
+void ldom_accept(struct ldom *x, const struct clu_dom *d)
+{
+	struct err err;
+
+	/* it is the guard's from before it can run; migrated lets nothing in without this */
+	if (managed_add(x->name, x->uuid, &err) < 0)
+		log_error("%s: %s", x->name, err.text);
+	if (!x->alive) {
+		ldom_doing(x, "expected from %s", name_of(x, d->host));
+		return;
+	}
+	ldom_doing(x, "coming from %s", name_of(x, d->host));
+	if (runs(x) && x->info.generation > d->generation)
+		ldom_observed(x, d, CLU_SEEN_RUNNING, x->info.generation, "");
+}
+
+/* Resolve -------------------------------------------------------------------------------------------------------------- */
+
+static void claim_answer(void *arg, json_t *o)
+{
+	struct ldom *x = arg;
+
+	if (!strcmp(json_text(o, "type"), "error"))
+		log_warn("%s: migrated: %s", x->name, json_text(o, "error"));
+	order_done(x);
+}
+
+static void claim_ended(void *arg, const char *why)
+{
+	struct ldom *x = arg;
+
+	log_warn("%s: %s", x->name, why);
+	order_done(x);
+}
+
+static const struct migorder_ops claim_ops = { .answer = claim_answer, .ended = claim_ended };
+
+void ldom_claim(struct ldom *x)
+{
+	uint64_t now = boot_ns();
+
+	if (x->order || (x->order_ns && now < x->order_ns + CLAIM_NS))
+		return;
+	if (!x->order_ns) { /* the peer's own word mostly comes at once */
+		x->order_ns = now;
+		return;
+	}
+	x->order_ns = now;
+	ldom_doing(x, "taking it over: the other end is lost");
+	x->order = migorder_new(x->l->loop, json_pack("{s:s, s:s, s:s}", "op", "resolve", "domain", x->name, "owner", "local"),
+	                        &claim_ops, x);
+	if (!x->order)
+		log_warn("%s: migrated does not run here: waiting for it", x->name);
+}
+
+/* May a stopped copy here run on, now that the other end is certainly dead? Only when no other one ran in between. */
+static bool may_keep(struct ldom *x, const struct clu_dom *d)
+{
+	struct err err = { 0 };
+	_cleanup_dom_config_ struct dom_config *cfg = ldom_config(x, d, &err);
+	struct leasepeek l = { 0 };
+
+	if (!cfg || domspec_lease(cfg, &l, &err) < 0 || !l.there || !l.shared)
+		return false;
+	if (x->info.state == HV_DOM_RESTORED) /* it was given to us, and nobody had it since */
+		return l.generation == d->generation + 1 && !strcmp(l.owner, x->l->conf->migrated_name);
+	return l.generation == x->info.generation && !l.taken;
+}
+
+void ldom_resolve(struct ldom *x, const struct clu_dom *d)
+{
+	uint64_t now = boot_ns();
+
+	if (!x->alive) {
+		if (x->order)
+			order_done(x);
+		managed_remove(x->name);
+		ldom_result(x, d, CLU_RESULT_ABSENT, d->generation, "the other end of its migration was lost, and it is not here");
+		return;
+	}
+	if (!x->have_info) {
+		if (ldom_hangs(x))
+			(void)!managed_kill(x->name);
+		return;
+	}
+	if (runs(x) && x->info.generation >= d->generation) {
+		if (x->order)
+			order_done(x);
+		ldom_result(x, d, CLU_RESULT_KEPT, x->info.generation, "");
+		return;
+	}
+	if (x->info.state == HV_DOM_SUSPENDED)
+		return; /* its session ends with the link, and it goes on */
+	if (!x->stop_ns)
+		x->stop_ns = now;
+	if ((x->info.state == HV_DOM_RESTORED || x->info.state == HV_DOM_RELINQUISHED) && now < x->stop_ns + CLAIM_MAX_NS &&
+	    may_keep(x, d)) {
+		ldom_claim(x);
+		return;
+	}
+	ldom_doing(x, "this copy is incomplete, or the other one ran after it: being killed");
+	if (managed_kill(x->name) < 0)
+		log_error("%s: its hvdom is not found", x->name);
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Starting, watching, stopping and killing this host's domains. Each function is one look: it does what is due and comes back. */
+#include <config.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "clusterd/io/domspec.h"
+#include "clusterd/io/guardmsg.h"
+#include "clusterd/io/local_int.h"
+#include "clusterd/io/managed.h"
+#include "common/fault.h"
+#include "common/log.h"
+#include "common/util.h"
+
+#define LAUNCH_NS  (120 * NS_PER_S)
+#define DESTROY_NS (5 * NS_PER_S)  /* from DESTROY to SIGKILL */
+#define LEASE_NS   (10 * NS_PER_S) /* how long a start waits for this host's lease */
+
+static bool is_on(uint32_t state)
+{
+	return state == HV_DOM_RUNNING || state == HV_DOM_PAUSED;
+}
+
+/* Start ---------------------------------------------------------------------------------------------------------------- */
+
+void ldom_launch_drop(struct ldom *x)
+{
+	loop_del_fd(x->ready_src);
+	x->ready_src = NULL;
+	if (x->ready_fd >= 0)
+		close(x->ready_fd);
+	x->ready_fd = -1;
+	x->launch_pid = 0;
+}
+
+static void start_failed(struct ldom *x, const char *text)
+{
+	x->start_failed = true;
+	(void)snprintf(x->why, sizeof(x->why), "%.190s", text);
+	log_warn("%s: %s", x->name, text);
+}
+
+/* hvdom says "ok" or "error: TEXT", once, or ends without a word. */
+static void on_ready(void *arg, int fd, uint32_t revents)
+{
+	struct ldom *x = arg;
+	struct hvlaunch l = { .name = x->name, .pid = x->launch_pid };
+	struct err err = { 0 };
+	ssize_t n = read(fd, x->line + x->line_len, sizeof(x->line) - 1 - x->line_len);
+
+	(void)revents;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0)
+		x->line_len += (size_t)n;
+	x->line[x->line_len] = 0;
+	if (n > 0 && !strchr(x->line, '\n') && x->line_len < sizeof(x->line) - 1)
+		return;
+	x->line[strcspn(x->line, "\n")] = 0;
+	if (hvlaunch_result(&l, x->line, &err) < 0)
+		start_failed(x, err.text);
+	else
+		log_info("%s is started", x->name);
+	(void)fault_point("clu", "start", x->start_failed ? "failed" : "ok", "", l.pid);
+	ldom_launch_drop(x);
+	local_soon(x->l);
+}
+
+static char *write_xml(const struct ldom *x, const struct clu_dom *d, struct err *err)
+{
+	_cleanup_free_ char *dir = xasprintf("%s/cluster/xml", path_run());
+	_cleanup_free_ char *path = xasprintf("%s/%s.xml", dir, x->name);
+	const struct clu_state *s = nodeio_state(x->l->n);
+	size_t len = 0;
+	const char *xml = nodeio_text(x->l->n, (uint32_t)(d - s->dom), &len);
+	int r = xml ? mkdir_p(dir, 0700) : -ENOENT;
+
+	if (r == 0)
+		r = file_write_atomic(path, xml, len, 0600);
+	if (r < 0) {
+		(void)err_sys(err, r, "write the definition to %s", path);
+		return NULL;
+	}
+	return steal_ptr(&path);
+}
+
+static void launch(struct ldom *x, const struct clu_dom *d)
+{
+	struct err err = { 0 };
+	_cleanup_free_ char *path = NULL;
+	_cleanup_dom_config_ struct dom_config *cfg = ldom_config(x, d, &err);
+	struct leasepeek lease = { 0 };
+	struct hvlaunch l = { .name = x->name, .force = d->force, .generation = d->generation };
+	int r = cfg ? domspec_reach(cfg, &err) : -ENOENT;
+
+	if (r == 0) /* what the next try has to go beyond */
+		r = domspec_lease(cfg, &lease, &err);
+	x->lease_generation = lease.generation;
+	if (r == 0 && lease.generation >= d->generation)
+		r = err_set(&err, ESTALE, "its lease is in generation %" PRIu64 " already: the next try goes beyond that", lease.generation);
+	if (r == 0)
+		r = managed_add(x->name, x->uuid, &err);
+	if (r == 0) {
+		path = write_xml(x, d, &err);
+		r = path ? 0 : -EIO;
+	}
+	(void)fault_point("clu", "start", "launch", "", 0);
+	if (r == 0) {
+		l.config = path;
+		r = hvlaunch_begin(&l, &err);
+	}
+	(void)fault_point("clu", "start", "launch", ".done", l.pid);
+	if (r < 0) {
+		start_failed(x, err.text);
+		return;
+	}
+	x->launched = true;
+	x->launch_ns = boot_ns();
+	x->launch_pid = l.pid;
+	x->ready_fd = l.ready_fd;
+	x->line_len = 0;
+	(void)fcntl(l.ready_fd, F_SETFL, O_NONBLOCK);
+	x->ready_src = loop_add_fd(x->l->loop, l.ready_fd, EPOLLIN, on_ready, x);
+	if (!x->ready_src) {
+		start_failed(x, "out of memory");
+		hvlaunch_kill(&l);
+		ldom_launch_drop(x);
+	}
+}
+
+/* Something of that name lives. True: nothing more to do in this look. */
+static bool start_alive(struct ldom *x, const struct clu_dom *d)
+{
+	char marked[MANAGED_UUID];
+	bool ours = managed_uuid(x->name, marked) == 0 && !strcmp(marked, x->uuid);
+
+	if (!ours) {
+		ldom_result(x, d, CLU_RESULT_START_FAILED, x->lease_generation,
+		            "a domain of that name runs there that is not the cluster's: vmctl shutdown it first");
+		return true;
+	}
+	if (x->launch_pid) {
+		ldom_doing(x, "starting");
+		if (boot_ns() > x->launch_ns + LAUNCH_NS)
+			(void)!managed_kill(x->name);
+		return true;
+	}
+	if (!x->have_info) {
+		ldom_doing(x, "waiting for hvdom to answer");
+		if (ldom_hangs(x))
+			(void)!managed_kill(x->name);
+		return true;
+	}
+	if (strcasecmp(x->info.uuid, x->uuid) != 0 || (x->info.generation != d->generation && x->info.state != HV_DOM_BOOTING) ||
+	    x->info.state == HV_DOM_CRASHED || x->info.state == HV_DOM_SHUTDOWN) {
+		log_warn("%s: a copy of before (generation %" PRIu64 ") is in the way: killing it", x->name, x->info.generation);
+		(void)!managed_kill(x->name);
+		return true;
+	}
+	if (is_on(x->info.state))
+		ldom_result(x, d, CLU_RESULT_STARTED, d->generation, "");
+	else if (boot_ns() > x->alive_ns + LAUNCH_NS)
+		(void)!managed_kill(x->name);
+	return true;
+}
+
+void ldom_start(struct ldom *x, const struct clu_dom *d)
+{
+	if (x->alive && start_alive(x, d))
+		return;
+	if (x->launch_pid) {
+		ldom_doing(x, "starting");
+		if (boot_ns() > x->launch_ns + LAUNCH_NS)
+			(void)kill(x->launch_pid, SIGKILL);
+		return;
+	}
+	if (x->launched && !x->start_failed)
+		start_failed(x, x->ended_text[0] ? x->ended_text : "it ended right after its start, see its log");
+	if (x->start_failed) {
+		managed_remove(x->name);
+		ldom_result(x, d, CLU_RESULT_START_FAILED, x->lease_generation, x->why);
+		return;
+	}
+	if (!nodeio_has_lease(x->l->n)) {
+		ldom_doing(x, "waiting for this host's lease");
+		if (!x->launch_ns)
+			x->launch_ns = boot_ns();
+		if (boot_ns() > x->launch_ns + LEASE_NS)
+			start_failed(x, "this host has no lease (its guard or its quorum is missing)");
+		return;
+	}
+	launch(x, d);
+}
+
+/* End ------------------------------------------------------------------------------------------------------------------ */
+
+/* SHUTDOWN, after the grace DESTROY, then SIGKILL. */
+static void end_it(struct ldom *x, uint64_t grace_ns)
+{
+	struct hv_destroy_req req = { 0 };
+	uint64_t now = boot_ns();
+	bool off = x->have_info && (x->info.state == HV_DOM_SHUTDOWN || x->info.state == HV_DOM_CRASHED);
+
+	if (!x->stop_ns) {
+		x->stop_ns = now;
+		if (grace_ns && !off)
+			ldom_call(x, HV_OP_SHUTDOWN, NULL, 0);
+	}
+	if (!x->destroy_ns && (off || now >= x->stop_ns + grace_ns)) {
+		x->destroy_ns = now;
+		ldom_call(x, HV_OP_DESTROY, &req, sizeof(req));
+	}
+	if (x->destroy_ns && now >= x->destroy_ns + DESTROY_NS && managed_kill(x->name) < 0)
+		log_error("%s does not end", x->name);
+}
+
+void ldom_stop(struct ldom *x, const struct clu_dom *d)
+{
+	if (x->launch_pid) /* of a start that others gave up */
+		(void)kill(x->launch_pid, SIGTERM);
+	if (!x->alive && !x->launch_pid) {
+		managed_remove(x->name);
+		ldom_result(x, d, CLU_RESULT_STOPPED, d->generation, "");
+		return;
+	}
+	ldom_doing(x, x->destroy_ns ? "being ended" : "asked to power off");
+	if (x->hva && !x->have_info && !ldom_hangs(x) && !x->stop_ns)
+		return; /* its state in a moment */
+	end_it(x, x->l->conf->stop_grace_ns);
+}
+
+bool ldom_kill(struct ldom *x, const struct clu_dom *d)
+{
+	if (x->launch_pid)
+		(void)kill(x->launch_pid, SIGKILL);
+	if (!x->alive && !x->launch_pid) {
+		managed_remove(x->name);
+		return true;
+	}
+	if (x->alive && x->hva && !x->have_info && !ldom_hangs(x))
+		return false; /* which kind of copy it is, in a moment */
+	if (x->have_info && x->info.state == HV_DOM_RELINQUISHED) {
+		ldom_doing(x, "given away: migrated ends this copy");
+		return false;
+	}
+	if (d && x->have_info && is_on(x->info.state) && x->info.generation > d->generation_max) {
+		ldom_observed(x, d, CLU_SEEN_RUNNING, x->info.generation, ""); /* moved here by hand */
+		return false;
+	}
+	ldom_doing(x, "a copy that is none of the cluster's: being killed");
+	if (!x->destroy_ns) {
+		log_warn("%s: this copy is none of the cluster's: killing it", x->name);
+		x->destroy_ns = boot_ns();
+	}
+	if (managed_kill(x->name) < 0)
+		log_error("%s: its hvdom is not found", x->name);
+	return false;
+}
+
+/* Watch ---------------------------------------------------------------------------------------------------------------- */
+
+static void watch_gone(struct ldom *x, const struct clu_dom *d)
+{
+	enum clu_seen seen = x->ended_by ? x->ended_by : CLU_SEEN_GONE;
+	const char *text = x->ended_text[0] ? x->ended_text : seen == CLU_SEEN_GONE ? "its hvdom is gone" : "";
+
+	ldom_observed(x, d, seen, d->generation, text);
+}
+
+void ldom_watch(struct ldom *x, const struct clu_dom *d)
+{
+	if (!x->alive) {
+		watch_gone(x, d);
+		return;
+	}
+	if (ldom_hangs(x)) {
+		log_error("%s: its hvdom does not answer any more: killing it", x->name);
+		x->ended_by = CLU_SEEN_CRASHED;
+		(void)snprintf(x->ended_text, sizeof(x->ended_text), "its hvdom did not answer and was killed");
+		ldom_disconnect(x);
+		(void)!managed_kill(x->name);
+		return;
+	}
+	if (!x->have_info)
+		return;
+	switch (x->info.state) {
+	case HV_DOM_RUNNING:
+	case HV_DOM_PAUSED:
+	case HV_DOM_BOOTING:
+		if (x->info.generation > d->generation)
+			ldom_observed(x, d, CLU_SEEN_RUNNING, x->info.generation, "");
+		else
+			x->stop_ns = x->destroy_ns = 0;
+		break;
+	case HV_DOM_SHUTDOWN: /* kept by its XML: the cluster has no use for that */
+	case HV_DOM_CRASHED:
+		if (!x->ended_by)
+			x->ended_by = x->info.state == HV_DOM_CRASHED ? CLU_SEEN_CRASHED : CLU_SEEN_POWEROFF;
+		end_it(x, 0);
+		break;
+	case HV_DOM_RESTORED: /* it came here, and the word to run is late: the cluster says that it is ours */
+		ldom_claim(x);
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What this node says by itself: HOST_UP, proposals and fencing when it coordinates, events for people. */
+#include <config.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "clusterd/io/guardmsg.h"
+#include "clusterd/io/nodeio_int.h"
+#include "common/log.h"
+#include "common/util.h"
+
+#define AGAIN_NS    NS_PER_S       /* an own command that does not show is said again */
+#define CAPACITY_NS (10 * NS_PER_S) /* how often capacity is measured anew */
+#define LOST_CMD_NS (2 * NS_PER_S) /* a command of ours not delivered after so long is lost */
+
+/* HOST_UP -------------------------------------------------------------------------------------------------------------- */
+
+/* A new capacity can wait until nothing is under way here: an inventory goes with it. */
+static bool domains_in_motion(const struct nodeio *n)
+{
+	for (uint32_t i = 0; i < n->s->n_dom; i++) {
+		const struct clu_dom *d = &n->s->dom[i];
+		bool here = d->host == n->cfg.node || d->target == n->cfg.node;
+
+		if (d->uuid[0] && here && d->phase != CLU_PHASE_STOPPED && d->phase != CLU_PHASE_FAILED && d->phase != CLU_PHASE_RUNNING)
+			return true;
+	}
+	return false;
+}
+
+static void host_up(struct nodeio *n)
+{
+	const struct clu_host *h = clu_host_of(n->s, n->cfg.node);
+	struct clu_inventory *list;
+	struct clu_cmd *c;
+	uint64_t now = boot_ns();
+	int k;
+
+	if (!n->cap_ns || now > n->cap_ns + CAPACITY_NS) {
+		hostinfo_capacity(n->conf, &n->cap);
+		n->cap_ns = now;
+	}
+	bool new_life = h && (h->state != CLU_HOST_ONLINE || h->boot != n->node.boot);
+	bool changed = h && (h->lease_ns != n->node.lease_ns || memcmp(&h->cap, &n->cap, sizeof(h->cap)) != 0);
+	if (!h || (n->host_up_ns && now < n->host_up_ns + AGAIN_NS) || (!new_life && (!changed || domains_in_motion(n))))
+		return;
+	list = calloc(CLU_INVENTORY_MAX, sizeof(*list));
+	c = calloc(1, sizeof(*c));
+	k = list && c ? n->ops->inventory(n->arg, list, CLU_INVENTORY_MAX) : -ENOMEM;
+	if (k >= 0) {
+		c->kind = CLU_CMD_HOST_UP;
+		c->rev = n->s->index;
+		(void)snprintf(c->name, sizeof(c->name), "%s", h->name);
+		c->boot = n->node.boot;
+		c->lease_ns = n->node.lease_ns;
+		c->self_fencing = guardlink_there(n->guard);
+		c->cap = n->cap;
+		c->inventory = list;
+		c->n_inventory = (uint32_t)k;
+		if (nodeio_submit(n, c, NULL, 0) == 0)
+			n->host_up_ns = now;
+	}
+	free(c);
+	free(list);
+}
+
+/* Decisions ------------------------------------------------------------------------------------------------------------ */
+
+static void fence_hosts(struct nodeio *n)
+{
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
+		const struct clu_host *h = &n->s->host[i];
+
+		/* only a loss that cannot be undone: an agent switches machines off */
+		if (clu_bit(n->proposals->fence, i) && clu_node_committed(&n->node, h->lost_id))
+			fence_want(n->fence, h->name, h->lost_id);
+		else
+			fence_unwant(n->fence, h->name);
+	}
+}
+
+static void fence_nobody(struct nodeio *n)
+{
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++)
+		fence_unwant(n->fence, n->s->host[i].name);
+}
+
+static uint64_t real_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+static void decide(struct nodeio *n)
+{
+	struct clu_view v = { .member = n->member, .n = n->n_members, .commit = n->node.commit };
+	uint64_t now = boot_ns();
+
+	if (!clu_node_coordinates(&n->node)) {
+		fence_nobody(n);
+		return;
+	}
+	/* the last proposals have not come back yet: the state does not show them */
+	if (n->seen_cmds < n->sent_cmds && now < n->sent_ns + LOST_CMD_NS)
+		return;
+	n->seen_cmds = n->sent_cmds;
+	clu_decide(n->s, &v, &n->load, real_ns(), n->proposals);
+	fence_hosts(n);
+	for (uint32_t i = 0; i < n->proposals->n; i++)
+		if (nodeio_submit(n, &n->proposals->cmd[i], NULL, 0) < 0)
+			break;
+}
+
+void nodeio_house(struct nodeio *n)
+{
+	if (!nodeio_acts(n)) {
+		fence_nobody(n);
+		return;
+	}
+	host_up(n);
+	decide(n);
+}
+
+/* Usage ---------------------------------------------------------------------------------------------------------------- */
+
+void nodeio_take_usage(struct nodeio *n, uint32_t node, const Hospes__Clu__Usage *u)
+{
+	const struct clu_host *h = clu_host_of(n->s, node);
+
+	if (!h)
+		return;
+	if (!u->domains_only) {
+		n->load.cpu_used_milli[clu_slot(n->s, h)] = u->cpu_milli;
+		n->load.mem_used_bytes[clu_slot(n->s, h)] = u->mem_bytes;
+	}
+	for (size_t i = 0; i < u->n_domains; i++) {
+		const Hospes__Clu__DomainUsage *du = u->domains[i];
+		const struct clu_dom *d = clu_dom_of(n->s, du->uuid);
+		uint32_t slot = d ? (uint32_t)(d - n->s->dom) : 0;
+
+		/* a late word of the former host does not count */
+		if (!d || (d->host && d->host != node))
+			continue;
+		memcpy(n->load_uuid[slot], d->uuid, CLU_UUID_MAX);
+		n->dom_load[slot] =
+			(struct clu_dom_load){ .cpu_milli = du->cpu_milli, .used_bytes = du->used_bytes, .dirty_bps = du->dirty_bps };
+	}
+	for (uint32_t i = 0; i < n->s->n_dom; i++)
+		if (n->load_uuid[i][0] && strcmp(n->load_uuid[i], n->s->dom[i].uuid) != 0) {
+			n->load_uuid[i][0] = 0;
+			n->dom_load[i] = (struct clu_dom_load){ 0 };
+		}
+}
+
+/* Events --------------------------------------------------------------------------------------------------------------- */
+
+static const char *host_name(const struct nodeio *n, uint32_t node)
+{
+	const struct clu_host *h = clu_host_of(n->s, node);
+
+	return h ? h->name : "nowhere";
+}
+
+static void note(struct nodeio *n, const struct clu_cmd *c, const char *domain, const char *host, const char *text)
+{
+	struct store_event ev = { .index = n->s->index,
+		                  .time_ns = n->s->time_ns,
+		                  .kind = clu_cmd_name(c->kind),
+		                  .text = text,
+		                  .domain = domain,
+		                  .host = host };
+
+	store_note(n->store, &ev);
+	n->ops->event(n->arg, &ev);
+}
+
+static void note_host(struct nodeio *n, const struct clu_cmd *c, const struct clu_host *before)
+{
+	const struct clu_host *h = clu_host_of(n->s, before->node);
+	char text[2 * CLU_TEXT_MAX];
+
+	if (!h || (h->state == before->state && h->boot == before->boot && h->maintenance == before->maintenance))
+		return;
+	if (h->state != before->state && h->state == CLU_HOST_SAFE)
+		(void)snprintf(text, sizeof(text), "%s is safe (%s): what ran there may be started elsewhere", h->name,
+		               clu_safe_name(h->safe_by));
+	else if (h->state == CLU_HOST_ONLINE && (h->state != before->state || h->boot != before->boot))
+		(void)snprintf(text, sizeof(text), "%s is online", h->name);
+	else if (h->state != before->state)
+		(void)snprintf(text, sizeof(text), "%s was lost: it left the cluster, its domains may still run", h->name);
+	else
+		(void)snprintf(text, sizeof(text), "%s %s", h->name, h->maintenance ? "is in maintenance" : "takes domains again");
+	note(n, c, "", h->name, text);
+}
+
+static void dom_text(const struct nodeio *n, const struct clu_dom *d, const struct clu_dom *before, char *text, size_t cap)
+{
+	const char *why = d->text, *sep = why[0] ? ": " : "";
+
+	switch (d->phase) {
+	case CLU_PHASE_STARTING:
+		(void)snprintf(text, cap, "%s is started on %s, generation %" PRIu64 "%s", d->name, host_name(n, d->host), d->generation,
+		               d->force ? ", over the lease of its lost host" : "");
+		break;
+	case CLU_PHASE_RUNNING:
+		if (before->phase == CLU_PHASE_MIGRATING && before->host == d->host)
+			(void)snprintf(text, cap, "%s was not moved, it runs on %s%s%s", d->name, host_name(n, d->host), sep, why);
+		else
+			(void)snprintf(text, cap, "%s runs on %s, generation %" PRIu64 "%s%s", d->name, host_name(n, d->host),
+			               d->generation, sep, why);
+		break;
+	case CLU_PHASE_STOPPING:
+		(void)snprintf(text, cap, "%s is stopped on %s", d->name, host_name(n, d->host));
+		break;
+	case CLU_PHASE_MIGRATING:
+		(void)snprintf(text, cap, "%s moves from %s to %s", d->name, host_name(n, d->host), host_name(n, d->target));
+		break;
+	case CLU_PHASE_RESOLVING:
+		(void)snprintf(text, cap, "%s: %s finds out whether it has it%s%s", d->name, host_name(n, d->host), sep, why);
+		break;
+	case CLU_PHASE_FAILED:
+		(void)snprintf(text, cap, "%s failed %u times and is given up%s%s", d->name, d->failures, sep, why);
+		break;
+	default:
+		(void)snprintf(text, cap, "%s is stopped%s%s", d->name, sep, why);
+	}
+}
+
+static void note_dom(struct nodeio *n, const struct clu_cmd *c, const struct clu_dom *before)
+{
+	const struct clu_dom *d = clu_dom_of(n->s, c->uuid);
+	char text[3 * CLU_TEXT_MAX];
+
+	if (!d && before->uuid[0])
+		(void)snprintf(text, sizeof(text), "%s was undefined", before->name);
+	else if (!d)
+		return;
+	else if (c->kind == CLU_CMD_REACH && memcmp(d->unreachable, before->unreachable, sizeof(d->unreachable)) != 0)
+		(void)snprintf(text, sizeof(text), "%s: %s %s%s%s", d->name, host_name(n, c->origin),
+		               c->on ? "has its files now" : "lacks its files", c->text[0] ? ": " : "", c->text);
+	else if (d->rev == before->rev)
+		return; /* refused */
+	else if (c->kind == CLU_CMD_DEFINE)
+		(void)snprintf(text, sizeof(text), "%s was %s", d->name, before->uuid[0] ? "defined anew" : "defined");
+	else if (c->kind == CLU_CMD_DESIRE)
+		(void)snprintf(text, sizeof(text), "%s is to be %s", d->name, clu_desired_name(d->desired));
+	else
+		dom_text(n, d, before, text, sizeof(text));
+	note(n, c, d ? d->name : before->name, d && d->host ? host_name(n, d->host) : "", text);
+}
+
+void nodeio_note(struct nodeio *n, const struct clu_cmd *c, const struct clu_dom *before, const struct clu_host *hbefore)
+{
+	switch (c->kind) {
+	case CLU_CMD_HOST_UP:
+	case CLU_CMD_HOST_LOST:
+	case CLU_CMD_WAITED:
+	case CLU_CMD_HOST_SAFE:
+	case CLU_CMD_MAINTENANCE:
+		note_host(n, c, hbefore);
+		break;
+	case CLU_CMD_POLICY:
+		note(n, c, "", "", "the policy was changed");
+		break;
+	case CLU_CMD_RULE_ADD:
+		note(n, c, "", "", "a rule was added");
+		break;
+	case CLU_CMD_RULE_REMOVE:
+		note(n, c, "", "", "a rule was removed");
+		break;
+	default:
+		note_dom(n, c, before);
+	}
+}

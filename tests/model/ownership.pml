@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Who may run a domain: three hosts, one domain without a shared lease (the hard case: no lock helps), through starts, crashes,
+ * partitions, power losses and migrations. Names are those of clusterd/core/clu.h (phases, host states), docs/wire/cluster.md
+ * (lease, WAITED, SAFE) and docs/wire/migration.md (READY, RELINQUISH, GO, TAKE, GONE, RECLAIM).
+ *
+ * What is left out, and why that is fair:
+ *  - Replication: the record of the domain is one variable. Only committed commands act, and each host knows an older record (know[])
+ *    until it learns a newer one. Which messages make that true is the business of tests/sim.
+ *  - Time: a lease ends at any moment. The one fact taken from clocks is that a node which acknowledged the last beat of h waits
+ *    until h's guard has killed: granted[h] holds those nodes. Nodes that acknowledged only older beats may be done waiting earlier.
+ *  - Lost messages of a migration: a message once sent may be received at any later time or, as everything is optional, never.
+ *
+ * tests/model/ownership.sh runs it as it is (nothing may be wrong) and with each BUG_* (each must be found).
+ */
+#define N   3
+#define MAJ 2
+#ifndef FAULTS
+#define FAULTS 2 /* hosts cut off or without power */
+#endif
+#ifndef CRASHES
+#define CRASHES 1 /* copies that die by themselves, starts that fail */
+#endif
+#ifndef ORDERS
+#define ORDERS 1 /* moves asked for */
+#endif
+
+#define bit(set, i) (((set) >> (i)) & 1)
+#define add(set, i) set = (set) | (1 << (i))
+#define del(set, i) set = (set) & ~(1 << (i))
+#define count(set)  (bit(set, 0) + bit(set, 1) + bit(set, 2))
+
+mtype:host = { ONLINE, LOST, SAFE };
+mtype:phase = { STOPPED, STARTING, RUNNING, STOPPING, MIGRATING, RESOLVING };
+/* Of a copy: READY is restored at the target and stands still; GIVEN was relinquished by the source and stands still. */
+mtype:copy = { NONE, RUNS, READY, GIVEN };
+
+/* struct clu_dom; op counts the changes of phase: op_id. Hosts are 0..2, NOBODY is none. */
+#define NOBODY 3
+typedef dom_t {
+	mtype:phase phase = STOPPED;
+	byte host = NOBODY;
+	byte target = NOBODY;
+	byte generation;
+	byte op;
+};
+dom_t dom;
+byte generation_max;
+byte highest, highest_at; /* generation in which a copy ran so far, and where */
+dom_t know[N]; /* what each host knows of it */
+
+mtype:host hstate[N] = ONLINE;
+byte waited[N];  /* of a LOST host: nodes that said WAITED */
+byte knows_lost[N]; /* of a LOST host: nodes that applied HOST_LOST, and acknowledge its beats no more */
+byte granted[N] = 7; /* nodes that acknowledged the beat by which the host has its lease */
+byte lease = 7;  /* hosts whose guard lets domains run */
+
+byte power = 7;  /* hosts that have power */
+byte net = 7;    /* hosts whose clusterd is in the view; it is dead or cut off otherwise */
+byte stale;      /* hosts that have to say HOST_UP: their clusterd was away */
+#define in_view(h)  (bit(power, h) && bit(net, h))
+#define quorate     (in_view(0) + in_view(1) + in_view(2) >= MAJ)
+#define can_act(h)  (in_view(h) && quorate && hstate[h] == ONLINE && !bit(stale, h))
+
+/* The copy at each host, and the migration it takes part in. Migrations are numbered; messages and journals are sets of numbers. */
+mtype:copy copy[N] = NONE;
+byte generation[N] = 0;
+byte session[N] = 0; /* RUNS: being pushed in that session, 0: not; READY, GIVEN: its session */
+byte target[N] = NOBODY;  /* being pushed, GIVEN: to whom */
+byte sessions;   /* numbers used */
+byte said_ready, said_go, said_gone, said_running; /* messages */
+byte relinquished, taken;                          /* durable: the source's lease, the target's journal */
+byte ran_there;  /* sessions whose copy ran at the target: the source's memory is out of date */
+
+byte faults_left = FAULTS, crashes_left = CRASHES, orders_left = ORDERS;
+
+#define running (copy[0] == RUNS) + (copy[1] == RUNS) + (copy[2] == RUNS)
+inline begin_phase(p) { dom.phase = p; dom.op++ }
+inline forget_copy(h) { copy[h] = NONE; generation[h] = 0; session[h] = 0; target[h] = NOBODY }
+inline set_running(at, number)
+{
+	copy[at] = RUNS;
+	generation[at] = number;
+	assert(running <= 1); /* the guarantee above all */
+	/* each host's runs have a number of their own, so that disk leases can tell old from new */
+	assert(number > highest || (number == highest && at == highest_at));
+	highest = number;
+	highest_at = at
+}
+inline learn(h)
+{
+	know[h].phase = dom.phase;
+	know[h].host = dom.host;
+	know[h].target = dom.target;
+	know[h].generation = dom.generation;
+	know[h].op = dom.op
+}
+#define is_news(h)   (know[h].op != dom.op)
+#define up_to_date(h) (know[h].op == dom.op) /* a RESULT counts only if it names the present op */
+
+/* HOST_UP: what it owns and runs stays, what it owned and does not run is stopped; the rest it is told by its todo. */
+inline host_up(h)
+{
+	hstate[h] = ONLINE;
+	waited[h] = 0;
+	knows_lost[h] = 0;
+	del(stale, h);
+	if
+	:: dom.host == h && dom.phase == MIGRATING && copy[h] == NONE ->
+		dom.host = dom.target; dom.target = NOBODY; begin_phase(RESOLVING) /* only the target can have it */
+	:: dom.host == h && dom.phase != MIGRATING && dom.phase != RESOLVING && copy[h] != RUNS -> dom.host = NOBODY; begin_phase(STOPPED)
+	:: else
+	fi;
+	learn(h)
+}
+
+/* SAFE: it certainly runs no copy. */
+inline host_safe(h)
+{
+	hstate[h] = SAFE;
+	if
+	:: dom.phase == MIGRATING && dom.host == h -> dom.host = dom.target; dom.target = NOBODY; begin_phase(RESOLVING)
+	:: dom.phase == MIGRATING && dom.target == h -> dom.target = NOBODY; begin_phase(RESOLVING)
+	:: dom.phase != MIGRATING && dom.host == h -> dom.host = NOBODY; dom.target = NOBODY; begin_phase(STOPPED)
+	:: else
+	fi;
+	if
+	:: generation_max < 60 -> generation_max++
+	:: else
+	fi
+}
+
+/* Any host of which @cond holds, as h. Not executable when there is none. */
+#define pick(cond) if :: cond(0) -> h = 0 :: cond(1) -> h = 1 :: cond(2) -> h = 2 fi
+
+/* Each node: its clusterd as a member of the view, its guard, its migrated and hvdom. */
+#define may_note(x) (can_act(me) && hstate[x] == LOST && !bit(knows_lost[x], me))
+#ifdef BUG_NO_WAIT
+#define may_wait(x) (can_act(me) && hstate[x] == LOST && bit(knows_lost[x], me) && !bit(waited[x], me))
+#else
+#define may_wait(x) (can_act(me) && hstate[x] == LOST && bit(knows_lost[x], me) && !bit(waited[x], me) && \
+		     (!bit(lease, x) || !bit(granted[x], me)))
+#endif
+/* x pushes to me, and I hold nothing of it */
+#define offers(x)   (bit(power, me) && bit(lease, me) && know[me].phase == MIGRATING && know[me].target == me && copy[me] == NONE && \
+		     copy[x] == RUNS && session[x] != 0 && target[x] == me && !bit(said_gone | said_ready, session[x]))
+#define asks(x)     (x != me && bit(power, me) && bit(power, x) && session[x] != 0 && target[x] == me && session[me] != session[x] && \
+		     !bit(taken | said_gone, session[x]) && (copy[x] == GIVEN || bit(said_ready, session[x])))
+#define asks_late(x) (bit(power, me) && bit(power, x) && copy[x] == GIVEN && target[x] == me && bit(taken, session[x]) && !bit(said_running, session[x]))
+active [N] proctype node()
+{
+	byte h, me = _pid;
+end:	do
+	/* clusterd: the replicated record arrives; HOST_UP after having been away */
+	:: atomic { can_act(me) && is_news(me) -> learn(me) }
+	:: atomic { in_view(me) && quorate && (hstate[me] != ONLINE || bit(stale, me)) -> host_up(me) }
+
+	/* applies HOST_LOST(h); says WAITED(h) when its own wait is over */
+	:: atomic { pick(may_note); add(knows_lost[h], me); h = 0 }
+	:: atomic { pick(may_wait); add(waited[h], me); h = 0 }
+	/* a beat: those of the view that hold it ONLINE acknowledge; a majority of them is a lease */
+	:: atomic { can_act(me) && count(power & net) >= MAJ && (!bit(lease, me) || granted[me] != (power & net)) ->
+		granted[me] = power & net;
+		add(lease, me) }
+
+	/* guard: the lease is over, everything is killed */
+	:: atomic { bit(lease, me) && !can_act(me) ->
+		del(lease, me);
+#ifndef BUG_GUARD_SLEEPS
+		forget_copy(me)
+#endif
+		}
+
+	/* hvdom: START */
+	:: atomic { bit(power, me) && bit(lease, me) && know[me].phase == STARTING && know[me].host == me && copy[me] == NONE ->
+		h = know[me].generation; set_running(me, h); h = 0 }
+	:: atomic { can_act(me) && up_to_date(me) && dom.phase == STARTING && dom.host == me && copy[me] == RUNS &&
+			generation[me] == dom.generation ->
+		begin_phase(RUNNING) } /* RESULT STARTED */
+	:: atomic { can_act(me) && up_to_date(me) && dom.phase == STARTING && dom.host == me && copy[me] == NONE && crashes_left > 0 ->
+		crashes_left--; dom.host = NOBODY; begin_phase(STOPPED); learn(me) } /* RESULT START_FAILED */
+	/* it crashed; OBSERVED gone */
+	:: atomic { copy[me] == RUNS && crashes_left > 0 -> crashes_left--; forget_copy(me) }
+	:: atomic { can_act(me) && up_to_date(me) && dom.phase == RUNNING && dom.host == me && copy[me] == NONE ->
+		dom.host = NOBODY; begin_phase(STOPPED); learn(me) }
+	/* KILL: a copy here is none of the cluster's */
+	:: atomic { bit(power, me) && copy[me] != NONE && know[me].host != me && know[me].target != me -> forget_copy(me) }
+	:: atomic { bit(power, me) && copy[me] == RUNS && know[me].host == me && know[me].phase != MIGRATING && know[me].phase != RESOLVING &&
+			generation[me] < know[me].generation -> forget_copy(me) }
+	:: atomic { bit(power, me) && copy[me] == READY && know[me].phase != MIGRATING && know[me].phase != RESOLVING ->
+		add(said_gone, session[me]); forget_copy(me) }
+
+	/* migrated, source: PUSH, once: after a RECLAIM the generation is another one, and MOVE_FAILED is due */
+	:: atomic { bit(power, me) && know[me].phase == MIGRATING && know[me].host == me && copy[me] == RUNS && session[me] == 0 &&
+			up_to_date(me) && generation[me] == dom.generation && sessions < 7 ->
+		sessions++; session[me] = sessions; target[me] = know[me].target }
+	:: atomic { copy[me] == RUNS && session[me] != 0 && bit(said_ready, session[me]) -> /* the point of no return */
+#ifndef BUG_NO_RELINQUISH
+		copy[me] = GIVEN;
+#endif
+		add(relinquished, session[me]); add(said_go, session[me])
+#ifdef BUG_NO_RELINQUISH
+		; session[me] = 0
+#endif
+		}
+	/* it gives up before that: runs on. RESULT MOVE_FAILED */
+	:: atomic { can_act(me) && up_to_date(me) && dom.phase == MIGRATING && dom.host == me && copy[me] == RUNS && session[me] != 0 &&
+			(crashes_left > 0 || bit(said_gone, session[me])) ->
+		crashes_left = (bit(said_gone, session[me]) -> crashes_left : crashes_left - 1);
+		session[me] = 0; target[me] = NOBODY; dom.target = NOBODY; dom.generation = generation[me]; begin_phase(RUNNING); learn(me) }
+	/* RECLAIM: the target said GONE */
+	:: atomic { bit(power, me) && bit(lease, me) && copy[me] == GIVEN && bit(said_gone, session[me]) ->
+		assert(!bit(ran_there, session[me])); /* else its memory is older than the disks */
+		session[me] = 0; target[me] = NOBODY; set_running(me, generation[me] + 2) }
+	:: atomic { can_act(me) && up_to_date(me) && dom.phase == MIGRATING && dom.host == me && copy[me] == RUNS &&
+			generation[me] > dom.generation ->
+		dom.target = NOBODY; dom.generation = generation[me]; begin_phase(RUNNING) } /* RESULT MOVE_FAILED */
+	/* DESTROY: the target said RUNNING. RESULT MOVED */
+	:: atomic { bit(power, me) && copy[me] == GIVEN && bit(said_running, session[me]) ->
+		if
+		:: can_act(me) && up_to_date(me) && dom.phase == MIGRATING && dom.host == me ->
+			dom.host = dom.target; dom.target = NOBODY; dom.generation = generation[me] + 1; begin_phase(RUNNING); learn(me)
+		:: else
+		fi;
+		forget_copy(me) }
+	/* the copy died while it was pushed: only the target can have it. RESULT MOVED or not, the target finds out */
+	:: atomic { can_act(me) && up_to_date(me) && dom.phase == MIGRATING && dom.host == me && copy[me] == NONE ->
+		dom.host = dom.target; dom.target = NOBODY; begin_phase(RESOLVING) }
+
+	/* migrated, target: ACCEPT */
+	:: atomic { pick(offers);
+		copy[me] = READY; generation[me] = generation[h] + 1; session[me] = session[h];
+		add(said_ready, session[h]); h = 0 }
+	:: atomic { bit(power, me) && bit(lease, me) && copy[me] == READY && bit(said_go, session[me]) -> /* TAKE, TAKEN, RESUME */
+		add(taken, session[me]); add(said_running, session[me]); add(ran_there, session[me]);
+		session[me] = 0; set_running(me, generation[me]) }
+	/* asked about a session that it neither holds nor took: GONE is written, then said */
+	:: atomic { pick(asks); add(said_gone, session[h]); h = 0 }
+	:: atomic { pick(asks_late); add(said_running, session[h]); h = 0 }
+	/* OBSERVED RUNNING by the target, in a generation above the record's */
+	:: atomic { can_act(me) && up_to_date(me) && dom.phase == MIGRATING && dom.target == me && copy[me] == RUNS &&
+			generation[me] > dom.generation ->
+		dom.host = me; dom.target = NOBODY; dom.generation = generation[me]; begin_phase(RUNNING) }
+
+	/* RESOLVING: the other end is SAFE, or has no copy */
+	:: atomic { can_act(me) && up_to_date(me) && dom.phase == RESOLVING && dom.host == me ->
+		if
+		:: copy[me] == RUNS -> /* KEPT */
+			dom.generation = generation[me]; session[me] = 0; target[me] = NOBODY; begin_phase(RUNNING)
+#ifdef BUG_RECLAIM_BLIND
+		:: copy[me] == GIVEN && bit(lease, me) -> /* it may have run there before that host died */
+			assert(!bit(ran_there, session[me]));
+			set_running(me, generation[me] + 2); dom.generation = generation[me]; session[me] = 0; begin_phase(RUNNING)
+#endif
+		:: copy[me] == READY && bit(lease, me) && bit(relinquished, session[me]) -> /* the lease says so: as good as Go */
+			add(taken, session[me]); add(ran_there, session[me]); session[me] = 0;
+			set_running(me, generation[me]); dom.generation = generation[me]; begin_phase(RUNNING)
+		:: copy[me] == READY || copy[me] == GIVEN || copy[me] == NONE -> /* ABSENT: be rid of it, then it starts anew */
+			forget_copy(me); dom.host = NOBODY; begin_phase(STOPPED)
+		fi;
+		learn(me) }
+
+#ifdef BUG_NO_COMMIT
+	/* it acts on a START that only itself got, and that nobody else will ever know of */
+	:: atomic { can_act(me) && dom.phase == STOPPED && copy[me] == NONE && bit(lease, me) && crashes_left > 0 ->
+		crashes_left--; del(net, me); set_running(me, generation_max + 1) }
+#endif
+	od
+}
+
+/* What the coordinator proposes: any node of a quorate view. */
+#define can_start(x) (dom.phase == STOPPED && can_act(x))
+#define can_take(x)  (dom.phase == RUNNING && orders_left > 0 && can_act(dom.host) && can_act(x) && x != dom.host)
+#define is_lost(x)   (quorate && !in_view(x) && hstate[x] == ONLINE)
+#define has_waits(x) (quorate && hstate[x] == LOST && count(waited[x]) >= MAJ)
+active proctype coordinator()
+{
+	byte h;
+end:	do
+	/* START: desired RUNNING; the next generation, on a host that is ONLINE */
+	:: atomic { pick(can_start);
+		dom.host = h;
+		dom.target = NOBODY;
+#ifndef BUG_IGNORE_GENERATION
+		generation_max++;
+#endif
+		dom.generation = generation_max;
+		begin_phase(STARTING); h = 0 }
+	/* MOVE, asked by somebody: generation + 1 at the target, + 2 if the source takes it back */
+	:: atomic { pick(can_take);
+		orders_left--;
+		dom.target = h;
+		generation_max = (generation_max > dom.generation + 2 -> generation_max : dom.generation + 2);
+		begin_phase(MIGRATING); h = 0 }
+	/* HOST_LOST: it left the view */
+	:: atomic { pick(is_lost); hstate[h] = LOST; waited[h] = 0; knows_lost[h] = 0; h = 0 }
+	/* a majority said WAITED */
+	:: atomic { pick(has_waits); host_safe(h); h = 0 }
+	od
+}
+
+/* What can go wrong, as often as the counters allow; and heals. */
+#define is_whole(x)  (faults_left > 0 && bit(power, x) && bit(net, x))
+#define is_away(x)   (!bit(net, x))
+active proctype adversary()
+{
+	byte h;
+end:	do
+	/* clusterd dies, hangs, or is cut off */
+	:: atomic { pick(is_whole); faults_left--; del(net, h); add(stale, h); h = 0 }
+	/* power loss: memory is gone, leases and journals stay */
+	:: atomic { pick(is_whole); faults_left--; del(power, h); del(net, h); add(stale, h); del(lease, h);
+		forget_copy(h); know[h].phase = STOPPED; know[h].host = NOBODY; know[h].target = NOBODY; know[h].op = 0; h = 0 }
+	:: atomic { pick(is_away); add(power, h); add(net, h); h = 0 }
+	/* nothing can happen any more: the domain has to run, once, where the record says */
+	:: atomic { timeout ->
+		assert(running == 1 && dom.phase == RUNNING && copy[dom.host] == RUNS && generation[dom.host] == dom.generation); break }
+	od
+}

@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The model of ownership: nothing wrong as it is, and each planted error found. Bounds: hosts that fail / copies that crash / moves.
+# FULL=1 looks at more of them (10 minutes, 4 GB).
+for tool in spin gcc; do
+	command -v $tool >/dev/null || { echo "skipped: $tool is missing"; exit 77; }
+done
+model=$(cd "${top_srcdir:-.}" && pwd)/tests/model/ownership.pml
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+failed=0
+
+# run NAME SPIN-OPTIONS GCC-OPTIONS: the verifier's report in NAME.out
+run() {
+	mkdir "$1" && cp "$model" "$1" && cd "$1" && spin -a $2 ownership.pml >spin.out 2>&1 &&
+		gcc -w -O2 -DSAFETY -DVECTORSZ=512 $3 -o pan pan.c && timeout ${FULL:+60}60 ./pan $4 -n -m100000 >../$1.out 2>&1 || {
+		cat spin.out; echo "$1: spin or gcc failed"; failed=1; }
+	cd ..
+}
+story() {
+	(cd "$1" && spin -t -p $2 ownership.pml | grep -v '^ *$' | tail -60)
+}
+
+# holds FAULTS CRASHES ORDERS
+holds() {
+	bounds="-DFAULTS=$1 -DCRASHES=$2 -DORDERS=$3"
+	run "holds-$1$2$3" "$bounds" "$4" "$5"
+	if grep -q 'errors: 0' "holds-$1$2$3.out" && ! grep -q 'depth too small\|out of memory' "holds-$1$2$3.out"; then
+		echo "holds with $1 faults, $2 crashes, $3 moves: $(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' "holds-$1$2$3.out") states"
+	else
+		cat "holds-$1$2$3.out"; story "holds-$1$2$3" "$bounds"; failed=1
+	fi
+}
+
+# finds BUG [FAULTS CRASHES MOVES]: the planted error must be found
+finds() {
+	run "$1" "-D$1 -DFAULTS=${2:-2} -DCRASHES=${3:-1} -DORDERS=${4:-1}" "-DBITSTATE" "-w27"
+	if grep -q "assertion violated" "$1.out"; then
+		echo "planted $1: found"
+	else
+		echo "planted $1: NOT FOUND"; cat "$1.out"; failed=1
+	fi
+}
+
+holds 1 0 1
+holds 1 1 0
+if [ -n "$FULL" ]; then
+	holds 2 0 0 -DCOLLAPSE
+	holds 1 1 1 -DCOLLAPSE
+fi
+finds BUG_NO_WAIT
+finds BUG_GUARD_SLEEPS
+finds BUG_NO_COMMIT
+finds BUG_NO_RELINQUISH
+finds BUG_RECLAIM_BLIND 1 0 1
+finds BUG_IGNORE_GENERATION
+exit $failed

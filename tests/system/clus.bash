@@ -1,0 +1,126 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What the tests of the cluster share, besides lib.bash: orders, domains as the cluster sees them, and the watch over double copies.
+
+# In setup_file: N hosts with Corosync and clusterd, quorate.
+clus_up() {
+	VMLAB_MEMORY=1GiB lab_up "$1" cluster
+	[ "$(id -u)" -eq 0 ] || return 0
+	eventually 20 clus_whole >&2
+}
+clus_need() {
+	need_root
+	need_program linux.uml jq corosync
+	need_guest initramfs.img
+}
+# An order at any host: vc HOST ARGS...
+vc() { local h=$1; shift; on "$h" vmclus "$@"; }
+# All hosts are up and see each other online, from each of them
+clus_whole() {
+	local h n
+	n=$(vmlab status --json | jq '.hosts | length')
+	for h in $(vmlab status --json | jq -r '.hosts[].name'); do
+		vc "$h" status --json | jq -e --argjson n "$n" '.quorate and ([.hosts[] | select(.state == "online")] | length) == $n' >/dev/null || return 1
+	done
+}
+# A report of the first host that is quorate
+clus_report() {
+	local h s
+	for h in $(lab_hosts_up); do
+		s=$(vc "$h" status --json 2>/dev/null) && jq -e '.quorate' <<<"$s" >/dev/null && { echo "$s"; return 0; }
+	done
+	echo "no host is quorate" >&2
+	return 1
+}
+# dom NAME KEY [HOST]: as the cluster (or that host) says
+dom() {
+	local s
+	if [ -n "${3:-}" ]; then s=$(vc "$3" status --json); else s=$(clus_report); fi
+	jq -r --arg n "$1" --arg k "$2" '.domains[] | select(.name == $n) | .[$k]' <<<"$s"
+}
+dom_is() { [ "$(dom "$1" state)" = "$2" ]; }
+host_is() { [ "$(clus_report | jq -r --arg h "$1" '.hosts[] | select(.name == $h) | .state')" = "$2" ]; }
+# Runs where the cluster says, answers, and nowhere else
+dom_runs() { # NAME [HOST]
+	dom_is "$1" running || { echo "$1 is $(dom "$1" state), not running: $(dom "$1" text)" >&2; return 1; }
+	one_copy "$1" "$(dom "$1" host)" || return 1
+	[ -z "${2:-}" ] || [ "$(dom "$1" host)" = "$2" ] || { echo "$1 runs on $(dom "$1" host), not on $2" >&2; return 1; }
+	answers "$1"
+}
+answers() { client hospes-probe wait "$(guest_ip "$1"):7" --timeout 1 >/dev/null; }
+other_hosts() { vmlab status --json | jq -r --arg h "$1" '.hosts[].name | select(. != $h)'; }
+
+# clus_define NAME [key=value...] (as guest_xml); by default a light load, a disk and a witness
+clus_define() {
+	local name=$1
+	shift
+	guest_xml "$name" load=light dirty=1 cpu=5 witness=1 "$@"
+	vc host-a define "/var/lib/hospes/shared/$name.xml"
+}
+# ... and start it, until it answers
+clus_guest() {
+	clus_define "$@"
+	vc host-a start "$1"
+	guest_wait "$1"
+}
+clus_remove() { # stop it, forget it
+	local h
+	h=$(clus_report | jq -r .host)
+	vc "$h" stop "$1" || true
+	vc "$h" undefine "$1" || true
+	rm -f "$SHARED/$1".{img,img.lease,xml,wit}
+}
+
+# ---- never two copies ----------------------------------------------------------------------------------------------------
+
+# The guest's own evidence: no copy ever found another one's writes; generations of its starts only rise.
+witness_ok() {
+	local f=$SHARED/$1.wit v
+	v=$(dd if="$f" bs=512 skip=1 count=1 status=none | tr -d '\0')
+	[ -z "$v" ] || { echo "$1: $v" >&2; return 1; }
+	witness_starts "$1" | awk -v n="$1" '$4 < last { print n ": generation " $4 " started after " last >"/dev/stderr"; bad = 1 } { last = $4 } END { exit bad }'
+}
+witness_starts() { dd if="$SHARED/$1.wit" bs=512 skip=8 count=64 status=none | tr '\0' '\n' | grep '^start' | sort -n -k 2; }
+witness_generation() { witness_starts "$1" | tail -n 1 | awk '{ print $4 }'; }
+
+# From outside, all the time: watch_start; ...; watch_stop. A domain that vmctl calls running on two hosts, and on the first one still
+# when it is asked again, is a double copy.
+watch_start() {
+	WATCH_OUT=$BATS_FILE_TMPDIR/double
+	: >"$WATCH_OUT"
+	watch_loop >>"$WATCH_OUT" 2>/dev/null 3>&- &
+	WATCH_PID=$!
+}
+watch_loop() {
+	local h
+	while sleep 0.3; do
+		declare -A at=()
+		for h in $(lab_hosts_up); do
+			for d in $(watch_running "$h"); do
+				if [ -n "${at[$d]:-}" ] && watch_running "${at[$d]}" | grep -qx "$d"; then echo "$(date +%T) $d runs on ${at[$d]} and $h"; fi
+				at[$d]=$h
+			done
+		done
+		echo .
+	done
+}
+watch_running() {
+	local pid
+	pid=$(cat "$VMLAB_DIR/$VMLAB_NAME/hosts/$1/init.pid") || return 0
+	nsenter -t "$pid" -m -u -i -n -p -- "$top_builddir/tools/vmctl" list --json | jq -r '.[] | select(.state == "running") | .name'
+}
+watch_stop() {
+	kill "$WATCH_PID" 2>/dev/null || true
+	wait "$WATCH_PID" 2>/dev/null || true
+	[ "$(grep -c '^\.$' "$WATCH_OUT")" -gt 2 ] || { echo "the watch did not watch" >&2; return 1; }
+	if grep -v '^\.$' "$WATCH_OUT" >&2; then return 1; fi
+}
+
+# answer_after NAME...: milliseconds from now until all of them answered, in MS; fails after LIMIT_S (30)
+answer_after() {
+	local t0=${EPOCHREALTIME/./} n
+	for n; do
+		client hospes-probe wait "$(guest_ip "$n"):7" --timeout "${LIMIT_S:-30}" >/dev/null || { echo "$n does not answer" >&2; return 1; }
+	done
+	MS=$(((${EPOCHREALTIME/./} - t0) / 1000))
+}

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Daemons die, databases are corrupt, disks are full, keys are wrong: guests run on or are safely taken over, the node says what is wrong
+# and comes back by itself.
+load lib
+load clus
+
+setup_file() {
+	need_root
+	clus_up 3
+	command -v linux.uml >/dev/null || return 0
+	clus_guest guest01 mem=128 disk=0
+	clus_guest guest02 mem=128 disk=32
+}
+teardown_file() { lab_down; }
+setup() {
+	clus_need
+	watch_start
+}
+teardown() {
+	[ -z "${WATCH_PID:-}" ] || kill "$WATCH_PID" 2>/dev/null || true
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || { clus_report >&2 || true; lab_logs >&2; }
+}
+both_run() { dom_runs guest01 && dom_runs guest02; }
+never_twice() { watch_stop && witness_ok guest01 && witness_ok guest02; }
+whole() { eventually 20 clus_whole; }
+host_log() { cat "$VMLAB_DIR/$VMLAB_NAME/hosts/$1/var/log/hospes/$2.log"; }
+gather() { for g in guest01 guest02; do [ "$(dom $g host)" = "$1" ] || vc "$1" move $g "$1" >/dev/null; done; }
+
+@test "kill -9 of clusterd, migrated: the guests on that host do not notice" {
+	local s boot1 boot2
+	gather host-b
+	boot1=$(guest_boot_id guest01) boot2=$(guest_boot_id guest02)
+	client_start guest01
+	for s in clusterd migrated clusterd; do
+		vmlab service host-b kill $s
+		sleep 1
+	done
+	whole
+	eventually 10 both_run
+	client_stop
+	[ "$(guest_boot_id guest01)" = "$boot1" ]
+	[ "$(guest_boot_id guest02)" = "$boot2" ]
+	# it is of use again
+	vc host-b move guest01 host-a
+	dom_runs guest01 host-a
+	never_twice
+}
+
+@test "kill -9 of corosync, of the guard: guests run on or are safely taken over, the node is back by itself" {
+	local s
+	for s in corosync guard; do
+		gather host-c
+		vmlab service host-c kill $s
+		whole
+		eventually 40 both_run
+	done
+	never_twice
+}
+
+@test "clusterd stuck (SIGSTOP): the guard ends the guests in time, others start them, and it rejoins when it goes on" {
+	local pid
+	gather host-c
+	pid=$(vmlab status --json | jq '.hosts[] | select(.name == "host-c") | .services.clusterd')
+	kill -STOP "$pid"
+	eventually 40 eval 'vc host-a status --json | jq -e "all(.domains[]; .state == \"running\" and .host != \"host-c\")"'
+	[ -z "$(hvdoms_on host-c guest0)" ]
+	LIMIT_S=20 answer_after guest01 guest02
+	kill -CONT "$pid" || true
+	whole
+	both_run
+	never_twice
+}
+
+@test "kill -9 of clusterd during a start, a stop and a move, on the host that does it" {
+	local at to
+	vc host-a stop guest01
+	on host-b vmclus start guest01 >/dev/null 2>&1 3>&- &
+	sleep 0.3
+	at=$(dom guest01 host)
+	[ -z "$at" ] || [ "$at" = null ] || vmlab service "$at" kill clusterd
+	wait $! || true
+	whole
+	eventually 30 dom_runs guest01
+	at=$(dom guest01 host)
+	to=$(other_hosts "$at" | head -n 1)
+	on "$to" vmclus move guest01 "$to" >/dev/null 2>&1 3>&- &
+	sleep 0.2
+	vmlab service "$at" kill clusterd
+	wait $! || true
+	whole
+	eventually 30 dom_runs guest01
+	at=$(dom guest01 host)
+	on "$(other_hosts "$at" | head -n 1)" vmclus stop guest01 >/dev/null 2>&1 3>&- &
+	sleep 0.1
+	vmlab service "$at" kill clusterd
+	wait $! || true
+	whole
+	eventually 30 dom_is guest01 stopped
+	vc host-a start guest01
+	guest_wait guest01
+	never_twice
+}
+
+@test "a corrupt database: the node says so and loads the others' state" {
+	local db
+	vmlab service host-a stop clusterd
+	db=$(find "$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/var/lib/hospes" -name '*.db' -path '*clu*' | head -n 1)
+	[ -n "$db" ]
+	rm -f "$db"-wal "$db"-shm
+	dd if=/dev/urandom of="$db" bs=4096 count=4 conv=notrunc status=none
+	vmlab service host-a start clusterd
+	whole
+	both_run
+	host_log host-a clusterd | grep -qiE 'corrupt|malformed|not a database'
+	[ "$(dom guest01 generation host-a)" = "$(dom guest01 generation host-b)" ]
+	never_twice
+}
+
+@test "a full disk: the node says so, its guests run on or are taken over, and it is back when there is room" {
+	local dir
+	gather host-b
+	dir=/var/lib/hospes
+	on host-b sh -c "mkdir -p /run/full && mount -t tmpfs -o size=256k full /run/full"
+	vmlab service host-b stop clusterd
+	dir=$(dirname "$(find "$VMLAB_DIR/$VMLAB_NAME/hosts/host-b/var/lib/hospes" -name '*.db' -path '*clu*' | head -n 1)")
+	dir=/var/lib/hospes/${dir#*/var/lib/hospes/}
+	on host-b sh -c "cp -a $dir/. /run/full/ && mount --bind /run/full $dir && (dd if=/dev/zero of=/run/full/ballast bs=1k 2>/dev/null; true)"
+	vmlab service host-b start clusterd
+	# something changes that it would have to store
+	for i in 1 2 3; do vc host-a policy moves_max=$i >/dev/null; done
+	LIMIT_S=40 answer_after guest01 guest02
+	eventually 20 eval 'grep -qiE "full|space|cannot (write|store)" "$VMLAB_DIR/$VMLAB_NAME/hosts/host-b/var/log/hospes/clusterd.log"'
+	on host-b rm /run/full/ballast
+	whole
+	on host-b umount "$dir" || true
+	vmlab service host-b restart clusterd
+	whole
+	eventually 40 both_run
+	never_twice
+}
+
+@test "a node with another cluster's key stays out, the others do not care; with the right one it is back" {
+	local key=$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/etc/corosync/authkey
+	gather host-b
+	cp -p "$key" "$BATS_TEST_TMPDIR/authkey"
+	head -c 256 /dev/urandom >"$BATS_TEST_TMPDIR/other"
+	cat "$BATS_TEST_TMPDIR/other" >"$key"
+	vmlab service host-a kill corosync
+	eventually 30 eval 'vc host-b status --json | jq -e ".quorate and ([.hosts[] | select(.state == \"online\")] | length) == 2"'
+	sleep 3
+	vc host-b status --json | jq -e '.quorate'
+	both_run
+	cat "$BATS_TEST_TMPDIR/authkey" >"$key"
+	vmlab service host-a kill corosync
+	whole
+	both_run
+	never_twice
+}

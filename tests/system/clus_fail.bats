@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Hosts die, links are cut, quorum is lost, everything restarts: guests come back within the time, and never twice. Half of the guests
+# have no disk that is locked: only the cluster keeps a second copy away, and their witness tells.
+load lib
+load clus
+
+GUESTS=(guest01 guest02 guest03 guest04)
+
+setup_file() {
+	need_root
+	clus_up 3
+	command -v linux.uml >/dev/null || return 0
+	local g disk
+	for g in "${GUESTS[@]}"; do
+		disk=0
+		[[ $g = *[13] ]] || disk=32
+		clus_define $g load=light disk=$disk mem=128
+		vc host-a start $g --no-wait
+	done
+	for g in "${GUESTS[@]}"; do guest_wait $g; done
+	eventually 20 all_run
+}
+teardown_file() { lab_down; }
+setup() {
+	clus_need
+	watch_start
+}
+teardown() {
+	[ -z "${WATCH_PID:-}" ] || kill "$WATCH_PID" 2>/dev/null || true
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || { clus_report >&2 || true; lab_logs >&2; }
+}
+
+all_run() { local g; for g in "${GUESTS[@]}"; do dom_runs $g || return 1; done; }
+all_sound() { local g; for g in "${GUESTS[@]}"; do witness_ok $g && ask $g status | jq -e '.errors == 0' >/dev/null || { echo "$g: $(ask $g status)" >&2; return 1; }; done; }
+# The double copies that were not: from outside and by the guests themselves
+never_twice() { watch_stop; all_sound; }
+gather() { # HOST: all guests there
+	local g
+	for g in "${GUESTS[@]}"; do [ "$(dom $g host)" = "$1" ] || vc "$1" move $g "$1" >/dev/null; done
+}
+generations() { local g; for g in "${GUESTS[@]}"; do dom $g generation; done | tr '\n' ' '; }
+boots() { local g; for g in "${GUESTS[@]}"; do guest_boot_id $g; done; }
+whole() { eventually 20 clus_whole; }
+
+@test "power loss of a host with four guests: all answer again within 15 s, in a new generation" {
+	local before
+	gather host-b
+	before=$(generations)
+	vmlab kill host-b
+	LIMIT_S=30 answer_after "${GUESTS[@]}"
+	echo "# all four answer after $MS ms" >&3
+	eventually 10 all_run
+	local i=0 g
+	for g in "${GUESTS[@]}"; do
+		i=$((i + 1))
+		[ "$(dom $g generation)" -gt "$(cut -d' ' -f$i <<<"$before")" ]
+		[ "$(witness_generation $g)" = "$(dom $g generation)" ]
+		[ "$(dom $g host)" != host-b ]
+	done
+	[ "$MS" -le 15000 ]
+	never_twice
+}
+
+@test "the host that returns resumes nothing, and is of use again" {
+	local before
+	before=$(generations)
+	vmlab start host-b
+	whole
+	sleep 1
+	[ "$(generations)" = "$before" ]
+	[ -z "$(hvdoms_on host-b guest0)" ]
+	all_run
+	vc host-b move guest01 host-b
+	dom_runs guest01 host-b
+	never_twice
+}
+
+@test "cut both ways: the host ends its guests before the others start them, and comes back by itself" {
+	local before
+	gather host-c
+	before=$(generations)
+	vmlab cut host-c
+	# from inside: not quorate, and at last empty
+	eventually 10 eval 'vc host-c status --json | jq -e ".quorate == false"'
+	LIMIT_S=30 answer_after "${GUESTS[@]}"
+	echo "# all four answer after $MS ms" >&3
+	[ -z "$(hvdoms_on host-c guest0)" ]
+	vmlab heal host-c
+	whole
+	all_run
+	[ "$(generations)" != "$before" ]
+	never_twice
+}
+
+@test "one-way cuts, in and out: the same" {
+	local way
+	for way in in out; do
+		gather host-a
+		vmlab cut host-a --oneway $way
+		eventually 15 eval 'vc host-b status --json | jq -e ".quorate and ([.hosts[] | select(.state != \"online\")] | length) == 1"'
+		if [ $way = in ]; then sleep 3; else eventually 40 eval 'vc host-b status --json | jq -e "all(.domains[]; .state == \"running\" and .host != \"host-a\")"'; fi
+		vmlab heal host-a
+		whole
+		eventually 40 all_run
+	done
+	never_twice
+}
+
+@test "a short cut, healed before anybody was declared dead, changes nothing" {
+	local before
+	before=$(boots)
+	vmlab cut host-b
+	sleep 0.5
+	vmlab heal host-b
+	sleep 5
+	whole
+	all_run
+	[ "$(boots)" = "$before" ]
+	never_twice
+}
+
+@test "two of three lost: the last one ends its domains in time; they run again when there is a majority" {
+	gather host-a
+	vmlab kill host-b
+	vmlab kill host-c
+	eventually 20 eval '[ -z "$(hvdoms_on host-a guest0)" ]'
+	vc host-a status --json | jq -e '.quorate == false'
+	run vc host-a start guest01 --timeout 3
+	[ "$status" -eq 1 ]
+	[[ $output = *quor* ]] || { echo "$output" >&2; false; }
+	vmlab start host-b
+	LIMIT_S=30 answer_after "${GUESTS[@]}"
+	vmlab start host-c
+	whole
+	eventually 10 all_run
+	never_twice
+}
+
+@test "all hosts lose power at once: from their disks alone everything comes back, once" {
+	local before h
+	before=$(generations)
+	for h in host-a host-b host-c; do vmlab kill $h; done
+	for h in host-c host-a host-b; do vmlab start $h; done
+	whole
+	LIMIT_S=40 answer_after "${GUESTS[@]}"
+	eventually 10 all_run
+	[ "$(generations)" != "$before" ]
+	never_twice
+}
+
+@test "power loss of the source, and of the target, in the middle of a move" {
+	local who src dst
+	for who in source target; do
+		src=$(dom guest02 host)
+		dst=$(other_hosts "$src" | head -n 1)
+		ask guest02 "dirty 20 16" >/dev/null
+		on "$(other_hosts "$src" | tail -n 1)" vmclus move guest02 "$dst" >/dev/null 2>&1 3>&- &
+		sleep 0.25
+		if [ $who = source ]; then vmlab kill "$src"; else vmlab kill "$dst"; fi
+		LIMIT_S=40 answer_after guest02
+		wait $! || true
+		eventually 30 all_run
+		if [ $who = source ]; then vmlab start "$src"; else vmlab start "$dst"; fi
+		whole
+		all_run
+	done
+	never_twice
+}

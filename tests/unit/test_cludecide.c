@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a coordinator proposes: a table of situations, and clusters that it leads to rest. With the real placement. */
+#include "config.h"
+#include "clusterd/core/decide.h"
+#include "clusterd/core/node.h"
+#include "common/util.h"
+
+#include "tests/unit/testutil.h"
+
+#define DOMS  12u
+#define NODES 3u
+#define GIB   (1ull << 30)
+
+static struct clu_state s;
+static struct clu_dom dom[DOMS];
+static struct clu_load load;
+static struct clu_proposals out;
+static uint32_t members[NODES];
+static struct clu_view view;
+static uint64_t now;
+
+static int apply(struct clu_cmd *c)
+{
+	struct clu_changes ch = { 0 };
+	struct clu_answer a;
+
+	c->time_ns = now;
+	if (!c->origin)
+		c->origin = 1;
+	clu_apply(&s, c, &ch, &a);
+	view.commit = s.index;
+	return a.status;
+}
+
+static int setup(void **state)
+{
+	char name[NODES][CLU_NAME_MAX];
+
+	(void)state;
+	memset(dom, 0, sizeof(dom));
+	clu_state_init(&s, dom, DOMS);
+	for (uint32_t i = 0; i < NODES; i++) {
+		members[i] = i + 1;
+		snprintf(name[i], CLU_NAME_MAX, "host-%c", (char)('a' + i));
+	}
+	clu_nodes_set(&s, members, name, NODES);
+	view = (struct clu_view){ .member = members, .n = NODES };
+	now = 1000 * NS_PER_S;
+	for (uint32_t i = 1; i <= NODES; i++) {
+		struct clu_cmd c = {
+			.kind = CLU_CMD_HOST_UP, .origin = i, .boot = i, .self_fencing = true, .lease_ns = NS_PER_S
+		};
+		c.cap = (struct clu_capacity){ .mem_bytes = 4 * GIB, .cpu_milli = 2000, .engines = CLU_ENGINE_PV };
+		assert_int_equal(apply(&c), 0);
+	}
+	return 0;
+}
+
+static void guest(unsigned i, int32_t priority, uint32_t order, bool run)
+{
+	struct clu_cmd c = { .kind = CLU_CMD_DEFINE };
+
+	snprintf(c.uuid, sizeof(c.uuid), "00000000-0000-0000-0000-%012x", i);
+	snprintf(c.name, sizeof(c.name), "guest%02u", i);
+	c.spec = (struct clu_spec){
+		.mem_bytes = GIB, .vcpus = 1, .engine = CLU_ENGINE_PV, .ha = true, .priority = priority, .order = order
+	};
+	assert_int_equal(apply(&c), 0);
+	if (!run)
+		return;
+	c.kind = CLU_CMD_DESIRE;
+	c.desired = CLU_DESIRED_RUNNING;
+	assert_int_equal(apply(&c), 0);
+}
+
+static void decide(void)
+{
+	clu_decide(&s, &view, &load, now, &out);
+}
+
+/* Carry out what is proposed, and let every operation succeed, until nothing is proposed. Returns the number of commands. */
+static unsigned to_rest(void)
+{
+	unsigned n = 0;
+
+	for (unsigned round = 0; round < 100; round++) {
+		decide();
+		if (!out.n)
+			return n;
+		for (uint32_t i = 0; i < out.n; i++, n++)
+			assert_int_equal(apply(&out.cmd[i]), 0);
+		for (unsigned k = 0; k < s.n_dom; k++) {
+			struct clu_cmd r = { .kind = CLU_CMD_RESULT,
+				             .origin = dom[k].host,
+				             .op_id = dom[k].op_id,
+				             .generation = dom[k].generation };
+			memcpy(r.uuid, dom[k].uuid, sizeof(r.uuid));
+			r.result = dom[k].phase == CLU_PHASE_STARTING    ? CLU_RESULT_STARTED
+			           : dom[k].phase == CLU_PHASE_STOPPING  ? CLU_RESULT_STOPPED
+			           : dom[k].phase == CLU_PHASE_MIGRATING ? CLU_RESULT_MOVED
+			                                                 : 0;
+			r.generation += r.result == CLU_RESULT_MOVED;
+			if (r.result)
+				assert_int_equal(apply(&r), 0);
+		}
+	}
+	fail_msg("it never comes to rest");
+	return n;
+}
+
+static unsigned count_on(uint32_t node)
+{
+	unsigned n = 0;
+
+	for (unsigned k = 0; k < s.n_dom; k++)
+		n += dom[k].host == node;
+	return n;
+}
+
+static void test_starts_in_order_one_for_each_host(void **state)
+{
+	(void)state;
+	guest(1, 0, 2, true);
+	guest(2, 0, 1, true);
+	guest(3, 10, 9, true);
+	guest(4, 0, 3, true);
+	guest(5, 0, 0, false);
+	decide();
+	assert_true(out.n >= 1);
+	assert_string_equal(clu_dom_of(&s, out.cmd[0].uuid)->name, "guest03");
+	for (unsigned i = 0; i < out.n; i++)
+		for (unsigned k = 0; k < i; k++)
+			assert_int_not_equal(out.cmd[i].host, out.cmd[k].host);
+	assert_int_equal(apply(&out.cmd[0]), 0);
+	decide();
+	assert_string_equal(clu_dom_of(&s, out.cmd[0].uuid)->name, "guest02");
+	to_rest();
+	for (unsigned k = 0; k < 4; k++)
+		assert_int_equal(dom[k].phase, CLU_PHASE_RUNNING);
+	assert_int_equal(dom[4].phase, CLU_PHASE_STOPPED);
+	assert_int_equal(to_rest(), 0);
+}
+
+static void test_nothing_that_is_not_committed(void **state)
+{
+	(void)state;
+	guest(1, 0, 0, true);
+	view.commit = s.index - 1;
+	decide();
+	assert_int_equal(out.n, 0);
+	view.commit = s.index;
+	decide();
+	assert_int_equal(out.n, 1);
+}
+
+static void test_no_more_than_fits(void **state)
+{
+	(void)state;
+	s.policy.admission = CLU_ADMIT_OFF;
+	for (unsigned i = 1; i <= DOMS; i++)
+		guest(i, 0, 0, true);
+	struct clu_cmd c = { .kind = CLU_CMD_MAINTENANCE, .host = 3, .on = true };
+	assert_int_equal(apply(&c), 0);
+	to_rest();
+	assert_true(count_on(1) == 4 && count_on(2) == 4 && count_on(3) == 0); /* 4 GiB each */
+}
+
+static void test_a_lost_host(void **state)
+{
+	(void)state;
+	for (unsigned i = 1; i <= 6; i++)
+		guest(i, 0, 0, true);
+	to_rest();
+	assert_int_equal(count_on(3), 2);
+	view.n = 2;
+	decide();
+	assert_int_equal(out.n, 1);
+	assert_int_equal(out.cmd[0].kind, CLU_CMD_HOST_LOST);
+	assert_int_equal(out.cmd[0].host, 3);
+	assert_int_equal(apply(&out.cmd[0]), 0);
+	decide();
+	assert_int_equal(out.n, 0); /* until it is safe nothing of it moves */
+	assert_true(clu_bit(out.fence, 2));
+	struct clu_cmd safe = { .kind = CLU_CMD_HOST_SAFE, .host = 3, .safe_by = CLU_SAFE_AGENT };
+	assert_int_equal(apply(&safe), 0);
+	to_rest();
+	assert_int_equal(count_on(3), 0);
+	assert_int_equal(count_on(1) + count_on(2), 6);
+}
+
+static void test_backoff_is_kept(void **state)
+{
+	(void)state;
+	guest(1, 0, 0, true);
+	decide();
+	assert_int_equal(apply(&out.cmd[0]), 0);
+	uint32_t first = dom[0].host;
+	struct clu_cmd r = {
+		.kind = CLU_CMD_RESULT, .origin = first, .op_id = dom[0].op_id, .result = CLU_RESULT_START_FAILED
+	};
+	memcpy(r.uuid, dom[0].uuid, sizeof(r.uuid));
+	assert_int_equal(apply(&r), 0);
+	decide();
+	assert_int_equal(out.n, 0);
+	assert_int_equal(out.next_ns, dom[0].retry_ns);
+	now = out.next_ns;
+	decide();
+	assert_int_equal(out.n, 1);
+	assert_int_not_equal(out.cmd[0].host, first); /* elsewhere: it failed there */
+}
+
+static void test_drain_empties_a_host_few_at_a_time(void **state)
+{
+	(void)state;
+	for (unsigned i = 1; i <= 6; i++)
+		guest(i, 0, 0, true);
+	to_rest();
+	struct clu_cmd c = { .kind = CLU_CMD_MAINTENANCE, .host = 1, .on = true };
+	assert_int_equal(apply(&c), 0);
+	s.policy.moves_max = 1;
+	decide();
+	assert_int_equal(out.n, 1);
+	assert_int_equal(out.cmd[0].kind, CLU_CMD_MOVE);
+	s.policy.moves_max = 2;
+	to_rest();
+	assert_int_equal(count_on(1), 0);
+	for (unsigned k = 0; k < 6; k++)
+		assert_int_equal(dom[k].phase, CLU_PHASE_RUNNING);
+}
+
+static void test_stops(void **state)
+{
+	(void)state;
+	guest(1, 0, 0, true);
+	to_rest();
+	struct clu_cmd c = { .kind = CLU_CMD_DESIRE, .desired = CLU_DESIRED_STOPPED };
+	memcpy(c.uuid, dom[0].uuid, sizeof(c.uuid));
+	assert_int_equal(apply(&c), 0);
+	decide();
+	assert_int_equal(out.n, 1);
+	assert_int_equal(out.cmd[0].kind, CLU_CMD_STOP);
+	to_rest();
+	assert_int_equal(dom[0].phase, CLU_PHASE_STOPPED);
+	assert_int_equal(dom[0].host, 0);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup(f, setup)
+	const struct CMUnitTest tests[] = {
+		T(test_starts_in_order_one_for_each_host),
+		T(test_nothing_that_is_not_committed),
+		T(test_no_more_than_fits),
+		T(test_a_lost_host),
+		T(test_backoff_is_kept),
+		T(test_drain_empties_a_host_few_at_a_time),
+		T(test_stops),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The replicated state: commands in every phase, records there and back, sums that follow, random commands on two copies. */
+#include "config.h"
+#include "clusterd/core/clu.h"
+
+#include "tests/unit/testutil.h"
+
+#define DOMS  24u
+#define NODES 5u
+
+struct world {
+	struct clu_state s;
+	struct clu_dom dom[DOMS];
+	struct clu_answer answer;
+};
+
+static const char *uuid_of(unsigned i)
+{
+	static char text[4][CLU_UUID_MAX];
+	static unsigned turn;
+	char *t = text[turn++ % 4];
+
+	snprintf(t, CLU_UUID_MAX, "00000000-0000-0000-0000-%012x", i + 1);
+	return t;
+}
+
+static void world_init(struct world *w)
+{
+	uint32_t node[NODES];
+	char name[NODES][CLU_NAME_MAX];
+
+	memset(w, 0, sizeof(*w));
+	clu_state_init(&w->s, w->dom, DOMS);
+	for (unsigned i = 0; i < NODES; i++) {
+		node[i] = i + 1;
+		snprintf(name[i], CLU_NAME_MAX, "host-%c", 'a' + (int)i);
+	}
+	clu_nodes_set(&w->s, node, name, NODES);
+}
+
+/* Apply; the sum has to follow every change, and every change has to be told. */
+static int apply(struct world *w, const struct clu_cmd *c)
+{
+	struct clu_changes ch = { 0 };
+	uint64_t before = w->s.sum;
+
+	clu_apply(&w->s, c, &ch, &w->answer);
+	assert_int_equal(w->s.sum, clu_sum(&w->s));
+	if (w->s.sum != before)
+		assert_true(ch.n || ch.all);
+	if (w->answer.status)
+		assert_true(w->answer.text[0]);
+	return w->answer.status;
+}
+
+static struct clu_cmd cmd(enum clu_cmd_kind kind, uint32_t origin, const char *uuid)
+{
+	struct clu_cmd c = { .kind = kind, .origin = origin };
+
+	snprintf(c.uuid, sizeof(c.uuid), "%s", uuid ? uuid : "");
+	return c;
+}
+
+static int host_up(struct world *w, uint32_t node, const struct clu_inventory *inv, uint32_t n)
+{
+	struct clu_cmd c = cmd(CLU_CMD_HOST_UP, node, NULL);
+
+	c.boot = 100 + node;
+	c.self_fencing = true;
+	c.lease_ns = 1000;
+	c.cap.mem_bytes = 1ull << 30;
+	c.rev = w->s.index;
+	c.inventory = inv;
+	c.n_inventory = n;
+	return apply(w, &c);
+}
+
+static int define(struct world *w, unsigned i)
+{
+	struct clu_cmd c = cmd(CLU_CMD_DEFINE, 1, uuid_of(i));
+
+	snprintf(c.name, sizeof(c.name), "guest%02u", i);
+	c.spec = (struct clu_spec){ .mem_bytes = 1 << 20, .vcpus = 1, .engine = CLU_ENGINE_PV, .ha = true };
+	return apply(w, &c);
+}
+
+static int desire(struct world *w, unsigned i, enum clu_desired d)
+{
+	struct clu_cmd c = cmd(CLU_CMD_DESIRE, 1, uuid_of(i));
+
+	c.desired = d;
+	return apply(w, &c);
+}
+
+static struct clu_dom *dom(struct world *w, unsigned i)
+{
+	struct clu_dom *d = clu_dom_of(&w->s, uuid_of(i));
+
+	assert_non_null(d);
+	return d;
+}
+
+static int start(struct world *w, unsigned i, uint32_t node)
+{
+	struct clu_cmd c = cmd(CLU_CMD_START, 1, uuid_of(i));
+
+	c.rev = dom(w, i)->rev;
+	c.host = node;
+	return apply(w, &c);
+}
+
+static int result(struct world *w, unsigned i, uint32_t origin, enum clu_result r, uint64_t generation)
+{
+	struct clu_cmd c = cmd(CLU_CMD_RESULT, origin, uuid_of(i));
+
+	c.op_id = dom(w, i)->op_id;
+	c.result = r;
+	c.generation = generation;
+	return apply(w, &c);
+}
+
+static int move(struct world *w, unsigned i, uint32_t target)
+{
+	struct clu_cmd c = cmd(CLU_CMD_MOVE, 1, uuid_of(i));
+
+	c.target = target;
+	return apply(w, &c);
+}
+
+static int lost(struct world *w, uint32_t node)
+{
+	struct clu_cmd c = cmd(CLU_CMD_HOST_LOST, 1, NULL);
+
+	c.host = node;
+	return apply(w, &c);
+}
+
+static int waited(struct world *w, uint32_t by, uint32_t node)
+{
+	struct clu_cmd c = cmd(CLU_CMD_WAITED, by, NULL);
+
+	c.host = node;
+	c.op_id = clu_host_of(&w->s, node)->lost_id;
+	return apply(w, &c);
+}
+
+/* All hosts up, guest 0 running on node 1 in generation 1. */
+static void running(struct world *w)
+{
+	world_init(w);
+	for (uint32_t i = 1; i <= NODES; i++)
+		assert_int_equal(host_up(w, i, NULL, 0), 0);
+	assert_int_equal(define(w, 0), 0);
+	assert_int_equal(desire(w, 0, CLU_DESIRED_RUNNING), 0);
+	assert_int_equal(start(w, 0, 1), 0);
+	assert_int_equal(clu_todo(dom(w, 0), 1), CLU_TODO_START);
+	assert_int_equal(clu_todo(dom(w, 0), 2), CLU_TODO_KILL);
+	assert_int_equal(result(w, 0, 1, CLU_RESULT_STARTED, 1), 0);
+	assert_int_equal(dom(w, 0)->phase, CLU_PHASE_RUNNING);
+	assert_int_equal(clu_todo(dom(w, 0), 1), CLU_TODO_WATCH);
+}
+
+static void test_failover_needs_a_majority_of_waits(void **state)
+{
+	static struct world w;
+
+	(void)state;
+	running(&w);
+	assert_int_equal(lost(&w, 1), 0);
+	assert_int_equal(lost(&w, 1), -EALREADY);
+	assert_int_equal(waited(&w, 2, 1), 0);
+	assert_int_equal(waited(&w, 2, 1), 0); /* twice by one node is once */
+	assert_int_equal(waited(&w, 3, 1), 0);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_RUNNING);
+	assert_int_equal(clu_host_of(&w.s, 1)->state, CLU_HOST_LOST);
+	assert_int_equal(waited(&w, 4, 1), 0);
+	assert_int_equal(clu_host_of(&w.s, 1)->state, CLU_HOST_SAFE);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_STOPPED);
+	assert_true(dom(&w, 0)->force);
+	assert_int_equal(start(&w, 0, 2), 0);
+	assert_int_equal(dom(&w, 0)->generation, 2);
+	assert_int_equal(result(&w, 0, 2, CLU_RESULT_STARTED, 2), 0);
+	assert_false(dom(&w, 0)->force);
+	/* the old owner comes back and says that it still has its copy: no longer its domain */
+	struct clu_inventory inv = { .generation = 1 };
+	strcpy(inv.uuid, uuid_of(0));
+	assert_int_equal(host_up(&w, 1, &inv, 1), 0);
+	assert_int_equal(dom(&w, 0)->host, 2);
+	assert_int_equal(clu_todo(dom(&w, 0), 1), CLU_TODO_KILL);
+}
+
+static void test_waits_of_an_earlier_loss_do_not_count(void **state)
+{
+	static struct world w;
+
+	(void)state;
+	running(&w);
+	assert_int_equal(lost(&w, 1), 0);
+	uint64_t old_id = clu_host_of(&w.s, 1)->lost_id;
+	assert_int_equal(waited(&w, 2, 1), 0);
+	assert_int_equal(waited(&w, 3, 1), 0);
+	struct clu_inventory inv = { .generation = 1 };
+	strcpy(inv.uuid, uuid_of(0));
+	assert_int_equal(host_up(&w, 1, &inv, 1), 0);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_RUNNING);
+	assert_int_equal(lost(&w, 1), 0);
+	struct clu_cmd late = cmd(CLU_CMD_WAITED, 4, NULL);
+	late.host = 1;
+	late.op_id = old_id;
+	assert_int_equal(apply(&w, &late), -ESTALE);
+	assert_int_equal(waited(&w, 4, 1), 0);
+	assert_int_equal(clu_host_of(&w.s, 1)->state, CLU_HOST_LOST);
+}
+
+static void test_without_a_guard_only_agent_or_person_makes_safe(void **state)
+{
+	static struct world w;
+	struct clu_cmd c = cmd(CLU_CMD_HOST_SAFE, 2, NULL);
+
+	(void)state;
+	running(&w);
+	clu_host_of(&w.s, 1)->self_fencing = false;
+	w.s.sum = clu_sum(&w.s);
+	c.host = 1;
+	c.safe_by = CLU_SAFE_PERSON;
+	assert_int_equal(apply(&w, &c), -EBUSY); /* online */
+	assert_int_equal(lost(&w, 1), 0);
+	for (uint32_t i = 2; i <= NODES; i++)
+		assert_int_equal(waited(&w, i, 1), 0);
+	assert_int_equal(clu_host_of(&w.s, 1)->state, CLU_HOST_LOST);
+	c.safe_by = CLU_SAFE_DEADLINE;
+	assert_int_equal(apply(&w, &c), -EINVAL);
+	c.safe_by = CLU_SAFE_AGENT;
+	c.op_id = 1;
+	assert_int_equal(apply(&w, &c), -ESTALE);
+	c.op_id = clu_host_of(&w.s, 1)->lost_id;
+	assert_int_equal(apply(&w, &c), 0);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_STOPPED);
+}
+
+static void test_migration_ends(void **state)
+{
+	static struct world w;
+
+	(void)state;
+	/* comes through */
+	running(&w);
+	assert_int_equal(move(&w, 0, 1), -EALREADY);
+	assert_int_equal(move(&w, 0, 2), 0);
+	assert_int_equal(move(&w, 0, 3), -EBUSY);
+	assert_int_equal(clu_todo(dom(&w, 0), 1), CLU_TODO_PUSH);
+	assert_int_equal(clu_todo(dom(&w, 0), 2), CLU_TODO_ACCEPT);
+	assert_int_equal(result(&w, 0, 1, CLU_RESULT_MOVED, 2), 0);
+	assert_int_equal(dom(&w, 0)->host, 2);
+	assert_int_equal(dom(&w, 0)->generation, 2);
+	assert_int_equal(clu_todo(dom(&w, 0), 1), CLU_TODO_KILL);
+	/* fails: the source has it, perhaps in a higher generation */
+	assert_int_equal(move(&w, 0, 3), 0);
+	assert_int_equal(result(&w, 0, 2, CLU_RESULT_MOVE_FAILED, 4), 0);
+	assert_int_equal(dom(&w, 0)->host, 2);
+	assert_int_equal(dom(&w, 0)->generation, 4);
+	/* an answer to an operation that is over */
+	assert_int_equal(result(&w, 0, 2, CLU_RESULT_MOVED, 5), -ESTALE);
+}
+
+static void safe_by_agent(struct world *w, uint32_t node)
+{
+	struct clu_cmd c = cmd(CLU_CMD_HOST_SAFE, 5, NULL);
+
+	c.host = node;
+	c.safe_by = CLU_SAFE_AGENT;
+	assert_int_equal(lost(w, node), 0);
+	assert_int_equal(apply(w, &c), 0);
+}
+
+static void test_migration_loses_an_end(void **state)
+{
+	static struct world w;
+
+	(void)state;
+	/* the source dies: the target has to say what it has */
+	running(&w);
+	assert_int_equal(move(&w, 0, 2), 0);
+	safe_by_agent(&w, 1);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_RESOLVING);
+	assert_int_equal(clu_todo(dom(&w, 0), 2), CLU_TODO_RESOLVE);
+	assert_int_equal(result(&w, 0, 2, CLU_RESULT_KEPT, 2), 0);
+	assert_int_equal(dom(&w, 0)->host, 2);
+	/* the target dies: the source takes it back */
+	assert_int_equal(move(&w, 0, 3), 0);
+	safe_by_agent(&w, 3);
+	assert_int_equal(clu_todo(dom(&w, 0), 2), CLU_TODO_RESOLVE);
+	assert_int_equal(result(&w, 0, 2, CLU_RESULT_KEPT, 4), 0);
+	/* both die: a start has to go above all generations that either could have */
+	assert_int_equal(move(&w, 0, 4), 0);
+	safe_by_agent(&w, 4);
+	safe_by_agent(&w, 2);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_STOPPED);
+	assert_true(dom(&w, 0)->force);
+	assert_int_equal(start(&w, 0, 5), 0);
+	assert_true(dom(&w, 0)->generation >= 7);
+	/* the one that is asked has nothing */
+	running(&w);
+	assert_int_equal(move(&w, 0, 2), 0);
+	safe_by_agent(&w, 1);
+	assert_int_equal(result(&w, 0, 2, CLU_RESULT_ABSENT, 0), 0);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_STOPPED);
+	assert_int_equal(dom(&w, 0)->host, 0);
+}
+
+static void test_target_tells_of_a_lost_source(void **state)
+{
+	static struct world w;
+	struct clu_cmd c = cmd(CLU_CMD_OBSERVED, 2, uuid_of(0));
+
+	(void)state;
+	running(&w);
+	assert_int_equal(move(&w, 0, 2), 0);
+	assert_int_equal(lost(&w, 1), 0);
+	c.seen = CLU_SEEN_RUNNING;
+	c.generation = 1;
+	assert_int_equal(apply(&w, &c), -ESTALE);
+	c.generation = 2;
+	assert_int_equal(apply(&w, &c), 0);
+	assert_int_equal(dom(&w, 0)->host, 2);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_RUNNING);
+	for (uint32_t i = 2; i <= 4; i++)
+		assert_int_equal(waited(&w, i, 1), 0);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_RUNNING); /* not the lost host's any more */
+}
+
+static void test_an_old_inventory_says_nothing_of_what_came_later(void **state)
+{
+	static struct world w;
+	struct clu_cmd c = cmd(CLU_CMD_HOST_UP, 2, NULL);
+
+	(void)state;
+	running(&w);
+	c.rev = w.s.index; /* host 2 looked now: nothing runs there */
+	c.boot = 77;
+	assert_int_equal(move(&w, 0, 2), 0);
+	assert_int_equal(result(&w, 0, 1, CLU_RESULT_MOVED, 2), 0);
+	assert_int_equal(apply(&w, &c), 0);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_RUNNING);
+	assert_int_equal(dom(&w, 0)->host, 2);
+	c.rev = w.s.index; /* it looks again, and it is not there */
+	assert_int_equal(apply(&w, &c), 0);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_STOPPED);
+}
+
+static void test_a_copy_moved_by_hand(void **state)
+{
+	static struct world w;
+	struct clu_cmd c = cmd(CLU_CMD_OBSERVED, 3, uuid_of(0));
+
+	(void)state;
+	running(&w);
+	c.seen = CLU_SEEN_RUNNING;
+	c.generation = 1;
+	assert_int_equal(apply(&w, &c), -ESTALE); /* an old copy */
+	c.generation = 2;
+	assert_int_equal(apply(&w, &c), 0);
+	assert_int_equal(dom(&w, 0)->host, 3);
+	assert_int_equal(clu_todo(dom(&w, 0), 1), CLU_TODO_KILL);
+	/* a migration to 4 that was given up left a copy in a generation that the cluster knows of: not to be believed */
+	assert_int_equal(move(&w, 0, 4), 0);
+	assert_int_equal(result(&w, 0, 3, CLU_RESULT_MOVE_FAILED, 2), 0);
+	c.origin = 4;
+	c.generation = 3;
+	assert_int_equal(apply(&w, &c), -ESTALE);
+	assert_int_equal(dom(&w, 0)->host, 3);
+}
+
+static void test_failures_back_off_and_end(void **state)
+{
+	static struct world w;
+	uint64_t last = 0;
+
+	(void)state;
+	running(&w);
+	for (uint32_t i = 0; i < w.s.policy.restart_max; i++) {
+		struct clu_cmd c = cmd(CLU_CMD_OBSERVED, 1, uuid_of(0));
+		c.seen = CLU_SEEN_CRASHED;
+		c.generation = dom(&w, 0)->generation;
+		assert_int_equal(apply(&w, &c), 0);
+		if (dom(&w, 0)->phase == CLU_PHASE_FAILED)
+			break;
+		assert_true(dom(&w, 0)->retry_ns - w.s.time_ns > last);
+		last = dom(&w, 0)->retry_ns - w.s.time_ns;
+		assert_int_equal(start(&w, 0, 1), 0);
+		assert_int_equal(result(&w, 0, 1, CLU_RESULT_STARTED, dom(&w, 0)->generation), 0);
+	}
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_FAILED);
+	assert_int_equal(dom(&w, 0)->failures, w.s.policy.restart_max);
+	assert_int_equal(desire(&w, 0, CLU_DESIRED_RUNNING), 0); /* a person says: again */
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_STOPPED);
+	assert_int_equal(dom(&w, 0)->failures, 0);
+}
+
+static void test_a_start_that_fails_is_tried_for_ever(void **state)
+{
+	static struct world w;
+
+	(void)state;
+	running(&w);
+	struct clu_cmd c = cmd(CLU_CMD_OBSERVED, 1, uuid_of(0));
+	c.seen = CLU_SEEN_GONE;
+	c.generation = 1;
+	assert_int_equal(apply(&w, &c), 0);
+	for (uint32_t i = 0; i < 3 * w.s.policy.restart_max; i++) {
+		assert_int_equal(start(&w, 0, 1), 0);
+		assert_int_equal(result(&w, 0, 1, CLU_RESULT_START_FAILED, 0), 0);
+		assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_STOPPED);
+		assert_int_equal(dom(&w, 0)->avoid, 1);
+		assert_true(dom(&w, 0)->retry_ns > w.s.time_ns);
+		assert_true(dom(&w, 0)->force); /* still nobody's lease counts */
+	}
+}
+
+static void test_refusals(void **state)
+{
+	static struct world w;
+	struct clu_cmd c;
+
+	(void)state;
+	running(&w);
+	assert_int_equal(define(&w, 0), 0); /* again: a new XML */
+	c = cmd(CLU_CMD_DEFINE, 1, uuid_of(1));
+	strcpy(c.name, "guest00");
+	c.spec = (struct clu_spec){ .mem_bytes = 1, .engine = 1 };
+	assert_int_equal(apply(&w, &c), -EEXIST);
+	c = cmd(CLU_CMD_UNDEFINE, 1, uuid_of(0));
+	assert_int_equal(apply(&w, &c), -EBUSY);
+	assert_int_equal(start(&w, 0, 1), -EBUSY);
+	assert_int_equal(move(&w, 0, 77), -ENOENT);
+	c = cmd(CLU_CMD_MAINTENANCE, 1, NULL);
+	c.host = 2;
+	c.on = true;
+	assert_int_equal(apply(&w, &c), 0);
+	assert_int_equal(move(&w, 0, 2), -EBUSY);
+	c = cmd((enum clu_cmd_kind)99, 1, NULL);
+	assert_int_equal(apply(&w, &c), -EPROTO);
+	c = cmd(CLU_CMD_POLICY, 1, NULL);
+	assert_int_equal(apply(&w, &c), -EINVAL);
+	assert_int_equal(desire(&w, 9, CLU_DESIRED_RUNNING), -ENOENT);
+	for (unsigned i = 1; i < DOMS; i++)
+		assert_int_equal(define(&w, i), 0);
+	assert_int_equal(define(&w, DOMS), -ENOSPC);
+	/* a proposal for what is no more so */
+	c = cmd(CLU_CMD_STOP, 1, uuid_of(0));
+	c.rev = dom(&w, 0)->rev;
+	assert_int_equal(apply(&w, &c), -ESTALE); /* it is to run */
+	assert_int_equal(desire(&w, 0, CLU_DESIRED_STOPPED), 0);
+	assert_int_equal(apply(&w, &c), -ESTALE); /* rev */
+	c.rev = dom(&w, 0)->rev;
+	assert_int_equal(apply(&w, &c), 0);
+	assert_int_equal(result(&w, 0, 2, CLU_RESULT_STOPPED, 1), -ESTALE); /* not the owner */
+	assert_int_equal(result(&w, 0, 1, CLU_RESULT_STOPPED, 1), 0);
+	c = cmd(CLU_CMD_UNDEFINE, 1, uuid_of(0));
+	assert_int_equal(apply(&w, &c), 0);
+}
+
+/* ---- random commands: two copies stay equal, records go there and back ---- */
+
+static uint64_t rng;
+static uint32_t rnd(uint32_t n)
+{
+	rng ^= rng << 13, rng ^= rng >> 7, rng ^= rng << 17;
+	return (uint32_t)(rng % n);
+}
+
+static struct clu_cmd random_cmd(struct world *w)
+{
+	struct clu_cmd c = cmd((enum clu_cmd_kind)(1 + rnd(CLU_CMD_MAX - 1)), 1 + rnd(NODES), uuid_of(rnd(6)));
+	const struct clu_dom *d = clu_dom_of(&w->s, c.uuid);
+
+	snprintf(c.name, sizeof(c.name), "guest%.4s", c.uuid + 34);
+	c.spec = (struct clu_spec){
+		.mem_bytes = 1 + rnd(100), .vcpus = 1, .engine = 1, .ha = rnd(4) != 0, .priority = -(int)rnd(3)
+	};
+	c.time_ns = w->s.time_ns + rnd(1000);
+	c.host = 1 + rnd(NODES);
+	c.target = 1 + rnd(NODES);
+	c.rev = d && rnd(8) ? d->rev : 0;
+	c.op_id = d && rnd(8) ? d->op_id : rnd(50);
+	if ((c.kind == CLU_CMD_WAITED || c.kind == CLU_CMD_HOST_SAFE) && rnd(4))
+		c.op_id = clu_host_of(&w->s, c.host)->lost_id;
+	if (c.kind == CLU_CMD_RESULT && d && rnd(4))
+		c.origin = d->host;
+	c.generation = d ? d->generation + rnd(3) : 1;
+	c.result = (enum clu_result)(1 + rnd(8));
+	c.seen = (enum clu_seen)(1 + rnd(4));
+	c.desired = (enum clu_desired)rnd(2);
+	c.safe_by = (enum clu_safe_by)rnd(4);
+	c.on = rnd(2);
+	c.self_fencing = rnd(4) != 0;
+	c.boot = rng;
+	c.rule = (struct clu_rule){
+		.id = 1 + rnd(50), .kind = (enum clu_rule_kind)rnd(6), .n = rnd(5), .member = { "a", "b", "c", "d" }
+	};
+	clu_policy_default(&c.policy);
+	c.policy.moves_max = rnd(4);
+	return c;
+}
+
+static void reload(const struct world *from, struct world *to)
+{
+	static uint8_t buf[CLU_RECORD_MAX];
+	static const enum clu_object kind[] = { CLU_OBJ_META, CLU_OBJ_HOST, CLU_OBJ_DOM, CLU_OBJ_RULE, CLU_OBJ_POLICY };
+
+	world_init(to);
+	for (unsigned k = 0; k < 5; k++) {
+		for (uint32_t i = 0; i < CLU_RULES_MAX; i++) {
+			size_t n = clu_record_pack(&from->s, kind[k], i, buf);
+			if (!n)
+				continue;
+			assert_int_equal(clu_record_unpack(&to->s, kind[k], i, buf, n), 0);
+			/* no shorter, longer or otherwise different record passes for it */
+			assert_int_equal(clu_record_unpack(&to->s, kind[k], i, buf, n - 1), -EPROTO);
+			assert_int_equal(clu_record_unpack(&to->s, kind[k], i, buf, n + 1), -EPROTO);
+			buf[0]++;
+			assert_int_equal(clu_record_unpack(&to->s, kind[k], i, buf, n), -EPROTO);
+		}
+	}
+	assert_int_equal(clu_sum(&to->s), from->s.sum);
+	assert_int_equal(to->s.sum, from->s.sum);
+	assert_int_equal(to->s.n_dom, from->s.n_dom);
+}
+
+static void test_random_commands(void **state)
+{
+	static struct world a, b, c;
+	unsigned taken[CLU_CMD_MAX] = { 0 };
+
+	(void)state;
+	rng = 88172645463325252ull;
+	world_init(&a);
+	world_init(&b);
+	for (unsigned i = 0; i < 30000; i++) {
+		struct clu_cmd x = random_cmd(&a);
+		int r = apply(&a, &x);
+		assert_int_equal(apply(&b, &x), r);
+		assert_int_equal(a.s.sum, b.s.sum);
+		taken[x.kind] += r == 0;
+		if (i % 1000 == 0) {
+			reload(&a, &c);
+			memcpy(&b, &c, sizeof(b)); /* what was loaded goes on like what was not */
+			b.s.dom = b.dom;
+		}
+		for (unsigned k = 0; k < a.s.n_dom; k++) {
+			const struct clu_dom *d = &a.dom[k];
+			if (!d->uuid[0])
+				continue;
+			assert_true(d->generation <= d->generation_max);
+			assert_int_equal(d->host != 0, d->phase != CLU_PHASE_STOPPED && d->phase != CLU_PHASE_FAILED);
+			assert_int_equal(d->target != 0, d->phase == CLU_PHASE_MIGRATING);
+		}
+	}
+	for (unsigned k = 1; k < CLU_CMD_MAX; k++)
+		if (!taken[k])
+			fail_msg("%s never got through", clu_cmd_name((enum clu_cmd_kind)k));
+}
+
+static void test_hostile_records(void **state)
+{
+	static struct world w;
+	uint8_t buf[CLU_RECORD_MAX];
+
+	(void)state;
+	running(&w);
+	rng = 7;
+	size_t n = clu_record_pack(&w.s, CLU_OBJ_DOM, 0, buf);
+	for (unsigned i = 0; i < 20000; i++) {
+		uint8_t bad[CLU_RECORD_MAX];
+		memcpy(bad, buf, n);
+		for (unsigned k = 1 + rnd(4); k; k--)
+			bad[rnd((uint32_t)n)] = (uint8_t)rnd(256);
+		(void)!clu_record_unpack(&w.s, CLU_OBJ_DOM, rnd(DOMS + 4), bad, rnd((uint32_t)n + 1));
+		for (unsigned k = 0; k < w.s.n_dom; k++)
+			assert_true(strlen(w.dom[k].name) < CLU_NAME_MAX && w.dom[k].phase <= CLU_PHASE_FAILED);
+	}
+	assert_int_equal(clu_record_unpack(&w.s, CLU_OBJ_DOM, DOMS, buf, n), -EPROTO);
+	assert_int_equal(clu_record_unpack(&w.s, CLU_OBJ_HOST, CLU_HOSTS_MAX, buf, n), -EPROTO);
+	assert_int_equal(clu_record_unpack(&w.s, CLU_OBJ_META, 1, buf, n), -EPROTO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_failover_needs_a_majority_of_waits),
+		cmocka_unit_test(test_waits_of_an_earlier_loss_do_not_count),
+		cmocka_unit_test(test_without_a_guard_only_agent_or_person_makes_safe),
+		cmocka_unit_test(test_migration_ends),
+		cmocka_unit_test(test_migration_loses_an_end),
+		cmocka_unit_test(test_target_tells_of_a_lost_source),
+		cmocka_unit_test(test_an_old_inventory_says_nothing_of_what_came_later),
+		cmocka_unit_test(test_a_copy_moved_by_hand),
+		cmocka_unit_test(test_failures_back_off_and_end),
+		cmocka_unit_test(test_a_start_that_fails_is_tried_for_ever),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_random_commands),
+		cmocka_unit_test(test_hostile_records),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,239 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# cluster_demo.bash BUILD-DIR [--keep]: what `quickstart cluster` shows: three hosts on this machine that are a cluster, six guests, a client
+# per guest; all guests crowded on one host, balance, power loss of a host, recovery, the host's return. Ends with a table and leaves nothing
+# behind, or with --keep tells how to play on. Exit status 0 only if all of it was right: one copy of each guest at any time, no connection
+# lost but those of the guests whose host died, those guests again within 15 s.
+set -uo pipefail
+
+build=$(readlink -f "${1:?usage: cluster_demo.bash BUILD-DIR [--keep]}")
+shift
+keep=''
+while [ $# -gt 0 ]; do
+	case $1 in
+	--keep) keep=1 ;;
+	*) echo "cluster: unknown option '$1' (--keep)" >&2; exit 2 ;;
+	esac
+	shift
+done
+
+export PATH=$build/tools:$PATH VMLAB_NAME=${VMLAB_NAME:-cluster} VMLAB_DIR=${VMLAB_DIR:-$build/labs}
+guests=(guest01 guest02 guest03 guest04 guest05 guest06)
+tmp=$(mktemp -d)
+declare -A client=() boot=() generation=() took=()
+events_pid=''
+
+if [ -t 1 ]; then bold=$'\e[1m' green=$'\e[32m' red=$'\e[31m' dim=$'\e[2m' off=$'\e[0m'; else bold='' green='' red='' dim='' off=''; fi
+title() { printf '\n%s%s%s\n' "$bold" "$*" "$off"; }
+fail() { printf '%scluster: %s%s\n' "$red" "$*" "$off" >&2; exit 1; }
+
+cleanup() {
+	local rc=$? f
+	trap - EXIT
+	trap '' INT TERM
+	for f in "${client[@]}" $events_pid; do kill -INT "$f" 2>/dev/null; done
+	if [ "$rc" -ne 0 ] && [ -d "$VMLAB_DIR/$VMLAB_NAME" ]; then
+		for f in "$VMLAB_DIR/$VMLAB_NAME"/hosts/*/var/log/hospes/*.log; do
+			if [ ! -s "$f" ] || [[ $f = *-console.log || $f = *-boot.log ]]; then continue; fi
+			{ echo "-- ${f##*/hosts/}"; tail -n 8 "$f"; } >&2
+		done
+	fi
+	if [ -z "$keep" ] || [ "$rc" -ne 0 ]; then
+		vmlab down 2>/dev/null
+		rmdir "$VMLAB_DIR" 2>/dev/null
+	fi
+	rm -rf "$tmp"
+	exit "$rc"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM HUP
+
+ip_of() { echo "10.77.0.$((10 + 10#${1#guest}))"; }
+ask() { vmlab client hospes-probe ask "$(ip_of "$1"):7007" "$2" --timeout 10; }
+report() { vmlab exec "${1:-host-a}" vmclus status --json; }
+domain() { report "${3:-host-a}" | jq -r --arg n "$1" --arg k "$2" '.domains[] | select(.name == $n) | .[$k]'; }
+show() { vmlab exec "${1:-host-a}" vmclus status; }
+# What the cluster does, as it says it, between the lines of this script
+events_on() {
+	events_loop "$1" "$(report "$1" | jq .generation)" &
+	events_pid=$!
+}
+events_loop() {
+	local since=$2 new
+	while sleep 0.3; do
+		new=$(vmlab exec "$1" vmclus events --json --since "$since" 2>/dev/null) && [ -n "$new" ] || continue
+		jq -r --arg d "$dim" --arg o "$off" '$d + "  " + .time + "  " + .text + $o' <<<"$new"
+		since=$(tail -n 1 <<<"$new" | jq .index)
+	done
+}
+events_off() {
+	kill "$events_pid" 2>/dev/null
+	wait "$events_pid" 2>/dev/null
+	events_pid=''
+}
+
+# The last line that a client wrote after being asked
+client_line() { kill -USR1 "${client[$1]}" && sleep 0.1 && tail -n 1 "$tmp/client.$1"; }
+
+# Every guest runs exactly where the cluster says and nowhere else, finds all its data right, and never saw a second copy of itself
+verify() {
+	local g h at state v
+	for g in "${guests[@]}"; do
+		at=$(domain "$g" host "$1")
+		for h in $(vmlab status --json | jq -r '.hosts[] | select(.state == "up") | .name'); do
+			state=$(vmlab exec "$h" vmctl list --all --json | jq -r --arg n "$g" '.[] | select(.name == $n) | .state')
+			if [ "$h" = "$at" ]; then [ "$state" = running ] || fail "$g is '$state' on $h"
+			else [ "$state" != running ] || fail "$g runs on $h and on $at"; fi
+		done
+		ask "$g" status >"$tmp/status" || fail "$g does not answer"
+		jq -e '.ok and .errors == 0' <"$tmp/status" >/dev/null || fail "$g found wrong data: $(cat "$tmp/status")"
+		v=$(dd if="$shared/$g.wit" bs=512 skip=1 count=1 status=none | tr -d '\0')
+		[ -z "$v" ] || fail "$g ran twice: $v"
+	done
+}
+
+guest_xml() { # NAME
+	local n=${1#guest}
+	cat <<-EOF
+	<domain type='uml'>
+	  <name>$1</name>
+	  <uuid>6b1f6a30-0b1c-4c55-9a53-3a1f0c7d2e$n</uuid>
+	  <memory unit='MiB'>128</memory>
+	  <os>
+	    <type>linux</type>
+	    <kernel>/usr/bin/linux.uml</kernel>
+	    <initrd>/var/lib/hospes/shared/initramfs.img</initrd>
+	    <cmdline>hospes.ip=$(ip_of "$1")/24 hospes.name=$1 load=light dirty=1 cpu=5 hospes.witness=/dev/vdb</cmdline>
+	  </os>
+	  <devices>
+	    <disk type='file' device='disk'>
+	      <source file='/var/lib/hospes/shared/$1.img'/><target dev='vda' bus='virtio'/>
+	    </disk>
+	    <disk type='file' device='disk'>
+	      <source file='/var/lib/hospes/shared/$1.wit'/><target dev='vdb' bus='virtio'/><shareable/>
+	    </disk>
+	    <interface type='bridge'><source bridge='br0'/><model type='virtio'/></interface>
+	    <console type='pty'><target type='virtio'/></console>
+	  </devices>
+	</domain>
+	EOF
+}
+
+vmlab down >/dev/null 2>&1
+title "Hosts: three namespaces on this machine, each with its own Corosync, clusterd, guard and migrated"
+VMLAB_MEMORY=1GiB vmlab up 3 || fail "the lab did not come up"
+report | jq -e '.quorate and ([.hosts[] | select(.state == "online")] | length == 3)' >/dev/null || { sleep 3; report | jq -e .quorate >/dev/null || fail "no quorum"; }
+vmlab status
+
+title "Guests: six Linuxes of their own; the cluster chooses where each runs"
+shared=$(vmlab dir)
+cp "$build/guests/initramfs.img" "$shared/" || fail "no guests (make guests)"
+for g in "${guests[@]}"; do
+	truncate -s 32M "$shared/$g.img"
+	truncate -s 64K "$shared/$g.wit"
+	mke2fs -q -F -t ext4 "$shared/$g.img" || fail "no disk"
+	guest_xml "$g" >"$shared/$g.xml"
+	vmlab exec host-a vmclus define "/var/lib/hospes/shared/$g.xml" || fail "define failed"
+	vmlab exec host-b vmclus start "$g" --timeout 60 || fail "start failed"
+done
+for g in "${guests[@]}"; do vmlab client hospes-probe wait "$(ip_of "$g"):7" --timeout 30 || fail "$g does not answer"; done
+verify host-a
+show
+
+title "Clients: one TCP connection to each guest, a message every 10 ms, from now until the end"
+for g in "${guests[@]}"; do
+	vmlab client hospes-probe echo "$(ip_of "$g")" >"$tmp/client.$g" 2>"$tmp/client.$g.err" &
+	client[$g]=$!
+	boot[$g]=$(ask "$g" status | jq -r .boot_id)
+done
+sleep 1
+
+title "Everything on one host: vmclus move, live"
+for g in "${guests[@]}"; do
+	[ "$(domain "$g" host)" = host-a ] || vmlab exec host-c vmclus move "$g" host-a || fail "move failed"
+done
+verify host-a
+show
+
+title "vmclus balance --yes, asked of host-c"
+vmlab exec host-c vmclus balance --yes || fail "balance failed"
+verify host-a
+show
+used=$(report | jq -r '[.domains[].host] | unique | length')
+[ "$used" -eq 3 ] || fail "after balancing only $used of 3 hosts have guests"
+title "vmclus balance --yes, again"
+vmlab exec host-b vmclus balance --yes | tee "$tmp/again" || fail "balance failed"
+grep -q 'no move is worth' "$tmp/again" || fail "a second run still wanted to move something"
+for g in "${guests[@]}"; do
+	client_line "$g" | jq -e '.resets == 0 and .corrupt == 0 and .answers > 50' >/dev/null || fail "the client of $g suffered: $(tail -n 1 "$tmp/client.$g")"
+	[ "$(ask "$g" status | jq -r .boot_id)" = "${boot[$g]}" ] || fail "$g was rebooted"
+done
+echo "no connection was reset, no guest was rebooted"
+
+victim=host-b
+lost=() kept=()
+for g in "${guests[@]}"; do
+	generation[$g]=$(domain "$g" generation)
+	if [ "$(domain "$g" host)" = $victim ]; then lost+=("$g"); else kept+=("$g"); fi
+done
+title "Power loss of $victim, which has ${lost[*]}"
+events_on host-a
+t0=${EPOCHREALTIME/./}
+vmlab kill $victim
+for g in "${lost[@]}"; do
+	vmlab client hospes-probe wait "$(ip_of "$g"):7" --timeout 60 >/dev/null || fail "$g does not come back"
+	took[$g]=$(((${EPOCHREALTIME/./} - t0) / 1000))
+done
+sleep 0.5
+events_off
+for g in "${lost[@]}"; do
+	echo "$g answers again after ${took[$g]} ms, on $(domain "$g" host)"
+	[ "${took[$g]}" -le 15000 ] || fail "$g took longer than 15 s"
+	[ "$(domain "$g" generation)" -gt "${generation[$g]}" ] || fail "$g runs in an old generation"
+	[ "$(ask "$g" status | jq -r .boot_id)" != "${boot[$g]}" ] || fail "$g is the old copy"
+done
+verify host-a
+show
+
+title "$victim gets power again: it resumes nothing, and takes its share"
+vmlab start $victim || fail "$victim did not boot"
+for ((i = 0; i < 150; i++)); do
+	! report $victim 2>/dev/null | jq -e '.quorate and all(.hosts[]; .state == "online")' >/dev/null || break
+	sleep 0.1
+done
+[ "$i" -lt 150 ] || fail "$victim did not come back into the cluster"
+verify $victim
+vmlab exec $victim vmclus balance --yes || fail "balance failed"
+verify $victim
+show $victim
+
+title "Result"
+printf '%-10s %-8s %4s  %-9s %-12s %s\n' GUEST HOST GEN REBOOTED "AWAY ms" CLIENT
+rc=0
+for g in "${guests[@]}"; do
+	kill -INT "${client[$g]}"
+	wait "${client[$g]}"
+	unset "client[$g]"
+	last=$(tail -n 1 "$tmp/client.$g")
+	rebooted=no
+	[ "$(ask "$g" status | jq -r .boot_id)" = "${boot[$g]}" ] || rebooted=yes
+	printf '%-10s %-8s %4s  %-9s %-12s %s\n' "$g" "$(domain "$g" host)" "$(domain "$g" generation)" $rebooted "${took[$g]:--}" \
+		"$(jq -r '"\(.messages) messages, \(.lost) lost, \(.resets) resets, longest gap \(.longest_gap_ms) ms"' <<<"$last")"
+done
+for g in "${kept[@]}"; do
+	jq -e '.lost == 0 and .resets == 0 and .corrupt == 0' < <(tail -n 1 "$tmp/client.$g") >/dev/null || { rc=1; echo "$g: its host did not die, but its client suffered" >&2; }
+done
+[ $rc -eq 0 ] || fail "not all was right"
+printf '%s%d guests came back by themselves, %d others noticed nothing; never were there two copies of one.%s\n' "$green" "${#lost[@]}" "${#kept[@]}" "$off"
+
+if [ -n "$keep" ]; then
+	title "The lab stays up. To play on:"
+	cat <<-EOF
+	export PATH=$build/tools:\$PATH VMLAB_NAME=$VMLAB_NAME VMLAB_DIR=$VMLAB_DIR
+	vmlab exec host-a vmclus top                     # the cluster, live
+	vmlab exec host-b vmclus move guest01 host-c     # move a guest
+	vmlab exec host-b vmclus drain host-a            # empty a host
+	vmlab cut host-a; vmlab heal host-a              # a partition
+	vmlab down                                       # remove all of it
+	EOF
+fi
