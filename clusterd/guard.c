@@ -203,7 +203,9 @@ static void on_connect(struct guard *g)
 
 		if (c->fd >= 0)
 			continue;
-		*c = (struct client){ .fd = fd, .pidfd = pidfd_open(peer.pid, 0), .pid = peer.pid, .heard_ns = boot_ns() };
+		*c = (struct client){
+			.fd = fd, .pidfd = pidfd_open(peer.pid, 0), .pid = peer.pid, .heard_ns = boot_ns()
+		};
 		return;
 	}
 	close(fd);
@@ -377,16 +379,21 @@ int main(int argc, char **argv)
 		g.client[i] = (struct client){ .fd = -1, .pidfd = -1 };
 	if (set_up(&g, &err) < 0) {
 		log_error("%s", err.text);
+		free(g.sock_path);
+		free(g.deadline_path);
 		return 1;
 	}
 	be_urgent();
 	if (!watchdog || strcmp(watchdog, "none"))
 		open_watchdog(&g, watchdog ? watchdog : "/dev/watchdog", watchdog != NULL);
-	log_info("guards; %s", g.deadline_ns > boot_ns() ? "a lease of before still runs" : "no lease: the cluster's domains may not run here");
+	log_info("guards; %s", g.deadline_ns > boot_ns() ? "a lease of before still runs"
+	                                                 : "no lease: the cluster's domains may not run here");
 	serve(&g);
 	log_info("ends by signal");
 	if (g.watchdog_fd >= 0 && write(g.watchdog_fd, "V", 1) < 0)
 		log_warn("watchdog: %s", strerror(errno));
 	(void)unlink(g.sock_path);
+	free(g.sock_path);
+	free(g.deadline_path);
 	return 0;
 }

@@ -79,9 +79,11 @@ static int on_inventory(void *arg, struct clu_inventory *list, uint32_t max)
 	return local_inventory(((struct app *)arg)->local, list, max);
 }
 
-static const struct nodeio_ops ops = {
-	.changed = on_changed, .answer = on_answer, .event = on_event, .progress = on_progress, .inventory = on_inventory
-};
+static const struct nodeio_ops ops = { .changed = on_changed,
+	                               .answer = on_answer,
+	                               .event = on_event,
+	                               .progress = on_progress,
+	                               .inventory = on_inventory };
 
 static int set_up(struct app *a, struct err *err)
 {

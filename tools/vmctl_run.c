@@ -30,7 +30,9 @@ int vmctl_start(struct vmctl *v, struct err *err)
 	if (l.log_level && log_level_parse(l.log_level, &level) < 0)
 		return err_set(err, EINVAL, "log level \"%s\": error, warn, info or debug", l.log_level);
 	if (managed_listed(l.name, NULL))
-		return err_set(err, EPERM, "'%s' is a domain of the cluster, which decides where it runs: vmclus start %s", l.name, l.name);
+		return err_set(err, EPERM,
+		               "'%s' is a domain of the cluster, which decides where it runs: vmclus start %s", l.name,
+		               l.name);
 	if (vmctl_is_running(l.name))
 		return err_set(err, EEXIST, "domain '%s' is already running", l.name);
 	r = dom_config_load(path, &cfg, err);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "clusterd/io/managed.h"
 #include "common/util.h"
 #include "hypervisor/savefile.h"
 
@@ -264,6 +265,11 @@ int vmctl_restore(struct vmctl *v, struct err *err)
 	if (r < 0)
 		return err_prefix(err, "restore %s", v->arg[0]);
 	l.name = cfg->name;
+	if (managed_listed(l.name, NULL))
+		return err_set(
+			err, EPERM,
+			"restore %s: '%s' is a domain of the cluster, which decides where it runs: vmclus undefine %s first",
+			v->arg[0], l.name, l.name);
 	if (vmctl_is_running(l.name))
 		return err_set(err, EEXIST, "restore %s: domain '%s' is already running; it would be two of it",
 		               v->arg[0], l.name);

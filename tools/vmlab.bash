@@ -127,6 +127,8 @@ host_net_add() {
 	ip -n "$(ns_of switch)" link add "$(port_of "$1")" type veth peer name up0 netns "$(ns_of "$1")"
 	ip -n "$(ns_of switch)" link set "$(port_of "$1")" master lab0 up
 	ip -n "$(ns_of "$1")" link set up0 master br0 up
+	# without one of its own a bridge takes the lowest of its ports: a guest's tap would change the host's address
+	ip -n "$(ns_of "$1")" link set br0 address "$(printf '52:54:01:77:00:%02x' $((100 + $(host_index "$1"))))"
 	ip -n "$(ns_of "$1")" addr add "$(host_addr "$1")/24" dev br0
 }
 

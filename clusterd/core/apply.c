@@ -320,7 +320,8 @@ static void result_take(struct apply *a, struct clu_dom *d)
 		runs_at(d, self, c->generation);
 		break;
 	case CLU_RESULT_START_FAILED:
-		apply_disown(d, d->force, c->text);
+		/* a lease of this very run, left by a start that died: only this host wrote it, and it says that nothing runs */
+		apply_disown(d, c->generation == d->generation, c->text);
 		if (d->generation_max < c->generation)
 			d->generation_max = c->generation;
 		d->avoid = self;

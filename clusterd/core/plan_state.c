@@ -85,10 +85,11 @@ static void hosts(struct shot *z, const struct clu_load *load)
 	}
 }
 
-/* One row of a domain: bit by host. */
-static void rows(struct shot *z, uint32_t dom, uint64_t *may, uint64_t *should)
+/* The two rows of a domain: bit by host. Does it have a soft rule? */
+static bool rows(struct shot *z, uint32_t dom, uint64_t *may, uint64_t *should)
 {
 	struct say none;
+	bool soft = false;
 
 	say_begin(&none, NULL, 0);
 	memset(may, 0, WORDS * sizeof(*may));
@@ -100,10 +101,12 @@ static void rows(struct shot *z, uint32_t dom, uint64_t *may, uint64_t *should)
 		const struct clu_rule *r = &z->w.s->rule[i];
 		if (!r->id || r->kind != CLU_RULE_HOSTS || strcmp(r->member[0], z->w.s->dom[dom].name) != 0)
 			continue;
+		soft |= r->soft;
 		for (uint32_t h = 0; h < z->w.n_host; h++)
 			if (!place_hosts_rule(r, &z->w.s->host[h]))
 				(r->soft ? should : may)[h / 64] &= ~(1ull << (h % 64));
 	}
+	return soft;
 }
 
 static void add_dom(struct shot *z, uint32_t i, const struct clu_load *load)
@@ -120,10 +123,11 @@ static void add_dom(struct shot *z, uint32_t i, const struct clu_load *load)
 		                           .used_bytes = l ? l->used_bytes : 0,
 		                           .dirty_bps = l ? l->dirty_bps : 0,
 		                           .allow = 2 * n,
-		                           .prefer = 2 * n + 1,
+		                           .prefer = CLU_PLAN_ANY,
 		                           .pinned = d->phase != CLU_PHASE_RUNNING ||
 		                                     d->desired != CLU_DESIRED_RUNNING || d->retry_ns > s->time_ns };
-	rows(z, i, z->row + (size_t)2 * n * z->snap.n_row, z->row + (size_t)(2 * n + 1) * z->snap.n_row);
+	if (rows(z, i, z->row + (size_t)2 * n * z->snap.n_row, z->row + (size_t)(2 * n + 1) * z->snap.n_row))
+		z->dom[n].prefer = 2 * n + 1;
 	/* a host's measured use is its domains' and the rest */
 	struct clu_plan_host *h = &z->host[at];
 	h->cpu_other_milli -= h->cpu_other_milli < cpu ? h->cpu_other_milli : cpu;

@@ -10,17 +10,17 @@
 #include "common/log.h"
 #include "common/util.h"
 
-#define LOOK_NS  (2 * NS_PER_S)
-#define LOST_NS  (5 * NS_PER_S) /* a proposal that did not show after so long is over */
+#define LOOK_NS (2 * NS_PER_S)
+#define LOST_NS (5 * NS_PER_S) /* a proposal that did not show after so long is over */
 
 struct balancer {
 	struct loop *loop;
 	struct nodeio *n;
 	struct loop_timer *look;
-	struct balancer_run run;   /* the automatic's */
+	struct balancer_run run; /* the automatic's */
 	bool running;
-	uint64_t above_since_ns;   /* spread over the threshold since then; 0: it is not */
-	uint64_t quiet_until_ns;   /* cool-down */
+	uint64_t above_since_ns; /* spread over the threshold since then; 0: it is not */
+	uint64_t quiet_until_ns; /* cool-down */
 	char text[2 * CLU_TEXT_MAX];
 };
 
@@ -137,7 +137,8 @@ bool balancer_run_step(struct balancer *b, struct balancer_run *r)
 	for (uint32_t i = 0; i < r->n; i++) {
 		if (r->move[i].status == BALANCER_MOVING)
 			follow(b, &r->move[i]);
-		open += r->move[i].status == BALANCER_MOVING && clu_dom_of((struct clu_state *)s, r->move[i].uuid)->phase != CLU_PHASE_MIGRATING;
+		open += r->move[i].status == BALANCER_MOVING &&
+		        clu_dom_of((struct clu_state *)s, r->move[i].uuid)->phase != CLU_PHASE_MIGRATING;
 	}
 	places = moving_now(s) + open;
 	for (uint32_t i = 0; i < r->n; i++) {
@@ -215,7 +216,8 @@ static void automatic(struct balancer *b)
 	if (!ws)
 		return;
 	spread = clu_plan_balance_spread(s, nodeio_load(b->n), ws, bytes);
-	(void)snprintf(b->text, sizeof(b->text), "spread %.0f %%, threshold %u %%", spread * 100, s->policy.balance_threshold_pct);
+	(void)snprintf(b->text, sizeof(b->text), "spread %.0f %%, threshold %u %%", spread * 100,
+	               s->policy.balance_threshold_pct);
 	if (spread * 100 <= s->policy.balance_threshold_pct) {
 		b->above_since_ns = 0;
 		return;

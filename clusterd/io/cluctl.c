@@ -171,7 +171,9 @@ struct clu_dom *ctl_dom(struct client *c)
 	if (!d && name)
 		d = clu_dom_of(ctl_state(c), name);
 	if (!d && name)
-		ctl_fail(c, ENOENT, "no domain \"%.80s\" in the cluster: vmclus status lists them, vmclus define FILE adds one", name);
+		ctl_fail(c, ENOENT,
+		         "no domain \"%.80s\" in the cluster: vmclus status lists them, vmclus define FILE adds one",
+		         name);
 	else if (!d)
 		ctl_fail(c, EINVAL, "\"name\" is missing");
 	return d;
@@ -203,7 +205,8 @@ static void no_commit(struct client *c)
 	const char *trouble = nodeio_trouble(c->ctl->n);
 
 	if (c->o.request)
-		ctl_fail(c, ETIMEDOUT, "not committed within %u s, and it is not known whether it will be: see vmclus status",
+		ctl_fail(c, ETIMEDOUT,
+		         "not committed within %u s, and it is not known whether it will be: see vmclus status",
 		         (unsigned)(COMMIT_NS / NS_PER_S));
 	else
 		ctl_fail(c, EAGAIN, "this node cannot change anything now: %s",

@@ -13,7 +13,8 @@
 #include "common/util.h"
 #include "hypervisor/domcfg.h"
 
-#define NO_ROOM_NS (4 * NS_PER_S) /* a start that no host takes for so long is told so */
+#define REPORT_NS  (1500 * NS_PER_MS) /* how long a move that is over waits for migrated's last word */
+#define NO_ROOM_NS (4 * NS_PER_S)     /* a start that no host takes for so long is told so */
 
 static struct clu_cmd *command(struct client *c, enum clu_cmd_kind kind, const char *uuid)
 {
@@ -71,8 +72,10 @@ static int look_at_lease(struct client *c, const struct dom_config *cfg, uint64_
 		return r;
 	*ret_generation = l.generation;
 	if (!known && l.there && !strcmp(l.state, "running"))
-		ctl_warn(c, "its lease says that it runs on %s in generation %" PRIu64 ": shut it down there (vmctl shutdown %s), or the cluster "
-		            "cannot start it",
+		ctl_warn(c,
+		         "its lease says that it runs on %s in generation %" PRIu64
+		         ": shut it down there (vmctl shutdown %s), or the cluster "
+		         "cannot start it",
 		         l.owner, l.generation, cfg->name);
 	return 0;
 }
@@ -90,8 +93,9 @@ static void define_with(struct client *c, const struct dom_config *cfg)
 		return;
 	}
 	if (!clu_dom_of(ctl_state(c), cfg->uuid) && managed_alive(cfg->name)) {
-		ctl_fail(c, EBUSY, "a domain %s runs on this host and is not the cluster's: vmctl shutdown %s, then define it", cfg->name,
-		         cfg->name);
+		ctl_fail(c, EBUSY,
+		         "a domain %s runs on this host and is not the cluster's: vmctl shutdown %s, then define it",
+		         cfg->name, cfg->name);
 		return;
 	}
 	n = domspec_warnings(cfg, warning);
@@ -134,7 +138,8 @@ void ctl_define(struct client *c)
 	if (r == 0)
 		c->o.xml_len = strlen(c->o.xml);
 	if (r == 0 && c->o.xml_len > CLUWIRE_XML_MAX)
-		r = err_set(&err, E2BIG, "%s: a domain of a cluster has at most %u KiB of XML", cfg->name, CLUWIRE_XML_MAX >> 10);
+		r = err_set(&err, E2BIG, "%s: a domain of a cluster has at most %u KiB of XML", cfg->name,
+		            CLUWIRE_XML_MAX >> 10);
 	if (r < 0) {
 		ctl_fail(c, r, "%s", err.text);
 		return;
@@ -195,7 +200,8 @@ static bool started(struct client *c)
 	if (no_start(c, d))
 		return true;
 	if (too_late(c))
-		ctl_fail(c, ETIMEDOUT, "%s is %s%s%s; it is tried on", d->name, clu_phase_name(d->phase), d->text[0] ? ": " : "", d->text);
+		ctl_fail(c, ETIMEDOUT, "%s is %s%s%s; it is tried on", d->name, clu_phase_name(d->phase),
+		         d->text[0] ? ": " : "", d->text);
 	return !c->busy;
 }
 
@@ -212,11 +218,13 @@ static bool admitted(struct client *c, const struct clu_dom *d)
 	if (!node)
 		return true;
 	if (s->policy.admission == CLU_ADMIT_REFUSE) {
-		ctl_fail(c, ENOSPC, "with %s running the loss of %s would leave a domain without room: %s (policy admission)", d->name,
-		         host_name(c, node), why);
+		ctl_fail(c, ENOSPC,
+		         "with %s running the loss of %s would leave a domain without room: %s (policy admission)",
+		         d->name, host_name(c, node), why);
 		return false;
 	}
-	ctl_warn(c, "with %s running the loss of %s would leave a domain without room: %s", d->name, host_name(c, node), why);
+	ctl_warn(c, "with %s running the loss of %s would leave a domain without room: %s", d->name, host_name(c, node),
+	         why);
 	return true;
 }
 
@@ -280,10 +288,15 @@ static bool moved(struct client *c)
 	}
 	if (!certain(c, d) || d->phase == CLU_PHASE_MIGRATING || d->phase == CLU_PHASE_RESOLVING)
 		return false;
-	if (d->phase == CLU_PHASE_RUNNING && d->host == c->o.node)
-		return true;
+	if (d->phase == CLU_PHASE_RUNNING && d->host == c->o.node) {
+		if (!c->o.told_ns)
+			c->o.told_ns = boot_ns();
+		return c->o.report || boot_ns() > c->o.told_ns + REPORT_NS;
+	}
 	ctl_fail(c, EIO, "%s was not moved to %s: %s", d->name, host_name(c, c->o.node),
-	         d->text[0] ? d->text : d->phase == CLU_PHASE_RUNNING ? "it runs where it was" : clu_phase_name(d->phase));
+	         d->text[0]                      ? d->text
+	         : d->phase == CLU_PHASE_RUNNING ? "it runs where it was"
+	                                         : clu_phase_name(d->phase));
 	return true;
 }
 
@@ -324,7 +337,8 @@ static bool drained(struct client *c)
 	}
 	for (uint32_t i = 0; i < s->n_dom; i++) {
 		const struct clu_dom *d = &s->dom[i];
-		bool here = d->uuid[0] && d->host == h->node && d->phase != CLU_PHASE_STOPPED && d->phase != CLU_PHASE_FAILED;
+		bool here = d->uuid[0] && d->host == h->node && d->phase != CLU_PHASE_STOPPED &&
+		            d->phase != CLU_PHASE_FAILED;
 
 		left += here;
 		moving += here && d->phase == CLU_PHASE_MIGRATING;
@@ -333,7 +347,8 @@ static bool drained(struct client *c)
 		return true;
 	if (boot_ns() >= c->o.told_ns + NS_PER_S) {
 		c->o.told_ns = boot_ns();
-		ctl_reply(c, json_pack("{s:s, s:i, s:i}", "type", "progress", "left", (int)left, "moving", (int)moving));
+		ctl_reply(c,
+		          json_pack("{s:s, s:i, s:i}", "type", "progress", "left", (int)left, "moving", (int)moving));
 	}
 	return false;
 }
@@ -385,7 +400,9 @@ static bool rule_added(struct client *c)
 void ctl_rule_add(struct client *c)
 {
 	json_t *members = json_object_get(c->o.req, "members"), *v;
-	struct clu_rule rule = { .kind = kind_of(ctl_text(c, "kind")), .soft = ctl_flag(c, "soft", false), .never = ctl_flag(c, "never", false) };
+	struct clu_rule rule = { .kind = kind_of(ctl_text(c, "kind")),
+		                 .soft = ctl_flag(c, "soft", false),
+		                 .never = ctl_flag(c, "never", false) };
 	char why[CLU_TEXT_MAX] = "";
 	size_t i;
 

@@ -23,7 +23,10 @@ static const char *name_of(const struct clu_state *s, uint32_t node)
 /* Policy --------------------------------------------------------------------------------------------------------------- */
 
 enum policy_type { P_U32, P_SECONDS, P_BOOL, P_ADMISSION };
-#define POLICY_KEY(key, field, type, max) { key, offsetof(struct clu_policy, field), type, max }
+#define POLICY_KEY(key, field, type, max)                                                                              \
+	{                                                                                                              \
+		key, offsetof(struct clu_policy, field), type, max                                                     \
+	}
 static const struct {
 	const char *key;
 	size_t at;
@@ -148,12 +151,12 @@ static json_t *host_json(struct client *c, uint32_t slot)
 	const char *fencing = fence_text(nodeio_fence(c->ctl->n), h->name);
 
 	return json_pack("{s:s, s:s, s:f, s:f, s:I, s:I, s:b, s:s, s:o, s:o, s:b, s:s}", "name", h->name, "state",
-	                 clu_host_state_name(h->state), "cpu_used", (double)load->cpu_used_milli[slot] / 1000, "cpu_total",
-	                 (double)h->cap.cpu_milli / 1000, "mem_used_bytes", (json_int_t)load->mem_used_bytes[slot],
-	                 "mem_total_bytes", (json_int_t)h->cap.mem_bytes, "maintenance", h->maintenance, "safe_by",
-	                 clu_safe_name(h->safe_by), "lease_left_s",
-	                 self ? json_real((double)nodeio_lease_left_ns(c->ctl->n) / 1e9) : json_null(), "labels", labels(h),
-	                 "self_fencing", h->self_fencing, "fencing", fencing);
+	                 clu_host_state_name(h->state), "cpu_used", (double)load->cpu_used_milli[slot] / 1000,
+	                 "cpu_total", (double)h->cap.cpu_milli / 1000, "mem_used_bytes",
+	                 (json_int_t)load->mem_used_bytes[slot], "mem_total_bytes", (json_int_t)h->cap.mem_bytes,
+	                 "maintenance", h->maintenance, "safe_by", clu_safe_name(h->safe_by), "lease_left_s",
+	                 self ? json_real((double)nodeio_lease_left_ns(c->ctl->n) / 1e9) : json_null(), "labels",
+	                 labels(h), "self_fencing", h->self_fencing, "fencing", fencing);
 }
 
 static const char *operation(enum clu_phase p)
@@ -172,18 +175,22 @@ static json_t *dom_json(struct client *c, uint32_t slot)
 	const struct clu_dom_load *load = &nodeio_load(c->ctl->n)->dom[slot];
 	const struct clu_host *h = clu_host_of(s, d->host);
 	bool unknown = h && h->state == CLU_HOST_LOST && d->phase != CLU_PHASE_STOPPED && d->phase != CLU_PHASE_FAILED;
-	bool stranded = h && h->state == CLU_HOST_SAFE && d->phase == CLU_PHASE_RUNNING; /* ha="no": down with its host */
+	bool stranded = h && h->state == CLU_HOST_SAFE &&
+	                d->phase == CLU_PHASE_RUNNING; /* ha="no": down with its host */
 	const char *doing = c->ctl->local ? local_doing(c->ctl->local, d->uuid) : "";
 	bool here = d->host == nodeio_config(c->ctl->n)->node || d->target == nodeio_config(c->ctl->n)->node;
 	const char *text = here && doing[0] ? doing : d->text;
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:I, s:s?, s:s?, s:s, s:f, s:I, s:i, s:i, s:i, s:b, s:s}", "name", d->name,
-	                 "uuid", d->uuid, "state", unknown ? "unknown" : stranded ? "stopped" : clu_phase_name(d->phase), "desired",
-	                 clu_desired_name(d->desired), "host", h ? h->name : NULL, "generation", (json_int_t)d->generation,
-	                 "operation", operation(d->phase), "target", name_of(s, d->target), "text", text, "cpu_used",
-	                 (double)load->cpu_milli / 1000, "mem_bytes", (json_int_t)d->spec.mem_bytes, "priority",
-	                 (int)d->spec.priority, "failures", (int)d->failures, "order", (int)d->spec.order, "ha", d->spec.ha, "type",
-	                 d->spec.type);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:I, s:s?, s:s?, s:s, s:f, s:I, s:i, s:i, s:i, s:b, s:s}", "name",
+	                 d->name, "uuid", d->uuid, "state",
+	                 unknown    ? "unknown"
+	                 : stranded ? "stopped"
+	                            : clu_phase_name(d->phase),
+	                 "desired", clu_desired_name(d->desired), "host", h ? h->name : NULL, "generation",
+	                 (json_int_t)d->generation, "operation", operation(d->phase), "target", name_of(s, d->target),
+	                 "text", text, "cpu_used", (double)load->cpu_milli / 1000, "mem_bytes",
+	                 (json_int_t)d->spec.mem_bytes, "priority", (int)d->spec.priority, "failures", (int)d->failures,
+	                 "order", (int)d->spec.order, "ha", d->spec.ha, "type", d->spec.type);
 }
 
 static json_t *rules_json(const struct clu_state *s)
@@ -198,8 +205,8 @@ static json_t *rules_json(const struct clu_state *s)
 			(void)json_array_append_new(members, json_string(r->member[k]));
 		if (r->id)
 			(void)json_array_append_new(a, json_pack("{s:i, s:s, s:O, s:b, s:b}", "id", (int)r->id, "kind",
-			                                         clu_rule_name(r->kind), "members", members, "soft", r->soft, "never",
-			                                         r->never));
+			                                         clu_rule_name(r->kind), "members", members, "soft",
+			                                         r->soft, "never", r->never));
 		json_decref(members);
 	}
 	return a;
@@ -219,11 +226,12 @@ static json_t *status_json(struct client *c)
 		if (s->dom[i].uuid[0])
 			(void)json_array_append_new(doms, dom_json(c, i));
 	o = json_pack("{s:s, s:s, s:b, s:I, s:s?, s:o, s:o, s:o, s:o, s:s, s:s, s:s}", "type", "status", "host",
-	              s && name_of(s, nodeio_config(c->ctl->n)->node) ? name_of(s, nodeio_config(c->ctl->n)->node) : "", "quorate",
-	              nodeio_acts(c->ctl->n) && n->quorate, "generation", (json_int_t)(s ? s->index : 0), "coordinator",
-	              s && nodeio_acts(c->ctl->n) ? name_of(s, n->coordinator) : NULL, "hosts", hosts, "domains", doms, "rules",
-	              s ? rules_json(s) : json_array(), "policy", s ? ctl_policy_json(&s->policy) : json_object(), "problem",
-	              trouble, "balance", c->ctl->balancer ? balancer_text(c->ctl->balancer) : "", "cluster",
+	              s && name_of(s, nodeio_config(c->ctl->n)->node) ? name_of(s, nodeio_config(c->ctl->n)->node) : "",
+	              "quorate", nodeio_acts(c->ctl->n) && n->quorate, "generation", (json_int_t)(s ? s->index : 0),
+	              "coordinator", s && nodeio_acts(c->ctl->n) ? name_of(s, n->coordinator) : NULL, "hosts", hosts,
+	              "domains", doms, "rules", s ? rules_json(s) : json_array(), "policy",
+	              s ? ctl_policy_json(&s->policy) : json_object(), "problem", trouble, "balance",
+	              c->ctl->balancer ? balancer_text(c->ctl->balancer) : "", "cluster",
 	              s ? nodeio_config(c->ctl->n)->cluster : "");
 	return o;
 }
@@ -277,19 +285,21 @@ void ctl_explain(struct client *c)
 
 		clu_judge(s, nodeio_load(c->ctl->n), d, i, &v);
 		ok = v.why == CLU_WHY_OK || v.why == CLU_WHY_FAILED_HERE;
-		(void)json_array_append_new(hosts, json_pack("{s:s, s:b, s:s, s:I, s:s}", "name", s->host[i].name, "ok", ok, "why",
-		                                             clu_why_name(v.why), "score", (json_int_t)(ok ? v.score : 0), "text",
-		                                             v.text));
+		(void)json_array_append_new(hosts, json_pack("{s:s, s:b, s:s, s:I, s:s}", "name", s->host[i].name, "ok",
+		                                             ok, "why", clu_why_name(v.why), "score",
+		                                             (json_int_t)(ok ? v.score : 0), "text", v.text));
 	}
 	best = clu_place(s, nodeio_load(c->ctl->n), d, false, why);
 	if (d->host)
-		(void)snprintf(text, sizeof(text), "%s is %s on %s%s%s; the best place now: %s", d->name, clu_phase_name(d->phase),
-		               name_of(s, d->host), d->text[0] ? ": " : "", d->text, best ? name_of(s, best) : why);
+		(void)snprintf(text, sizeof(text), "%s is %s on %s%s%s; the best place now: %s", d->name,
+		               clu_phase_name(d->phase), name_of(s, d->host), d->text[0] ? ": " : "", d->text,
+		               best ? name_of(s, best) : why);
 	else
-		(void)snprintf(text, sizeof(text), "%s is %s%s%s; %s %s", d->name, clu_phase_name(d->phase), d->text[0] ? ": " : "",
-		               d->text, best ? "it would start on" : "no host can take it:", best ? name_of(s, best) : why);
-	ctl_over(c, json_pack("{s:s, s:s, s:s?, s:o, s:s}", "type", "explain", "name", d->name, "host", name_of(s, d->host), "hosts",
-	                      hosts, "text", text));
+		(void)snprintf(text, sizeof(text), "%s is %s%s%s; %s %s", d->name, clu_phase_name(d->phase),
+		               d->text[0] ? ": " : "", d->text,
+		               best ? "it would start on" : "no host can take it:", best ? name_of(s, best) : why);
+	ctl_over(c, json_pack("{s:s, s:s, s:s?, s:o, s:s}", "type", "explain", "name", d->name, "host",
+	                      name_of(s, d->host), "hosts", hosts, "text", text));
 }
 
 /* Events --------------------------------------------------------------------------------------------------------------- */
@@ -318,9 +328,9 @@ static void tell_event(void *arg, const struct store_event *ev)
 	(void)snprintf(when + n, sizeof(when) - n, ".%03uZ", (unsigned)(ev->time_ns % NS_PER_S / NS_PER_MS));
 	t->c->o.last_id = ev->id;
 	t->n++;
-	ctl_reply(t->c, json_pack("{s:s, s:I, s:s, s:s, s:s, s:s?, s:s?}", "type", "event", "index", (json_int_t)ev->index, "time",
-	                          when, "kind", ev->kind, "text", ev->text, "domain", ev->domain[0] ? ev->domain : NULL, "host",
-	                          ev->host[0] ? ev->host : NULL));
+	ctl_reply(t->c, json_pack("{s:s, s:I, s:s, s:s, s:s, s:s?, s:s?}", "type", "event", "index",
+	                          (json_int_t)ev->index, "time", when, "kind", ev->kind, "text", ev->text, "domain",
+	                          ev->domain[0] ? ev->domain : NULL, "host", ev->host[0] ? ev->host : NULL));
 }
 
 static bool events_go_on(struct client *c)
@@ -359,14 +369,14 @@ static json_t *plan_json(struct client *c, const struct balancer_plan *p)
 		const struct clu_plan_move *m = &p->move[i];
 
 		clu_plan_say_move(m, s->host[m->from].name, s->host[m->to].name, text);
-		(void)json_array_append_new(
-			moves, json_pack("{s:s, s:s, s:s, s:f, s:f, s:I, s:s}", "domain", s->dom[m->dom].name, "from",
-		                         s->host[m->from].name, "to", s->host[m->to].name, "gain", m->gain, "cost_s", m->cost_s,
-		                         "cost_bytes", (json_int_t)m->cost_bytes, "reason", text));
+		(void)json_array_append_new(moves, json_pack("{s:s, s:s, s:s, s:f, s:f, s:I, s:s}", "domain",
+		                                             s->dom[m->dom].name, "from", s->host[m->from].name, "to",
+		                                             s->host[m->to].name, "gain", m->gain, "cost_s", m->cost_s,
+		                                             "cost_bytes", (json_int_t)m->cost_bytes, "reason", text));
 	}
 	clu_plan_say_end(&p->result, text);
-	return json_pack("{s:s, s:o, s:f, s:f, s:s, s:s}", "type", "plan", "moves", moves, "before", p->result.before, "after",
-	                 p->result.after, "text", text, "end", clu_plan_end_name(p->result.end));
+	return json_pack("{s:s, s:o, s:f, s:f, s:s, s:s}", "type", "plan", "moves", moves, "before", p->result.before,
+	                 "after", p->result.after, "text", text, "end", clu_plan_end_name(p->result.end));
 }
 
 static bool balancing(struct client *c)
@@ -396,7 +406,8 @@ void ctl_balance(struct client *c)
 		return;
 	}
 	c->o.plan = calloc(1, sizeof(*c->o.plan));
-	if (!c->o.plan || balancer_plan(c->ctl->balancer, n > 0 && n < UINT32_MAX ? (uint32_t)n : 0, false, c->o.plan) < 0) {
+	if (!c->o.plan ||
+	    balancer_plan(c->ctl->balancer, n > 0 && n < UINT32_MAX ? (uint32_t)n : 0, false, c->o.plan) < 0) {
 		ctl_fail(c, ENOMEM, "out of memory");
 		return;
 	}
@@ -421,12 +432,14 @@ static json_t *peers_json(const struct clu_state *s, const struct clu_node *n)
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && s->host[i].node; i++) {
 		const struct clu_peer *p = &n->peer[i];
 
-		(void)json_array_append_new(
-			a, json_pack("{s:s, s:i, s:b, s:b, s:b, s:I, s:I, s:I, s:I, s:f}", "name", s->host[i].name, "node",
-		                     (int)s->host[i].node, "member", p->member, "said", p->said, "synced", p->synced,
-		                     "stored_epoch", (json_int_t)p->stored_epoch, "stored_index", (json_int_t)p->stored_index,
-		                     "ack_seq", (json_int_t)p->ack_seq, "seen_seq", (json_int_t)p->seen_seq, "wait_left_s",
-		                     p->wait_until_ns > now ? (double)(p->wait_until_ns - now) / 1e9 : 0.0));
+		(void)json_array_append_new(a, json_pack("{s:s, s:i, s:b, s:b, s:b, s:I, s:I, s:I, s:I, s:f}", "name",
+		                                         s->host[i].name, "node", (int)s->host[i].node, "member",
+		                                         p->member, "said", p->said, "synced", p->synced,
+		                                         "stored_epoch", (json_int_t)p->stored_epoch, "stored_index",
+		                                         (json_int_t)p->stored_index, "ack_seq", (json_int_t)p->ack_seq,
+		                                         "seen_seq", (json_int_t)p->seen_seq, "wait_left_s",
+		                                         p->wait_until_ns > now ? (double)(p->wait_until_ns - now) / 1e9
+		                                                                : 0.0));
 	}
 	return a;
 }
@@ -444,10 +457,10 @@ void ctl_dump(struct client *c)
 		(void)json_object_update_new(
 			o, json_pack("{s:s, s:b, s:b, s:I, s:i, s:I, s:I, s:I, s:I, s:s, s:f, s:I, s:o}", "phase",
 		                     clu_node_phase_name(n->phase), "behind", n->behind, "quorate", n->quorate, "ring",
-		                     (json_int_t)n->ring, "members", (int)n->n_members, "epoch", (json_int_t)s->epoch, "promised",
-		                     (json_int_t)s->promised, "index", (json_int_t)s->index, "commit", (json_int_t)n->commit, "sum",
-		                     sum, "lease_s", (double)n->lease_ns / 1e9, "coordinator", (json_int_t)n->coordinator, "peers",
-		                     peers_json(s, n)));
+		                     (json_int_t)n->ring, "members", (int)n->n_members, "epoch", (json_int_t)s->epoch,
+		                     "promised", (json_int_t)s->promised, "index", (json_int_t)s->index, "commit",
+		                     (json_int_t)n->commit, "sum", sum, "lease_s", (double)n->lease_ns / 1e9,
+		                     "coordinator", (json_int_t)n->coordinator, "peers", peers_json(s, n)));
 	}
 	if (c->ctl->local)
 		(void)json_object_set_new(o, "local", local_dump(c->ctl->local));

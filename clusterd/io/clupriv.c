@@ -18,7 +18,9 @@ int clupriv_bound(struct err *err)
 	if (capng_get_caps_process() < 0)
 		return err_sys(err, errno, "capabilities");
 	for (size_t i = 0; i < ARRAY_SIZE(unneeded); i++)
-		(void)capng_update(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET, unneeded[i]);
+		(void)capng_update(CAPNG_DROP,
+		                   CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET,
+		                   unneeded[i]);
 	if (!capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
 		return capng_apply(CAPNG_SELECT_CAPS) < 0 ? err_sys(err, errno, "give up capabilities") : 0;
 	return capng_apply(CAPNG_SELECT_BOTH) < 0 ? err_sys(err, errno, "give up capabilities") : 0;

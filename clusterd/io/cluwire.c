@@ -237,7 +237,8 @@ int cluwire_unpack(const void *p, size_t len, const char *cluster, uint32_t node
 	if (!w->env)
 		return err_set(err, EPROTO, "a message of %zu octets does not parse", len);
 	if (w->env->version < CLUWIRE_VERSION_MIN || w->env->version > CLUWIRE_VERSION)
-		r = err_set(err, EPROTONOSUPPORT, "protocol version %u, this clusterd speaks %u: bring both to the same release",
+		r = err_set(err, EPROTONOSUPPORT,
+		            "protocol version %u, this clusterd speaks %u: bring both to the same release",
 		            w->env->version, CLUWIRE_VERSION);
 	else if (!w->env->cluster || strcmp(w->env->cluster, cluster))
 		r = err_set(err, EXDEV, "it is from cluster \"%.60s\", this is \"%.60s\"",
@@ -273,7 +274,7 @@ struct parts {
 	Hospes__Clu__Snapshot pb;
 	Hospes__Clu__Record rec[PART_N], *recs[PART_N];
 	Hospes__Clu__Text txt[PART_N], *txts[PART_N];
-	struct buf data;      /* octets of the records; offsets stand in rec[].data.data until the part is sent */
+	struct buf data; /* octets of the records; offsets stand in rec[].data.data until the part is sent */
 	size_t at[PART_N];
 	size_t filled;
 };

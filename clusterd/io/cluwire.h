@@ -46,7 +46,7 @@ void cluwire_done(struct cluwire *w);
 
 /*
  * The parts of a snapshot of @s, each at most CLUWIRE_MAX octets: @part is called for each in order. @text gives the XML of a domain's
- * slot (borrowed for the call; NULL: none). The sum of what is sent is @s's. Returns 0, -ENOMEM or what @part returned.
+ * slot (NULL: none), which has to stay until this returns. The sum of what is sent is @s's. Returns 0, -ENOMEM or what @part returned.
  */
 int cluwire_snapshot(const struct clu_state *s, uint32_t to, uint64_t seq, const char *cluster, uint32_t node,
                      const char *(*text)(void *arg, uint32_t slot, size_t *ret_len), int (*part)(void *arg, struct buf *octets),

@@ -296,7 +296,8 @@ static int take_scalars(const Hospes__Clu__Command *pb, struct clu_cmd *c, struc
 		return err_set(err, EPROTO, "command of unknown kind %u", pb->kind);
 	if (pb->result > CLU_RESULT_ABSENT || pb->seen > CLU_SEEN_GONE || pb->desired > CLU_DESIRED_RUNNING ||
 	    pb->safe_by > CLU_SAFE_PERSON)
-		return err_set(err, EPROTO, "%s: a value of a later version", clu_cmd_name((enum clu_cmd_kind)pb->kind));
+		return err_set(err, EPROTO, "%s: a value of a later version",
+		               clu_cmd_name((enum clu_cmd_kind)pb->kind));
 	c->kind = (enum clu_cmd_kind)pb->kind;
 	c->request = pb->request;
 	c->time_ns = pb->time_ns;

@@ -15,13 +15,13 @@
 #include "common/log.h"
 #include "common/util.h"
 
-#define GROUP         "hospes"
-#define BACKOFF_NS    (200 * NS_PER_MS)
-#define BACKOFF_MAX   (2 * NS_PER_S)
-#define RETRY_NS      (2 * NS_PER_MS)
-#define CHECK_NS      NS_PER_S /* two_node and a quorum device are looked for so often: they may come at run time */
-#define QUEUE_MAX     (64u << 20)
-#define LOST_TEXT     "lost the connection to corosync: is it running? (systemctl status corosync)"
+#define GROUP       "hospes"
+#define BACKOFF_NS  (200 * NS_PER_MS)
+#define BACKOFF_MAX (2 * NS_PER_S)
+#define RETRY_NS    (2 * NS_PER_MS)
+#define CHECK_NS    NS_PER_S /* two_node and a quorum device are looked for so often: they may come at run time */
+#define QUEUE_MAX   (64u << 20)
+#define LOST_TEXT   "lost the connection to corosync: is it running? (systemctl status corosync)"
 
 struct waiting {
 	struct waiting *next;
@@ -192,7 +192,8 @@ static int read_node(struct cpglink *c, unsigned i, struct cpg_config *cfg, stru
 
 	(void)snprintf(key, sizeof(key), "nodelist.node.%u.nodeid", i);
 	if (cmap_get_uint32(c->cmap, key, &id) != CS_OK || !id)
-		return err_set(err, EINVAL, "node %u of corosync's node list has no nodeid: give each one in corosync.conf", i);
+		return err_set(err, EINVAL,
+		               "node %u of corosync's node list has no nodeid: give each one in corosync.conf", i);
 	(void)snprintf(key, sizeof(key), "nodelist.node.%u.name", i);
 	if (cmap_get_string(c->cmap, key, &name) != CS_OK) {
 		(void)snprintf(key, sizeof(key), "nodelist.node.%u.ring0_addr", i);
@@ -200,8 +201,10 @@ static int read_node(struct cpglink *c, unsigned i, struct cpg_config *cfg, stru
 			name = NULL;
 	}
 	if (!name || !name_is_valid(name))
-		r = err_set(err, EINVAL, "node %u of corosync's node list has no name that hospes can use: give it one in corosync.conf",
-		            id);
+		r = err_set(
+			err, EINVAL,
+			"node %u of corosync's node list has no name that hospes can use: give it one in corosync.conf",
+			id);
 	else
 		r = add_node(cfg, id, name, err);
 	free(name);
@@ -390,20 +393,23 @@ static void on_check(void *arg)
 
 static int open_all(struct cpglink *c, struct err *err)
 {
-	cpg_model_v1_data_t model = { .model = CPG_MODEL_V1,
-		                      .cpg_deliver_fn = on_deliver,
-		                      .cpg_confchg_fn = on_confchg,
-		                      .cpg_totem_confchg_fn = on_totem,
-		                      .flags = CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF };
-	votequorum_callbacks_t vq = { .votequorum_quorum_notify_fn = on_quorum, .votequorum_expectedvotes_notify_fn = on_expected };
+	cpg_model_v1_data_t model;
+	votequorum_callbacks_t vq = { .votequorum_quorum_notify_fn = on_quorum,
+		                      .votequorum_expectedvotes_notify_fn = on_expected };
 	int cpg_fd, vq_fd, cmap_fd;
 
+	memset(&model, 0, sizeof(model));
+	model.model = CPG_MODEL_V1;
+	model.cpg_deliver_fn = on_deliver;
+	model.cpg_confchg_fn = on_confchg;
+	model.cpg_totem_confchg_fn = on_totem;
+	model.flags = CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF;
 	c->have_cmap = cmap_initialize(&c->cmap) == CS_OK;
-	c->have_cpg = c->have_cmap && cpg_model_initialize(&c->cpg, CPG_MODEL_V1, (cpg_model_data_t *)&model, c) == CS_OK;
+	c->have_cpg = c->have_cmap &&
+	              cpg_model_initialize(&c->cpg, CPG_MODEL_V1, (cpg_model_data_t *)&model, c) == CS_OK;
 	c->have_vq = c->have_cpg && votequorum_initialize(&c->vq, &vq) == CS_OK;
 	if (!c->have_vq)
-		return err_set(err, ENOTCONN,
-		               "%s: waiting for it (systemctl start corosync)",
+		return err_set(err, ENOTCONN, "%s: waiting for it (systemctl start corosync)",
 		               c->have_cpg ? "corosync runs without votequorum (quorum.provider in corosync.conf)"
 		                           : "corosync does not run or does not admit us");
 	if (cpg_fd_get(c->cpg, &cpg_fd) != CS_OK || votequorum_fd_get(c->vq, &vq_fd) != CS_OK ||
@@ -422,8 +428,9 @@ static int join(struct cpglink *c, struct err *err)
 	struct cpg_name g = group_name();
 	cs_error_t e;
 
-	if (cmap_track_add(c->cmap, "nodelist.", CMAP_TRACK_ADD | CMAP_TRACK_DELETE | CMAP_TRACK_MODIFY | CMAP_TRACK_PREFIX,
-	                   on_nodelist_key, c, &c->track) != CS_OK)
+	if (cmap_track_add(c->cmap, "nodelist.",
+	                   CMAP_TRACK_ADD | CMAP_TRACK_DELETE | CMAP_TRACK_MODIFY | CMAP_TRACK_PREFIX, on_nodelist_key,
+	                   c, &c->track) != CS_OK)
 		return err_set(err, EIO, "cannot watch corosync's node list");
 	c->joined = true; /* call-backs may come at once */
 	if (votequorum_trackstart(c->vq, (uint64_t)(uintptr_t)c, CS_TRACK_CURRENT | CS_TRACK_CHANGES) != CS_OK)

@@ -14,9 +14,9 @@
 #include <xxhash.h>
 #include "common/util.h"
 
-#define CLUSTER_NS  "urn:hospes:cluster:1"
-#define LEASE_SLOT  512u
-#define MAGIC       "hospes-lease 1 "
+#define CLUSTER_NS "urn:hospes:cluster:1"
+#define LEASE_SLOT 512u
+#define MAGIC      "hospes-lease 1 "
 
 /* <hospes:cluster> ------------------------------------------------------------------------------------------------------- */
 
@@ -35,7 +35,8 @@ static const xmlNode *cluster_node(const struct dom_config *cfg)
 	return NULL;
 }
 
-static int number_attr(const xmlNode *n, const char *name, long long min, long long max, long long *ret, struct err *err)
+static int number_attr(const xmlNode *n, const char *name, long long min, long long max, long long *ret,
+                       struct err *err)
 {
 	char *text = (char *)xmlGetNoNsProp(n, (const xmlChar *)name), *end = NULL;
 	int r = 0;
@@ -45,7 +46,8 @@ static int number_attr(const xmlNode *n, const char *name, long long min, long l
 	errno = 0;
 	long long v = strtoll(text, &end, 10);
 	if (errno || end == text || *end || v < min || v > max)
-		r = err_set(err, EINVAL, "hospes:cluster: %s=\"%.40s\" is no number from %lld to %lld", name, text, min, max);
+		r = err_set(err, EINVAL, "hospes:cluster: %s=\"%.40s\" is no number from %lld to %lld", name, text, min,
+		            max);
 	else
 		*ret = v;
 	xmlFree(text);
@@ -55,13 +57,15 @@ static int number_attr(const xmlNode *n, const char *name, long long min, long l
 static int word_ok(const char *word, const char *what, struct err *err)
 {
 	if (!name_is_valid(word) || strlen(word) >= CLU_WORD_MAX)
-		return err_set(err, EINVAL, "%s \"%.60s\": a word of at most %u letters and digits", what, word, CLU_WORD_MAX - 1);
+		return err_set(err, EINVAL, "%s \"%.60s\": a word of at most %u letters and digits", what, word,
+		               CLU_WORD_MAX - 1);
 	return 0;
 }
 
 static int text_attrs(const xmlNode *n, struct clu_spec *s, struct err *err)
 {
-	char *ha = (char *)xmlGetNoNsProp(n, (const xmlChar *)"ha"), *type = (char *)xmlGetNoNsProp(n, (const xmlChar *)"type");
+	char *ha = (char *)xmlGetNoNsProp(n, (const xmlChar *)"ha"),
+	     *type = (char *)xmlGetNoNsProp(n, (const xmlChar *)"type");
 	int r = 0;
 
 	if (ha && strcmp(ha, "yes") != 0 && strcmp(ha, "no") != 0)
@@ -160,7 +164,8 @@ int domspec_reach(const struct dom_config *cfg, struct err *err)
 		if (stat(k->source, &st) < 0)
 			return err_set(err, errno, "disk %s: %s", k->source, strerror(errno));
 		if (k->type == DOM_DISK_BLOCK ? !S_ISBLK(st.st_mode) : !S_ISREG(st.st_mode))
-			return err_set(err, EINVAL, "disk %s is not a %s", k->source, k->type == DOM_DISK_BLOCK ? "block device" : "file");
+			return err_set(err, EINVAL, "disk %s is not a %s", k->source,
+			               k->type == DOM_DISK_BLOCK ? "block device" : "file");
 		if (access(k->source, k->readonly ? R_OK : R_OK | W_OK) < 0)
 			return err_set(err, errno, "disk %s: %s", k->source, strerror(errno));
 	}
@@ -180,14 +185,18 @@ size_t domspec_warnings(const struct dom_config *cfg, char *ret[8])
 	for (size_t i = 0; i < cfg->n_disks && n < 6; i++) {
 		lease |= guards_by_lease(&cfg->disk[i]);
 		if (cfg->disk[i].type == DOM_DISK_BLOCK && !cfg->disk[i].readonly && !cfg->disk[i].shareable)
-			ret[n++] = xasprintf("disk %s is a block device: no lease stands beside it, only the cluster's own "
-			                     "rules keep a second copy from writing to it",
-			                     cfg->disk[i].source);
+			ret[n++] = xasprintf(
+				"disk %s is a block device: no lease stands beside it, only the cluster's own "
+				"rules keep a second copy from writing to it",
+				cfg->disk[i].source);
 	}
 	if (cfg->n_disks && !lease)
-		ret[n++] = xasprintf("no disk of %s is a writable image file: there is no lease that other hosts could read", cfg->name);
+		ret[n++] = xasprintf(
+			"no disk of %s is a writable image file: there is no lease that other hosts could read",
+			cfg->name);
 	if (cfg->on_crash == DOM_ACTION_RESTART)
-		ret[n++] = xasprintf("on_crash is restart: hvdom restarts the guest by itself, the cluster's restart limit does not see it");
+		ret[n++] = xasprintf(
+			"on_crash is restart: hvdom restarts the guest by itself, the cluster's restart limit does not see it");
 	return n;
 }
 
@@ -216,8 +225,8 @@ static bool parse_slot(const char *octets, struct slot *ret)
 	               (uint64_t)XXH3_64bits(line, (size_t)(last + 1 - line)));
 	if (strcmp(last + 1, sum_text) != 0)
 		return false;
-	return sscanf(line + strlen(MAGIC), "%" SCNu64 " %39s %" SCNu64 " %15s %63s", &ret->seq, ret->uuid, &ret->generation,
-	              ret->state, ret->owner) == 5;
+	return sscanf(line + strlen(MAGIC), "%" SCNu64 " %39s %" SCNu64 " %15s %63s", &ret->seq, ret->uuid,
+	              &ret->generation, ret->state, ret->owner) == 5;
 }
 
 static char *lease_path(const struct dom_config *cfg, bool *ret_shared)
@@ -258,7 +267,8 @@ int domspec_lease(const struct dom_config *cfg, struct leasepeek *ret, struct er
 	}
 	unsigned best = ok[1] && (!ok[0] || s[1].seq > s[0].seq);
 	if (strcasecmp(s[best].uuid, cfg->uuid) != 0)
-		return err_set(err, EINVAL, "%s belongs to domain %s: the same image is in two domains", path, s[best].uuid);
+		return err_set(err, EINVAL, "%s belongs to domain %s: the same image is in two domains", path,
+		               s[best].uuid);
 	l.there = true;
 	l.generation = s[best].generation;
 	l.taken = ok[!best] && s[!best].generation == s[best].generation;

@@ -24,7 +24,7 @@ struct leasepeek {
 	bool shared;              /* beside a disk: all hosts see it */
 	uint64_t generation;
 	char state[16], owner[64];
-	/* Both slots name the newest generation: whoever was given the domain in it has written that it took it (lease.md: TAKE writes again). */
+	/* Both slots name the newest generation: whoever was given the domain in it has written that it took it (TAKE writes again). */
 	bool taken;
 };
 /* -EINVAL: damaged, or of another domain. An absent file is no error. */

@@ -22,12 +22,13 @@
 #define BACKOFF_MAX (60 * NS_PER_S)
 #define OUTPUT_MAX  400u
 
-struct try {
+struct
+try {
 	struct try *next;
 	struct fence *f;
 	char host[64];
 	uint64_t lost_id;
-	pid_t pid;             /* 0: none runs */
+	pid_t pid; /* 0: none runs */
 	int out_fd;
 	struct loop_fd *out_src;
 	struct loop_timer *timer; /* the agent's limit, or the next try */
@@ -84,7 +85,8 @@ static int add_option(struct buf *to, const char *key, json_t *v)
 
 static int agent_of(json_t *o, const char *host, const char *path, struct agent *a, struct err *err)
 {
-	const char *name = json_string_value(json_object_get(o, "agent")), *dir = secure_getenv("HOSPES_FENCE_AGENTS"), *key;
+	const char *name = json_string_value(json_object_get(o, "agent")), *dir = secure_getenv("HOSPES_FENCE_AGENTS"),
+		   *key;
 	json_t *options = json_object_get(o, "options"), *timeout = json_object_get(o, "timeout_s"), *v;
 
 	if (!name || strncmp(name, "fence_", 6) != 0 || !name_is_valid(name))
@@ -102,7 +104,8 @@ static int agent_of(json_t *o, const char *host, const char *path, struct agent 
 	if (!json_object_get(options, "port") && !json_object_get(options, "plug"))
 		(void)add_option(&a->input, "nodename", v = json_string(host)), json_decref(v);
 	buf_put(&a->input, "action=off\n", 11);
-	a->timeout_ns = (json_is_integer(timeout) && json_integer_value(timeout) > 0 && json_integer_value(timeout) < 3600
+	a->timeout_ns = (json_is_integer(timeout) && json_integer_value(timeout) > 0 &&
+	                                 json_integer_value(timeout) < 3600
 	                         ? (uint64_t)json_integer_value(timeout)
 	                         : TIMEOUT_S) *
 	                NS_PER_S;
@@ -292,8 +295,8 @@ bool fence_child(struct fence *f, pid_t pid, int status)
 		f->ops->done(f->arg, t->host, t->lost_id);
 	} else {
 		(void)snprintf(why, sizeof(why), "the agent %s%s%.300s",
-		               t->timed_out           ? "did not answer in time"
-		               : WIFSIGNALED(status) ? "was killed"
+		               t->timed_out                 ? "did not answer in time"
+		               : WIFSIGNALED(status)        ? "was killed"
 		               : WEXITSTATUS(status) == 127 ? "cannot be run"
 		                                            : "failed",
 		               t->out_len ? ": " : "", t->out);

@@ -37,8 +37,9 @@ static void set_there(struct guardlink *g, bool there)
 	if (there)
 		log_info("connected to hospes-guard");
 	else
-		log_error("hospes-guard is gone or hangs: no new lease until it is back (systemctl start hospes-guard); "
-		          "at the end of the present one clusterd stops the domains itself");
+		log_error(
+			"hospes-guard is gone or hangs: no new lease until it is back (systemctl start hospes-guard); "
+			"at the end of the present one clusterd stops the domains itself");
 	g->changed(g->arg, there);
 }
 

@@ -14,8 +14,8 @@
 #include "common/util.h"
 #include "hypervisor/cpufeat.h"
 
-#define RESERVE_MIN   (256ull << 20)
-#define STOP_GRACE_S  30
+#define RESERVE_MIN  (256ull << 20)
+#define STOP_GRACE_S 30
 
 /* Configuration -------------------------------------------------------------------------------------------------------- */
 
@@ -42,7 +42,8 @@ static int labels_of(json_t *o, struct hostconf *c, const char *path, struct err
 		const char *s = json_string_value(v);
 
 		if (!s || !name_is_valid(s) || strlen(s) >= CLU_WORD_MAX)
-			return err_set(err, EINVAL, "%s: a label is a word of at most %u letters", path, CLU_WORD_MAX - 1);
+			return err_set(err, EINVAL, "%s: a label is a word of at most %u letters", path,
+			               CLU_WORD_MAX - 1);
 		(void)snprintf(c->label[i], CLU_WORD_MAX, "%s", s);
 	}
 	return 0;
@@ -176,8 +177,9 @@ static uint32_t cgroup_cpu_milli(void)
 		char *slash = strrchr(cg, '/');
 		uint64_t quota, period;
 
-		if (file_read(path, 64, &text, NULL) == 0 && sscanf(text, "%" SCNu64 " %" SCNu64, &quota, &period) == 2 &&
-		    period && quota * 1000 / period < least)
+		if (file_read(path, 64, &text, NULL) == 0 &&
+		    sscanf(text, "%" SCNu64 " %" SCNu64, &quota, &period) == 2 && period &&
+		    quota * 1000 / period < least)
 			least = (uint32_t)(quota * 1000 / period);
 		if (!slash)
 			break;
@@ -244,7 +246,8 @@ uint32_t hostinfo_cpu(struct hostcpu *h, uint32_t cpus_milli)
 
 	/* user nice system idle iowait irq softirq steal */
 	if (file_read("/proc/stat", 16u << 20, &text, NULL) < 0 ||
-	    sscanf(text, "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
+	    sscanf(text,
+	           "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
 	           &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) != 8)
 		return h->milli;
 	busy = v[0] + v[1] + v[2] + v[5] + v[6] + v[7];

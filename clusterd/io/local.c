@@ -16,9 +16,9 @@
 #include "common/log.h"
 #include "common/util.h"
 
-#define LOOK_NS    (100 * NS_PER_MS)
-#define AGAIN_NS   NS_PER_S
-#define SILENT_NS  (5 * NS_PER_S) /* after that a mute hvdom counts as running in an inventory */
+#define LOOK_NS   (100 * NS_PER_MS)
+#define AGAIN_NS  NS_PER_S
+#define SILENT_NS (5 * NS_PER_S) /* after that a mute hvdom counts as running in an inventory */
 
 void local_soon(struct local *l)
 {
@@ -49,7 +49,8 @@ static void say(struct ldom *x, struct clu_cmd *c, const char *text)
 		return;
 	memcpy(c->uuid, x->uuid, sizeof(c->uuid));
 	(void)snprintf(c->text, sizeof(c->text), "%.190s", text);
-	(void)fault_point("clu", "result", c->kind == CLU_CMD_RESULT ? clu_result_name(c->result) : "observed", "", x->info.pid);
+	(void)fault_point("clu", "result", c->kind == CLU_CMD_RESULT ? clu_result_name(c->result) : "observed", "",
+	                  x->info.pid);
 	if (nodeio_submit(x->l->n, c, NULL, 0) == 0)
 		x->said_ns = now;
 }
@@ -147,15 +148,20 @@ static void begin(struct ldom *x, enum clu_todo todo, uint64_t op_id)
 
 	if (same_work)
 		return;
-	/* a push goes on in migrated whatever we think of it; what it says does not concern us any more */
-	migorder_free(x->order);
-	x->order = NULL;
+	/* a push goes on in migrated whatever we think of it: its last words are for people */
+	if (x->order && !x->pushed) {
+		migorder_free(x->order);
+		x->order = NULL;
+	}
+	x->have_info = false; /* what was true for the last one may not be now */
 	x->todo = todo;
 	x->op_id = op_id;
 	x->doing[0] = x->why[0] = 0;
-	x->launched = x->start_failed = x->pushed = x->push_failed = x->push_done = false;
+	x->launched = x->start_failed = x->push_failed = x->push_done = false;
 	x->launch_ns = x->launch_pid ? x->launch_ns : 0;
-	x->stop_ns = x->destroy_ns = x->order_ns = x->said_ns = x->lease_generation = 0;
+	x->stop_ns = x->destroy_ns = x->said_ns = x->lease_generation = 0;
+	x->order_ns = x->order ? boot_ns() : 0;
+	x->pushed = x->pushed && x->order;
 }
 
 /* One domain; true: nothing of it is left here and nothing is to be done. */
@@ -186,7 +192,7 @@ static bool work(struct ldom *x, const struct clu_dom *d, enum clu_todo todo)
 	case CLU_TODO_NONE:
 		break;
 	}
-	return ldom_kill(x, d);
+	return ldom_kill(x, d) && !ldom_push_speaks(x);
 }
 
 static void work_all(struct local *l)
@@ -288,7 +294,8 @@ bool local_child(struct local *l, pid_t pid, int status)
 		if (x->launch_pid != pid)
 			continue;
 		/* its pipe says the rest: it is at its end now, whatever was in it */
-		log_debug("%s: hvdom %d ended: %s %d", x->name, (int)pid, WIFSIGNALED(status) ? "signal" : "exit status",
+		log_debug("%s: hvdom %d ended: %s %d", x->name, (int)pid,
+		          WIFSIGNALED(status) ? "signal" : "exit status",
 		          WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 		local_soon(l);
 		return true;
@@ -311,8 +318,8 @@ json_t *local_dump(const struct local *l)
 	for (const struct ldom *x = l->doms; x; x = x->next)
 		(void)json_array_append_new(
 			a, json_pack("{s:s, s:s, s:s, s:b, s:i, s:I, s:s}", "name", x->name, "uuid", x->uuid, "todo",
-		                     (size_t)x->todo < ARRAY_SIZE(todo) ? todo[x->todo] : "?", "alive", x->alive, "state",
-		                     x->have_info ? (int)x->info.state : 0, "generation",
+		                     (size_t)x->todo < ARRAY_SIZE(todo) ? todo[x->todo] : "?", "alive", x->alive,
+		                     "state", x->have_info ? (int)x->info.state : 0, "generation",
 		                     (json_int_t)(x->have_info ? x->info.generation : 0), "doing", x->doing));
 	return a;
 }

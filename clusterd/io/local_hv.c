@@ -14,7 +14,7 @@
 #include "common/log.h"
 #include "common/util.h"
 
-#define INFO_NS       NS_PER_S           /* how often one that just runs is asked */
+#define INFO_NS       NS_PER_S          /* how often one that just runs is asked */
 #define INFO_FAST_NS  (100 * NS_PER_MS) /* while something is under way */
 #define STATS_NS      (2 * NS_PER_S)
 #define HANGS_NS      (30 * NS_PER_S)
@@ -183,7 +183,8 @@ static bool differs(uint64_t a, uint64_t b)
 
 static bool load_differs(const struct clu_dom_load *a, const struct clu_dom_load *b)
 {
-	return differs(a->cpu_milli, b->cpu_milli) || differs(a->used_bytes, b->used_bytes) || differs(a->dirty_bps, b->dirty_bps);
+	return differs(a->cpu_milli, b->cpu_milli) || differs(a->used_bytes, b->used_bytes) ||
+	       differs(a->dirty_bps, b->dirty_bps);
 }
 
 static void host_usage(struct local *l, uint32_t *ret_cpu, uint64_t *ret_mem)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Shared by local*.c: local.c (the look), local_hv.c (hvdoms), local_run.c (start, stop, kill, watch), local_move.c (migrations), local_reach.c (files). */
+/*
+ * Shared by local*.c: local.c (the look), local_hv.c (hvdoms), local_run.c (start, stop, kill, watch), local_move.c (migrations),
+ * local_reach.c (files).
+ */
 #ifndef HOSPES_CLUSTERD_IO_LOCAL_INT_H
 #define HOSPES_CLUSTERD_IO_LOCAL_INT_H
 
@@ -42,7 +45,8 @@ struct ldom {
 	uint64_t stop_ns, destroy_ns;
 	/* PUSH, RESOLVE */
 	struct migorder *order;  /* under way with migrated */
-	bool pushed, push_failed, push_done;
+	uint64_t push_op;        /* the operation that the push under way belongs to */
+	bool pushed, push_failed, push_done; /* pushed: nothing else is under way, push; or done so */
 	uint64_t order_ns;
 	char why[CLU_TEXT_MAX];  /* of whatever failed */
 	uint64_t said_ns;        /* when the result was sent last */
@@ -93,6 +97,8 @@ void ldom_launch_drop(struct ldom *x);
 void ldom_push(struct ldom *x, const struct clu_dom *d);
 void ldom_accept(struct ldom *x, const struct clu_dom *d);
 void ldom_resolve(struct ldom *x, const struct clu_dom *d);
+/* Is the push of an operation that is over still to say its last words? For a moment only. */
+bool ldom_push_speaks(const struct ldom *x);
 /* Have migrated settle a copy in doubt: it belongs here. Asked at most every 2 s. */
 void ldom_claim(struct ldom *x);
 

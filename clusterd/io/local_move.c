@@ -19,6 +19,7 @@
 #define AGAIN_NS     NS_PER_S
 #define CLAIM_NS     (2 * NS_PER_S)
 #define CLAIM_MAX_NS (20 * NS_PER_S)
+#define LAST_WORDS   (3 * NS_PER_S)
 #define NO_MIGRATED  (5 * NS_PER_S)
 
 static bool runs(const struct ldom *x)
@@ -55,9 +56,13 @@ static void push_answer(void *arg, json_t *o)
 {
 	struct ldom *x = arg;
 	const char *type = json_text(o, "type");
+	bool present = x->todo == CLU_TODO_PUSH && x->op_id == x->push_op;
 
 	if (!strcmp(type, "progress")) {
-		ldom_doing(x, "moving: %.20s, round %d", json_text(o, "phase"), (int)json_integer_value(json_object_get(o, "round")));
+		if (!present)
+			return;
+		ldom_doing(x, "moving: %.20s, round %d", json_text(o, "phase"),
+		           (int)json_integer_value(json_object_get(o, "round")));
 		if (boot_ns() >= x->order_ns + 400 * NS_PER_MS) {
 			x->order_ns = boot_ns();
 			tell_progress(x, o);
@@ -66,6 +71,12 @@ static void push_answer(void *arg, json_t *o)
 	}
 	if (strcmp(type, "result") != 0 && strcmp(type, "error") != 0)
 		return;
+	if (!present) {
+		tell_progress(x, o);
+		x->pushed = false;
+		order_done(x);
+		return;
+	}
 	x->push_done = true;
 	x->push_failed = strcmp(json_text(o, "status"), "completed") != 0;
 	if (x->push_failed)
@@ -140,8 +151,9 @@ static void order_push(struct ldom *x, const struct clu_dom *d)
 		return;
 	}
 	(void)fault_point("clu", "push", "order", "", x->info.pid);
-	o = json_pack("{s:s, s:s, s:s, s:b, s:I}", "op", "push", "domain", x->name, "host", name_of(x, d->target), "cluster", 1,
-	              "generation", (json_int_t)d->generation);
+	o = json_pack("{s:s, s:s, s:s, s:b, s:I}", "op", "push", "domain", x->name, "host", name_of(x, d->target),
+	              "cluster", 1, "generation", (json_int_t)d->generation);
+	x->push_op = d->op_id;
 	x->order = migorder_new(x->l->loop, o, &push_ops, x);
 	(void)fault_point("clu", "push", "order", ".done", x->info.pid);
 	if (x->order)
@@ -168,6 +180,21 @@ static void push_gone(struct ldom *x, const struct clu_dom *d)
 		            x->ended_text[0] ? x->ended_text : "its hvdom ended before it was given away");
 }
 
+bool ldom_push_speaks(const struct ldom *x)
+{
+	return x->order && x->pushed && boot_ns() < x->order_ns + LAST_WORDS;
+}
+
+/* That of an earlier operation is in the way of a new one. */
+static void old_order_drop(struct ldom *x)
+{
+	if (!x->order || !x->pushed || x->push_op == x->op_id)
+		return;
+	migorder_free(x->order);
+	x->order = NULL;
+	x->pushed = false;
+}
+
 void ldom_push(struct ldom *x, const struct clu_dom *d)
 {
 	bool again = boot_ns() >= x->order_ns + AGAIN_NS;
@@ -185,11 +212,14 @@ void ldom_push(struct ldom *x, const struct clu_dom *d)
 		ldom_result(x, d, CLU_RESULT_MOVED, d->generation + 1, "");
 		return;
 	}
+	old_order_drop(x);
 	if (!x->have_info || x->order)
 		return;
 	if (!runs(x)) {
 		if (!x->push_done || x->info.state == HV_DOM_RELINQUISHED)
-			ldom_doing(x, "moving: %s", x->info.state == HV_DOM_RELINQUISHED ? "given away, waiting for the target's word" : "stopped");
+			ldom_doing(x, "moving: %s",
+			           x->info.state == HV_DOM_RELINQUISHED ? "given away, waiting for the target's word"
+			                                                : "stopped");
 		return;
 	}
 	if (x->info.generation > d->generation || x->push_failed) {
@@ -243,6 +273,7 @@ void ldom_claim(struct ldom *x)
 {
 	uint64_t now = boot_ns();
 
+	old_order_drop(x);
 	if (x->order || (x->order_ns && now < x->order_ns + CLAIM_NS))
 		return;
 	if (!x->order_ns) { /* the peer's own word mostly comes at once */
@@ -251,7 +282,8 @@ void ldom_claim(struct ldom *x)
 	}
 	x->order_ns = now;
 	ldom_doing(x, "taking it over: the other end is lost");
-	x->order = migorder_new(x->l->loop, json_pack("{s:s, s:s, s:s}", "op", "resolve", "domain", x->name, "owner", "local"),
+	x->order = migorder_new(x->l->loop,
+	                        json_pack("{s:s, s:s, s:s}", "op", "resolve", "domain", x->name, "owner", "local"),
 	                        &claim_ops, x);
 	if (!x->order)
 		log_warn("%s: migrated does not run here: waiting for it", x->name);
@@ -279,7 +311,8 @@ void ldom_resolve(struct ldom *x, const struct clu_dom *d)
 		if (x->order)
 			order_done(x);
 		managed_remove(x->name);
-		ldom_result(x, d, CLU_RESULT_ABSENT, d->generation, "the other end of its migration was lost, and it is not here");
+		ldom_result(x, d, CLU_RESULT_ABSENT, d->generation,
+		            "the other end of its migration was lost, and it is not here");
 		return;
 	}
 	if (!x->have_info) {
@@ -297,8 +330,8 @@ void ldom_resolve(struct ldom *x, const struct clu_dom *d)
 		return; /* its session ends with the link, and it goes on */
 	if (!x->stop_ns)
 		x->stop_ns = now;
-	if ((x->info.state == HV_DOM_RESTORED || x->info.state == HV_DOM_RELINQUISHED) && now < x->stop_ns + CLAIM_MAX_NS &&
-	    may_keep(x, d)) {
+	if ((x->info.state == HV_DOM_RESTORED || x->info.state == HV_DOM_RELINQUISHED) &&
+	    now < x->stop_ns + CLAIM_MAX_NS && may_keep(x, d)) {
 		ldom_claim(x);
 		return;
 	}

@@ -12,9 +12,9 @@
 #include "common/log.h"
 #include "common/util.h"
 
-#define CHECK_NS  (10 * NS_PER_S)
-#define AGAIN_NS  NS_PER_S
-#define PER_LOOK  8u /* domains checked in one look: each means reading its XML */
+#define CHECK_NS (10 * NS_PER_S)
+#define AGAIN_NS NS_PER_S
+#define PER_LOOK 8u /* domains checked in one look: each means reading its XML */
 
 static void check_one(struct local *l, const struct clu_dom *d, uint32_t slot, uint32_t my_slot)
 {

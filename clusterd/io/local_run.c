@@ -19,7 +19,8 @@
 #include "common/util.h"
 
 #define LAUNCH_NS  (120 * NS_PER_S)
-#define DESTROY_NS (5 * NS_PER_S)  /* from DESTROY to SIGKILL */
+#define DESTROY_NS (5 * NS_PER_S) /* from DESTROY to SIGKILL */
+#define ENDING_NS  (3 * NS_PER_S)
 #define LEASE_NS   (10 * NS_PER_S) /* how long a start waits for this host's lease */
 
 static bool is_on(uint32_t state)
@@ -103,7 +104,9 @@ static void launch(struct ldom *x, const struct clu_dom *d)
 		r = domspec_lease(cfg, &lease, &err);
 	x->lease_generation = lease.generation;
 	if (r == 0 && lease.generation >= d->generation)
-		r = err_set(&err, ESTALE, "its lease is in generation %" PRIu64 " already: the next try goes beyond that", lease.generation);
+		r = err_set(&err, ESTALE,
+		            "its lease is in generation %" PRIu64 " already: the next try goes beyond that",
+		            lease.generation);
 	if (r == 0)
 		r = managed_add(x->name, x->uuid, &err);
 	if (r == 0) {
@@ -157,9 +160,11 @@ static bool start_alive(struct ldom *x, const struct clu_dom *d)
 			(void)!managed_kill(x->name);
 		return true;
 	}
-	if (strcasecmp(x->info.uuid, x->uuid) != 0 || (x->info.generation != d->generation && x->info.state != HV_DOM_BOOTING) ||
+	if (strcasecmp(x->info.uuid, x->uuid) != 0 ||
+	    (x->info.generation != d->generation && x->info.state != HV_DOM_BOOTING) ||
 	    x->info.state == HV_DOM_CRASHED || x->info.state == HV_DOM_SHUTDOWN) {
-		log_warn("%s: a copy of before (generation %" PRIu64 ") is in the way: killing it", x->name, x->info.generation);
+		log_warn("%s: a copy of before (generation %" PRIu64 ") is in the way: killing it", x->name,
+		         x->info.generation);
 		(void)!managed_kill(x->name);
 		return true;
 	}
@@ -243,8 +248,10 @@ bool ldom_kill(struct ldom *x, const struct clu_dom *d)
 		managed_remove(x->name);
 		return true;
 	}
-	if (x->alive && x->hva && !x->have_info && !ldom_hangs(x))
-		return false; /* which kind of copy it is, in a moment */
+	if (!x->stop_ns)
+		x->stop_ns = boot_ns();
+	if (x->alive && !x->have_info && boot_ns() < x->stop_ns + ENDING_NS)
+		return false; /* which kind of copy it is, in a moment; or it is just ending */
 	if (x->have_info && x->info.state == HV_DOM_RELINQUISHED) {
 		ldom_doing(x, "given away: migrated ends this copy");
 		return false;
@@ -258,7 +265,7 @@ bool ldom_kill(struct ldom *x, const struct clu_dom *d)
 		log_warn("%s: this copy is none of the cluster's: killing it", x->name);
 		x->destroy_ns = boot_ns();
 	}
-	if (managed_kill(x->name) < 0)
+	if (managed_kill(x->name) < 0 && boot_ns() > x->destroy_ns + DESTROY_NS)
 		log_error("%s: its hvdom is not found", x->name);
 	return false;
 }

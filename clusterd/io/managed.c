@@ -141,7 +141,8 @@ static pid_t pid_of_socket(const char *name)
 	if (fd < 0 || strlen(path) >= sizeof(a.sun_path))
 		return 0;
 	strcpy(a.sun_path, path);
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return 0;
 	return peer.pid;
 }

@@ -29,7 +29,10 @@ bool managed_listed(const char *name, const char *uuid);
 bool managed_alive(const char *name);
 /* Its process, 0: none, or not to be found yet (it is just starting or ending). */
 pid_t managed_pid(const char *name);
-/* SIGKILL it, through a pidfd: never a process that took over the number. 0: it was told to end or did not live; -ESRCH: lives, not found. */
+/*
+ * SIGKILL it, through a pidfd: never a process that took over the number. 0: it was told to end or did not live; -ESRCH: it lives, its
+ * process is not found.
+ */
 int managed_kill(const char *name) _must_check_;
 /* Kill all that have a marker. Returns how many live still (also those just killed); 0: it is certain that none does. @told may be NULL. */
 int managed_kill_all(void (*told)(void *arg, const char *name), void *arg);

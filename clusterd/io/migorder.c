@@ -82,7 +82,8 @@ static void on_readable(void *arg, int fd, uint32_t revents)
 
 struct migorder *migorder_new(struct loop *loop, json_t *order, const struct migorder_ops *ops, void *arg)
 {
-	_cleanup_free_ char *path = xasprintf("%s/migrated.sock", path_run()), *text = json_dumps(order, JSON_COMPACT), *line = NULL;
+	_cleanup_free_ char *path = xasprintf("%s/migrated.sock", path_run()), *text = json_dumps(order, JSON_COMPACT),
+			    *line = NULL;
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct migorder *m;

@@ -83,7 +83,8 @@ static void release_answers(struct nodeio *n, uint64_t commit)
 static void forget_answers(struct nodeio *n)
 {
 	static const struct clu_answer unknown = {
-		.status = -EIO, .text = "this node lost touch with the cluster: it is not known whether that was done, see vmclus status"
+		.status = -EIO,
+		.text = "this node lost touch with the cluster: it is not known whether that was done, see vmclus status"
 	};
 
 	while (n->answers) {
@@ -225,7 +226,8 @@ static void bad_message(struct nodeio *n, uint32_t node, const char *text)
 		return;
 	n->bad_ns = now;
 	log_warn("a message from node %u is dropped: %s (%" PRIu64 " so far)", node, text, n->bad_messages);
-	(void)snprintf(n->loud_text, sizeof(n->loud_text), "node %u sends messages that are dropped: %.130s", node, text);
+	(void)snprintf(n->loud_text, sizeof(n->loud_text), "node %u sends messages that are dropped: %.130s", node,
+	               text);
 	n->loud_ns = now;
 }
 
@@ -339,26 +341,31 @@ static int check_config(struct nodeio *n, const struct cpg_config *c, struct err
 	int self = find_self(c);
 
 	if (c->two_node)
-		return err_set(err, ENOTSUP,
-		               "corosync.conf has two_node: each half would decide alone; hospes needs a majority: take two_node out, "
-		               "or add a third node (hospes docs: fencing.md)");
+		return err_set(
+			err, ENOTSUP,
+			"corosync.conf has two_node: each half would decide alone; hospes needs a majority: take two_node out, "
+			"or add a third node (hospes docs: fencing.md)");
 	if (c->qdevice)
-		return err_set(err, ENOTSUP,
-		               "a quorum device votes in this cluster: a side could be quorate without a majority of nodes; hospes needs one: "
-		               "remove the device, or make it a third node (hospes docs: fencing.md)");
+		return err_set(
+			err, ENOTSUP,
+			"a quorum device votes in this cluster: a side could be quorate without a majority of nodes; hospes needs one: "
+			"remove the device, or make it a third node (hospes docs: fencing.md)");
 	if (self < 0)
 		return err_set(err, EINVAL, "this node (id %u) is not in corosync's node list", c->node);
 	if (!n->have_cfg && strcmp(c->name[self], n->conf->migrated_name) != 0)
-		log_warn("corosync calls this host %s, migrated and hvdom call it %s: give it the same name in both places "
-		         "(%s/hostname), or migrations will not find it",
-		         c->name[self], n->conf->migrated_name, path_conf());
+		log_warn(
+			"corosync calls this host %s, migrated and hvdom call it %s: give it the same name in both places "
+			"(%s/hostname), or migrations will not find it",
+			c->name[self], n->conf->migrated_name, path_conf());
 	if (n->have_cfg && strcmp(c->cluster, n->cfg.cluster) != 0)
-		return err_set(err, EXDEV, "the cluster is called %s now, this daemon began with %s: restart clusterd", c->cluster,
-		               n->cfg.cluster);
+		return err_set(err, EXDEV, "the cluster is called %s now, this daemon began with %s: restart clusterd",
+		               c->cluster, n->cfg.cluster);
 	if (n->have_cfg && c->node != n->cfg.node)
-		return err_set(err, EXDEV, "this node has id %u now, this daemon began with %u: restart clusterd", c->node, n->cfg.node);
+		return err_set(err, EXDEV, "this node has id %u now, this daemon began with %u: restart clusterd",
+		               c->node, n->cfg.node);
 	if (!guardlink_there(n->guard))
-		return err_set(err, EAGAIN, "hospes-guard does not run: nothing is done without it (systemctl start hospes-guard)");
+		return err_set(err, EAGAIN,
+		               "hospes-guard does not run: nothing is done without it (systemctl start hospes-guard)");
 	return 0;
 }
 
@@ -410,7 +417,9 @@ static int on_config(void *arg, const struct cpg_config *c, struct err *err)
 		return begin(n, c, err);
 	if (c->n_nodes != n->cfg.n_nodes || memcmp(c->id, n->cfg.id, sizeof(c->id)) != 0 ||
 	    memcmp(c->name, n->cfg.name, sizeof(c->name)) != 0) {
-		struct clu_event ev = { .kind = CLU_EV_VIEW, .ring = n->ring, .member = n->member, .n_members = n->n_members };
+		struct clu_event ev = {
+			.kind = CLU_EV_VIEW, .ring = n->ring, .member = n->member, .n_members = n->n_members
+		};
 
 		log_info("corosync's node list changed: %u nodes now", c->n_nodes);
 		clu_nodes_set(n->s, c->id, (char(*)[CLU_NAME_MAX])(uintptr_t)c->name, c->n_nodes);

@@ -30,7 +30,8 @@ void nodeio_text_put(struct nodeio *n, uint32_t slot, uint64_t id, const char *x
 	free(t->xml);
 	*t = (struct nodeio_text){ 0 };
 	if (!copy) {
-		log_error("the definition of %s is not at hand here%s", n->s->dom[slot].name, xml ? ": out of memory" : "");
+		log_error("the definition of %s is not at hand here%s", n->s->dom[slot].name,
+		          xml ? ": out of memory" : "");
 		return;
 	}
 	memcpy(copy, xml, len);
@@ -108,7 +109,8 @@ int nodeio_open(struct nodeio *n, struct err *err)
 	if (r < 0) {
 		store_close(n->store);
 		n->store = NULL;
-		(void)snprintf(n->disk_text, sizeof(n->disk_text), "%.300s; this node stays out of the cluster until then", err->text);
+		(void)snprintf(n->disk_text, sizeof(n->disk_text),
+		               "%.300s; this node stays out of the cluster until then", err->text);
 		return r;
 	}
 	if (n->aside_text[0])
@@ -126,8 +128,10 @@ bool nodeio_save(struct nodeio *n)
 	(void)fault_point("clu", "store", "save", ".done", 0);
 	if (r < 0) {
 		/* what is in memory and not on disk is worth nothing: leave, and come back with what the disk holds */
-		log_error("%s: leaving the group; domains run on until the lease ends, then others take them over", err.text);
-		(void)snprintf(n->disk_text, sizeof(n->disk_text), "%.300s; this node stays out of the cluster until then", err.text);
+		log_error("%s: leaving the group; domains run on until the lease ends, then others take them over",
+		          err.text);
+		(void)snprintf(n->disk_text, sizeof(n->disk_text),
+		               "%.300s; this node stays out of the cluster until then", err.text);
 		n->must_reload = true;
 		cpglink_rejoin(n->cpg);
 		return false;
@@ -168,8 +172,8 @@ void nodeio_snapshot_part(struct nodeio *n, struct cluwire *w)
 {
 	struct nodeio_snapshot *sn = &n->snap;
 	const Hospes__Clu__Snapshot *p = w->env->snapshot;
-	bool follows = sn->n && sn->from == w->msg.from && p->part == sn->n && sn->epoch == p->epoch && sn->index == p->index &&
-	               sn->sum == p->sum && sn->seq == p->seq;
+	bool follows = sn->n && sn->from == w->msg.from && p->part == sn->n && sn->epoch == p->epoch &&
+	               sn->index == p->index && sn->sum == p->sum && sn->seq == p->seq;
 
 	/* only who waits for one listens; whether it is the right one the core knows */
 	if (!n->node.behind || (p->to && p->to != n->cfg.node) || (p->part && !follows))
@@ -207,7 +211,9 @@ static int unpack_all(const struct nodeio_snapshot *sn, struct clu_state *to)
 				return -EPROTO;
 		}
 	}
-	return to->epoch == sn->epoch && to->index == sn->index && to->sum == sn->sum && clu_sum(to) == to->sum ? 0 : -EPROTO;
+	return to->epoch == sn->epoch && to->index == sn->index && to->sum == sn->sum && clu_sum(to) == to->sum
+	               ? 0
+	               : -EPROTO;
 }
 
 static void take_texts(struct nodeio *n)
@@ -238,7 +244,8 @@ bool nodeio_snapshot_load(struct nodeio *n)
 		clu_state_clear(fresh);
 		ok = unpack_all(&n->snap, fresh) == 0;
 		if (!ok)
-			log_error("the state that node %u sent does not fit together; it is asked for again", n->snap.from);
+			log_error("the state that node %u sent does not fit together; it is asked for again",
+			          n->snap.from);
 	}
 	if (ok) {
 		*n->s = *fresh;
@@ -249,7 +256,8 @@ bool nodeio_snapshot_load(struct nodeio *n)
 		nodeio_texts_tidy(n);
 		n->changes = (struct clu_changes){ .all = true };
 		ok = nodeio_save(n);
-		log_info("took over the cluster's state %" PRIu64 ".%" PRIu64 " from node %u", n->s->epoch, n->s->index, n->snap.from);
+		log_info("took over the cluster's state %" PRIu64 ".%" PRIu64 " from node %u", n->s->epoch, n->s->index,
+		         n->snap.from);
 	}
 	free(dom);
 	free(fresh);

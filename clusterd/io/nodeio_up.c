@@ -11,9 +11,9 @@
 #include "common/log.h"
 #include "common/util.h"
 
-#define AGAIN_NS    NS_PER_S       /* an own command that does not show is said again */
+#define AGAIN_NS    NS_PER_S        /* an own command that does not show is said again */
 #define CAPACITY_NS (10 * NS_PER_S) /* how often capacity is measured anew */
-#define LOST_CMD_NS (2 * NS_PER_S) /* a command of ours not delivered after so long is lost */
+#define LOST_CMD_NS (2 * NS_PER_S)  /* a command of ours not delivered after so long is lost */
 
 /* HOST_UP -------------------------------------------------------------------------------------------------------------- */
 
@@ -24,7 +24,8 @@ static bool domains_in_motion(const struct nodeio *n)
 		const struct clu_dom *d = &n->s->dom[i];
 		bool here = d->host == n->cfg.node || d->target == n->cfg.node;
 
-		if (d->uuid[0] && here && d->phase != CLU_PHASE_STOPPED && d->phase != CLU_PHASE_FAILED && d->phase != CLU_PHASE_RUNNING)
+		if (d->uuid[0] && here && d->phase != CLU_PHASE_STOPPED && d->phase != CLU_PHASE_FAILED &&
+		    d->phase != CLU_PHASE_RUNNING)
 			return true;
 	}
 	return false;
@@ -44,7 +45,8 @@ static void host_up(struct nodeio *n)
 	}
 	bool new_life = h && (h->state != CLU_HOST_ONLINE || h->boot != n->node.boot);
 	bool changed = h && (h->lease_ns != n->node.lease_ns || memcmp(&h->cap, &n->cap, sizeof(h->cap)) != 0);
-	if (!h || (n->host_up_ns && now < n->host_up_ns + AGAIN_NS) || (!new_life && (!changed || domains_in_motion(n))))
+	if (!h || (n->host_up_ns && now < n->host_up_ns + AGAIN_NS) ||
+	    (!new_life && (!changed || domains_in_motion(n))))
 		return;
 	list = calloc(CLU_INVENTORY_MAX, sizeof(*list));
 	c = calloc(1, sizeof(*c));
@@ -97,7 +99,8 @@ static uint64_t real_ns(void)
 
 static void decide(struct nodeio *n)
 {
-	struct clu_view v = { .member = n->member, .n = n->n_members, .commit = n->node.commit };
+	uint32_t alive[CLU_HOSTS_MAX];
+	struct clu_view v = { .member = alive, .n = clu_node_alive(&n->node, alive), .commit = n->node.commit };
 	uint64_t now = boot_ns();
 
 	if (!clu_node_coordinates(&n->node)) {
@@ -146,8 +149,9 @@ void nodeio_take_usage(struct nodeio *n, uint32_t node, const Hospes__Clu__Usage
 		if (!d || (d->host && d->host != node))
 			continue;
 		memcpy(n->load_uuid[slot], d->uuid, CLU_UUID_MAX);
-		n->dom_load[slot] =
-			(struct clu_dom_load){ .cpu_milli = du->cpu_milli, .used_bytes = du->used_bytes, .dirty_bps = du->dirty_bps };
+		n->dom_load[slot] = (struct clu_dom_load){ .cpu_milli = du->cpu_milli,
+			                                   .used_bytes = du->used_bytes,
+			                                   .dirty_bps = du->dirty_bps };
 	}
 	for (uint32_t i = 0; i < n->s->n_dom; i++)
 		if (n->load_uuid[i][0] && strcmp(n->load_uuid[i], n->s->dom[i].uuid) != 0) {
@@ -191,36 +195,43 @@ static void note_host(struct nodeio *n, const struct clu_cmd *c, const struct cl
 	else if (h->state == CLU_HOST_ONLINE && (h->state != before->state || h->boot != before->boot))
 		(void)snprintf(text, sizeof(text), "%s is online", h->name);
 	else if (h->state != before->state)
-		(void)snprintf(text, sizeof(text), "%s was lost: it left the cluster, its domains may still run", h->name);
+		(void)snprintf(text, sizeof(text), "%s was lost: it left the cluster, its domains may still run",
+		               h->name);
 	else
-		(void)snprintf(text, sizeof(text), "%s %s", h->name, h->maintenance ? "is in maintenance" : "takes domains again");
+		(void)snprintf(text, sizeof(text), "%s %s", h->name,
+		               h->maintenance ? "is in maintenance" : "takes domains again");
 	note(n, c, "", h->name, text);
 }
 
-static void dom_text(const struct nodeio *n, const struct clu_dom *d, const struct clu_dom *before, char *text, size_t cap)
+static void dom_text(const struct nodeio *n, const struct clu_dom *d, const struct clu_dom *before, char *text,
+                     size_t cap)
 {
 	const char *why = d->text, *sep = why[0] ? ": " : "";
 
 	switch (d->phase) {
 	case CLU_PHASE_STARTING:
-		(void)snprintf(text, cap, "%s is started on %s, generation %" PRIu64 "%s", d->name, host_name(n, d->host), d->generation,
+		(void)snprintf(text, cap, "%s is started on %s, generation %" PRIu64 "%s", d->name,
+		               host_name(n, d->host), d->generation,
 		               d->force ? ", over the lease of its lost host" : "");
 		break;
 	case CLU_PHASE_RUNNING:
 		if (before->phase == CLU_PHASE_MIGRATING && before->host == d->host)
-			(void)snprintf(text, cap, "%s was not moved, it runs on %s%s%s", d->name, host_name(n, d->host), sep, why);
+			(void)snprintf(text, cap, "%s was not moved, it runs on %s%s%s", d->name, host_name(n, d->host),
+			               sep, why);
 		else
-			(void)snprintf(text, cap, "%s runs on %s, generation %" PRIu64 "%s%s", d->name, host_name(n, d->host),
-			               d->generation, sep, why);
+			(void)snprintf(text, cap, "%s runs on %s, generation %" PRIu64 "%s%s", d->name,
+			               host_name(n, d->host), d->generation, sep, why);
 		break;
 	case CLU_PHASE_STOPPING:
 		(void)snprintf(text, cap, "%s is stopped on %s", d->name, host_name(n, d->host));
 		break;
 	case CLU_PHASE_MIGRATING:
-		(void)snprintf(text, cap, "%s moves from %s to %s", d->name, host_name(n, d->host), host_name(n, d->target));
+		(void)snprintf(text, cap, "%s moves from %s to %s", d->name, host_name(n, d->host),
+		               host_name(n, d->target));
 		break;
 	case CLU_PHASE_RESOLVING:
-		(void)snprintf(text, cap, "%s: %s finds out whether it has it%s%s", d->name, host_name(n, d->host), sep, why);
+		(void)snprintf(text, cap, "%s: %s finds out whether it has it%s%s", d->name, host_name(n, d->host), sep,
+		               why);
 		break;
 	case CLU_PHASE_FAILED:
 		(void)snprintf(text, cap, "%s failed %u times and is given up%s%s", d->name, d->failures, sep, why);
@@ -253,7 +264,8 @@ static void note_dom(struct nodeio *n, const struct clu_cmd *c, const struct clu
 	note(n, c, d ? d->name : before->name, d && d->host ? host_name(n, d->host) : "", text);
 }
 
-void nodeio_note(struct nodeio *n, const struct clu_cmd *c, const struct clu_dom *before, const struct clu_host *hbefore)
+void nodeio_note(struct nodeio *n, const struct clu_cmd *c, const struct clu_dom *before,
+                 const struct clu_host *hbefore)
 {
 	switch (c->kind) {
 	case CLU_CMD_HOST_UP:

@@ -11,9 +11,9 @@
 #include <time.h>
 #include "common/util.h"
 
-#define FORMAT     "1"
-#define XML_MAX    (1u << 20)
-#define NOTED_MAX  4096u
+#define FORMAT    "1"
+#define XML_MAX   (1u << 20)
+#define NOTED_MAX 4096u
 
 struct noted {
 	struct noted *next;
@@ -65,7 +65,8 @@ static int fail(const struct store *st, int rc, const char *doing, struct err *e
 {
 	int r = errno_of(rc);
 
-	return err_set(err, r ? r : -EIO, "%s %s: %s%s", doing, st->path, st->db ? sqlite3_errmsg(st->db) : sqlite3_errstr(rc),
+	return err_set(err, r ? r : -EIO, "%s %s: %s%s", doing, st->path,
+	               st->db ? sqlite3_errmsg(st->db) : sqlite3_errstr(rc),
 	               r == -ENOSPC  ? ": free disk space there"
 	               : r == -EBUSY ? ": another clusterd uses it"
 	               : r == -EROFS ? ": make it writable"
@@ -158,7 +159,8 @@ static int check_or_create(struct store *st, struct err *err)
 	if (r == 0)
 		r = one_text(st, "SELECT value FROM meta WHERE key = 'cluster'", text, sizeof(text), err);
 	if (r == 0 && text[0] && strcmp(text, st->cluster))
-		return err_set(err, EILSEQ, "%s is of cluster \"%.60s\", not of \"%.60s\"", st->path, text, st->cluster);
+		return err_set(err, EILSEQ, "%s is of cluster \"%.60s\", not of \"%.60s\"", st->path, text,
+		               st->cluster);
 	if (r == 0 && !text[0]) {
 		char *sql = sqlite3_mprintf("INSERT INTO meta VALUES('cluster', %Q)", st->cluster);
 
@@ -170,7 +172,8 @@ static int check_or_create(struct store *st, struct err *err)
 
 static int open_db(struct store *st, struct err *err)
 {
-	int rc = sqlite3_open_v2(st->path, &st->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW, NULL);
+	int rc = sqlite3_open_v2(st->path, &st->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW,
+	                         NULL);
 	int r = rc == SQLITE_OK ? 0 : fail(st, rc, "open", err);
 
 	if (r == 0) {
@@ -190,7 +193,8 @@ static int move_aside(struct store *st, const char *why, char *ret_aside, struct
 	_cleanup_free_ char *base = NULL;
 
 	for (unsigned n = 0;; n++) { /* never over an older one */
-		base = n ? xasprintf("%s.corrupt-%" PRIu64 ".%u", st->path, t, n) : xasprintf("%s.corrupt-%" PRIu64, st->path, t);
+		base = n ? xasprintf("%s.corrupt-%" PRIu64 ".%u", st->path, t, n)
+		         : xasprintf("%s.corrupt-%" PRIu64, st->path, t);
 		struct stat sb;
 
 		if (lstat(base, &sb) < 0)
@@ -198,7 +202,8 @@ static int move_aside(struct store *st, const char *why, char *ret_aside, struct
 		free(steal_ptr(&base));
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(suffix); i++) {
-		_cleanup_free_ char *from = xasprintf("%s%s", st->path, suffix[i]), *to = xasprintf("%s%s", base, suffix[i]);
+		_cleanup_free_ char *from = xasprintf("%s%s", st->path, suffix[i]),
+				    *to = xasprintf("%s%s", base, suffix[i]);
 
 		if (rename(from, to) < 0 && errno != ENOENT)
 			return err_sys(err, errno, "move %s aside", from);
@@ -280,7 +285,8 @@ static int load_records(struct store *st, struct clu_state *s, struct err *err)
 {
 	sqlite3_stmt *q = NULL;
 	/* META first: it says how many slots there are */
-	int rc = sqlite3_prepare_v2(st->db, "SELECT kind, slot, record FROM obj ORDER BY kind, slot", -1, &q, NULL), r = 0;
+	int rc = sqlite3_prepare_v2(st->db, "SELECT kind, slot, record FROM obj ORDER BY kind, slot", -1, &q, NULL),
+	    r = 0;
 	uint32_t n = 0;
 
 	while (rc == SQLITE_OK && r == 0) {
@@ -294,7 +300,8 @@ static int load_records(struct store *st, struct clu_state *s, struct err *err)
 		if (kind < 0 || kind > CLU_OBJ_POLICY || slot < 0 || slot > CLU_DOMS_MAX ||
 		    clu_record_unpack(s, (enum clu_object)kind, (uint32_t)slot, sqlite3_column_blob(q, 2),
 		                      (size_t)sqlite3_column_bytes(q, 2)) < 0)
-			r = err_set(err, EILSEQ, "%s: record %d of kind %d makes no sense", st->path, (int)slot, (int)kind);
+			r = err_set(err, EILSEQ, "%s: record %d of kind %d makes no sense", st->path, (int)slot,
+			            (int)kind);
 		n++;
 	}
 	if (r == 0 && rc != SQLITE_DONE)
@@ -336,21 +343,22 @@ static int load_texts(struct store *st, int (*text)(void *arg, uint64_t id, cons
 	return r;
 }
 
-int store_load(struct store *st, struct clu_state *s,
-               int (*text)(void *arg, uint64_t id, const char *xml, size_t len), void *arg, struct err *err)
+int store_load(struct store *st, struct clu_state *s, int (*text)(void *arg, uint64_t id, const char *xml, size_t len),
+               void *arg, struct err *err)
 {
 	int r = load_records(st, s, err);
 
 	return r < 0 ? r : load_texts(st, text, arg, err);
 }
 
-int store_events(struct store *st, uint64_t since, uint64_t after, uint32_t max, void (*fn)(void *arg, const struct store_event *ev),
-                 void *arg, struct err *err)
+int store_events(struct store *st, uint64_t since, uint64_t after, uint32_t max,
+                 void (*fn)(void *arg, const struct store_event *ev), void *arg, struct err *err)
 {
 	sqlite3_stmt *q = NULL;
-	int rc = sqlite3_prepare_v2(st->db,
-	                            "SELECT idx, time, kind, text, domain, host, id FROM events WHERE idx > ?1 AND id > ?3 ORDER BY id LIMIT ?2",
-	                            -1, &q, NULL);
+	int rc = sqlite3_prepare_v2(
+		st->db,
+		"SELECT idx, time, kind, text, domain, host, id FROM events WHERE idx > ?1 AND id > ?3 ORDER BY id LIMIT ?2",
+		-1, &q, NULL);
 
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int64(q, 1, (sqlite3_int64)since);
@@ -418,7 +426,8 @@ static int put_text(struct store *st, const struct clu_dom *d, uint32_t slot, st
 	xml = text(arg, slot, &len);
 	if (!xml)
 		return 0; /* that of a host that is behind comes with its snapshot */
-	if (sqlite3_bind_int64(q, 1, slot) != SQLITE_OK || sqlite3_bind_int64(q, 2, (sqlite3_int64)d->xml_id) != SQLITE_OK ||
+	if (sqlite3_bind_int64(q, 1, slot) != SQLITE_OK ||
+	    sqlite3_bind_int64(q, 2, (sqlite3_int64)d->xml_id) != SQLITE_OK ||
 	    sqlite3_bind_blob(q, 3, xml, (int)len, SQLITE_STATIC) != SQLITE_OK)
 		return err_sys(err, ENOMEM, "write %s", st->path);
 	int r = step_once(st, PUT_XML, err);

@@ -48,7 +48,7 @@ int store_save(struct store *st, const struct clu_state *s, const struct clu_cha
  * Events with an index above @since and an id above @after, oldest first, at most @max; @fn gets borrowed texts. Those noted but not
  * written are left out.
  */
-int store_events(struct store *st, uint64_t since, uint64_t after, uint32_t max, void (*fn)(void *arg, const struct store_event *ev), void *arg,
-                 struct err *err) _must_check_;
+int store_events(struct store *st, uint64_t since, uint64_t after, uint32_t max,
+                 void (*fn)(void *arg, const struct store_event *ev), void *arg, struct err *err) _must_check_;
 
 #endif

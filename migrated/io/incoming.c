@@ -129,7 +129,8 @@ static bool unexpected(struct incoming *in, struct err *err)
 
 	if (o->plan_only || !o->cluster || (managed_uuid(o->name, uuid) == 0 && !strcasecmp(uuid, o->uuid)))
 		return false;
-	(void)err_set(err, EBUSY, "clusterd on %s does not expect %s: does it run, and is it in the cluster (vmclus status)?",
+	(void)err_set(err, EBUSY,
+	              "clusterd on %s does not expect %s: does it run, and is it in the cluster (vmclus status)?",
 	              in->d->node.name, o->name);
 	return true;
 }
@@ -149,10 +150,11 @@ static void act_preflight(struct incoming *in)
 	for (const struct incoming *k = d->ins; k; k = k->next)
 		others += k != in && !k->ended && k->core.state >= MIG_TGT_SPAWN && k->core.state < MIG_TGT_RUNNING;
 	int r = busy ? -EBUSY
-	             : !in->offer->offer->cluster && !in->offer->offer->plan_only && managed_listed(in->name, in->uuid)
-	                     ? err_set(&err, EPERM, "%s is a domain of the cluster of %s: vmclus move", in->name, d->node.name)
-	             : preflight_check(in->offer->offer, d->node.name, incoming_ram_promised(d), &in->ram_available,
-	                               &err);
+	        : !in->offer->offer->cluster && !in->offer->offer->plan_only && managed_listed(in->name, in->uuid)
+	                ? err_set(&err, EPERM, "%s is a domain of the cluster of %s: vmclus move", in->name,
+	                          d->node.name)
+	                : preflight_check(in->offer->offer, d->node.name, incoming_ram_promised(d), &in->ram_available,
+	                                  &err);
 	if (r == 0 && others >= d->node.migrations_max)
 		r = err_set(&err, EBUSY,
 		            "%s takes in %u domains already: wait for one of them, or raise migrations_max there",

@@ -664,8 +664,8 @@ int outgoing_push(struct migrated *d, const struct push_order *order, void (*rep
 		return err_set(err, EINVAL, "domain %s is on %s already", order->domain, order->host);
 	if (!order->cluster && !order->plan && managed_listed(order->domain, NULL))
 		return err_set(err, EPERM,
-		               "%s is a domain of the cluster, which would not know where it is: vmclus move %s %s", order->domain,
-		               order->domain, order->host);
+		               "%s is a domain of the cluster, which would not know where it is: vmclus move %s %s",
+		               order->domain, order->domain, order->host);
 	if (find(d, order->domain))
 		return err_set(err, EBUSY, "domain %s is being moved already: see `vmmig status %s`", order->domain,
 		               order->domain);

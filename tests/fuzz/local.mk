@@ -32,6 +32,7 @@ fuzz/savefile: %D%/fuzz_savefile.c hypervisor/savefile_read.c common/err.c commo
 include %D%/devices.mk
 include %D%/pv.mk
 include %D%/migrated.mk
+include %D%/cluster.mk
 
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Clock, queue and story of the cluster simulation: see simclu.h. Memory is taken once; stories reuse it. */
+#include "config.h"
+#include "tests/sim/simclu.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SAMPLE_NS (5 * S)
+#define CALM_NS   (20 * S)
+
+uint64_t sc_rnd(struct sc *w, uint64_t below)
+{
+	w->rng ^= w->rng << 13;
+	w->rng ^= w->rng >> 7;
+	w->rng ^= w->rng << 17;
+	return below ? (w->rng >> 11) % below : 0;
+}
+
+bool sc_chance(struct sc *w, uint32_t percent)
+{
+	return sc_rnd(w, 100) < percent;
+}
+
+bool sc_planted(const struct sc *w, const char *bug)
+{
+	return w->opt.plant && !strcmp(w->opt.plant, bug);
+}
+
+char sc_letter(uint32_t node)
+{
+	return node < 26 ? (char)('A' + node) : node < 52 ? (char)('a' + node - 26) : '#';
+}
+
+void sc_trace(struct sc *w, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!w->opt.trace)
+		return;
+	fprintf(w->opt.trace, "%10.4f s  ", (double)w->now / 1e9);
+	va_start(ap, fmt);
+	vfprintf(w->opt.trace, fmt, ap);
+	va_end(ap);
+	fputc('\n', w->opt.trace);
+}
+
+void sc_violation(struct sc *w, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (w->violation[0])
+		return;
+	int k = snprintf(w->violation, sizeof(w->violation), "%.4f s: ", (double)w->now / 1e9);
+	va_start(ap, fmt);
+	vsnprintf(w->violation + k, sizeof(w->violation) - (size_t)k, fmt, ap);
+	va_end(ap);
+	sc_trace(w, "VIOLATION %s", w->violation);
+}
+
+uint64_t sc_when(const struct sc *w, const struct sc_node *n, uint64_t clock)
+{
+	uint64_t now = sc_clock(w, n);
+
+	return clock <= now ? w->now : w->now + (uint64_t)((double)(clock - now) / n->rate) + 1;
+}
+
+uint32_t sc_dom_by(const struct sc *w, const char *uuid)
+{
+	uint32_t d = 0;
+
+	for (unsigned i = 32; i < 36; i++) /* the last four digits: see reset() */
+		d = d * 10 + (uint32_t)(uuid[i] - '0');
+	return d < w->opt.doms ? d : SC_DOMS;
+}
+
+/* Queue: a heap by time, then by order of arrival ---------------------------------------------------------------------------- */
+
+static bool before(const struct sc_ev *a, const struct sc_ev *b)
+{
+	return a->at != b->at ? a->at < b->at : a->order < b->order;
+}
+
+void sc_at(struct sc *w, uint64_t at, enum sc_ev_kind kind, uint32_t node, uint32_t arg, uint64_t val)
+{
+	struct sc_ev e = { .at = at, .order = w->order++, .kind = kind, .node = node, .life = w->node[node].life, .arg = arg, .val = val };
+	uint32_t i;
+
+	if (w->qn == w->qcap) {
+		w->qcap = w->qcap ? w->qcap * 2 : 4096;
+		w->q = realloc(w->q, w->qcap * sizeof(*w->q));
+	}
+	for (i = w->qn++; i && before(&e, &w->q[(i - 1) / 4]); i = (i - 1) / 4)
+		w->q[i] = w->q[(i - 1) / 4];
+	w->q[i] = e;
+}
+
+static bool pop(struct sc *w, struct sc_ev *ret)
+{
+	if (!w->qn)
+		return false;
+	*ret = w->q[0];
+	struct sc_ev e = w->q[--w->qn];
+	uint32_t i = 0;
+	for (;;) {
+		uint32_t best = 4 * i + 1, most = best + 4 < w->qn ? best + 4 : w->qn;
+		for (uint32_t k = best + 1; k < most; k++)
+			if (before(&w->q[k], &w->q[best]))
+				best = k;
+		if (best >= w->qn || before(&e, &w->q[best]))
+			break;
+		w->q[i] = w->q[best];
+		i = best;
+	}
+	w->q[i] = e;
+	return true;
+}
+
+/* Set-up ---------------------------------------------------------------------------------------------------------------- */
+
+static struct clu_state *new_state(uint32_t doms)
+{
+	struct clu_state *s = calloc(1, sizeof(*s));
+
+	clu_state_init(s, calloc(doms + 8, sizeof(struct clu_dom)), doms + 8);
+	return s;
+}
+
+void sc_alloc(struct sc *w, uint32_t nodes, uint32_t doms)
+{
+	w->opt.nodes = nodes;
+	w->opt.doms = doms;
+	w->node = calloc(nodes, sizeof(*w->node));
+	w->copy = calloc((size_t)nodes * doms, sizeof(*w->copy));
+	w->local = calloc((size_t)nodes * doms, sizeof(*w->local));
+	w->dom = calloc(doms, sizeof(*w->dom));
+	w->mig = calloc(SC_DOMS, sizeof(*w->mig));
+	w->link = calloc(nodes, nodes);
+	w->history = calloc((size_t)nodes * SC_HISTORY, sizeof(*w->history));
+	w->committed = calloc(SC_HISTORY, sizeof(*w->committed));
+	w->acts = calloc(1, sizeof(*w->acts));
+	w->proposals = calloc(1, sizeof(*w->proposals));
+	for (uint32_t i = 0; i < nodes; i++) {
+		struct sc_node *n = &w->node[i];
+		n->id = i + 1;
+		n->n = calloc(1, sizeof(*n->n));
+		n->s = new_state(doms);
+		n->disk = new_state(doms);
+		n->write_all = new_state(doms);
+		n->write = calloc(1, sizeof(*n->write));
+		n->member = calloc(nodes, sizeof(*n->member));
+	}
+}
+
+static void reset_node(struct sc *w, uint32_t i)
+{
+	struct sc_node *n = &w->node[i];
+
+	sc_cpg_clear(w, i);
+	for (uint32_t k = 0; k < n->kept_n; k++)
+		sc_msg_put(w, n->kept[k]);
+	n->kept_n = 0;
+	n->up = n->joined = n->slow = n->slow_disk = false;
+	n->writing = false;
+	n->power = n->guard_up = n->mig_up = true;
+	n->guard_until = 0;
+	n->mig_life = 0;
+	n->life = 0;
+	n->ring = 1;
+	n->rate = 0.995 + 0.010 * (double)sc_rnd(w, 1001) / 1000.0;
+	n->offset = 30 * S + sc_rnd(w, 1000 * S);
+	if (n->s->host[0].node)
+		clu_state_clear(n->s);
+	n->s->promised = 0;
+	memset(n->s->host, 0, w->opt.nodes * sizeof(n->s->host[0]));
+	n->write_all->n_dom = w->opt.doms;
+	sc_node_init(w, i);
+	if (sc_planted(w, "no-margin"))
+		n->disk->policy.margin_ns = 0;
+	n->disk->sum = clu_sum(n->disk);
+}
+
+static void reset(struct sc *w, const struct sc_options *opt)
+{
+	w->opt = *opt;
+	w->rng = (opt->seed + 1) * 0x9e3779b97f4a7c15ull;
+	for (unsigned i = 0; i < 4; i++)
+		sc_rnd(w, 2);
+	w->now = S;
+	w->qn = 0;
+	w->order = w->seq = w->events = w->deliveries = w->committed_max = w->epoch_max = 0;
+	w->rings = 1;
+	w->ambush_ns = 20 * S;
+	w->reform_due = w->stopped = false;
+	w->violation[0] = 0;
+	w->end = w->now + opt->length_ns;
+	w->quiet = w->end - opt->quiet_ns;
+	memset(w->copy, 0, (size_t)opt->nodes * opt->doms * sizeof(*w->copy));
+	memset(w->local, 0, (size_t)opt->nodes * opt->doms * sizeof(*w->local));
+	memset(w->mig, 0, SC_DOMS * sizeof(*w->mig));
+	memset(w->link, 1, (size_t)opt->nodes * opt->nodes);
+	memset(w->history, 0, (size_t)opt->nodes * SC_HISTORY * sizeof(*w->history));
+	memset(w->committed, 0, SC_HISTORY * sizeof(*w->committed));
+	for (uint32_t d = 0; d < opt->doms; d++) {
+		w->dom[d] = (struct sc_dom){ .shared = sc_chance(w, 50), .locked = NOHOST, .lease_owner = NOHOST };
+		(void)snprintf(w->dom[d].uuid, CLU_UUID_MAX, "00000000-0000-4000-8000-%012u", d % 1000000);
+		(void)snprintf(w->dom[d].name, CLU_NAME_MAX, "guest-%u", d % 1000000);
+	}
+	for (uint32_t i = 0; i < opt->nodes; i++)
+		reset_node(w, i);
+}
+
+/* Story ------------------------------------------------------------------------------------------------------------------ */
+
+static void clusterd_event(struct sc *w, const struct sc_ev *e)
+{
+	struct sc_node *n = &w->node[e->node];
+
+	if (!n->up || e->life != n->life)
+		return;
+	switch (e->kind) {
+	case SC_EV_INBOX:
+		if (e->at == n->in_at || n->in_at == NEVER)
+			sc_cpg_inbox(w, e->node);
+		break;
+	case SC_EV_TICK:
+		if (e->at == n->tick_at)
+			sc_node_tick(w, e->node);
+		break;
+	case SC_EV_HOUSE:
+		sc_node_house(w, e->node);
+		sc_at(w, w->now + S, SC_EV_HOUSE, e->node, 0, 0);
+		break;
+	case SC_EV_STORED:
+		sc_node_stored(w, e->node, e->val);
+		break;
+	case SC_EV_FLUSH:
+		sc_cpg_flush(w, e->node);
+		break;
+	default:
+		break;
+	}
+}
+
+static void one(struct sc *w, const struct sc_ev *e)
+{
+	switch ((enum sc_ev_kind)e->kind) {
+	case SC_EV_REFORM:
+		sc_cpg_reform(w);
+		break;
+	case SC_EV_GUARD:
+		sc_guard(w, e->node);
+		break;
+	case SC_EV_HV:
+		sc_hv_done(w, e->node, e->arg, (uint32_t)e->val);
+		break;
+	case SC_EV_MIG:
+		sc_mig_step(w, e->arg);
+		break;
+	case SC_EV_FAULT:
+		sc_fault(w, e);
+		break;
+	case SC_EV_HEAL:
+		sc_heal(w, e);
+		break;
+	case SC_EV_ADMIN:
+		sc_admin(w);
+		break;
+	case SC_EV_FENCED:
+		sc_fenced(w, e);
+		break;
+	case SC_EV_RESTART:
+		sc_restart(w, e);
+		break;
+	case SC_EV_UNLOCK:
+		if (sc_copy(w, e->node, e->arg)->state == HV_NONE)
+			sc_unlock(w, e->node, e->arg);
+		break;
+	case SC_EV_STUCK:
+		if (e->arg)
+			sc_check_stuck(w, e->node);
+		else
+			sc_stuck(w, e->node);
+		break;
+	case SC_EV_SAMPLE:
+		sc_check_views(w);
+		sc_at(w, w->now + SAMPLE_NS, SC_EV_SAMPLE, 0, 0, 0);
+		break;
+	default:
+		clusterd_event(w, e);
+	}
+}
+
+static void undo_maintenance(struct sc *w)
+{
+	for (uint32_t i = 0; i < w->opt.nodes; i++) {
+		struct clu_cmd c = { .kind = CLU_CMD_MAINTENANCE, .host = i + 1 };
+		sc_submit(w, i, &c);
+	}
+}
+
+bool sc_run(struct sc *w, const struct sc_options *opt)
+{
+	struct sc_ev e;
+	bool calm = false, undone = false;
+
+	assert(w->node && opt->nodes == w->opt.nodes && opt->doms == w->opt.doms);
+	reset(w, opt);
+	sc_adversary_init(w);
+	for (uint32_t i = 0; i < opt->nodes; i++)
+		sc_node_start(w, i);
+	sc_at(w, w->now + SAMPLE_NS, SC_EV_SAMPLE, 0, 0, 0);
+	if (opt->stuck) {
+		uint32_t victim = (uint32_t)opt->seed % opt->nodes;
+		sc_at(w, w->now + 60 * S, SC_EV_STUCK, victim, 0, 0);
+		sc_at(w, w->now + 120 * S, SC_EV_STUCK, victim, 1, 0);
+	}
+	while (!w->violation[0] && pop(w, &e) && e.at < w->end) {
+		w->now = e.at;
+		w->events++;
+		if (!w->stopped && w->now >= w->quiet)
+			sc_stop_faults(w);
+		if (!undone && w->now >= w->quiet + 15 * S) {
+			undone = true;
+			undo_maintenance(w);
+		}
+		if (!calm && w->now >= w->end - CALM_NS) {
+			calm = true;
+			sc_check_calm(w);
+		}
+		one(w, &e);
+	}
+	if (!w->violation[0]) {
+		w->now = w->end;
+		sc_check_views(w);
+		sc_check_end(w);
+	}
+	return !w->violation[0];
+}

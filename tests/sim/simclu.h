@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A cluster in one thread with virtual time: N real cores (clusterd/core), each with a model of the machine around it. Everything random
+ * comes from one seed. simclu.c: clock, queue, story; simclu_cpg.c: Corosync; simclu_node.c: what clusterd's I/O layer does;
+ * simclu_host.c: guard, hvdom, leases and locks; simclu_mig.c: migrated; simclu_fault.c: the adversary; simclu_check_*.c: what must hold.
+ */
+#ifndef HOSPES_TESTS_SIM_SIMCLU_H
+#define HOSPES_TESTS_SIM_SIMCLU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include "clusterd/core/decide.h"
+#include "clusterd/core/node.h"
+
+#define SC_NODES CLU_HOSTS_MAX
+#define SC_DOMS  1024u
+#define MS       1000000ull
+#define S        1000000000ull
+#define NEVER    UINT64_MAX
+#define NOHOST   255u
+
+/* What clu_record_*() and the state have beyond what a story uses. */
+#define SC_RULES 8u
+
+enum sc_ev_kind {
+	SC_EV_INBOX,   /* a message or view reaches clusterd */
+	SC_EV_TICK,    /* the core's deadline */
+	SC_EV_HOUSE,   /* clusterd's own clock: HOST_UP, proposals, domains */
+	SC_EV_STORED,  /* a write reached the disk */
+	SC_EV_LOADED,
+	SC_EV_REFORM,  /* corosync settles who is with whom */
+	SC_EV_FLUSH,   /* corosync's queue of a node is ordered */
+	SC_EV_GUARD,   /* the guard looks at its deadline */
+	SC_EV_HV,      /* hvdom: what was begun is done */
+	SC_EV_MIG,     /* a migration goes on */
+	SC_EV_FAULT, SC_EV_HEAL, SC_EV_ADMIN, SC_EV_FENCED, SC_EV_RESTART, SC_EV_UNLOCK, SC_EV_SAMPLE, SC_EV_STUCK,
+};
+
+struct sc_ev { uint64_t at, order; uint32_t kind, node, life, arg; uint64_t val; };
+
+/* A message under way; shared by those that will get it. */
+struct sc_msg {
+	uint32_t refs;
+	struct clu_msg m;
+	struct clu_inventory *inventory;
+	uint32_t inventory_cap;
+	uint8_t *octets; /* SNAPSHOT: records: kind u8, slot u32, length u32, octets */
+	size_t octets_len, octets_cap;
+	struct sc_msg *next; /* free list, lists */
+};
+
+/* What waits to be read by clusterd from corosync. */
+struct sc_item { struct sc_msg *msg; uint64_t at, seq; uint32_t from, n_members, view; }; /* msg NULL: a view, number view */
+
+enum sc_hv { HV_NONE = 0, HV_BOOT, HV_RUN, HV_STOP, HV_SUSPENDED, HV_GIVEN, HV_INCOMING, HV_READY };
+
+/* A copy of a domain on a host. */
+struct sc_copy {
+	enum sc_hv state;
+	uint64_t generation;
+	uint64_t memory;    /* number of the run that this memory is of */
+	uint32_t life;      /* counts; what was begun for another life does not end */
+	uint32_t session;   /* of a migration, 0: none */
+	uint64_t said_ns;   /* when clusterd said something of it last */
+	uint64_t said_op;
+};
+
+/* A domain as the world has it: disk, lease, lock. */
+struct sc_dom {
+	char uuid[CLU_UUID_MAX], name[CLU_NAME_MAX];
+	bool shared;             /* its disk's lease and locks are seen by all hosts */
+	uint32_t locked;         /* host that holds the lock of its disk; NOHOST */
+	uint64_t lease_generation;
+	uint32_t lease_owner;
+	bool lease_running, lease_taken; /* taken: its owner itself wrote it */
+	uint64_t ran, memory;    /* generation that ran last; counts runs: the memory that ran last has this number */
+	uint32_t ran_at;
+	uint32_t starts, moves;  /* since the faults stopped */
+	bool fails;              /* the adversary makes its starts fail now */
+};
+/* The lease in the host's own state directory: always there. */
+struct sc_local { uint64_t generation; uint32_t owner; };
+
+enum sc_mig_state { MG_FREE = 0, MG_OFFER, MG_ROUNDS, MG_SWITCH, MG_FINAL, MG_RELINQUISH, MG_GO, MG_DOUBT, MG_ABORTING };
+struct sc_mig {
+	enum sc_mig_state state;
+	uint32_t id, dom, src, tgt, src_life, tgt_life; /* lives of the migrateds */
+	uint64_t generation;   /* of the source */
+	uint64_t heard_ns, lease_ns;
+	bool ready_rec, taken_rec, gone_rec, given_rec; /* journals: target's, target's, target's, source's */
+	bool src_done;         /* the source's part is over (MOVED or MOVE_FAILED can be told from its copy) */
+};
+
+enum sc_fault {
+	SC_CRASH_CLUSTERD, SC_PAUSE_CLUSTERD, SC_POWER, SC_GUARD, SC_MIGRATED, SC_CUT, SC_CUT_ONE_WAY, SC_CUT_PAIR, SC_FLAP, SC_SLOW, SC_HVDOM,
+	SC_SLOW_DISK, SC_ALL_DOWN, SC_CRASH_MANY, SC_FAULTS
+};
+
+struct sc_options {
+	uint64_t seed;
+	uint32_t nodes, doms;
+	uint64_t length_ns, quiet_ns; /* faults stop quiet_ns before the end */
+	bool calm;                    /* no faults */
+	bool stuck;                   /* but one: a clusterd that stands still, from 60 s on */
+	const char *plant;            /* NULL: none */
+	FILE *trace;
+};
+
+/* Records that a write makes durable. */
+struct sc_record { enum clu_object kind; uint32_t slot; union { struct clu_host host; struct clu_dom dom; struct clu_rule rule; struct clu_policy policy; } u; };
+struct sc_write { uint64_t serial; uint32_t n; bool all; uint64_t epoch, index, promised, sum, time_ns; uint32_t n_dom; struct sc_record r[CLU_CHANGES_MAX]; };
+
+struct sc_node {
+	uint32_t id; /* node id of corosync: slot + 1 */
+	/* the machine */
+	bool power;
+	uint64_t offset; double rate; /* its CLOCK_BOOTTIME */
+	/* guard */
+	bool guard_up;
+	uint64_t guard_until; /* its own clock */
+	/* migrated */
+	bool mig_up;
+	uint32_t mig_life;
+	/* corosync: of which ring it is, and what its clusterd has not read yet */
+	uint32_t ring, group; /* group: counts changes of who is in the process group */
+	bool slow;
+	struct sc_item *in;   /* a circle of in_cap */
+	uint32_t in_head, in_n, in_cap;
+	uint64_t in_at;       /* when SC_EV_INBOX is due; NEVER */
+	struct sc_msg *out, **out_end; /* sent, not ordered yet */
+	/* clusterd */
+	bool up, slow_disk, joined;
+	uint32_t life;
+	uint64_t paused;      /* until; virtual */
+	uint64_t tick_at;
+	struct clu_node *n;
+	struct clu_state *s, *disk;
+	struct clu_changes changes;
+	bool store_wanted, writing, load_ok, loading;
+	struct sc_write *write;
+	struct clu_state *write_all; /* for write->all */
+	struct sc_msg **kept;  /* buffered while it loads */
+	uint32_t kept_n, kept_cap;
+	struct sc_msg *snap;   /* delivered just now */
+	bool touched;
+	uint64_t host_up_ns, sent_ns, house_ns;
+	uint32_t sent_cmds, seen_cmds;
+	uint32_t *member, n_members; /* of the view */
+	struct clu_load load;
+	uint64_t known_from;   /* for a checker: since when its history has no gap */
+	uint64_t fence_asked[CLU_HOSTS_MAX]; /* lost_id */
+};
+
+/* sums of states by index, as each node had them: what is committed must be the same everywhere and for ever */
+#define SC_HISTORY 4096u
+struct sc_history { uint64_t index, sum; };
+
+struct sc {
+	struct sc_options opt;
+	uint64_t now, rng, order, end, quiet; /* quiet: when the faults stop */
+	struct sc_ev *q;
+	uint32_t qn, qcap;
+	struct sc_node *node;
+	struct sc_copy *copy;  /* [node * doms + dom] */
+	struct sc_local *local;
+	struct sc_dom *dom;
+	struct sc_mig *mig;    /* 1 .. mig_max */
+	uint32_t mig_last;
+	uint8_t *link;         /* [from * nodes + to]: holds */
+	uint32_t rings;        /* numbers given */
+	bool reform_due;
+	uint64_t reform_at;
+	struct sc_msg *pool;
+	uint64_t seq;          /* of ordered messages */
+	struct clu_actions *acts;
+	struct clu_proposals *proposals;
+	struct clu_state *scratch;
+	/* the adversary's plan for this seed */
+	uint64_t fault_gap, admin_gap;
+	uint32_t fault_mask, ambush_cmd, ambush_mig; /* percent */
+	bool async_disk;
+	uint64_t disk_ns;      /* a write takes so long at most */
+	uint64_t ambush_ns;    /* not before that again */
+	int fence;             /* 0: none, 1: works, 2: answers get lost, 3: never answers */
+	bool stopped;          /* faults stopped */
+	/* checkers */
+	struct sc_history *history; /* [node * SC_HISTORY], */
+	struct sc_history *committed;
+	uint64_t committed_max, epoch_max, index_before;
+	uint64_t events, deliveries;
+	char violation[300];
+};
+
+/* simclu.c */
+void sc_alloc(struct sc *w, uint32_t nodes, uint32_t doms);
+bool sc_run(struct sc *w, const struct sc_options *opt);
+uint64_t sc_rnd(struct sc *w, uint64_t below);
+bool sc_chance(struct sc *w, uint32_t percent);
+void sc_at(struct sc *w, uint64_t at, enum sc_ev_kind kind, uint32_t node, uint32_t arg, uint64_t val);
+void sc_trace(struct sc *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void sc_violation(struct sc *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool sc_planted(const struct sc *w, const char *bug);
+static inline struct sc_copy *sc_copy(struct sc *w, uint32_t node, uint32_t dom) { return &w->copy[node * w->opt.doms + dom]; }
+static inline struct sc_local *sc_local(struct sc *w, uint32_t node, uint32_t dom) { return &w->local[node * w->opt.doms + dom]; }
+static inline uint64_t sc_clock(const struct sc *w, const struct sc_node *n) { return n->offset + (uint64_t)((double)w->now * n->rate); }
+uint64_t sc_when(const struct sc *w, const struct sc_node *n, uint64_t clock); /* virtual time of a node's clock */
+uint32_t sc_dom_by(const struct sc *w, const char *uuid); /* SC_DOMS: none */
+char sc_letter(uint32_t node); /* for traces */
+
+/* simclu_cpg.c */
+struct sc_msg *sc_msg_new(struct sc *w);
+void sc_msg_put(struct sc *w, struct sc_msg *m);
+void sc_cpg_send(struct sc *w, uint32_t node, struct sc_msg *m); /* takes it */
+void sc_cpg_flush(struct sc *w, uint32_t node);
+void sc_cpg_inbox(struct sc *w, uint32_t node);
+void sc_cpg_links_changed(struct sc *w, uint64_t notice_ns); /* a ring will be formed anew */
+void sc_cpg_reform(struct sc *w);
+void sc_cpg_group(struct sc *w, uint32_t node); /* clusterd joined or left */
+void sc_cpg_clear(struct sc *w, uint32_t node); /* clusterd died: nobody reads that */
+bool sc_linked(const struct sc *w, uint32_t a, uint32_t b); /* both ways, both with power */
+
+/* simclu_node.c */
+void sc_node_init(struct sc *w, uint32_t node); /* empty disk */
+void sc_node_start(struct sc *w, uint32_t node);
+void sc_node_die(struct sc *w, uint32_t node);
+void sc_node_view(struct sc *w, uint32_t node, uint32_t ring, const uint32_t *member, uint32_t n);
+void sc_node_message(struct sc *w, uint32_t node, struct sc_msg *m, bool again);
+void sc_node_tick(struct sc *w, uint32_t node);
+void sc_node_house(struct sc *w, uint32_t node);
+void sc_node_stored(struct sc *w, uint32_t node, uint64_t serial);
+void sc_node_loaded(struct sc *w, uint32_t node);
+void sc_node_settle(struct sc *w, uint32_t node);
+bool sc_node_acts(const struct sc_node *n);
+void sc_submit(struct sc *w, uint32_t node, const struct clu_cmd *c);
+
+/* simclu_host.c */
+void sc_lease(struct sc *w, uint32_t node, uint64_t until); /* the core says: tell the guard */
+uint64_t sc_lease_left(const struct sc *w, uint32_t node);
+void sc_guard(struct sc *w, uint32_t node);
+void sc_manage(struct sc *w, uint32_t node); /* do what the committed state wants */
+uint32_t sc_inventory(struct sc *w, uint32_t node, struct clu_inventory *inv, uint32_t cap);
+void sc_hv_done(struct sc *w, uint32_t node, uint32_t dom, uint32_t life);
+void sc_kill_copy(struct sc *w, uint32_t node, uint32_t dom, const char *why);
+void sc_set_copy(struct sc *w, uint32_t node, uint32_t dom, enum sc_hv state, uint64_t generation);
+void sc_take(struct sc *w, uint32_t node, uint32_t dom, uint64_t generation); /* lease and lock are this host's */
+void sc_unlock(struct sc *w, uint32_t node, uint32_t dom);
+void sc_power_off(struct sc *w, uint32_t node);
+void sc_power_on(struct sc *w, uint32_t node);
+const char *sc_hv_name(enum sc_hv s);
+
+/* simclu_mig.c */
+uint32_t sc_push(struct sc *w, uint32_t src, uint32_t dom, uint32_t tgt); /* session, 0: cannot */
+void sc_mig_step(struct sc *w, uint32_t session);
+void sc_mig_drop(struct sc *w, uint32_t node, uint32_t dom); /* clusterd settles it: the session is over for this end */
+
+/* simclu_fault.c */
+void sc_adversary_init(struct sc *w);
+void sc_fault(struct sc *w, const struct sc_ev *e);
+/* Some stories break just what is needed for a command, or a step of a migration. Returns the one host that gets @m, NOHOST: all do. */
+uint32_t sc_ambush_message(struct sc *w, uint32_t from, const struct clu_msg *m);
+void sc_ambush_commit(struct sc *w);
+void sc_ambush_migration(struct sc *w, const struct sc_mig *m);
+void sc_heal(struct sc *w, const struct sc_ev *e);
+void sc_restart(struct sc *w, const struct sc_ev *e);
+void sc_admin(struct sc *w);
+void sc_stuck(struct sc *w, uint32_t node);
+void sc_stop_faults(struct sc *w);
+void sc_fence_asked(struct sc *w, uint32_t by, uint32_t victim, uint64_t lost_id);
+void sc_fenced(struct sc *w, const struct sc_ev *e);
+
+/* simclu_check_copies.c: (a) never two, and none with old memory. simclu_check_state.c: (c), (f). simclu_check_end.c: (b), (d), (e) */
+void sc_check_copies(struct sc *w, uint32_t dom);
+void sc_check_runs(struct sc *w, uint32_t node, uint32_t dom);
+void sc_check_applied(struct sc *w, uint32_t node, bool loaded);
+void sc_check_committed(struct sc *w, uint32_t node, uint64_t index);
+void sc_check_views(struct sc *w);
+void sc_check_calm(struct sc *w); /* at the last look before the end: nothing moves any more */
+void sc_check_end(struct sc *w);
+void sc_check_stuck(struct sc *w, uint32_t node); /* its domains run elsewhere by now */
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The replicated state: what one node calls committed is what every other one calls committed under that number, for ever; in one view equal
+ * numbers are equal states; sums are what they say.
+ */
+#include "config.h"
+#include "tests/sim/simclu.h"
+
+#include <string.h>
+
+static struct sc_history *had(struct sc *w, uint32_t node, uint64_t index)
+{
+	return &w->history[node * SC_HISTORY + index % SC_HISTORY];
+}
+
+void sc_check_applied(struct sc *w, uint32_t node, bool loaded)
+{
+	const struct clu_state *s = w->node[node].s;
+
+	if (loaded)
+		w->node[node].known_from = s->index; /* what it applied before may never have counted */
+
+	*had(w, node, s->index) = (struct sc_history){ .index = s->index, .sum = s->sum };
+}
+
+void sc_check_committed(struct sc *w, uint32_t node, uint64_t index)
+{
+	uint64_t from = w->committed_max + 1;
+
+	if (w->node[node].n->behind)
+		return; /* it hears of what it does not have yet */
+	if (index > w->node[node].s->index)
+		sc_violation(w, "%c says that %llu is committed and has applied %llu only", sc_letter(node), (unsigned long long)index,
+		             (unsigned long long)w->node[node].s->index);
+	if (from + SC_HISTORY <= index)
+		from = index - SC_HISTORY + 1;
+	if (from < w->node[node].known_from)
+		from = w->node[node].known_from;
+	for (uint64_t i = from; i <= index; i++) {
+		struct sc_history *c = &w->committed[i % SC_HISTORY], *h = had(w, node, i);
+		*c = (struct sc_history){ .index = i, .sum = h->index == i ? h->sum : 0 };
+	}
+	if (index > w->committed_max)
+		w->committed_max = index;
+	uint64_t low = index > 64 ? index - 64 : 1;
+	if (low < w->node[node].known_from)
+		low = w->node[node].known_from;
+	for (uint64_t i = low; i <= index; i++) {
+		struct sc_history *c = &w->committed[i % SC_HISTORY], *h = had(w, node, i);
+		if (c->index != i || h->index != i || !c->sum)
+			continue;
+		if (c->sum != h->sum)
+			sc_violation(w, "what was committed as number %llu vanished: %c has another command there", (unsigned long long)i,
+			             sc_letter(node));
+	}
+	if (index < w->committed_max && w->node[node].n->phase == CLU_NODE_ACTIVE && w->node[node].s->index + SC_HISTORY < w->committed_max)
+		sc_violation(w, "%c commits %llu long after %llu was committed", sc_letter(node), (unsigned long long)index,
+		             (unsigned long long)w->committed_max);
+}
+
+void sc_check_views(struct sc *w)
+{
+	for (uint32_t i = 0; i < w->opt.nodes; i++) {
+		const struct sc_node *a = &w->node[i];
+		if (!sc_node_acts(a))
+			continue;
+		if (a->s->index < w->committed_max && a->n->epoch >= w->epoch_max && a->n->commit > w->committed_max)
+			sc_violation(w, "%c is behind what is committed", sc_letter(i));
+		if (a->n->epoch > w->epoch_max)
+			w->epoch_max = a->n->epoch;
+		if (clu_sum(a->s) != a->s->sum)
+			sc_violation(w, "the sum of %c's state is not that of its records", sc_letter(i));
+		for (uint32_t k = 0; k < i; k++) {
+			const struct sc_node *b = &w->node[k];
+			if (!sc_node_acts(b) || a->n->ring != b->n->ring || a->n->epoch != b->n->epoch || a->s->index != b->s->index)
+				continue;
+			if (a->s->sum != b->s->sum)
+				sc_violation(w, "%c and %c differ at %llu.%llu of one view", sc_letter(i), sc_letter(k),
+				             (unsigned long long)a->s->epoch, (unsigned long long)a->s->index);
+		}
+	}
+}

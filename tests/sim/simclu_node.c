@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * clusterd's I/O layer around the real core: events in, actions out, a disk that loses what was not written, snapshots as records, own
+ * commands (HOST_UP, proposals). As clusterd/io/nodeio*.c does it; besides, a disk that answers later while messages go on.
+ */
+#include "config.h"
+#include "tests/sim/simclu.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HOUSE_NS    (1 * S)
+#define AGAIN_NS    (1 * S)
+#define LOST_CMD_NS (2 * S)
+#define LEASE_NS    (5 * S)
+
+/* Sending -------------------------------------------------------------------------------------------------------------- */
+
+static void send_msg(struct sc *w, uint32_t node, const struct clu_msg *m)
+{
+	struct sc_msg *to = sc_msg_new(w);
+
+	/* only a command has the last, large part */
+	memcpy(&to->m, m, m->kind == CLU_MSG_CMD ? sizeof(*m) : offsetof(struct clu_msg, cmd));
+	sc_cpg_send(w, node, to);
+}
+
+void sc_submit(struct sc *w, uint32_t node, const struct clu_cmd *c)
+{
+	struct sc_node *n = &w->node[node];
+	struct sc_msg *to;
+
+	if (!n->up)
+		return;
+	to = sc_msg_new(w);
+	memset(&to->m, 0, offsetof(struct clu_msg, cmd));
+	to->m.kind = CLU_MSG_CMD;
+	to->m.from = n->id;
+	to->m.cmd = *c;
+	to->m.cmd.origin = n->id;
+	to->m.cmd.time_ns = 1000000 * S + w->now + n->offset % (3 * S);
+	if (c->n_inventory) {
+		if (to->inventory_cap < c->n_inventory) {
+			free(to->inventory);
+			to->inventory_cap = c->n_inventory + 64;
+			to->inventory = calloc(to->inventory_cap, sizeof(*to->inventory));
+		}
+		memcpy(to->inventory, c->inventory, c->n_inventory * sizeof(*to->inventory));
+		to->m.cmd.inventory = to->inventory;
+	}
+	n->sent_cmds++;
+	n->sent_ns = sc_clock(w, n);
+	sc_cpg_send(w, node, to);
+}
+
+static void pack_record(struct clu_state *s, struct sc_msg *m, enum clu_object kind, uint32_t slot)
+{
+	if (m->octets_cap < m->octets_len + CLU_RECORD_MAX + 9) {
+		m->octets_cap = (m->octets_len + CLU_RECORD_MAX + 9) * 2;
+		m->octets = realloc(m->octets, m->octets_cap);
+	}
+	uint8_t *p = m->octets + m->octets_len;
+	uint32_t len = (uint32_t)clu_record_pack(s, kind, slot, p + 9);
+	if (!len)
+		return;
+	p[0] = (uint8_t)kind;
+	memcpy(p + 1, &slot, 4);
+	memcpy(p + 5, &len, 4);
+	m->octets_len += 9 + len;
+}
+
+static void send_snapshot(struct sc *w, uint32_t node, const struct clu_msg *m)
+{
+	struct clu_state *s = w->node[node].s;
+	struct sc_msg *to = sc_msg_new(w);
+
+	memcpy(&to->m, m, offsetof(struct clu_msg, cmd));
+	to->m.kind = CLU_MSG_SNAPSHOT;
+	to->m.from = w->node[node].id;
+	pack_record(s, to, CLU_OBJ_META, 0);
+	pack_record(s, to, CLU_OBJ_POLICY, 0);
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && s->host[i].node; i++)
+		pack_record(s, to, CLU_OBJ_HOST, i);
+	for (uint32_t i = 0; i < SC_RULES; i++)
+		pack_record(s, to, CLU_OBJ_RULE, i);
+	for (uint32_t i = 0; i < s->n_dom; i++)
+		pack_record(s, to, CLU_OBJ_DOM, i);
+	sc_cpg_send(w, node, to);
+}
+
+/* Disk ----------------------------------------------------------------------------------------------------------------- */
+
+/* What of a state a story uses. */
+static void copy_state(struct clu_state *to, const struct clu_state *s, uint32_t nodes)
+{
+	uint32_t doms = s->n_dom > to->n_dom ? s->n_dom : to->n_dom;
+
+	to->epoch = s->epoch, to->promised = s->promised, to->index = s->index, to->sum = s->sum;
+	to->time_ns = s->time_ns, to->n_nodes = s->n_nodes, to->n_dom = s->n_dom, to->policy = s->policy;
+	memcpy(to->host, s->host, nodes * sizeof(s->host[0]));
+	memcpy(to->rule, s->rule, SC_RULES * sizeof(s->rule[0]));
+	memcpy(to->dom, s->dom, doms * sizeof(s->dom[0]));
+}
+
+static void write_begin(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+	struct sc_write *wr = n->write;
+	struct clu_state *s = n->s;
+
+	n->store_wanted = false;
+	n->writing = true;
+	wr->n = 0;
+	wr->all = n->changes.all;
+	wr->epoch = s->epoch, wr->index = s->index, wr->promised = s->promised, wr->sum = s->sum, wr->time_ns = s->time_ns;
+	wr->n_dom = s->n_dom;
+	if (wr->all)
+		copy_state(n->write_all, s, w->opt.nodes);
+	for (uint32_t i = 0; i < n->changes.n && !wr->all; i++) {
+		struct sc_record *r = &wr->r[wr->n++];
+		r->kind = n->changes.c[i].kind;
+		r->slot = n->changes.c[i].slot;
+		if (r->kind == CLU_OBJ_HOST)
+			r->u.host = s->host[r->slot];
+		else if (r->kind == CLU_OBJ_DOM)
+			r->u.dom = s->dom[r->slot];
+		else if (r->kind == CLU_OBJ_RULE)
+			r->u.rule = s->rule[r->slot];
+		else if (r->kind == CLU_OBJ_POLICY)
+			r->u.policy = s->policy;
+	}
+	n->changes.n = 0;
+	n->changes.all = false;
+	uint64_t took = MS / 2 + sc_rnd(w, n->slow_disk ? 1500 * MS : w->disk_ns);
+	if (!w->async_disk && n->paused < w->now + took)
+		n->paused = w->now + took; /* it reads nothing meanwhile */
+	sc_at(w, w->now + took, SC_EV_STORED, node, 0, ++wr->serial);
+}
+
+static void write_lands(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+	struct sc_write *wr = n->write;
+	struct clu_state *d = n->disk;
+
+	if (wr->all) {
+		copy_state(d, n->write_all, w->opt.nodes);
+		return;
+	}
+	d->epoch = wr->epoch, d->index = wr->index, d->promised = wr->promised, d->sum = wr->sum, d->time_ns = wr->time_ns;
+	d->n_dom = wr->n_dom;
+	for (uint32_t i = 0; i < wr->n; i++) {
+		const struct sc_record *r = &wr->r[i];
+		if (r->kind == CLU_OBJ_HOST)
+			d->host[r->slot] = r->u.host;
+		else if (r->kind == CLU_OBJ_DOM)
+			d->dom[r->slot] = r->u.dom;
+		else if (r->kind == CLU_OBJ_RULE)
+			d->rule[r->slot] = r->u.rule;
+		else if (r->kind == CLU_OBJ_POLICY)
+			d->policy = r->u.policy;
+	}
+}
+
+static bool load_snapshot(struct sc *w, uint32_t node, const struct sc_msg *m)
+{
+	struct sc_node *n = &w->node[node];
+
+	clu_state_clear(n->s);
+	for (size_t at = 0; at < m->octets_len;) {
+		uint32_t slot, len;
+		memcpy(&slot, m->octets + at + 1, 4);
+		memcpy(&len, m->octets + at + 5, 4);
+		if (clu_record_unpack(n->s, (enum clu_object)m->octets[at], slot, m->octets + at + 9, len) < 0) {
+			sc_violation(w, "%c cannot read the record of a snapshot", sc_letter(node));
+			return false;
+		}
+		at += 9 + len;
+	}
+	if (n->s->sum != m->m.sum || n->s->index != m->m.index || clu_sum(n->s) != m->m.sum)
+		sc_violation(w, "%c loaded a snapshot and has another state than its sender", sc_letter(node));
+	n->changes.n = 0;
+	n->changes.all = true;
+	return true;
+}
+
+/* The core ------------------------------------------------------------------------------------------------------------- */
+
+static void feed(struct sc *w, uint32_t node, struct clu_event *ev, struct sc_msg *msg);
+
+static void keep(struct sc_node *n, struct sc_msg *m)
+{
+	if (n->kept_n == n->kept_cap) {
+		n->kept_cap = n->kept_cap ? n->kept_cap * 2 : 64;
+		n->kept = realloc(n->kept, n->kept_cap * sizeof(struct sc_msg *));
+	}
+	m->refs++;
+	n->kept[n->kept_n++] = m;
+}
+
+static void forget(struct sc *w, struct sc_node *n)
+{
+	for (uint32_t i = 0; i < n->kept_n; i++)
+		sc_msg_put(w, n->kept[i]);
+	n->kept_n = 0;
+}
+
+static void act(struct sc *w, uint32_t node, const struct clu_action *a, struct sc_msg *msg)
+{
+	struct sc_node *n = &w->node[node];
+
+	switch (a->kind) {
+	case CLU_ACT_SEND:
+		send_msg(w, node, &a->msg);
+		break;
+	case CLU_ACT_STORE:
+		n->store_wanted = true;
+		break;
+	case CLU_ACT_SNAPSHOT:
+		sc_trace(w, "%c sends its state %llu.%llu", sc_letter(node), (unsigned long long)n->s->epoch,
+		         (unsigned long long)n->s->index);
+		send_snapshot(w, node, &a->msg);
+		break;
+	case CLU_ACT_LOAD:
+		n->load_ok = load_snapshot(w, node, msg);
+		n->loading = true;
+		break;
+	case CLU_ACT_BUFFER:
+		keep(n, msg);
+		break;
+	case CLU_ACT_FORGET:
+		forget(w, n);
+		break;
+	case CLU_ACT_ANSWER:
+		break;
+	case CLU_ACT_COMMITTED:
+		n->touched = true;
+		sc_check_committed(w, node, a->index);
+		sc_ambush_commit(w);
+		break;
+	case CLU_ACT_LEASE:
+		sc_lease(w, node, a->at_ns);
+		break;
+	case CLU_ACT_SUBMIT:
+		sc_submit(w, node, &a->cmd);
+		break;
+	case CLU_ACT_LOUD:
+		sc_trace(w, "%c says: %s", sc_letter(node), a->text);
+		break;
+	}
+}
+
+static void set_tick(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+	uint64_t clock = clu_node_deadline_ns(n->n), at;
+
+	if (clock == CLU_NEVER)
+		return;
+	at = sc_when(w, n, clock);
+	if (at <= w->now)
+		at = w->now + MS;
+	if (at >= n->tick_at && n->tick_at > w->now)
+		return;
+	n->tick_at = at;
+	sc_at(w, at, SC_EV_TICK, node, 0, 0);
+}
+
+static void feed(struct sc *w, uint32_t node, struct clu_event *ev, struct sc_msg *msg)
+{
+	struct sc_node *n = &w->node[node];
+	uint64_t index = n->s->index;
+	enum clu_node_phase phase = n->n->phase;
+
+	ev->now_ns = sc_clock(w, n);
+	w->acts->n = 0;
+	clu_node_step(n->n, ev, &n->changes, w->acts);
+	if (n->s->index != index)
+		sc_check_applied(w, node, false);
+	if (w->opt.trace && n->n->phase != phase)
+		sc_trace(w, "%c: view is %s, state %llu.%llu", sc_letter(node), clu_node_phase_name(n->n->phase),
+		         (unsigned long long)n->s->epoch, (unsigned long long)n->s->index);
+	for (size_t i = 0; i < w->acts->n; i++)
+		act(w, node, &w->acts->a[i], msg);
+}
+
+static void write_if_wanted(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+
+	if (!n->store_wanted || n->writing)
+		return;
+	if (sc_planted(w, "ack-before-persist")) {
+		struct clu_event ev = {
+			.kind = CLU_EV_STORED, .epoch = n->s->epoch, .index = n->s->index, .promised = n->s->promised
+		};
+		write_begin(w, node);
+		feed(w, node, &ev, NULL);
+		return;
+	}
+	write_begin(w, node);
+}
+
+void sc_node_settle(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+
+	if (n->loading && !n->writing) {
+		n->loading = n->store_wanted = n->changes.all = false;
+		n->changes.n = 0;
+		copy_state(n->disk, n->s, w->opt.nodes); /* in one transaction, while nothing else is done */
+		if (n->paused < w->now + 20 * MS)
+			n->paused = w->now + sc_rnd(w, 20 * MS);
+		sc_node_loaded(w, node);
+	}
+	write_if_wanted(w, node);
+	set_tick(w, node);
+	if (n->touched) {
+		n->touched = false;
+		sc_node_house(w, node);
+	}
+}
+
+void sc_node_loaded(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+	struct clu_event ev = { .kind = CLU_EV_LOADED, .ok = n->load_ok };
+	uint32_t k;
+
+	sc_check_applied(w, node, true);
+	feed(w, node, &ev, NULL);
+	n->touched = true;
+	if (n->n->behind)
+		return;
+	k = n->kept_n;
+	for (uint32_t i = 0; i < k; i++) {
+		sc_node_message(w, node, n->kept[i], true);
+		sc_msg_put(w, n->kept[i]);
+	}
+	memmove(n->kept, n->kept + k, (n->kept_n - k) * sizeof(struct sc_msg *));
+	n->kept_n -= k;
+}
+
+/* @serial 0: the node dies, and the disk got it all the same. */
+void sc_node_stored(struct sc *w, uint32_t node, uint64_t serial)
+{
+	struct sc_node *n = &w->node[node];
+	struct clu_event ev = { .kind = CLU_EV_STORED };
+
+	if (!n->writing || (serial && serial != n->write->serial))
+		return;
+	n->writing = false;
+	write_lands(w, node);
+	if (!serial)
+		return;
+	ev.epoch = n->write->epoch, ev.index = n->write->index, ev.promised = n->write->promised;
+	feed(w, node, &ev, NULL);
+	sc_node_settle(w, node);
+}
+
+void sc_node_view(struct sc *w, uint32_t node, uint32_t ring, const uint32_t *member, uint32_t n_members)
+{
+	struct sc_node *n = &w->node[node];
+	struct clu_event ev = { .kind = CLU_EV_VIEW, .ring = ring, .member = member, .n_members = n_members };
+	struct clu_event q = { .kind = CLU_EV_QUORATE, .ok = n_members >= w->opt.nodes / 2 + 1 };
+
+	n->n_members = n_members;
+	memcpy(n->member, member, n_members * sizeof(*member));
+	n->seen_cmds = n->sent_cmds;
+	n->host_up_ns = 0;
+	feed(w, node, &q, NULL);
+	feed(w, node, &ev, NULL);
+	n->touched = true;
+}
+
+/* @again: kept while a snapshot was loaded. */
+void sc_node_message(struct sc *w, uint32_t node, struct sc_msg *m, bool again)
+{
+	struct sc_node *n = &w->node[node];
+	struct clu_event ev = { .kind = CLU_EV_MSG, .msg = &m->m };
+	uint64_t index = n->s->index;
+
+	if (m->m.kind == CLU_MSG_SNAPSHOT && m->m.to && m->m.to != n->id)
+		return;
+	if (m->m.kind == CLU_MSG_CMD && m->m.from == n->id && !again)
+		n->seen_cmds++;
+	feed(w, node, &ev, m);
+	if (n->s->index != index)
+		n->touched = true;
+	if (n->loading)
+		sc_node_settle(w, node); /* before the next message */
+}
+
+void sc_node_tick(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+	struct clu_event ev = { .kind = CLU_EV_TICK };
+
+	n->tick_at = 0;
+	if (n->paused > w->now) {
+		n->tick_at = n->paused;
+		sc_at(w, n->paused, SC_EV_TICK, node, 0, 0);
+		return;
+	}
+	feed(w, node, &ev, NULL);
+	sc_node_settle(w, node);
+}
+
+/* Own words ------------------------------------------------------------------------------------------------------------ */
+
+bool sc_node_acts(const struct sc_node *n)
+{
+	return n->up && n->n->phase == CLU_NODE_ACTIVE && !n->n->behind;
+}
+
+static void host_up(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+	const struct clu_host *h = clu_host_of(n->s, n->id);
+	static struct clu_inventory inv[CLU_INVENTORY_MAX];
+	uint64_t now = sc_clock(w, n);
+	struct clu_cmd c = { .kind = CLU_CMD_HOST_UP };
+
+	if (!h || (h->state == CLU_HOST_ONLINE && h->boot == n->n->boot) || (n->host_up_ns && now < n->host_up_ns + AGAIN_NS))
+		return;
+	n->host_up_ns = now;
+	memcpy(c.name, h->name, sizeof(c.name));
+	c.boot = n->n->boot;
+	c.lease_ns = n->n->lease_ns;
+	c.self_fencing = true;
+	c.rev = n->s->index;
+	c.cap.mem_bytes = (uint64_t)w->opt.doms << 30;
+	c.cap.cpu_milli = 8000;
+	c.cap.engines = CLU_ENGINE_PV;
+	c.n_inventory = sc_inventory(w, node, inv, CLU_INVENTORY_MAX);
+	c.inventory = inv;
+	sc_submit(w, node, &c);
+}
+
+static void decide(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+	uint32_t alive[SC_NODES];
+	struct clu_view v = { .member = alive, .n = clu_node_alive(n->n, alive), .commit = n->n->commit };
+	uint64_t now = sc_clock(w, n);
+
+	if (!clu_node_coordinates(n->n) || (n->seen_cmds < n->sent_cmds && now < n->sent_ns + LOST_CMD_NS))
+		return;
+	n->seen_cmds = n->sent_cmds;
+	clu_decide(n->s, &v, &n->load, 1000000 * S + w->now, w->proposals);
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
+		const struct clu_host *h = &n->s->host[i];
+		if (!clu_bit(w->proposals->fence, i) || n->fence_asked[i] == h->lost_id || !clu_node_committed(n->n, h->lost_id))
+			continue;
+		n->fence_asked[i] = h->lost_id;
+		sc_fence_asked(w, node, h->node - 1, h->lost_id);
+	}
+	for (uint32_t i = 0; i < w->proposals->n; i++) {
+		sc_trace(w, "%c proposes %s %s %c", sc_letter(node), clu_cmd_name(w->proposals->cmd[i].kind),
+		         w->proposals->cmd[i].uuid, w->proposals->cmd[i].host ? sc_letter(w->proposals->cmd[i].host - 1) : ' ');
+		sc_submit(w, node, &w->proposals->cmd[i]);
+		if (sc_chance(w, 3))
+			sc_submit(w, node, &w->proposals->cmd[i]); /* twice does no harm */
+	}
+}
+
+void sc_node_house(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+
+	if (!n->up || n->paused > w->now)
+		return;
+	if (!sc_node_acts(n))
+		return;
+	host_up(w, node);
+	sc_manage(w, node);
+	decide(w, node);
+}
+
+/* Life ----------------------------------------------------------------------------------------------------------------- */
+
+void sc_node_init(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+	uint32_t ids[SC_NODES];
+	static char names[SC_NODES][CLU_NAME_MAX];
+
+	for (uint32_t i = 0; i < w->opt.nodes; i++) {
+		ids[i] = i + 1;
+		(void)snprintf(names[i], sizeof(names[i]), "host-%u", i + 1);
+	}
+	if (n->disk->host[0].node) { /* a story before this one */
+		clu_state_clear(n->disk);
+		n->disk->promised = 0;
+	}
+	memset(n->disk->host, 0, sizeof(n->disk->host));
+	clu_nodes_set(n->disk, ids, names, w->opt.nodes);
+}
+
+void sc_node_start(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+
+	if (n->up || !n->power)
+		return;
+	n->up = n->joined = true;
+	n->life++;
+	n->paused = 0;
+	n->tick_at = 0;
+	n->in_at = NEVER;
+	n->store_wanted = n->writing = n->loading = n->touched = false;
+	n->changes.n = 0;
+	n->changes.all = false;
+	n->host_up_ns = n->sent_ns = 0;
+	n->sent_cmds = n->seen_cmds = 0;
+	memset(n->fence_asked, 0, sizeof(n->fence_asked));
+	copy_state(n->s, n->disk, w->opt.nodes);
+	sc_trace(w, "%c: clusterd starts with state %llu.%llu", sc_letter(node), (unsigned long long)n->s->epoch,
+	         (unsigned long long)n->s->index);
+	clu_node_init(n->n, n->s, n->id, 1 + (w->seq << 20) + n->life + ((uint64_t)node << 50), LEASE_NS, sc_clock(w, n));
+	if (sc_planted(w, "no-wait-after-restart"))
+		n->n->start_ns = 0;
+	sc_check_applied(w, node, true);
+	sc_cpg_group(w, node);
+	sc_at(w, w->now + sc_rnd(w, HOUSE_NS), SC_EV_HOUSE, node, 0, 0);
+}
+
+void sc_node_die(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+
+	if (!n->up)
+		return;
+	if (n->writing && sc_chance(w, 50))
+		sc_node_stored(w, node, 0);
+	n->writing = false;
+	n->up = n->joined = false;
+	n->life++;
+	forget(w, n);
+	sc_cpg_clear(w, node);
+	sc_cpg_group(w, node);
+}

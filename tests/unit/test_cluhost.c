@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a host says of itself and reads of a domain: configuration, capacity, <hospes:cluster>, files, leases. */
+#include "config.h"
+#include "tests/unit/testutil.h"
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+#include "clusterd/io/domspec.h"
+#include "clusterd/io/hostinfo.h"
+#include "common/util.h"
+#include "hypervisor/cpufeat.h"
+
+#define UUID "c7a5fdbd-cdaf-9455-926a-d65c16db1809"
+
+static char *dir;
+
+static int setup(void **state)
+{
+	(void)state;
+	dir = test_dir_new();
+	setenv("HOSPES_CONFDIR", dir, 1);
+	setenv("HOSPES_STATEDIR", dir, 1);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	test_dir_remove(dir);
+	return 0;
+}
+
+static void put(const char *name, const void *p, size_t len)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", dir, name);
+
+	assert_int_equal(file_write_atomic(path, p, len, 0600), 0);
+}
+
+static void test_conf(void **state)
+{
+	static const struct {
+		const char *text, *err;
+	} bad[] = {
+		{ "{", ":1:" },
+		{ "[]", "not an object" },
+		{ "{\"reserve\": 5}", "reserve" },
+		{ "{\"memory\": \"many\"}", "memory" },
+		{ "{\"cpus\": \"2\"}", "cpus" },
+		{ "{\"cpus\": 0}", "cpus" },
+		{ "{\"labels\": \"ssd\"}", "labels" },
+		{ "{\"labels\": [\"a b\"]}", "label" },
+		{ "{\"labels\": [1]}", "label" },
+		{ "{\"measure\": \"dom\"}", "measure" },
+		{ "{\"stop_grace_s\": -1}", "stop_grace_s" },
+	};
+	static const char good[] =
+		"{\"reserve\": \"1GiB\", \"memory\": \"3GiB\", \"cpus\": 1.5, \"labels\": [\"ssd\", \"rack1\"],"
+		"\"measure\": \"domains\", \"stop_grace_s\": 5, \"unknown\": 1}";
+	struct hostconf c;
+	struct clu_capacity cap, again;
+	struct err err;
+	(void)state;
+
+	assert_int_equal(hostconf_load(&c, &err), 0); /* no file: defaults */
+	assert_int_equal(c.stop_grace_ns, 30 * NS_PER_S);
+	assert_true(c.migrated_name[0]);
+	hostinfo_capacity(&c, &cap);
+	hostinfo_capacity(&c, &again);
+	assert_true(cap.mem_bytes > 1 << 20 && cap.cpu_milli >= 100 && (cap.engines & CLU_ENGINE_PV));
+	assert_memory_equal(&cap, &again, sizeof(cap)); /* an equal host says equal things, octet by octet */
+	put("hostname", "host-x\n", 7);
+	put("clusterd.json", good, strlen(good));
+	assert_int_equal(hostconf_load(&c, &err), 0);
+	assert_string_equal(c.migrated_name, "host-x");
+	hostinfo_capacity(&c, &cap);
+	assert_int_equal(cap.mem_bytes, 3ull << 30);
+	assert_int_equal(cap.cpu_milli, 1500);
+	assert_string_equal(cap.label[1], "rack1");
+	assert_true(c.domains_only);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		put("clusterd.json", bad[i].text, strlen(bad[i].text));
+		assert_int_equal(hostconf_load(&c, &err), -EINVAL);
+		if (!strstr(err.text, bad[i].err))
+			fail_msg("%s: %s", bad[i].text, err.text);
+	}
+}
+
+static void test_cpu(void **state)
+{
+	const char *names[CPU_FEATURES_MAX];
+	unsigned n = cpu_features_here(names, NULL), bits = 0;
+	uint64_t w[CPU_FEATURE_WORDS];
+	struct hostcpu h = { 0 };
+	(void)state;
+
+	cpu_features_bits(w);
+	for (unsigned i = 0; i < CPU_FEATURE_WORDS; i++)
+		bits += (unsigned)__builtin_popcountll(w[i]);
+	assert_int_equal(bits, n);
+	assert_true(n > 5);
+	(void)hostinfo_cpu(&h, 2000);
+	for (uint64_t end = h.total + 50, x = 0; h.total < end; x++) { /* burn until the counters moved */
+		if (!(x % 1000000))
+			assert_true(hostinfo_cpu(&h, 2000) <= 2000);
+	}
+	assert_true(h.milli > 0);
+	assert_true(hostinfo_mem_used() > 1 << 20);
+}
+
+/* Domains -------------------------------------------------------------------------------------------------------------- */
+
+static struct dom_config *domain(const char *inside)
+{
+	_cleanup_free_ char *xml = xasprintf("<domain type='uml'><name>web1</name><uuid>" UUID
+	                                     "</uuid><memory unit='MiB'>64</memory>"
+	                                     "<os><type>linux</type><kernel>%s/linux</kernel></os>%s</domain>",
+	                                     dir, inside);
+	struct dom_config *cfg = NULL;
+	struct err err = { 0 };
+
+	if (dom_config_parse(xml, strlen(xml), "test", &cfg, &err) < 0)
+		fail_msg("%s", err.text);
+	return cfg;
+}
+
+#define META(attrs) "<metadata><hospes:cluster xmlns:hospes='urn:hospes:cluster:1' " attrs "/></metadata>"
+
+static void test_spec(void **state)
+{
+	static const struct {
+		const char *inside;
+		struct clu_spec want;
+		int r;
+	} t[] = {
+		{ "", { .ha = true }, 0 },
+		{ META("priority='10' order='1' restart-max='3' ha='no' type='bank-a'"),
+		  { .priority = 10, .order = 1, .restart_max = 3, .ha = false, .type = "bank-a" },
+		  0 },
+		{ META("priority='-5' ha='yes'"), { .priority = -5, .ha = true }, 0 },
+		{ META("priority='many'"), { 0 }, -EINVAL },
+		{ META("priority=''"), { 0 }, -EINVAL },
+		{ META("order='-1'"), { 0 }, -EINVAL },
+		{ META("ha='maybe'"), { 0 }, -EINVAL },
+		{ META("type='two words'"), { 0 }, -EINVAL },
+		{ "<metadata><cluster priority='9'/><x:cluster xmlns:x='urn:other' priority='8'/></metadata>",
+		  { .ha = true },
+		  0 },
+		{ "<seclabel type='static' model='hospes'><label>bank-b</label></seclabel>",
+		  { .ha = true, .type = "bank-b" },
+		  0 },
+		{ "<seclabel type='static' model='selinux'><label>system_u:object_r:svirt_t:s0</label></seclabel>",
+		  { .ha = true },
+		  0 },
+		{ META("type='bank-a'") "<seclabel type='static' model='hospes'><label>bank-b</label></seclabel>",
+		  { .ha = true, .type = "bank-a" },
+		  0 },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		_cleanup_dom_config_ struct dom_config *cfg = domain(t[i].inside);
+		struct clu_spec s, want = t[i].want;
+		struct err err = { 0 };
+
+		int r = domspec_of(cfg, &s, &err);
+		if (r != t[i].r)
+			fail_msg("%s: %d %s", t[i].inside, r, err.text);
+		if (r < 0)
+			continue;
+		want.mem_bytes = 64 << 20, want.vcpus = 1, want.engine = CLU_ENGINE_PV;
+		assert_memory_equal(&s, &want, sizeof(s));
+	}
+	_cleanup_dom_config_ struct dom_config *cfg = domain(
+		"<devices><interface type='bridge'><source bridge='br0'/></interface><interface type='bridge'><source bridge='br1'/></interface>"
+		"<interface type='bridge'><source bridge='br0'/></interface></devices>");
+	struct clu_spec s;
+	assert_int_equal(domspec_of(cfg, &s, NULL), 0);
+	assert_string_equal(s.bridge[0], "br0");
+	assert_string_equal(s.bridge[1], "br1");
+	assert_string_equal(s.bridge[2], "");
+}
+
+static struct dom_config *with_disk(void)
+{
+	_cleanup_free_ char *inside = xasprintf("<devices><disk type='file' device='disk'><source file='%s/disk.img'/>"
+	                                        "<target dev='vda' bus='virtio'/></disk></devices>",
+	                                        dir);
+
+	return domain(inside);
+}
+
+static void test_reach(void **state)
+{
+	_cleanup_dom_config_ struct dom_config *cfg = with_disk();
+	_cleanup_free_ char *disk = xasprintf("%s/disk.img", dir);
+	char *warning[8];
+	struct err err;
+	(void)state;
+
+	assert_int_equal(domspec_reach(cfg, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "kernel"));
+	put("linux", "x", 1);
+	assert_int_equal(domspec_reach(cfg, &err), -ENOENT);
+	assert_non_null(strstr(err.text, disk));
+	put("disk.img", "x", 1);
+	assert_int_equal(domspec_reach(cfg, &err), 0);
+	assert_int_equal(domspec_warnings(cfg, warning), 0);
+	assert_int_equal(unlink(disk), 0);
+	assert_int_equal(mkdir(disk, 0700), 0);
+	assert_int_equal(domspec_reach(cfg, &err), -EINVAL);
+	(void)rmdir(disk);
+}
+
+/* One slot as lease.md has it. */
+static void slot(char *octets, unsigned seq, uint64_t generation, const char *state, const char *owner)
+{
+	char line[400];
+	int n = snprintf(line, sizeof(line), "hospes-lease 1 %u " UUID " %" PRIu64 " %s %s ", seq, generation, state,
+	                 owner);
+
+	memset(octets, 0, 512);
+	(void)snprintf(octets, 512, "%s%016" PRIx64 "\n", line, (uint64_t)XXH3_64bits(line, (size_t)n));
+}
+
+static void test_lease(void **state)
+{
+	_cleanup_dom_config_ struct dom_config *cfg = with_disk();
+	char f[1024] = { 0 };
+	struct leasepeek l;
+	struct err err;
+	(void)state;
+
+	assert_int_equal(domspec_lease(cfg, &l, &err), 0); /* no file */
+	assert_false(l.there);
+	assert_true(l.shared);
+	put("disk.img.lease", f, sizeof(f)); /* empty */
+	assert_int_equal(domspec_lease(cfg, &l, &err), 0);
+	assert_false(l.there);
+	slot(f + 512, 1, 4, "running", "host-a");
+	put("disk.img.lease", f, sizeof(f));
+	assert_int_equal(domspec_lease(cfg, &l, &err), 0);
+	assert_true(l.there && !l.taken && l.generation == 4);
+	assert_string_equal(l.owner, "host-a");
+	assert_string_equal(l.state, "running");
+	slot(f, 2, 5, "running", "host-b"); /* given away */
+	put("disk.img.lease", f, sizeof(f));
+	assert_int_equal(domspec_lease(cfg, &l, &err), 0);
+	assert_true(l.generation == 5 && !l.taken);
+	assert_string_equal(l.owner, "host-b");
+	slot(f + 512, 3, 5, "running", "host-b"); /* taken */
+	put("disk.img.lease", f, sizeof(f));
+	assert_int_equal(domspec_lease(cfg, &l, &err), 0);
+	assert_true(l.generation == 5 && l.taken);
+	f[520] ^= 1; /* the newer one is damaged: the other counts */
+	put("disk.img.lease", f, sizeof(f));
+	assert_int_equal(domspec_lease(cfg, &l, &err), 0);
+	assert_true(l.generation == 5 && !l.taken);
+	f[8] ^= 1;
+	put("disk.img.lease", f, sizeof(f));
+	assert_int_equal(domspec_lease(cfg, &l, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "damaged"));
+	slot(f, 2, 5, "stopped", "-");
+	memset(f + 512, 0, 512);
+	put("disk.img.lease", f, 600); /* cut short */
+	assert_int_equal(domspec_lease(cfg, &l, &err), 0);
+	assert_string_equal(l.owner, "");
+	strcpy(cfg->uuid, "00000000-0000-0000-0000-000000000000");
+	assert_int_equal(domspec_lease(cfg, &l, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "two domains"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_conf, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cpu, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_spec, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reach, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lease, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
