@@ -47,7 +47,8 @@ struct insession {
 	uint64_t expect[MIG_STREAMS_MAX];
 	uint64_t expect_state;
 	bool expecting, told, dead;
-	unsigned jobs; /* queued or being worked on */
+	unsigned jobs;                 /* queued or being worked on */
+	struct seal seal[WORKERS_MAX]; /* each its worker's */
 	struct in_stats st;
 	struct err err;
 };
@@ -63,7 +64,11 @@ struct inpipe {
 	struct in_ack *acks;
 	struct insession *session[SESSIONS_MAX];
 	bool quit;
-	pthread_t rx, worker[WORKERS_MAX];
+	pthread_t rx;
+	struct worker {
+		struct inpipe *p;
+		pthread_t thread;
+	} worker[WORKERS_MAX];
 	bool rx_running;
 	unsigned n_workers;
 };
@@ -120,10 +125,10 @@ static void session_bad(struct insession *s, int code, const char *what)
 	tell(s, true);
 }
 
-/* Under lock: is all there that Final counted? */
+/* Under lock: is all there that Final counted? Whatever is still under way may be a forgery: wait for its end. */
 static void check_complete(struct insession *s)
 {
-	if (!s->expecting || s->told)
+	if (!s->expecting || s->told || s->jobs)
 		return;
 	bool all = true;
 	for (unsigned i = 0; i < MIG_STREAMS_MAX; i++) {
@@ -154,65 +159,125 @@ static int write_at(int fd, const uint8_t *p, size_t len, uint64_t at)
 	return 0;
 }
 
+/* Octets of a pages frame, in order: plain ones, or sealed ones that are opened on their way. */
+struct octets {
+	const uint8_t *p;
+	struct seal *seal; /* NULL: plain */
+	uint8_t *scratch;  /* room for a whole payload, apart from @p */
+};
+
+static int octets_take(struct octets *o, uint8_t *to, size_t len)
+{
+	const uint8_t *from = o->p;
+
+	o->p += len;
+	if (o->seal)
+		return seal_open_part(o->seal, from, len, to);
+	memcpy(to, from, len);
+	return 0;
+}
+
 /*
  * Through the mapping, not by pwrite(): writers of one file wait for one another, spinning. Populating a run first saves a page
  * fault for each of its pages; memory that is there already costs next to nothing.
  */
-static int write_pages(const struct memmap_region *r, const struct wire_frame *f, const uint8_t *data,
-                       struct in_stats *st)
+static int write_data(const struct memmap_region *r, const struct wire_frame *f, struct octets *o)
 {
 	uint64_t page = 0;
-	int rc = wire_runs_check(f, r->pages);
+	int rc = 0;
 
 	for (uint32_t i = 0; i < f->n_runs && rc == 0; i++) {
 		uint64_t count = f->runs[2 * i + 1] >> 1, at, len = count * PAGE_BYTES;
 		page += f->runs[2 * i];
 		at = page * PAGE_BYTES;
-		if (f->runs[2 * i + 1] & 1) {
-			st->pages_zero += count;
-			if (fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)len) < 0)
-				rc = -errno;
-		} else {
-			st->pages_data += count;
-			if (madvise(r->base + at, len, MADV_POPULATE_WRITE) == 0)
-				memcpy(r->base + at, data, len);
-			else /* no memory (a store through the mapping would be a SIGBUS), or an old kernel */
-				rc = write_at(r->fd, data, len, at);
-			data += len;
+		if (!(f->runs[2 * i + 1] & 1)) {
+			if (madvise(r->base + at, len, MADV_POPULATE_WRITE) == 0) {
+				rc = octets_take(o, r->base + at, len);
+			} else { /* no memory (a store through the mapping would be a SIGBUS), or an old kernel */
+				rc = octets_take(o, o->scratch, len);
+				if (rc == 0)
+					rc = write_at(r->fd, o->scratch, len, at);
+			}
 		}
 		page += count;
 	}
 	return rc;
 }
 
-int inpipe_apply(const struct insession_config *cfg, const struct wire_frame *f, const void *hdr, size_t hdr_len,
-                 const uint8_t *body, size_t body_len, uint8_t *scratch, uint8_t *scratch2, struct in_stats *st)
+static int write_zeros(const struct memmap_region *r, const struct wire_frame *f, struct in_stats *st)
 {
-	struct seal seal;
+	uint64_t page = 0;
+
+	for (uint32_t i = 0; i < f->n_runs; i++) {
+		uint64_t count = f->runs[2 * i + 1] >> 1;
+		page += f->runs[2 * i];
+		if (f->runs[2 * i + 1] & 1) {
+			st->pages_zero += count;
+			if (fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(page * PAGE_BYTES),
+			              (off_t)(count * PAGE_BYTES)) < 0)
+				return -errno;
+		}
+		page += count;
+	}
+	return 0;
+}
+
+/*
+ * Raw pages are opened straight into guest memory, before their seal is proved. A wrong one ends the session, and this memory goes
+ * with the incoming domain (check_complete() counts nothing as there while a frame is being opened; after it none is taken).
+ */
+static int apply_raw(const struct memmap_region *r, struct seal *seal, const struct wire_frame *f, const void *hdr,
+                     size_t hdr_len, const uint8_t *body, uint8_t *scratch)
+{
+	struct octets o = { .p = body, .seal = seal, .scratch = scratch };
+
+	int rc = seal_open_begin(seal, f->stream, f->seq, hdr, hdr_len);
+	if (rc == 0)
+		rc = write_data(r, f, &o);
+	return rc < 0 ? rc : seal_open_end(seal, body + f->raw_bytes);
+}
+
+static int apply_lz4(const struct memmap_region *r, const struct wire_frame *f, const uint8_t *data, uint8_t *scratch)
+{
+	struct octets o = { .p = data, .scratch = scratch };
+
+	return write_data(r, f, &o);
+}
+
+int inpipe_apply(const struct insession_config *cfg, struct seal *seal, const struct wire_frame *f, const void *hdr,
+                 size_t hdr_len, const uint8_t *body, size_t body_len, uint8_t *scratch, uint8_t *scratch2,
+                 struct in_stats *st)
+{
+	const struct memmap_region *mem = &cfg->mem->r[f->region];
+	bool pages = f->kind == WIRE_FRAME_PAGES, raw = f->codec == WIRE_CODEC_RAW;
+	const uint8_t *data = scratch;
 
 	if (body_len < WIRE_TAG_BYTES || body_len > WIRE_PAYLOAD_MAX + WIRE_TAG_BYTES || f->region >= cfg->mem->n)
 		return -EPROTO;
-	int r = seal_init(&seal, cfg->key, 0);
-	if (r < 0)
-		return r;
-	r = seal_open(&seal, f->stream, f->seq, hdr, hdr_len, body, body_len, scratch);
-	seal_done(&seal);
-	if (r < 0)
-		return r;
 	size_t len = body_len - WIRE_TAG_BYTES;
-	const uint8_t *data = scratch;
-	if (f->codec == WIRE_CODEC_LZ4) {
+	int r = raw && len != f->raw_bytes ? -EPROTO : pages ? wire_runs_check(f, mem->pages) : 0;
+	if (r < 0)
+		return r;
+	if (pages && raw)
+		r = apply_raw(mem, seal, f, hdr, hdr_len, body, scratch);
+	else
+		r = seal_open(seal, f->stream, f->seq, hdr, hdr_len, body, body_len, scratch);
+	if (r < 0)
+		return r;
+	if (!raw) {
 		int n = LZ4_decompress_safe((const char *)scratch, (char *)scratch2, (int)len, (int)f->raw_bytes);
 		if (n < 0 || (uint32_t)n != f->raw_bytes)
 			return -EPROTO;
 		data = scratch2;
-	} else if (len != f->raw_bytes) {
-		return -EPROTO;
 	}
 	st->frames++;
 	st->octets += body_len + hdr_len;
-	if (f->kind == WIRE_FRAME_PAGES)
-		return write_pages(&cfg->mem->r[f->region], f, data, st);
+	if (pages) {
+		if (!raw)
+			r = apply_lz4(mem, f, data, scratch);
+		st->pages_data += f->raw_bytes / PAGE_BYTES;
+		return r < 0 ? r : write_zeros(mem, f, st);
+	}
 	if (f->offset > cfg->state_max || f->raw_bytes > cfg->state_max - f->offset)
 		return -EPROTO;
 	st->state_octets += f->raw_bytes;
@@ -249,14 +314,14 @@ static void job_free(struct in_job *j)
 	free(j);
 }
 
-static void job_do(struct inpipe *p, struct in_job *j, uint8_t *scratch, uint8_t *scratch2)
+static void job_do(struct inpipe *p, struct in_job *j, unsigned worker, uint8_t *scratch, uint8_t *scratch2)
 {
 	struct insession *s = j->s;
 	struct in_stats st = { 0 };
 	size_t body_len = zmq_msg_size(&j->body);
 
-	int r = inpipe_apply(&s->cfg, &j->frame, zmq_msg_data(&j->hdr), zmq_msg_size(&j->hdr), zmq_msg_data(&j->body),
-	                     body_len, scratch, scratch2, &st);
+	int r = inpipe_apply(&s->cfg, &s->seal[worker], &j->frame, zmq_msg_data(&j->hdr), zmq_msg_size(&j->hdr),
+	                     zmq_msg_data(&j->body), body_len, scratch, scratch2, &st);
 	struct in_ack *a = calloc(1, sizeof(*a));
 	pthread_mutex_lock(&p->lock);
 	unsigned k = j->frame.stream;
@@ -278,9 +343,9 @@ static void job_do(struct inpipe *p, struct in_job *j, uint8_t *scratch, uint8_t
 		};
 		a->next = p->acks;
 		p->acks = a;
-		check_complete(s);
 	}
 	s->jobs--;
+	check_complete(s);
 	pthread_cond_broadcast(&p->cond);
 	pthread_mutex_unlock(&p->lock);
 	wake(p);
@@ -288,7 +353,8 @@ static void job_do(struct inpipe *p, struct in_job *j, uint8_t *scratch, uint8_t
 
 static void *worker_main(void *arg)
 {
-	struct inpipe *p = arg;
+	struct worker *w = arg;
+	struct inpipe *p = w->p;
 	_cleanup_free_ uint8_t *scratch = malloc(WIRE_PAYLOAD_MAX + 64), *scratch2 = malloc(WIRE_PAYLOAD_MAX + 64);
 
 	priv_none();
@@ -308,7 +374,7 @@ static void *worker_main(void *arg)
 		pthread_mutex_unlock(&p->lock);
 		if (!j)
 			return NULL;
-		job_do(p, j, scratch, scratch2);
+		job_do(p, j, (unsigned)(w - p->worker), scratch, scratch2);
 		job_free(j);
 	}
 }
@@ -323,7 +389,7 @@ static void rx_frame(struct inpipe *p, struct in_job *j)
 	pthread_mutex_lock(&p->lock);
 	struct insession *s = find(p, j->frame.session);
 	unsigned k = j->frame.stream;
-	if (!s || s->dead || k >= s->cfg.streams) {
+	if (!s || s->dead || s->told || k >= s->cfg.streams) {
 		pthread_mutex_unlock(&p->lock);
 		job_free(j);
 		return;
@@ -454,7 +520,8 @@ struct inpipe *inpipe_new(struct loop *loop, void *zmq, void *sock, unsigned wor
 	p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int r = p->wake_fd < 0 ? -errno : 0;
 	for (unsigned i = 0; i < workers && i < WORKERS_MAX && r == 0; i++) {
-		r = -pthread_create(&p->worker[i], NULL, worker_main, p);
+		p->worker[i].p = p;
+		r = -pthread_create(&p->worker[i].thread, NULL, worker_main, &p->worker[i]);
 		if (r == 0)
 			p->n_workers++;
 	}
@@ -485,7 +552,7 @@ void inpipe_free(struct inpipe *p)
 	else
 		zmq_close(p->sock);
 	for (unsigned i = 0; i < p->n_workers; i++)
-		pthread_join(p->worker[i], NULL);
+		pthread_join(p->worker[i].thread, NULL);
 	while (p->head) {
 		struct in_job *j = p->head;
 		p->head = j->next;
@@ -503,25 +570,45 @@ void inpipe_free(struct inpipe *p)
 	free(p);
 }
 
+/* No thread sees it. */
+static void session_drop(struct insession *s)
+{
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		seal_done(&s->seal[i]);
+	free(s);
+}
+
+static bool session_list(struct inpipe *p, struct insession *s)
+{
+	bool room = false;
+
+	pthread_mutex_lock(&p->lock);
+	for (unsigned i = 0; i < SESSIONS_MAX && !room; i++) {
+		room = !p->session[i];
+		if (room)
+			p->session[i] = s;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return room;
+}
+
 struct insession *insession_new(struct inpipe *p, const struct insession_config *cfg, struct err *err)
 {
 	struct insession *s = calloc(1, sizeof(*s));
+	int r = s ? 0 : -ENOMEM;
 
-	if (s) {
+	for (unsigned i = 0; i < p->n_workers && r == 0; i++)
+		r = seal_init(&s->seal[i], cfg->key, 0);
+	if (r == 0) {
 		s->p = p;
 		s->cfg = *cfg;
-		pthread_mutex_lock(&p->lock);
-		for (unsigned i = 0; i < SESSIONS_MAX; i++) {
-			if (!p->session[i]) {
-				p->session[i] = s;
-				pthread_mutex_unlock(&p->lock);
-				return s;
-			}
-		}
-		pthread_mutex_unlock(&p->lock);
-		free(s);
+		if (session_list(p, s))
+			return s;
+		r = -ENOMEM;
 	}
-	(void)err_set(err, ENOMEM, "no room for another incoming migration");
+	if (s)
+		session_drop(s);
+	(void)err_set(err, -r, "no room for another incoming migration");
 	return NULL;
 }
 
@@ -538,7 +625,7 @@ void insession_free(struct insession *s)
 		if (p->session[i] == s)
 			p->session[i] = NULL;
 	pthread_mutex_unlock(&p->lock);
-	free(s);
+	session_drop(s);
 }
 
 void insession_expect(struct insession *s, const uint64_t *frames, unsigned n, uint64_t state_bytes)
