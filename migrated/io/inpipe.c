@@ -191,6 +191,8 @@ static int write_data(const struct memmap_region *r, const struct wire_frame *f,
 		page += f->runs[2 * i];
 		at = page * PAGE_BYTES;
 		if (!(f->runs[2 * i + 1] & 1)) {
+			if (f->dense)
+				memmap_huge(r, page, count);
 			if (madvise(r->base + at, len, MADV_POPULATE_WRITE) == 0) {
 				rc = octets_take(o, r->base + at, len);
 			} else { /* no memory (a store through the mapping would be a SIGBUS), or an old kernel */
