@@ -22,6 +22,7 @@
 #define SESSIONS_MAX 64u
 #define WORKERS_MAX  8u
 #define ID_MAX       64u
+#define ACK_OCTETS   (1u << 20) /* acknowledged at a time while there is more to do: waking threads costs */
 
 struct in_job {
 	struct in_job *next;
@@ -32,20 +33,21 @@ struct in_job {
 	zmq_msg_t hdr, body;
 };
 
-struct in_ack {
-	struct in_ack *next;
-	uint8_t id[ID_MAX];
+struct in_stream {
+	uint64_t next_seq; /* rx thread's */
+	/* under lock */
+	uint64_t frames, octets; /* written */
+	uint64_t said;           /* octets acknowledged */
+	uint64_t expect;         /* frames, by Final */
+	uint8_t id[ID_MAX];      /* who sends it, for acknowledgements */
 	size_t id_len;
-	struct wire_credit c;
 };
 
 struct insession {
 	struct inpipe *p;
 	struct insession_config cfg;
-	uint64_t next_seq[MIG_STREAMS_MAX];                                  /* rx thread */
-	uint64_t done_frames[MIG_STREAMS_MAX], done_octets[MIG_STREAMS_MAX]; /* under lock, as all below */
-	uint64_t expect[MIG_STREAMS_MAX];
-	uint64_t expect_state;
+	struct in_stream stream[MIG_STREAMS_MAX];
+	uint64_t expect_state; /* under lock, as all below */
 	bool expecting, told, dead;
 	unsigned jobs;                 /* queued or being worked on */
 	struct seal seal[WORKERS_MAX]; /* each its worker's */
@@ -58,10 +60,9 @@ struct inpipe {
 	void *sock;
 	int wake_fd; /* eventfd: acks wait, or quit */
 	pthread_mutex_t lock;
-	pthread_cond_t cond; /* jobs, room, or a session that became idle */
+	pthread_cond_t work, room, idle; /* a job came; the queue has room again; a session has no job left */
 	struct in_job *head, **tail;
 	unsigned queued;
-	struct in_ack *acks;
 	struct insession *session[SESSIONS_MAX];
 	bool quit;
 	pthread_t rx;
@@ -132,11 +133,11 @@ static void check_complete(struct insession *s)
 		return;
 	bool all = true;
 	for (unsigned i = 0; i < MIG_STREAMS_MAX; i++) {
-		if (s->done_frames[i] > s->expect[i]) {
+		if (s->stream[i].frames > s->stream[i].expect) {
 			session_bad(s, EPROTO, "more frames came than the source counted");
 			return;
 		}
-		all &= s->done_frames[i] == s->expect[i];
+		all &= s->stream[i].frames == s->stream[i].expect;
 	}
 	if (!all)
 		return;
@@ -324,33 +325,29 @@ static void job_do(struct inpipe *p, struct in_job *j, unsigned worker, uint8_t 
 
 	int r = inpipe_apply(&s->cfg, &s->seal[worker], &j->frame, zmq_msg_data(&j->hdr), zmq_msg_size(&j->hdr),
 	                     zmq_msg_data(&j->body), body_len, scratch, scratch2, &st);
-	struct in_ack *a = calloc(1, sizeof(*a));
 	pthread_mutex_lock(&p->lock);
-	unsigned k = j->frame.stream;
+	struct in_stream *k = &s->stream[j->frame.stream];
 	s->st.frames += st.frames;
 	s->st.octets += st.octets;
 	s->st.pages_data += st.pages_data;
 	s->st.pages_zero += st.pages_zero;
 	s->st.state_octets += st.state_octets;
-	if (r < 0 || !a) {
-		session_bad(s, r < 0 ? -r : ENOMEM, apply_error(r < 0 ? r : -ENOMEM));
-		free(a);
+	if (r < 0) {
+		session_bad(s, -r, apply_error(r));
 	} else {
-		s->done_frames[k]++;
-		s->done_octets[k] += body_len - WIRE_TAG_BYTES;
-		memcpy(a->id, j->id, j->id_len);
-		a->id_len = j->id_len;
-		a->c = (struct wire_credit){
-			.session = s->cfg.session, .stream = k, .frames = s->done_frames[k], .octets = s->done_octets[k]
-		};
-		a->next = p->acks;
-		p->acks = a;
+		k->frames++;
+		k->octets += body_len - WIRE_TAG_BYTES;
+		memcpy(k->id, j->id, j->id_len);
+		k->id_len = j->id_len;
 	}
 	s->jobs--;
 	check_complete(s);
-	pthread_cond_broadcast(&p->cond);
+	if (!s->jobs)
+		pthread_cond_broadcast(&p->idle);
+	bool say = !s->jobs || k->octets - k->said >= ACK_OCTETS;
 	pthread_mutex_unlock(&p->lock);
-	wake(p);
+	if (say)
+		wake(p);
 }
 
 static void *worker_main(void *arg)
@@ -365,13 +362,14 @@ static void *worker_main(void *arg)
 	for (;;) {
 		pthread_mutex_lock(&p->lock);
 		while (!p->head && !p->quit)
-			pthread_cond_wait(&p->cond, &p->lock);
+			pthread_cond_wait(&p->work, &p->lock);
 		struct in_job *j = p->head;
 		if (j) {
 			p->head = j->next;
 			if (!p->head)
 				p->tail = &p->head;
-			p->queued--;
+			if (p->queued-- == QUEUE_MAX)
+				pthread_cond_signal(&p->room);
 		}
 		pthread_mutex_unlock(&p->lock);
 		if (!j)
@@ -396,21 +394,21 @@ static void rx_frame(struct inpipe *p, struct in_job *j)
 		job_free(j);
 		return;
 	}
-	if (j->frame.seq != s->next_seq[k]) {
+	if (j->frame.seq != s->stream[k].next_seq) {
 		session_bad(s, EPROTO, "a frame was lost or repeated");
 		pthread_mutex_unlock(&p->lock);
 		job_free(j);
 		return;
 	}
-	s->next_seq[k]++;
+	s->stream[k].next_seq++;
 	s->jobs++;
 	j->s = s;
 	while (p->queued >= QUEUE_MAX && !p->quit)
-		pthread_cond_wait(&p->cond, &p->lock);
+		pthread_cond_wait(&p->room, &p->lock);
 	*p->tail = j;
 	p->tail = &j->next;
 	p->queued++;
-	pthread_cond_broadcast(&p->cond);
+	pthread_cond_signal(&p->work);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -452,32 +450,44 @@ static bool rx_one(struct inpipe *p)
 	return true;
 }
 
+/* Whatever was written and not acknowledged yet, of one session, under lock: the newest count says all. */
+static unsigned acks_of(struct insession *s, struct wire_credit *c, const struct in_stream **who)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MIG_STREAMS_MAX; i++) {
+		struct in_stream *k = &s->stream[i];
+		if (k->said == k->octets)
+			continue;
+		k->said = k->octets;
+		c[n] = (struct wire_credit){
+			.session = s->cfg.session, .stream = i, .frames = k->frames, .octets = k->octets
+		};
+		who[n++] = k;
+	}
+	return n;
+}
+
 static void send_acks(struct inpipe *p)
 {
+	struct wire_credit c[MIG_STREAMS_MAX];
+	const struct in_stream *who[MIG_STREAMS_MAX];
+	struct buf b = { 0 };
 	uint64_t n;
 
 	if (read(p->wake_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
 		return;
-	pthread_mutex_lock(&p->lock);
-	struct in_ack *list = p->acks, *in_order = NULL;
-	p->acks = NULL;
+	pthread_mutex_lock(&p->lock); /* sends do not wait, they only put into a queue */
+	for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+		unsigned acks = p->session[i] ? acks_of(p->session[i], c, who) : 0;
+		for (unsigned k = 0; k < acks; k++) {
+			buf_reset(&b);
+			if (wire_credit_pack(&c[k], &b) == 0 &&
+			    zmq_send(p->sock, who[k]->id, who[k]->id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
+				(void)zmq_send(p->sock, b.data, b.len, ZMQ_DONTWAIT);
+		}
+	}
 	pthread_mutex_unlock(&p->lock);
-	while (list) { /* it was pushed: turn it round, counts must not go back */
-		struct in_ack *a = list;
-		list = a->next;
-		a->next = in_order;
-		in_order = a;
-	}
-	struct buf b = { 0 };
-	while (in_order) {
-		struct in_ack *a = in_order;
-		in_order = a->next;
-		buf_reset(&b);
-		if (wire_credit_pack(&a->c, &b) == 0 &&
-		    zmq_send(p->sock, a->id, a->id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
-			(void)zmq_send(p->sock, b.data, b.len, ZMQ_DONTWAIT);
-		free(a);
-	}
 	buf_done(&b);
 }
 
@@ -518,7 +528,9 @@ struct inpipe *inpipe_new(struct loop *loop, void *zmq, void *sock, unsigned wor
 	p->sock = sock;
 	p->tail = &p->head;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->cond, NULL);
+	pthread_cond_init(&p->work, NULL);
+	pthread_cond_init(&p->room, NULL);
+	pthread_cond_init(&p->idle, NULL);
 	p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int r = p->wake_fd < 0 ? -errno : 0;
 	for (unsigned i = 0; i < workers && i < WORKERS_MAX && r == 0; i++) {
@@ -545,7 +557,8 @@ void inpipe_free(struct inpipe *p)
 		return;
 	pthread_mutex_lock(&p->lock);
 	p->quit = true;
-	pthread_cond_broadcast(&p->cond);
+	pthread_cond_broadcast(&p->work);
+	pthread_cond_broadcast(&p->room);
 	pthread_mutex_unlock(&p->lock);
 	if (p->wake_fd >= 0)
 		wake(p);
@@ -560,15 +573,12 @@ void inpipe_free(struct inpipe *p)
 		p->head = j->next;
 		job_free(j);
 	}
-	while (p->acks) {
-		struct in_ack *a = p->acks;
-		p->acks = a->next;
-		free(a);
-	}
 	if (p->wake_fd >= 0)
 		close(p->wake_fd);
 	pthread_mutex_destroy(&p->lock);
-	pthread_cond_destroy(&p->cond);
+	pthread_cond_destroy(&p->work);
+	pthread_cond_destroy(&p->room);
+	pthread_cond_destroy(&p->idle);
 	free(p);
 }
 
@@ -622,7 +632,7 @@ void insession_free(struct insession *s)
 	pthread_mutex_lock(&p->lock);
 	s->dead = true;
 	while (s->jobs)
-		pthread_cond_wait(&p->cond, &p->lock);
+		pthread_cond_wait(&p->idle, &p->lock);
 	for (unsigned i = 0; i < SESSIONS_MAX; i++)
 		if (p->session[i] == s)
 			p->session[i] = NULL;
@@ -634,7 +644,7 @@ void insession_expect(struct insession *s, const uint64_t *frames, unsigned n, u
 {
 	pthread_mutex_lock(&s->p->lock);
 	for (unsigned i = 0; i < n && i < MIG_STREAMS_MAX; i++)
-		s->expect[i] = frames[i];
+		s->stream[i].expect = frames[i];
 	s->expect_state = state_bytes;
 	s->expecting = true;
 	check_complete(s);
