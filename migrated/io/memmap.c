@@ -22,7 +22,8 @@ static int region_map(struct memmap_region *r, struct err *err)
 	r->huge = calloc(1, sizeof(*r->huge) + bitmap_words(r->pages / HUGE_PAGES + 1) * 8);
 	if (!r->huge)
 		return err_sys(err, ENOMEM, "map guest memory %s", r->name);
-	pthread_mutex_init(&r->huge->lock, NULL);
+	for (unsigned i = 0; i < HUGE_LOCKS; i++)
+		pthread_mutex_init(&r->huge->lock[i], NULL);
 	/* a huge page shows as one entry only where address and offset agree: take room to choose, give the rest back */
 	uint8_t *room = mmap(NULL, r->size + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (room == MAP_FAILED)
@@ -115,8 +116,8 @@ void memmap_done(struct memmap *m)
 	for (unsigned i = 0; i < m->n; i++) {
 		if (m->r[i].base)
 			munmap(m->r[i].base, m->r[i].size);
-		if (m->r[i].huge)
-			pthread_mutex_destroy(&m->r[i].huge->lock);
+		for (unsigned k = 0; m->r[i].huge && k < HUGE_LOCKS; k++)
+			pthread_mutex_destroy(&m->r[i].huge->lock[k]);
 		free(m->r[i].huge);
 		if (m->r[i].fd >= 0)
 			close(m->r[i].fd);
@@ -133,14 +134,15 @@ static void huge_piece(const struct memmap_region *r, uint64_t piece)
 	uint8_t *at = r->base + piece * HUGE_BYTES;
 	uint64_t bit = 1ull << (piece % 64);
 	_Atomic uint64_t *tried = &r->huge->tried[piece / 64];
+	pthread_mutex_t *lock = &r->huge->lock[piece % HUGE_LOCKS];
 
-	pthread_mutex_lock(&r->huge->lock);
+	pthread_mutex_lock(lock);
 	if (!(atomic_load(tried) & bit)) {
 		if (madvise(at, PAGE_BYTES, MADV_POPULATE_WRITE) == 0)
 			(void)madvise(at, HUGE_BYTES, MADV_COLLAPSE);
 		atomic_fetch_or(tried, bit);
 	}
-	pthread_mutex_unlock(&r->huge->lock);
+	pthread_mutex_unlock(lock);
 }
 
 void memmap_huge(const struct memmap_region *r, uint64_t page, uint64_t count)

@@ -13,9 +13,10 @@
 #define HUGE_BYTES (2u << 20)
 #define HUGE_PAGES (HUGE_BYTES / PAGE_BYTES)
 
+#define HUGE_LOCKS 8u
 struct memmap_huge {
-	pthread_mutex_t lock;
-	_Atomic uint64_t tried[]; /* a bit per HUGE_BYTES */
+	pthread_mutex_t lock[HUGE_LOCKS]; /* of every eighth piece */
+	_Atomic uint64_t tried[];         /* a bit per HUGE_BYTES */
 };
 
 struct memmap_region {
