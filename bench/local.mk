@@ -11,3 +11,8 @@ noinst_PROGRAMS += %D%/clusplan
 %C%_clusplan_LDADD = clusterd/core/libcluplan.a clusterd/core/libclucore.a common/libcommon.a $(JANSSON_LIBS) $(XXHASH_LIBS) -lm
 bench-plan: %D%/clusplan
 	$(top_srcdir)/%D%/clusplan.bash .
+EXTRA_DIST += %D%/failover.bash
+BENCH_TARGETS += bench-failover
+.PHONY: bench-failover
+bench-failover: all guests tests/system/lockcheck
+	$(top_srcdir)/%D%/failover.bash .

@@ -17,7 +17,7 @@ SHARED_IN_HOST=/var/lib/hospes/shared
 NET=10.77.0
 CLUSTER_SERVICES=(hospes-guard migrated corosync clusterd) # in the order of their start
 self=$(readlink -f "$0")
-bindir=$(dirname "$self")
+bindir=${self%/*}
 
 die() { echo "vmlab: $*" >&2; exit 1; }
 say() { [ -n "${QUIET:-}" ] || echo "$*"; }
@@ -69,8 +69,8 @@ need_up() { need_host "${1:-}"; init_pid "$1" >/dev/null || die "$1 is down (vml
 # The pid of a host's init. Checked against the network namespace: a recorded pid may belong to someone else by now.
 init_pid() {
 	local pid
-	pid=$(cat "$(host_dir "$1")/init.pid" 2>/dev/null) || return 1
-	[ "$(readlink "/proc/$pid/ns/net" 2>/dev/null)" = "net:[$(stat -L -c %i "/run/netns/$(ns_of "$1")" 2>/dev/null)]" ] || return 1
+	read -r pid 2>/dev/null <"$LAB/hosts/$1/init.pid" || return 1
+	[ "/proc/$pid/ns/net" -ef "/run/netns/hospes-$NAME-$1" ] || return 1
 	echo "$pid"
 }
 
@@ -592,12 +592,14 @@ host_link() {
 	esac
 }
 service_pid() { # HOST NAME: its pid as seen from outside
-	local init inner p children=()
+	local init inner p key ids children=()
 	init=$(init_pid "$1") || return 0
-	inner=$(cat "/proc/$init/root/run/vmlab/$2.pid" 2>/dev/null) || return 0
+	read -r inner 2>/dev/null <"/proc/$init/root/run/vmlab/$2.pid" || return 0
 	read -r -a children <"/proc/$init/task/$init/children" || true
 	for p in "${children[@]}"; do
-		[ "$(awk '/^NSpid:/ { print $NF }' "/proc/$p/status" 2>/dev/null)" != "$inner" ] || echo "$p"
+		while read -r key ids; do
+			[ "$key" != NSpid: ] || [ "${ids##*[[:space:]]}" != "$inner" ] || echo "$p"
+		done 2>/dev/null <"/proc/$p/status" || true
 	done
 }
 
@@ -649,7 +651,7 @@ main() {
 	shift
 	[[ $NAME =~ ^[a-z0-9_]{1,32}$ ]] || die "VMLAB_NAME: a lab's name is 1-32 of [a-z0-9_], not '$NAME'"
 	case $cmd in -h | --help | help) usage 0 ;; esac
-	[ "$(id -u)" -eq 0 ] || die "needs root: namespaces and interfaces are made"
+	[ "$EUID" -eq 0 ] || die "needs root: namespaces and interfaces are made"
 	case $cmd in
 	up | down | start | kill | cut | slow | heal | exec | client | service | status | dir) "cmd_$cmd" "$@" ;;
 	peers) need_lab; peers_exchange ;;

@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
+#define SILENT_NS 5000000000ull /* for a member without a lease */
+#define ASLEEP_NS 2000000000ull /* no event for so long: it was this clusterd that stood still, not the others */
+
 void clu_node_init(struct clu_node *n, struct clu_state *s, uint32_t node, uint64_t boot, uint64_t lease_ns,
                    uint64_t now_ns)
 {
@@ -63,6 +66,33 @@ uint32_t node_count_synced(const struct clu_node *n)
 
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
 		k += n->peer[i].member && n->peer[i].synced;
+	return k;
+}
+
+bool node_silent(const struct clu_node *n, uint32_t slot)
+{
+	const struct clu_host *h = &n->s->host[slot];
+
+	return h->node != n->node && n->now_ns > n->peer[slot].heard_ns + (h->lease_ns ? h->lease_ns : SILENT_NS);
+}
+
+void node_hear_all(struct clu_node *n)
+{
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
+		n->peer[i].heard_ns = n->now_ns;
+}
+
+uint32_t clu_node_alive(const struct clu_node *n, uint32_t *member)
+{
+	uint32_t k = 0, at;
+
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
+		if (!n->peer[i].member || node_silent(n, i))
+			continue;
+		for (at = k++; at && member[at - 1] > n->s->host[i].node; at--)
+			member[at] = member[at - 1];
+		member[at] = n->s->host[i].node;
+	}
 	return k;
 }
 
@@ -127,6 +157,7 @@ static void message(struct node_step *st, const struct clu_msg *m)
 {
 	if (st->n->phase == CLU_NODE_OUT || node_slot(st->n, m->from) < 0)
 		return;
+	st->n->peer[node_slot(st->n, m->from)].heard_ns = st->now;
 	switch (m->kind) {
 	case CLU_MSG_HELLO:
 		node_view_hello(st, m);
@@ -175,7 +206,11 @@ static void stored(struct node_step *st, const struct clu_event *ev)
 void clu_node_step(struct clu_node *n, const struct clu_event *ev, struct clu_changes *changes, struct clu_actions *out)
 {
 	struct node_step st = { .n = n, .now = ev->now_ns, .changes = changes, .out = out };
+	bool asleep = ev->now_ns > n->now_ns + ASLEEP_NS;
 
+	n->now_ns = ev->now_ns;
+	if (asleep)
+		node_hear_all(n);
 	switch (ev->kind) {
 	case CLU_EV_VIEW:
 		node_view_begin(&st, ev);

@@ -113,6 +113,7 @@ struct clu_peer {
 	bool member, said, promises, synced; /* of the view; HELLO came; PROMISE came; has the chosen state */
 	uint64_t epoch, index, sum, promised; /* its HELLO */
 	uint64_t stored_epoch, stored_index;
+	uint64_t heard_ns;           /* of the view: its last message, or the begin */
 	uint64_t ack_seq;            /* highest of my beats that it acknowledged (of this boot of mine) */
 	uint64_t seen_boot, seen_seq; /* highest of its beats that I acknowledged */
 	uint64_t wait_until_ns;      /* my promise: not before that do I say WAITED */
@@ -124,6 +125,7 @@ struct clu_node {
 	struct clu_state *s;         /* the applied state; shared with the I/O layer, which writes to it only at LOAD */
 	uint32_t node;               /* mine */
 	uint64_t boot, lease_ns, start_ns;
+	uint64_t now_ns;             /* of the last event */
 	enum clu_node_phase phase;
 	bool quorate;                /* votequorum */
 	bool behind;                 /* I wait for a snapshot: commands are buffered */
@@ -132,7 +134,7 @@ struct clu_node {
 	uint64_t ring, members_sum, view_ns;
 	uint32_t source;             /* OPENED: whose state was chosen */
 	bool others_behind;          /* somebody needs its snapshot */
-	uint32_t n_members, coordinator; /* lowest node id that is synced, once ACTIVE */
+	uint32_t n_members, coordinator; /* lowest node id that is synced and not silent, once ACTIVE */
 	uint64_t epoch, commit;      /* of the view; highest index committed in it */
 	uint64_t stored_epoch, stored_index, stored_promised;
 	uint64_t resync_seq, want_seq, load_seq; /* RESYNCs sent; which of them the snapshot answers that I wait for; that I load */
@@ -155,6 +157,11 @@ uint64_t clu_node_deadline_ns(const struct clu_node *n); /* CLU_NEVER: none */
 /* May this node propose (is it the coordinator of an active view)? Has @rev been committed? */
 bool clu_node_coordinates(const struct clu_node *n);
 static inline bool clu_node_committed(const struct clu_node *n, uint64_t rev) { return n->phase == CLU_NODE_ACTIVE && !n->behind && rev <= n->commit; }
+/*
+ * Members of the view that are not silent, ascending, to @member (CLU_HOSTS_MAX of them); returns how many. A member is silent that said
+ * nothing for its lease: its clusterd hangs, so its guard has ended its domains, or is about to; to decide.h it is as good as gone.
+ */
+uint32_t clu_node_alive(const struct clu_node *n, uint32_t *member);
 const char *clu_node_phase_name(enum clu_node_phase p);
 
 #endif

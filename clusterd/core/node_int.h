@@ -22,6 +22,8 @@ struct clu_msg *node_send(struct node_step *st, enum clu_msg_kind kind); /* from
 void node_loud(struct node_step *st, const char *text);
 int node_slot(const struct clu_node *n, uint32_t node); /* -1: no such host */
 uint32_t node_count_synced(const struct clu_node *n);
+bool node_silent(const struct clu_node *n, uint32_t slot); /* clu_node_alive() */
+void node_hear_all(struct clu_node *n);                    /* nobody is silent yet */
 
 /* node_view.c */
 void node_view_begin(struct node_step *st, const struct clu_event *ev);
@@ -40,6 +42,7 @@ uint64_t node_view_deadline(const struct clu_node *n);
 void node_view_fall_behind(struct node_step *st);
 
 void node_view_ask(struct node_step *st); /* RESYNC */
+void node_view_coordinator(struct clu_node *n); /* choose anew: somebody fell silent, or is back */
 
 /* node_lease.c */
 void node_lease_beat(struct node_step *st); /* send one now */

@@ -141,6 +141,7 @@ void node_lease_tick(struct node_step *st)
 		node_lease_beat(st);
 	if (n->phase != CLU_NODE_ACTIVE)
 		return;
+	node_view_coordinator(n);
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && st->out->n + 2 < CLU_ACTIONS_MAX; i++) {
 		if (!waits(n, i) || st->now < wait_over(n, i) ||
 		    (n->peer[i].waited_ns && st->now < n->peer[i].waited_ns + WAITED_AGAIN_NS))

@@ -41,6 +41,7 @@ static void gather(struct node_step *st)
 		node_act(st, CLU_ACT_FORGET);
 	n->behind = n->begun = false;
 	n->view_ns = st->now;
+	node_hear_all(n);
 	n->hello_ns = 0;
 	n->coordinator = 0;
 	n->phase = CLU_NODE_GATHER;
@@ -194,14 +195,15 @@ void node_view_hello(struct node_step *st, const struct clu_msg *m)
 	maybe_open(st);
 }
 
-static uint32_t lowest_synced(const struct clu_node *n)
+void node_view_coordinator(struct clu_node *n)
 {
 	uint32_t best = 0;
 
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
-		if (n->peer[i].member && n->peer[i].synced && (!best || n->s->host[i].node < best))
+		if (n->peer[i].member && n->peer[i].synced && !node_silent(n, i) &&
+		    (!best || n->s->host[i].node < best))
 			best = n->s->host[i].node;
-	return best;
+	n->coordinator = best;
 }
 
 /* Enough have the state: commands count from here on. */
@@ -209,7 +211,7 @@ static void maybe_activate(struct node_step *st)
 {
 	struct clu_node *n = st->n;
 
-	n->coordinator = lowest_synced(n);
+	node_view_coordinator(n);
 	if (n->phase != CLU_NODE_OPENED || !n->begun || node_count_synced(n) < clu_majority(n->s))
 		return;
 	n->phase = CLU_NODE_ACTIVE;
@@ -330,7 +332,7 @@ void node_view_resync(struct node_step *st, const struct clu_msg *m)
 	if (!of_this_view(n, m) || !n->begun)
 		return;
 	n->peer[slot].synced = false;
-	n->coordinator = lowest_synced(n);
+	node_view_coordinator(n);
 	if (m->from == n->node) {
 		node_view_fall_behind(st); /* the snapshot is of this moment: what came before it is in it */
 		n->want_seq = m->seq;

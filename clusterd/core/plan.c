@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define ORDER_TRIES 4u
+
 void clu_plan_params_default(struct clu_plan_params *p, const struct clu_policy *policy)
 {
 	*p = (struct clu_plan_params){
@@ -57,8 +59,8 @@ double clu_plan_spread(const struct clu_plan_snap *s, void *ws, size_t ws_bytes)
 static void keep_repairs(struct plan *p, struct clu_plan_result *ret, enum clu_plan_end end)
 {
 	p->n_move = p->n_repair;
+	(void)plan_order(p);
 	ret->end = p->n_move ? CLU_PLAN_MOVES : end;
-	plan_order(p);
 }
 
 static void make(struct plan *p, struct clu_plan_result *ret)
@@ -71,7 +73,9 @@ static void make(struct plan *p, struct clu_plan_result *ret)
 	}
 	plan_descend(p);
 	plan_refine(p);
-	plan_order(p);
+	plan_again(p);
+	for (uint32_t tries = 0; !plan_order(p) && tries < ORDER_TRIES; tries++)
+		plan_again(p); /* from what is left on */
 	if (p->n_move == p->n_repair)
 		keep_repairs(p, ret, CLU_PLAN_NO_MOVE);
 	else if (repaired - p->spread < p->par->gain_min)

@@ -27,7 +27,12 @@ struct plan_host {
 	bool usable, dry;        /* dry: no worthy move from here as things were */
 };
 
-struct plan_link { uint32_t next, prev, at; double cost_s; bool moved; };
+struct plan_link {
+	uint32_t next, prev, at;
+	double cost_s;
+	bool moved;              /* in this round: it does not move again */
+	uint8_t repair;          /* enum clu_plan_reason of a repair: it does not move again at all */
+};
 
 struct plan_receiver { double em, ec, im, ic; uint32_t host; };
 
@@ -53,7 +58,7 @@ struct plan {
 	uint32_t *row_n;         /* hosts in each row; only the first n_host + n_dom rows are counted */
 	struct clu_plan_move *move; /* dom, to, reason while searching */
 	uint32_t n_move, max_move, n_repair, n_stuck;
-	uint64_t trials, effort_end;
+	uint64_t trials;
 };
 
 /* plan_layout.c */
@@ -80,7 +85,8 @@ bool plan_best_of(struct plan *p, uint32_t dom, bool any, struct plan_trial *ret
 void plan_repair(struct plan *p);
 void plan_descend(struct plan *p);
 void plan_refine(struct plan *p);
-void plan_order(struct plan *p);
+void plan_again(struct plan *p);  /* more rounds, in which what moved may move on */
+bool plan_order(struct plan *p);  /* false: some had to be left out; the layout is the one without them */
 void plan_add(struct plan *p, uint32_t dom, uint32_t to, enum clu_plan_reason reason);
 
 #endif

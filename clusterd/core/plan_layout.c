@@ -148,6 +148,7 @@ void plan_layout_reset(struct plan *p)
 	p->inv_n = p->n > 0 ? 1 / p->n : 0;
 	for (uint32_t i = s->n_dom; i-- > 0;) { /* lists come out ascending */
 		p->dom[i].moved = false;
+		p->dom[i].repair = 0;
 		enlist(p, i, s->dom[i].host);
 	}
 	for (uint32_t i = 0; i < s->n_host; i++) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define PASSES     6u
+#define ROUNDS     8u
 #define ORDER_BEST 2048u /* moves up to which the best feasible one comes next; above, the order of discovery */
 
 void plan_add(struct plan *p, uint32_t dom, uint32_t to, enum clu_plan_reason reason)
@@ -14,6 +15,7 @@ void plan_add(struct plan *p, uint32_t dom, uint32_t to, enum clu_plan_reason re
 
 	p->move[p->n_move++] = (struct clu_plan_move){ .dom = dom, .from = from, .to = to, .reason = reason };
 	p->dom[dom].moved = true;
+	p->dom[dom].repair = (uint8_t)reason;
 	plan_put(p, dom, to);
 	plan_rank(p, from);
 	plan_rank(p, to);
@@ -125,12 +127,16 @@ static double spread_swapped(const struct plan *p, uint32_t x, uint32_t y)
 	       plan_sd(p->c.s + ac + bc, p->c.q + ac * (2 * a->ec + ac) + bc * (2 * b->ec + bc), p->inv_n);
 }
 
-/* Change the places of the two, if that breaks nothing. */
+/* Change the places of the two, if that breaks nothing, and one can go before the other. */
 static bool swap(struct plan *p, uint32_t x, uint32_t y)
 {
 	uint32_t a = p->dom[x].at, b = p->dom[y].at;
 	double soft = plan_soft(p, x, a) + plan_soft(p, y, b);
+	bool x_first = plan_fits(p, x, b) && plan_allowed(p, x, b),
+	     y_first = plan_fits(p, y, a) && plan_allowed(p, y, a);
 
+	if (!x_first && !y_first)
+		return false;
 	plan_put(p, x, b);
 	plan_put(p, y, a);
 	if (p->host[a].mem <= p->host[a].cap && p->host[b].mem <= p->host[b].cap && plan_allowed(p, x, b) &&
@@ -207,6 +213,49 @@ void plan_refine(struct plan *p)
 	}
 }
 
+/* The list anew: what is elsewhere than at the begin; repairs first. */
+static void list_moves(struct plan *p)
+{
+	p->n_move = 0;
+	for (uint32_t repairs = 2; repairs-- > 0;)
+		for (uint32_t i = 0; i < p->s->n_dom; i++)
+			if (p->dom[i].at != p->s->dom[i].host && (p->dom[i].repair > 0) == (repairs > 0))
+				p->move[p->n_move++] =
+					(struct clu_plan_move){ .dom = i,
+					                        .from = p->s->dom[i].host,
+					                        .to = p->dom[i].at,
+					                        .reason = (enum clu_plan_reason)p->dom[i].repair };
+}
+
+/*
+ * What a second run would do, had this plan been carried out: done now, so that it then finds nothing. A round that gains less than
+ * a plan has to is taken back.
+ */
+void plan_again(struct plan *p)
+{
+	uint32_t max = p->max_move, repairs = p->n_repair;
+
+	for (uint32_t round = 0; round < ROUNDS && p->n_move > repairs && p->n_move < max; round++) {
+		double spread = p->spread;
+		p->max_move = max - p->n_move;
+		p->n_move = p->n_repair = 0;
+		for (uint32_t i = 0; i < p->s->n_dom; i++)
+			p->dom[i].moved = p->dom[i].repair;
+		for (uint32_t h = 0; h < p->s->n_host; h++)
+			plan_rank(p, h);
+		plan_descend(p);
+		plan_refine(p);
+		bool enough = p->n_move && spread - p->spread >= p->par->gain_min;
+		for (uint32_t i = p->n_move; !enough && i-- > 0;)
+			plan_put(p, p->move[i].dom, p->move[i].from);
+		list_moves(p);
+		p->n_repair = repairs;
+		if (!enough)
+			break;
+	}
+	p->max_move = max;
+}
+
 static void loads(const struct plan *p, const struct clu_plan_move *m, float *from, float *to, bool mem)
 {
 	const struct plan_host *a = &p->host[m->from], *b = &p->host[m->to];
@@ -255,15 +304,18 @@ static uint32_t next_of(const struct plan *p, uint32_t at, uint32_t end, bool be
 	return found;
 }
 
-void plan_order(struct plan *p)
+bool plan_order(struct plan *p)
 {
-	uint32_t at = 0, i;
+	uint32_t at = 0, i, n = p->n_move;
 
 	plan_layout_reset(p);
+	for (i = 0; i < p->n_repair; i++)
+		p->dom[p->move[i].dom].repair = (uint8_t)p->move[i].reason;
 	while ((i = next_of(p, at, p->n_repair, false)) != PLAN_NONE)
 		carry_out(p, i, at++);
 	p->n_repair = at;
 	while ((i = next_of(p, at, p->n_move, p->n_move <= ORDER_BEST)) != PLAN_NONE)
 		carry_out(p, i, at++);
 	p->n_move = at; /* what never fits is left out */
+	return at == n;
 }

@@ -99,7 +99,8 @@ static uint64_t real_ns(void)
 
 static void decide(struct nodeio *n)
 {
-	struct clu_view v = { .member = n->member, .n = n->n_members, .commit = n->node.commit };
+	uint32_t alive[CLU_HOSTS_MAX];
+	struct clu_view v = { .member = alive, .n = clu_node_alive(&n->node, alive), .commit = n->node.commit };
 	uint64_t now = boot_ns();
 
 	if (!clu_node_coordinates(&n->node)) {

@@ -12,13 +12,13 @@
 
 static struct sc world;
 
-struct plan { uint32_t nodes, doms, seconds; const char *plant; bool calm; };
+struct plan { uint32_t nodes, doms, seconds; const char *plant; bool calm, stuck; };
 
 static struct sc_options of_seed(const struct plan *p, uint64_t seed)
 {
 	uint64_t quiet = p->seconds >= 400 ? 200 : p->seconds / 2 > 120 ? p->seconds / 2 : 120;
 
-	return (struct sc_options){ .seed = seed, .nodes = p->nodes, .doms = p->doms, .plant = p->plant, .calm = p->calm,
+	return (struct sc_options){ .seed = seed, .nodes = p->nodes, .doms = p->doms, .plant = p->plant, .calm = p->calm || p->stuck, .stuck = p->stuck,
 		                    .length_ns = (p->seconds > quiet ? p->seconds : quiet + 20) * S, .quiet_ns = quiet * S };
 }
 
@@ -89,6 +89,8 @@ int main(int argc, char **argv)
 			trace = true;
 		else if (!strcmp(argv[i], "--calm"))
 			p.calm = true;
+		else if (!strcmp(argv[i], "--stuck"))
+			p.stuck = true;
 		else if (!strcmp(argv[i], "--plant") && i + 1 < argc)
 			p.plant = argv[++i];
 		else if (!strcmp(argv[i], "--seeds"))

@@ -70,8 +70,10 @@ uint64_t sc_when(const struct sc *w, const struct sc_node *n, uint64_t clock)
 
 uint32_t sc_dom_by(const struct sc *w, const char *uuid)
 {
-	uint32_t d = (uint32_t)strtoul(uuid + 24, NULL, 10);
+	uint32_t d = 0;
 
+	for (unsigned i = 32; i < 36; i++) /* the last four digits: see reset() */
+		d = d * 10 + (uint32_t)(uuid[i] - '0');
 	return d < w->opt.doms ? d : SC_DOMS;
 }
 
@@ -176,6 +178,9 @@ static void reset_node(struct sc *w, uint32_t i)
 	memset(n->s->host, 0, w->opt.nodes * sizeof(n->s->host[0]));
 	n->write_all->n_dom = w->opt.doms;
 	sc_node_init(w, i);
+	if (sc_planted(w, "no-margin"))
+		n->disk->policy.margin_ns = 0;
+	n->disk->sum = clu_sum(n->disk);
 }
 
 static void reset(struct sc *w, const struct sc_options *opt)
@@ -188,6 +193,7 @@ static void reset(struct sc *w, const struct sc_options *opt)
 	w->qn = 0;
 	w->order = w->seq = w->events = w->deliveries = w->committed_max = w->epoch_max = 0;
 	w->rings = 1;
+	w->ambush_ns = 20 * S;
 	w->reform_due = w->stopped = false;
 	w->violation[0] = 0;
 	w->end = w->now + opt->length_ns;
@@ -255,7 +261,7 @@ static void one(struct sc *w, const struct sc_ev *e)
 		sc_mig_step(w, e->arg);
 		break;
 	case SC_EV_FAULT:
-		sc_fault(w);
+		sc_fault(w, e);
 		break;
 	case SC_EV_HEAL:
 		sc_heal(w, e);
@@ -272,6 +278,12 @@ static void one(struct sc *w, const struct sc_ev *e)
 	case SC_EV_UNLOCK:
 		if (sc_copy(w, e->node, e->arg)->state == HV_NONE)
 			sc_unlock(w, e->node, e->arg);
+		break;
+	case SC_EV_STUCK:
+		if (e->arg)
+			sc_check_stuck(w, e->node);
+		else
+			sc_stuck(w, e->node);
 		break;
 	case SC_EV_SAMPLE:
 		sc_check_views(w);
@@ -301,6 +313,11 @@ bool sc_run(struct sc *w, const struct sc_options *opt)
 	for (uint32_t i = 0; i < opt->nodes; i++)
 		sc_node_start(w, i);
 	sc_at(w, w->now + SAMPLE_NS, SC_EV_SAMPLE, 0, 0, 0);
+	if (opt->stuck) {
+		uint32_t victim = (uint32_t)opt->seed % opt->nodes;
+		sc_at(w, w->now + 60 * S, SC_EV_STUCK, victim, 0, 0);
+		sc_at(w, w->now + 120 * S, SC_EV_STUCK, victim, 1, 0);
+	}
 	while (!w->violation[0] && pop(w, &e) && e.at < w->end) {
 		w->now = e.at;
 		w->events++;

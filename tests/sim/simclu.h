@@ -34,7 +34,7 @@ enum sc_ev_kind {
 	SC_EV_GUARD,   /* the guard looks at its deadline */
 	SC_EV_HV,      /* hvdom: what was begun is done */
 	SC_EV_MIG,     /* a migration goes on */
-	SC_EV_FAULT, SC_EV_HEAL, SC_EV_ADMIN, SC_EV_FENCED, SC_EV_RESTART, SC_EV_UNLOCK, SC_EV_SAMPLE,
+	SC_EV_FAULT, SC_EV_HEAL, SC_EV_ADMIN, SC_EV_FENCED, SC_EV_RESTART, SC_EV_UNLOCK, SC_EV_SAMPLE, SC_EV_STUCK,
 };
 
 struct sc_ev { uint64_t at, order; uint32_t kind, node, life, arg; uint64_t val; };
@@ -102,6 +102,7 @@ struct sc_options {
 	uint32_t nodes, doms;
 	uint64_t length_ns, quiet_ns; /* faults stop quiet_ns before the end */
 	bool calm;                    /* no faults */
+	bool stuck;                   /* but one: a clusterd that stands still, from 60 s on */
 	const char *plant;            /* NULL: none */
 	FILE *trace;
 };
@@ -147,6 +148,7 @@ struct sc_node {
 	uint32_t sent_cmds, seen_cmds;
 	uint32_t *member, n_members; /* of the view */
 	struct clu_load load;
+	uint64_t known_from;   /* for a checker: since when its history has no gap */
 	uint64_t fence_asked[CLU_HOSTS_MAX]; /* lost_id */
 };
 
@@ -176,8 +178,10 @@ struct sc {
 	struct clu_state *scratch;
 	/* the adversary's plan for this seed */
 	uint64_t fault_gap, admin_gap;
-	uint32_t fault_mask;
+	uint32_t fault_mask, ambush_cmd, ambush_mig; /* percent */
 	bool async_disk;
+	uint64_t disk_ns;      /* a write takes so long at most */
+	uint64_t ambush_ns;    /* not before that again */
 	int fence;             /* 0: none, 1: works, 2: answers get lost, 3: never answers */
 	bool stopped;          /* faults stopped */
 	/* checkers */
@@ -252,10 +256,15 @@ void sc_mig_drop(struct sc *w, uint32_t node, uint32_t dom); /* clusterd settles
 
 /* simclu_fault.c */
 void sc_adversary_init(struct sc *w);
-void sc_fault(struct sc *w);
+void sc_fault(struct sc *w, const struct sc_ev *e);
+/* Some stories break just what is needed for a command, or a step of a migration. Returns the one host that gets @m, NOHOST: all do. */
+uint32_t sc_ambush_message(struct sc *w, uint32_t from, const struct clu_msg *m);
+void sc_ambush_commit(struct sc *w);
+void sc_ambush_migration(struct sc *w, const struct sc_mig *m);
 void sc_heal(struct sc *w, const struct sc_ev *e);
 void sc_restart(struct sc *w, const struct sc_ev *e);
 void sc_admin(struct sc *w);
+void sc_stuck(struct sc *w, uint32_t node);
 void sc_stop_faults(struct sc *w);
 void sc_fence_asked(struct sc *w, uint32_t by, uint32_t victim, uint64_t lost_id);
 void sc_fenced(struct sc *w, const struct sc_ev *e);
@@ -263,10 +272,11 @@ void sc_fenced(struct sc *w, const struct sc_ev *e);
 /* simclu_check_copies.c: (a) never two, and none with old memory. simclu_check_state.c: (c), (f). simclu_check_end.c: (b), (d), (e) */
 void sc_check_copies(struct sc *w, uint32_t dom);
 void sc_check_runs(struct sc *w, uint32_t node, uint32_t dom);
-void sc_check_applied(struct sc *w, uint32_t node);
+void sc_check_applied(struct sc *w, uint32_t node, bool loaded);
 void sc_check_committed(struct sc *w, uint32_t node, uint64_t index);
 void sc_check_views(struct sc *w);
 void sc_check_calm(struct sc *w); /* at the last look before the end: nothing moves any more */
 void sc_check_end(struct sc *w);
+void sc_check_stuck(struct sc *w, uint32_t node); /* its domains run elsewhere by now */
 
 #endif

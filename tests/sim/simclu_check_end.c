@@ -42,6 +42,22 @@ void sc_check_calm(struct sc *w)
 	w->index_before = w->node[0].s->index;
 }
 
+void sc_check_stuck(struct sc *w, uint32_t node)
+{
+	const struct sc_node *other = &w->node[(node + 1) % w->opt.nodes];
+
+	for (uint32_t i = 0; i < other->s->n_dom; i++) {
+		const struct clu_dom *d = &other->s->dom[i];
+		uint32_t dom = sc_dom_by(w, d->uuid), copies = 0;
+		if (!d->uuid[0] || d->desired != CLU_DESIRED_RUNNING || d->phase == CLU_PHASE_MIGRATING)
+			continue;
+		for (uint32_t k = 0; k < w->opt.nodes; k++)
+			copies += sc_copy(w, k, dom)->state != HV_NONE;
+		if (!copies)
+			sc_violation(w, "%s runs nowhere since the clusterd of %c hangs", d->name, sc_letter(node));
+	}
+}
+
 void sc_check_end(struct sc *w)
 {
 	const struct clu_state *s = w->node[0].s;

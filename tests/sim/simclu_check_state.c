@@ -13,9 +13,12 @@ static struct sc_history *had(struct sc *w, uint32_t node, uint64_t index)
 	return &w->history[node * SC_HISTORY + index % SC_HISTORY];
 }
 
-void sc_check_applied(struct sc *w, uint32_t node)
+void sc_check_applied(struct sc *w, uint32_t node, bool loaded)
 {
 	const struct clu_state *s = w->node[node].s;
+
+	if (loaded)
+		w->node[node].known_from = s->index; /* what it applied before may never have counted */
 
 	*had(w, node, s->index) = (struct sc_history){ .index = s->index, .sum = s->sum };
 }
@@ -31,6 +34,8 @@ void sc_check_committed(struct sc *w, uint32_t node, uint64_t index)
 		             (unsigned long long)w->node[node].s->index);
 	if (from + SC_HISTORY <= index)
 		from = index - SC_HISTORY + 1;
+	if (from < w->node[node].known_from)
+		from = w->node[node].known_from;
 	for (uint64_t i = from; i <= index; i++) {
 		struct sc_history *c = &w->committed[i % SC_HISTORY], *h = had(w, node, i);
 		*c = (struct sc_history){ .index = i, .sum = h->index == i ? h->sum : 0 };
@@ -38,6 +43,8 @@ void sc_check_committed(struct sc *w, uint32_t node, uint64_t index)
 	if (index > w->committed_max)
 		w->committed_max = index;
 	uint64_t low = index > 64 ? index - 64 : 1;
+	if (low < w->node[node].known_from)
+		low = w->node[node].known_from;
 	for (uint64_t i = low; i <= index; i++) {
 		struct sc_history *c = &w->committed[i % SC_HISTORY], *h = had(w, node, i);
 		if (c->index != i || h->index != i || !c->sum)

@@ -94,10 +94,11 @@ static struct sc_item *last(struct sc_node *n)
 	return n->in_n ? &n->in[(n->in_head + n->in_n - 1) % n->in_cap] : NULL;
 }
 
-/* One message gets its place in the order: every clusterd of the ring will read it. */
+/* One message gets its place in the order: every clusterd of the ring will read it, unless the ring breaks: then only who has it by then. */
 static void order(struct sc *w, uint32_t from, struct sc_msg *m)
 {
 	uint64_t base = w->now + MS / 5 + sc_rnd(w, 2 * MS);
+	uint32_t alone = sc_ambush_message(w, from, &m->m);
 
 	w->seq++;
 	for (uint32_t i = 0; i < w->opt.nodes; i++) {
@@ -106,6 +107,8 @@ static void order(struct sc *w, uint32_t from, struct sc_msg *m)
 			continue;
 		struct sc_item *l = last(n);
 		uint64_t at = base + (n->slow ? sc_rnd(w, 400 * MS) : sc_rnd(w, MS)), after = l ? l->at : 0;
+		if (alone != NOHOST && alone != i)
+			at += 4 * S;
 		struct sc_item *it = append(n);
 		m->refs++;
 		*it = (struct sc_item){ .msg = m, .at = at > after ? at : after, .seq = w->seq, .from = from };
@@ -157,6 +160,8 @@ void sc_cpg_inbox(struct sc *w, uint32_t node)
 			w->deliveries++;
 			sc_node_message(w, node, it.msg, false);
 			sc_msg_put(w, it.msg);
+			if (n->touched && n->up && n->life == life && sc_chance(w, 10))
+				sc_node_settle(w, node); /* corosync hands over as much as there is, or less */
 			continue;
 		}
 		for (uint32_t i = 0; i < it.n_members; i++)

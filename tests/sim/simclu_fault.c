@@ -16,7 +16,10 @@ void sc_adversary_init(struct sc *w)
 	w->admin_gap = gaps[sc_rnd(w, 4)] / 2;
 	w->fault_mask = sc_chance(w, 30) ? ~0u : (uint32_t)sc_rnd(w, 1u << SC_FAULTS) | 1u << sc_rnd(w, SC_FAULTS);
 	w->async_disk = sc_chance(w, 30);
+	w->disk_ns = sc_chance(w, 80) ? 8 * MS : 300 * MS;
 	w->fence = (int)sc_rnd(w, 4);
+	w->ambush_cmd = w->opt.calm || sc_chance(w, 50) ? 0 : 1 + (uint32_t)sc_rnd(w, 5);
+	w->ambush_mig = w->opt.calm || sc_chance(w, 50) ? 0 : 1 + (uint32_t)sc_rnd(w, 8);
 	if (!w->opt.calm)
 		sc_at(w, w->now + 15 * S + sc_rnd(w, w->fault_gap), SC_EV_FAULT, 0, 0, 0);
 	sc_at(w, w->now + 5 * S, SC_EV_ADMIN, 0, 0, 0);
@@ -137,8 +140,9 @@ static void one_fault(struct sc *w, enum sc_fault f, uint32_t node)
 		w->dom[other % w->opt.doms].fails = sc_chance(w, 30);
 		break;
 	case SC_ALL_DOWN:
-		for (uint32_t i = 0; i < w->opt.nodes && sc_chance(w, 25); i++)
-			power(w, i);
+		for (uint32_t i = 0, most = 30 + 70 * (uint32_t)sc_rnd(w, 2); i < w->opt.nodes; i++)
+			if (sc_chance(w, most))
+				power(w, i);
 		break;
 	case SC_CRASH_MANY:
 		for (uint32_t i = 0; i < w->opt.nodes; i++)
@@ -150,19 +154,80 @@ static void one_fault(struct sc *w, enum sc_fault f, uint32_t node)
 	}
 }
 
-void sc_fault(struct sc *w)
+void sc_fault(struct sc *w, const struct sc_ev *e)
 {
 	enum sc_fault f;
 	uint32_t most = 1 + w->opt.nodes / 20;
 
 	if (w->stopped)
 		return;
+	if (e->arg) {
+		one_fault(w, (enum sc_fault)(e->arg - 1), e->node);
+		return;
+	}
 	do
 		f = (enum sc_fault)sc_rnd(w, SC_FAULTS);
 	while (!(w->fault_mask >> f & 1));
 	for (uint32_t i = 0; i < most; i++)
 		one_fault(w, f, (uint32_t)sc_rnd(w, w->opt.nodes));
 	later(w, w->fault_gap / 4 + sc_rnd(w, w->fault_gap * 3 / 2), SC_EV_FAULT, 0, 0, 0);
+}
+
+static void isolate(struct sc *w, uint32_t node)
+{
+	uint64_t ns = S + while_ns(w);
+
+	for (uint32_t i = 0; i < w->opt.nodes; i++) {
+		if (i == node)
+			continue;
+		cut(w, i, node, ns);
+		cut(w, node, i, ns);
+	}
+	sc_cpg_links_changed(w, notice(w));
+}
+
+uint32_t sc_ambush_message(struct sc *w, uint32_t from, const struct clu_msg *m)
+{
+	uint32_t victim = from;
+
+	if (m->kind != CLU_MSG_CMD || w->stopped || !w->ambush_cmd || w->now < w->ambush_ns || !sc_chance(w, w->ambush_cmd))
+		return NOHOST;
+	if (m->cmd.kind == CLU_CMD_START && sc_chance(w, 70))
+		victim = m->cmd.host - 1;
+	w->ambush_ns = w->now + w->fault_gap;
+	if (sc_chance(w, 30)) {
+		w->node[victim].paused = w->now + while_ns(w);
+		sc_trace(w, "%c: clusterd stands still before it reads %s", sc_letter(victim), clu_cmd_name(m->cmd.kind));
+		return NOHOST;
+	}
+	sc_trace(w, "cut: %c, which alone gets %s", sc_letter(victim), clu_cmd_name(m->cmd.kind));
+	isolate(w, victim);
+	return victim;
+}
+
+/* Power fails everywhere when something is just committed: what is said to be on disk must be there. */
+void sc_ambush_commit(struct sc *w)
+{
+	if (w->stopped || !w->ambush_cmd || w->now < w->ambush_ns || !sc_chance(w, 1))
+		return;
+	w->ambush_ns = w->now + 2 * w->fault_gap;
+	sc_at(w, w->now, SC_EV_FAULT, 0, 1 + SC_ALL_DOWN, 0);
+}
+
+void sc_ambush_migration(struct sc *w, const struct sc_mig *m)
+{
+	static const enum sc_fault f[] = { SC_POWER, SC_POWER, SC_CRASH_CLUSTERD, SC_MIGRATED, SC_MIGRATED, SC_HVDOM, SC_CUT_ONE_WAY };
+	uint32_t victim = sc_chance(w, 50) ? m->src : m->tgt;
+
+	if (w->stopped || w->now < w->ambush_ns || !sc_chance(w, w->ambush_mig))
+		return;
+	w->ambush_ns = w->now + w->fault_gap / 2;
+	enum sc_fault what = f[sc_rnd(w, sizeof(f) / sizeof(f[0]))];
+	sc_trace(w, "ambush on %c in step %d of a migration of %s", sc_letter(victim), m->state, w->dom[m->dom].name);
+	if (what == SC_HVDOM)
+		sc_kill_copy(w, victim, m->dom, "its process dies");
+	else
+		one_fault(w, what, victim);
 }
 
 void sc_heal(struct sc *w, const struct sc_ev *e)
@@ -323,6 +388,13 @@ void sc_admin(struct sc *w)
 	if (b < w->opt.nodes && sc_chance(w, 25)) /* another one wants something else at the same moment */
 		order(w, b, dom, (uint32_t)sc_rnd(w, 11));
 	later(w, w->admin_gap / 4 + sc_rnd(w, w->admin_gap * 2), SC_EV_ADMIN, 0, 0, 0);
+}
+
+/* A clusterd that hangs for ever, or till the faults stop; its host is as well as ever. */
+void sc_stuck(struct sc *w, uint32_t node)
+{
+	sc_trace(w, "%c: clusterd hangs", sc_letter(node));
+	w->node[node].paused = w->quiet + S;
 }
 
 /* From here on nothing breaks, and all that is broken is mended. */

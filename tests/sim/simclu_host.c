@@ -179,7 +179,7 @@ static void start(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t
 	struct sc_dom *wd = &w->dom[dom];
 
 	if (c->state == HV_RUN && c->generation == d->generation) {
-		result(w, node, d, dom, CLU_RESULT_STARTED, c->generation);
+		result(w, node, d, dom, CLU_RESULT_STARTED, d->generation);
 		return;
 	}
 	if (c->state == HV_BOOT && c->generation == d->generation)

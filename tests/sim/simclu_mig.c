@@ -164,7 +164,11 @@ static void look_at_lease(struct sc *w, struct sc_mig *m)
 {
 	struct sc_dom *d = &w->dom[m->dom];
 
-	if (!tgt_has(w, m) || tgt(w, m)->state != HV_READY || !d->shared || !w->node[m->tgt].mig_up)
+	if (!tgt_has(w, m) || tgt(w, m)->state != HV_READY || !w->node[m->tgt].mig_up)
+		return;
+	if (sc_planted(w, "generation-ignored"))
+		take(w, m);
+	if (!d->shared)
 		return;
 	if (d->lease_owner == m->tgt && d->lease_generation == m->generation + 1)
 		take(w, m);
@@ -260,6 +264,7 @@ void sc_mig_step(struct sc *w, uint32_t session)
 
 	if (m->state == MG_FREE)
 		return;
+	sc_ambush_migration(w, m);
 	lives(w, m);
 	both = w->node[m->src].mig_up && w->node[m->tgt].mig_up && sc_linked(w, m->src, m->tgt);
 	if (both)

@@ -132,7 +132,7 @@ static void write_begin(struct sc *w, uint32_t node)
 	}
 	n->changes.n = 0;
 	n->changes.all = false;
-	uint64_t took = MS / 2 + sc_rnd(w, n->slow_disk ? 1500 * MS : 8 * MS);
+	uint64_t took = MS / 2 + sc_rnd(w, n->slow_disk ? 1500 * MS : w->disk_ns);
 	if (!w->async_disk && n->paused < w->now + took)
 		n->paused = w->now + took; /* it reads nothing meanwhile */
 	sc_at(w, w->now + took, SC_EV_STORED, node, 0, ++wr->serial);
@@ -237,6 +237,7 @@ static void act(struct sc *w, uint32_t node, const struct clu_action *a, struct 
 	case CLU_ACT_COMMITTED:
 		n->touched = true;
 		sc_check_committed(w, node, a->index);
+		sc_ambush_commit(w);
 		break;
 	case CLU_ACT_LEASE:
 		sc_lease(w, node, a->at_ns);
@@ -276,7 +277,7 @@ static void feed(struct sc *w, uint32_t node, struct clu_event *ev, struct sc_ms
 	w->acts->n = 0;
 	clu_node_step(n->n, ev, &n->changes, w->acts);
 	if (n->s->index != index)
-		sc_check_applied(w, node);
+		sc_check_applied(w, node, false);
 	if (w->opt.trace && n->n->phase != phase)
 		sc_trace(w, "%c: view is %s, state %llu.%llu", sc_letter(node), clu_node_phase_name(n->n->phase),
 		         (unsigned long long)n->s->epoch, (unsigned long long)n->s->index);
@@ -327,7 +328,7 @@ void sc_node_loaded(struct sc *w, uint32_t node)
 	struct clu_event ev = { .kind = CLU_EV_LOADED, .ok = n->load_ok };
 	uint32_t k;
 
-	sc_check_applied(w, node);
+	sc_check_applied(w, node, true);
 	feed(w, node, &ev, NULL);
 	n->touched = true;
 	if (n->n->behind)
@@ -440,7 +441,8 @@ static void host_up(struct sc *w, uint32_t node)
 static void decide(struct sc *w, uint32_t node)
 {
 	struct sc_node *n = &w->node[node];
-	struct clu_view v = { .member = n->member, .n = n->n_members, .commit = n->n->commit };
+	uint32_t alive[SC_NODES];
+	struct clu_view v = { .member = alive, .n = clu_node_alive(n->n, alive), .commit = n->n->commit };
 	uint64_t now = sc_clock(w, n);
 
 	if (!clu_node_coordinates(n->n) || (n->seen_cmds < n->sent_cmds && now < n->sent_ns + LOST_CMD_NS))
@@ -519,7 +521,7 @@ void sc_node_start(struct sc *w, uint32_t node)
 	clu_node_init(n->n, n->s, n->id, 1 + (w->seq << 20) + n->life + ((uint64_t)node << 50), LEASE_NS, sc_clock(w, n));
 	if (sc_planted(w, "no-wait-after-restart"))
 		n->n->start_ns = 0;
-	sc_check_applied(w, node);
+	sc_check_applied(w, node, true);
 	sc_cpg_group(w, node);
 	sc_at(w, w->now + sc_rnd(w, HOUSE_NS), SC_EV_HOUSE, node, 0, 0);
 }

@@ -22,7 +22,7 @@ teardown() {
 }
 both_run() { dom_runs guest01 && dom_runs guest02; }
 never_twice() { watch_stop && witness_ok guest01 && witness_ok guest02; }
-whole() { eventually 20 clus_whole; }
+whole() { eventually 40 clus_whole; }
 host_log() { cat "$VMLAB_DIR/$VMLAB_NAME/hosts/$1/var/log/hospes/$2.log"; }
 gather() { for g in guest01 guest02; do [ "$(dom $g host)" = "$1" ] || vc "$1" move $g "$1" >/dev/null; done; }
 
@@ -131,7 +131,7 @@ gather() { for g in guest01 guest02; do [ "$(dom $g host)" = "$1" ] || vc "$1" m
 	vmlab service host-b start clusterd
 	# something changes that it would have to store
 	for i in 1 2 3; do vc host-a policy moves_max=$i >/dev/null; done
-	LIMIT_S=40 answer_after guest01 guest02
+	answer_after guest01 guest02
 	eventually 20 eval 'grep -qiE "full|space|cannot (write|store)" "$VMLAB_DIR/$VMLAB_NAME/hosts/host-b/var/log/hospes/clusterd.log"'
 	on host-b rm /run/full/ballast
 	whole

@@ -38,7 +38,7 @@ lab_down() {
 lab_logs() {
 	local f
 	for f in "$VMLAB_DIR/$VMLAB_NAME"/hosts/*/var/log/hospes/*.log; do
-		if [ ! -s "$f" ] || [[ $f = *-console.log ]]; then continue; fi
+		if [ ! -s "$f" ] || [[ $f = *-console.log || $f = *-boot.log ]]; then continue; fi
 		echo "---- ${f#"$VMLAB_DIR/$VMLAB_NAME/hosts/"}"
 		tail -n 12 "$f"
 	done

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Not among the usual tests (make soak-cut): each host in turn is cut off, both ways or one way, HOSPES_CUTS (50) times, healed after a
+# random time. No domain may run twice or be lost. HOSPES_SEED repeats a run's choices.
+load lib
+load clus
+
+GUESTS=(guest01 guest02 guest03 guest04)
+
+setup_file() {
+	need_root
+	clus_up 3
+	command -v linux.uml >/dev/null || return 0
+	local g disk
+	for g in "${GUESTS[@]}"; do
+		disk=0
+		[[ $g = *[13] ]] || disk=32
+		clus_define $g load=light disk=$disk mem=128
+		vc host-a start $g --no-wait
+	done
+	for g in "${GUESTS[@]}"; do guest_wait $g; done
+}
+teardown_file() { lab_down; }
+setup() { clus_need; }
+all_run() { local g; for g in "${GUESTS[@]}"; do dom_runs $g || return 1; done; }
+
+@test "cuts: no domain runs twice, none is lost" {
+	local n=${HOSPES_CUTS:-50} i h way hold starts=0 g hosts=(host-a host-b host-c) ways=(both both in out)
+	local seed=${HOSPES_SEED:-$((EPOCHSECONDS % 30000))}
+	RANDOM=$seed
+	echo "# HOSPES_SEED=$seed" >&3
+	eventually 60 all_run
+	watch_start
+	for ((i = 0; i < n; i++)); do
+		h=${hosts[i % 3]}
+		way=${ways[RANDOM % 4]}
+		hold=$((RANDOM % 200))
+		if [ $way = both ]; then vmlab cut $h; else vmlab cut $h --oneway $way; fi
+		sleep $((hold / 10)).$((hold % 10))
+		vmlab heal $h
+		eventually 60 clus_whole
+		eventually 90 all_run || { clus_report >&2; echo "after cut $i of $h ($way, ${hold}00 ms) a domain is lost" >&2; false; }
+		for g in "${GUESTS[@]}"; do witness_ok $g; done
+		echo "# cut $((i + 1)): $h $way, healed after $((hold * 100)) ms: all four run, once" >&3
+	done
+	watch_stop
+	for g in "${GUESTS[@]}"; do
+		starts=$((starts + $(witness_starts $g | wc -l)))
+		ask $g status | jq -e '.errors == 0'
+	done
+	echo "# $n cuts, $starts starts of four guests (the last 64 of each), 0 double runs, 0 lost" >&3
+}
