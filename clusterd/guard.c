@@ -45,6 +45,7 @@ struct guard {
 	int listen_fd, signal_fd, timer_fd, watchdog_fd;
 	struct client client[CLIENTS_MAX];
 	uint64_t deadline_ns;
+	uint64_t looked_ns;     /* the last look at clients */
 	uint64_t over_since_ns; /* the deadline passed and something lives still; 0: no */
 	bool said;
 	char *deadline_path, *sock_path;
@@ -239,10 +240,14 @@ static void on_client(struct guard *g, struct client *c)
 static void look_at_clients(struct guard *g)
 {
 	uint64_t now = boot_ns();
+	bool stalled = now > g->looked_ns + GUARD_SILENT_NS / 2;
 
+	g->looked_ns = now;
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		struct client *c = &g->client[i];
 
+		if (stalled) /* the whole machine stood still, or this is the first look: who was mute could not speak */
+			c->heard_ns = now;
 		if (c->fd < 0 || now < c->heard_ns + GUARD_SILENT_NS || !g->deadline_ns)
 			continue;
 		log_error("clusterd (pid %d) hangs and its lease is over: killing it", (int)c->pid);

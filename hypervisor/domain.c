@@ -198,7 +198,8 @@ int domain_boot(struct domain *d, struct err *err)
 		r = leases_read(&d->leases, &rec, err);
 		if (r)
 			return r;
-		if (rec.state == LEASE_RUNNING && strcmp(rec.owner, d->host) && !d->force)
+		/* one that only this host sees may be old; who gives a generation knows better than it */
+		if (rec.state == LEASE_RUNNING && strcmp(rec.owner, d->host) && !d->force && (d->leases.shared || !d->forced_generation))
 			return err_set(err, EBUSY, "domain '%s' belongs to host '%s' (generation %lu): it runs there or that host died with it; start it "
 			               "there, or when that host is surely dead: vmctl start --force", d->cfg->name, rec.owner, (unsigned long)rec.generation);
 		r = domain_own(d, d->forced_generation, false, err);

@@ -2,8 +2,8 @@
 /*
  * Plans for even load, and their execution: a plan is made by clusterd/core/plan.h from the state and what was measured; its moves are
  * proposed one by one, each judged anew, at most moves_max of the policy at a time in the whole cluster. On the coordinator, with
- * auto-balance on, plans are looked for by themselves: when the spread was above the threshold for the hold time, and not within the cool-down.
- * A move that fails changes nothing but the plan. Loop thread.
+ * auto-balance on, plans are looked for by themselves: when the spread was above the threshold for the hold time, and not within the
+ * cool-down. A move that fails changes nothing but the plan. Loop thread.
  */
 #ifndef HOSPES_CLUSTERD_IO_BALANCER_H
 #define HOSPES_CLUSTERD_IO_BALANCER_H

@@ -26,7 +26,7 @@ struct guardlink {
 	bool there, said;
 	uint64_t wanted_ns; /* the lease */
 	uint64_t held_ns;   /* what the guard said */
-	uint64_t heard_ns;
+	uint64_t heard_ns, ticked_ns;
 };
 
 static void set_there(struct guardlink *g, bool there)
@@ -113,6 +113,9 @@ static void on_tick(void *arg)
 	uint64_t now = boot_ns();
 	bool over = now >= g->held_ns;
 
+	if (now > g->ticked_ns + GUARD_SILENT_NS / 2)
+		g->heard_ns = now; /* we stood still ourselves: what it said is not read yet */
+	g->ticked_ns = now;
 	if (g->fd >= 0 && now > g->heard_ns + GUARD_SILENT_NS)
 		drop(g);
 	if (g->fd < 0)
