@@ -269,6 +269,7 @@ static int run(struct vmclus *v)
 
 int main(int argc, char **argv)
 {
+	static char help[] = "--help", own_name[] = "vmclus simulate";
 	struct vmclus v = { 0 };
 	int r;
 
@@ -284,7 +285,7 @@ int main(int argc, char **argv)
 		const struct vmclus_cmd *c = argc > 2 ? find_command(argv[2]) : NULL;
 
 		if (c && c->program)
-			return c->program(2, (char *[]){ argv[2], "--help", NULL });
+			return c->program(2, (char *[]){ own_name, help, NULL });
 		if (c)
 			print_help(c);
 		else
@@ -294,8 +295,10 @@ int main(int argc, char **argv)
 	v.cmd = find_command(argv[1]);
 	if (!v.cmd)
 		return usage_error(NULL, "unknown command", argv[1]);
-	if (v.cmd->program)
+	if (v.cmd->program) {
+		argv[1] = own_name;
 		return v.cmd->program(argc - 1, argv + 1);
+	}
 	v.arg = argv; /* arguments are at most what was there: sorted in place */
 	r = parse_args(&v, argc - 2, argv + 2);
 	if (r < 0) {
