@@ -47,8 +47,11 @@ static int to_number(const char *text, double most, double *ret)
 	char *end;
 
 	errno = 0;
-	*ret = strtod(text, &end);
-	return errno || end == text || *end || !(*ret >= 0) || *ret > most ? -EINVAL : 0;
+	double v = strtod(text, &end);
+	if (errno || end == text || *end || !(v >= 0) || v > most)
+		return -EINVAL;
+	*ret = v;
+	return 0;
 }
 
 static int to_generate(struct options *o, const char *text)
@@ -63,6 +66,45 @@ static int to_generate(struct options *o, const char *text)
 	return 0;
 }
 
+static int parse_value(struct options *o, int option, const char *text)
+{
+	double v = 0;
+	int r;
+
+	switch (option) {
+	case 'n':
+		return to_generate(o, text);
+	case 'm':
+		r = to_number(text, 1e9, &v);
+		o->max_moves = (uint32_t)v;
+		return r;
+	case 'S':
+		r = to_number(text, 1e15, &v);
+		o->seed = (uint64_t)v;
+		return r;
+	case 't':
+		return to_number(text, 10, &o->threshold);
+	case 'g':
+		return to_number(text, 10, &o->gain);
+	case 'w':
+		return to_number(text, 1e9, &o->worth);
+	case 'c':
+		return to_number(text, 1e9, &o->cost);
+	case 'e':
+		return to_number(text, 10, &o->enough);
+	case 'l':
+		o->layout = text;
+		return 0;
+	case 'L':
+		o->write_layout = text;
+		return 0;
+	default:
+		o->ganeti = text;
+		return 0;
+	}
+}
+
+/* 0; 1: help was asked for; -EINVAL */
 static int parse(struct options *o, int argc, char **argv)
 {
 	static const struct option t[] = {
@@ -82,63 +124,22 @@ static int parse(struct options *o, int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	double v;
-	int c, r = 0;
+	int c;
 
 	optind = 0;
-	while (!r && (c = getopt_long(argc, argv, "", t, NULL)) != -1) {
-		switch (c) {
-		case 'j':
-			o->json = true;
-			break;
-		case 'm':
-			r = to_number(optarg, 1e9, &v);
-			o->max_moves = (uint32_t)v;
-			break;
-		case 't':
-			r = to_number(optarg, 10, &o->threshold);
-			break;
-		case 'g':
-			r = to_number(optarg, 10, &o->gain);
-			break;
-		case 'w':
-			r = to_number(optarg, 1e9, &o->worth);
-			break;
-		case 'c':
-			r = to_number(optarg, 1e9, &o->cost);
-			break;
-		case 'e':
-			r = to_number(optarg, 10, &o->enough);
-			break;
-		case 'l':
-			o->layout = optarg;
-			break;
-		case 's':
-			o->spread_only = true;
-			break;
-		case 'L':
-			o->write_layout = optarg;
-			break;
-		case 'G':
-			o->ganeti = optarg;
-			break;
-		case 'n':
-			r = to_generate(o, optarg);
-			break;
-		case 'S':
-			r = to_number(optarg, 1e15, &v);
-			o->seed = (uint64_t)v;
-			break;
-		case 'h':
+	while ((c = getopt_long(argc, argv, "", t, NULL)) != -1) {
+		if (c == 'h')
 			return 1;
-		default:
+		if (c == '?')
+			return -EINVAL;
+		o->json |= c == 'j';
+		o->spread_only |= c == 's';
+		if (optarg && parse_value(o, c, optarg)) {
+			fprintf(stderr, "%s: \"%s\" does not fit its option\n", argv[0], optarg);
 			return -EINVAL;
 		}
-		if (r)
-			fprintf(stderr, "%s: \"%s\" does not fit its option\n", argv[0], optarg);
+		optarg = NULL;
 	}
-	if (r)
-		return r;
 	o->file = optind < argc ? argv[optind++] : NULL;
 	return optind < argc || !o->file == !o->gen_hosts ? -EINVAL : 0;
 }

@@ -104,6 +104,9 @@ ns_add() {
 	ip -n "$ns" link set lo up
 	# shellcheck disable=SC2016 # expanded by that shell
 	in_ns "$1" sh -c 'for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do [ ! -e "$f" ] || echo 1 >"$f"; done'
+	# bridges are cables here: the machine's packet filter (br_netfilter) has no say on them
+	# shellcheck disable=SC2016
+	in_ns "$1" sh -c 'for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e "$f" ] || echo 0 >"$f"; done'
 }
 
 bridge_add() { # NAMESPACE BRIDGE: forwards at once, no spanning tree

@@ -22,6 +22,7 @@
 #define SESSIONS_MAX 64u
 #define WORKERS_MAX  8u
 #define ID_MAX       64u
+#define ACK_OCTETS   (1u << 20) /* acknowledged at a time while there is more to do: waking threads costs */
 
 struct in_job {
 	struct in_job *next;
@@ -32,22 +33,24 @@ struct in_job {
 	zmq_msg_t hdr, body;
 };
 
-struct in_ack {
-	struct in_ack *next;
-	uint8_t id[ID_MAX];
+struct in_stream {
+	uint64_t next_seq; /* rx thread's */
+	/* under lock */
+	uint64_t frames, octets; /* written */
+	uint64_t said;           /* octets acknowledged */
+	uint64_t expect;         /* frames, by Final */
+	uint8_t id[ID_MAX];      /* who sends it, for acknowledgements */
 	size_t id_len;
-	struct wire_credit c;
 };
 
 struct insession {
 	struct inpipe *p;
 	struct insession_config cfg;
-	uint64_t next_seq[MIG_STREAMS_MAX];                                  /* rx thread */
-	uint64_t done_frames[MIG_STREAMS_MAX], done_octets[MIG_STREAMS_MAX]; /* under lock, as all below */
-	uint64_t expect[MIG_STREAMS_MAX];
-	uint64_t expect_state;
+	struct in_stream stream[MIG_STREAMS_MAX];
+	uint64_t expect_state; /* under lock, as all below */
 	bool expecting, told, dead;
-	unsigned jobs; /* queued or being worked on */
+	unsigned jobs;                 /* queued or being worked on */
+	struct seal seal[WORKERS_MAX]; /* each its worker's */
 	struct in_stats st;
 	struct err err;
 };
@@ -57,13 +60,16 @@ struct inpipe {
 	void *sock;
 	int wake_fd; /* eventfd: acks wait, or quit */
 	pthread_mutex_t lock;
-	pthread_cond_t cond; /* jobs, room, or a session that became idle */
+	pthread_cond_t work, room, idle; /* a job came; the queue has room again; a session has no job left */
 	struct in_job *head, **tail;
 	unsigned queued;
-	struct in_ack *acks;
 	struct insession *session[SESSIONS_MAX];
 	bool quit;
-	pthread_t rx, worker[WORKERS_MAX];
+	pthread_t rx;
+	struct worker {
+		struct inpipe *p;
+		pthread_t thread;
+	} worker[WORKERS_MAX];
 	bool rx_running;
 	unsigned n_workers;
 };
@@ -120,18 +126,18 @@ static void session_bad(struct insession *s, int code, const char *what)
 	tell(s, true);
 }
 
-/* Under lock: is all there that Final counted? */
+/* Under lock: is all there that Final counted? Whatever is still under way may be a forgery: wait for its end. */
 static void check_complete(struct insession *s)
 {
-	if (!s->expecting || s->told)
+	if (!s->expecting || s->told || s->jobs)
 		return;
 	bool all = true;
 	for (unsigned i = 0; i < MIG_STREAMS_MAX; i++) {
-		if (s->done_frames[i] > s->expect[i]) {
+		if (s->stream[i].frames > s->stream[i].expect) {
 			session_bad(s, EPROTO, "more frames came than the source counted");
 			return;
 		}
-		all &= s->done_frames[i] == s->expect[i];
+		all &= s->stream[i].frames == s->stream[i].expect;
 	}
 	if (!all)
 		return;
@@ -154,65 +160,127 @@ static int write_at(int fd, const uint8_t *p, size_t len, uint64_t at)
 	return 0;
 }
 
+/* Octets of a pages frame, in order: plain ones, or sealed ones that are opened on their way. */
+struct octets {
+	const uint8_t *p;
+	struct seal *seal; /* NULL: plain */
+	uint8_t *scratch;  /* room for a whole payload, apart from @p */
+};
+
+static int octets_take(struct octets *o, uint8_t *to, size_t len)
+{
+	const uint8_t *from = o->p;
+
+	o->p += len;
+	if (o->seal)
+		return seal_open_part(o->seal, from, len, to);
+	memcpy(to, from, len);
+	return 0;
+}
+
 /*
  * Through the mapping, not by pwrite(): writers of one file wait for one another, spinning. Populating a run first saves a page
  * fault for each of its pages; memory that is there already costs next to nothing.
  */
-static int write_pages(const struct memmap_region *r, const struct wire_frame *f, const uint8_t *data,
-                       struct in_stats *st)
+static int write_data(const struct memmap_region *r, const struct wire_frame *f, struct octets *o)
 {
 	uint64_t page = 0;
-	int rc = wire_runs_check(f, r->pages);
+	int rc = 0;
 
 	for (uint32_t i = 0; i < f->n_runs && rc == 0; i++) {
 		uint64_t count = f->runs[2 * i + 1] >> 1, at, len = count * PAGE_BYTES;
 		page += f->runs[2 * i];
 		at = page * PAGE_BYTES;
-		if (f->runs[2 * i + 1] & 1) {
-			st->pages_zero += count;
-			if (fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)len) < 0)
-				rc = -errno;
-		} else {
-			st->pages_data += count;
-			if (madvise(r->base + at, len, MADV_POPULATE_WRITE) == 0)
-				memcpy(r->base + at, data, len);
-			else /* no memory (a store through the mapping would be a SIGBUS), or an old kernel */
-				rc = write_at(r->fd, data, len, at);
-			data += len;
+		if (!(f->runs[2 * i + 1] & 1)) {
+			if (f->dense)
+				memmap_huge(r, page, count);
+			if (madvise(r->base + at, len, MADV_POPULATE_WRITE) == 0) {
+				rc = octets_take(o, r->base + at, len);
+			} else { /* no memory (a store through the mapping would be a SIGBUS), or an old kernel */
+				rc = octets_take(o, o->scratch, len);
+				if (rc == 0)
+					rc = write_at(r->fd, o->scratch, len, at);
+			}
 		}
 		page += count;
 	}
 	return rc;
 }
 
-int inpipe_apply(const struct insession_config *cfg, const struct wire_frame *f, const void *hdr, size_t hdr_len,
-                 const uint8_t *body, size_t body_len, uint8_t *scratch, uint8_t *scratch2, struct in_stats *st)
+static int write_zeros(const struct memmap_region *r, const struct wire_frame *f, struct in_stats *st)
 {
-	struct seal seal;
+	uint64_t page = 0;
+
+	for (uint32_t i = 0; i < f->n_runs; i++) {
+		uint64_t count = f->runs[2 * i + 1] >> 1;
+		page += f->runs[2 * i];
+		if (f->runs[2 * i + 1] & 1) {
+			st->pages_zero += count;
+			if (fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(page * PAGE_BYTES),
+			              (off_t)(count * PAGE_BYTES)) < 0)
+				return -errno;
+		}
+		page += count;
+	}
+	return 0;
+}
+
+/*
+ * Raw pages are opened straight into guest memory, before their seal is proved. A wrong one ends the session, and this memory goes
+ * with the incoming domain (check_complete() counts nothing as there while a frame is being opened; after it none is taken).
+ */
+static int apply_raw(const struct memmap_region *r, struct seal *seal, const struct wire_frame *f, const void *hdr,
+                     size_t hdr_len, const uint8_t *body, uint8_t *scratch)
+{
+	struct octets o = { .p = body, .seal = seal, .scratch = scratch };
+
+	int rc = seal_open_begin(seal, f->stream, f->seq, hdr, hdr_len);
+	if (rc == 0)
+		rc = write_data(r, f, &o);
+	return rc < 0 ? rc : seal_open_end(seal, body + f->raw_bytes);
+}
+
+static int apply_lz4(const struct memmap_region *r, const struct wire_frame *f, const uint8_t *data, uint8_t *scratch)
+{
+	struct octets o = { .p = data, .scratch = scratch };
+
+	return write_data(r, f, &o);
+}
+
+int inpipe_apply(const struct insession_config *cfg, struct seal *seal, const struct wire_frame *f, const void *hdr,
+                 size_t hdr_len, const uint8_t *body, size_t body_len, uint8_t *scratch, uint8_t *scratch2,
+                 struct in_stats *st)
+{
+	const struct memmap_region *mem = &cfg->mem->r[f->region];
+	bool pages = f->kind == WIRE_FRAME_PAGES, raw = f->codec == WIRE_CODEC_RAW;
+	const uint8_t *data = scratch;
 
 	if (body_len < WIRE_TAG_BYTES || body_len > WIRE_PAYLOAD_MAX + WIRE_TAG_BYTES || f->region >= cfg->mem->n)
 		return -EPROTO;
-	int r = seal_init(&seal, cfg->key, 0);
-	if (r < 0)
-		return r;
-	r = seal_open(&seal, f->stream, f->seq, hdr, hdr_len, body, body_len, scratch);
-	seal_done(&seal);
-	if (r < 0)
-		return r;
 	size_t len = body_len - WIRE_TAG_BYTES;
-	const uint8_t *data = scratch;
-	if (f->codec == WIRE_CODEC_LZ4) {
+	int r = raw && len != f->raw_bytes ? -EPROTO : pages ? wire_runs_check(f, mem->pages) : 0;
+	if (r < 0)
+		return r;
+	if (pages && raw)
+		r = apply_raw(mem, seal, f, hdr, hdr_len, body, scratch);
+	else
+		r = seal_open(seal, f->stream, f->seq, hdr, hdr_len, body, body_len, scratch);
+	if (r < 0)
+		return r;
+	if (!raw) {
 		int n = LZ4_decompress_safe((const char *)scratch, (char *)scratch2, (int)len, (int)f->raw_bytes);
 		if (n < 0 || (uint32_t)n != f->raw_bytes)
 			return -EPROTO;
 		data = scratch2;
-	} else if (len != f->raw_bytes) {
-		return -EPROTO;
 	}
 	st->frames++;
 	st->octets += body_len + hdr_len;
-	if (f->kind == WIRE_FRAME_PAGES)
-		return write_pages(&cfg->mem->r[f->region], f, data, st);
+	if (pages) {
+		if (!raw)
+			r = apply_lz4(mem, f, data, scratch);
+		st->pages_data += f->raw_bytes / PAGE_BYTES;
+		return r < 0 ? r : write_zeros(mem, f, st);
+	}
 	if (f->offset > cfg->state_max || f->raw_bytes > cfg->state_max - f->offset)
 		return -EPROTO;
 	st->state_octets += f->raw_bytes;
@@ -249,46 +317,43 @@ static void job_free(struct in_job *j)
 	free(j);
 }
 
-static void job_do(struct inpipe *p, struct in_job *j, uint8_t *scratch, uint8_t *scratch2)
+static void job_do(struct inpipe *p, struct in_job *j, unsigned worker, uint8_t *scratch, uint8_t *scratch2)
 {
 	struct insession *s = j->s;
 	struct in_stats st = { 0 };
 	size_t body_len = zmq_msg_size(&j->body);
 
-	int r = inpipe_apply(&s->cfg, &j->frame, zmq_msg_data(&j->hdr), zmq_msg_size(&j->hdr), zmq_msg_data(&j->body),
-	                     body_len, scratch, scratch2, &st);
-	struct in_ack *a = calloc(1, sizeof(*a));
+	int r = inpipe_apply(&s->cfg, &s->seal[worker], &j->frame, zmq_msg_data(&j->hdr), zmq_msg_size(&j->hdr),
+	                     zmq_msg_data(&j->body), body_len, scratch, scratch2, &st);
 	pthread_mutex_lock(&p->lock);
-	unsigned k = j->frame.stream;
+	struct in_stream *k = &s->stream[j->frame.stream];
 	s->st.frames += st.frames;
 	s->st.octets += st.octets;
 	s->st.pages_data += st.pages_data;
 	s->st.pages_zero += st.pages_zero;
 	s->st.state_octets += st.state_octets;
-	if (r < 0 || !a) {
-		session_bad(s, r < 0 ? -r : ENOMEM, apply_error(r < 0 ? r : -ENOMEM));
-		free(a);
+	if (r < 0) {
+		session_bad(s, -r, apply_error(r));
 	} else {
-		s->done_frames[k]++;
-		s->done_octets[k] += body_len - WIRE_TAG_BYTES;
-		memcpy(a->id, j->id, j->id_len);
-		a->id_len = j->id_len;
-		a->c = (struct wire_credit){
-			.session = s->cfg.session, .stream = k, .frames = s->done_frames[k], .octets = s->done_octets[k]
-		};
-		a->next = p->acks;
-		p->acks = a;
-		check_complete(s);
+		k->frames++;
+		k->octets += body_len - WIRE_TAG_BYTES;
+		memcpy(k->id, j->id, j->id_len);
+		k->id_len = j->id_len;
 	}
 	s->jobs--;
-	pthread_cond_broadcast(&p->cond);
+	check_complete(s);
+	if (!s->jobs)
+		pthread_cond_broadcast(&p->idle);
+	bool say = !s->jobs || k->octets - k->said >= ACK_OCTETS;
 	pthread_mutex_unlock(&p->lock);
-	wake(p);
+	if (say)
+		wake(p);
 }
 
 static void *worker_main(void *arg)
 {
-	struct inpipe *p = arg;
+	struct worker *w = arg;
+	struct inpipe *p = w->p;
 	_cleanup_free_ uint8_t *scratch = malloc(WIRE_PAYLOAD_MAX + 64), *scratch2 = malloc(WIRE_PAYLOAD_MAX + 64);
 
 	priv_none();
@@ -297,18 +362,19 @@ static void *worker_main(void *arg)
 	for (;;) {
 		pthread_mutex_lock(&p->lock);
 		while (!p->head && !p->quit)
-			pthread_cond_wait(&p->cond, &p->lock);
+			pthread_cond_wait(&p->work, &p->lock);
 		struct in_job *j = p->head;
 		if (j) {
 			p->head = j->next;
 			if (!p->head)
 				p->tail = &p->head;
-			p->queued--;
+			if (p->queued-- == QUEUE_MAX)
+				pthread_cond_signal(&p->room);
 		}
 		pthread_mutex_unlock(&p->lock);
 		if (!j)
 			return NULL;
-		job_do(p, j, scratch, scratch2);
+		job_do(p, j, (unsigned)(w - p->worker), scratch, scratch2);
 		job_free(j);
 	}
 }
@@ -323,26 +389,26 @@ static void rx_frame(struct inpipe *p, struct in_job *j)
 	pthread_mutex_lock(&p->lock);
 	struct insession *s = find(p, j->frame.session);
 	unsigned k = j->frame.stream;
-	if (!s || s->dead || k >= s->cfg.streams) {
+	if (!s || s->dead || s->told || k >= s->cfg.streams) {
 		pthread_mutex_unlock(&p->lock);
 		job_free(j);
 		return;
 	}
-	if (j->frame.seq != s->next_seq[k]) {
+	if (j->frame.seq != s->stream[k].next_seq) {
 		session_bad(s, EPROTO, "a frame was lost or repeated");
 		pthread_mutex_unlock(&p->lock);
 		job_free(j);
 		return;
 	}
-	s->next_seq[k]++;
+	s->stream[k].next_seq++;
 	s->jobs++;
 	j->s = s;
 	while (p->queued >= QUEUE_MAX && !p->quit)
-		pthread_cond_wait(&p->cond, &p->lock);
+		pthread_cond_wait(&p->room, &p->lock);
 	*p->tail = j;
 	p->tail = &j->next;
 	p->queued++;
-	pthread_cond_broadcast(&p->cond);
+	pthread_cond_signal(&p->work);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -384,32 +450,44 @@ static bool rx_one(struct inpipe *p)
 	return true;
 }
 
+/* Whatever was written and not acknowledged yet, of one session, under lock: the newest count says all. */
+static unsigned acks_of(struct insession *s, struct wire_credit *c, const struct in_stream **who)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MIG_STREAMS_MAX; i++) {
+		struct in_stream *k = &s->stream[i];
+		if (k->said == k->octets)
+			continue;
+		k->said = k->octets;
+		c[n] = (struct wire_credit){
+			.session = s->cfg.session, .stream = i, .frames = k->frames, .octets = k->octets
+		};
+		who[n++] = k;
+	}
+	return n;
+}
+
 static void send_acks(struct inpipe *p)
 {
+	struct wire_credit c[MIG_STREAMS_MAX];
+	const struct in_stream *who[MIG_STREAMS_MAX];
+	struct buf b = { 0 };
 	uint64_t n;
 
 	if (read(p->wake_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
 		return;
-	pthread_mutex_lock(&p->lock);
-	struct in_ack *list = p->acks, *in_order = NULL;
-	p->acks = NULL;
+	pthread_mutex_lock(&p->lock); /* sends do not wait, they only put into a queue */
+	for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+		unsigned acks = p->session[i] ? acks_of(p->session[i], c, who) : 0;
+		for (unsigned k = 0; k < acks; k++) {
+			buf_reset(&b);
+			if (wire_credit_pack(&c[k], &b) == 0 &&
+			    zmq_send(p->sock, who[k]->id, who[k]->id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
+				(void)zmq_send(p->sock, b.data, b.len, ZMQ_DONTWAIT);
+		}
+	}
 	pthread_mutex_unlock(&p->lock);
-	while (list) { /* it was pushed: turn it round, counts must not go back */
-		struct in_ack *a = list;
-		list = a->next;
-		a->next = in_order;
-		in_order = a;
-	}
-	struct buf b = { 0 };
-	while (in_order) {
-		struct in_ack *a = in_order;
-		in_order = a->next;
-		buf_reset(&b);
-		if (wire_credit_pack(&a->c, &b) == 0 &&
-		    zmq_send(p->sock, a->id, a->id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
-			(void)zmq_send(p->sock, b.data, b.len, ZMQ_DONTWAIT);
-		free(a);
-	}
 	buf_done(&b);
 }
 
@@ -450,11 +528,14 @@ struct inpipe *inpipe_new(struct loop *loop, void *zmq, void *sock, unsigned wor
 	p->sock = sock;
 	p->tail = &p->head;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->cond, NULL);
+	pthread_cond_init(&p->work, NULL);
+	pthread_cond_init(&p->room, NULL);
+	pthread_cond_init(&p->idle, NULL);
 	p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int r = p->wake_fd < 0 ? -errno : 0;
 	for (unsigned i = 0; i < workers && i < WORKERS_MAX && r == 0; i++) {
-		r = -pthread_create(&p->worker[i], NULL, worker_main, p);
+		p->worker[i].p = p;
+		r = -pthread_create(&p->worker[i].thread, NULL, worker_main, &p->worker[i]);
 		if (r == 0)
 			p->n_workers++;
 	}
@@ -476,7 +557,8 @@ void inpipe_free(struct inpipe *p)
 		return;
 	pthread_mutex_lock(&p->lock);
 	p->quit = true;
-	pthread_cond_broadcast(&p->cond);
+	pthread_cond_broadcast(&p->work);
+	pthread_cond_broadcast(&p->room);
 	pthread_mutex_unlock(&p->lock);
 	if (p->wake_fd >= 0)
 		wake(p);
@@ -485,43 +567,60 @@ void inpipe_free(struct inpipe *p)
 	else
 		zmq_close(p->sock);
 	for (unsigned i = 0; i < p->n_workers; i++)
-		pthread_join(p->worker[i], NULL);
+		pthread_join(p->worker[i].thread, NULL);
 	while (p->head) {
 		struct in_job *j = p->head;
 		p->head = j->next;
 		job_free(j);
 	}
-	while (p->acks) {
-		struct in_ack *a = p->acks;
-		p->acks = a->next;
-		free(a);
-	}
 	if (p->wake_fd >= 0)
 		close(p->wake_fd);
 	pthread_mutex_destroy(&p->lock);
-	pthread_cond_destroy(&p->cond);
+	pthread_cond_destroy(&p->work);
+	pthread_cond_destroy(&p->room);
+	pthread_cond_destroy(&p->idle);
 	free(p);
+}
+
+/* No thread sees it. */
+static void session_drop(struct insession *s)
+{
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		seal_done(&s->seal[i]);
+	free(s);
+}
+
+static bool session_list(struct inpipe *p, struct insession *s)
+{
+	bool room = false;
+
+	pthread_mutex_lock(&p->lock);
+	for (unsigned i = 0; i < SESSIONS_MAX && !room; i++) {
+		room = !p->session[i];
+		if (room)
+			p->session[i] = s;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return room;
 }
 
 struct insession *insession_new(struct inpipe *p, const struct insession_config *cfg, struct err *err)
 {
 	struct insession *s = calloc(1, sizeof(*s));
+	int r = s ? 0 : -ENOMEM;
 
-	if (s) {
+	for (unsigned i = 0; i < p->n_workers && r == 0; i++)
+		r = seal_init(&s->seal[i], cfg->key, 0);
+	if (r == 0) {
 		s->p = p;
 		s->cfg = *cfg;
-		pthread_mutex_lock(&p->lock);
-		for (unsigned i = 0; i < SESSIONS_MAX; i++) {
-			if (!p->session[i]) {
-				p->session[i] = s;
-				pthread_mutex_unlock(&p->lock);
-				return s;
-			}
-		}
-		pthread_mutex_unlock(&p->lock);
-		free(s);
+		if (session_list(p, s))
+			return s;
+		r = -ENOMEM;
 	}
-	(void)err_set(err, ENOMEM, "no room for another incoming migration");
+	if (s)
+		session_drop(s);
+	(void)err_set(err, -r, "no room for another incoming migration");
 	return NULL;
 }
 
@@ -533,19 +632,19 @@ void insession_free(struct insession *s)
 	pthread_mutex_lock(&p->lock);
 	s->dead = true;
 	while (s->jobs)
-		pthread_cond_wait(&p->cond, &p->lock);
+		pthread_cond_wait(&p->idle, &p->lock);
 	for (unsigned i = 0; i < SESSIONS_MAX; i++)
 		if (p->session[i] == s)
 			p->session[i] = NULL;
 	pthread_mutex_unlock(&p->lock);
-	free(s);
+	session_drop(s);
 }
 
 void insession_expect(struct insession *s, const uint64_t *frames, unsigned n, uint64_t state_bytes)
 {
 	pthread_mutex_lock(&s->p->lock);
 	for (unsigned i = 0; i < n && i < MIG_STREAMS_MAX; i++)
-		s->expect[i] = frames[i];
+		s->stream[i].expect = frames[i];
 	s->expect_state = state_bytes;
 	s->expecting = true;
 	check_complete(s);

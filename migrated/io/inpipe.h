@@ -8,6 +8,7 @@
 
 #include "common/loop.h"
 #include "migrated/io/memmap.h"
+#include "migrated/io/seal.h"
 #include "migrated/io/wire.h"
 
 struct inpipe;
@@ -39,9 +40,12 @@ void insession_free(struct insession *s);
 void insession_expect(struct insession *s, const uint64_t *frames, unsigned n, uint64_t state_bytes);
 void insession_stats(struct insession *s, struct in_stats *ret);
 
-/* One frame against one session, without sockets: what the threads do; for tests and fuzzing. 0 or -errno. */
-int inpipe_apply(const struct insession_config *cfg, const struct wire_frame *f, const void *hdr, size_t hdr_len,
-                 const uint8_t *body, size_t body_len, uint8_t *scratch, uint8_t *scratch2,
+/*
+ * One frame against one session, without sockets: what the threads do; for tests and fuzzing. 0 or -errno. A frame that fails, even
+ * one whose seal is wrong, may have been written to guest memory, never anywhere else: that memory must not be used then.
+ */
+int inpipe_apply(const struct insession_config *cfg, struct seal *seal, const struct wire_frame *f, const void *hdr,
+                 size_t hdr_len, const uint8_t *body, size_t body_len, uint8_t *scratch, uint8_t *scratch2,
                  struct in_stats *st) _must_check_;
 
 #endif

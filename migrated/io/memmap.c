@@ -8,17 +8,38 @@
 #include <sys/stat.h>
 #include "common/util.h"
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* younger than some C libraries */
+#endif
+
 static int region_map(struct memmap_region *r, struct err *err)
 {
 	struct stat st;
 
 	if (fstat(r->fd, &st) < 0 || (uint64_t)st.st_size < r->size)
 		return err_set(err, EPROTO, "guest memory %s: descriptor is smaller than the region", r->name);
-	void *p = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, r->fd, 0);
-	if (p == MAP_FAILED)
-		return err_sys(err, errno, "map guest memory %s", r->name);
-	r->base = p;
 	r->pages = r->size / PAGE_BYTES;
+	r->huge = calloc(1, sizeof(*r->huge) + bitmap_words(r->pages / HUGE_PAGES + 1) * 8);
+	if (!r->huge)
+		return err_sys(err, ENOMEM, "map guest memory %s", r->name);
+	for (unsigned i = 0; i < HUGE_LOCKS; i++)
+		pthread_mutex_init(&r->huge->lock[i], NULL);
+	/* a huge page shows as one entry only where address and offset agree: take room to choose, give the rest back */
+	uint8_t *room = mmap(NULL, r->size + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (room == MAP_FAILED)
+		return err_sys(err, errno, "map guest memory %s", r->name);
+	size_t before = -(uintptr_t)room % HUGE_BYTES;
+	void *p = mmap(room + before, r->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, r->fd,
+	               0);
+	if (p == MAP_FAILED) {
+		int e = errno;
+		munmap(room, r->size + HUGE_BYTES);
+		return err_sys(err, e, "map guest memory %s", r->name);
+	}
+	if (before)
+		munmap(room, before);
+	munmap(room + before + r->size, HUGE_BYTES - before);
+	r->base = p;
 	return 0;
 }
 
@@ -95,10 +116,40 @@ void memmap_done(struct memmap *m)
 	for (unsigned i = 0; i < m->n; i++) {
 		if (m->r[i].base)
 			munmap(m->r[i].base, m->r[i].size);
+		for (unsigned k = 0; m->r[i].huge && k < HUGE_LOCKS; k++)
+			pthread_mutex_destroy(&m->r[i].huge->lock[k]);
+		free(m->r[i].huge);
 		if (m->r[i].fd >= 0)
 			close(m->r[i].fd);
 	}
 	*m = (struct memmap){ 0 };
+}
+
+/*
+ * MADV_COLLAPSE (Linux 6.1) and not MADV_HUGEPAGE: that one is ignored for memfds unless the whole host is set to take it
+ * (shmem_enabled). It wants a page to begin with.
+ */
+static void huge_piece(const struct memmap_region *r, uint64_t piece)
+{
+	uint8_t *at = r->base + piece * HUGE_BYTES;
+	uint64_t bit = 1ull << (piece % 64);
+	_Atomic uint64_t *tried = &r->huge->tried[piece / 64];
+	pthread_mutex_t *lock = &r->huge->lock[piece % HUGE_LOCKS];
+
+	pthread_mutex_lock(lock);
+	if (!(atomic_load(tried) & bit)) {
+		if (madvise(at, PAGE_BYTES, MADV_POPULATE_WRITE) == 0)
+			(void)madvise(at, HUGE_BYTES, MADV_COLLAPSE);
+		atomic_fetch_or(tried, bit);
+	}
+	pthread_mutex_unlock(lock);
+}
+
+void memmap_huge(const struct memmap_region *r, uint64_t page, uint64_t count)
+{
+	for (uint64_t k = page / HUGE_PAGES; k <= (page + count - 1) / HUGE_PAGES; k++)
+		if ((k + 1) * HUGE_PAGES <= r->pages && !(atomic_load(&r->huge->tried[k / 64]) >> (k % 64) & 1))
+			huge_piece(r, k);
 }
 
 static void bits_set(uint64_t *bits, uint64_t from, uint64_t to)

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <xxhash.h>
+#include <xxh_x86dispatch.h>
 #include <zmq.h>
 #include "common/util.h"
 #include "migrated/core/controller.h"
@@ -22,7 +22,7 @@
 
 #define BATCH_PAGES  64u /* 256 KiB: stays in the second-level cache between copy, hash and seal */
 #define BATCH_BYTES  (BATCH_PAGES * PAGE_BYTES)
-#define CHUNK_WORDS  8u /* 512 pages handed out at a time */
+#define CHUNK_WORDS  (HUGE_PAGES / 64) /* handed out at a time */
 #define SEND_WAIT_MS 50
 #define STALL_NS     (5 * NS_PER_S) /* nothing acknowledged for so long: the data connection is broken */
 #define SKIP_MAX     64u            /* batches sent raw after a trial that did not pay */
@@ -298,6 +298,15 @@ static int batch_flush(struct out_worker *w)
 	return r;
 }
 
+/* Batches do not mix what goes to memory of the two kinds. */
+static int batch_dense(struct out_worker *w, bool dense)
+{
+	int r = w->frame.dense != dense ? batch_flush(w) : 0;
+
+	w->frame.dense = dense;
+	return r;
+}
+
 /* Note one page in the batch; data pages are already at their place in w->raw. */
 static int batch_add(struct out_worker *w, unsigned region, uint64_t page, bool zero)
 {
@@ -375,12 +384,13 @@ static int chunk(struct out_worker *w, unsigned region, uint64_t word)
 	uint64_t words = bitmap_words(p->cfg.mem->r[region].pages),
 		 end = word + CHUNK_WORDS < words ? word + CHUNK_WORDS : words;
 	bool last = p->pass_kind == MIG_PASS_FINAL, whole = end - word == CHUNK_WORDS;
-	int r = 0;
 
-	/* the first look at memory without holes: map it at once instead of by faults */
+	/* the first look at memory without holes: map it at once instead of by faults, and let the target do likewise */
 	for (uint64_t k = word; k < end && whole; k++)
 		whole = p->present[region][k] == UINT64_MAX;
-	if (whole && p->round == 1 && !last)
+	whole = whole && p->round == 1 && !last;
+	int r = batch_dense(w, whole);
+	if (whole && r == 0)
 		(void)madvise(p->cfg.mem->r[region].base + word * 64 * PAGE_BYTES, CHUNK_WORDS * 64 * PAGE_BYTES,
 		              MADV_POPULATE_READ);
 
@@ -419,6 +429,7 @@ static int state_piece(struct out_worker *w, uint64_t piece)
 		got += (uint64_t)n;
 	}
 	w->frame.kind = WIRE_FRAME_STATE;
+	w->frame.dense = false;
 	w->frame.offset = at;
 	w->frame.raw_bytes = (uint32_t)len;
 	r = batch_flush(w);

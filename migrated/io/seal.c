@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Sealed data frames with libcrypto's AES-128-GCM: see seal.h. */
+/* Sealed data frames with libcrypto's AES-128-OCB: see seal.h. */
 #include <config.h>
 #include "migrated/io/seal.h"
 #include <endian.h>
@@ -22,7 +22,7 @@ int seal_init(struct seal *s, const uint8_t key[WIRE_KEY_BYTES], int encrypt)
 
 	if (!ctx)
 		return -ENOMEM;
-	if (EVP_CipherInit_ex(ctx, EVP_aes_128_gcm(), NULL, key, NULL, encrypt) != 1) {
+	if (EVP_CipherInit_ex(ctx, EVP_aes_128_ocb(), NULL, key, NULL, encrypt) != 1) {
 		EVP_CIPHER_CTX_free(ctx);
 		return -EIO;
 	}
@@ -49,28 +49,59 @@ int seal_make(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, si
 	if (len && EVP_EncryptUpdate(s->ctx, out, &total, in, (int)len) != 1)
 		return -EIO;
 	if (EVP_EncryptFinal_ex(s->ctx, out + total, &n) != 1 ||
-	    EVP_CIPHER_CTX_ctrl(s->ctx, EVP_CTRL_GCM_GET_TAG, WIRE_TAG_BYTES, out + len) != 1)
+	    EVP_CIPHER_CTX_ctrl(s->ctx, EVP_CTRL_AEAD_GET_TAG, WIRE_TAG_BYTES, out + len) != 1)
 		return -EIO;
 	return 0;
+}
+
+int seal_open_begin(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, size_t aad_len)
+{
+	uint8_t nonce[12];
+	int n;
+
+	nonce_of(stream, seq, nonce);
+	return EVP_DecryptInit_ex(s->ctx, NULL, NULL, NULL, nonce) == 1 &&
+	                       EVP_DecryptUpdate(s->ctx, NULL, &n, aad, (int)aad_len) == 1
+	               ? 0
+	               : -EIO;
+}
+
+int seal_open_part(struct seal *s, const uint8_t *in, size_t len, uint8_t *out)
+{
+	int n;
+
+	return EVP_DecryptUpdate(s->ctx, out, &n, in, (int)len) == 1 && (size_t)n == len ? 0 : -EIO;
+}
+
+/* @rest receives what the cipher held back: the octets after the last whole block. */
+static int open_end(struct seal *s, const uint8_t tag[WIRE_TAG_BYTES], uint8_t *rest)
+{
+	uint8_t copy[WIRE_TAG_BYTES];
+	int n;
+
+	memcpy(copy, tag, sizeof(copy));
+	if (EVP_CIPHER_CTX_ctrl(s->ctx, EVP_CTRL_AEAD_SET_TAG, WIRE_TAG_BYTES, copy) != 1)
+		return -EIO;
+	return EVP_DecryptFinal_ex(s->ctx, rest, &n) == 1 ? 0 : -EBADMSG;
+}
+
+int seal_open_end(struct seal *s, const uint8_t tag[WIRE_TAG_BYTES])
+{
+	uint8_t none[16];
+
+	return open_end(s, tag, none);
 }
 
 int seal_open(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, size_t aad_len, const uint8_t *in,
               size_t len, uint8_t *out)
 {
-	uint8_t nonce[12], tag[WIRE_TAG_BYTES];
-	int n, total = 0;
+	int n = 0;
 
 	if (len < WIRE_TAG_BYTES)
 		return -EBADMSG;
 	len -= WIRE_TAG_BYTES;
-	memcpy(tag, in + len, sizeof(tag));
-	nonce_of(stream, seq, nonce);
-	if (EVP_DecryptInit_ex(s->ctx, NULL, NULL, NULL, nonce) != 1 ||
-	    EVP_DecryptUpdate(s->ctx, NULL, &n, aad, (int)aad_len) != 1)
-		return -EIO;
-	if (len && EVP_DecryptUpdate(s->ctx, out, &total, in, (int)len) != 1)
-		return -EIO;
-	if (EVP_CIPHER_CTX_ctrl(s->ctx, EVP_CTRL_GCM_SET_TAG, WIRE_TAG_BYTES, tag) != 1)
-		return -EIO;
-	return EVP_DecryptFinal_ex(s->ctx, out + total, &n) == 1 ? 0 : -EBADMSG;
+	int r = seal_open_begin(s, stream, seq, aad, aad_len);
+	if (r == 0 && len && EVP_DecryptUpdate(s->ctx, out, &n, in, (int)len) != 1)
+		r = -EIO;
+	return r < 0 ? r : open_end(s, in + len, out + n);
 }

@@ -166,6 +166,7 @@ int wire_frame_pack(const struct wire_frame *f, struct buf *out)
 	pb.codec = f->codec;
 	pb.raw_bytes = f->raw_bytes;
 	pb.offset = f->offset;
+	pb.dense = f->dense;
 	pb.n_runs = 2 * (size_t)f->n_runs;
 	pb.runs = (uint32_t *)f->runs; /* packing does not write */
 	uint8_t *p = buf_reserve(out, hospes__mig__frame__get_packed_size(&pb));
@@ -190,6 +191,7 @@ int wire_frame_unpack(const void *p, size_t len, struct wire_frame *ret)
 		ret->session = pb->session;
 		ret->seq = pb->seq;
 		ret->offset = pb->offset;
+		ret->dense = pb->dense;
 		ret->stream = pb->stream;
 		ret->kind = pb->kind;
 		ret->region = pb->region;

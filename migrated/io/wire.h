@@ -28,6 +28,7 @@ enum wire_codec { WIRE_CODEC_RAW = 0, WIRE_CODEC_LZ4 = 1 };
 struct wire_frame {
 	uint64_t session, seq, offset;
 	uint32_t stream, kind, region, round, codec, raw_bytes;
+	bool dense;
 	uint32_t n_runs;                  /* pairs */
 	uint32_t runs[2 * WIRE_RUNS_MAX]; /* (gap, count * 2 + zero) */
 };

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct insession_config cfg = { .session = 7, .streams = 8, .mem = &mem, .state_max = STATE_MAX };
 	struct in_stats st = { 0 };
 	struct wire_credit credit;
-	struct seal seal;
+	struct seal seal, open;
 	struct stat sb;
 	struct err err;
 
@@ -50,10 +50,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	FUZZ_CHECK(seal_init(&seal, cfg.key, 1) == 0);
 	FUZZ_CHECK(seal_make(&seal, f.stream, f.seq, data + 2, hdr, data + 2 + hdr, body, sealed) == 0);
 	seal_done(&seal);
-	(void)!inpipe_apply(&cfg, &f, data + 2, hdr, sealed, body + WIRE_TAG_BYTES, scratch, scratch2, &st);
+	FUZZ_CHECK(seal_init(&open, cfg.key, 0) == 0);
+	(void)!inpipe_apply(&cfg, &open, &f, data + 2, hdr, sealed, body + WIRE_TAG_BYTES, scratch, scratch2, &st);
 	FUZZ_CHECK(fstat(mem.r[0].fd, &sb) == 0 && sb.st_size == RAM_BYTES);
 	FUZZ_CHECK(fstat(state_fd, &sb) == 0 && sb.st_size <= STATE_MAX);
 	sealed[body] ^= 1; /* a damaged tag is always found */
-	FUZZ_CHECK(inpipe_apply(&cfg, &f, data + 2, hdr, sealed, body + WIRE_TAG_BYTES, scratch, scratch2, &st) < 0);
+	FUZZ_CHECK(inpipe_apply(&cfg, &open, &f, data + 2, hdr, sealed, body + WIRE_TAG_BYTES, scratch, scratch2, &st) <
+	           0);
+	seal_done(&open);
 	return 0;
 }

@@ -3,7 +3,6 @@
 #include "config.h"
 #include "tests/unit/cluworld.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,18 +54,16 @@ struct clu_dom *cluworld_dom(struct clu_state *s, const char *name, uint32_t mem
 	return d;
 }
 
-struct clu_rule *cluworld_rule(struct clu_state *s, enum clu_rule_kind kind, bool soft, bool never, ...)
+struct clu_rule *cluworld_rule(struct clu_state *s, enum clu_rule_kind kind, bool soft, bool never, const char *members)
 {
 	struct clu_rule *r = s->rule;
-	const char *m;
-	va_list ap;
 
 	while (r->id)
 		r++;
 	*r = (struct clu_rule){ .id = (uint32_t)(r - s->rule) + 1, .kind = kind, .soft = soft, .never = never };
-	va_start(ap, never);
-	while ((m = va_arg(ap, const char *)))
-		snprintf(r->member[r->n++], CLU_NAME_MAX, "%s", m);
-	va_end(ap);
+	for (size_t len; *members; members += len + (members[len] == ' ')) {
+		len = strcspn(members, " ");
+		snprintf(r->member[r->n++], CLU_NAME_MAX, "%.*s", (int)len, members);
+	}
 	return r;
 }

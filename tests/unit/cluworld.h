@@ -12,7 +12,7 @@ struct clu_state *cluworld_new(uint32_t hosts, uint32_t doms);
 void cluworld_free(struct clu_state *s);
 /* A domain of @mem_mib and one vCPU, engine pv, ha; @node 0: stopped, wanted running; else it runs there. */
 struct clu_dom *cluworld_dom(struct clu_state *s, const char *name, uint32_t mem_mib, uint32_t node);
-/* "KIND[,soft][,never]", members up to the NULL. */
-struct clu_rule *cluworld_rule(struct clu_state *s, enum clu_rule_kind kind, bool soft, bool never, ...) __attribute__((sentinel));
+/* @members: names with one blank between them. */
+struct clu_rule *cluworld_rule(struct clu_state *s, enum clu_rule_kind kind, bool soft, bool never, const char *members);
 
 #endif

@@ -50,26 +50,26 @@ static void spoil_files(struct clu_state *s)
 }
 static void spoil_hosts(struct clu_state *s)
 {
-	cluworld_rule(s, CLU_RULE_HOSTS, false, false, "web", "host-a", "host-c", NULL);
+	cluworld_rule(s, CLU_RULE_HOSTS, false, false, "web host-a host-c");
 }
 static void spoil_never(struct clu_state *s)
 {
-	cluworld_rule(s, CLU_RULE_HOSTS, false, true, "web", "host-b", NULL);
+	cluworld_rule(s, CLU_RULE_HOSTS, false, true, "web host-b");
 }
 static void spoil_label(struct clu_state *s)
 {
 	strcpy(s->host[0].cap.label[1], "ssd");
 	strcpy(s->host[2].cap.label[0], "ssd");
-	cluworld_rule(s, CLU_RULE_HOSTS, false, false, "web", "label=ssd", NULL);
+	cluworld_rule(s, CLU_RULE_HOSTS, false, false, "web label=ssd");
 }
 static void spoil_together(struct clu_state *s)
 {
-	cluworld_rule(s, CLU_RULE_TOGETHER, false, false, "web", "db", NULL);
+	cluworld_rule(s, CLU_RULE_TOGETHER, false, false, "web db");
 }
 static void spoil_apart(struct clu_state *s)
 {
 	cluworld_dom(s, "web2", 100, 2);
-	cluworld_rule(s, CLU_RULE_APART, false, false, "web2", "web", NULL);
+	cluworld_rule(s, CLU_RULE_APART, false, false, "web2 web");
 }
 static void spoil_apart_target(struct clu_state *s)
 {
@@ -77,7 +77,7 @@ static void spoil_apart_target(struct clu_state *s)
 
 	d->phase = CLU_PHASE_MIGRATING;
 	d->target = 2;
-	cluworld_rule(s, CLU_RULE_APART, false, false, "web2", "web", NULL);
+	cluworld_rule(s, CLU_RULE_APART, false, false, "web2 web");
 }
 static void spoil_conflict(struct clu_state *s)
 {
@@ -85,7 +85,7 @@ static void spoil_conflict(struct clu_state *s)
 	strcpy(cluworld_dom(s, "friend", 100, 1)->spec.type, "bank-a");
 	strcpy(cluworld_dom(s, "other", 100, 1)->spec.type, "paper");
 	strcpy(s->dom[1].spec.type, "bank-a");
-	cluworld_rule(s, CLU_RULE_CONFLICT, false, false, "bank-a", "bank-b", NULL);
+	cluworld_rule(s, CLU_RULE_CONFLICT, false, false, "bank-a bank-b");
 }
 
 static const struct {
@@ -204,7 +204,7 @@ static void test_memory(void **state)
 static void test_score(void **state)
 {
 	struct clu_state *s = base();
-	struct clu_load load = { { 0 } };
+	struct clu_load load = { .dom = NULL };
 	struct clu_verdict v;
 
 	(void)state;
@@ -220,7 +220,7 @@ static void test_score(void **state)
 	s->dom[1].avoid = 0;
 	load.cpu_used_milli[1] = 7500; /* measured */
 	assert_int_equal(clu_place(s, &load, &s->dom[1], false, NULL), 3);
-	cluworld_rule(s, CLU_RULE_HOSTS, true, false, "web", "host-a", NULL); /* soft */
+	cluworld_rule(s, CLU_RULE_HOSTS, true, false, "web host-a"); /* soft */
 	assert_int_equal(clu_place(s, &load, &s->dom[1], false, NULL), 1);
 	cluworld_free(s);
 
@@ -264,7 +264,7 @@ static void test_drain_together(void **state)
 	(void)state;
 	cluworld_dom(s, "x", 2500, 2); /* host-b: room for one of them only, host-c for both, but busier in CPU */
 	struct clu_load load = { .cpu_used_milli = { 0, 0, 4000 } };
-	cluworld_rule(s, CLU_RULE_TOGETHER, false, false, "a", "b", NULL);
+	cluworld_rule(s, CLU_RULE_TOGETHER, false, false, "a b");
 	clu_judge(s, &load, a, 1, &v);
 	assert_int_equal(v.why, CLU_WHY_RULE_TOGETHER);
 	s->host[0].maintenance = true;
@@ -305,7 +305,7 @@ static void test_admit(void **state)
 	assert_int_equal(clu_admit(s, NULL, d, why), 0);
 	s->dom[1].desired = CLU_DESIRED_RUNNING;
 	/* bound to the lost host by a rule: not a matter of room */
-	cluworld_rule(s, CLU_RULE_HOSTS, false, false, "a2", "host-a", NULL);
+	cluworld_rule(s, CLU_RULE_HOSTS, false, false, "a2 host-a");
 	assert_int_equal(clu_admit(s, NULL, d, why), 0);
 	s->rule[0].id = 0;
 	s->host[1].state = s->host[2].state = CLU_HOST_LOST; /* alone: nothing to promise */
@@ -365,10 +365,10 @@ static void test_rule_check(void **state)
 		strcpy(s->dom[0].spec.type, "red");
 		strcpy(s->dom[4].spec.type, "blue");
 		strcpy(s->dom[2].spec.type, "green");
-		cluworld_rule(s, CLU_RULE_TOGETHER, false, false, "a", "b", NULL);
-		cluworld_rule(s, CLU_RULE_TOGETHER, false, false, "b", "e", NULL);
-		cluworld_rule(s, CLU_RULE_APART, false, false, "g", "h", NULL);
-		cluworld_rule(s, CLU_RULE_HOSTS, false, false, "a", "host-a", NULL);
+		cluworld_rule(s, CLU_RULE_TOGETHER, false, false, "a b");
+		cluworld_rule(s, CLU_RULE_TOGETHER, false, false, "b e");
+		cluworld_rule(s, CLU_RULE_APART, false, false, "g h");
+		cluworld_rule(s, CLU_RULE_HOSTS, false, false, "a host-a");
 		for (; r.n < 4 && checks[i].member[r.n]; r.n++)
 			strcpy(r.member[r.n], checks[i].member[r.n]);
 		strcpy(why, "");

@@ -421,12 +421,12 @@ static void random_state(struct clu_state *s, uint32_t doms, const struct clu_lo
 		if (!below(4))
 			strcpy(d->spec.bridge[0], "br0");
 	}
-	cluworld_rule(s, CLU_RULE_APART, false, false, "vm0", "vm1", "vm2", NULL);
-	cluworld_rule(s, CLU_RULE_TOGETHER, false, false, "vm3", "vm4", NULL);
-	cluworld_rule(s, CLU_RULE_HOSTS, false, false, "vm5", "host-a", "label=ssd", NULL);
-	cluworld_rule(s, CLU_RULE_CONFLICT, false, false, "bank-a", "bank-b", NULL);
-	cluworld_rule(s, CLU_RULE_TOGETHER, true, false, "vm6", "vm7", NULL);
-	cluworld_rule(s, CLU_RULE_HOSTS, true, true, "vm8", "host-b", NULL);
+	cluworld_rule(s, CLU_RULE_APART, false, false, "vm0 vm1 vm2");
+	cluworld_rule(s, CLU_RULE_TOGETHER, false, false, "vm3 vm4");
+	cluworld_rule(s, CLU_RULE_HOSTS, false, false, "vm5 host-a label=ssd");
+	cluworld_rule(s, CLU_RULE_CONFLICT, false, false, "bank-a bank-b");
+	cluworld_rule(s, CLU_RULE_TOGETHER, true, false, "vm6 vm7");
+	cluworld_rule(s, CLU_RULE_HOSTS, true, true, "vm8 host-b");
 	strcpy(s->host[1].cap.label[0], "ssd");
 	for (uint32_t i = 0; i < 3; i++)
 		strcpy(s->host[i].cap.bridge[0], "br0");
@@ -515,7 +515,7 @@ static void test_state_together(void **state)
 	cluworld_dom(s, "a", 500, 1);
 	cluworld_dom(s, "b", 500, 1);
 	cluworld_dom(s, "c", 500, 2);
-	cluworld_rule(s, CLU_RULE_TOGETHER, false, false, "a", "b", "c", NULL);
+	cluworld_rule(s, CLU_RULE_TOGETHER, false, false, "a b c");
 	struct clu_plan_result r = balance(s, NULL, move, 8);
 	assert_int_equal(r.n_moves, 1);
 	assert_true(move[0].dom == 2 && move[0].to == 0 && move[0].reason == CLU_PLAN_REPAIR_RULE);

@@ -274,11 +274,84 @@ static void test_stop(void **state)
 	assert_true(now_ns() - t < 2 * NS_PER_S);
 }
 
+/* Does this kernel make huge pages of memfds on demand? */
+static bool collapses(void)
+{
+	struct memmap m;
+	static uint64_t bits[PAGES / 64];
+
+	memory(&m);
+	memmap_huge(&m.r[0], 3, 1);
+	assert_int_equal(memmap_present(&m, 0, bits), 0);
+	memmap_done(&m);
+	return bits[0] == UINT64_MAX && bits[HUGE_PAGES / 64 - 1] == UINT64_MAX && !bits[HUGE_PAGES / 64];
+}
+
+/* Dense pieces come in huge pages, others do not grow. */
+static void test_dense(void **state)
+{
+	static uint64_t bits[PAGES / 64];
+	bool can = collapses();
+	(void)state;
+
+	rig_open(2, OUT_COMPRESS_AUTO, 3);
+	assert_int_equal((uintptr_t)g.dst.r[0].base % HUGE_BYTES, 0);
+	for (uint64_t i = 0; i < 2 * HUGE_PAGES; i++) /* two dense pieces, but for zeros */
+		fill(i, i, false), want(i);
+	memset(g.src.r[0].base + 600 * PAGE_BYTES, 0, 100 * PAGE_BYTES);
+	for (uint64_t i = 2 * HUGE_PAGES + 1; i < 3 * HUGE_PAGES; i++) /* one with a hole */
+		fill(i, i, false), want(i);
+	fill(4 * HUGE_PAGES, 9, false), want(4 * HUGE_PAGES);
+	assert_int_equal(pass(MIG_PASS_LIVE, false), 1);
+	finish();
+	assert_int_equal(memmap_present(&g.dst, 0, bits), 0);
+	for (uint64_t i = 600; i < 700; i++)
+		assert_int_equal(bits[i / 64] >> (i % 64) & 1, can);
+	assert_int_equal(bits[4 * HUGE_PAGES / 64], 1);
+	rig_close();
+	if (!can)
+		print_message("no MADV_COLLAPSE of memfds here: huge pages not tested\n");
+}
+
+/* A frame that comes when all is there touches nothing, whoever made it. */
+static void test_late(void **state)
+{
+	static struct wire_frame f;
+	static uint8_t body[PAGE_BYTES + WIRE_TAG_BYTES];
+	uint64_t frames[MIG_STREAMS_MAX];
+	struct buf b = { 0 };
+	(void)state;
+
+	rig_open(1, OUT_COMPRESS_NONE, 3);
+	for (uint64_t i = 0; i < 100; i++)
+		fill(i, i, false), want(i);
+	assert_int_equal(pass(MIG_PASS_FINAL, false), 1);
+	finish();
+	outpipe_frames(g.out, frames);
+	f = (struct wire_frame){ .session = 7,
+		                 .seq = frames[0],
+		                 .kind = WIRE_FRAME_PAGES,
+		                 .raw_bytes = PAGE_BYTES,
+		                 .n_runs = 1,
+		                 .runs = { 5, 2 } };
+	assert_int_equal(wire_frame_pack(&f, &b), 0);
+	void *s = zmq_socket(g.zmq, ZMQ_DEALER);
+	assert_int_equal(zmq_connect(s, g.endpoint), 0);
+	assert_int_equal(zmq_send(s, b.data, b.len, ZMQ_SNDMORE), b.len);
+	assert_int_equal(zmq_send(s, body, sizeof(body), 0), sizeof(body));
+	usleep(200000);
+	same();
+	zmq_close(s);
+	buf_done(&b);
+	rig_close();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rounds),      cmocka_unit_test(test_state),
 		                            cmocka_unit_test(test_compression), cmocka_unit_test(test_wrong_key),
-		                            cmocka_unit_test(test_short_count), cmocka_unit_test(test_stop) };
+		                            cmocka_unit_test(test_short_count), cmocka_unit_test(test_stop),
+		                            cmocka_unit_test(test_dense),       cmocka_unit_test(test_late) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,11 +192,13 @@ static void test_frames(void **state)
 		                 .round = 3,
 		                 .codec = WIRE_CODEC_LZ4,
 		                 .raw_bytes = 3 * 4096,
+		                 .dense = true,
 		                 .n_runs = 2,
 		                 .runs = { 5, 3 << 1, 0, 2 << 1 | 1 } };
 	assert_int_equal(wire_frame_pack(&f, &b), 0);
 	assert_int_equal(wire_frame_unpack(b.data, b.len, &g), 0);
 	assert_int_equal(g.seq, f.seq);
+	assert_true(g.dense);
 	assert_memory_equal(g.runs, f.runs, 4 * sizeof(uint32_t));
 	assert_int_equal(wire_runs_check(&g, 10), 0);
 	assert_int_equal(wire_runs_check(&g, 9), -EPROTO); /* the last run ends after page 9 */
@@ -249,6 +251,15 @@ static void test_seal(void **state)
 		assert_int_equal(seal_open(&open, 2, 77, "header", 6, out, len + WIRE_TAG_BYTES, back), -EBADMSG);
 	}
 	assert_int_equal(seal_open(&open, 2, 77, "header", 6, out, WIRE_TAG_BYTES - 1, back), -EBADMSG);
+	for (int bad = 0; bad < 2; bad++) { /* in pieces */
+		assert_int_equal(seal_make(&make, 2, 78, "header", 6, in, 4096, out), 0);
+		out[4096] ^= (uint8_t)bad;
+		assert_int_equal(seal_open_begin(&open, 2, 78, "header", 6), 0);
+		assert_int_equal(seal_open_part(&open, out, 1024, back), 0);
+		assert_int_equal(seal_open_part(&open, out + 1024, 3072, back + 1024), 0);
+		assert_int_equal(seal_open_end(&open, out + 4096), bad ? -EBADMSG : 0);
+		assert_memory_equal(in, back, 4096);
+	}
 	seal_done(&make);
 	seal_done(&open);
 }
