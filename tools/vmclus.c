@@ -2,6 +2,7 @@
 /* vmclus: the cluster, from any of its hosts. This file: the commands and their options; the rest is vmclus_*.c. */
 #include "config.h"
 #include "tools/vmclus_int.h"
+#include "tools/vmclus_simulate.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -120,6 +121,10 @@ static const struct vmclus_cmd commands[] = {
 	  .has_json = true,
 	  .run = vmclus_policy,
 	  .summary = "show or change how the cluster decides" },
+	{ .name = "simulate",
+	  .args = "[OPTIONS] FILE",
+	  .program = vmclus_simulate,
+	  .summary = "plan for a cluster that a file describes; needs no cluster" },
 	{ .name = "state", .args = "", .run = vmclus_state, .summary = "what clusterd knows, as JSON, for developers" },
 	{ .name = "loglevel",
 	  .args = "LEVEL",
@@ -264,6 +269,7 @@ static int run(struct vmclus *v)
 
 int main(int argc, char **argv)
 {
+	static char help[] = "--help", own_name[] = "vmclus simulate";
 	struct vmclus v = { 0 };
 	int r;
 
@@ -278,6 +284,8 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
 		const struct vmclus_cmd *c = argc > 2 ? find_command(argv[2]) : NULL;
 
+		if (c && c->program)
+			return c->program(2, (char *[]){ own_name, help, NULL });
 		if (c)
 			print_help(c);
 		else
@@ -287,6 +295,10 @@ int main(int argc, char **argv)
 	v.cmd = find_command(argv[1]);
 	if (!v.cmd)
 		return usage_error(NULL, "unknown command", argv[1]);
+	if (v.cmd->program) {
+		argv[1] = own_name;
+		return v.cmd->program(argc - 1, argv + 1);
+	}
 	v.arg = argv; /* arguments are at most what was there: sorted in place */
 	r = parse_args(&v, argc - 2, argv + 2);
 	if (r < 0) {

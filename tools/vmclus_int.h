@@ -44,6 +44,7 @@ struct vmclus_cmd {
 	const char *help;     /* more, or NULL */
 	struct vmclus_option option[4];
 	int (*run)(struct vmclus *v, struct err *err);
+	int (*program)(int argc, char **argv); /* instead of run: reads its own command line, and returns the exit status */
 };
 
 static inline bool vmclus_opt(const struct vmclus *v, unsigned option) { return v->flags & (1u << option); }

@@ -68,6 +68,21 @@ dom_runs() { # NAME [HOST]
 answers() { client hospes-probe wait "$(guest_ip "$1"):7" --timeout 1 >/dev/null; }
 other_hosts() { ls "$VMLAB_DIR/$VMLAB_NAME/hosts" | grep -vx -- "$1"; }
 
+# Copies of whatever guests on a host, running or not: its hvdom processes
+copies_on() { at "$1" sh -c 'grep -lx hvdom /proc/[0-9]*/comm 2>/dev/null | wc -l'; }
+copies_are() { [ "$(copies_on "$1")" -eq "$2" ] || { echo "$1 has $(copies_on "$1") copies, not $2" >&2; return 1; }; }
+quorate_is() { vc "$1" status --json | jq -e --argjson q "$2" '.quorate == $q' >/dev/null; }
+# As HOST sees it: all domains run (or start), none of them on LOST
+taken_over() { vc "$1" status --json | jq -e --arg l "$2" '.quorate and all(.domains[]; .host != $l and (.state == "starting" or .state == "running"))' >/dev/null; }
+# After a test that failed: power, links and services as they should be
+clus_mend() {
+	local h
+	for h in $(ls "$VMLAB_DIR/$VMLAB_NAME/hosts"); do
+		vmlab heal "$h"
+		[ -e "$VMLAB_DIR/$VMLAB_NAME/hosts/$h/init.pid" ] || vmlab start "$h"
+	done
+}
+
 # clus_define NAME [key=value...] (as guest_xml); by default a light load, a disk and a witness
 clus_define() {
 	local name=$1

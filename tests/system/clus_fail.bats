@@ -23,11 +23,12 @@ setup_file() {
 teardown_file() { lab_down; }
 setup() {
 	clus_need
+	[ ! -e "$BATS_FILE_TMPDIR/failed" ] || { rm "$BATS_FILE_TMPDIR/failed"; clus_mend; eventually 60 clus_whole; eventually 60 all_run; }
 	watch_start
 }
 teardown() {
 	[ -z "${WATCH_PID:-}" ] || kill "$WATCH_PID" 2>/dev/null || true
-	[ -n "${BATS_TEST_COMPLETED:-}" ] || { clus_report >&2 || true; lab_logs >&2; }
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || { touch "$BATS_FILE_TMPDIR/failed"; clus_report >&2 || true; lab_logs >&2; }
 }
 
 all_run() { local g; for g in "${GUESTS[@]}"; do dom_runs $g || return 1; done; }
@@ -42,14 +43,15 @@ generations() { local g; for g in "${GUESTS[@]}"; do dom $g generation; done | t
 boots() { local g; for g in "${GUESTS[@]}"; do guest_boot_id $g; done; }
 whole() { eventually 40 clus_whole; }
 
-@test "power loss of a host with four guests: all answer again within 15 s, in a new generation" {
+@test "power loss of a host with four guests: all start elsewhere within 15 s and answer, in a new generation" {
 	local before
 	gather host-b
+	copies_are host-b 4
 	before=$(generations)
 	local t0=${EPOCHREALTIME/./}
 	vmlab kill host-b
 	# the cluster's part; how long four guests boot depends on what else the machine does (bench/failover.bash measures it)
-	eventually 12 eval 'vc host-a status --json | jq -e "all(.domains[]; .host != \"host-b\" and (.state == \"starting\" or .state == \"running\"))"'
+	eventually 15 taken_over host-a host-b
 	answer_after "${GUESTS[@]}"
 	echo "# all four answer after $(((${EPOCHREALTIME/./} - t0) / 1000)) ms" >&3
 	eventually 20 all_run
@@ -70,7 +72,7 @@ whole() { eventually 40 clus_whole; }
 	whole
 	sleep 1
 	[ "$(generations)" = "$before" ]
-	[ -z "$(hvdoms_on host-b guest0)" ]
+	copies_are host-b 0
 	all_run
 	vc host-b move guest01 host-b
 	dom_runs guest01 host-b
@@ -83,10 +85,10 @@ whole() { eventually 40 clus_whole; }
 	before=$(generations)
 	vmlab cut host-c
 	# from inside: not quorate, and at last empty
-	eventually 10 eval 'vc host-c status --json | jq -e ".quorate == false"'
+	eventually 10 quorate_is host-c false
 	answer_after "${GUESTS[@]}"
 	echo "# all four answer after $MS ms" >&3
-	[ -z "$(hvdoms_on host-c guest0)" ]
+	copies_are host-c 0
 	vmlab heal host-c
 	whole
 	all_run
@@ -99,8 +101,7 @@ whole() { eventually 40 clus_whole; }
 	for way in in out; do
 		gather host-a
 		vmlab cut host-a --oneway $way
-		eventually 15 eval 'vc host-b status --json | jq -e ".quorate and ([.hosts[] | select(.state != \"online\")] | length) == 1"'
-		if [ $way = in ]; then sleep 3; else eventually 40 eval 'vc host-b status --json | jq -e "all(.domains[]; .state == \"running\" and .host != \"host-a\")"'; fi
+		eventually 40 taken_over host-b host-a
 		vmlab heal host-a
 		whole
 		eventually 40 all_run
@@ -123,10 +124,14 @@ whole() { eventually 40 clus_whole; }
 
 @test "two of three lost: the last one ends its domains in time; they run again when there is a majority" {
 	gather host-a
+	copies_are host-a 4
+	local t0=$SECONDS
 	vmlab kill host-b
 	vmlab kill host-c
-	eventually 20 eval '[ -z "$(hvdoms_on host-a guest0)" ]'
-	vc host-a status --json | jq -e '.quorate == false'
+	eventually 20 quorate_is host-a false
+	eventually 20 copies_are host-a 0
+	# lease 7.8 s, half a second between beats, the guard's kill
+	[ $((SECONDS - t0)) -le 12 ]
 	run vc host-a start guest01 --timeout 3
 	[ "$status" -eq 1 ]
 	[[ $output = *quor* ]] || { echo "$output" >&2; false; }
