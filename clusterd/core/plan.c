@@ -88,6 +88,7 @@ void clu_plan_run(const struct clu_plan_snap *s, const struct clu_plan_params *p
 {
 	struct plan p = { .s = s, .par = par, .move = move, .max_move = cap, .move_cap = cap };
 
+	p.effort = par->effort * (s->n_host > 1000 ? s->n_host : 1000) / 1000;
 	if (par->moves_max && par->moves_max < cap)
 		p.max_move = par->moves_max;
 	*ret = (struct clu_plan_result){ .end = CLU_PLAN_MOVES };

@@ -59,7 +59,7 @@ struct plan {
 	struct clu_plan_move *move; /* dom, to, reason while searching */
 	uint32_t *saved;         /* n_dom: a layout to go back to */
 	uint32_t n_move, max_move, move_cap, n_repair, n_stuck;
-	uint64_t trials;
+	uint64_t trials, effort; /* spent, and how many may be before second thoughts end */
 };
 
 /* plan_layout.c */

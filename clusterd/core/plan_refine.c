@@ -153,7 +153,7 @@ static bool best_swap(struct plan *p)
 	uint32_t best[2] = { PLAN_NONE, PLAN_NONE };
 	double best_worth = 2 * p->par->move_worth;
 
-	for (uint32_t x = 0; x < p->s->n_dom && p->trials < p->par->effort; x++) {
+	for (uint32_t x = 0; x < p->s->n_dom && p->trials < p->effort; x++) {
 		if (!may_move(p, x))
 			continue;
 		for (uint32_t y = x + 1; y < p->s->n_dom; y++) {
@@ -187,7 +187,7 @@ static bool swaps(struct plan *p)
 {
 	bool any = false;
 
-	while (p->full && p->n_move + 2 <= p->max_move && p->spread > p->par->enough && p->trials < p->par->effort &&
+	while (p->full && p->n_move + 2 <= p->max_move && p->spread > p->par->enough && p->trials < p->effort &&
 	       best_swap(p))
 		any = true;
 	return any;
@@ -199,7 +199,7 @@ void plan_refine(struct plan *p)
 
 	for (uint32_t pass = 0; better && pass < PASSES; pass++) {
 		better = false;
-		for (uint32_t i = p->n_repair; i < p->n_move && p->trials < p->par->effort; i++) {
+		for (uint32_t i = p->n_repair; i < p->n_move && p->trials < p->effort; i++) {
 			bool gone;
 			better |= rethink(p, i, &gone);
 			if (gone) {
@@ -260,7 +260,7 @@ void plan_overshoot(struct plan *p)
 	uint32_t max = p->max_move, more = max / 4 + 2;
 	double spread = p->spread;
 
-	if (!p->full || p->n_move < max || max == p->n_repair || max == p->move_cap || p->trials >= p->par->effort)
+	if (!p->full || p->n_move < max || max == p->n_repair || max == p->move_cap || p->trials >= p->effort)
 		return;
 	for (uint32_t i = 0; i < p->s->n_dom; i++)
 		p->saved[i] = p->dom[i].at;
