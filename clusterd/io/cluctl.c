@@ -209,8 +209,8 @@ static void no_commit(struct client *c)
 		         "not committed within %u s, and it is not known whether it will be: see vmclus status",
 		         (unsigned)(COMMIT_NS / NS_PER_S));
 	else
-		ctl_fail(c, EAGAIN, "this node cannot change anything now: %s",
-		         trouble[0] ? trouble : "fewer than a majority of the hosts are together (no quorum)");
+		ctl_fail(c, EAGAIN, "no quorum here, so nothing can be changed: %s",
+		         trouble[0] ? trouble : "fewer than a majority of the hosts are together");
 }
 
 /* One look at an order that waits to be committed. */

@@ -250,7 +250,8 @@ bool ldom_kill(struct ldom *x, const struct clu_dom *d)
 	}
 	if (!x->stop_ns)
 		x->stop_ns = boot_ns();
-	if (x->alive && !x->have_info && boot_ns() < x->stop_ns + ENDING_NS)
+	bool ending = x->have_info && (x->info.state == HV_DOM_SHUTDOWN || x->info.state == HV_DOM_CRASHED);
+	if (x->alive && (!x->have_info || ending) && boot_ns() < x->stop_ns + ENDING_NS)
 		return false; /* which kind of copy it is, in a moment; or it is just ending */
 	if (x->have_info && x->info.state == HV_DOM_RELINQUISHED) {
 		ldom_doing(x, "given away: migrated ends this copy");

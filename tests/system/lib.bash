@@ -182,7 +182,7 @@ hvdoms_on() {
 	[ -n "$init" ] || return 0
 	# shellcheck disable=SC2016 # expanded by that shell
 	on "$1" sh -c 'for p in /proc/[0-9]*; do
-		[ "$(cat $p/comm 2>/dev/null)" = hvdom ] && tr "\0" " " <$p/cmdline | grep -qw -- "'"$2"'" && echo "${p#/proc/}"; done; true'
+		[ "$(cat $p/comm 2>/dev/null)" = hvdom ] && ls -l $p/fd 2>/dev/null | grep -q "/dom/'"$2"'[^/]*/lock" && echo "${p#/proc/}"; done; true'
 }
 
 # one_copy NAME [HOST]: exactly one host runs it (that one, if named), and holds the lock of its disk

@@ -326,3 +326,20 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	sleep 0.1
 	[ -z "$(pids)" ]
 }
+
+@test "a domain of the cluster is left to the cluster" {
+	"$vmctl" define "$T/guest01.xml"
+	mkdir -p "$T/run/cluster"
+	echo "c7a5fdbd-cdaf-9455-926a-d65c16db1809 guest01" >"$T/run/cluster/domains"
+	run "$vmctl" start guest01
+	[ "$status" -eq 1 ]
+	[[ $output == *"vmclus start guest01"* ]]
+	echo "c7a5fdbd-cdaf-9455-926a-d65c16db1809 guest011" >"$T/run/cluster/domains"
+	"$vmctl" start guest01
+	"$vmctl" save guest01 "$T/file"
+	echo "c7a5fdbd-cdaf-9455-926a-d65c16db1809 guest01" >"$T/run/cluster/domains"
+	run "$vmctl" restore "$T/file"
+	[ "$status" -eq 1 ]
+	[[ $output == *"domain of the cluster"* ]]
+	[ -e "$T/file" ]
+}
