@@ -95,6 +95,33 @@ static bool at_safe_point(pid_t k, unsigned flags, long *ret_nr)
 	return si.entry.nr == SYS_rt_sigsuspend && !(flags & PV_FREEZE_USER);
 }
 
+/* Does K sleep, as it does in wait4 while a stub runs? On a busy machine it may as well be runnable and just not get a CPU. */
+static bool sleeps(pid_t k)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", k);
+	if (file_read(path, 4096, &text, NULL))
+		return true;
+	const char *p = strrchr(text, ')');
+	return !p || p[1] != ' ' || p[2] == 'S';
+}
+
+/* Let go of a K that would not freeze. Detaching needs a stop, and a K that stays attached to us stands for ever at the next one. */
+static void let_go(pid_t k)
+{
+	for (int i = 0; i < 30; i++) {
+		struct err err;
+		int r = pt_interrupt(k, &err);
+
+		if (!r)
+			pt_detach(k);
+		if (r != -ETIMEDOUT)
+			return; /* detached, or not ours any more */
+	}
+}
+
 /* Run K from system call to system call until it stands at a safe one. */
 static int run_to_safe_point(pid_t k, unsigned flags, uint64_t deadline, long *ret_nr, struct err *err)
 {
@@ -115,8 +142,12 @@ static int run_to_safe_point(pid_t k, unsigned flags, uint64_t deadline, long *r
 				break;
 			if (now_ns() > deadline)
 				return err_set(err, ETIMEDOUT, "the guest kernel did not come to a safe point in time");
-			/* it waits for a running stub: its own timer tick makes it stop the stub. Poke K, never the stub. */
-			kill(k, SIGALRM);
+			/*
+			 * It waits for a running stub: its own timer tick makes it stop the stub. Poke K, never the stub; and not a
+			 * K that only waits for a CPU: it would do nothing but take ticks.
+			 */
+			if (sleeps(k))
+				kill(k, SIGALRM);
 			wait_us = POKE_NEXT_US;
 		}
 		wait_us = POKE_FIRST_US;
@@ -235,9 +266,8 @@ int pv_freeze(pid_t k, unsigned flags, unsigned timeout_ms, const struct pv_help
 	if (!r)
 		r = run_to_safe_point(k, flags, t0 + timeout_ms * NS_PER_MS, &nr, err);
 	if (r) {
-		/* still attached when it was running: detaching needs a stop */
-		if (r != -ESRCH && pt_interrupt(k, NULL) == 0)
-			pt_detach(k);
+		if (r != -ESRCH)
+			let_go(k);
 		return r;
 	}
 	r = cancel_syscall(&f->k, nr, err);
