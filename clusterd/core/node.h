@@ -50,7 +50,7 @@ struct clu_msg {
 	uint32_t to;                 /* SNAPSHOT: node id it is for; 0: all that are behind */
 	uint64_t boot;               /* HELLO, BEAT */
 	uint64_t promised;           /* HELLO */
-	uint64_t seq;                /* BEAT; RESYNC: counts the sender's, and SNAPSHOT repeats it (0: it belongs to OPEN) */
+	uint64_t seq;                /* BEAT; RESYNC: counts the sender's; SNAPSHOT, SYNCED: of that RESYNC (0: of OPEN) */
 	uint64_t lease_ns;           /* BEAT: what the sender will make of it */
 	uint64_t said[CLU_HOSTS_MAX / 64]; /* OPEN: slots whose HELLO counts */
 	uint64_t behind[CLU_HOSTS_MAX / 64]; /* OPEN: slots of those that must load */
@@ -113,6 +113,7 @@ struct clu_peer {
 	bool member, said, promises, synced; /* of the view; HELLO came; PROMISE came; has the chosen state */
 	uint64_t epoch, index, sum, promised; /* its HELLO */
 	uint64_t stored_epoch, stored_index;
+	uint64_t resync_seq;         /* of its last RESYNC in this view: only a SYNCED for that counts */
 	uint64_t heard_ns;           /* of the view: its last message, or the begin */
 	uint64_t ack_seq;            /* highest of my beats that it acknowledged (of this boot of mine) */
 	uint64_t seen_boot, seen_seq; /* highest of its beats that I acknowledged */

@@ -16,20 +16,31 @@
 
 static struct sc world;
 
-struct plan { uint32_t nodes, doms, seconds, jobs; const char *plant; bool calm, stuck; };
+struct plan {
+	uint32_t nodes, doms, seconds, jobs;
+	const char *plant;
+	bool calm, stuck;
+};
 
 static struct sc_options of_seed(const struct plan *p, uint64_t seed)
 {
 	uint64_t quiet = p->seconds >= 400 ? 200 : p->seconds / 2 > 120 ? p->seconds / 2 : 120;
 
-	return (struct sc_options){ .seed = seed, .nodes = p->nodes, .doms = p->doms, .plant = p->plant, .calm = p->calm || p->stuck, .stuck = p->stuck,
-		                    .length_ns = (p->seconds > quiet ? p->seconds : quiet + 20) * S, .quiet_ns = quiet * S };
+	return (struct sc_options){ .seed = seed,
+		                    .nodes = p->nodes,
+		                    .doms = p->doms,
+		                    .plant = p->plant,
+		                    .calm = p->calm || p->stuck,
+		                    .stuck = p->stuck,
+		                    .length_ns = (p->seconds > quiet ? p->seconds : quiet + 20) * S,
+		                    .quiet_ns = quiet * S };
 }
 
 static void again(const struct plan *p, uint64_t seed)
 {
-	printf("seed %" PRIu64 ": %s\nagain: simclu --seed %" PRIu64 " --nodes %u --doms %u --seconds %u%s%s --trace\n", seed, world.violation,
-	       seed, p->nodes, p->doms, p->seconds, p->plant ? " --plant " : "", p->plant ? p->plant : "");
+	printf("seed %" PRIu64 ": %s\nagain: simclu --seed %" PRIu64 " --nodes %u --doms %u --seconds %u%s%s --trace\n",
+	       seed, world.violation, seed, p->nodes, p->doms, p->seconds, p->plant ? " --plant " : "",
+	       p->plant ? p->plant : "");
 }
 
 static double seconds(void)
@@ -59,9 +70,10 @@ static int some(const struct plan *p, uint64_t from, uint64_t n, uint64_t step, 
 	}
 	t = seconds() - t;
 	if (!quiet)
-		printf("%" PRIu64 " stories of %u nodes, %u domains and %u s%s hold: %.1f stories/s, %.0f commands and %.0f events each\n",
-		       count, p->nodes, p->doms, p->seconds, p->stuck ? " with a clusterd that hangs" : "", (double)count / t,
-		       (double)commands / (double)count, (double)events / (double)count);
+		printf("%" PRIu64
+		       " stories of %u nodes, %u domains and %u s%s hold: %.1f stories/s, %.0f commands and %.0f events each\n",
+		       count, p->nodes, p->doms, p->seconds, p->stuck ? " with a clusterd that hangs" : "",
+		       (double)count / t, (double)commands / (double)count, (double)events / (double)count);
 	return 0;
 }
 
@@ -83,8 +95,9 @@ static int stories(const struct plan *p, uint64_t from, uint64_t n)
 /* A checker that finds nothing proves nothing. */
 static int planted(const struct plan *p)
 {
-	static const char *const bugs[] = { "guard-asleep", "no-margin", "no-wait-after-restart", "start-without-lease", "ack-before-persist",
-		                            "no-commit", "no-relinquish", "reclaim-blind", "generation-ignored" };
+	static const char *const bugs[] = { "guard-asleep",        "no-margin",          "no-wait-after-restart",
+		                            "start-without-lease", "ack-before-persist", "no-commit",
+		                            "no-relinquish",       "reclaim-blind",      "generation-ignored" };
 	int rc = 0;
 
 	for (unsigned b = 0; b < sizeof(bugs) / sizeof(bugs[0]); b++) {
