@@ -70,6 +70,8 @@ void clu_nodes_set(struct clu_state *s, const uint32_t *node, char (*name)[CLU_N
 
 struct clu_host *clu_host_of(struct clu_state *s, uint32_t node)
 {
+	if (node && node <= CLU_HOSTS_MAX && s->host[node - 1].node == node)
+		return &s->host[node - 1]; /* numbered from 1 on, as most are */
 	for (uint32_t i = 0; node && i < CLU_HOSTS_MAX && s->host[i].node; i++)
 		if (s->host[i].node == node)
 			return &s->host[i];

@@ -64,7 +64,7 @@ uint32_t node_count_synced(const struct clu_node *n)
 {
 	uint32_t k = 0;
 
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++)
 		k += n->peer[i].member && n->peer[i].synced;
 	return k;
 }
@@ -86,7 +86,7 @@ uint32_t clu_node_alive(const struct clu_node *n, uint32_t *member)
 {
 	uint32_t k = 0, at;
 
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
 		if (!n->peer[i].member || node_silent(n, i))
 			continue;
 		for (at = k++; at && member[at - 1] > n->s->host[i].node; at--)
@@ -96,26 +96,36 @@ uint32_t clu_node_alive(const struct clu_node *n, uint32_t *member)
 	return k;
 }
 
+uint64_t node_reached(uint64_t *v, uint32_t n, uint32_t need, uint64_t least)
+{
+	uint32_t at;
+
+	if (n < need || !need)
+		return least;
+	for (uint32_t i = 1; i < n; i++) { /* high to low */
+		uint64_t x = v[i];
+		for (at = i; at && v[at - 1] < x; at--)
+			v[at] = v[at - 1];
+		v[at] = x;
+	}
+	return v[need - 1];
+}
+
 /* The highest index that a majority of all nodes has on disk in this epoch. */
 void node_commit(struct node_step *st)
 {
 	struct clu_node *n = st->n;
-	uint64_t best = n->commit;
-	uint32_t need = clu_majority(n->s);
+	uint64_t v[CLU_HOSTS_MAX], best;
+	uint32_t k = 0;
 
 	if (n->phase != CLU_NODE_ACTIVE)
 		return;
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
 		const struct clu_peer *p = &n->peer[i];
-		uint32_t k = 0;
-		if (!p->member || p->stored_epoch != n->epoch || p->stored_index <= best)
-			continue;
-		for (uint32_t j = 0; j < CLU_HOSTS_MAX; j++)
-			k += n->peer[j].member && n->peer[j].stored_epoch == n->epoch &&
-			     n->peer[j].stored_index >= p->stored_index;
-		if (k >= need)
-			best = p->stored_index;
+		if (p->stored_index > n->commit && p->member && p->stored_epoch == n->epoch)
+			v[k++] = p->stored_index;
 	}
+	best = node_reached(v, k, clu_majority(n->s), n->commit);
 	if (best == n->commit)
 		return;
 	n->commit = best;

@@ -140,7 +140,7 @@ struct clu_node {
 	uint64_t resync_seq, want_seq, load_seq; /* RESYNCs sent; which of them the snapshot answers that I wait for; that I load */
 	uint64_t seq, beat_ns;       /* my last beat, when the next is due */
 	struct { uint64_t seq, sent_ns; } beat[CLU_BEATS_KEPT];
-	uint64_t lease_until_ns;
+	uint64_t lease_until_ns, renewed_seq; /* by which beat */
 	uint64_t hello_ns;           /* when HELLO was sent last in this view; 0: not yet */
 	uint64_t resync_ns;          /* behind: when a snapshot was asked for last */
 	uint64_t loud_ns;

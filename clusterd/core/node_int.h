@@ -23,6 +23,8 @@ void node_loud(struct node_step *st, const char *text);
 int node_slot(const struct clu_node *n, uint32_t node); /* -1: no such host */
 uint32_t node_count_synced(const struct clu_node *n);
 bool node_silent(const struct clu_node *n, uint32_t slot); /* clu_node_alive() */
+/* Of @n values above @least, put in order: the highest that @need of them have reached; @least when none. */
+uint64_t node_reached(uint64_t *v, uint32_t n, uint32_t need, uint64_t least);
 void node_hear_all(struct clu_node *n);                    /* nobody is silent yet */
 
 /* node_view.c */

@@ -25,7 +25,7 @@ void node_lease_beat(struct node_step *st)
 	m->epoch = n->stored_epoch;
 	m->index = n->stored_index;
 	m->sum = n->stored_index == n->s->index && n->stored_epoch == n->s->epoch ? n->s->sum : 0;
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
 		m->ack_boot[i] = n->peer[i].seen_boot;
 		m->ack_seq[i] = n->peer[i].seen_seq;
 	}
@@ -70,23 +70,20 @@ static void compare(struct node_step *st, const struct clu_msg *m)
 void node_lease_renew(struct node_step *st)
 {
 	struct clu_node *n = st->n;
-	uint32_t need = clu_majority(n->s);
-	uint64_t best = 0;
+	uint64_t v[CLU_HOSTS_MAX], best;
+	uint32_t k = 0;
 
 	if (!n->lease_ns || !n->quorate)
 		return;
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
-		uint64_t seq = n->peer[i].ack_seq;
-		uint32_t k = 0;
-		if (seq <= best || n->beat[seq % CLU_BEATS_KEPT].seq != seq)
-			continue;
-		for (uint32_t j = 0; j < CLU_HOSTS_MAX; j++)
-			k += n->peer[j].ack_seq >= seq;
-		if (k >= need)
-			best = seq;
-	}
-	if (!best)
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++)
+		if (n->peer[i].ack_seq > n->renewed_seq)
+			v[k++] = n->peer[i].ack_seq;
+	best = node_reached(v, k, clu_majority(n->s), n->renewed_seq);
+	if (best == n->renewed_seq)
 		return;
+	n->renewed_seq = best;
+	if (n->beat[best % CLU_BEATS_KEPT].seq != best)
+		return; /* so long ago that it is of no use */
 	uint64_t until = n->beat[best % CLU_BEATS_KEPT].sent_ns + n->lease_ns;
 	if (until <= n->lease_until_ns)
 		return;
@@ -142,7 +139,7 @@ void node_lease_tick(struct node_step *st)
 	if (n->phase != CLU_NODE_ACTIVE)
 		return;
 	node_view_coordinator(n);
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX && st->out->n + 2 < CLU_ACTIONS_MAX; i++) {
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node && st->out->n + 2 < CLU_ACTIONS_MAX; i++) {
 		if (!waits(n, i) || st->now < wait_over(n, i) ||
 		    (n->peer[i].waited_ns && st->now < n->peer[i].waited_ns + WAITED_AGAIN_NS))
 			continue;

@@ -199,7 +199,7 @@ void node_view_coordinator(struct clu_node *n)
 {
 	uint32_t best = 0;
 
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++)
 		if (n->peer[i].member && n->peer[i].synced && !node_silent(n, i) &&
 		    (!best || n->s->host[i].node < best))
 			best = n->s->host[i].node;

@@ -190,9 +190,10 @@ uint32_t sc_ambush_message(struct sc *w, uint32_t from, const struct clu_msg *m)
 {
 	uint32_t victim = from;
 
-	if (m->kind != CLU_MSG_CMD || w->stopped || !w->ambush_cmd || w->now < w->ambush_ns || !sc_chance(w, w->ambush_cmd))
+	if (m->kind != CLU_MSG_CMD || w->stopped || !w->ambush_cmd || w->now < w->ambush_ns ||
+	    !sc_chance(w, m->cmd.kind == CLU_CMD_START ? 10 * w->ambush_cmd : w->ambush_cmd))
 		return NOHOST;
-	if (m->cmd.kind == CLU_CMD_START && sc_chance(w, 70))
+	if (m->cmd.kind == CLU_CMD_START && sc_chance(w, 80))
 		victim = m->cmd.host - 1;
 	w->ambush_ns = w->now + w->fault_gap;
 	if (sc_chance(w, 30)) {
