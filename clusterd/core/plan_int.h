@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A plan in the making: a layout that is changed move by move with its spread kept up to date (plan_layout.c), the search for the best next move
- * (plan_search.c), repairs, second thoughts and the order (plan_refine.c), all of it put together (plan.c).
+ * A plan in the making: a layout that is changed move by move with its spread kept up to date (plan_layout.c), the search for the best
+ * next move (plan_search.c), repairs, second thoughts and the order (plan_refine.c), all of it put together (plan.c).
  */
 #ifndef HOSPES_CLUSTERD_CORE_PLAN_INT_H
 #define HOSPES_CLUSTERD_CORE_PLAN_INT_H
