@@ -198,7 +198,8 @@ static int unpack_body(struct cluwire *w, struct err *err)
 	case HOSPES__CLU__ENVELOPE__BODY_SYNCED:
 		m->kind = CLU_MSG_SYNCED;
 		m->ring = e->synced->ring, m->members_sum = e->synced->members_sum;
-		m->epoch = e->synced->epoch, m->index = e->synced->index, m->sum = e->synced->sum, m->seq = e->synced->seq;
+		m->epoch = e->synced->epoch, m->index = e->synced->index, m->sum = e->synced->sum,
+		m->seq = e->synced->seq;
 		return 0;
 	case HOSPES__CLU__ENVELOPE__BODY_RESYNC:
 		m->kind = CLU_MSG_RESYNC;
