@@ -4,8 +4,7 @@ BENCH_TARGETS += bench-push bench-plan
 .PHONY: bench-push bench-plan
 bench-push: all guests
 	$(top_srcdir)/%D%/push.bash .
-# the planner: times, and side by side with hbal
-noinst_PROGRAMS += %D%/clusplan
+# the planner: times, and side by side with hbal (bench/clusplan is also what tests/scenario/planstories.sh runs)
 %C%_clusplan_SOURCES = %D%/clusplan.c tools/vmclus_simulate.h tools/vmclus_simulate.c tools/vmclus_simfile.c tools/vmclus_simgen.c
 %C%_clusplan_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 %C%_clusplan_LDADD = clusterd/core/libcluplan.a clusterd/core/libclucore.a common/libcommon.a $(JANSSON_LIBS) $(XXHASH_LIBS) -lm

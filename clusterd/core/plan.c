@@ -73,6 +73,7 @@ static void make(struct plan *p, struct clu_plan_result *ret)
 	}
 	plan_descend(p);
 	plan_refine(p);
+	plan_overshoot(p);
 	plan_again(p);
 	for (uint32_t tries = 0; !plan_order(p) && tries < ORDER_TRIES; tries++)
 		plan_again(p); /* from what is left on */
@@ -85,8 +86,9 @@ static void make(struct plan *p, struct clu_plan_result *ret)
 void clu_plan_run(const struct clu_plan_snap *s, const struct clu_plan_params *par, void *ws, size_t ws_bytes,
                   struct clu_plan_move *move, uint32_t cap, struct clu_plan_result *ret)
 {
-	struct plan p = { .s = s, .par = par, .move = move, .max_move = cap };
+	struct plan p = { .s = s, .par = par, .move = move, .max_move = cap, .move_cap = cap };
 
+	p.effort = par->effort * (s->n_host > 1000 ? s->n_host : 1000) / 1000;
 	if (par->moves_max && par->moves_max < cap)
 		p.max_move = par->moves_max;
 	*ret = (struct clu_plan_result){ .end = CLU_PLAN_MOVES };

@@ -4,18 +4,21 @@
  * same question. clu_plan_run() works on a snapshot of any size (the offline tool, 10,000 hosts); clu_plan_balance() makes one of the
  * replicated state. Hold time and cool-down are the caller's; threshold and least gain are parameters.
  *
- * What it minimises is the *spread*: the standard deviation of memory load plus that of CPU load over the usable hosts, each load a share of
- * the host's capacity; 0 is even, 1 the worst (half of the hosts full, half empty, in both). A move must be worth it: the spread it takes
- * away, times the number of hosts (so that it means the same in small and in large clusters), less what it costs in time.
+ * What it minimises is the *spread*: the standard deviation of memory load plus that of CPU load over the usable hosts, each load a
+ * share of the host's capacity; 0 is even, 1 the worst (half of the hosts full, half empty, in both). A move must be worth it: the
+ * spread it takes away, times the number of hosts (so that it means the same in small and in large clusters), less its cost in time.
  *
- * What a plan promises: its moves, carried out one after the other in their order, never overfill a host (both ends count during a move) and
- * never break a hard rule that held; no domain moves twice; each move's worth is at least move_worth; the spread falls by gain_min
- * at least, or there is no plan. Domains that stand where a hard rule or memory does not let them are moved first, whatever the
- * spread (repairs). Several moves at one time need a check of room (clu_judge) before each.
+ * What a plan promises: its moves, carried out one after the other in their order, never overfill a host (both ends count during a
+ * move) and never break a hard rule that held; no domain moves twice; the spread falls by gain_min at least, or there is no plan.
+ * A move was worth move_worth at least beside the others when it was chosen; its own gain in the order may be less, even negative (one of
+ * two that change places). Domains that stand where a hard rule or memory does not let them are moved first, whatever the spread
+ * (repairs). Several moves at one time need a check of room (clu_judge) before each.
  *
- * How: steepest descent from most to least loaded hosts, found by tournament trees in a few directions of (memory, CPU); all pairs where the
- * cluster is small. Then each move is taken back, one at a time, and the best in its place is put (or none, if it is not worth it
- * any more), and what is left is put in an order that is feasible. Spread is kept incrementally: a trial costs a few multiplications.
+ * How: steepest descent from most to least loaded hosts, found by tournament trees in a few directions of (memory, CPU); all pairs
+ * where the cluster is small. Then each move is taken back, one at a time, and the best in its place is put (or none, if it is not
+ * worth it any more), two change places where no single move helps, and what is left is put in an order that is feasible. Rounds follow
+ * until one gains less than gain_min, so that a second run finds nothing. Spread is kept incrementally: a trial costs a few
+ * multiplications.
  */
 #ifndef HOSPES_CLUSTERD_CORE_PLAN_H
 #define HOSPES_CLUSTERD_CORE_PLAN_H
@@ -61,7 +64,7 @@ struct clu_plan_params {
 	double cost_weight;       /* worth that a second of migration costs */
 	uint64_t bandwidth_bps;   /* octets per second of a migration */
 	uint32_t moves_max;       /* 0: as many as make sense */
-	uint64_t effort;          /* trials to spend on making a plan better once it is there; 0: none */
+	uint64_t effort;          /* trials until a plan is good enough, for up to 1,000 hosts; more in proportion; 0: no second thoughts */
 };
 
 /* What an administrator who asks for a plan wants; with @policy (may be NULL) its threshold and gain, as for automatic balancing. */
@@ -96,8 +99,8 @@ struct clu_plan_result {
 /* Octets of workspace for clu_plan_run(), of any alignment. */
 size_t clu_plan_workspace_bytes(uint32_t n_host, uint32_t n_dom);
 /*
- * Make a plan of at most @cap moves (and moves_max) in @move. @ws is scratch of @ws_bytes, as clu_plan_workspace_bytes() says; less, or an index out of
- * range, is a programmer error and asserts.
+ * Make a plan of at most @cap moves (and moves_max) in @move. @ws is scratch of @ws_bytes, as clu_plan_workspace_bytes() says; less, or
+ * an index out of range, is a programmer error and asserts.
  */
 void clu_plan_run(const struct clu_plan_snap *s, const struct clu_plan_params *p, void *ws, size_t ws_bytes, struct clu_plan_move *move,
 	uint32_t cap, struct clu_plan_result *ret);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A plan in the making: a layout that is changed move by move with its spread kept up to date (plan_layout.c), the search for the best next move
- * (plan_search.c), repairs, second thoughts and the order (plan_refine.c), all of it put together (plan.c).
+ * A plan in the making: a layout that is changed move by move with its spread kept up to date (plan_layout.c), the search for the best
+ * next move (plan_search.c), repairs, second thoughts and the order (plan_refine.c), all of it put together (plan.c).
  */
 #ifndef HOSPES_CLUSTERD_CORE_PLAN_INT_H
 #define HOSPES_CLUSTERD_CORE_PLAN_INT_H
@@ -57,8 +57,9 @@ struct plan {
 	uint32_t n_list, n_recv;
 	uint32_t *row_n;         /* hosts in each row; only the first n_host + n_dom rows are counted */
 	struct clu_plan_move *move; /* dom, to, reason while searching */
-	uint32_t n_move, max_move, n_repair, n_stuck;
-	uint64_t trials;
+	uint32_t *saved;         /* n_dom: a layout to go back to */
+	uint32_t n_move, max_move, move_cap, n_repair, n_stuck;
+	uint64_t trials, effort; /* spent, and how many may be before second thoughts end */
 };
 
 /* plan_layout.c */
@@ -85,6 +86,7 @@ bool plan_best_of(struct plan *p, uint32_t dom, bool any, struct plan_trial *ret
 void plan_repair(struct plan *p);
 void plan_descend(struct plan *p);
 void plan_refine(struct plan *p);
+void plan_overshoot(struct plan *p); /* the number of moves is the limit: are others the better ones? */
 void plan_again(struct plan *p);  /* more rounds, in which what moved may move on */
 bool plan_order(struct plan *p);  /* false: some had to be left out; the layout is the one without them */
 void plan_add(struct plan *p, uint32_t dom, uint32_t to, enum clu_plan_reason reason);

@@ -31,7 +31,7 @@ size_t plan_layout_bytes(uint32_t n_host, uint32_t n_dom)
 
 	return trees +
 	       (size_t)n_host * (sizeof(struct plan_host) + sizeof(struct plan_receiver) + 2 * sizeof(uint32_t)) +
-	       (size_t)n_dom * (sizeof(struct plan_link) + sizeof(uint32_t)) + 16 * 16;
+	       (size_t)n_dom * (sizeof(struct plan_link) + 2 * sizeof(uint32_t)) + 16 * 16;
 }
 
 static void count_rows(struct plan *p)
@@ -57,6 +57,7 @@ void plan_layout_init(struct plan *p, void *ws, size_t ws_bytes)
 	p->list = cut(&at, end, s->n_host * sizeof(*p->list));
 	p->dom = cut(&at, end, s->n_dom * sizeof(*p->dom));
 	p->row_n = cut(&at, end, ((size_t)s->n_host + s->n_dom) * sizeof(*p->row_n));
+	p->saved = cut(&at, end, s->n_dom * sizeof(*p->saved));
 	for (uint32_t i = 0; i < PLAN_DIRS; i++) {
 		p->give[i].win = cut(&at, end, (size_t)2 * p->leaves * sizeof(uint32_t));
 		p->take[i].win = cut(&at, end, (size_t)2 * p->leaves * sizeof(uint32_t));

@@ -153,7 +153,7 @@ static bool best_swap(struct plan *p)
 	uint32_t best[2] = { PLAN_NONE, PLAN_NONE };
 	double best_worth = 2 * p->par->move_worth;
 
-	for (uint32_t x = 0; x < p->s->n_dom && p->trials < p->par->effort; x++) {
+	for (uint32_t x = 0; x < p->s->n_dom && p->trials < p->effort; x++) {
 		if (!may_move(p, x))
 			continue;
 		for (uint32_t y = x + 1; y < p->s->n_dom; y++) {
@@ -187,7 +187,7 @@ static bool swaps(struct plan *p)
 {
 	bool any = false;
 
-	while (p->full && p->n_move + 2 <= p->max_move && p->spread > p->par->enough && p->trials < p->par->effort &&
+	while (p->full && p->n_move + 2 <= p->max_move && p->spread > p->par->enough && p->trials < p->effort &&
 	       best_swap(p))
 		any = true;
 	return any;
@@ -199,7 +199,7 @@ void plan_refine(struct plan *p)
 
 	for (uint32_t pass = 0; better && pass < PASSES; pass++) {
 		better = false;
-		for (uint32_t i = p->n_repair; i < p->n_move && p->trials < p->par->effort; i++) {
+		for (uint32_t i = p->n_repair; i < p->n_move && p->trials < p->effort; i++) {
 			bool gone;
 			better |= rethink(p, i, &gone);
 			if (gone) {
@@ -225,6 +225,59 @@ static void list_moves(struct plan *p)
 					                        .from = p->s->dom[i].host,
 					                        .to = p->dom[i].at,
 					                        .reason = (enum clu_plan_reason)p->dom[i].repair };
+}
+
+/* Take back the move that is missed least; false: none can be. */
+static bool drop_least(struct plan *p)
+{
+	uint32_t least = PLAN_NONE;
+	double best = 0;
+
+	for (uint32_t i = p->n_repair; i < p->n_move; i++) {
+		const struct clu_plan_move *m = &p->move[i];
+		double spread = plan_spread_with(p, m->dom, m->from);
+		if ((least == PLAN_NONE || spread < best) && plan_fits(p, m->dom, m->from) &&
+		    plan_allowed(p, m->dom, m->from)) {
+			least = i;
+			best = spread;
+		}
+	}
+	if (least == PLAN_NONE)
+		return false;
+	p->dom[p->move[least].dom].moved = false;
+	plan_put(p, p->move[least].dom, p->move[least].from);
+	p->n_move--;
+	memmove(&p->move[least], &p->move[least + 1], (p->n_move - least) * sizeof(*p->move));
+	return true;
+}
+
+/*
+ * A plan that stops at a number of moves has the best first ones, not the best so many: go on a little, leave out what is missed least, and
+ * keep that if it is better. Small clusters only.
+ */
+void plan_overshoot(struct plan *p)
+{
+	uint32_t max = p->max_move, more = max / 4 + 2;
+	double spread = p->spread;
+
+	if (!p->full || p->n_move < max || max == p->n_repair || max == p->move_cap || p->trials >= p->effort)
+		return;
+	for (uint32_t i = 0; i < p->s->n_dom; i++)
+		p->saved[i] = p->dom[i].at;
+	p->max_move = p->move_cap - max < more ? p->move_cap : max + more;
+	plan_descend(p);
+	plan_refine(p);
+	while (p->n_move > max && drop_least(p))
+		continue;
+	p->max_move = max;
+	if (p->n_move <= max) {
+		plan_refine(p);
+		if (p->spread < spread - 1e-9)
+			return;
+	}
+	for (uint32_t i = 0; i < p->s->n_dom; i++)
+		plan_put(p, i, p->saved[i]);
+	list_moves(p);
 }
 
 /*

@@ -189,11 +189,10 @@ static void seek_take(const struct plan *p, const struct seek *k, const struct p
 
 static void seek_host(const struct plan *p, const struct seek *k, uint32_t host, struct plan_trial *best)
 {
+	if (host >= p->s->n_host || !p->host[host].usable)
+		return;
 	const struct plan_host *h = &p->host[host];
 	struct plan_receiver r = { h->em, h->ec, h->im, h->ic, host };
-
-	if (!h->usable)
-		return;
 	double spread = seek_spread(p, k, &r);
 	if (p->n * (p->spread - spread) - k->cost > best->worth)
 		seek_take(p, k, &r, spread, best);

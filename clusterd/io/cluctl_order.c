@@ -171,8 +171,8 @@ static bool no_start(struct client *c, const struct clu_dom *d)
 		return false;
 	if (clu_place(ctl_state(c), nodeio_load(c->ctl->n), d, false, why))
 		return false;
-	ctl_fail(c, ENOSPC, "%s is to run, but no host can take it now: %s (vmclus explain %s); it starts when one can", d->name, why,
-	         d->name);
+	ctl_fail(c, ENOSPC, "%s is to run, but no host can take it now: %s (vmclus explain %s); it starts when one can",
+	         d->name, why, d->name);
 	return true;
 }
 

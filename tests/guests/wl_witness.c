@@ -12,15 +12,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SECTOR_BYTES 512
-#define VIOLATION_SECTOR 1
+#define SECTOR_BYTES       512
+#define VIOLATION_SECTOR   1
 #define FIRST_START_SECTOR 8
-#define STARTS_KEPT 64
-#define PERIOD_NS 200000000u
+#define STARTS_KEPT        64
+#define PERIOD_NS          200000000u
 
 struct witness {
 	int fd;
-	char *io;               /* a page, for O_DIRECT */
+	char *io;                /* a page, for O_DIRECT */
 	char mine[SECTOR_BYTES]; /* what I wrote last */
 	unsigned long long starts;
 };
@@ -48,8 +48,8 @@ static void sector_write(struct wl_slot *s, struct witness *w, unsigned sector, 
 static void violation(struct wl_slot *s, struct witness *w, const char *found)
 {
 	char text[SECTOR_BYTES];
-	int n = snprintf(text, sizeof(text), "violation: generation %llu, boot %s, found %.200s", (unsigned long long)wl->generation,
-	                 wl->boot_id, found);
+	int n = snprintf(text, sizeof(text), "violation: generation %llu, boot %s, found %.200s",
+	                 (unsigned long long)wl->generation, wl->boot_id, found);
 
 	/* the text ends at the line of the other copy */
 	for (int i = 0; i < n && i < (int)sizeof(text); i++)
@@ -61,8 +61,8 @@ static void violation(struct wl_slot *s, struct witness *w, const char *found)
 
 static void say_mine(struct wl_slot *s, struct witness *w)
 {
-	snprintf(w->mine, sizeof(w->mine), "hospes-witness %llu %llu %s %llu\n", w->starts, (unsigned long long)wl->generation, wl->boot_id,
-	         (unsigned long long)s->count);
+	snprintf(w->mine, sizeof(w->mine), "hospes-witness %llu %llu %s %llu\n", w->starts,
+	         (unsigned long long)wl->generation, wl->boot_id, (unsigned long long)s->count);
 	sector_write(s, w, 0, w->mine);
 }
 
@@ -83,7 +83,8 @@ static bool witness_start(struct wl_slot *s, struct witness *w)
 	if (sscanf(found, "hospes-witness %llu %llu ", &w->starts, &generation) == 2 && generation > wl->generation)
 		violation(s, w, found);
 	w->starts++;
-	snprintf(text, sizeof(text), "start %llu generation %llu boot %s\n", w->starts, (unsigned long long)wl->generation, wl->boot_id);
+	snprintf(text, sizeof(text), "start %llu generation %llu boot %s\n", w->starts,
+	         (unsigned long long)wl->generation, wl->boot_id);
 	sector_write(s, w, FIRST_START_SECTOR + (unsigned)(w->starts % STARTS_KEPT), text);
 	say_mine(s, w);
 	return true;

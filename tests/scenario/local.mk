@@ -1,3 +1,8 @@
 # Scenario tests: text in, golden trace out.
 TESTS += %D%/migstories.sh
 EXTRA_DIST += %D%/migstories.sh %D%/mig
+
+# plans for described clusters
+TESTS += %D%/planstories.sh
+check_PROGRAMS += bench/clusplan
+EXTRA_DIST += %D%/planstories.sh %D%/plan

@@ -340,7 +340,8 @@ void sc_node_loaded(struct sc *w, uint32_t node)
 		sc_node_message(w, node, n->kept[i], true);
 		sc_msg_put(w, n->kept[i]);
 	}
-	memmove(n->kept, n->kept + k, (n->kept_n - k) * sizeof(struct sc_msg *));
+	if (n->kept_n > k)
+		memmove(n->kept, n->kept + k, (n->kept_n - k) * sizeof(struct sc_msg *));
 	n->kept_n -= k;
 }
 

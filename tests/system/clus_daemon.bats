@@ -58,6 +58,7 @@ gather() { for g in guest01 guest02; do [ "$(dom $g host)" = "$1" ] || vc "$1" m
 	never_twice
 }
 
+guard_killed_clusterd() { host_log host-c hospes-guard | grep -q 'clusterd .* hangs and its lease is over: killing it'; }
 @test "clusterd stuck (SIGSTOP): the guard ends the guests in time, then clusterd, and both are back" {
 	local pid gen
 	gather host-c
@@ -67,7 +68,7 @@ gather() { for g in guest01 guest02; do [ "$(dom $g host)" = "$1" ] || vc "$1" m
 	# the guard kills a clusterd that is mute past its lease, so that others see it go
 	eventually 40 eval '[ "$(dom guest01 generation host-a)" -gt "$gen" ]'
 	host_log host-c hospes-guard | grep -q 'the lease is over: domain .guest01. is ended'
-	host_log host-c hospes-guard | grep -q 'clusterd .* hangs and its lease is over: killing it'
+	eventually 15 guard_killed_clusterd
 	answer_after guest01 guest02
 	not kill -0 "$pid"
 	whole

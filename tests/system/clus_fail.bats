@@ -134,7 +134,7 @@ whole() { eventually 40 clus_whole; }
 	[ $((SECONDS - t0)) -le 12 ]
 	run vc host-a start guest01 --timeout 3
 	[ "$status" -eq 1 ]
-	[[ $output = *quor* ]] || { echo "$output" >&2; false; }
+	[[ $output =~ quorum|majority ]] || { echo "$output" >&2; false; }
 	vmlab start host-b
 	answer_after "${GUESTS[@]}"
 	vmlab start host-c

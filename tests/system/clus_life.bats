@@ -169,7 +169,7 @@ as_desired() {
 	[[ $output = *conflict* ]] || { echo "$output" >&2; false; }
 	run vc host-a move guest01 "$at"
 	[ "$status" -eq 1 ]
-	[[ $output = *guest02* ]] || { echo "$output" >&2; false; }
+	[[ $output = *apart* ]] || { echo "$output" >&2; false; }
 	run vc host-c explain guest03
 	[ "$status" -eq 0 ]
 	[[ $output = *"$at"*no*conflict* ]] || { echo "$output" >&2; false; }

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # vmclus against a stand-in for clusterd (fake_clusterd.c): which order each command makes of its words, and what it makes of the answers.
 
+: "${top_builddir:=$BATS_TEST_DIRNAME/../../build}"
+
 setup() {
 	T=$(mktemp -d)
 	export HOSPES_RUNDIR=$T
