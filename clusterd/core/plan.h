@@ -52,7 +52,7 @@ struct clu_plan_snap {
 	const struct clu_plan_host *host;
 	const struct clu_plan_dom *dom;
 	const struct clu_plan_tie *tie;
-	const uint64_t *row;      /* of (n_host + 63) / 64 words each */
+	const uint64_t *row;      /* of (n_host + 63) / 64 words each; bits beyond n_host mean nothing */
 	uint32_t n_host, n_dom, n_tie, n_row;
 };
 

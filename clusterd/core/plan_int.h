@@ -72,6 +72,7 @@ bool plan_fits(const struct plan *p, uint32_t dom, uint32_t to); /* memory */
 bool plan_allowed(const struct plan *p, uint32_t dom, uint32_t to); /* row and hard ties, as things are */
 double plan_soft(const struct plan *p, uint32_t dom, uint32_t to);  /* soft rules broken there */
 double plan_sd(double s, double q, double inv_n);
+uint64_t plan_row_word(const struct plan *p, uint32_t row, uint32_t word); /* its bits, of hosts that there are */
 
 /* plan_search.c */
 void plan_search_init(struct plan *p);

@@ -207,9 +207,8 @@ static void seek(struct plan *p, uint32_t dom, struct plan_trial *best)
 	seek_begin(p, dom, &k);
 	if (d->allow < p->s->n_host + p->s->n_dom && p->row_n[d->allow] <= PLAN_ROW_SMALL) {
 		uint32_t words = (p->s->n_host + 63) / 64;
-		const uint64_t *row = p->s->row + (size_t)d->allow * words;
 		for (uint32_t w = 0; w < words; w++)
-			for (uint64_t bits = row[w]; bits; bits &= bits - 1)
+			for (uint64_t bits = plan_row_word(p, d->allow, w); bits; bits &= bits - 1)
 				seek_host(p, &k, w * 64 + (uint32_t)__builtin_ctzll(bits), best);
 		p->trials += p->row_n[d->allow];
 		return;
