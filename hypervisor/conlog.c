@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define RING_BYTES 16384u
-#define LOG_MAX (16u << 20)     /* a guest must not fill the host's disk: then the log starts anew */
+#define LOG_MAX    (16u << 20) /* a guest must not fill the host's disk: then the log starts anew */
 
 struct conlog {
 	struct loop *loop;
@@ -20,9 +20,9 @@ struct conlog {
 	struct loop_fd *src;
 	void (*input)(void *arg, const void *p, size_t len);
 	void *arg;
-	size_t written;         /* the log file's size */
+	size_t written; /* the log file's size */
 	char ring[RING_BYTES];
-	size_t at;              /* octets ever put */
+	size_t at; /* octets ever put */
 };
 
 struct conlog *conlog_new(struct loop *loop, int log_fd, void (*input)(void *arg, const void *p, size_t len), void *arg)

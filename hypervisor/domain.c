@@ -11,9 +11,9 @@
 #include "common/log.h"
 #include "common/util.h"
 
-#define FREEZE_LIMIT_MS 3000
-#define QUICK_CRASH_NS (5 * NS_PER_S)
-#define QUICK_CRASHES_MAX 3
+#define FREEZE_LIMIT_MS    3000
+#define QUICK_CRASH_NS     (5 * NS_PER_S)
+#define QUICK_CRASHES_MAX  3
 #define THROTTLE_PERIOD_NS (50 * NS_PER_MS)
 
 void domain_set_state(struct domain *d, enum hv_dom_state s, const char *text)
@@ -31,7 +31,8 @@ void domain_set_state(struct domain *d, enum hv_dom_state s, const char *text)
 void domain_tell_ready(struct domain *d, const struct err *failed)
 {
 	char text[ERR_TEXT_MAX + 16];
-	int n = failed ? snprintf(text, sizeof(text), "error: %s\n", failed->text) : snprintf(text, sizeof(text), "ok\n");
+	int n = failed ? snprintf(text, sizeof(text), "error: %s\n", failed->text)
+	               : snprintf(text, sizeof(text), "ok\n");
 
 	if (d->ready_fd < 0)
 		return;
@@ -67,14 +68,14 @@ int domain_own(struct domain *d, uint64_t generation, bool must_be_named, struct
 		return r;
 	r = leases_read(&d->leases, &rec, err);
 	if (!r && must_be_named && d->leases.shared && (rec.generation != generation || strcmp(rec.owner, d->host)))
-		r = err_set(err, EPERM, "the lease of '%s' names host '%s' with generation %lu, not us with %lu", d->cfg->name, rec.owner,
-		            (unsigned long)rec.generation, (unsigned long)generation);
+		r = err_set(err, EPERM, "the lease of '%s' names host '%s' with generation %lu, not us with %lu",
+		            d->cfg->name, rec.owner, (unsigned long)rec.generation, (unsigned long)generation);
 	if (!r && !must_be_named) {
 		if (!generation)
 			generation = rec.generation + 1;
 		else if (generation <= rec.generation && rec.state != LEASE_NONE)
-			r = err_set(err, ESTALE, "generation %lu of '%s' is not newer than the lease's %lu", (unsigned long)generation, d->cfg->name,
-			            (unsigned long)rec.generation);
+			r = err_set(err, ESTALE, "generation %lu of '%s' is not newer than the lease's %lu",
+			            (unsigned long)generation, d->cfg->name, (unsigned long)rec.generation);
 	}
 	if (!r) {
 		rec = (struct lease_record){ .generation = generation, .state = LEASE_RUNNING };
@@ -98,7 +99,7 @@ int domain_stop(struct domain *d, struct hv_suspend_rep *rep, struct err *err)
 	uint64_t t0 = now_ns();
 
 	if (d->throttle_holds)
-		d->throttle_holds = false;      /* frozen already: the duty cycle hands it over as it is */
+		d->throttle_holds = false; /* frozen already: the duty cycle hands it over as it is */
 	int r = d->ops->suspend(d->vm, FREEZE_LIMIT_MS, err);
 	uint64_t t1 = now_ns();
 	if (!r) {
@@ -199,14 +200,18 @@ int domain_boot(struct domain *d, struct err *err)
 		if (r)
 			return r;
 		/* one that only this host sees may be old; who gives a generation knows better than it */
-		if (rec.state == LEASE_RUNNING && strcmp(rec.owner, d->host) && !d->force && (d->leases.shared || !d->forced_generation))
-			return err_set(err, EBUSY, "domain '%s' belongs to host '%s' (generation %lu): it runs there or that host died with it; start it "
-			               "there, or when that host is surely dead: vmctl start --force", d->cfg->name, rec.owner, (unsigned long)rec.generation);
+		if (rec.state == LEASE_RUNNING && strcmp(rec.owner, d->host) && !d->force &&
+		    (d->leases.shared || !d->forced_generation))
+			return err_set(
+				err, EBUSY,
+				"domain '%s' belongs to host '%s' (generation %lu): it runs there or that host died with it; start it "
+				"there, or when that host is surely dead: vmctl start --force",
+				d->cfg->name, rec.owner, (unsigned long)rec.generation);
 		r = domain_own(d, d->forced_generation, false, err);
 		if (r)
 			return r;
 	}
-	devs_set_mem(d->devs, NULL);    /* before the old memory goes */
+	devs_set_mem(d->devs, NULL); /* before the old memory goes */
 	r = dommem_new(d, err);
 	if (r)
 		return r;
@@ -242,11 +247,17 @@ void domain_ready(void *arg, const struct err *failed)
 void domain_exited(void *arg, enum hv_exit how, const char *text)
 {
 	struct domain *d = arg;
-	static const struct { enum hv_event_kind ev; enum hv_dom_state state; } kind[] = {
-		[HV_EXIT_POWEROFF] = { HV_EV_POWEROFF, HV_DOM_SHUTDOWN }, [HV_EXIT_REBOOT] = { HV_EV_REBOOT, HV_DOM_SHUTDOWN },
+	static const struct {
+		enum hv_event_kind ev;
+		enum hv_dom_state state;
+	} kind[] = {
+		[HV_EXIT_POWEROFF] = { HV_EV_POWEROFF, HV_DOM_SHUTDOWN },
+		[HV_EXIT_REBOOT] = { HV_EV_REBOOT, HV_DOM_SHUTDOWN },
 		[HV_EXIT_CRASH] = { HV_EV_CRASH, HV_DOM_CRASHED },
 	};
-	enum dom_action act = how == HV_EXIT_POWEROFF ? d->cfg->on_poweroff : how == HV_EXIT_REBOOT ? d->cfg->on_reboot : d->cfg->on_crash;
+	enum dom_action act = how == HV_EXIT_POWEROFF ? d->cfg->on_poweroff
+	                      : how == HV_EXIT_REBOOT ? d->cfg->on_reboot
+	                                              : d->cfg->on_crash;
 	struct hv_event ev = { .kind = kind[how].ev, .state = kind[how].state, .at_ns = now_ns() };
 	struct err e;
 
@@ -256,8 +267,9 @@ void domain_exited(void *arg, enum hv_exit how, const char *text)
 	domain_logdirty_off(d);
 	d->suspender = NULL;
 	d->throttle_holds = false;
-	if (d->state == HV_DOM_RELINQUISHED || d->state == HV_DOM_RESTORED || d->state == HV_DOM_INCOMING || !d->owner) {
-		domain_end(d, 1);       /* not ours to start again */
+	if (d->state == HV_DOM_RELINQUISHED || d->state == HV_DOM_RESTORED || d->state == HV_DOM_INCOMING ||
+	    !d->owner) {
+		domain_end(d, 1); /* not ours to start again */
 		return;
 	}
 	if (act == DOM_ACTION_RESTART) {
@@ -265,8 +277,8 @@ void domain_exited(void *arg, enum hv_exit how, const char *text)
 		bool quick = how == HV_EXIT_CRASH && now_ns() - d->running_since_ns < QUICK_CRASH_NS;
 		d->quick_crashes = quick ? d->quick_crashes + 1 : 0;
 		if (d->quick_crashes >= QUICK_CRASHES_MAX) {
-			log_error("domain '%s' crashed %u times within %llu s of its start: not restarted", d->cfg->name, d->quick_crashes,
-			          (unsigned long long)(QUICK_CRASH_NS / NS_PER_S));
+			log_error("domain '%s' crashed %u times within %llu s of its start: not restarted",
+			          d->cfg->name, d->quick_crashes, (unsigned long long)(QUICK_CRASH_NS / NS_PER_S));
 		} else if (domain_boot(d, &e)) {
 			log_error("cannot restart domain '%s': %s", d->cfg->name, e.text);
 		} else {
@@ -279,7 +291,11 @@ void domain_exited(void *arg, enum hv_exit how, const char *text)
 		domain_end(d, 0);
 }
 
-struct broken { struct domain *d; char name[16]; char why[160]; };
+struct broken {
+	struct domain *d;
+	char name[16];
+	char why[160];
+};
 
 static void on_broken(void *arg)
 {
@@ -294,7 +310,7 @@ static void on_broken(void *arg)
 
 void domain_broken(void *arg, const char *dev_name, const char *why)
 {
-	struct broken *b = calloc(1, sizeof(*b));   /* on the io thread: only a post */
+	struct broken *b = calloc(1, sizeof(*b)); /* on the io thread: only a post */
 
 	if (!b)
 		return;

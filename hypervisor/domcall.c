@@ -15,31 +15,43 @@
 #include "common/util.h"
 #include "hypervisor/stateframe.h"
 
-#define STATE_MAX (256u << 20)      /* octets of a state that is accepted */
+#define STATE_MAX (256u << 20) /* octets of a state that is accepted */
 
 struct call {
 	struct domain *d;
 	struct hvconn *conn;
-	const void *req;        /* zero-extended to what the op's struct needs */
+	const void *req; /* zero-extended to what the op's struct needs */
 	int *fds;
 	size_t n_fds;
 	/* reply */
-	union { uint8_t bytes[HV_PAYLOAD_MAX]; uint64_t align; } *rep;
+	union {
+		uint8_t bytes[HV_PAYLOAD_MAX];
+		uint64_t align;
+	} * rep;
 	size_t rep_len;
 	int rep_fds[HV_REGIONS_MAX + 1];
 	size_t n_rep_fds;
-	bool close_rep_fd;      /* the reply's first descriptor is ours to close afterwards */
+	bool close_rep_fd; /* the reply's first descriptor is ours to close afterwards */
 };
 
 #define REP(c, type) ((c)->rep_len = sizeof(type), (type *)(c)->rep->bytes)
 
 static int need_state(const struct domain *d, unsigned mask, const char *what, struct err *err)
 {
-	static const char *const names[] = { "?", "booting", "running", "paused", "suspended", "owned by another host", "an incoming copy",
-	                                     "a restored copy", "shut down", "crashed" };
+	static const char *const names[] = { "?",
+		                             "booting",
+		                             "running",
+		                             "paused",
+		                             "suspended",
+		                             "owned by another host",
+		                             "an incoming copy",
+		                             "a restored copy",
+		                             "shut down",
+		                             "crashed" };
 	if (mask >> d->state & 1)
 		return 0;
-	return err_set(err, EBUSY, "cannot %s: domain '%s' is %s", what, d->cfg->name, names[d->state < ARRAY_SIZE(names) ? d->state : 0]);
+	return err_set(err, EBUSY, "cannot %s: domain '%s' is %s", what, d->cfg->name,
+	               names[d->state < ARRAY_SIZE(names) ? d->state : 0]);
 }
 #define IN(s) (1u << HV_DOM_##s)
 
@@ -48,7 +60,8 @@ static int need_session(const struct call *c, const struct hvconn *owner, const 
 {
 	if (!owner || owner == c->conn)
 		return 0;
-	return err_set(err, EPERM, "cannot %s: another session of domain '%s' is at it (a migration or a save?)", what, c->d->cfg->name);
+	return err_set(err, EPERM, "cannot %s: another session of domain '%s' is at it (a migration or a save?)", what,
+	               c->d->cfg->name);
 }
 
 static int op_hello(struct call *c, struct err *err)
@@ -122,7 +135,7 @@ static int op_pause(struct call *c, struct err *err)
 	} else {
 		r = need_state(d, IN(RUNNING) | IN(BOOTING), "pause", err);
 		if (!r && d->state == HV_DOM_BOOTING) {
-			d->paused = true;       /* takes effect when the boot is done */
+			d->paused = true; /* takes effect when the boot is done */
 			return 0;
 		}
 		if (!r)
@@ -212,7 +225,8 @@ static int op_logdirty_enable(struct call *c, struct err *err)
 	int r = need_state(d, IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED), "log dirty pages", err);
 
 	if (!r && d->logdirty_mode)
-		r = err_set(err, EALREADY, "somebody logs the dirty pages of '%s' already (another migration?)", d->cfg->name);
+		r = err_set(err, EALREADY, "somebody logs the dirty pages of '%s' already (another migration?)",
+		            d->cfg->name);
 	if (!r)
 		r = dommem_bitmap(d, err);
 	if (!r) {
@@ -246,7 +260,7 @@ static int logdirty_get(struct call *c, bool clean, struct err *err)
 	rep->mode = d->logdirty_mode;
 	rep->scan_ns = now_ns() - t0;
 	if (clean && d->state == HV_DOM_RUNNING)
-		devs_writeback(d->devs);        /* a migration goes on: its last step waits for the disks */
+		devs_writeback(d->devs); /* a migration goes on: its last step waits for the disks */
 	if (clean) {
 		uint64_t span = t0 - d->last_clean_ns;
 		if (span > 10 * NS_PER_MS)
@@ -256,8 +270,14 @@ static int logdirty_get(struct call *c, bool clean, struct err *err)
 	return 0;
 }
 
-static int op_logdirty_peek(struct call *c, struct err *err) { return logdirty_get(c, false, err); }
-static int op_logdirty_clean(struct call *c, struct err *err) { return logdirty_get(c, true, err); }
+static int op_logdirty_peek(struct call *c, struct err *err)
+{
+	return logdirty_get(c, false, err);
+}
+static int op_logdirty_clean(struct call *c, struct err *err)
+{
+	return logdirty_get(c, true, err);
+}
 
 static int op_logdirty_disable(struct call *c, struct err *err)
 {
@@ -290,7 +310,8 @@ static int op_map_memory(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
 	struct hv_map_rep *m = REP(c, struct hv_map_rep);
-	int r = need_state(d, IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED) | IN(INCOMING) | IN(RESTORED) | IN(RELINQUISHED), "map memory", err);
+	int r = need_state(d, IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED) | IN(INCOMING) | IN(RESTORED) | IN(RELINQUISHED),
+	                   "map memory", err);
 
 	if (!r)
 		r = dommem_bitmap(d, err);
@@ -358,8 +379,8 @@ static int op_set_state(struct call *c, struct err *err)
 	if (r)
 		return r;
 	d->importer = c->conn;
-	if (c->n_fds != 1 || fstat(c->fds[0], &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < q->size_bytes || q->size_bytes < 16 ||
-	    q->size_bytes > STATE_MAX)
+	if (c->n_fds != 1 || fstat(c->fds[0], &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (uint64_t)st.st_size < q->size_bytes || q->size_bytes < 16 || q->size_bytes > STATE_MAX)
 		return err_set(err, EINVAL, "a state comes as one memory file of 16 octets to %u MiB", STATE_MAX >> 20);
 	/* a private copy: the sender keeps its descriptor and could change the octets while we read */
 	_cleanup_free_ uint8_t *p = malloc(q->size_bytes);
@@ -389,7 +410,8 @@ static int op_set_state(struct call *c, struct err *err)
 static int op_memhash(struct call *c, struct err *err)
 {
 	struct hv_memhash_rep *rep = REP(c, struct hv_memhash_rep);
-	int r = need_state(c->d, IN(SUSPENDED) | IN(RESTORED) | IN(RELINQUISHED) | IN(INCOMING) | IN(PAUSED), "hash the memory", err);
+	int r = need_state(c->d, IN(SUSPENDED) | IN(RESTORED) | IN(RELINQUISHED) | IN(INCOMING) | IN(PAUSED),
+	                   "hash the memory", err);
 
 	rep->n_regions = 1;
 	return r ? r : dommem_hash(c->d, &rep->hash[0], err);
@@ -411,7 +433,8 @@ static int op_relinquish(struct call *c, struct err *err)
 	if (!r && d->suspender != c->conn)
 		r = err_set(err, EPERM, "the domain was suspended by another session");
 	if (!r && (!owner_ok(o) || !o->owner[0] || o->generation <= d->generation))
-		r = err_set(err, EINVAL, "a new owner needs a name and a generation above %lu", (unsigned long)d->generation);
+		r = err_set(err, EINVAL, "a new owner needs a name and a generation above %lu",
+		            (unsigned long)d->generation);
 	if (!r)
 		r = devs_sync(d->devs, err);
 	if (r)
@@ -424,7 +447,7 @@ static int op_relinquish(struct call *c, struct err *err)
 	if (r) {
 		struct lease_record now;
 		if (leases_read(&d->leases, &now, NULL) == 0 && now.generation == d->generation) {
-			d->owner = true;        /* nothing was written */
+			d->owner = true; /* nothing was written */
 			return r;
 		}
 	}
@@ -506,7 +529,8 @@ static int op_balloon(struct call *c, struct err *err)
 	const struct hv_balloon_req *q = c->req;
 
 	if (q->target_bytes > c->d->cfg->memory_bytes)
-		return err_set(err, ERANGE, "domain '%s' has at most %lu MiB", c->d->cfg->name, (unsigned long)(c->d->cfg->memory_bytes >> 20));
+		return err_set(err, ERANGE, "domain '%s' has at most %lu MiB", c->d->cfg->name,
+		               (unsigned long)(c->d->cfg->memory_bytes >> 20));
 	return devs_balloon(c->d->devs, q->target_bytes, err);
 }
 
@@ -519,8 +543,14 @@ static int agent_order(struct call *c, const char *line, struct err *err)
 	return domain_agent_say(c->d, line, err) ? -err->code : 0;
 }
 
-static int op_shutdown(struct call *c, struct err *err) { return agent_order(c, "\nhospes:shutdown\n", err); }
-static int op_reboot(struct call *c, struct err *err) { return agent_order(c, "\nhospes:reboot\n", err); }
+static int op_shutdown(struct call *c, struct err *err)
+{
+	return agent_order(c, "\nhospes:shutdown\n", err);
+}
+static int op_reboot(struct call *c, struct err *err)
+{
+	return agent_order(c, "\nhospes:reboot\n", err);
+}
 
 static void on_destroy(void *arg)
 {
@@ -538,7 +568,8 @@ static int op_destroy(struct call *c, struct err *err)
 	if (d->vm)
 		d->ops->kill(d->vm);
 	if (d->owner) {
-		struct lease_record rec = { .generation = d->generation, .state = q->flags & HV_DESTROY_F_SAVED ? LEASE_SAVED : LEASE_STOPPED };
+		struct lease_record rec = { .generation = d->generation,
+			                    .state = q->flags & HV_DESTROY_F_SAVED ? LEASE_SAVED : LEASE_STOPPED };
 		struct err e;
 		snprintf(rec.owner, sizeof(rec.owner), "%s", d->host);
 		if (!(q->flags & HV_DESTROY_F_MOVED) && leases_write(&d->leases, &rec, &e))
@@ -547,10 +578,10 @@ static int op_destroy(struct call *c, struct err *err)
 		d->owner = false;
 	}
 	domain_set_state(d, HV_DOM_SHUTDOWN, "destroyed");
-	d->exiting = true;      /* no further orders */
+	d->exiting = true; /* no further orders */
 	domain_unlink_socket(d);
 	d->destroy_timer = loop_add_timer(d->loop, on_destroy, d);
-	loop_timer_in(d->destroy_timer, NS_PER_MS);     /* after the reply */
+	loop_timer_in(d->destroy_timer, NS_PER_MS); /* after the reply */
 	return 0;
 }
 
@@ -567,7 +598,8 @@ static int op_console(struct call *c, struct err *err)
 	bool take = q->flags & 1;
 
 	if (q->index > c->d->cfg->n_consoles)
-		return err_set(err, ENOENT, "domain '%s' has consoles 0 (boot) to %zu", c->d->cfg->name, c->d->cfg->n_consoles);
+		return err_set(err, ENOENT, "domain '%s' has consoles 0 (boot) to %zu", c->d->cfg->name,
+		               c->d->cfg->n_consoles);
 	int fd = q->index ? devs_console(c->d->devs, q->index - 1, take, err) : conlog_attach(c->d->con, take, err);
 	if (fd < 0)
 		return fd;
@@ -610,26 +642,43 @@ static int op_loglevel(struct call *c, struct err *err)
 }
 
 static const struct op {
-	size_t req_bytes;       /* at least so many are looked at; shorter requests are zero-extended */
+	size_t req_bytes; /* at least so many are looked at; shorter requests are zero-extended */
 	int (*fn)(struct call *c, struct err *err);
 } ops[HV_OP_MAX] = {
-	[HV_OP_HELLO] = { 0, op_hello }, [HV_OP_INFO] = { 0, op_info }, [HV_OP_STATS] = { 0, op_stats },
-	[HV_OP_PAUSE] = { 0, op_pause }, [HV_OP_UNPAUSE] = { 0, op_unpause }, [HV_OP_SUSPEND] = { 0, op_suspend },
+	[HV_OP_HELLO] = { 0, op_hello },
+	[HV_OP_INFO] = { 0, op_info },
+	[HV_OP_STATS] = { 0, op_stats },
+	[HV_OP_PAUSE] = { 0, op_pause },
+	[HV_OP_UNPAUSE] = { 0, op_unpause },
+	[HV_OP_SUSPEND] = { 0, op_suspend },
 	[HV_OP_RESUME] = { 0, op_resume },
 	[HV_OP_LOGDIRTY_ENABLE] = { sizeof(struct hv_logdirty_req), op_logdirty_enable },
-	[HV_OP_LOGDIRTY_PEEK] = { 0, op_logdirty_peek }, [HV_OP_LOGDIRTY_CLEAN] = { 0, op_logdirty_clean },
-	[HV_OP_LOGDIRTY_DISABLE] = { 0, op_logdirty_disable }, [HV_OP_MAP_MEMORY] = { 0, op_map_memory },
-	[HV_OP_GET_STATE] = { 0, op_get_state }, [HV_OP_SET_STATE] = { sizeof(struct hv_state_req), op_set_state },
-	[HV_OP_THROTTLE] = { sizeof(struct hv_throttle_req), op_throttle }, [HV_OP_BALLOON] = { sizeof(struct hv_balloon_req), op_balloon },
-	[HV_OP_SHUTDOWN] = { 0, op_shutdown }, [HV_OP_REBOOT] = { 0, op_reboot },
-	[HV_OP_DESTROY] = { sizeof(struct hv_destroy_req), op_destroy }, [HV_OP_SUBSCRIBE] = { 0, op_subscribe },
-	[HV_OP_CONSOLE] = { sizeof(struct hv_console_req), op_console }, [HV_OP_RELINQUISH] = { sizeof(struct hv_owner), op_relinquish },
-	[HV_OP_RECLAIM] = { sizeof(struct hv_owner), op_reclaim }, [HV_OP_TAKE] = { sizeof(struct hv_owner), op_take },
-	[HV_OP_LEASE] = { 0, op_lease }, [HV_OP_ANNOUNCE] = { 0, op_announce }, [HV_OP_DUMPXML] = { 0, op_dumpxml },
-	[HV_OP_LOGLEVEL] = { sizeof(uint32_t), op_loglevel }, [HV_OP_MEMHASH] = { 0, op_memhash }, [HV_OP_AUDIT] = { 0, op_audit },
+	[HV_OP_LOGDIRTY_PEEK] = { 0, op_logdirty_peek },
+	[HV_OP_LOGDIRTY_CLEAN] = { 0, op_logdirty_clean },
+	[HV_OP_LOGDIRTY_DISABLE] = { 0, op_logdirty_disable },
+	[HV_OP_MAP_MEMORY] = { 0, op_map_memory },
+	[HV_OP_GET_STATE] = { 0, op_get_state },
+	[HV_OP_SET_STATE] = { sizeof(struct hv_state_req), op_set_state },
+	[HV_OP_THROTTLE] = { sizeof(struct hv_throttle_req), op_throttle },
+	[HV_OP_BALLOON] = { sizeof(struct hv_balloon_req), op_balloon },
+	[HV_OP_SHUTDOWN] = { 0, op_shutdown },
+	[HV_OP_REBOOT] = { 0, op_reboot },
+	[HV_OP_DESTROY] = { sizeof(struct hv_destroy_req), op_destroy },
+	[HV_OP_SUBSCRIBE] = { 0, op_subscribe },
+	[HV_OP_CONSOLE] = { sizeof(struct hv_console_req), op_console },
+	[HV_OP_RELINQUISH] = { sizeof(struct hv_owner), op_relinquish },
+	[HV_OP_RECLAIM] = { sizeof(struct hv_owner), op_reclaim },
+	[HV_OP_TAKE] = { sizeof(struct hv_owner), op_take },
+	[HV_OP_LEASE] = { 0, op_lease },
+	[HV_OP_ANNOUNCE] = { 0, op_announce },
+	[HV_OP_DUMPXML] = { 0, op_dumpxml },
+	[HV_OP_LOGLEVEL] = { sizeof(uint32_t), op_loglevel },
+	[HV_OP_MEMHASH] = { 0, op_memhash },
+	[HV_OP_AUDIT] = { 0, op_audit },
 };
 
-static void on_request(void *arg, struct hvconn *conn, uint16_t op, uint64_t cookie, const void *payload, size_t len, int *fds, size_t n_fds)
+static void on_request(void *arg, struct hvconn *conn, uint16_t op, uint64_t cookie, const void *payload, size_t len,
+                       int *fds, size_t n_fds)
 {
 	static __typeof__(*((struct call *)0)->rep) rep;
 	uint64_t req[64] = { 0 };
@@ -644,7 +693,8 @@ static void on_request(void *arg, struct hvconn *conn, uint16_t op, uint64_t coo
 	}
 	memcpy(req, payload, len < sizeof(req) ? len : sizeof(req));
 	memset(rep.bytes, 0, sizeof(struct hv_stats));
-	int r = d->exiting && op != HV_OP_INFO ? err_set(&err, ESRCH, "domain '%s' is ending", d->cfg->name) : ops[op].fn(&c, &err);
+	int r = d->exiting && op != HV_OP_INFO ? err_set(&err, ESRCH, "domain '%s' is ending", d->cfg->name)
+	                                       : ops[op].fn(&c, &err);
 	if (r) {
 		if (!err.code)
 			err_sys(&err, -r, "hypercall %u failed", op);
@@ -683,7 +733,8 @@ static void on_closed(void *arg, struct hvconn *conn)
 		}
 	}
 	if (d->importer == conn && (d->state == HV_DOM_INCOMING || d->state == HV_DOM_RESTORED)) {
-		log_warn("the session that filled domain '%s' ended before it was taken over: this copy ends", d->cfg->name);
+		log_warn("the session that filled domain '%s' ended before it was taken over: this copy ends",
+		         d->cfg->name);
 		domain_end(d, 1);
 	}
 }

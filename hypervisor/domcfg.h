@@ -75,7 +75,8 @@ struct dom_config {
 	void *doc;               /* the parsed document (xmlDoc), owned: source for dumps that keep unknown elements */
 };
 
-/* Parse @xml (@len octets, at most 1 MiB; no network, no entities, no XInclude). @origin names it in messages: "FILE:LINE: element: reason".
+/* Parse @xml (@len octets, at most 1 MiB; no network, no entities, no XInclude). @origin names it in messages:
+ * "FILE:LINE: element: reason".
  * -EINVAL for wrong XML, -E2BIG. On failure *@ret is untouched. */
 int dom_config_parse(const char *xml, size_t len, const char *origin, struct dom_config **ret, struct err *err) _must_check_;
 int dom_config_load(const char *path, struct dom_config **ret, struct err *err) _must_check_;

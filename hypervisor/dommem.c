@@ -74,7 +74,7 @@ int dommem_hash(struct domain *d, uint64_t *ret, struct err *err)
 	while (at < end) {
 		off_t data = lseek(d->mem.fd, at, SEEK_DATA);
 		if (data < 0)
-			break;      /* ENXIO: no more data */
+			break; /* ENXIO: no more data */
 		off_t hole = lseek(d->mem.fd, data, SEEK_HOLE);
 		for (at = data; at < hole && at < end; at += PAGE_BYTES) {
 			uint64_t page = (uint64_t)at / PAGE_BYTES;

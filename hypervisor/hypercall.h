@@ -57,7 +57,7 @@ enum hv_op {
 	HV_OP_SUBSCRIBE = 20,       /* events on this connection from now on */
 	HV_OP_EVENT = 21,           /* hvdom -> client: struct hv_event */
 	HV_OP_CONSOLE = 22,         /* struct hv_console_req -> one stream socket descriptor */
-	HV_OP_RELINQUISH = 23,      /* suspended: struct hv_owner: durably give ownership away, unlock disks; RESUME is refused from now on */
+	HV_OP_RELINQUISH = 23,      /* suspended: struct hv_owner: durably give ownership away, unlock disks; no RESUME from now on */
 	HV_OP_RECLAIM = 24,         /* relinquished: struct hv_owner with a higher generation: lock disks, own again; then RESUME */
 	HV_OP_TAKE = 25,            /* incoming and restored: struct hv_owner: lock disks, durably own; then RESUME */
 	HV_OP_LEASE = 26,           /* -> struct hv_owner as the shared leases say now (the first writable disk's, else the local one) */
@@ -155,7 +155,7 @@ struct hv_state_req { uint64_t size_bytes; };
 struct hv_throttle_req { uint32_t percent; /* of a CPU taken from the guest: 0-99 */ uint32_t reserved; };
 struct hv_balloon_req { uint64_t target_bytes; };
 
-#define HV_DESTROY_F_MOVED 1u       /* its copy runs and was announced elsewhere: no on_* action, no lease change; frames that wait in its taps go after it */
+#define HV_DESTROY_F_MOVED 1u       /* its copy runs elsewhere: no on_* action, no lease change; frames in its taps go after it */
 #define HV_DESTROY_F_SAVED 2u       /* its state is in a file: leases say "saved" */
 struct hv_destroy_req { uint32_t flags; uint32_t reserved; };
 

@@ -72,7 +72,8 @@ void leases_done(struct leases *l)
 }
 
 /* "hospes-lease 1 SEQ UUID GENERATION STATE OWNER SUM\n", padded with NUL. SUM covers what stands before it. */
-static bool parse_slot(const char *slot, const char *uuid, uint64_t *ret_seq, struct lease_record *ret, bool *ret_foreign)
+static bool parse_slot(const char *slot, const char *uuid, uint64_t *ret_seq, struct lease_record *ret,
+                       bool *ret_foreign)
 {
 	char text[SLOT_BYTES + 1], id[40], state[16], owner[HV_NAME_MAX];
 	unsigned long seq, gen, sum;
@@ -80,7 +81,8 @@ static bool parse_slot(const char *slot, const char *uuid, uint64_t *ret_seq, st
 
 	memcpy(text, slot, SLOT_BYTES);
 	text[SLOT_BYTES] = 0;
-	if (sscanf(text, "hospes-lease 1 %lu %39s %lu %15s %63s %n%16lx", &seq, id, &gen, state, owner, &pos, &sum) != 6)
+	if (sscanf(text, "hospes-lease 1 %lu %39s %lu %15s %63s %n%16lx", &seq, id, &gen, state, owner, &pos, &sum) !=
+	    6)
 		return false;
 	if (XXH3_64bits(text, (size_t)pos) != sum)
 		return false;
@@ -114,10 +116,14 @@ static int read_one(struct leases *l, size_t i, struct lease_record *ret, struct
 		empty &= slots[s * SLOT_BYTES] == 0;
 	}
 	if (foreign)
-		return err_set(err, EINVAL, "the lease %s belongs to another domain: the same disk image is in two domains", l->path[i]);
+		return err_set(err, EINVAL,
+		               "the lease %s belongs to another domain: the same disk image is in two domains",
+		               l->path[i]);
 	if (!ok[0] && !ok[1]) {
 		if (!empty)
-			return err_set(err, EINVAL, "the lease %s is damaged; if no host runs the domain, remove that file", l->path[i]);
+			return err_set(err, EINVAL,
+			               "the lease %s is damaged; if no host runs the domain, remove that file",
+			               l->path[i]);
 		*ret = (struct lease_record){ 0 };
 		return 0;
 	}
@@ -142,9 +148,12 @@ int leases_write(struct leases *l, const struct lease_record *rec, struct err *e
 			return r;
 		uint64_t seq = l->seq[i] + 1;
 		int len = snprintf(slot, sizeof(slot), "hospes-lease 1 %lu %s %lu %s %s ", (unsigned long)seq, l->uuid,
-		                   (unsigned long)rec->generation, state_name[rec->state], rec->owner[0] ? rec->owner : "-");
-		snprintf(slot + len, sizeof(slot) - (size_t)len, "%016lx\n", (unsigned long)XXH3_64bits(slot, (size_t)len));
-		if (pwrite(l->fd[i], slot, sizeof(slot), (off_t)(seq & 1) * SLOT_BYTES) != sizeof(slot) || fdatasync(l->fd[i]) < 0)
+		                   (unsigned long)rec->generation, state_name[rec->state],
+		                   rec->owner[0] ? rec->owner : "-");
+		snprintf(slot + len, sizeof(slot) - (size_t)len, "%016lx\n",
+		         (unsigned long)XXH3_64bits(slot, (size_t)len));
+		if (pwrite(l->fd[i], slot, sizeof(slot), (off_t)(seq & 1) * SLOT_BYTES) != sizeof(slot) ||
+		    fdatasync(l->fd[i]) < 0)
 			return err_sys(err, errno, "cannot write the lease %s", l->path[i]);
 		l->seq[i] = seq;
 	}

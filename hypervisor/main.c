@@ -20,8 +20,9 @@
 #include "common/util.h"
 #include "hypervisor/domain_int.h"
 
-#define UID_FIRST 0x68000000u       /* one user id per domain, from its uuid; beyond what distributions and containers hand out */
-#define UID_COUNT 0x01000000u
+#define UID_FIRST                                                                                                      \
+	0x68000000u /* one user id per domain, from its uuid; beyond what distributions and containers hand out */
+#define UID_COUNT        0x01000000u
 #define INCOMING_WAIT_NS (60 * NS_PER_S)
 
 static void usage(FILE *f)
@@ -35,7 +36,8 @@ static void usage(FILE *f)
 	      "  --ready-fd N      write \"ok\" or \"error: TEXT\" to descriptor N once it is known\n"
 	      "  --log-level L     error, warn, info (default), debug\n"
 	      "  --foreground      accepted for service managers; hvdom never forks into the background\n"
-	      "  --version, --help\n", f);
+	      "  --version, --help\n",
+	      f);
 }
 
 static uint32_t uuid_hash(const char *uuid)
@@ -70,7 +72,8 @@ static int claim_name(struct domain *d, struct err *err)
 		/* its socket is not ours to remove */
 		close(d->lock_fd);
 		d->lock_fd = -1;
-		return err_set(err, EEXIST, "domain '%s' runs on this host already (see vmctl dominfo %s)", d->cfg->name, d->cfg->name);
+		return err_set(err, EEXIST, "domain '%s' runs on this host already (see vmctl dominfo %s)",
+		               d->cfg->name, d->cfg->name);
 	}
 	return 0;
 }
@@ -135,7 +138,8 @@ static int drop_privileges(struct domain *d, struct err *err)
 	d->env.gid = (gid_t)d->env.uid;
 	if (chown(d->run_dir, d->env.uid, d->env.gid) < 0)
 		return err_sys(err, errno, "cannot hand %s to the domain's user", d->run_dir);
-	if (setgroups(0, NULL) < 0 || setresgid(d->env.gid, d->env.gid, d->env.gid) < 0 || setresuid(d->env.uid, d->env.uid, d->env.uid) < 0)
+	if (setgroups(0, NULL) < 0 || setresgid(d->env.gid, d->env.gid, d->env.gid) < 0 ||
+	    setresuid(d->env.uid, d->env.uid, d->env.uid) < 0)
 		return err_sys(err, errno, "cannot become the domain's user %u", d->env.uid);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	return 0;
@@ -257,9 +261,11 @@ static void tear_down(struct domain *d)
 int main(int argc, char **argv)
 {
 	static const struct option opts[] = {
-		{ "config", required_argument, NULL, 'c' }, { "ready-fd", required_argument, NULL, 'r' }, { "incoming", no_argument, NULL, 'i' },
-		{ "generation", required_argument, NULL, 'g' }, { "force", no_argument, NULL, 'F' }, { "log-level", required_argument, NULL, 'l' }, { "foreground", no_argument, NULL, 'f' },
-		{ "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' }, { 0 },
+		{ "config", required_argument, NULL, 'c' }, { "ready-fd", required_argument, NULL, 'r' },
+		{ "incoming", no_argument, NULL, 'i' },     { "generation", required_argument, NULL, 'g' },
+		{ "force", no_argument, NULL, 'F' },        { "log-level", required_argument, NULL, 'l' },
+		{ "foreground", no_argument, NULL, 'f' },   { "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },         { 0 },
 	};
 	static struct domain d = { .mem.fd = -1, .bitmap_fd = -1, .ready_fd = -1, .lock_fd = -1, .cgroup.janitor = -1 };
 	enum log_level level = LOG_LEVEL_INFO;
@@ -269,21 +275,39 @@ int main(int argc, char **argv)
 
 	while ((o = getopt_long(argc, argv, "", opts, NULL)) != -1) {
 		switch (o) {
-		case 'c': config = optarg; break;
-		case 'r': d.ready_fd = atoi(optarg); fcntl(d.ready_fd, F_SETFD, FD_CLOEXEC); break;
-		case 'i': d.incoming = true; break;
-		case 'g': d.forced_generation = strtoull(optarg, NULL, 10); break;
+		case 'c':
+			config = optarg;
+			break;
+		case 'r':
+			d.ready_fd = atoi(optarg);
+			fcntl(d.ready_fd, F_SETFD, FD_CLOEXEC);
+			break;
+		case 'i':
+			d.incoming = true;
+			break;
+		case 'g':
+			d.forced_generation = strtoull(optarg, NULL, 10);
+			break;
 		case 'l':
 			if (log_level_parse(optarg, &level)) {
 				fprintf(stderr, "hvdom: unknown log level '%s'\n", optarg);
 				return 2;
 			}
 			break;
-		case 'F': d.force = true; break;
-		case 'f': break;
-		case 'V': puts("hvdom " PACKAGE_VERSION); return 0;
-		case 'h': usage(stdout); return 0;
-		default: usage(stderr); return 2;
+		case 'F':
+			d.force = true;
+			break;
+		case 'f':
+			break;
+		case 'V':
+			puts("hvdom " PACKAGE_VERSION);
+			return 0;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
 		}
 	}
 	if (!config || optind < argc) {
@@ -301,8 +325,15 @@ int main(int argc, char **argv)
 	d.ops = hv_engine_for(d.cfg);
 	host_name(d.host, sizeof(d.host));
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	d.env = (struct hv_engine_env){ .loop = d.loop, .cfg = d.cfg, .mem = &d.mem, .arg = &d, .ready = domain_ready, .exited = domain_exited,
-	                                .output = on_output, .process = on_process, .cpu = (int)(uuid_hash(d.cfg->uuid) % (uint32_t)(cpus > 0 ? cpus : 1)) };
+	d.env = (struct hv_engine_env){ .loop = d.loop,
+		                        .cfg = d.cfg,
+		                        .mem = &d.mem,
+		                        .arg = &d,
+		                        .ready = domain_ready,
+		                        .exited = domain_exited,
+		                        .output = on_output,
+		                        .process = on_process,
+		                        .cpu = (int)(uuid_hash(d.cfg->uuid) % (uint32_t)(cpus > 0 ? cpus : 1)) };
 	for (size_t i = 0; i < d.cfg->n_unknown; i++)
 		log_info("%s: <%s> is kept but not used", config, d.cfg->unknown[i]);
 	d.state = d.incoming ? HV_DOM_INCOMING : HV_DOM_BOOTING;

@@ -108,9 +108,12 @@ static bool parse_number(const char *text, unsigned min, unsigned max, unsigned 
 static bool parse_options(int argc, char **argv, struct probe_opts *o)
 {
 	static const struct option longs[] = {
-		{ "interval", required_argument, NULL, 'i' }, { "seconds", required_argument, NULL, 's' },
-		{ "size", required_argument, NULL, 'b' },     { "keys", required_argument, NULL, 'k' },
-		{ "timeout", required_argument, NULL, 't' },  { "live", no_argument, NULL, 'l' },
+		{ "interval", required_argument, NULL, 'i' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "size", required_argument, NULL, 'b' },
+		{ "keys", required_argument, NULL, 'k' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ "live", no_argument, NULL, 'l' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -119,13 +122,27 @@ static bool parse_options(int argc, char **argv, struct probe_opts *o)
 		bool ok = true;
 
 		switch (c) {
-		case 'i': ok = parse_number(optarg, 0, 60000, &o->interval_ms); break;
-		case 's': ok = parse_number(optarg, 1, 1000000, &o->seconds); break;
-		case 'b': ok = parse_number(optarg, 24, 16384, &o->size_bytes); break;
-		case 'k': ok = parse_number(optarg, 1, 100000, &o->keys); break;
-		case 't': ok = parse_number(optarg, 0, 3600, &o->timeout_s); break;
-		case 'l': o->live = true; break;
-		default: ok = false; break;
+		case 'i':
+			ok = parse_number(optarg, 0, 60000, &o->interval_ms);
+			break;
+		case 's':
+			ok = parse_number(optarg, 1, 1000000, &o->seconds);
+			break;
+		case 'b':
+			ok = parse_number(optarg, 24, 16384, &o->size_bytes);
+			break;
+		case 'k':
+			ok = parse_number(optarg, 1, 100000, &o->keys);
+			break;
+		case 't':
+			ok = parse_number(optarg, 0, 3600, &o->timeout_s);
+			break;
+		case 'l':
+			o->live = true;
+			break;
+		default:
+			ok = false;
+			break;
 		}
 		if (!ok)
 			return false;

@@ -14,21 +14,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define RTT_BUCKETS 20000        /* of 100 us: up to 2 s */
-#define DRAIN_NS 3000000000u
+#define RTT_BUCKETS 20000 /* of 100 us: up to 2 s */
+#define DRAIN_NS    3000000000u
 
 struct echo_run {
 	const struct probe_opts *o;
-	int fd;                         /* -1: lost */
-	uint64_t next_seq, want_seq;    /* next to send; next to be answered */
+	int fd;                      /* -1: lost */
+	uint64_t next_seq, want_seq; /* next to send; next to be answered */
 	uint64_t sent, received, corrupt, resets, connects;
 	uint64_t last_answer_ns, longest_gap_ns, gap_at_ns, start_ns;
-	uint64_t mark_gap_ns;           /* longest gap since the last mark */
+	uint64_t mark_gap_ns; /* longest gap since the last mark */
 	uint64_t rtt_max_ns;
 	uint32_t rtt[RTT_BUCKETS];
 	uint8_t in[65536];
 	size_t in_len;
-	uint8_t out[16384];             /* the message being sent */
+	uint8_t out[16384]; /* the message being sent */
 	size_t out_off, out_len;
 };
 
@@ -119,7 +119,7 @@ static void send_more(struct echo_run *r)
 static void send_next(struct echo_run *r)
 {
 	if (r->out_off < r->out_len)
-		return;                 /* the last one is still not in the socket: the window is closed */
+		return; /* the last one is still not in the socket: the window is closed */
 	message_make(r, r->out, r->next_seq++, probe_now_ns());
 	r->out_off = 0;
 	r->out_len = r->o->size_bytes;
@@ -145,10 +145,11 @@ static void report(struct echo_run *r, uint64_t lost)
 
 	printf("{\"messages\":%llu,\"answers\":%llu,\"lost\":%llu,\"corrupt\":%llu,\"resets\":%llu,\"connects\":%llu,"
 	       "\"longest_gap_ms\":%.1f,\"gap_at_ms\":%.0f,\"mark_gap_ms\":%.1f,\"rtt_median_ms\":%.1f,\"rtt_p95_ms\":%.1f,"
-	       "\"rtt_max_ms\":%.1f,\"seconds\":%.1f}\n", (unsigned long long)r->sent, (unsigned long long)r->received,
-	       (unsigned long long)lost, (unsigned long long)r->corrupt, (unsigned long long)r->resets,
-	       (unsigned long long)r->connects, (double)r->longest_gap_ns / 1e6, (double)r->gap_at_ns / 1e6,
-	       (double)r->mark_gap_ns / 1e6, percentile_ms(r, 0.5), percentile_ms(r, 0.95), (double)r->rtt_max_ns / 1e6,
+	       "\"rtt_max_ms\":%.1f,\"seconds\":%.1f}\n",
+	       (unsigned long long)r->sent, (unsigned long long)r->received, (unsigned long long)lost,
+	       (unsigned long long)r->corrupt, (unsigned long long)r->resets, (unsigned long long)r->connects,
+	       (double)r->longest_gap_ns / 1e6, (double)r->gap_at_ns / 1e6, (double)r->mark_gap_ns / 1e6,
+	       percentile_ms(r, 0.5), percentile_ms(r, 0.95), (double)r->rtt_max_ns / 1e6,
 	       (double)(now - r->start_ns) / 1e9);
 	fflush(stdout);
 	r->mark_gap_ns = 0;

@@ -20,10 +20,10 @@ struct redis_run {
 	int fd;
 	char in[512];
 	size_t in_len;
-	uint64_t *count;       /* per key, what it must be now */
+	uint64_t *count; /* per key, what it must be now */
 	uint64_t increments, wrong, resets;
 	uint64_t longest_ns, mark_longest_ns;
-	uint64_t start_ns;     /* also makes this run's keys its own */
+	uint64_t start_ns; /* also makes this run's keys its own */
 };
 
 /* One reply line without its CRLF into @line. 0 or -errno. */
@@ -75,7 +75,7 @@ static int command(struct redis_run *r, const char *verb, unsigned k, uint64_t *
 	if (send(r->fd, msg, (size_t)n, MSG_NOSIGNAL) != n)
 		return -errno;
 	e = read_line(r, line, sizeof(line));
-	if (!e && line[0] == '$')         /* bulk string: its length, then itself */
+	if (!e && line[0] == '$') /* bulk string: its length, then itself */
 		e = read_line(r, line + 1, sizeof(line) - 1);
 	if (e)
 		return e;
@@ -90,7 +90,8 @@ static int command(struct redis_run *r, const char *verb, unsigned k, uint64_t *
 static void report(struct redis_run *r)
 {
 	printf("{\"increments\":%llu,\"wrong\":%llu,\"resets\":%llu,\"keys\":%u,\"longest_ms\":%.1f,\"mark_longest_ms\":%.1f,"
-	       "\"seconds\":%.1f}\n", (unsigned long long)r->increments, (unsigned long long)r->wrong, (unsigned long long)r->resets,
+	       "\"seconds\":%.1f}\n",
+	       (unsigned long long)r->increments, (unsigned long long)r->wrong, (unsigned long long)r->resets,
 	       r->o->keys, (double)r->longest_ns / 1e6, (double)r->mark_longest_ns / 1e6,
 	       (double)(probe_now_ns() - r->start_ns) / 1e9);
 	fflush(stdout);
@@ -134,8 +135,8 @@ static void check_all(struct redis_run *r)
 			return;
 		}
 		if (value != r->count[k]) {
-			fprintf(stderr, "hospes-probe: at the end key %u is %llu, not %llu\n", k, (unsigned long long)value,
-			        (unsigned long long)r->count[k]);
+			fprintf(stderr, "hospes-probe: at the end key %u is %llu, not %llu\n", k,
+			        (unsigned long long)value, (unsigned long long)r->count[k]);
 			r->wrong++;
 		}
 	}
@@ -157,7 +158,8 @@ int probe_redis(const struct probe_opts *o)
 	live = r.start_ns + 1000000000u;
 	end = o->seconds ? r.start_ns + (uint64_t)o->seconds * 1000000000u : UINT64_MAX;
 	for (unsigned k = 0; up && !probe_stop && probe_now_ns() < end; k = (k + 1) % o->keys) {
-		struct timespec ts = { .tv_sec = o->interval_ms / 1000, .tv_nsec = (long)(o->interval_ms % 1000) * 1000000 };
+		struct timespec ts = { .tv_sec = o->interval_ms / 1000,
+			               .tv_nsec = (long)(o->interval_ms % 1000) * 1000000 };
 
 		up = increment(&r, k);
 		if (probe_mark) {

@@ -150,6 +150,8 @@ static uint32_t new_row(struct simfile *f, bool on)
 		f->row_cap = cap;
 	}
 	memset(f->row + n * words, on ? 0xff : 0, words * sizeof(*f->row));
+	if (on && f->snap.n_host % 64) /* no bits of hosts that there are not */
+		f->row[n * words + words - 1] = (1ull << (f->snap.n_host % 64)) - 1;
 	return f->snap.n_row++;
 }
 

@@ -41,7 +41,7 @@ enum clu_phase {
 	CLU_PHASE_RUNNING = 2,   /* host runs it */
 	CLU_PHASE_STOPPING = 3,  /* host ends it */
 	CLU_PHASE_MIGRATING = 4, /* host pushes it to target; generation is the source's, generation + 1 the target's */
-	CLU_PHASE_RESOLVING = 5, /* a migration lost its other end (now safe): host finds out whether it has the domain, and keeps it if so */
+	CLU_PHASE_RESOLVING = 5, /* a migration lost its other end (now safe): host finds out whether it has the domain */
 	CLU_PHASE_FAILED = 6,    /* tried too often; a person has to look (start again, or undefine) */
 };
 enum clu_rule_kind {
@@ -216,7 +216,7 @@ struct clu_cmd {
 	struct clu_rule rule;    /* RULE_ADD; RULE_REMOVE: id */
 	struct clu_policy policy;
 	uint32_t n_inventory;
-	const struct clu_inventory *inventory; /* HOST_UP: copies that run here, or may (an hvdom that does not answer); borrowed for the call */
+	const struct clu_inventory *inventory; /* HOST_UP: copies that run here, or may (a mute hvdom); borrowed for the call */
 };
 
 /* What one command changed, so that the I/O layer stores and looks at just that. */
@@ -274,8 +274,8 @@ enum clu_todo {
 	CLU_TODO_RESOLVE,  /* settle it locally: own it or be rid of it; RESULT KEPT or ABSENT */
 	CLU_TODO_WATCH,    /* it has to run here: OBSERVED when it does not */
 	CLU_TODO_ACCEPT,   /* an incoming copy is allowed here; OBSERVED RUNNING when it runs in a generation above dom->generation */
-	CLU_TODO_KILL,     /* a copy here is none of the cluster's: end it at once. A relinquished one cannot run: migrated ends it. One in a
-	                    * generation above dom->generation_max was moved here by hand: OBSERVED first */
+	CLU_TODO_KILL,     /* a copy here is none of the cluster's: end it at once. A relinquished one cannot run: migrated ends it.
+	                    * One in a generation above dom->generation_max was moved here by hand: OBSERVED first */
 };
 /* For @node, from a state of which everything up to dom->rev is committed. KILL is meant only where a local copy exists. */
 enum clu_todo clu_todo(const struct clu_dom *d, uint32_t node);

@@ -21,6 +21,7 @@ struct clu_proposals {
 };
 
 /* @time_ns: CLOCK_REALTIME. Only domains whose rev is committed are looked at. At most CLU_PROPOSALS_MAX now, the rest next time. */
-void clu_decide(const struct clu_state *s, const struct clu_view *v, const struct clu_load *load, uint64_t time_ns, struct clu_proposals *out);
+void clu_decide(const struct clu_state *s, const struct clu_view *v, const struct clu_load *load, uint64_t time_ns,
+                struct clu_proposals *out);
 
 #endif

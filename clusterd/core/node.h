@@ -13,7 +13,8 @@
  *  - Commands between the begin of a view and its activation are dropped by all. An active view applies them as they are delivered.
  *  - A command is *committed* when a majority of all nodes has it on disk. Nothing is done in the world before that.
  *  - Every node sends BEATs: the time of sending stays with the sender; others acknowledge the number while the sender's
- *    HOST_UP is committed and it is ONLINE in their state. A beat that a majority acknowledged lets this host's domains run until its send time + lease_ns.
+ *    HOST_UP is committed and it is ONLINE in their state. A beat that a majority acknowledged lets this host's domains run
+ *    until its send time + lease_ns.
  *  - A node that acknowledged at time a says WAITED for that host, once LOST, at a + lease + margin or later (its own clock; a daemon
  *    that just started counts from its start). WAITED from a majority makes the host SAFE: one of them acknowledged its last lease.
  * Only rates of clocks matter (margin covers 1 % of drift and the guard's time to kill), never their values.
@@ -50,7 +51,7 @@ struct clu_msg {
 	uint32_t to;                 /* SNAPSHOT: node id it is for; 0: all that are behind */
 	uint64_t boot;               /* HELLO, BEAT */
 	uint64_t promised;           /* HELLO */
-	uint64_t seq;                /* BEAT; RESYNC: counts the sender's, and SNAPSHOT repeats it (0: it belongs to OPEN) */
+	uint64_t seq;                /* BEAT; RESYNC: counts the sender's; SNAPSHOT, SYNCED: of that RESYNC (0: of OPEN) */
 	uint64_t lease_ns;           /* BEAT: what the sender will make of it */
 	uint64_t said[CLU_HOSTS_MAX / 64]; /* OPEN: slots whose HELLO counts */
 	uint64_t behind[CLU_HOSTS_MAX / 64]; /* OPEN: slots of those that must load */
@@ -83,7 +84,7 @@ enum clu_act_kind {
 	CLU_ACT_STORE,      /* make what changed durable -> STORED. Before anything that follows in later calls is sent for it */
 	CLU_ACT_SNAPSHOT,   /* send the whole state as it is now as SNAPSHOT to msg.to; msg has epoch, index, sum, seq */
 	CLU_ACT_LOAD,       /* replace the state (clu_state_clear, records) by the snapshot just delivered, make it durable -> LOADED */
-	CLU_ACT_BUFFER,     /* keep the command just delivered: after LOADED the I/O layer gives it again, in order, before newer messages */
+	CLU_ACT_BUFFER,     /* keep the command just delivered: after LOADED it is given again, in order, before newer messages */
 	CLU_ACT_FORGET,     /* drop what is buffered: the snapshot to come is newer */
 	CLU_ACT_ANSWER,     /* to the request of the command just applied, once committed: index, answer */
 	CLU_ACT_COMMITTED,  /* everything up to index is committed */
@@ -113,6 +114,7 @@ struct clu_peer {
 	bool member, said, promises, synced; /* of the view; HELLO came; PROMISE came; has the chosen state */
 	uint64_t epoch, index, sum, promised; /* its HELLO */
 	uint64_t stored_epoch, stored_index;
+	uint64_t resync_seq;         /* of its last RESYNC in this view: only a SYNCED for that counts */
 	uint64_t heard_ns;           /* of the view: its last message, or the begin */
 	uint64_t ack_seq;            /* highest of my beats that it acknowledged (of this boot of mine) */
 	uint64_t seen_boot, seen_seq; /* highest of its beats that I acknowledged */
@@ -156,7 +158,10 @@ void clu_node_step(struct clu_node *n, const struct clu_event *ev, struct clu_ch
 uint64_t clu_node_deadline_ns(const struct clu_node *n); /* CLU_NEVER: none */
 /* May this node propose (is it the coordinator of an active view)? Has @rev been committed? */
 bool clu_node_coordinates(const struct clu_node *n);
-static inline bool clu_node_committed(const struct clu_node *n, uint64_t rev) { return n->phase == CLU_NODE_ACTIVE && !n->behind && rev <= n->commit; }
+static inline bool clu_node_committed(const struct clu_node *n, uint64_t rev)
+{
+	return n->phase == CLU_NODE_ACTIVE && !n->behind && rev <= n->commit;
+}
 /*
  * Members of the view that are not silent, ascending, to @member (CLU_HOSTS_MAX of them); returns how many. A member is silent that said
  * nothing for its lease: its clusterd hangs, so its guard has ended its domains, or is about to; to decide.h it is as good as gone.

@@ -35,6 +35,7 @@ static void gather(struct node_step *st)
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
 		struct clu_peer *p = &n->peer[i];
 		p->said = p->promises = p->synced = false;
+		p->resync_seq = 0;
 		p->stored_epoch = p->stored_index = 0;
 	}
 	if (n->behind)
@@ -332,6 +333,7 @@ void node_view_resync(struct node_step *st, const struct clu_msg *m)
 	if (!of_this_view(n, m) || !n->begun)
 		return;
 	n->peer[slot].synced = false;
+	n->peer[slot].resync_seq = m->seq;
 	node_view_coordinator(n);
 	if (m->from == n->node) {
 		node_view_fall_behind(st); /* the snapshot is of this moment: what came before it is in it */
@@ -375,15 +377,17 @@ void node_view_loaded(struct node_step *st, bool ok)
 	struct clu_msg *m = node_send(st, CLU_MSG_SYNCED);
 	m->epoch = n->s->epoch;
 	m->index = n->s->index;
+	m->seq = n->load_seq;
 }
 
+/* A pure function of what all members saw: this may be the message that makes the view active. */
 void node_view_synced(struct node_step *st, const struct clu_msg *m)
 {
 	struct clu_node *n = st->n;
 	int slot = node_slot(n, m->from);
 
 	if (!of_this_view(n, m) || !n->begun || !n->peer[slot].member || m->epoch != n->epoch ||
-	    (m->from == n->node && n->behind))
+	    m->seq != n->peer[slot].resync_seq)
 		return;
 	n->peer[slot].synced = true;
 	maybe_activate(st);

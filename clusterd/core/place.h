@@ -34,7 +34,10 @@ struct clu_verdict {
 
 /* Judge one host (slot) for @d, wherever @d is now. FAILED_HERE is soft: it lowers the score, and is named in the text. */
 void clu_judge(const struct clu_state *s, const struct clu_load *load, const struct clu_dom *d, uint32_t slot, struct clu_verdict *ret);
-/* The best host: its node id, or 0 with the commonest reason in @why (CLU_TEXT_MAX octets; may be NULL). Never @d's present host when @elsewhere. */
+/*
+ * The best host: its node id, or 0 with the commonest reason in @why (CLU_TEXT_MAX octets; may be NULL). Never @d's present host (nor its
+ * target) when @elsewhere. @d is a record of @s, here and below.
+ */
 uint32_t clu_place(const struct clu_state *s, const struct clu_load *load, const struct clu_dom *d, bool elsewhere, char *why);
 /*
  * N+1: with @d running too (NULL: as it is now), is there a host whose loss would leave a running domain without room? Returns the

@@ -5,18 +5,20 @@
  * replicated state. Hold time and cool-down are the caller's; threshold and least gain are parameters.
  *
  * What it minimises is the *spread*: the standard deviation of memory load plus that of CPU load over the usable hosts, each load a
- * share of the host's capacity; 0 is even, 1 the worst (half of the hosts full, half empty, in both). A move must be worth it: the spread it takes
- * away, times the number of hosts (so that it means the same in small and in large clusters), less what it costs in time.
+ * share of the host's capacity; 0 is even, 1 the worst (half of the hosts full, half empty, in both). A move must be worth it: the
+ * spread it takes away, times the number of hosts (so that it means the same in small and in large clusters), less its cost in time.
  *
  * What a plan promises: its moves, carried out one after the other in their order, never overfill a host (both ends count during a
- * move) and never break a hard rule that held; no domain moves twice; each move's worth is at least move_worth; the spread falls by gain_min
- * at least, or there is no plan. Domains that stand where a hard rule or memory does not let them are moved first, whatever the
- * spread (repairs). Several moves at one time need a check of room (clu_judge) before each.
+ * move) and never break a hard rule that held; no domain moves twice; the spread falls by gain_min at least, or there is no plan.
+ * A move was worth move_worth at least beside the others when it was chosen; its own gain in the order may be less, even negative (one of
+ * two that change places). Domains that stand where a hard rule or memory does not let them are moved first, whatever the spread
+ * (repairs). Several moves at one time need a check of room (clu_judge) before each.
  *
  * How: steepest descent from most to least loaded hosts, found by tournament trees in a few directions of (memory, CPU); all pairs
- * where the cluster is small. Then each move is taken back, one at a time, and the best in its place is put (or none, if it is not worth it
- * any more), two change places where no single move helps, and what is left is put in an order that is feasible. Rounds follow until one
- * gains less than gain_min, so that a second run finds nothing. Spread is kept incrementally: a trial costs a few multiplications.
+ * where the cluster is small. Then each move is taken back, one at a time, and the best in its place is put (or none, if it is not
+ * worth it any more), two change places where no single move helps, and what is left is put in an order that is feasible. Rounds follow
+ * until one gains less than gain_min, so that a second run finds nothing. Spread is kept incrementally: a trial costs a few
+ * multiplications.
  */
 #ifndef HOSPES_CLUSTERD_CORE_PLAN_H
 #define HOSPES_CLUSTERD_CORE_PLAN_H
@@ -50,7 +52,7 @@ struct clu_plan_snap {
 	const struct clu_plan_host *host;
 	const struct clu_plan_dom *dom;
 	const struct clu_plan_tie *tie;
-	const uint64_t *row;      /* of (n_host + 63) / 64 words each */
+	const uint64_t *row;      /* of (n_host + 63) / 64 words each; bits beyond n_host mean nothing */
 	uint32_t n_host, n_dom, n_tie, n_row;
 };
 
@@ -62,7 +64,7 @@ struct clu_plan_params {
 	double cost_weight;       /* worth that a second of migration costs */
 	uint64_t bandwidth_bps;   /* octets per second of a migration */
 	uint32_t moves_max;       /* 0: as many as make sense */
-	uint64_t effort;          /* trials after which a plan is not made better any more: for up to 1,000 hosts, more in proportion; 0: at once */
+	uint64_t effort;          /* trials until a plan is good enough, for up to 1,000 hosts; more in proportion; 0: no second thoughts */
 };
 
 /* What an administrator who asks for a plan wants; with @policy (may be NULL) its threshold and gain, as for automatic balancing. */

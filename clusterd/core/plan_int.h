@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A plan in the making: a layout that is changed move by move with its spread kept up to date (plan_layout.c), the search for the best next move
- * (plan_search.c), repairs, second thoughts and the order (plan_refine.c), all of it put together (plan.c).
+ * A plan in the making: a layout that is changed move by move with its spread kept up to date (plan_layout.c), the search for the best
+ * next move (plan_search.c), repairs, second thoughts and the order (plan_refine.c), all of it put together (plan.c).
  */
 #ifndef HOSPES_CLUSTERD_CORE_PLAN_INT_H
 #define HOSPES_CLUSTERD_CORE_PLAN_INT_H
@@ -72,6 +72,7 @@ bool plan_fits(const struct plan *p, uint32_t dom, uint32_t to); /* memory */
 bool plan_allowed(const struct plan *p, uint32_t dom, uint32_t to); /* row and hard ties, as things are */
 double plan_soft(const struct plan *p, uint32_t dom, uint32_t to);  /* soft rules broken there */
 double plan_sd(double s, double q, double inv_n);
+uint64_t plan_row_word(const struct plan *p, uint32_t row, uint32_t word); /* its bits, of hosts that there are */
 
 /* plan_search.c */
 void plan_search_init(struct plan *p);

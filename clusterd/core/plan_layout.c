@@ -34,15 +34,23 @@ size_t plan_layout_bytes(uint32_t n_host, uint32_t n_dom)
 	       (size_t)n_dom * (sizeof(struct plan_link) + 2 * sizeof(uint32_t)) + 16 * 16;
 }
 
+uint64_t plan_row_word(const struct plan *p, uint32_t row, uint32_t word)
+{
+	uint32_t words = (p->s->n_host + 63) / 64, rest = p->s->n_host % 64;
+	uint64_t bits = p->s->row[(size_t)row * words + word];
+
+	return rest && word == words - 1 ? bits & ((1ull << rest) - 1) : bits;
+}
+
 static void count_rows(struct plan *p)
 {
 	const struct clu_plan_snap *s = p->s;
-	size_t words = (s->n_host + 63) / 64;
+	uint32_t words = (s->n_host + 63) / 64;
 
 	for (uint32_t r = 0; r < s->n_row && r < s->n_host + s->n_dom; r++) {
 		p->row_n[r] = 0;
-		for (size_t w = 0; w < words; w++)
-			p->row_n[r] += (uint32_t)__builtin_popcountll(s->row[r * words + w]);
+		for (uint32_t w = 0; w < words; w++)
+			p->row_n[r] += (uint32_t)__builtin_popcountll(plan_row_word(p, r, w));
 	}
 }
 

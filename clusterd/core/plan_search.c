@@ -189,11 +189,10 @@ static void seek_take(const struct plan *p, const struct seek *k, const struct p
 
 static void seek_host(const struct plan *p, const struct seek *k, uint32_t host, struct plan_trial *best)
 {
+	if (host >= p->s->n_host || !p->host[host].usable)
+		return;
 	const struct plan_host *h = &p->host[host];
 	struct plan_receiver r = { h->em, h->ec, h->im, h->ic, host };
-
-	if (!h->usable)
-		return;
 	double spread = seek_spread(p, k, &r);
 	if (p->n * (p->spread - spread) - k->cost > best->worth)
 		seek_take(p, k, &r, spread, best);
@@ -208,9 +207,8 @@ static void seek(struct plan *p, uint32_t dom, struct plan_trial *best)
 	seek_begin(p, dom, &k);
 	if (d->allow < p->s->n_host + p->s->n_dom && p->row_n[d->allow] <= PLAN_ROW_SMALL) {
 		uint32_t words = (p->s->n_host + 63) / 64;
-		const uint64_t *row = p->s->row + (size_t)d->allow * words;
 		for (uint32_t w = 0; w < words; w++)
-			for (uint64_t bits = row[w]; bits; bits &= bits - 1)
+			for (uint64_t bits = plan_row_word(p, d->allow, w); bits; bits &= bits - 1)
 				seek_host(p, &k, w * 64 + (uint32_t)__builtin_ctzll(bits), best);
 		p->trials += p->row_n[d->allow];
 		return;

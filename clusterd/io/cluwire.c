@@ -97,7 +97,7 @@ int cluwire_pack(const struct clu_msg *m, const char *cluster, uint32_t node, co
 		return cluwire_pack_env(&env, cluster, node, out);
 	case CLU_MSG_SYNCED:
 		synced.ring = m->ring, synced.members_sum = m->members_sum;
-		synced.epoch = m->epoch, synced.index = m->index, synced.sum = m->sum;
+		synced.epoch = m->epoch, synced.index = m->index, synced.sum = m->sum, synced.seq = m->seq;
 		env.body_case = HOSPES__CLU__ENVELOPE__BODY_SYNCED;
 		env.synced = &synced;
 		return cluwire_pack_env(&env, cluster, node, out);
@@ -198,7 +198,8 @@ static int unpack_body(struct cluwire *w, struct err *err)
 	case HOSPES__CLU__ENVELOPE__BODY_SYNCED:
 		m->kind = CLU_MSG_SYNCED;
 		m->ring = e->synced->ring, m->members_sum = e->synced->members_sum;
-		m->epoch = e->synced->epoch, m->index = e->synced->index, m->sum = e->synced->sum;
+		m->epoch = e->synced->epoch, m->index = e->synced->index, m->sum = e->synced->sum,
+		m->seq = e->synced->seq;
 		return 0;
 	case HOSPES__CLU__ENVELOPE__BODY_RESYNC:
 		m->kind = CLU_MSG_RESYNC;

@@ -77,7 +77,10 @@ void devs_writeback(struct devs *d);
 void devs_announce(struct devs *d);
 /* The guest runs elsewhere and has announced itself: send the frames that wait for it here after it. While quiesced. */
 void devs_hand_over(struct devs *d);
-/* A stream socket to console @index (0 = hvc0..., the one after the configured ones is the guest agent's); @take: drop the present client, else -EBUSY. Returns the client's end. */
+/*
+ * A stream socket to console @index (0 = hvc0..., the one after the configured ones is the guest agent's); @take: drop the present client,
+ * else -EBUSY. Returns the client's end.
+ */
 int devs_console(struct devs *d, unsigned index, bool take, struct err *err) _must_check_;
 /* Balloon: ask the guest to shrink or grow to @target_bytes; -EOPNOTSUPP without a balloon or driver. */
 int devs_balloon(struct devs *d, uint64_t target_bytes, struct err *err) _must_check_;

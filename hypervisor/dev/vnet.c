@@ -34,14 +34,14 @@
 #define F_MRG_RXBUF  (1ull << 15)
 #define F_STATUS     (1ull << 16)
 
-#define RX         0u
-#define TX         1u
-#define FRAME_MAX  (65535u + 14 + 4 + TAP_HDR_BYTES)
-#define TX_FRAMES  64 /* per turn */
-#define RX_FRAMES  64
-#define TURN_BYTES (1024u * 1024)
-#define WINDOW     128u /* receive buffers taken ahead: enough for 64 KiB in pieces of 600 octets */
-#define ADDRS_MAX  4u
+#define RX               0u
+#define TX               1u
+#define FRAME_MAX        (65535u + 14 + 4 + TAP_HDR_BYTES)
+#define TX_FRAMES        64 /* per turn */
+#define RX_FRAMES        64
+#define TURN_BYTES       (1024u * 1024)
+#define WINDOW           128u /* receive buffers taken ahead: enough for 64 KiB in pieces of 600 octets */
+#define ADDRS_MAX        4u
 #define HAND_OVER_FRAMES 1024u /* more than a tap's queue holds */
 
 struct config_space { /* virtio 1.2, 5.1.4 */
@@ -475,7 +475,7 @@ void vnet_hand_over(struct vdev *v)
 			break;
 		uint8_t *eth = f + TAP_HDR_BYTES;
 		if (len < (ssize_t)TAP_HDR_BYTES + 14 || memcmp(eth, n->cfg->mac, 6))
-			continue;       /* broadcasts reach the guest at its new place by themselves */
+			continue; /* broadcasts reach the guest at its new place by themselves */
 		memcpy(eth + 6, n->cfg->mac, 6);
 		eth[6] ^= 0x40;
 		if (write(n->tap, f, (size_t)len) < 0)

@@ -20,10 +20,11 @@
 #include "hypervisor/pv/dumpfd.h"
 #include "hypervisor/pv/restorer.h"
 
-#define SCRATCH_BELOW 1024u     /* below K's stack pointer, beyond the red zone: used and put back */
+#define SCRATCH_BELOW 1024u /* below K's stack pointer, beyond the red zone: used and put back */
 
 /* pid in the guest's namespace and blocked signals, from /proc/PID/status */
-static int read_status(pid_t pid, int32_t *ret_nspid, uint64_t *ret_blocked, uint64_t *ret_pending, uint64_t *ret_ign, uint64_t *ret_cgt)
+static int read_status(pid_t pid, int32_t *ret_nspid, uint64_t *ret_blocked, uint64_t *ret_pending, uint64_t *ret_ign,
+                       uint64_t *ret_cgt)
 {
 	char path[64];
 	_cleanup_free_ char *text = NULL;
@@ -42,8 +43,13 @@ static int read_status(pid_t pid, int32_t *ret_nspid, uint64_t *ret_blocked, uin
 	while (end > p && end[-1] != '\t' && end[-1] != ' ')
 		end--;
 	*ret_nspid = atoi(end);
-	const struct { const char *name; uint64_t *ret; } want[] = {
-		{ "\nSigBlk:", ret_blocked }, { "\nSigIgn:", ret_ign }, { "\nSigCgt:", ret_cgt },
+	const struct {
+		const char *name;
+		uint64_t *ret;
+	} want[] = {
+		{ "\nSigBlk:", ret_blocked },
+		{ "\nSigIgn:", ret_ign },
+		{ "\nSigCgt:", ret_cgt },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
 		p = strstr(text, want[i].name);
@@ -74,7 +80,8 @@ static void k_vma(void *arg, const struct vma *v, const char *name)
 	struct vma *kept;
 	uint64_t back;
 
-	if (k->failed || v->start >= PV_TASK_TOP || !strcmp(name, "[vvar]") || !strcmp(name, "[vvar_vclock]") || !strcmp(name, "[vdso]"))
+	if (k->failed || v->start >= PV_TASK_TOP || !strcmp(name, "[vvar]") || !strcmp(name, "[vvar_vclock]") ||
+	    !strcmp(name, "[vdso]"))
 		return;
 	if (v->start >= RESTORER_BASE && v->end <= RESTORER_TOP)
 		return;
@@ -197,7 +204,8 @@ static int dump_k_pages(pid_t pid, struct pv_image *im, struct err *err)
 	return 0;
 }
 
-static int dump_stub(struct pv_image *im, size_t i, pid_t pid, uint64_t mem_inode, struct vma_list *l, size_t *cap, struct err *err)
+static int dump_stub(struct pv_image *im, size_t i, pid_t pid, uint64_t mem_inode, struct vma_list *l, size_t *cap,
+                     struct err *err)
 {
 	struct pv_stub *s = &im->stub[i];
 	int r = read_status(pid, &s->pid, &s->sigmask, NULL, NULL, NULL);
@@ -222,7 +230,9 @@ static int dump_stub(struct pv_image *im, size_t i, pid_t pid, uint64_t mem_inod
 		if (!(v.flags & VMA_SHARED) && v.start != PV_STUB_CODE)
 			continue;
 		if (v.inode != mem_inode || !(v.flags & VMA_FILE))
-			return err_set(err, ENOTSUP, "guest address space %d has a mapping at %lx that Hospes does not know", pid, v.start);
+			return err_set(err, ENOTSUP,
+			               "guest address space %d has a mapping at %lx that Hospes does not know", pid,
+			               v.start);
 		code |= v.start == PV_STUB_CODE;
 		data |= v.start == PV_STUB_DATA;
 		v.inode = PV_BACK_MEM;
@@ -253,7 +263,8 @@ static int dump_stubs(const struct pv_dump_ctx *c, const struct pv_frozen *f, st
 }
 
 /* Signal actions, alternate stack and timer: system calls inside K, with scratch memory below its stack. */
-static int dump_inside(const struct pv_frozen *f, uint64_t caught, uint64_t ignored, struct pv_image *im, struct err *err)
+static int dump_inside(const struct pv_frozen *f, uint64_t caught, uint64_t ignored, struct pv_image *im,
+                       struct err *err)
 {
 	pid_t k = f->k.pid;
 	uint64_t at = (f->k.regs.rsp - SCRATCH_BELOW) & ~15ull;
@@ -266,7 +277,7 @@ static int dump_inside(const struct pv_frozen *f, uint64_t caught, uint64_t igno
 	for (int sig = 1; sig <= 64 && !r; sig++) {
 		struct pv_sigaction *sa = &im->sa[sig - 1];
 		if (ignored >> (sig - 1) & 1)
-			sa->handler = 1;    /* SIG_IGN */
+			sa->handler = 1; /* SIG_IGN */
 		if (!(caught >> (sig - 1) & 1))
 			continue;
 		r = pt_syscall(k, f->insn, SYS_rt_sigaction, (uint64_t[6]){ (uint64_t)sig, 0, at, 8 }, &ret);
@@ -275,7 +286,11 @@ static int dump_inside(const struct pv_frozen *f, uint64_t caught, uint64_t igno
 		if (!r)
 			r = pt_read(k, at, sa, sizeof(*sa));
 	}
-	struct { uint64_t sp; int32_t flags, pad; uint64_t size; } ss = { 0 };
+	struct {
+		uint64_t sp;
+		int32_t flags, pad;
+		uint64_t size;
+	} ss = { 0 };
 	if (!r)
 		r = pt_syscall(k, f->insn, SYS_sigaltstack, (uint64_t[6]){ 0, at }, &ret);
 	if (!r)
@@ -318,12 +333,21 @@ static int dump_mm(pid_t pid, struct pv_image *im, struct err *err)
 		f[i] = strtoull(p, NULL, 10);
 		p += strcspn(p, " ");
 	}
-	im->mm = (struct pv_mm){ .start_code = f[26], .end_code = f[27], .start_stack = f[28], .start_data = f[45], .end_data = f[46],
-	                         .start_brk = f[47], .arg_start = f[48], .arg_end = f[49], .env_start = f[50], .env_end = f[51] };
+	im->mm = (struct pv_mm){ .start_code = f[26],
+		                 .end_code = f[27],
+		                 .start_stack = f[28],
+		                 .start_data = f[45],
+		                 .end_data = f[46],
+		                 .start_brk = f[47],
+		                 .arg_start = f[48],
+		                 .arg_end = f[49],
+		                 .env_start = f[50],
+		                 .env_end = f[51] };
 	/* the current break is the end of the heap mapping */
 	im->mm.brk = im->mm.start_brk;
 	for (size_t i = 0; i < im->n_vmas; i++)
-		if (im->vma[i].inode == PV_BACK_ANON && im->vma[i].start <= im->mm.start_brk && im->vma[i].end > im->mm.start_brk)
+		if (im->vma[i].inode == PV_BACK_ANON && im->vma[i].start <= im->mm.start_brk &&
+		    im->vma[i].end > im->mm.start_brk)
 			im->mm.brk = im->vma[i].end;
 	return 0;
 }

@@ -119,12 +119,13 @@ static void classify_socket(struct pv_fd *e, int dup, uint64_t con_inode, uint64
 		e->kind = PV_FD_ERR;
 	else if (type == SOCK_DGRAM)
 		e->kind = PV_FD_DGRAM;
-	else if (type == SOCK_STREAM && getpeername(dup, (struct sockaddr *)&sa, &len) == 0 && sa.sun_family == AF_UNIX) {
+	else if (type == SOCK_STREAM && getpeername(dup, (struct sockaddr *)&sa, &len) == 0 &&
+	         sa.sun_family == AF_UNIX) {
 		if (len > sizeof(sa_family_t) && sscanf(sa.sun_path, "/v/%u", &dev) == 1) {
 			e->kind = PV_FD_VHOST;
 			e->arg = dev;
 		} else {
-			e->kind = PV_FD_PAIR;   /* or PV_FD_VREQ: decided by probing */
+			e->kind = PV_FD_PAIR; /* or PV_FD_VREQ: decided by probing */
 			e->arg = UINT32_MAX;
 		}
 	}
@@ -164,7 +165,9 @@ static int pair_sockets(struct pv_fds *fds, int *dup, struct devs *devs, struct 
 		int req = devs_req_fd(devs, d);
 		int i = req >= 0 ? find_peer(fds, dup, req) : -1;
 		if (i < 0)
-			return err_set(err, ENOTSUP, "the guest kernel did not connect device %s (has it a virtio_uml driver?)", devs_name(devs, d));
+			return err_set(err, ENOTSUP,
+			               "the guest kernel did not connect device %s (has it a virtio_uml driver?)",
+			               devs_name(devs, d));
 		fds->fd[i].kind = PV_FD_VREQ;
 		fds->fd[i].arg = (uint32_t)d;
 	}
@@ -174,7 +177,8 @@ static int pair_sockets(struct pv_fds *fds, int *dup, struct devs *devs, struct 
 			continue;
 		int j = find_peer(fds, dup, dup[i]);
 		if (j < 0)
-			return err_set(err, ENOTSUP, "the guest kernel's descriptor %d is a socket that Hospes does not know", a->fd);
+			return err_set(err, ENOTSUP,
+			               "the guest kernel's descriptor %d is a socket that Hospes does not know", a->fd);
 		a->arg = (uint32_t)fds->fd[j].fd;
 		fds->fd[j].arg = (uint32_t)a->fd;
 	}
@@ -196,14 +200,16 @@ static int learn_one(struct pv_fd *e, pid_t k, int dup, uint64_t con_inode, uint
 		e->kind = PV_FD_EPOLL;
 	else if (S_ISREG(st.st_mode) && strstr(link, "(deleted)"))
 		e->kind = PV_FD_MEM;
-	else if (S_ISCHR(st.st_mode) && st.st_rdev == 0x108)    /* 1:8 /dev/random */
+	else if (S_ISCHR(st.st_mode) && st.st_rdev == 0x108) /* 1:8 /dev/random */
 		e->kind = PV_FD_PATH;
-	else if (S_ISCHR(st.st_mode) && st.st_rdev == 0x103) {  /* 1:3 /dev/null */
+	else if (S_ISCHR(st.st_mode) && st.st_rdev == 0x103) { /* 1:3 /dev/null */
 		e->kind = PV_FD_PATH;
 		e->arg = 1;
 	}
 	if (!e->kind)
-		return err_set(err, ENOTSUP, "the guest kernel's descriptor %d (%s) is of a kind that Hospes does not know", e->fd, link);
+		return err_set(err, ENOTSUP,
+		               "the guest kernel's descriptor %d (%s) is of a kind that Hospes does not know", e->fd,
+		               link);
 	return 0;
 }
 
@@ -229,7 +235,8 @@ int pv_fds_learn(struct pv_fds *fds, const struct pv_frozen *f, int k_pidfd, uin
 		fds->n = (size_t)got + 1;
 		r = learn_one(e, f->k.pid, dup[got], con_inode, err_inode, err);
 		for (int i = 0; i < got && !r; i++)
-			if (fds->fd[i].inode == e->inode && fds->fd[i].kind == e->kind && e->kind != PV_FD_PATH && e->kind != PV_FD_EPOLL)
+			if (fds->fd[i].inode == e->inode && fds->fd[i].kind == e->kind && e->kind != PV_FD_PATH &&
+			    e->kind != PV_FD_EPOLL)
 				e->dup_of = e->dup_of >= 0 ? e->dup_of : fds->fd[i].fd;
 		if (!r && e->kind == PV_FD_MEM) {
 			*ret_mem_inode = e->inode;
@@ -302,7 +309,8 @@ int pv_dump_fds(const struct pv_dump_ctx *c, pid_t k, struct pv_image *im, struc
 	if (n < 0)
 		return err_sys(err, -n, "cannot list the guest kernel's descriptors");
 	if ((size_t)n != c->fds->n)
-		return err_set(err, ENOTSUP, "the guest kernel has %d descriptors, not %zu as after its boot", n, c->fds->n);
+		return err_set(err, ENOTSUP, "the guest kernel has %d descriptors, not %zu as after its boot", n,
+		               c->fds->n);
 	im->fd = calloc((size_t)n, sizeof(*im->fd));
 	if (!im->fd)
 		return err_set(err, ENOMEM, "out of memory");

@@ -17,34 +17,87 @@
 
 /* measured on Debian's 6.1 kernel under load; the harmless clock, yield and id calls beside them */
 static const uint16_t allowed[] = {
-	SYS_read, SYS_write, SYS_close, SYS_poll, SYS_mmap, SYS_mprotect, SYS_munmap, SYS_brk, SYS_rt_sigaction, SYS_rt_sigprocmask,
-	SYS_rt_sigreturn, SYS_madvise, SYS_getpid, SYS_sendmsg, SYS_recvmsg, SYS_exit, SYS_wait4, SYS_kill, SYS_rt_sigpending,
-	SYS_rt_sigsuspend, SYS_sigaltstack, SYS_modify_ldt, SYS_timer_settime, SYS_timer_gettime, SYS_clock_gettime, SYS_exit_group,
-	SYS_epoll_wait, SYS_epoll_ctl, SYS_getrandom, SYS_sched_yield, SYS_nanosleep, SYS_clock_nanosleep, SYS_gettimeofday, SYS_getppid,
-	SYS_getpgrp, SYS_getpgid, SYS_gettid, SYS_time, SYS_recvfrom, SYS_sendto, SYS_restart_syscall,
+	SYS_read,
+	SYS_write,
+	SYS_close,
+	SYS_poll,
+	SYS_mmap,
+	SYS_mprotect,
+	SYS_munmap,
+	SYS_brk,
+	SYS_rt_sigaction,
+	SYS_rt_sigprocmask,
+	SYS_rt_sigreturn,
+	SYS_madvise,
+	SYS_getpid,
+	SYS_sendmsg,
+	SYS_recvmsg,
+	SYS_exit,
+	SYS_wait4,
+	SYS_kill,
+	SYS_rt_sigpending,
+	SYS_rt_sigsuspend,
+	SYS_sigaltstack,
+	SYS_modify_ldt,
+	SYS_timer_settime,
+	SYS_timer_gettime,
+	SYS_clock_gettime,
+	SYS_exit_group,
+	SYS_epoll_wait,
+	SYS_epoll_ctl,
+	SYS_getrandom,
+	SYS_sched_yield,
+	SYS_nanosleep,
+	SYS_clock_nanosleep,
+	SYS_gettimeofday,
+	SYS_getppid,
+	SYS_getpgrp,
+	SYS_getpgid,
+	SYS_gettid,
+	SYS_time,
+	SYS_recvfrom,
+	SYS_sendto,
+	SYS_restart_syscall,
 };
 
 /* asked for on the way out (umid directory, reboot by exec, stdio); they fail and do no harm */
 static const uint16_t refused[] = {
-	SYS_open, SYS_openat, SYS_stat, SYS_fstat, SYS_lstat, SYS_newfstatat, SYS_lseek, SYS_ioctl, SYS_access, SYS_writev, SYS_execve,
-	SYS_unlink, SYS_unlinkat, SYS_rmdir, SYS_getdents64, SYS_readlink, SYS_fsync, SYS_setitimer, SYS_timer_delete, SYS_uname,
-	SYS_socket, SYS_pipe2, SYS_pipe, SYS_socketpair, SYS_dup, SYS_dup2, SYS_ftruncate, SYS_statfs, SYS_prctl, SYS_set_robust_list,
+	SYS_open,         SYS_openat, SYS_stat,       SYS_fstat,    SYS_lstat,  SYS_newfstatat,
+	SYS_lseek,        SYS_ioctl,  SYS_access,     SYS_writev,   SYS_execve, SYS_unlink,
+	SYS_unlinkat,     SYS_rmdir,  SYS_getdents64, SYS_readlink, SYS_fsync,  SYS_setitimer,
+	SYS_timer_delete, SYS_uname,  SYS_socket,     SYS_pipe2,    SYS_pipe,   SYS_socketpair,
+	SYS_dup,          SYS_dup2,   SYS_ftruncate,  SYS_statfs,   SYS_prctl,  SYS_set_robust_list,
 };
 
 static const uint16_t ptrace_ok[] = {
-	PTRACE_TRACEME, PTRACE_PEEKUSER, PTRACE_POKEUSER, PTRACE_CONT, PTRACE_KILL, PTRACE_SINGLESTEP, PTRACE_GETREGS, PTRACE_SETREGS,
-	PTRACE_GETFPREGS, PTRACE_SETFPREGS, 21 /* OLDSETOPTIONS */, PTRACE_SYSCALL, 31 /* SYSEMU */, 32 /* SYSEMU_SINGLESTEP */,
-	30 /* ARCH_PRCTL */, PTRACE_GETSIGINFO, PTRACE_GETREGSET, PTRACE_SETREGSET,
+	PTRACE_TRACEME,
+	PTRACE_PEEKUSER,
+	PTRACE_POKEUSER,
+	PTRACE_CONT,
+	PTRACE_KILL,
+	PTRACE_SINGLESTEP,
+	PTRACE_GETREGS,
+	PTRACE_SETREGS,
+	PTRACE_GETFPREGS,
+	PTRACE_SETFPREGS,
+	21 /* OLDSETOPTIONS */,
+	PTRACE_SYSCALL,
+	31 /* SYSEMU */,
+	32 /* SYSEMU_SINGLESTEP */,
+	30 /* ARCH_PRCTL */,
+	PTRACE_GETSIGINFO,
+	PTRACE_GETREGSET,
+	PTRACE_SETREGSET,
 };
 
 static const uint16_t fcntl_ok[] = { F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETOWN, F_GETOWN, F_SETSIG };
 
-#define LD(off) (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, off)
-#define RET(v) (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, v)
-#define JEQ(v, t, e) (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, v, t, e)
-#define JSET(v, t, e) (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, v, t, e)
-#define ARG_LO(i) (offsetof(struct seccomp_data, args) + 8 * (i))
-#define ARG_HI(i) (ARG_LO(i) + 4)
+#define LD(off)       (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, off)
+#define RET(v)        (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, v)
+#define JEQ(v, t, e)  (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, v, t, e)
+#define JSET(v, t, e) (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, v, t, e)
+#define ARG_LO(i)     (offsetof(struct seccomp_data, args) + 8 * (i))
+#define ARG_HI(i)     (ARG_LO(i) + 4)
 
 /* if nr == @nr: allow when the low word of @arg is in @ok and the high word is 0, else kill */
 static size_t arg_in(struct sock_filter *f, uint32_t nr, unsigned arg, const uint16_t *ok, size_t n_ok)

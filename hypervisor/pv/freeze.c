@@ -20,7 +20,7 @@
 #include "common/util.h"
 
 #define POKE_FIRST_US 300
-#define POKE_NEXT_US 2000
+#define POKE_NEXT_US  2000
 
 static pid_t status_pid(pid_t pid, const char *field)
 {
@@ -156,7 +156,7 @@ static int run_to_safe_point(pid_t k, unsigned flags, uint64_t deadline, long *r
 			if (at_safe_point(k, flags, ret_nr))
 				return 0;
 		} else if (status >> 16 == 0) {
-			sig = s;    /* signal-delivery stop: pass it on */
+			sig = s; /* signal-delivery stop: pass it on */
 		}
 		if (now_ns() > deadline) {
 			ptrace(PTRACE_DETACH, k, 0, (void *)(intptr_t)sig);
@@ -253,7 +253,8 @@ void pv_frozen_kill(struct pv_frozen *f)
 	pv_frozen_done(f);
 }
 
-int pv_freeze(pid_t k, unsigned flags, unsigned timeout_ms, const struct pv_helpers *known, struct pv_frozen *f, struct err *err)
+int pv_freeze(pid_t k, unsigned flags, unsigned timeout_ms, const struct pv_helpers *known, struct pv_frozen *f,
+              struct err *err)
 {
 	uint64_t t0 = now_ns();
 	long nr = 0;

@@ -40,7 +40,8 @@ enum pv_freeze_flags {
 };
 
 /*
- * Freeze K. @known: its helper threads, NULL: find out (after a boot). On failure nothing is stopped. -ETIMEDOUT after @timeout_ms: the guest kernel never came to a safe point.
+ * Freeze K. @known: its helper threads, NULL: find out (after a boot). On failure nothing is stopped.
+ * -ETIMEDOUT after @timeout_ms: the guest kernel never came to a safe point.
  * Devices must go on being served meanwhile (K may wait for one).
  */
 int pv_freeze(pid_t k, unsigned flags, unsigned timeout_ms, const struct pv_helpers *known, struct pv_frozen *f,

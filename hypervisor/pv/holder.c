@@ -34,9 +34,9 @@
 
 struct holder {
 	int sock;
-	int proc;               /* directory of the host's /proc: for timens_offsets */
+	int proc; /* directory of the host's /proc: for timens_offsets */
 	const struct pv_sandbox_cfg *cfg;
-	pid_t k;                /* 0: none */
+	pid_t k; /* 0: none */
 	int k_pidfd;
 	int fds[SANDBOX_FDS_MAX];
 	unsigned n_fds;
@@ -48,7 +48,7 @@ static void say(struct holder *h, uint32_t op, int status, const char *text, con
 
 	snprintf(m.text, sizeof(m.text), "%s", text);
 	if (sock_send_fds(h->sock, &m, sizeof(m), fds, n))
-		_exit(71);      /* hvdom is gone */
+		_exit(71); /* hvdom is gone */
 }
 
 static __attribute__((noreturn)) void die(struct holder *h, int e, const char *what)
@@ -93,8 +93,14 @@ static void put_file(struct holder *h, int tree, const char *path)
 
 static void make_root(struct holder *h)
 {
-	const char *want[] = { h->cfg->kernel, "/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6", "/dev/null", "/dev/random",
-	                       "/dev/urandom", "/proc/cpuinfo", h->cfg->initrd };
+	const char *want[] = { h->cfg->kernel,
+		               "/lib64/ld-linux-x86-64.so.2",
+		               "/lib/x86_64-linux-gnu/libc.so.6",
+		               "/dev/null",
+		               "/dev/random",
+		               "/dev/urandom",
+		               "/proc/cpuinfo",
+		               h->cfg->initrd };
 	int tree[ARRAY_SIZE(want)];
 	char opt[64];
 
@@ -125,7 +131,7 @@ static void set_up(struct holder *h)
 {
 	char map[64];
 
-	prctl(PR_SET_DUMPABLE, 1);      /* else /proc/self belongs to the host's root, and no map can be written */
+	prctl(PR_SET_DUMPABLE, 1); /* else /proc/self belongs to the host's root, and no map can be written */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	h->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (h->proc < 0)
@@ -181,8 +187,11 @@ static pid_t spawn(struct holder *h, int32_t nspid, int64_t offset_ns, int *ret_
 	int r = write_at(h->proc, "self/timens_offsets", text);
 	if (r)
 		return r;
-	struct clone_args a = { .flags = CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)ret_pidfd, .exit_signal = SIGCHLD,
-	                        .set_tid = (uint64_t)(uintptr_t)&nspid, .set_tid_size = 1 };
+	struct clone_args a = { .flags = CLONE_PIDFD,
+		                .pidfd = (uint64_t)(uintptr_t)ret_pidfd,
+		                .exit_signal = SIGCHLD,
+		                .set_tid = (uint64_t)(uintptr_t)&nspid,
+		                .set_tid_size = 1 };
 	pid_t pid = (pid_t)syscall(SYS_clone3, &a, sizeof(a));
 	return pid < 0 ? -errno : pid;
 }
@@ -195,13 +204,14 @@ static void pin(const struct holder *h)
 		return;
 	CPU_ZERO(&set);
 	CPU_SET((size_t)h->cfg->cpu, &set);
-	sched_setaffinity(0, sizeof(set), &set);        /* best effort: a cpuset may forbid it */
+	sched_setaffinity(0, sizeof(set), &set); /* best effort: a cpuset may forbid it */
 }
 
 static __attribute__((noreturn)) void child_boot(const struct holder *h, struct holder_msg *m, const int *fds)
 {
 	char *argv[256], *p = m->text, c;
-	static char home[] = "HOME=/dev/shm", tmp[] = "TMPDIR=/dev/shm", path[] = "PATH=/usr/bin", tune[] = "GLIBC_TUNABLES=glibc.pthread.rseq=0";
+	static char home[] = "HOME=/dev/shm", tmp[] = "TMPDIR=/dev/shm", path[] = "PATH=/usr/bin",
+		    tune[] = "GLIBC_TUNABLES=glibc.pthread.rseq=0";
 	char *env[] = { home, tmp, path, tune, NULL };
 	struct __user_cap_header_struct ch = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct cd[2] = { { 0 } };
@@ -213,7 +223,8 @@ static __attribute__((noreturn)) void child_boot(const struct holder *h, struct 
 	pin(h);
 	personality(ADDR_NO_RANDOMIZE);
 	/* no capability survives the exec */
-	prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED);
+	prctl(PR_SET_SECUREBITS,
+	      SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	syscall(SYS_capset, &ch, cd);
 	prctl(PR_SET_DUMPABLE, 1);
@@ -228,14 +239,16 @@ static __attribute__((noreturn)) void child_boot(const struct holder *h, struct 
 
 static __attribute__((noreturn)) void child_restore(struct holder *h, const struct holder_msg *m, int code, int plan)
 {
-	void *c = mmap((void *)RESTORER_BASE, RESTORER_CODE_BYTES, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, code, 0);
+	void *c = mmap((void *)RESTORER_BASE, RESTORER_CODE_BYTES, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, code,
+	               0);
 	void *p = mmap((void *)RESTORER_PLAN, m->plan_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, plan, 0);
-	void *s = mmap((void *)(RESTORER_TOP - 262144), 262144, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	void *s = mmap((void *)(RESTORER_TOP - 262144), 262144, PROT_READ | PROT_WRITE,
+	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	uint64_t entry = RESTORER_BASE + (uint64_t)((char *)(uintptr_t)restorer_entry - __start_restorer_code);
 
 	if (c == MAP_FAILED || p == MAP_FAILED || s == MAP_FAILED)
 		_exit(76);
-	setsid();       /* not pinned yet: the stubs are made on all CPUs, hvdom pins the lot afterwards */
+	setsid(); /* not pinned yet: the stubs are made on all CPUs, hvdom pins the lot afterwards */
 	prctl(PR_SET_NAME, "hospes-guest");
 	/* high numbers first, so that nothing below SANDBOX_FD_BASE is in the way */
 	for (unsigned i = 0; i < h->n_fds; i++)
@@ -244,7 +257,9 @@ static __attribute__((noreturn)) void child_restore(struct holder *h, const stru
 	syscall(SYS_close_range, 0, SANDBOX_FD_BASE - 1, 0);
 	syscall(SYS_close_range, SANDBOX_FD_BASE + h->n_fds, ~0u, 0);
 	__asm__ volatile("mov %0, %%rsp; mov %1, %%rdi; xor %%ebp, %%ebp; call *%2"
-	                 : : "r"(RESTORER_TOP - 64), "r"(RESTORER_PLAN), "r"(entry) : "memory", "rdi");
+	                 :
+	                 : "r"(RESTORER_TOP - 64), "r"(RESTORER_PLAN), "r"(entry)
+	                 : "memory", "rdi");
 	__builtin_unreachable();
 }
 
@@ -319,7 +334,7 @@ static void handle(struct holder *h)
 	ssize_t len = sock_recv_fds(h->sock, &m, sizeof(m), fds, &n);
 
 	if (len != sizeof(m))
-		_exit(0);       /* hvdom closed: the namespaces end with us */
+		_exit(0); /* hvdom closed: the namespaces end with us */
 	switch (m.op) {
 	case HOLDER_BOOT:
 		do_boot(h, &m, fds, n);
@@ -373,7 +388,8 @@ void holder_main(int sock, const struct pv_sandbox_cfg *cfg)
 	setrlimit(RLIMIT_CORE, &none);
 	say(&h, HOLDER_READY, 0, "", NULL, 0);
 	for (;;) {
-		struct pollfd p[2] = { { .fd = h.sock, .events = POLLIN }, { .fd = h.k ? h.k_pidfd : -1, .events = POLLIN } };
+		struct pollfd p[2] = { { .fd = h.sock, .events = POLLIN },
+			               { .fd = h.k ? h.k_pidfd : -1, .events = POLLIN } };
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
 			_exit(78);
 		if (p[1].revents) {

@@ -84,11 +84,12 @@ static void put_vmas(struct buf *b, const struct vma *v, size_t n)
 }
 
 /* Returns the count; ret gets a malloc'd array. Checks order, range [0, limit) and offsets within the memory region. */
-static int get_vmas(struct rd *r, struct vma **arr, size_t *n_all, size_t *cap, uint64_t limit, uint64_t mem_bytes, uint64_t *ret_n)
+static int get_vmas(struct rd *r, struct vma **arr, size_t *n_all, size_t *cap, uint64_t limit, uint64_t mem_bytes,
+                    uint64_t *ret_n)
 {
 	uint64_t n = get_var(r), at = 0, off = 0;
 
-	if (r->bad || n > PV_VMAS_MAX || n > r->left)   /* each takes at least one octet */
+	if (r->bad || n > PV_VMAS_MAX || n > r->left) /* each takes at least one octet */
 		return -EINVAL;
 	if (*n_all + n > *cap) {
 		*cap = (*n_all + n) * 2;
@@ -108,7 +109,8 @@ static int get_vmas(struct rd *r, struct vma **arr, size_t *n_all, size_t *cap, 
 			return -EINVAL;
 		if (v.inode != PV_BACK_ANON) {
 			int64_t o;
-			if (__builtin_add_overflow(unzigzag(get_var(r)), (int64_t)off, &o) || r->bad || o < 0 || o > (1ll << 40))
+			if (__builtin_add_overflow(unzigzag(get_var(r)), (int64_t)off, &o) || r->bad || o < 0 ||
+			    o > (1ll << 40))
 				return -EINVAL;
 			v.offset = (uint64_t)o << 12;
 			if (v.inode == PV_BACK_MEM && (v.offset > mem_bytes || v.end - v.start > mem_bytes - v.offset))
@@ -256,8 +258,9 @@ static int get_fds(struct pv_image *im, struct rd *in, uint32_t n_devs)
 		e->cloexec = f >> 1 & 1;
 		e->queued_len = rd_u32(in);
 		im->n_fds = i + 1;
-		if (in->bad || e->fd <= last || e->fd >= 900 || !e->kind || e->kind >= PV_FD_KIND_MAX || e->dup_of >= e->fd ||
-		    e->queued_len > PV_QUEUE_MAX || ((e->kind == PV_FD_VHOST || e->kind == PV_FD_VREQ) && e->arg >= n_devs))
+		if (in->bad || e->fd <= last || e->fd >= 900 || !e->kind || e->kind >= PV_FD_KIND_MAX ||
+		    e->dup_of >= e->fd || e->queued_len > PV_QUEUE_MAX ||
+		    ((e->kind == PV_FD_VHOST || e->kind == PV_FD_VREQ) && e->arg >= n_devs))
 			return -EINVAL;
 		last = e->fd;
 		const void *p = rd_bytes(in, e->queued_len);
@@ -310,7 +313,8 @@ static int get_pages(struct pv_image *im, struct rd *in)
 		p->addr = rd_u64(in);
 		uint64_t pages = get_var(in);
 		p->data = im->page_data_len;
-		if (in->bad || p->addr % PAGE_BYTES || !pages || pages > 65536 || !in_private_vma(im, p->addr, pages * PAGE_BYTES))
+		if (in->bad || p->addr % PAGE_BYTES || !pages || pages > 65536 ||
+		    !in_private_vma(im, p->addr, pages * PAGE_BYTES))
 			return -EINVAL;
 		p->n = (uint32_t)pages;
 		im->page_data_len += pages * PAGE_BYTES;

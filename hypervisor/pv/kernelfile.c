@@ -39,8 +39,8 @@ int pv_kernel_look(const uint8_t *p, size_t len, uint64_t *ret_handler)
 	const Elf64_Ehdr *h = (const void *)p;
 
 	if (len < sizeof(*h) || memcmp(p, ELFMAG, SELFMAG) || h->e_machine != EM_X86_64 || h->e_type != ET_EXEC ||
-	    h->e_shentsize != sizeof(Elf64_Shdr) || h->e_shoff > len || h->e_shoff % _Alignof(Elf64_Shdr) || (len - h->e_shoff) / sizeof(Elf64_Shdr) < h->e_shnum ||
-	    h->e_shstrndx >= h->e_shnum)
+	    h->e_shentsize != sizeof(Elf64_Shdr) || h->e_shoff > len || h->e_shoff % _Alignof(Elf64_Shdr) ||
+	    (len - h->e_shoff) / sizeof(Elf64_Shdr) < h->e_shnum || h->e_shstrndx >= h->e_shnum)
 		return -ENOEXEC;
 	const Elf64_Shdr *s = (const void *)(p + h->e_shoff), *names = &s[h->e_shstrndx];
 	for (unsigned i = 0; i < h->e_shnum; i++) {
@@ -58,7 +58,8 @@ int pv_kernel_look(const uint8_t *p, size_t len, uint64_t *ret_handler)
 static int open_one(struct pv_files *f, const char *path, struct err *err)
 {
 	char *real = realpath(path, NULL);
-	int fd = real ? open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;     /* a pipe in its place must not block us */
+	int fd = real ? open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+	              : -1; /* a pipe in its place must not block us */
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0) {
@@ -66,13 +67,17 @@ static int open_one(struct pv_files *f, const char *path, struct err *err)
 		if (fd >= 0)
 			close(fd);
 		free(real);
-		return err_sys(err, e, "cannot open the guest kernel's file %s (package user-mode-linux brings /usr/bin/linux.uml)", path);
+		return err_sys(
+			err, e,
+			"cannot open the guest kernel's file %s (package user-mode-linux brings /usr/bin/linux.uml)",
+			path);
 	}
 	f->file[f->n].path = real;
 	f->file[f->n].size = (uint64_t)st.st_size;
 	f->fd[f->n] = fd;
 	f->n++;
-	void *p = st.st_size > 0 && S_ISREG(st.st_mode) ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+	void *p = st.st_size > 0 && S_ISREG(st.st_mode) ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)
+	                                                : MAP_FAILED;
 	if (p == MAP_FAILED)
 		return err_set(err, ENOEXEC, "%s is not a program", real);
 	XXH128_hash_t h = XXH3_128bits(p, (size_t)st.st_size);
@@ -81,7 +86,10 @@ static int open_one(struct pv_files *f, const char *path, struct err *err)
 	int r = f->n == 1 ? pv_kernel_look(p, (size_t)st.st_size, &f->segv_handler) : 0;
 	munmap(p, (size_t)st.st_size);
 	if (r)
-		return err_set(err, ENOEXEC, "%s is not a user-mode Linux kernel that Hospes knows (x86-64, at a fixed address, with a stub page)", real);
+		return err_set(
+			err, ENOEXEC,
+			"%s is not a user-mode Linux kernel that Hospes knows (x86-64, at a fixed address, with a stub page)",
+			real);
 	return 0;
 }
 
@@ -110,11 +118,13 @@ void pv_files_done(struct pv_files *f)
 int pv_files_match(const struct pv_files *f, const struct pv_image *im, struct err *err)
 {
 	if (im->n_files != f->n)
-		return err_set(err, EXDEV, "the guest's kernel is made of %zu files, here it is %zu", im->n_files, f->n);
+		return err_set(err, EXDEV, "the guest's kernel is made of %zu files, here it is %zu", im->n_files,
+		               f->n);
 	for (size_t i = 0; i < f->n; i++)
 		if (im->file[i].size != f->file[i].size || memcmp(im->file[i].id, f->file[i].id, sizeof(f->file[i].id)))
-			return err_set(err, EXDEV, "%s differs from the guest's %s: install the same version on both hosts", f->file[i].path,
-			               im->file[i].path);
+			return err_set(err, EXDEV,
+			               "%s differs from the guest's %s: install the same version on both hosts",
+			               f->file[i].path, im->file[i].path);
 	return 0;
 }
 

@@ -17,7 +17,7 @@ struct procmap_query_abi {
 	uint32_t dev_major, dev_minor, vma_name_size, build_id_size;
 	uint64_t vma_name_addr, build_id_addr;
 };
-#define PROCMAP_QUERY_ABI _IOWR('f', 17, struct procmap_query_abi)
+#define PROCMAP_QUERY_ABI       _IOWR('f', 17, struct procmap_query_abi)
 #define PQ_COVERING_OR_NEXT_VMA 0x10u
 
 static struct vma *vma_list_add(struct vma_list *l)
@@ -45,7 +45,9 @@ static int read_by_query(struct vma_list *l, int fd, uint64_t limit)
 	uint64_t addr = 0;
 
 	for (;;) {
-		struct procmap_query_abi q = { .size = sizeof(q), .query_flags = PQ_COVERING_OR_NEXT_VMA, .query_addr = addr };
+		struct procmap_query_abi q = { .size = sizeof(q),
+			                       .query_flags = PQ_COVERING_OR_NEXT_VMA,
+			                       .query_addr = addr };
 		if (ioctl(fd, PROCMAP_QUERY_ABI, &q) < 0)
 			return errno == ENOENT ? 0 : -errno;
 		if (q.vma_start >= limit)
@@ -54,8 +56,12 @@ static int read_by_query(struct vma_list *l, int fd, uint64_t limit)
 		if (!v)
 			return -ENOMEM;
 		/* bits 0..3 of the query's flags are READ, WRITE, EXEC, SHARED as ours */
-		*v = (struct vma){ .start = q.vma_start, .end = q.vma_end, .offset = q.vma_offset, .inode = q.inode,
-		                   .dev = q.dev_major << 20 | q.dev_minor, .flags = (uint32_t)(q.vma_flags & 15) };
+		*v = (struct vma){ .start = q.vma_start,
+			           .end = q.vma_end,
+			           .offset = q.vma_offset,
+			           .inode = q.inode,
+			           .dev = q.dev_major << 20 | q.dev_minor,
+			           .flags = (uint32_t)(q.vma_flags & 15) };
 		if (q.inode)
 			v->flags |= VMA_FILE;
 		addr = q.vma_end;
@@ -78,8 +84,8 @@ static int parse_line(struct vma_list *l, char *line, uint64_t limit,
 	if (!v)
 		return -ENOMEM;
 	*v = (struct vma){ .start = start, .end = end, .offset = off, .inode = ino, .dev = maj << 20 | min };
-	v->flags = (perm[0] == 'r' ? VMA_READ : 0u) | (perm[1] == 'w' ? VMA_WRITE : 0u) | (perm[2] == 'x' ? VMA_EXEC : 0u) |
-	           (perm[3] == 's' ? VMA_SHARED : 0u) | (ino ? VMA_FILE : 0u);
+	v->flags = (perm[0] == 'r' ? VMA_READ : 0u) | (perm[1] == 'w' ? VMA_WRITE : 0u) |
+	           (perm[2] == 'x' ? VMA_EXEC : 0u) | (perm[3] == 's' ? VMA_SHARED : 0u) | (ino ? VMA_FILE : 0u);
 	if (names)
 		names(arg, v, line + pos);
 	return 0;

@@ -125,7 +125,7 @@ int pt_syscall(pid_t pid, uint64_t insn, long nr, const uint64_t args[6], long *
 		return e;
 	r.rip = insn;
 	r.rax = (uint64_t)nr;
-	r.orig_rax = ~0ull;     /* no restart games */
+	r.orig_rax = ~0ull; /* no restart games */
 	r.rdi = args[0];
 	r.rsi = args[1];
 	r.rdx = args[2];

@@ -24,30 +24,30 @@
 #include "hypervisor/pv/logdirty.h"
 #include "hypervisor/pv/restore.h"
 
-#define BOOT_POLL_NS (2 * NS_PER_MS)
+#define BOOT_POLL_NS  (2 * NS_PER_MS)
 #define BOOT_LIMIT_NS (120 * NS_PER_S)
 
 struct pv_vm {
 	const struct hv_engine_env *env;
 	struct pv_files files;
 	struct pv_sandbox box;
-	pid_t k;                        /* 0: no guest */
+	pid_t k; /* 0: no guest */
 	int k_pidfd;
-	int con, err;                   /* our ends of K's sockets */
+	int con, err; /* our ends of K's sockets */
 	struct loop_fd *con_src, *err_src, *box_src;
 	struct loop_timer *boot_timer;
 	uint64_t boot_since_ns;
-	bool booting;                   /* not yet rebuilt under the filter */
-	uint64_t con_inode, err_inode;  /* of K's ends, until learned */
+	bool booting;                  /* not yet rebuilt under the filter */
+	uint64_t con_inode, err_inode; /* of K's ends, until learned */
 	struct pv_fds fds;
 	struct pv_helpers helpers;
 	bool helpers_known;
 	uint64_t mem_inode;
 	int64_t mono_offset_ns;
 	struct pv_frozen frozen;
-	bool dev_kick;                  /* next resume: rebuilt, so the kernel must look at everything again */
+	bool dev_kick; /* next resume: rebuilt, so the kernel must look at everything again */
 	struct pv_logdirty *logdirty;
-	char err_text[512];             /* end of what K said on stderr */
+	char err_text[512]; /* end of what K said on stderr */
 	size_t err_len;
 };
 
@@ -92,13 +92,15 @@ static void read_err(struct pv_vm *v)
 
 static void on_con(void *arg, int fd, uint32_t ev)
 {
-	(void)fd; (void)ev;
+	(void)fd;
+	(void)ev;
 	read_con(arg);
 }
 
 static void on_err(void *arg, int fd, uint32_t ev)
 {
-	(void)fd; (void)ev;
+	(void)fd;
+	(void)ev;
 	read_err(arg);
 }
 
@@ -142,10 +144,10 @@ static void forget_guest(struct pv_vm *v)
 
 static void end_guest(struct pv_vm *v)
 {
-	v->k = 0;       /* its end is no news */
+	v->k = 0; /* its end is no news */
 	pv_frozen_kill(&v->frozen);
 	if (v->box.holder > 0 && pv_sandbox_clear(&v->box, NULL))
-		pv_sandbox_done(&v->box);   /* it does not answer: end it whole */
+		pv_sandbox_done(&v->box); /* it does not answer: end it whole */
 	forget_guest(v);
 }
 
@@ -153,7 +155,8 @@ static void on_box(void *arg, int fd, uint32_t ev)
 {
 	struct pv_vm *v = arg;
 	int status = 0;
-	(void)fd; (void)ev;
+	(void)fd;
+	(void)ev;
 	int r = pv_sandbox_read_exit(&v->box, &status);
 
 	if (r == -EAGAIN || (!r && !v->k))
@@ -183,7 +186,9 @@ static void on_box(void *arg, int fd, uint32_t ev)
 	} else {
 		if (WIFSIGNALED(status))
 			snprintf(text, sizeof(text), "the guest kernel died of signal %d%s", WTERMSIG(status),
-			         WTERMSIG(status) == SIGSYS ? " (a system call that its filter forbids)" : WTERMSIG(status) == SIGABRT ? " (panic)" : "");
+			         WTERMSIG(status) == SIGSYS    ? " (a system call that its filter forbids)"
+			         : WTERMSIG(status) == SIGABRT ? " (panic)"
+			                                       : "");
 		else
 			snprintf(text, sizeof(text), "the guest kernel ended with status %d", WEXITSTATUS(status));
 		v->env->exited(v->env->arg, HV_EXIT_CRASH, text);
@@ -217,9 +222,15 @@ static int copy_memory(int from, struct guestmem *m, struct err *err)
 
 static void fill_ctx(struct pv_vm *v, struct pv_dump_ctx *c)
 {
-	*c = (struct pv_dump_ctx){ .k_pidfd = v->k_pidfd, .pidns_fd = -1, .fds = &v->fds, .file = v->files.file, .n_files = v->files.n,
-	                           .mem_inode = v->mem_inode, .mem_bytes = v->env->mem->size, .segv_handler = v->files.segv_handler,
-	                           .mono_offset_ns = v->mono_offset_ns };
+	*c = (struct pv_dump_ctx){ .k_pidfd = v->k_pidfd,
+		                   .pidns_fd = -1,
+		                   .fds = &v->fds,
+		                   .file = v->files.file,
+		                   .n_files = v->files.n,
+		                   .mem_inode = v->mem_inode,
+		                   .mem_bytes = v->env->mem->size,
+		                   .segv_handler = v->files.segv_handler,
+		                   .mono_offset_ns = v->mono_offset_ns };
 }
 
 /* Build the guest of @im; the devices keep their state and get new sockets. Ends suspended. */
@@ -248,7 +259,8 @@ static int rebuild(struct pv_vm *v, const struct pv_image *im, bool gap, struct 
 	}
 	for (size_t i = 0; i < devs_count(v->env->devs); i++) {
 		if (!r && (o.vsock[i] < 0 || o.vreq[i] < 0))
-			r = err_set(err, EINVAL, "the guest's state has no connection for device %s", devs_name(v->env->devs, i));
+			r = err_set(err, EINVAL, "the guest's state has no connection for device %s",
+			            devs_name(v->env->devs, i));
 		if (!r) {
 			r = devs_attach_pair(v->env->devs, i, o.vsock[i], o.vreq[i], err);
 		} else {
@@ -257,7 +269,7 @@ static int rebuild(struct pv_vm *v, const struct pv_image *im, bool gap, struct 
 		}
 	}
 	if (r)
-		end_guest(v);   /* a state that was refused leaves nothing: another one may be tried */
+		end_guest(v); /* a state that was refused leaves nothing: another one may be tried */
 	return r;
 }
 
@@ -286,7 +298,7 @@ static int harden(struct pv_vm *v, struct err *err)
 		return r;
 	}
 	r = copy_memory(own_mem, v->env->mem, err);
-	v->k = 0;       /* its end is no news */
+	v->k = 0; /* its end is no news */
 	pv_frozen_kill(&v->frozen);
 	int e = pv_sandbox_clear(&v->box, r ? NULL : err);
 	if (!r)
@@ -330,7 +342,8 @@ static void on_boot_timer(void *arg)
 			loop_timer_in(v->boot_timer, BOOT_POLL_NS);
 			return;
 		}
-		r = err_set(&e, ETIMEDOUT, "the guest kernel did not start its first process in %llu s; see the boot console's log",
+		r = err_set(&e, ETIMEDOUT,
+		            "the guest kernel did not start its first process in %llu s; see the boot console's log",
 		            (unsigned long long)(BOOT_LIMIT_NS / NS_PER_S));
 	} else {
 		r = harden(v, &e);
@@ -375,7 +388,8 @@ static int pv_boot(void *vm, struct err *err)
 	unsigned n_devs = (unsigned)devs_count(v->env->devs);
 	struct stat a, b;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, con) < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, er) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, con) < 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, er) < 0)
 		return err_sys(err, errno, "cannot make the boot console");
 	_cleanup_close_ int con_k = con[1], err_k = er[1];
 	fstat(con_k, &a);
@@ -413,11 +427,14 @@ static int pv_boot(void *vm, struct err *err)
 static int pv_probe(const struct dom_config *cfg, struct err *err)
 {
 	if (cfg->vcpus != 1)
-		return err_set(err, ENOTSUP, "user-mode guests have one vCPU, domain '%s' asks for %u", cfg->name, cfg->vcpus);
+		return err_set(err, ENOTSUP, "user-mode guests have one vCPU, domain '%s' asks for %u", cfg->name,
+		               cfg->vcpus);
 	if (cfg->memory_bytes < 32ull << 20)
 		return err_set(err, EINVAL, "domain '%s' needs at least 32 MiB of memory", cfg->name);
 	if (access(cfg->kernel, R_OK | X_OK) < 0)
-		return err_sys(err, errno, "cannot execute kernel %s (install the package user-mode-linux, or mend <kernel>)", cfg->kernel);
+		return err_sys(err, errno,
+		               "cannot execute kernel %s (install the package user-mode-linux, or mend <kernel>)",
+		               cfg->kernel);
 	if (cfg->initrd && access(cfg->initrd, R_OK) < 0)
 		return err_sys(err, errno, "cannot read initrd %s", cfg->initrd);
 	return 0;
@@ -464,8 +481,13 @@ static int pv_open(const struct hv_engine_env *env, void **ret_vm, struct err *e
 	setrlimit(RLIMIT_NOFILE, &nofile);
 	int r = pv_files_open(&v->files, env->cfg->kernel, err);
 	if (!r) {
-		struct pv_sandbox_cfg sc = { .kernel = env->cfg->kernel, .initrd = env->cfg->initrd, .ram_bytes = env->cfg->memory_bytes,
-		                             .n_devs = (unsigned)devs_count(env->devs), .uid = env->uid, .gid = env->gid, .cpu = env->cpu };
+		struct pv_sandbox_cfg sc = { .kernel = env->cfg->kernel,
+			                     .initrd = env->cfg->initrd,
+			                     .ram_bytes = env->cfg->memory_bytes,
+			                     .n_devs = (unsigned)devs_count(env->devs),
+			                     .uid = env->uid,
+			                     .gid = env->gid,
+			                     .cpu = env->cpu };
 		r = pv_sandbox_new(&v->box, &sc, err);
 		if (!r)
 			env->process(env->arg, v->box.holder);
@@ -573,7 +595,8 @@ static int pv_logdirty_get(void *vm, bool clean, uint64_t *bitmap, uint64_t *ret
 
 	if (!v->logdirty)
 		return err_set(err, EINVAL, "log-dirty is off");
-	return pv_logdirty_collect(v->logdirty, v->k, v->frozen.active ? &v->frozen : NULL, clean, bitmap, ret_dirty, err);
+	return pv_logdirty_collect(v->logdirty, v->k, v->frozen.active ? &v->frozen : NULL, clean, bitmap, ret_dirty,
+	                           err);
 }
 
 static int pv_logdirty_check(void *vm, uint64_t *bitmap, uint64_t *ret_missed, struct err *err)
@@ -600,7 +623,7 @@ static void pv_input(void *vm, const void *p, size_t len)
 	struct pv_vm *v = vm;
 
 	if (v->con >= 0 && send(v->con, p, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return;     /* a console that does not read loses input, as a serial line does */
+		return; /* a console that does not read loses input, as a serial line does */
 }
 
 static uint64_t task_cpu_ns(pid_t pid, bool with_children, uint64_t *rss_anon)
@@ -614,7 +637,8 @@ static uint64_t task_cpu_ns(pid_t pid, bool with_children, uint64_t *rss_anon)
 	if (file_read(path, 4096, &text, &len))
 		return 0;
 	char *p = strrchr(text, ')');
-	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu", &ut, &st, &cut, &cst) != 4)
+	if (!p ||
+	    sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu", &ut, &st, &cut, &cst) != 4)
 		return 0;
 	if (rss_anon) {
 		_cleanup_free_ char *stt = NULL;
@@ -639,7 +663,7 @@ static void pv_stats(void *vm, struct hv_stats *st)
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", v->k, v->k);
 	if (file_read(path, 1 << 20, &text, &len))
 		return;
-	for (char *p = text, *e; ; p = e) {
+	for (char *p = text, *e;; p = e) {
 		pid_t pid = (pid_t)strtol(p, &e, 10);
 		if (e == p)
 			break;
@@ -656,8 +680,22 @@ static void pv_kill(void *vm)
 }
 
 const struct hv_engine_ops hv_engine_pv = {
-	.name = "pv", .caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_HASH | HV_CAP_LOGDIRTY_TRACK, .probe = pv_probe, .kernel_id = pv_kernel_id,
-	.open = pv_open, .boot = pv_boot, .suspend = pv_suspend, .resume = pv_resume, .save = pv_save, .load = pv_load,
-	.logdirty_start = pv_logdirty_start, .logdirty_collect = pv_logdirty_get, .logdirty_audit = pv_logdirty_check,
-	.logdirty_stop = pv_logdirty_stop, .input = pv_input, .stats = pv_stats, .kill = pv_kill, .close = pv_close,
+	.name = "pv",
+	.caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_HASH | HV_CAP_LOGDIRTY_TRACK,
+	.probe = pv_probe,
+	.kernel_id = pv_kernel_id,
+	.open = pv_open,
+	.boot = pv_boot,
+	.suspend = pv_suspend,
+	.resume = pv_resume,
+	.save = pv_save,
+	.load = pv_load,
+	.logdirty_start = pv_logdirty_start,
+	.logdirty_collect = pv_logdirty_get,
+	.logdirty_audit = pv_logdirty_check,
+	.logdirty_stop = pv_logdirty_stop,
+	.input = pv_input,
+	.stats = pv_stats,
+	.kill = pv_kill,
+	.close = pv_close,
 };

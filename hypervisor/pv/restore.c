@@ -28,7 +28,7 @@
 struct work {
 	const struct pv_image *im;
 	struct pv_restored *out;
-	int fds[SANDBOX_FDS_MAX];   /* what is sent; owned ones are closed at the end */
+	int fds[SANDBOX_FDS_MAX]; /* what is sent; owned ones are closed at the end */
 	bool own[SANDBOX_FDS_MAX];
 	unsigned n_fds;
 	struct plan *plan;
@@ -90,15 +90,15 @@ static int make_one(struct work *w, size_t i, int mem_fd, int *made)
 		made[i] = fcntl(mem_fd, F_DUPFD_CLOEXEC, 0);
 		break;
 	case PV_FD_EPOLL:
-		made[i] = open("/dev/null", O_RDWR | O_CLOEXEC);    /* a placeholder: the restorer makes the epoll set */
+		made[i] = open("/dev/null", O_RDWR | O_CLOEXEC); /* a placeholder: the restorer makes the epoll set */
 		break;
 	case PV_FD_PAIR:
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
 			return -errno;
 		made[i] = sv[0];
 		for (size_t j = i + 1; j < im->n_fds; j++)
-			if (im->fd[j].fd == (int)e->arg && im->fd[j].kind == PV_FD_PAIR && im->fd[j].arg == (uint32_t)e->fd && made[j] < 0 &&
-			    im->fd[j].dup_of < 0) {
+			if (im->fd[j].fd == (int)e->arg && im->fd[j].kind == PV_FD_PAIR &&
+			    im->fd[j].arg == (uint32_t)e->fd && made[j] < 0 && im->fd[j].dup_of < 0) {
 				made[j] = sv[1];
 				r = refill(sv[1], e);
 				return r ? r : refill(sv[0], &im->fd[j]);
@@ -112,10 +112,12 @@ static int make_one(struct work *w, size_t i, int mem_fd, int *made)
 		made[i] = open(e->arg ? "/dev/null" : "/dev/random", (e->arg ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 		break;
 	case PV_FD_VHOST:
-		r = e->arg < ARRAY_SIZE(o->vsock) && o->vsock[e->arg] < 0 ? make_pair(e, &made[i], &o->vsock[e->arg]) : -EINVAL;
+		r = e->arg < ARRAY_SIZE(o->vsock) && o->vsock[e->arg] < 0 ? make_pair(e, &made[i], &o->vsock[e->arg])
+		                                                          : -EINVAL;
 		break;
 	case PV_FD_VREQ:
-		r = e->arg < ARRAY_SIZE(o->vreq) && o->vreq[e->arg] < 0 ? make_pair(e, &made[i], &o->vreq[e->arg]) : -EINVAL;
+		r = e->arg < ARRAY_SIZE(o->vreq) && o->vreq[e->arg] < 0 ? make_pair(e, &made[i], &o->vreq[e->arg])
+		                                                        : -EINVAL;
 		break;
 	default:
 		return -EINVAL;
@@ -151,7 +153,11 @@ static int make_fds(struct work *w, int mem_fd, struct err *err)
 			r = at;
 			break;
 		}
-		pf[i] = (struct plan_fd){ .from = at, .to = im->fd[i].fd, .flags = im->fd[i].flags, .owned = im->fd[i].owned, .cloexec = im->fd[i].cloexec };
+		pf[i] = (struct plan_fd){ .from = at,
+			                  .to = im->fd[i].fd,
+			                  .flags = im->fd[i].flags,
+			                  .owned = im->fd[i].owned,
+			                  .cloexec = im->fd[i].cloexec };
 		if (im->fd[i].kind == PV_FD_MEM)
 			w->plan->mem_fd = im->fd[i].fd;
 		made[i] = -1;
@@ -176,7 +182,8 @@ static struct plan_vma plan_vma_of(const struct vma *v, int mem_fd, const int *f
 {
 	struct plan_vma p = { .start = v->start, .len = v->end - v->start, .off = v->offset };
 
-	p.prot = (uint16_t)((v->flags & VMA_READ ? PROT_READ : 0) | (v->flags & VMA_WRITE ? PROT_WRITE : 0) | (v->flags & VMA_EXEC ? PROT_EXEC : 0));
+	p.prot = (uint16_t)((v->flags & VMA_READ ? PROT_READ : 0) | (v->flags & VMA_WRITE ? PROT_WRITE : 0) |
+	                    (v->flags & VMA_EXEC ? PROT_EXEC : 0));
 	p.flags = MAP_FIXED | (v->flags & VMA_SHARED ? MAP_SHARED : MAP_PRIVATE);
 	if (v->inode == PV_BACK_ANON) {
 		p.fd = -1;
@@ -195,13 +202,26 @@ static void write_frame(void *to, const struct pv_regs *h)
 	greg_t *g = uc->uc_mcontext.gregs;
 
 	memset(to, 0, 512);
-	uc->uc_flags = 6;           /* UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS */
-	uc->uc_stack.ss_flags = 2;  /* SS_DISABLE */
-	g[REG_R8] = (greg_t)r->r8; g[REG_R9] = (greg_t)r->r9; g[REG_R10] = (greg_t)r->r10; g[REG_R11] = (greg_t)r->r11;
-	g[REG_R12] = (greg_t)r->r12; g[REG_R13] = (greg_t)r->r13; g[REG_R14] = (greg_t)r->r14; g[REG_R15] = (greg_t)r->r15;
-	g[REG_RDI] = (greg_t)r->rdi; g[REG_RSI] = (greg_t)r->rsi; g[REG_RBP] = (greg_t)r->rbp; g[REG_RBX] = (greg_t)r->rbx;
-	g[REG_RDX] = (greg_t)r->rdx; g[REG_RAX] = (greg_t)r->rax; g[REG_RCX] = (greg_t)r->rcx; g[REG_RSP] = (greg_t)r->rsp;
-	g[REG_RIP] = (greg_t)r->rip; g[REG_EFL] = (greg_t)r->eflags;
+	uc->uc_flags = 6;          /* UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS */
+	uc->uc_stack.ss_flags = 2; /* SS_DISABLE */
+	g[REG_R8] = (greg_t)r->r8;
+	g[REG_R9] = (greg_t)r->r9;
+	g[REG_R10] = (greg_t)r->r10;
+	g[REG_R11] = (greg_t)r->r11;
+	g[REG_R12] = (greg_t)r->r12;
+	g[REG_R13] = (greg_t)r->r13;
+	g[REG_R14] = (greg_t)r->r14;
+	g[REG_R15] = (greg_t)r->r15;
+	g[REG_RDI] = (greg_t)r->rdi;
+	g[REG_RSI] = (greg_t)r->rsi;
+	g[REG_RBP] = (greg_t)r->rbp;
+	g[REG_RBX] = (greg_t)r->rbx;
+	g[REG_RDX] = (greg_t)r->rdx;
+	g[REG_RAX] = (greg_t)r->rax;
+	g[REG_RCX] = (greg_t)r->rcx;
+	g[REG_RSP] = (greg_t)r->rsp;
+	g[REG_RIP] = (greg_t)r->rip;
+	g[REG_EFL] = (greg_t)r->eflags;
 	g[REG_CSGSFS] = (greg_t)(0x33ull | 0x2bull << 48);
 	memcpy(&uc->uc_sigmask, &h->sigmask, 8);
 }
@@ -218,8 +238,10 @@ static void write_stubs(struct work *w, const int *file_at)
 	for (size_t i = 0; i < im->n_stub_vmas; i++)
 		*v++ = plan_vma_of(&im->stub_vma[i], p->mem_fd, file_at);
 	for (size_t i = 0; i < im->n_stubs; i++)
-		s[i] = (struct plan_stub){ .pid = im->stub[i].pid, .n_vmas = im->stub[i].n_vmas,
-		                           .first_vma = im->n_vmas + im->stub[i].first_vma, .sigmask = im->stub[i].sigmask };
+		s[i] = (struct plan_stub){ .pid = im->stub[i].pid,
+			                   .n_vmas = im->stub[i].n_vmas,
+			                   .first_vma = im->n_vmas + im->stub[i].first_vma,
+			                   .sigmask = im->stub[i].sigmask };
 }
 
 static uint64_t plan_bytes_for(const struct pv_image *im)
@@ -236,9 +258,17 @@ static int write_plan(struct work *w, int mem_fd, const int *file_fd, struct err
 	struct plan *p = w->plan;
 	int file_at[PV_FILES_MAX];
 
-	*p = (struct plan){ .magic = PLAN_MAGIC, .total_bytes = w->cap, .mem_fd = -1, .ep_fd = im->ep_fd, .keep_below = SANDBOX_FD_BASE,
-	                    .segv_handler = im->segv_handler, .altstack_sp = im->altstack_sp, .altstack_size = im->altstack_size,
-	                    .fs_base = im->k.regs.fs_base, .has_timer = im->has_timer, .drop_caps = 1 };
+	*p = (struct plan){ .magic = PLAN_MAGIC,
+		            .total_bytes = w->cap,
+		            .mem_fd = -1,
+		            .ep_fd = im->ep_fd,
+		            .keep_below = SANDBOX_FD_BASE,
+		            .segv_handler = im->segv_handler,
+		            .altstack_sp = im->altstack_sp,
+		            .altstack_size = im->altstack_size,
+		            .fs_base = im->k.regs.fs_base,
+		            .has_timer = im->has_timer,
+		            .drop_caps = 1 };
 	w->used = (sizeof(*p) + 63) & ~63ull;
 	p->seccomp = take(w, PV_FILTER_MAX * sizeof(struct sock_filter));
 	p->seccomp_len = (uint32_t)pv_filter_build((struct sock_filter *)((char *)p + p->seccomp));
@@ -247,7 +277,8 @@ static int write_plan(struct work *w, int mem_fd, const int *file_fd, struct err
 	p->eps = take(w, im->n_ep * sizeof(struct plan_ep));
 	p->n_eps = (uint32_t)im->n_ep;
 	for (size_t i = 0; i < im->n_ep; i++)
-		((struct plan_ep *)((char *)p + p->eps))[i] = (struct plan_ep){ .fd = im->ep[i].fd, .events = im->ep[i].events, .data = im->ep[i].data };
+		((struct plan_ep *)((char *)p + p->eps))[i] =
+			(struct plan_ep){ .fd = im->ep[i].fd, .events = im->ep[i].events, .data = im->ep[i].data };
 	int r = make_fds(w, mem_fd, err);
 	if (r)
 		return r;
@@ -266,16 +297,19 @@ static int write_plan(struct work *w, int mem_fd, const int *file_fd, struct err
 	for (size_t i = 0; i < im->n_helpers; i++) {
 		uint64_t fr = take(w, 1024);
 		write_frame((char *)p + fr, &im->helper[i]);
-		((struct plan_helper *)((char *)p + p->helpers))[i] =
-			(struct plan_helper){ .pid = im->helper[i].pid, .fs_base = im->helper[i].regs.fs_base, .frame = fr };
+		((struct plan_helper *)((char *)p + p->helpers))[i] = (struct plan_helper){
+			.pid = im->helper[i].pid, .fs_base = im->helper[i].regs.fs_base, .frame = fr
+		};
 	}
 	p->pages = take(w, im->n_pages * sizeof(struct plan_pages));
 	p->n_pages = im->n_pages;
 	uint64_t data = take(w, im->page_data_len);
 	memcpy((char *)p + data, im->page_data, im->page_data_len);
 	for (size_t i = 0; i < im->n_pages; i++)
-		((struct plan_pages *)((char *)p + p->pages))[i] = (struct plan_pages){
-			.addr = im->pages[i].addr, .len = (uint64_t)im->pages[i].n * PAGE_BYTES, .data = data + im->pages[i].data };
+		((struct plan_pages *)((char *)p + p->pages))[i] =
+			(struct plan_pages){ .addr = im->pages[i].addr,
+			                     .len = (uint64_t)im->pages[i].n * PAGE_BYTES,
+			                     .data = data + im->pages[i].data };
 	for (int i = 0; i < 64; i++)
 		p->sa[i] = (struct plan_sa){ im->sa[i].handler, im->sa[i].flags, im->sa[i].restorer, im->sa[i].mask };
 	memcpy(p->mm, &im->mm, sizeof(p->mm));
@@ -297,8 +331,11 @@ static int code_memfd(void)
 	return fd;
 }
 
-static const char *const stage_name[] = { "starting", "descriptors", "address spaces", "inside an address space", "kernel mappings",
-                                          "kernel pages", "signals", "helpers", "sandbox", "done" };
+static const char *const stage_name[] = { "starting",        "descriptors",
+	                                  "address spaces",  "inside an address space",
+	                                  "kernel mappings", "kernel pages",
+	                                  "signals",         "helpers",
+	                                  "sandbox",         "done" };
 
 static int wait_done(struct work *w, int k_pidfd, struct err *err)
 {
@@ -308,10 +345,15 @@ static int wait_done(struct work *w, int k_pidfd, struct err *err)
 	for (unsigned n = 0; __atomic_load_n(&p->stage, __ATOMIC_ACQUIRE) != PLAN_DONE; n++) {
 		struct timespec ts = { .tv_nsec = 30000 };
 		nanosleep(&ts, NULL);
-		if (p->error || now_ns() > end || (n % 64 == 63 && syscall(SYS_pidfd_send_signal, k_pidfd, 0, NULL, 0) < 0)) {
+		if (p->error || now_ns() > end ||
+		    (n % 64 == 63 && syscall(SYS_pidfd_send_signal, k_pidfd, 0, NULL, 0) < 0)) {
 			uint32_t st = p->stage;
 			int64_t e = p->error;
-			return err_sys(err, e < 0 && e > -4096 ? (int)-e : e ? EIO : ETIMEDOUT, "cannot rebuild the guest (%s, %lx)",
+			return err_sys(err,
+			               e < 0 && e > -4096 ? (int)-e
+			               : e                ? EIO
+			                                  : ETIMEDOUT,
+			               "cannot rebuild the guest (%s, %lx)",
 			               st < ARRAY_SIZE(stage_name) ? stage_name[st] : "?", p->detail);
 		}
 	}
@@ -329,7 +371,7 @@ static void pin_all(pid_t k, const char *kids, int cpu)
 	CPU_SET((size_t)cpu, &set);
 	if (sched_setaffinity(k, sizeof(set), &set) < 0)
 		return;
-	for (char *e; ; kids = e) {
+	for (char *e;; kids = e) {
 		pid_t pid = (pid_t)strtol(kids, &e, 10);
 		if (e == kids || sched_setaffinity(pid, sizeof(set), &set) < 0)
 			return;
@@ -348,7 +390,7 @@ static int wait_helpers(pid_t k, int cpu, struct pv_restored *o, size_t n_stubs,
 		return err_set(err, EIO, "cannot read %s", path);
 	pin_all(k, kids, cpu);
 	o->helpers.n = 0;
-	for (char *p = kids, *e; ; p = e, i++) {
+	for (char *p = kids, *e;; p = e, i++) {
 		pid_t pid = (pid_t)strtol(p, &e, 10);
 		if (e == p)
 			break;
@@ -358,7 +400,7 @@ static int wait_helpers(pid_t k, int cpu, struct pv_restored *o, size_t n_stubs,
 	if (o->helpers.n != n_helpers)
 		return err_set(err, EIO, "the rebuilt guest lost a helper");
 	for (size_t j = 0; j < n_helpers; j++) {
-		for (int tries = 0; ; tries++) {
+		for (int tries = 0;; tries++) {
 			_cleanup_free_ char *text = NULL;
 			snprintf(path, sizeof(path), "/proc/%d/syscall", o->helpers.pid[j]);
 			int r = file_read(path, 4096, &text, &len);
@@ -367,7 +409,8 @@ static int wait_helpers(pid_t k, int cpu, struct pv_restored *o, size_t n_stubs,
 				snprintf(path, sizeof(path), "/proc/%d/stat", o->helpers.pid[j]);
 				if (file_read(path, 4096, &st, &len) == 0)
 					st[strcspn(st, "\n")] = 0;
-				return err_sys(err, r ? -r : ETIMEDOUT, "a helper of the rebuilt guest did not start (%s)", st ? st : "gone");
+				return err_sys(err, r ? -r : ETIMEDOUT,
+				               "a helper of the rebuilt guest did not start (%s)", st ? st : "gone");
 			}
 			char *pc = strrchr(text, ' ');
 			uint64_t at = pc ? strtoull(pc, NULL, 16) : RESTORER_BASE;
@@ -390,18 +433,24 @@ static int take_over(const struct pv_image *im, pid_t k, struct pv_frozen *f, st
 		r = pt_interrupt(k, err);
 	if (r)
 		return r;
-	r = pt_syscall(k, im->k.regs.rip, SYS_munmap, (uint64_t[6]){ RESTORER_BASE, RESTORER_TOP - RESTORER_BASE }, &ret);
+	r = pt_syscall(k, im->k.regs.rip, SYS_munmap, (uint64_t[6]){ RESTORER_BASE, RESTORER_TOP - RESTORER_BASE },
+	               &ret);
 	if (!r && ret < 0)
 		r = (int)ret;
 	if (r)
 		return err_sys(err, -r, "cannot clean up inside the rebuilt guest");
 	r = pt_set_xstate(k, im->k.xstate, im->k.xstate_len);
 	if (r)
-		return err_sys(err, -r, "cannot set the guest's floating-point state (%u octets): does this CPU differ from the source's?", im->k.xstate_len);
+		return err_sys(
+			err, -r,
+			"cannot set the guest's floating-point state (%u octets): does this CPU differ from the source's?",
+			im->k.xstate_len);
 	r = pt_set_regs(k, &im->k.regs);
 	if (r)
 		return err_sys(err, -r, "cannot set the guest's registers");
-	*f = (struct pv_frozen){ .active = true, .k = { .pid = k, .regs = im->k.regs, .sigmask = im->k.sigmask }, .insn = im->k.regs.rip };
+	*f = (struct pv_frozen){ .active = true,
+		                 .k = { .pid = k, .regs = im->k.regs, .sigmask = im->k.sigmask },
+		                 .insn = im->k.regs.rip };
 	return 0;
 }
 
@@ -438,7 +487,8 @@ int pv_restore(struct pv_sandbox *s, const struct pv_image *im, int mem_fd, cons
 		return err_sys(err, errno, "cannot map the plan of the restore");
 	r = write_plan(&w, mem_fd, file_fd, err);
 	if (!r)
-		r = pv_sandbox_restore(s, code, plan, w.cap, w.fds, w.n_fds, im->k.pid, out->mono_offset_ns, &out->k, &out->k_pidfd, err);
+		r = pv_sandbox_restore(s, code, plan, w.cap, w.fds, w.n_fds, im->k.pid, out->mono_offset_ns, &out->k,
+		                       &out->k_pidfd, err);
 	for (unsigned i = 0; i < w.n_fds; i++)
 		if (w.own[i])
 			close(w.fds[i]);

@@ -19,7 +19,8 @@ struct pv_restored {
 /*
  * Build the guest in sandbox @s (cleared before) with @mem_fd as its memory, complete. On success @f is a frozen guest:
  * pv_thaw() lets it run. @file_fd: open, checked descriptors of im->file[]. @gap: let the guest's clock jump by the real time
- * that passed since the freeze. @cpu: where all of it is pinned in the end, -1: anywhere. On failure the sandbox is cleared and nothing is left.
+ * that passed since the freeze. @cpu: where all of it is pinned in the end, -1: anywhere.
+ * On failure the sandbox is cleared and nothing is left.
  */
 int pv_restore(struct pv_sandbox *s, const struct pv_image *im, int mem_fd, const int *file_fd, bool gap, int cpu,
                struct pv_restored *out, struct pv_frozen *f, struct err *err) _must_check_;

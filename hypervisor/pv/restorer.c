@@ -22,7 +22,7 @@
 #include "hypervisor/pv/image.h"
 
 #define CODE __attribute__((section("restorer_code"), noinline, used))
-#define INL static inline __attribute__((always_inline))
+#define INL  static inline __attribute__((always_inline))
 
 INL long sys6(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
 {
@@ -31,7 +31,10 @@ INL long sys6(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t 
 	register uint64_t r9 __asm__("r9") = f;
 	long ret;
 
-	__asm__ volatile("syscall" : "=a"(ret) : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+	__asm__ volatile("syscall"
+	                 : "=a"(ret)
+	                 : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+	                 : "rcx", "r11", "memory");
 	return ret;
 }
 #define sys(nr, a, b, c, d) sys6(nr, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), 0, 0)
@@ -57,7 +60,8 @@ INL void *at(struct plan *p, uint64_t off)
 
 CODE static void map_one(struct plan *p, const struct plan_vma *v, int extra_prot, uint32_t stage)
 {
-	long r = sys6(SYS_mmap, v->start, v->len, (uint64_t)(v->prot | extra_prot), v->flags, (uint64_t)(int64_t)v->fd, v->off);
+	long r = sys6(SYS_mmap, v->start, v->len, (uint64_t)(v->prot | extra_prot), v->flags, (uint64_t)(int64_t)v->fd,
+	              v->off);
 
 	if (r != (long)v->start)
 		fail(p, stage, r, v->start);
@@ -68,7 +72,10 @@ CODE static void enter_sandbox(struct plan *p, uint32_t stage)
 {
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	uint64_t d[3];
-	struct { uint16_t len; uint64_t filter; } prog;
+	struct {
+		uint16_t len;
+		uint64_t filter;
+	} prog;
 	long r = 0;
 
 	d[0] = d[1] = d[2] = 0;
@@ -136,14 +143,19 @@ INL void clone_args_zero(struct clone_args *a)
 	uint64_t *w = (uint64_t *)a;
 
 	for (unsigned i = 0; i < sizeof(*a) / 8; i++)
-		__atomic_store_n(&w[i], 0, __ATOMIC_RELAXED);   /* keeps the compiler from calling memset */
+		__atomic_store_n(&w[i], 0, __ATOMIC_RELAXED); /* keeps the compiler from calling memset */
 }
 
 CODE static __attribute__((noreturn)) void stub_child(struct plan *p, const struct plan_stub *s)
 {
 	const struct plan_vma *v = (const struct plan_vma *)at(p, p->vmas) + s->first_vma;
-	struct { uint64_t handler, flags, restorer, mask; } sa;
-	struct { uint64_t sp; uint64_t flags, size; } ss;
+	struct {
+		uint64_t handler, flags, restorer, mask;
+	} sa;
+	struct {
+		uint64_t sp;
+		uint64_t flags, size;
+	} ss;
 	uint64_t mask = s->sigmask;
 	long r = sys(SYS_ptrace, 0 /* TRACEME */, 0, 0, 0);
 
@@ -168,7 +180,10 @@ CODE static __attribute__((noreturn)) void stub_child(struct plan *p, const stru
 	enter_sandbox(p, PLAN_STUB_CHILD);
 	r = sys(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0, 8);
 	/* unmap this very code: the fault on the next instruction is the first stop that K waits for */
-	__asm__ volatile("syscall" : : "a"(SYS_munmap), "D"(RESTORER_BASE), "S"(RESTORER_TOP - RESTORER_BASE) : "rcx", "r11", "memory");
+	__asm__ volatile("syscall"
+	                 :
+	                 : "a"(SYS_munmap), "D"(RESTORER_BASE), "S"(RESTORER_TOP - RESTORER_BASE)
+	                 : "rcx", "r11", "memory");
 	__builtin_unreachable();
 }
 
@@ -194,7 +209,11 @@ CODE static void make_stubs(struct plan *p)
 		int st = 0;
 		long r = sys(SYS_wait4, s[i].pid, &st, 0x40000002 /* __WALL | WUNTRACED */, 0);
 		if (r != s[i].pid || (st & 0xff) != 0x7f || st >> 8 != SIGSEGV)
-			fail(p, PLAN_STUBS, p->error ? p->error : r < 0 ? r : -ECHILD, (uint64_t)s[i].pid | (uint64_t)(uint32_t)st << 32);
+			fail(p, PLAN_STUBS,
+			     p->error ? p->error
+			     : r < 0  ? r
+			              : -ECHILD,
+			     (uint64_t)s[i].pid | (uint64_t)(uint32_t)st << 32);
 		r = sys(SYS_ptrace, 0x4200 /* SETOPTIONS */, s[i].pid, 0, 1 | 1 << 20 /* TRACESYSGOOD | EXITKILL */);
 		if (r)
 			fail(p, PLAN_STUBS, r, (uint64_t)s[i].pid);
@@ -217,7 +236,12 @@ CODE static void make_memory(struct plan *p)
 		if (r)
 			fail(p, PLAN_PAGES, r, v[i].start);
 	}
-	struct { uint64_t w[11]; uint64_t auxv; uint32_t auxv_size; int32_t exe_fd; } mm;
+	struct {
+		uint64_t w[11];
+		uint64_t auxv;
+		uint32_t auxv_size;
+		int32_t exe_fd;
+	} mm;
 	for (int i = 0; i < 11; i++)
 		__atomic_store_n(&mm.w[i], p->mm[i], __ATOMIC_RELAXED);
 	mm.auxv = 0;
@@ -230,7 +254,10 @@ CODE static void make_memory(struct plan *p)
 
 CODE static void make_signals(struct plan *p)
 {
-	struct { uint64_t sp; uint64_t flags, size; } ss;
+	struct {
+		uint64_t sp;
+		uint64_t flags, size;
+	} ss;
 	long r;
 
 	for (int sig = 1; sig <= 64; sig++) {
@@ -284,9 +311,11 @@ CODE static void make_helpers(struct plan *p, uint64_t stacks)
 		register struct plan *pp __asm__("r13") = p;
 		register void (*fn)(struct plan *, const struct plan_helper *) __asm__("r14") = helper_child;
 		long r;
-		__asm__ volatile("syscall; test %%rax, %%rax; jnz 1f; mov %%r13, %%rdi; mov %%r12, %%rsi; call *%%r14; 1:"
-		                 : "=a"(r) : "0"(SYS_clone3), "D"(&a), "S"(sizeof(a)), "r"(arg), "r"(pp), "r"(fn)
-		                 : "rcx", "r11", "memory");
+		__asm__ volatile(
+			"syscall; test %%rax, %%rax; jnz 1f; mov %%r13, %%rdi; mov %%r12, %%rsi; call *%%r14; 1:"
+			: "=a"(r)
+			: "0"(SYS_clone3), "D"(&a), "S"(sizeof(a)), "r"(arg), "r"(pp), "r"(fn)
+			: "rcx", "r11", "memory");
 		if (r != tid)
 			fail(p, PLAN_HELPERS, r, (uint64_t)tid);
 	}
@@ -320,6 +349,6 @@ CODE void restorer_entry(struct plan *p)
 	make_helpers(p, RESTORER_TOP - 262144);
 	enter_sandbox(p, PLAN_SANDBOX);
 	__atomic_store_n(&p->stage, PLAN_DONE, __ATOMIC_RELEASE);
-	for (;;)    /* all signals are blocked: sleeps until hvdom takes over by ptrace */
+	for (;;) /* all signals are blocked: sleeps until hvdom takes over by ptrace */
 		sys(SYS_rt_sigsuspend, &all, 8, 0, 0);
 }

@@ -32,7 +32,8 @@ int pv_sandbox_new(struct pv_sandbox *s, const struct pv_sandbox_cfg *cfg, struc
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
 		return err_sys(err, errno, "cannot make a socket pair");
 	struct clone_args a = {
-		.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD,
+		.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+		         CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
 	};
@@ -45,16 +46,17 @@ int pv_sandbox_new(struct pv_sandbox *s, const struct pv_sandbox_cfg *cfg, struc
 	close(sv[1]);
 	if (pid < 0) {
 		close(sv[0]);
-		return err_sys(err, e, "cannot make the guest's namespaces (unprivileged user namespaces may be switched off: "
-		                       "sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)");
+		return err_sys(err, e,
+		               "cannot make the guest's namespaces (unprivileged user namespaces may be switched off: "
+		               "sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)");
 	}
 	*s = (struct pv_sandbox){ .holder = pid, .holder_pidfd = pidfd, .sock = sv[0] };
 	fcntl(pidfd, F_SETFD, FD_CLOEXEC);
 	ssize_t n = recv(s->sock, &m, sizeof(m), 0);
 	if (n != sizeof(m) || m.op != HOLDER_READY) {
 		int r = n == sizeof(m) && m.op == HOLDER_FAILED
-			? err_sys(err, m.status, "cannot prepare the guest's sandbox: %.200s", m.text)
-			: err_set(err, EPIPE, "the guest's sandbox ended during its set-up");
+		                ? err_sys(err, m.status, "cannot prepare the guest's sandbox: %.200s", m.text)
+		                : err_set(err, EPIPE, "the guest's sandbox ended during its set-up");
 		pv_sandbox_done(s);
 		return r;
 	}
@@ -132,12 +134,12 @@ static int hide_vdso(pid_t pid, struct err *err)
 	at = r.rsp;
 	if (pt_read(pid, at, &w, 8) || w > 4096)
 		return err_set(err, EIO, "cannot read the new guest kernel's stack");
-	at += 8 * (w + 2);                      /* argc, argv, NULL */
+	at += 8 * (w + 2); /* argc, argv, NULL */
 	do {
 		if (pt_read(pid, at, &w, 8))
 			return err_set(err, EIO, "cannot read the new guest kernel's stack");
 		at += 8;
-	} while (w);                            /* envp, NULL */
+	} while (w); /* envp, NULL */
 	for (;; at += 16) {
 		if (pt_read(pid, at, &w, 8))
 			return err_set(err, EIO, "cannot read the new guest kernel's auxiliary vector");
@@ -163,7 +165,9 @@ static int follow_exec(pid_t pid, int go, struct err *err)
 	for (;;) {
 		r = pt_wait(pid, 10000000, &stopped, &status);
 		if (r || !stopped)
-			return err_set(err, ENOEXEC, "the guest kernel could not be executed (is it an x86-64 user-mode Linux kernel?)");
+			return err_set(
+				err, ENOEXEC,
+				"the guest kernel could not be executed (is it an x86-64 user-mode Linux kernel?)");
 		if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8))
 			break;
 		ptrace(PTRACE_CONT, pid, 0, (void *)(intptr_t)(status >> 16 ? 0 : WSTOPSIG(status)));
@@ -228,10 +232,14 @@ int pv_sandbox_boot(struct pv_sandbox *s, char *const argv[], int con, int errfd
 	return 0;
 }
 
-int pv_sandbox_restore(struct pv_sandbox *s, int code, int plan, uint64_t plan_bytes, const int *fds, unsigned n_fds, int32_t nspid,
-                       int64_t mono_offset_ns, pid_t *ret_pid, int *ret_pidfd, struct err *err)
+int pv_sandbox_restore(struct pv_sandbox *s, int code, int plan, uint64_t plan_bytes, const int *fds, unsigned n_fds,
+                       int32_t nspid, int64_t mono_offset_ns, pid_t *ret_pid, int *ret_pidfd, struct err *err)
 {
-	struct holder_msg m = { .op = HOLDER_RESTORE, .offset_ns = mono_offset_ns, .nspid = nspid, .plan_bytes = plan_bytes }, rep;
+	struct holder_msg m = { .op = HOLDER_RESTORE,
+		                .offset_ns = mono_offset_ns,
+		                .nspid = nspid,
+		                .plan_bytes = plan_bytes },
+			  rep;
 	int out[2];
 	size_t n_out = 2;
 

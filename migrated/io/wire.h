@@ -40,7 +40,8 @@ struct wire_credit {
 
 /* Append the packed envelope to @out. -ENOMEM. */
 int wire_pack(const Hospes__Mig__Envelope *env, struct buf *out) _must_check_;
-/* Unpack and check @len octets. The result is owned by the caller (wire_free); @ret_msg gets what the machines look at. -EPROTO, -EMSGSIZE. */
+/* Unpack and check @len octets. The result is owned by the caller (wire_free); @ret_msg gets what the machines look at.
+ * -EPROTO, -EMSGSIZE. */
 int wire_unpack(const void *p, size_t len, Hospes__Mig__Envelope **ret, struct mig_msg *ret_msg,
                 struct err *err) _must_check_;
 void wire_free(Hospes__Mig__Envelope *env); /* takes NULL */

@@ -16,16 +16,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILES 16
+#define FILES     16
 #define RAW_SLOTS 16
-#define CHUNK (256u * 1024)
+#define CHUNK     (256u * 1024)
 
 struct disk_mode {
 	const char *name;
 	bool raw;
-	int fd;          /* raw: the device */
-	uint64_t slots;  /* pieces written in turn */
-	uint8_t *io;     /* CHUNK octets, page aligned */
+	int fd;         /* raw: the device */
+	uint64_t slots; /* pieces written in turn */
+	uint8_t *io;    /* CHUNK octets, page aligned */
 };
 
 static uint64_t piece_seed(uint64_t n)
@@ -105,7 +105,8 @@ static uint64_t piece_read(struct wl_slot *s, const struct disk_mode *d, uint64_
 		bad = wl_check(d->io, CHUNK, piece_seed(found));
 	}
 	if (bad >= 0 && !blank_ok)
-		wl_error(s, "piece %llu (found %llu): wrong at octet %ld", (unsigned long long)n, (unsigned long long)found, bad);
+		wl_error(s, "piece %llu (found %llu): wrong at octet %ld", (unsigned long long)n,
+		         (unsigned long long)found, bad);
 	/* at start a torn last piece is what a power loss leaves; older pieces were synced and must be whole */
 	return bad >= 0 ? UINT64_MAX : found;
 }
@@ -150,8 +151,8 @@ static uint64_t disk_resume(struct wl_slot *s, const struct disk_mode *d)
 		if (found[i] == UINT64_MAX && highest >= d->slots)
 			torn++;
 		else if (found[i] != UINT64_MAX && (found[i] % d->slots != i || found[i] + d->slots <= highest))
-			wl_error(s, "place %llu holds piece %llu after %llu", (unsigned long long)i, (unsigned long long)found[i],
-			         (unsigned long long)highest);
+			wl_error(s, "place %llu holds piece %llu after %llu", (unsigned long long)i,
+			         (unsigned long long)found[i], (unsigned long long)highest);
 	}
 	if (torn > 1)
 		wl_error(s, "%llu synced pieces are lost", (unsigned long long)torn);
@@ -183,7 +184,8 @@ void wl_disk(struct wl_slot *s)
 		if (s->count >= d.slots) {
 			got = piece_read(s, &d, old, false);
 			if (got != UINT64_MAX && got != old)
-				wl_error(s, "read piece %llu in place of %llu", (unsigned long long)got, (unsigned long long)old);
+				wl_error(s, "read piece %llu in place of %llu", (unsigned long long)got,
+				         (unsigned long long)old);
 		}
 		atomic_fetch_add(&s->count, 1);
 		wl_sleep_ns(100000000);

@@ -23,7 +23,7 @@
 
 struct echo_conn {
 	int fd;
-	size_t off, len;      /* octets still to send back: buf[off..len) */
+	size_t off, len; /* octets still to send back: buf[off..len) */
 	uint8_t buf[ECHO_BUF];
 };
 
@@ -129,7 +129,9 @@ static void say_status(FILE *f)
 	uint64_t errors = 0;
 	const char *text = "";
 	unsigned running = 0;
-	const char *kinds[] = { "counter", "sum", "fpu", "forker", "disk", "clock", "echo", "dirty", "fill", "witness" };
+	const char *kinds[] = {
+		"counter", "sum", "fpu", "forker", "disk", "clock", "echo", "dirty", "fill", "witness"
+	};
 
 	for (uint32_t i = 0; i < wl->n_slots; i++) {
 		errors += wl->slot[i].errors;
@@ -137,16 +139,21 @@ static void say_status(FILE *f)
 		if (wl->slot[i].errors)
 			text = wl->slot[i].error_text;
 	}
-	fprintf(f, "{\"ok\":%s,\"boot_id\":\"%s\",\"generation\":%llu,\"load\":\"%s\",\"uptime_ms\":%llu,\"workers\":%u,\"running\":%u,\"errors\":%llu,"
-	        "\"error\":\"", errors || running != wl->n_slots ? "false" : "true", wl->boot_id, (unsigned long long)wl->generation, wl->load,
-	        (unsigned long long)((wl_now_ns() - wl->start_ns) / 1000000), (unsigned)wl->n_slots, running, (unsigned long long)errors);
+	fprintf(f,
+	        "{\"ok\":%s,\"boot_id\":\"%s\",\"generation\":%llu,\"load\":\"%s\",\"uptime_ms\":%llu,\"workers\":%u,\"running\":%u,\"errors\":%llu,"
+	        "\"error\":\"",
+	        errors || running != wl->n_slots ? "false" : "true", wl->boot_id, (unsigned long long)wl->generation,
+	        wl->load, (unsigned long long)((wl_now_ns() - wl->start_ns) / 1000000), (unsigned)wl->n_slots, running,
+	        (unsigned long long)errors);
 	for (; *text; text++)
 		if (*text != '"' && *text != '\\' && *text >= ' ')
 			fputc(*text, f);
-	fprintf(f, "\",\"max_gap_ms\":%.1f,\"echo_conns\":%llu,\"echo_open\":%llu,\"echo_bytes\":%llu,\"fill_mib\":%u,\"dirty_mib\":%u,"
-	        "\"dirty_rate_mib\":%u,\"sum_rate_mib\":%u", (double)wl->max_gap_ns / 1e6, (unsigned long long)wl->echo_conns,
-	        (unsigned long long)wl->echo_open, (unsigned long long)wl->echo_bytes, wl->fill.size_mib, wl->dirty.size_mib,
-	        wl->dirty.rate_mib, wl->sum.rate_mib);
+	fprintf(f,
+	        "\",\"max_gap_ms\":%.1f,\"echo_conns\":%llu,\"echo_open\":%llu,\"echo_bytes\":%llu,\"fill_mib\":%u,\"dirty_mib\":%u,"
+	        "\"dirty_rate_mib\":%u,\"sum_rate_mib\":%u",
+	        (double)wl->max_gap_ns / 1e6, (unsigned long long)wl->echo_conns, (unsigned long long)wl->echo_open,
+	        (unsigned long long)wl->echo_bytes, wl->fill.size_mib, wl->dirty.size_mib, wl->dirty.rate_mib,
+	        wl->sum.rate_mib);
 	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 		uint64_t count = 0;
 
@@ -166,8 +173,9 @@ static void say_order(FILE *f, struct wl_order *o)
 	wl_futex_wake(&o->seq);
 	while (o->done < seq)
 		wl_sleep_ns(5000000);
-	fprintf(f, "{\"ok\":%s,\"mib\":%u,\"rate_mib\":%u,\"pages\":%llu,\"bad\":%llu}\n", o->hash_bad ? "false" : "true", o->size_mib,
-	        o->rate_mib, (unsigned long long)o->hash_pages, (unsigned long long)o->hash_bad);
+	fprintf(f, "{\"ok\":%s,\"mib\":%u,\"rate_mib\":%u,\"pages\":%llu,\"bad\":%llu}\n",
+	        o->hash_bad ? "false" : "true", o->size_mib, o->rate_mib, (unsigned long long)o->hash_pages,
+	        (unsigned long long)o->hash_bad);
 }
 
 static void end_guest(const char *how)
@@ -217,7 +225,8 @@ static void command(FILE *f, const char *line)
 		fflush(f);
 		end_guest(line);
 	} else {
-		fprintf(f, "{\"ok\":false,\"error\":\"unknown command; known: status, hash, fill MIB, dirty RATE|max MIB, sum RATE, gapreset, "
+		fprintf(f,
+		        "{\"ok\":false,\"error\":\"unknown command; known: status, hash, fill MIB, dirty RATE|max MIB, sum RATE, gapreset, "
 		        "poweroff, reboot, panic\"}\n");
 	}
 	fflush(f);

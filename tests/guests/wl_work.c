@@ -16,17 +16,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SUM_MIB 32u
-#define TICK_NS 10000000u
+#define SUM_MIB       32u
+#define TICK_NS       10000000u
 #define COUNTER_PAGES 16
 
 /* Memory whose every page is a function of (seed, page, version). */
 struct pages {
 	uint8_t *mem;
-	uint32_t *version;      /* one per page, in a mapping of its own */
-	uint64_t n;             /* pages */
+	uint32_t *version; /* one per page, in a mapping of its own */
+	uint64_t n;        /* pages */
 	uint64_t seed;
-	uint64_t version_sum;   /* of all versions: a table page that went back in time shows */
+	uint64_t version_sum; /* of all versions: a table page that went back in time shows */
 	uint64_t next_write, next_check;
 };
 
@@ -162,7 +162,7 @@ static void order_done(struct wl_slot *s, struct wl_order *o, struct pages *m, u
 /* Fill @fd with @mib of content that does not compress, or check it. Returns the number of wrong pages. */
 static uint64_t file_pass(struct wl_slot *s, int fd, uint32_t mib, uint64_t seed, bool check)
 {
-	static uint8_t chunk[256 * WL_PAGE_BYTES];    /* few system calls: each costs a pv guest 15 us */
+	static uint8_t chunk[256 * WL_PAGE_BYTES]; /* few system calls: each costs a pv guest 15 us */
 	uint64_t bad = 0;
 
 	for (uint32_t i = 0; i < mib; i++) {
@@ -260,7 +260,8 @@ void wl_counter(struct wl_slot *s)
 			volatile uint64_t *p = (uint64_t *)(void *)(mem + i * WL_PAGE_BYTES);
 
 			if (*p != n)
-				wl_error(s, "page %d counts %llu, not %llu", i, (unsigned long long)*p, (unsigned long long)n);
+				wl_error(s, "page %d counts %llu, not %llu", i, (unsigned long long)*p,
+				         (unsigned long long)n);
 			*p = n + 1;
 		}
 		s->count = n + 1;

@@ -197,7 +197,7 @@ static int run_main(void)
 	wl->dirty_mib = (uint32_t)atoi(wl_cmdline("dirty", "16", text, sizeof(text)));
 	wl->sum.rate_mib = wl->dirty_mib;
 	wl->fill.size_mib = (uint32_t)atoi(wl_cmdline("fill", "0", text, sizeof(text)));
-	wl->fill.seq = wl->fill.size_mib ? 1 : 0;      /* an order given at birth */
+	wl->fill.seq = wl->fill.size_mib ? 1 : 0; /* an order given at birth */
 	wl_cmdline("hospes.disk", access("/dev/vda", F_OK) ? "" : "/dev/vda", wl->disk, sizeof(wl->disk));
 	wl_cmdline("hospes.witness", "", wl->witness, sizeof(wl->witness));
 	wl->generation = strtoull(wl_cmdline("hospes.generation", "0", text, sizeof(text)), NULL, 10);

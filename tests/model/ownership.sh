@@ -14,7 +14,7 @@ failed=0
 # run NAME SPIN-OPTIONS GCC-OPTIONS: the verifier's report in NAME.out
 run() {
 	mkdir "$1" && cp "$model" "$1" && cd "$1" && spin -a $2 ownership.pml >spin.out 2>&1 &&
-		gcc -w -O2 -DSAFETY -DVECTORSZ=512 $3 -o pan pan.c && timeout ${FULL:+60}60 ./pan $4 -n -m100000 >../$1.out 2>&1 || {
+		gcc -w -O1 -DSAFETY -DVECTORSZ=512 $3 -o pan pan.c && timeout ${FULL:+60}60 ./pan $4 -n -m100000 >../$1.out 2>&1 || {
 		cat spin.out; echo "$1: spin or gcc failed"; failed=1; }
 	cd ..
 }
@@ -49,8 +49,8 @@ if [ -n "$FULL" ]; then
 	holds 2 0 0 -DCOLLAPSE
 	holds 1 1 1 -DCOLLAPSE
 fi
-finds BUG_NO_WAIT
-finds BUG_GUARD_SLEEPS
+finds BUG_NO_WAIT 2 0 0
+finds BUG_GUARD_SLEEPS 2 0 0
 finds BUG_NO_COMMIT
 finds BUG_NO_RELINQUISH
 finds BUG_RECLAIM_BLIND 1 0 1

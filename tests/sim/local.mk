@@ -1,4 +1,4 @@
-# Simulations: both machines of a migration in one thread with virtual time. "make sim SEEDS=n" runs more stories.
+# Simulations: both machines of a migration in one thread with virtual time; whole clusters in clu.mk. "make sim SEEDS=n" runs more stories.
 check_PROGRAMS += %D%/simmig %D%/migstory
 %C%_simmig_SOURCES = %D%/simmig.h %D%/simmig.c %D%/simcheck.c %D%/main_simmig.c
 %C%_simmig_LDADD = migrated/libmigcore.a
@@ -6,7 +6,11 @@ check_PROGRAMS += %D%/simmig %D%/migstory
 %C%_migstory_LDADD = migrated/libmigcore.a
 TESTS += %D%/simmig
 
-SEEDS = 1000000
+SEEDS = 100000
+SIM_JOBS = $$(nproc)
+SIM_BIG_SEEDS = $$(( ($(SEEDS) + 99) / 100 ))
 .PHONY: sim
-sim: %D%/simmig
+sim: %D%/simmig %D%/simclu
 	%D%/simmig --seeds $(SEEDS)
+	%D%/simclu --jobs $(SIM_JOBS) --seeds $(SEEDS)
+	%D%/simclu --jobs $(SIM_JOBS) --seeds $(SIM_BIG_SEEDS) --nodes 100 --doms 300

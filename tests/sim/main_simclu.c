@@ -1,31 +1,46 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * simclu [--seeds N] [--from S] [--seed S [--trace]] [--nodes N] [--doms N] [--seconds N] [--plant BUG]: stories of a cluster from seeds, and
+ * simclu [--jobs N] [--seeds N] [--from S] [--seed S [--trace]] [--nodes N] [--doms N] [--seconds N] [--plant BUG] [--calm] [--stuck]: stories of a cluster from seeds, and
  * planted bugs that must be found. A failure prints how to see its story again.
  */
 #include "config.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 #include "tests/sim/simclu.h"
+
+#define PLANTED_SEEDS 1500
 
 static struct sc world;
 
-struct plan { uint32_t nodes, doms, seconds; const char *plant; bool calm, stuck; };
+struct plan {
+	uint32_t nodes, doms, seconds, jobs;
+	const char *plant;
+	bool calm, stuck;
+};
 
 static struct sc_options of_seed(const struct plan *p, uint64_t seed)
 {
 	uint64_t quiet = p->seconds >= 400 ? 200 : p->seconds / 2 > 120 ? p->seconds / 2 : 120;
 
-	return (struct sc_options){ .seed = seed, .nodes = p->nodes, .doms = p->doms, .plant = p->plant, .calm = p->calm || p->stuck, .stuck = p->stuck,
-		                    .length_ns = (p->seconds > quiet ? p->seconds : quiet + 20) * S, .quiet_ns = quiet * S };
+	return (struct sc_options){ .seed = seed,
+		                    .nodes = p->nodes,
+		                    .doms = p->doms,
+		                    .plant = p->plant,
+		                    .calm = p->calm || p->stuck,
+		                    .stuck = p->stuck,
+		                    .length_ns = (p->seconds > quiet ? p->seconds : quiet + 20) * S,
+		                    .quiet_ns = quiet * S };
 }
 
 static void again(const struct plan *p, uint64_t seed)
 {
-	printf("seed %" PRIu64 ": %s\nagain: simclu --seed %" PRIu64 " --nodes %u --doms %u --seconds %u%s%s --trace\n", seed, world.violation,
-	       seed, p->nodes, p->doms, p->seconds, p->plant ? " --plant " : "", p->plant ? p->plant : "");
+	printf("seed %" PRIu64 ": %s\nagain: simclu --seed %" PRIu64 " --nodes %u --doms %u --seconds %u%s%s --trace\n",
+	       seed, world.violation, seed, p->nodes, p->doms, p->seconds, p->plant ? " --plant " : "",
+	       p->plant ? p->plant : "");
 }
 
 static double seconds(void)
@@ -36,12 +51,13 @@ static double seconds(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-static int stories(const struct plan *p, uint64_t from, uint64_t n, bool quiet)
+/* Every @step th seed of @n from @from on. */
+static int some(const struct plan *p, uint64_t from, uint64_t n, uint64_t step, bool quiet)
 {
 	double t = seconds();
-	uint64_t events = 0, commands = 0;
+	uint64_t events = 0, commands = 0, count = (n + step - 1) / step;
 
-	for (uint64_t seed = from; seed < from + n; seed++) {
+	for (uint64_t seed = from; seed < from + n; seed += step) {
 		struct sc_options o = of_seed(p, seed);
 		bool ok = sc_run(&world, &o);
 		events += world.events;
@@ -54,26 +70,60 @@ static int stories(const struct plan *p, uint64_t from, uint64_t n, bool quiet)
 	}
 	t = seconds() - t;
 	if (!quiet)
-		printf("%" PRIu64 " stories of %u nodes, %u domains and %u s hold: %.1f stories/s, %.0f commands and %.0f events each\n", n,
-		       p->nodes, p->doms, p->seconds, (double)n / t, (double)commands / (double)n, (double)events / (double)n);
+		printf("%" PRIu64
+		       " stories of %u nodes, %u domains and %u s%s hold: %.1f stories/s, %.0f commands and %.0f events each\n",
+		       count, p->nodes, p->doms, p->seconds, p->stuck ? " with a clusterd that hangs" : "",
+		       (double)count / t, (double)commands / (double)count, (double)events / (double)count);
 	return 0;
+}
+
+static int stories(const struct plan *p, uint64_t from, uint64_t n)
+{
+	int rc = 0, status;
+
+	if (p->jobs <= 1)
+		return some(p, from, n, 1, false);
+	fflush(stdout);
+	for (uint32_t j = 0; j < p->jobs && j < n; j++)
+		if (fork() == 0)
+			exit(some(p, from + j, n - j, p->jobs, false));
+	while (wait(&status) > 0)
+		rc |= status != 0;
+	return rc;
 }
 
 /* A checker that finds nothing proves nothing. */
 static int planted(const struct plan *p)
 {
-	static const char *const bugs[] = { "guard-asleep", "ack-before-persist", "no-wait-after-restart", "no-commit", "no-relinquish",
-		                            "reclaim-blind" };
+	static const char *const bugs[] = { "guard-asleep",        "no-margin",          "no-wait-after-restart",
+		                            "start-without-lease", "ack-before-persist", "no-commit",
+		                            "no-relinquish",       "reclaim-blind",      "generation-ignored" };
 	int rc = 0;
 
 	for (unsigned b = 0; b < sizeof(bugs) / sizeof(bugs[0]); b++) {
 		struct plan q = *p;
 		q.plant = bugs[b];
-		bool found = stories(&q, 1, 600, true);
-		printf("planted bug %s: %s%s\n", bugs[b], found ? "found: " : "NOT FOUND", found ? world.violation : "");
+		bool found = some(&q, 1, PLANTED_SEEDS, 1, true);
+		printf("planted bug %s: %s%s", bugs[b], found ? "found: " : "NOT FOUND", found ? world.violation : "");
+		printf(found ? " (seed %" PRIu64 ")\n" : "\n", world.opt.seed);
 		rc |= !found;
 	}
 	return rc;
+}
+
+/* make check: many short stories. */
+static int check(struct plan *p)
+{
+	struct plan stuck = *p, plants = *p;
+	int rc;
+
+	p->seconds = 160;
+	rc = some(p, 1, 1000, 1, false);
+	stuck.stuck = true;
+	stuck.seconds = 320;
+	rc |= some(&stuck, 1, 10, 1, false);
+	plants.seconds = 300;
+	return rc | planted(&plants);
 }
 
 int main(int argc, char **argv)
@@ -99,6 +149,8 @@ int main(int argc, char **argv)
 			seed = v, have_seed = true, i++;
 		else if (!strcmp(argv[i], "--from"))
 			from = v, i++;
+		else if (!strcmp(argv[i], "--jobs"))
+			p.jobs = (uint32_t)v, i++;
 		else if (!strcmp(argv[i], "--nodes"))
 			p.nodes = (uint32_t)v, i++;
 		else if (!strcmp(argv[i], "--doms"))
@@ -121,7 +173,6 @@ int main(int argc, char **argv)
 		return !ok;
 	}
 	if (seeds)
-		return stories(&p, from, seeds, false);
-	p.seconds = 160; /* make check: many short stories */
-	return stories(&p, from, 1000, false) || planted(&p);
+		return stories(&p, from, seeds);
+	return check(&p);
 }

@@ -86,7 +86,13 @@ static bool before(const struct sc_ev *a, const struct sc_ev *b)
 
 void sc_at(struct sc *w, uint64_t at, enum sc_ev_kind kind, uint32_t node, uint32_t arg, uint64_t val)
 {
-	struct sc_ev e = { .at = at, .order = w->order++, .kind = kind, .node = node, .life = w->node[node].life, .arg = arg, .val = val };
+	struct sc_ev e = { .at = at,
+		           .order = w->order++,
+		           .kind = kind,
+		           .node = node,
+		           .life = w->node[node].life,
+		           .arg = arg,
+		           .val = val };
 	uint32_t i;
 
 	if (w->qn == w->qcap) {

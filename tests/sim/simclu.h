@@ -20,7 +20,7 @@
 #define NEVER    UINT64_MAX
 #define NOHOST   255u
 
-/* What clu_record_*() and the state have beyond what a story uses. */
+/* A story uses so few of the state's rules: what is copied is small. */
 #define SC_RULES 8u
 
 enum sc_ev_kind {
@@ -82,19 +82,18 @@ struct sc_dom {
 /* The lease in the host's own state directory: always there. */
 struct sc_local { uint64_t generation; uint32_t owner; };
 
-enum sc_mig_state { MG_FREE = 0, MG_OFFER, MG_ROUNDS, MG_SWITCH, MG_FINAL, MG_RELINQUISH, MG_GO, MG_DOUBT, MG_ABORTING };
+enum sc_mig_state { MG_FREE = 0, MG_OFFER, MG_ROUNDS, MG_SWITCH, MG_RELINQUISH, MG_GO, MG_ABORTING };
 struct sc_mig {
 	enum sc_mig_state state;
 	uint32_t id, dom, src, tgt, src_life, tgt_life; /* lives of the migrateds */
 	uint64_t generation;   /* of the source */
 	uint64_t heard_ns, lease_ns;
 	bool ready_rec, taken_rec, gone_rec, given_rec; /* journals: target's, target's, target's, source's */
-	bool src_done;         /* the source's part is over (MOVED or MOVE_FAILED can be told from its copy) */
 };
 
 enum sc_fault {
-	SC_CRASH_CLUSTERD, SC_PAUSE_CLUSTERD, SC_POWER, SC_GUARD, SC_MIGRATED, SC_CUT, SC_CUT_ONE_WAY, SC_CUT_PAIR, SC_FLAP, SC_SLOW, SC_HVDOM,
-	SC_SLOW_DISK, SC_ALL_DOWN, SC_CRASH_MANY, SC_FAULTS
+	SC_CRASH_CLUSTERD, SC_PAUSE_CLUSTERD, SC_POWER, SC_GUARD, SC_MIGRATED, SC_CUT, SC_CUT_ONE_WAY, SC_CUT_PAIR, SC_FLAP, SC_SLOW,
+	SC_HVDOM, SC_SLOW_DISK, SC_ALL_DOWN, SC_CRASH_MANY, SC_FAULTS
 };
 
 struct sc_options {
@@ -108,8 +107,18 @@ struct sc_options {
 };
 
 /* Records that a write makes durable. */
-struct sc_record { enum clu_object kind; uint32_t slot; union { struct clu_host host; struct clu_dom dom; struct clu_rule rule; struct clu_policy policy; } u; };
-struct sc_write { uint64_t serial; uint32_t n; bool all; uint64_t epoch, index, promised, sum, time_ns; uint32_t n_dom; struct sc_record r[CLU_CHANGES_MAX]; };
+struct sc_record {
+	enum clu_object kind;
+	uint32_t slot;
+	union { struct clu_host host; struct clu_dom dom; struct clu_rule rule; struct clu_policy policy; } u;
+};
+struct sc_write {
+	uint64_t serial;
+	bool all;
+	uint64_t epoch, index, promised, sum, time_ns;
+	uint32_t n_dom, n;
+	struct sc_record r[CLU_CHANGES_MAX];
+};
 
 struct sc_node {
 	uint32_t id; /* node id of corosync: slot + 1 */

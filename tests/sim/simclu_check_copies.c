@@ -16,8 +16,9 @@ void sc_check_copies(struct sc *w, uint32_t dom)
 		if (!can_run(sc_copy(w, i, dom)))
 			continue;
 		if (first != NOHOST)
-			sc_violation(w, "two copies of %s: on %c in generation %llu, on %c in generation %llu", w->dom[dom].name,
-			             sc_letter(first), (unsigned long long)sc_copy(w, first, dom)->generation, sc_letter(i),
+			sc_violation(w, "two copies of %s: on %c in generation %llu, on %c in generation %llu",
+			             w->dom[dom].name, sc_letter(first),
+			             (unsigned long long)sc_copy(w, first, dom)->generation, sc_letter(i),
 			             (unsigned long long)sc_copy(w, i, dom)->generation);
 		first = i;
 	}
@@ -33,8 +34,8 @@ void sc_check_runs(struct sc *w, uint32_t node, uint32_t dom)
 		sc_violation(w, "%s runs on %c in generation %llu, after generation %llu ran", d->name, sc_letter(node),
 		             (unsigned long long)c->generation, (unsigned long long)d->ran);
 	if (c->state == HV_RUN && c->memory != d->memory)
-		sc_violation(w, "%s goes on at %c, though it ran at %c since: its memory is of the past", d->name, sc_letter(node),
-		             sc_letter(d->ran_at));
+		sc_violation(w, "%s goes on at %c, though it ran at %c since: its memory is of the past", d->name,
+		             sc_letter(node), sc_letter(d->ran_at));
 	c->memory = ++d->memory;
 	d->ran = c->generation;
 	d->ran_at = node;

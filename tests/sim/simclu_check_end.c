@@ -18,22 +18,26 @@ static void domain(struct sc *w, const struct clu_state *s, const struct clu_dom
 		copies += sc_copy(w, i, dom)->state != HV_NONE;
 	if (d->desired == CLU_DESIRED_RUNNING && d->phase != CLU_PHASE_FAILED) {
 		if (d->phase != CLU_PHASE_RUNNING)
-			sc_violation(w, "%s is to run and is %s (%s) %.0f s after the last fault", d->name, clu_phase_name(d->phase), d->text,
-			             (double)(w->now - w->quiet) / 1e9);
+			sc_violation(w, "%s is to run and is %s (%s) %.0f s after the last fault", d->name,
+			             clu_phase_name(d->phase), d->text, (double)(w->now - w->quiet) / 1e9);
 		else if (sc_copy(w, at, dom)->state != HV_RUN || sc_copy(w, at, dom)->generation != d->generation)
 			sc_violation(w, "%s should run on %c in generation %llu and does not", d->name, sc_letter(at),
 			             (unsigned long long)d->generation);
-		else if (wd->shared && (wd->locked != at || wd->lease_owner != at || wd->lease_generation != d->generation))
-			sc_violation(w, "%s is owned by %c in generation %llu, but its disk by %c in %llu (locked by %c)", d->name,
-			             sc_letter(at), (unsigned long long)d->generation, sc_letter(wd->lease_owner),
-			             (unsigned long long)wd->lease_generation, sc_letter(wd->locked));
+		else if (wd->shared &&
+		         (wd->locked != at || wd->lease_owner != at || wd->lease_generation != d->generation))
+			sc_violation(w,
+			             "%s is owned by %c in generation %llu, but its disk by %c in %llu (locked by %c)",
+			             d->name, sc_letter(at), (unsigned long long)d->generation,
+			             sc_letter(wd->lease_owner), (unsigned long long)wd->lease_generation,
+			             sc_letter(wd->locked));
 		if (copies > 1)
 			sc_violation(w, "%s has %u copies in the end", d->name, copies);
 	} else if (copies) {
 		sc_violation(w, "%s is not to run, and a copy is left", d->name);
 	}
 	if (wd->starts > STARTS_MOST || wd->moves > MOVES_MOST)
-		sc_violation(w, "%s was started %u times and moved %u times after the last fault", d->name, wd->starts, wd->moves);
+		sc_violation(w, "%s was started %u times and moved %u times after the last fault", d->name, wd->starts,
+		             wd->moves);
 	(void)s;
 }
 
@@ -65,8 +69,8 @@ void sc_check_end(struct sc *w)
 	for (uint32_t i = 0; i < w->opt.nodes; i++) {
 		const struct sc_node *n = &w->node[i];
 		if (!sc_node_acts(n) || n->s->host[i].state != CLU_HOST_ONLINE)
-			sc_violation(w, "%c is not back in the cluster (its view: %s%s)", sc_letter(i), clu_node_phase_name(n->n->phase),
-			             n->n->behind ? ", behind" : "");
+			sc_violation(w, "%c is not back in the cluster (its view: %s%s)", sc_letter(i),
+			             clu_node_phase_name(n->n->phase), n->n->behind ? ", behind" : "");
 		else if (!sc_lease_left(w, i))
 			sc_violation(w, "%c has no lease in the end", sc_letter(i));
 		else if (n->s->sum != s->sum || n->s->index != s->index)

@@ -30,8 +30,8 @@ void sc_check_committed(struct sc *w, uint32_t node, uint64_t index)
 	if (w->node[node].n->behind)
 		return; /* it hears of what it does not have yet */
 	if (index > w->node[node].s->index)
-		sc_violation(w, "%c says that %llu is committed and has applied %llu only", sc_letter(node), (unsigned long long)index,
-		             (unsigned long long)w->node[node].s->index);
+		sc_violation(w, "%c says that %llu is committed and has applied %llu only", sc_letter(node),
+		             (unsigned long long)index, (unsigned long long)w->node[node].s->index);
 	if (from + SC_HISTORY <= index)
 		from = index - SC_HISTORY + 1;
 	if (from < w->node[node].known_from)
@@ -50,12 +50,13 @@ void sc_check_committed(struct sc *w, uint32_t node, uint64_t index)
 		if (c->index != i || h->index != i || !c->sum)
 			continue;
 		if (c->sum != h->sum)
-			sc_violation(w, "what was committed as number %llu vanished: %c has another command there", (unsigned long long)i,
-			             sc_letter(node));
+			sc_violation(w, "what was committed as number %llu vanished: %c has another command there",
+			             (unsigned long long)i, sc_letter(node));
 	}
-	if (index < w->committed_max && w->node[node].n->phase == CLU_NODE_ACTIVE && w->node[node].s->index + SC_HISTORY < w->committed_max)
-		sc_violation(w, "%c commits %llu long after %llu was committed", sc_letter(node), (unsigned long long)index,
-		             (unsigned long long)w->committed_max);
+	if (index < w->committed_max && w->node[node].n->phase == CLU_NODE_ACTIVE &&
+	    w->node[node].s->index + SC_HISTORY < w->committed_max)
+		sc_violation(w, "%c commits %llu long after %llu was committed", sc_letter(node),
+		             (unsigned long long)index, (unsigned long long)w->committed_max);
 }
 
 void sc_check_views(struct sc *w)
@@ -72,7 +73,8 @@ void sc_check_views(struct sc *w)
 			sc_violation(w, "the sum of %c's state is not that of its records", sc_letter(i));
 		for (uint32_t k = 0; k < i; k++) {
 			const struct sc_node *b = &w->node[k];
-			if (!sc_node_acts(b) || a->n->ring != b->n->ring || a->n->epoch != b->n->epoch || a->s->index != b->s->index)
+			if (!sc_node_acts(b) || a->n->ring != b->n->ring || a->n->epoch != b->n->epoch ||
+			    a->s->index != b->s->index)
 				continue;
 			if (a->s->sum != b->s->sum)
 				sc_violation(w, "%c and %c differ at %llu.%llu of one view", sc_letter(i), sc_letter(k),

@@ -255,7 +255,7 @@ static void share(struct sc *w, uint32_t old, uint32_t part)
 				break;
 			}
 		}
-		if (n->in_n && mine > had)
+		if (n->joined && mine > had)
 			had = mine;
 	}
 	upto = sc_chance(w, 50) ? w->seq : had + sc_rnd(w, w->seq >= had ? w->seq - had + 1 : 1);
@@ -294,7 +294,10 @@ static void trace_ring(struct sc *w, uint32_t part)
 void sc_cpg_reform(struct sc *w)
 {
 	uint32_t first = w->rings + 1, count = 0;
-	struct { uint32_t part, old; bool same; } of[SC_NODES];
+	struct {
+		uint32_t part, old;
+		bool same;
+	} of[SC_NODES];
 
 	if (!w->reform_due || w->reform_at > w->now)
 		return;

@@ -82,6 +82,20 @@ static void clusterd(struct sc *w, uint32_t node)
 	later(w, 100 * MS + sc_rnd(w, sc_chance(w, 80) ? 2 * S : 60 * S), SC_EV_RESTART, node, 0, 0);
 }
 
+static void many(struct sc *w, enum sc_fault f)
+{
+	uint32_t most = f == SC_CRASH_MANY ? 50 : 30 + 70 * (uint32_t)sc_rnd(w, 2);
+
+	for (uint32_t i = 0; i < w->opt.nodes; i++) {
+		if (!sc_chance(w, most))
+			continue;
+		if (f == SC_ALL_DOWN)
+			power(w, i);
+		else
+			clusterd(w, i);
+	}
+}
+
 static void one_fault(struct sc *w, enum sc_fault f, uint32_t node)
 {
 	struct sc_node *n = &w->node[node];
@@ -93,7 +107,8 @@ static void one_fault(struct sc *w, enum sc_fault f, uint32_t node)
 		break;
 	case SC_PAUSE_CLUSTERD:
 		n->paused = w->now + while_ns(w);
-		sc_trace(w, "%c: clusterd stands still for %.1f s", sc_letter(node), (double)(n->paused - w->now) / 1e9);
+		sc_trace(w, "%c: clusterd stands still for %.1f s", sc_letter(node),
+		         (double)(n->paused - w->now) / 1e9);
 		break;
 	case SC_POWER:
 		power(w, node);
@@ -140,14 +155,8 @@ static void one_fault(struct sc *w, enum sc_fault f, uint32_t node)
 		w->dom[other % w->opt.doms].fails = sc_chance(w, 30);
 		break;
 	case SC_ALL_DOWN:
-		for (uint32_t i = 0, most = 30 + 70 * (uint32_t)sc_rnd(w, 2); i < w->opt.nodes; i++)
-			if (sc_chance(w, most))
-				power(w, i);
-		break;
 	case SC_CRASH_MANY:
-		for (uint32_t i = 0; i < w->opt.nodes; i++)
-			if (sc_chance(w, 50))
-				clusterd(w, i);
+		many(w, f);
 		break;
 	case SC_FAULTS:
 		break;
@@ -190,14 +199,16 @@ uint32_t sc_ambush_message(struct sc *w, uint32_t from, const struct clu_msg *m)
 {
 	uint32_t victim = from;
 
-	if (m->kind != CLU_MSG_CMD || w->stopped || !w->ambush_cmd || w->now < w->ambush_ns || !sc_chance(w, w->ambush_cmd))
+	if (m->kind != CLU_MSG_CMD || w->stopped || !w->ambush_cmd || w->now < w->ambush_ns ||
+	    !sc_chance(w, m->cmd.kind == CLU_CMD_START ? 10 * w->ambush_cmd : w->ambush_cmd))
 		return NOHOST;
-	if (m->cmd.kind == CLU_CMD_START && sc_chance(w, 70))
+	if (m->cmd.kind == CLU_CMD_START && sc_chance(w, 80))
 		victim = m->cmd.host - 1;
 	w->ambush_ns = w->now + w->fault_gap;
 	if (sc_chance(w, 30)) {
 		w->node[victim].paused = w->now + while_ns(w);
-		sc_trace(w, "%c: clusterd stands still before it reads %s", sc_letter(victim), clu_cmd_name(m->cmd.kind));
+		sc_trace(w, "%c: clusterd stands still before it reads %s", sc_letter(victim),
+		         clu_cmd_name(m->cmd.kind));
 		return NOHOST;
 	}
 	sc_trace(w, "cut: %c, which alone gets %s", sc_letter(victim), clu_cmd_name(m->cmd.kind));
@@ -216,7 +227,8 @@ void sc_ambush_commit(struct sc *w)
 
 void sc_ambush_migration(struct sc *w, const struct sc_mig *m)
 {
-	static const enum sc_fault f[] = { SC_POWER, SC_POWER, SC_CRASH_CLUSTERD, SC_MIGRATED, SC_MIGRATED, SC_HVDOM, SC_CUT_ONE_WAY };
+	static const enum sc_fault f[] = { SC_POWER,    SC_POWER, SC_CRASH_CLUSTERD, SC_MIGRATED,
+		                           SC_MIGRATED, SC_HVDOM, SC_CUT_ONE_WAY };
 	uint32_t victim = sc_chance(w, 50) ? m->src : m->tgt;
 
 	if (w->stopped || w->now < w->ambush_ns || !sc_chance(w, w->ambush_mig))
@@ -287,7 +299,9 @@ void sc_fence_asked(struct sc *w, uint32_t by, uint32_t victim, uint64_t lost_id
 
 void sc_fenced(struct sc *w, const struct sc_ev *e)
 {
-	struct clu_cmd c = { .kind = CLU_CMD_HOST_SAFE, .safe_by = CLU_SAFE_AGENT, .op_id = e->val, .host = e->arg + 1 };
+	struct clu_cmd c = {
+		.kind = CLU_CMD_HOST_SAFE, .safe_by = CLU_SAFE_AGENT, .op_id = e->val, .host = e->arg + 1
+	};
 	const struct sc_node *by = &w->node[e->node];
 	const struct clu_host *h = by->up ? clu_host_of(by->s, e->arg + 1) : NULL;
 
@@ -305,7 +319,8 @@ void sc_fenced(struct sc *w, const struct sc_ev *e)
 
 static void define(struct sc *w, uint32_t node, uint32_t dom)
 {
-	struct clu_cmd c = { .kind = CLU_CMD_DEFINE, .spec = { .mem_bytes = 1u << 30, .vcpus = 1, .engine = CLU_ENGINE_PV, .ha = true } };
+	struct clu_cmd c = { .kind = CLU_CMD_DEFINE,
+		             .spec = { .mem_bytes = 1u << 30, .vcpus = 1, .engine = CLU_ENGINE_PV, .ha = true } };
 
 	memcpy(c.uuid, w->dom[dom].uuid, sizeof(c.uuid));
 	memcpy(c.name, w->dom[dom].name, sizeof(c.name));
@@ -342,7 +357,9 @@ static void order(struct sc *w, uint32_t node, uint32_t dom, uint32_t what)
 		c.rule.id = w->node[node].s->rule[0].id;
 	}
 	sc_trace(w, "somebody at %c: %s %s %c", sc_letter(node), clu_cmd_name(c.kind), w->dom[dom].name,
-	         c.target ? sc_letter(c.target - 1) : c.host ? sc_letter(c.host - 1) : ' ');
+	         c.target ? sc_letter(c.target - 1)
+	         : c.host ? sc_letter(c.host - 1)
+	                  : ' ');
 	sc_submit(w, node, &c);
 }
 

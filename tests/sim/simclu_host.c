@@ -14,7 +14,8 @@
 
 const char *sc_hv_name(enum sc_hv s)
 {
-	static const char *const t[] = { "none", "boots", "runs", "stops", "suspended", "given away", "incoming", "ready" };
+	static const char *const t[] = { "none",      "boots",      "runs",     "stops",
+		                         "suspended", "given away", "incoming", "ready" };
 
 	return t[s];
 }
@@ -128,8 +129,8 @@ void sc_guard(struct sc *w, uint32_t node)
 	if (!n->power || !n->guard_up || !n->guard_until)
 		return;
 	if (left || sc_planted(w, "guard-asleep")) {
-		sc_at(w, sc_when(w, n, n->guard_until > sc_clock(w, n) ? n->guard_until : sc_clock(w, n) + S), SC_EV_GUARD, node, 0,
-		      0);
+		sc_at(w, sc_when(w, n, n->guard_until > sc_clock(w, n) ? n->guard_until : sc_clock(w, n) + S),
+		      SC_EV_GUARD, node, 0, 0);
 		return;
 	}
 	uint64_t late = sc_clock(w, n) - n->guard_until;
@@ -154,19 +155,23 @@ static void say(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t d
 	cp->said_op = d->rev;
 	memcpy(c->uuid, d->uuid, sizeof(c->uuid));
 	sc_trace(w, "%c: %s %s: %s, generation %llu", sc_letter(node), clu_cmd_name(c->kind), d->name,
-	         c->kind == CLU_CMD_RESULT ? clu_result_name(c->result) :
-	         c->seen == CLU_SEEN_RUNNING ? "running" : "gone", (unsigned long long)c->generation);
+	         c->kind == CLU_CMD_RESULT     ? clu_result_name(c->result)
+	         : c->seen == CLU_SEEN_RUNNING ? "running"
+	                                       : "gone",
+	         (unsigned long long)c->generation);
 	sc_submit(w, node, c);
 }
 
-static void result(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom, enum clu_result r, uint64_t generation)
+static void result(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom, enum clu_result r,
+                   uint64_t generation)
 {
 	struct clu_cmd c = { .kind = CLU_CMD_RESULT, .result = r, .generation = generation, .op_id = d->op_id };
 
 	say(w, node, d, dom, &c);
 }
 
-static void observed(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom, enum clu_seen seen, uint64_t generation)
+static void observed(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom, enum clu_seen seen,
+                     uint64_t generation)
 {
 	struct clu_cmd c = { .kind = CLU_CMD_OBSERVED, .seen = seen, .generation = generation };
 

@@ -52,8 +52,15 @@ uint32_t sc_push(struct sc *w, uint32_t from, uint32_t dom, uint32_t to)
 	if (!m)
 		return 0;
 	uint32_t slot = (uint32_t)(m - w->mig);
-	*m = (struct sc_mig){ .state = MG_OFFER, .id = slot, .dom = dom, .src = from, .tgt = to, .src_life = w->node[from].mig_life,
-		              .tgt_life = w->node[to].mig_life, .generation = sc_copy(w, from, dom)->generation, .heard_ns = w->now };
+	*m = (struct sc_mig){ .state = MG_OFFER,
+		              .id = slot,
+		              .dom = dom,
+		              .src = from,
+		              .tgt = to,
+		              .src_life = w->node[from].mig_life,
+		              .tgt_life = w->node[to].mig_life,
+		              .generation = sc_copy(w, from, dom)->generation,
+		              .heard_ns = w->now };
 	sc_copy(w, from, dom)->session = m->id;
 	w->dom[dom].moves++;
 	sc_trace(w, "%c pushes %s to %c", sc_letter(from), w->dom[dom].name, sc_letter(to));
@@ -66,7 +73,6 @@ static void leave_src(struct sc *w, struct sc_mig *m)
 {
 	if (src(w, m)->session == m->id)
 		src(w, m)->session = 0;
-	m->src_done = true;
 	touch(w, m->src);
 }
 

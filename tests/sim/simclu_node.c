@@ -113,7 +113,8 @@ static void write_begin(struct sc *w, uint32_t node)
 	n->writing = true;
 	wr->n = 0;
 	wr->all = n->changes.all;
-	wr->epoch = s->epoch, wr->index = s->index, wr->promised = s->promised, wr->sum = s->sum, wr->time_ns = s->time_ns;
+	wr->epoch = s->epoch, wr->index = s->index, wr->promised = s->promised, wr->sum = s->sum,
+	wr->time_ns = s->time_ns;
 	wr->n_dom = s->n_dom;
 	if (wr->all)
 		copy_state(n->write_all, s, w->opt.nodes);
@@ -148,7 +149,8 @@ static void write_lands(struct sc *w, uint32_t node)
 		copy_state(d, n->write_all, w->opt.nodes);
 		return;
 	}
-	d->epoch = wr->epoch, d->index = wr->index, d->promised = wr->promised, d->sum = wr->sum, d->time_ns = wr->time_ns;
+	d->epoch = wr->epoch, d->index = wr->index, d->promised = wr->promised, d->sum = wr->sum,
+	d->time_ns = wr->time_ns;
 	d->n_dom = wr->n_dom;
 	for (uint32_t i = 0; i < wr->n; i++) {
 		const struct sc_record *r = &wr->r[i];
@@ -338,7 +340,8 @@ void sc_node_loaded(struct sc *w, uint32_t node)
 		sc_node_message(w, node, n->kept[i], true);
 		sc_msg_put(w, n->kept[i]);
 	}
-	memmove(n->kept, n->kept + k, (n->kept_n - k) * sizeof(struct sc_msg *));
+	if (n->kept_n > k)
+		memmove(n->kept, n->kept + k, (n->kept_n - k) * sizeof(struct sc_msg *));
 	n->kept_n -= k;
 }
 
@@ -422,7 +425,8 @@ static void host_up(struct sc *w, uint32_t node)
 	uint64_t now = sc_clock(w, n);
 	struct clu_cmd c = { .kind = CLU_CMD_HOST_UP };
 
-	if (!h || (h->state == CLU_HOST_ONLINE && h->boot == n->n->boot) || (n->host_up_ns && now < n->host_up_ns + AGAIN_NS))
+	if (!h || (h->state == CLU_HOST_ONLINE && h->boot == n->n->boot) ||
+	    (n->host_up_ns && now < n->host_up_ns + AGAIN_NS))
 		return;
 	n->host_up_ns = now;
 	memcpy(c.name, h->name, sizeof(c.name));
@@ -451,14 +455,16 @@ static void decide(struct sc *w, uint32_t node)
 	clu_decide(n->s, &v, &n->load, 1000000 * S + w->now, w->proposals);
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
 		const struct clu_host *h = &n->s->host[i];
-		if (!clu_bit(w->proposals->fence, i) || n->fence_asked[i] == h->lost_id || !clu_node_committed(n->n, h->lost_id))
+		if (!clu_bit(w->proposals->fence, i) || n->fence_asked[i] == h->lost_id ||
+		    !clu_node_committed(n->n, h->lost_id))
 			continue;
 		n->fence_asked[i] = h->lost_id;
 		sc_fence_asked(w, node, h->node - 1, h->lost_id);
 	}
 	for (uint32_t i = 0; i < w->proposals->n; i++) {
 		sc_trace(w, "%c proposes %s %s %c", sc_letter(node), clu_cmd_name(w->proposals->cmd[i].kind),
-		         w->proposals->cmd[i].uuid, w->proposals->cmd[i].host ? sc_letter(w->proposals->cmd[i].host - 1) : ' ');
+		         w->proposals->cmd[i].uuid,
+		         w->proposals->cmd[i].host ? sc_letter(w->proposals->cmd[i].host - 1) : ' ');
 		sc_submit(w, node, &w->proposals->cmd[i]);
 		if (sc_chance(w, 3))
 			sc_submit(w, node, &w->proposals->cmd[i]); /* twice does no harm */
@@ -518,7 +524,8 @@ void sc_node_start(struct sc *w, uint32_t node)
 	copy_state(n->s, n->disk, w->opt.nodes);
 	sc_trace(w, "%c: clusterd starts with state %llu.%llu", sc_letter(node), (unsigned long long)n->s->epoch,
 	         (unsigned long long)n->s->index);
-	clu_node_init(n->n, n->s, n->id, 1 + (w->seq << 20) + n->life + ((uint64_t)node << 50), LEASE_NS, sc_clock(w, n));
+	clu_node_init(n->n, n->s, n->id, 1 + (w->seq << 20) + n->life + ((uint64_t)node << 50), LEASE_NS,
+	              sc_clock(w, n));
 	if (sc_planted(w, "no-wait-after-restart"))
 		n->n->start_ns = 0;
 	sc_check_applied(w, node, true);

@@ -188,9 +188,11 @@ static struct cluster random_cluster(uint64_t seed)
 		c.host[i].cpu_other_milli = below(500);
 		c.host[i].usable = below(10) > 0;
 	}
-	for (uint32_t i = 0; i < rows; i++)
+	for (uint32_t i = 0; i < rows; i++) { /* up to 31 hosts: one word; what is beyond them means nothing */
+		c.row[i] = ~0ull << hosts;
 		for (uint32_t h = 0; h < hosts; h++)
-			c.row[i] |= (uint64_t)(below(3) > 0) << h; /* up to 31 hosts: one word */
+			c.row[i] |= (uint64_t)(below(3) > 0) << h;
+	}
 	for (uint32_t i = 0; i < doms; i++) {
 		struct clu_plan_dom d = { .mem_bytes = (1 + below(12)) * MIB,
 			                  .cpu_milli = below(900),
