@@ -175,8 +175,20 @@ static bool start_alive(struct ldom *x, const struct clu_dom *d)
 	return true;
 }
 
+/* Does the lease still say that it runs here? A SIGKILL leaves it so; other hosts go over it only if they are told that it is over. */
+static bool lease_left(struct ldom *x, const struct clu_dom *d, struct leasepeek *l)
+{
+	struct err err = { 0 };
+	_cleanup_dom_config_ struct dom_config *cfg = ldom_config(x, d, &err);
+
+	return cfg && domspec_lease(cfg, l, &err) == 0 && l->there && !strcmp(l->state, "running") &&
+	       !strcmp(l->owner, x->l->conf->migrated_name);
+}
+
 void ldom_start(struct ldom *x, const struct clu_dom *d)
 {
+	struct leasepeek left = { 0 };
+
 	if (x->alive && start_alive(x, d))
 		return;
 	if (x->launch_pid) {
@@ -189,6 +201,8 @@ void ldom_start(struct ldom *x, const struct clu_dom *d)
 		start_failed(x, x->ended_text[0] ? x->ended_text : "it ended right after its start, see its log");
 	if (x->start_failed) {
 		managed_remove(x->name);
+		if (x->launched && lease_left(x, d, &left))
+			x->lease_generation = left.generation;
 		ldom_result(x, d, CLU_RESULT_START_FAILED, x->lease_generation, x->why);
 		return;
 	}
@@ -227,11 +241,16 @@ static void end_it(struct ldom *x, uint64_t grace_ns)
 
 void ldom_stop(struct ldom *x, const struct clu_dom *d)
 {
+	struct leasepeek left = { 0 };
+
 	if (x->launch_pid) /* of a start that others gave up */
 		(void)kill(x->launch_pid, SIGTERM);
 	if (!x->alive && !x->launch_pid) {
 		managed_remove(x->name);
-		ldom_result(x, d, CLU_RESULT_STOPPED, d->generation, "");
+		if (lease_left(x, d, &left))
+			ldom_observed(x, d, CLU_SEEN_GONE, d->generation, "it had to be killed");
+		else
+			ldom_result(x, d, CLU_RESULT_STOPPED, d->generation, "");
 		return;
 	}
 	ldom_doing(x, x->destroy_ns ? "being ended" : "asked to power off");

@@ -221,8 +221,11 @@ static void start(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t
 static void stop(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom)
 {
 	struct sc_copy *c = sc_copy(w, node, dom);
+	const struct sc_dom *wd = &w->dom[dom];
 
-	if (c->state == HV_NONE) {
+	if (c->state == HV_NONE && wd->shared && wd->lease_running && wd->lease_owner == node) {
+		observed(w, node, d, dom, CLU_SEEN_GONE, d->generation); /* killed: its lease must be gone over */
+	} else if (c->state == HV_NONE) {
 		result(w, node, d, dom, CLU_RESULT_STOPPED, d->generation);
 	} else if (c->state == HV_RUN) {
 		sc_set_copy(w, node, dom, HV_STOP, c->generation);

@@ -190,19 +190,24 @@ static void feed(struct member *m, struct clu_event *ev)
 	}
 }
 
+static void deliver_one(void)
+{
+	static struct bus_msg b;
+
+	b = queue[q_head++ % QUEUE];
+	delivering = &b;
+	for (uint32_t i = 0; i < N; i++) {
+		struct clu_event ev = { .kind = CLU_EV_MSG, .msg = &b.m };
+		if (mem[i].part == b.part)
+			feed(&mem[i], &ev);
+	}
+	delivering = NULL;
+}
+
 static void deliver_all(void)
 {
-	while (q_head != q_tail) {
-		static struct bus_msg b;
-		b = queue[q_head++ % QUEUE];
-		delivering = &b;
-		for (uint32_t i = 0; i < N; i++) {
-			struct clu_event ev = { .kind = CLU_EV_MSG, .msg = &b.m };
-			if (mem[i].part == b.part)
-				feed(&mem[i], &ev);
-		}
-		delivering = NULL;
-	}
+	while (q_head != q_tail)
+		deliver_one();
 }
 
 /* Partition by @parts: one digit for each member; '-' is down. Everyone in a changed partition gets a new view. */
@@ -560,6 +565,68 @@ static void test_no_lease_without_votequorum_or_guard(void **state)
 	assert_int_equal(mem[3].lease_ns, lease);
 }
 
+/* Its clusterd hangs, corosync does not notice: it is in the view, and says nothing. */
+static void test_a_member_that_hangs_is_lost(void **state)
+{
+	uint32_t alive[CLU_HOSTS_MAX];
+
+	(void)state;
+	all_up();
+	mem[0].up = false;
+	run(LEASE / 2);
+	assert_int_equal(clu_node_alive(&mem[1].n, alive), N);
+	assert_false(clu_node_coordinates(&mem[1].n));
+	run(LEASE);
+	assert_int_equal(clu_node_alive(&mem[1].n, alive), N - 1);
+	assert_int_equal(alive[0], 2);
+	assert_true(clu_node_coordinates(&mem[1].n));
+	assert_false(clu_node_coordinates(&mem[2].n));
+	/* it was this one that stood still: it cannot say of the others that they did */
+	mem[1].up = false;
+	run(5 * LEASE);
+	mem[1].up = true;
+	struct clu_event ev = { .kind = CLU_EV_TICK };
+	feed(&mem[1], &ev);
+	assert_int_equal(clu_node_alive(&mem[1].n, alive), N);
+	mem[0].up = true;
+	run(S);
+	assert_true(clu_node_coordinates(&mem[0].n));
+	assert_false(clu_node_coordinates(&mem[1].n));
+}
+
+/* A snapshot that is overtaken by another RESYNC does not make its reader synced, for anybody: a view may become active by that. */
+static void test_a_synced_that_was_overtaken_does_not_count(void **state)
+{
+	(void)state;
+	all_up();
+	mem[2].up = false;
+	views("aa-aa");
+	run(S);
+	toggle(0);
+	run(S);
+	mem[2].up = true;
+	views("aaabb");
+	while (q_head != q_tail && queue[q_head % QUEUE].m.kind != CLU_MSG_SNAPSHOT)
+		deliver_one();
+	assert_true(q_head != q_tail);
+	struct clu_msg m = { .kind = CLU_MSG_RESYNC, .seq = ++mem[2].n.resync_seq };
+	m.ring = mem[2].n.ring;
+	m.members_sum = mem[2].n.members_sum;
+	enqueue(&mem[2], &m);
+	while (q_head != q_tail && queue[q_head % QUEUE].m.kind != CLU_MSG_SYNCED)
+		deliver_one();
+	assert_true(q_head != q_tail);
+	toggle(0); /* behind SYNCED, and before the second snapshot is read */
+	run(10 * S);
+	toggle(0);
+	run(S);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(mem[i].n.phase, CLU_NODE_ACTIVE);
+	assert_int_equal(mem[2].loud, 0);
+	equal(0, 1);
+	equal(0, 2);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -575,6 +642,8 @@ int main(void)
 		T(test_a_restarted_daemon_waits_from_its_start),
 		T(test_a_state_that_differs_is_replaced_loudly),
 		T(test_no_lease_without_votequorum_or_guard),
+		T(test_a_member_that_hangs_is_lost),
+		T(test_a_synced_that_was_overtaken_does_not_count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
