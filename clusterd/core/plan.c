@@ -74,6 +74,7 @@ static void make(struct plan *p, struct clu_plan_result *ret)
 	plan_descend(p);
 	plan_refine(p);
 	plan_overshoot(p);
+	plan_rebuild(p);
 	plan_again(p);
 	for (uint32_t tries = 0; !plan_order(p) && tries < ORDER_TRIES; tries++)
 		plan_again(p); /* from what is left on */

@@ -84,12 +84,18 @@ bool plan_best(struct plan *p, struct plan_trial *ret);
 bool plan_best_of(struct plan *p, uint32_t dom, bool any, struct plan_trial *ret);
 
 /* plan_refine.c */
+void plan_list(struct plan *p);   /* the list anew: what is elsewhere than at the begin; repairs first */
 void plan_repair(struct plan *p);
 void plan_descend(struct plan *p);
 void plan_refine(struct plan *p);
-void plan_overshoot(struct plan *p); /* the number of moves is the limit: are others the better ones? */
 void plan_again(struct plan *p);  /* more rounds, in which what moved may move on */
 bool plan_order(struct plan *p);  /* false: some had to be left out; the layout is the one without them */
 void plan_add(struct plan *p, uint32_t dom, uint32_t to, enum clu_plan_reason reason);
+
+/* plan_rebuild.c; small clusters only */
+/* A plan that stops at a number of moves: are others the better ones? */
+void plan_overshoot(struct plan *p);
+/* Take a few moves back at once and begin anew, many times. */
+void plan_rebuild(struct plan *p);
 
 #endif

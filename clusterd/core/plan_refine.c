@@ -213,8 +213,7 @@ void plan_refine(struct plan *p)
 	}
 }
 
-/* The list anew: what is elsewhere than at the begin; repairs first. */
-static void list_moves(struct plan *p)
+void plan_list(struct plan *p)
 {
 	p->n_move = 0;
 	for (uint32_t repairs = 2; repairs-- > 0;)
@@ -225,59 +224,6 @@ static void list_moves(struct plan *p)
 					                        .from = p->s->dom[i].host,
 					                        .to = p->dom[i].at,
 					                        .reason = (enum clu_plan_reason)p->dom[i].repair };
-}
-
-/* Take back the move that is missed least; false: none can be. */
-static bool drop_least(struct plan *p)
-{
-	uint32_t least = PLAN_NONE;
-	double best = 0;
-
-	for (uint32_t i = p->n_repair; i < p->n_move; i++) {
-		const struct clu_plan_move *m = &p->move[i];
-		double spread = plan_spread_with(p, m->dom, m->from);
-		if ((least == PLAN_NONE || spread < best) && plan_fits(p, m->dom, m->from) &&
-		    plan_allowed(p, m->dom, m->from)) {
-			least = i;
-			best = spread;
-		}
-	}
-	if (least == PLAN_NONE)
-		return false;
-	p->dom[p->move[least].dom].moved = false;
-	plan_put(p, p->move[least].dom, p->move[least].from);
-	p->n_move--;
-	memmove(&p->move[least], &p->move[least + 1], (p->n_move - least) * sizeof(*p->move));
-	return true;
-}
-
-/*
- * A plan that stops at a number of moves has the best first ones, not the best so many: go on a little, leave out what is missed least, and
- * keep that if it is better. Small clusters only.
- */
-void plan_overshoot(struct plan *p)
-{
-	uint32_t max = p->max_move, more = max / 4 + 2;
-	double spread = p->spread;
-
-	if (!p->full || p->n_move < max || max == p->n_repair || max == p->move_cap || p->trials >= p->effort)
-		return;
-	for (uint32_t i = 0; i < p->s->n_dom; i++)
-		p->saved[i] = p->dom[i].at;
-	p->max_move = p->move_cap - max < more ? p->move_cap : max + more;
-	plan_descend(p);
-	plan_refine(p);
-	while (p->n_move > max && drop_least(p))
-		continue;
-	p->max_move = max;
-	if (p->n_move <= max) {
-		plan_refine(p);
-		if (p->spread < spread - 1e-9)
-			return;
-	}
-	for (uint32_t i = 0; i < p->s->n_dom; i++)
-		plan_put(p, i, p->saved[i]);
-	list_moves(p);
 }
 
 /*
@@ -298,10 +244,11 @@ void plan_again(struct plan *p)
 			plan_rank(p, h);
 		plan_descend(p);
 		plan_refine(p);
+		plan_rebuild(p);
 		bool enough = p->n_move && spread - p->spread >= p->par->gain_min;
 		for (uint32_t i = p->n_move; !enough && i-- > 0;)
 			plan_put(p, p->move[i].dom, p->move[i].from);
-		list_moves(p);
+		plan_list(p);
 		p->n_repair = repairs;
 		if (!enough)
 			break;
