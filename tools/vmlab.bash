@@ -344,6 +344,8 @@ init_main() {
 			pid_of[$s]=$!
 			echo $! >"/run/vmlab/$s.pid"
 		done
+		# the second: wait -n never hears of a child that ended while the loop above ran other commands
+		sleep 1 &
 		wait -n || true
 	done
 }

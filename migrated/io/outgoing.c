@@ -24,169 +24,6 @@
 
 static void start_queued(struct migrated *d);
 
-/* Hypercalls ---------------------------------------------------------------------------------------------------------- */
-static void act_hv(struct outgoing *o, enum mig_hv op, uint64_t v0)
-{
-	struct hv_logdirty_req ld = { .mode = (uint32_t)v0, .flags = o->order.audit ? HV_LOGDIRTY_F_AUDIT : 0 };
-	struct hv_throttle_req th = { .percent = (uint32_t)v0 };
-	struct hv_destroy_req de = { .flags = HV_DESTROY_F_MOVED };
-	struct hv_owner ow = { .generation = v0 };
-	const void *req = NULL;
-	size_t len = 0;
-	uint16_t hv = 0;
-
-	(void)fault_point("src", "hv", mig_hv_name(op), "", o->info.pid);
-	(void)snprintf(ow.owner, sizeof(ow.owner), "%s", op == MIG_HV_RELINQUISH ? o->peer.name : o->d->node.name);
-	switch (op) {
-	case MIG_HV_LOGDIRTY_ENABLE:
-		hv = HV_OP_LOGDIRTY_ENABLE, req = &ld, len = sizeof(ld);
-		break;
-	case MIG_HV_CLEAN:
-		hv = HV_OP_LOGDIRTY_CLEAN;
-		break;
-	case MIG_HV_LOGDIRTY_DISABLE:
-		hv = HV_OP_LOGDIRTY_DISABLE;
-		break;
-	case MIG_HV_THROTTLE:
-		hv = HV_OP_THROTTLE, req = &th, len = sizeof(th);
-		break;
-	case MIG_HV_SUSPEND:
-		hv = HV_OP_SUSPEND, o->suspend_ns = now_ns();
-		break;
-	case MIG_HV_RESUME:
-		hv = HV_OP_RESUME;
-		break;
-	case MIG_HV_GET_STATE:
-		hv = HV_OP_GET_STATE;
-		break;
-	case MIG_HV_RELINQUISH:
-		hv = HV_OP_RELINQUISH, req = &ow, len = sizeof(ow);
-		break;
-	case MIG_HV_RECLAIM:
-		hv = HV_OP_RECLAIM, req = &ow, len = sizeof(ow);
-		break;
-	case MIG_HV_DESTROY_MOVED:
-		hv = HV_OP_DESTROY, req = &de, len = sizeof(de);
-		break;
-	case MIG_HV_AUDIT:
-		hv = HV_OP_AUDIT;
-		break;
-	case MIG_HV_MEMHASH:
-		hv = HV_OP_MEMHASH;
-		break;
-	default:
-		return;
-	}
-	if (!o->hva || !hva_call(o->hva, hv, req, len, -1))
-		outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_HV_LOST });
-}
-
-static enum mig_hv hv_of_op(uint16_t op)
-{
-	switch (op) {
-	case HV_OP_LOGDIRTY_ENABLE:
-		return MIG_HV_LOGDIRTY_ENABLE;
-	case HV_OP_LOGDIRTY_CLEAN:
-		return MIG_HV_CLEAN;
-	case HV_OP_LOGDIRTY_DISABLE:
-		return MIG_HV_LOGDIRTY_DISABLE;
-	case HV_OP_THROTTLE:
-		return MIG_HV_THROTTLE;
-	case HV_OP_SUSPEND:
-		return MIG_HV_SUSPEND;
-	case HV_OP_RESUME:
-		return MIG_HV_RESUME;
-	case HV_OP_GET_STATE:
-		return MIG_HV_GET_STATE;
-	case HV_OP_RELINQUISH:
-		return MIG_HV_RELINQUISH;
-	case HV_OP_RECLAIM:
-		return MIG_HV_RECLAIM;
-	case HV_OP_DESTROY:
-		return MIG_HV_DESTROY_MOVED;
-	case HV_OP_AUDIT:
-		return MIG_HV_AUDIT;
-	case HV_OP_MEMHASH:
-		return MIG_HV_MEMHASH;
-	default:
-		return 0;
-	}
-}
-
-static void maybe_end(struct outgoing *o);
-
-static void got_logdirty(struct outgoing *o, struct mig_event *ev, const void *payload, size_t len)
-{
-	struct hv_logdirty_rep rep = { 0 };
-
-	memcpy(&rep, payload, len < sizeof(rep) ? len : sizeof(rep));
-	if (ev->hv.op == MIG_HV_LOGDIRTY_ENABLE) {
-		ev->hv.v0 = rep.mode;
-	} else if (ev->hv.op == MIG_HV_CLEAN) {
-		o->scan_ns = rep.scan_ns;
-		ev->hv.v0 = o->pipe ? outpipe_harvest(o->pipe) : rep.dirty_pages;
-		ev->hv.v1 = rep.scan_ns;
-	} else {
-		ev->hv.v0 = rep.dirty_pages;
-		if (rep.dirty_pages)
-			log_error("%s: the dirty log missed %" PRIu64 " pages", o->order.domain,
-			          (uint64_t)rep.dirty_pages);
-	}
-}
-
-static void hv_reply(void *arg, uint16_t op, int status, const void *payload, size_t len, int *fds, size_t n_fds,
-                     const char *text)
-{
-	struct outgoing *o = arg;
-	struct mig_event ev = { .kind = MIG_EV_HV, .now_ns = now_ns() };
-	struct hv_state_rep st = { 0 };
-	struct hv_suspend_rep su = { 0 };
-
-	ev.hv.op = hv_of_op(op);
-	ev.hv.status = status;
-	if (status < 0) {
-		log_warn("%s: hypercall %s: %s", o->order.domain, mig_hv_name(ev.hv.op), text);
-		if (!o->local_text[0])
-			(void)snprintf(o->local_text, sizeof(o->local_text), "%s: %.300s", mig_hv_name(ev.hv.op), text);
-	} else if (op == HV_OP_LOGDIRTY_ENABLE || op == HV_OP_LOGDIRTY_CLEAN || op == HV_OP_AUDIT) {
-		got_logdirty(o, &ev, payload, len);
-	} else if (op == HV_OP_SUSPEND) {
-		memcpy(&su, payload, len < sizeof(su) ? len : sizeof(su));
-		o->freeze_ns = su.freeze_ns + su.quiesce_ns;
-		o->suspended_ns = ev.now_ns;
-	} else if (op == HV_OP_MEMHASH) {
-		memcpy(&o->memhash, payload, len < sizeof(o->memhash) ? len : sizeof(o->memhash));
-	} else if (op == HV_OP_GET_STATE) {
-		memcpy(&st, payload, len < sizeof(st) ? len : sizeof(st));
-		if (n_fds == 1 && st.size_bytes && st.size_bytes < 1ull << 32) {
-			o->state_fd = fds[0];
-			fds[0] = -1;
-			o->state_bytes = st.size_bytes;
-			o->capture_ns = st.capture_ns;
-			o->captured_ns = ev.now_ns;
-		} else {
-			ev.hv.status = -EPROTO;
-		}
-	}
-	(void)fault_point("src", "hv", mig_hv_name(ev.hv.op), ".done", o->info.pid);
-	outgoing_feed(o, &ev);
-	maybe_end(o);
-}
-
-static void hv_lost(void *arg, bool unread)
-{
-	struct outgoing *o = arg;
-
-	(void)unread;
-	log_warn("%s: hvdom closed the connection", o->order.domain);
-	if (!o->local_text[0] && !o->ended)
-		(void)snprintf(o->local_text, sizeof(o->local_text), "it ended, or closed the connection");
-	outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_HV_LOST });
-	maybe_end(o);
-}
-
-static const struct hva_ops hv_ops = { .reply = hv_reply, .lost = hv_lost };
-
 /* Data plane ---------------------------------------------------------------------------------------------------------- */
 static void pass_done(void *arg, const struct out_stats *pass, uint64_t busy_ns)
 {
@@ -373,7 +210,7 @@ static void on_end(void *arg)
 	start_queued(d);
 }
 
-static void maybe_end(struct outgoing *o)
+void outgoing_maybe_end(struct outgoing *o)
 {
 	if (o->ended && (!o->hva || !hva_pending(o->hva)))
 		loop_timer_in(o->end, 0);
@@ -387,7 +224,7 @@ static void act_finish(struct outgoing *o, const struct mig_action *a)
 	o->reason = a->reason;
 	loop_timer_at(o->timer, MIG_NEVER);
 	loop_timer_in(o->end, END_WAIT_NS);
-	maybe_end(o);
+	outgoing_maybe_end(o);
 }
 
 static void act(struct outgoing *o, const struct mig_action *a)
@@ -397,7 +234,7 @@ static void act(struct outgoing *o, const struct mig_action *a)
 		outgoing_send(o, &a->msg);
 		break;
 	case MIG_ACT_HV:
-		act_hv(o, a->hv.op, a->hv.v0);
+		outgoing_hv(o, a->hv.op, a->hv.v0);
 		break;
 	case MIG_ACT_PASS:
 		(void)fault_point("src", "pass", a->pass.kind == MIG_PASS_FINAL ? "final" : "live", "", o->info.pid);
@@ -465,80 +302,7 @@ static void on_timer(void *arg)
 	outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_TICK });
 }
 
-/* Domain -------------------------------------------------------------------------------------------------------------- */
-static int read_domain(struct outgoing *o, struct hvcall *hv, struct err *err)
-{
-	struct hv_stats st;
-	size_t len;
-
-	int r = hvcall_simple(hv, HV_OP_HELLO, NULL, 0, &o->hello, sizeof(o->hello), err);
-	if (r == 0)
-		r = hvcall_simple(hv, HV_OP_INFO, NULL, 0, &o->info, sizeof(o->info), err);
-	if (r == 0)
-		r = hvcall_simple(hv, HV_OP_STATS, NULL, 0, &st, sizeof(st), err);
-	if (r < 0)
-		return r;
-	o->hello.engine[sizeof(o->hello.engine) - 1] = o->hello.kernel_id[sizeof(o->hello.kernel_id) - 1] = 0;
-	o->info.name[HV_NAME_MAX - 1] = o->info.uuid[36] = 0;
-	o->ram_used = st.ram_used_bytes;
-	o->dirty_pps = st.dirty_pages_per_s;
-	o->xml = calloc(1, HV_PAYLOAD_MAX + 1);
-	if (!o->xml)
-		return err_sys(err, ENOMEM, "domain %s", o->order.domain);
-	r = hvcall(hv, HV_OP_DUMPXML, NULL, 0, NULL, 0, o->xml, HV_PAYLOAD_MAX, &len, NULL, NULL, err);
-	if (r < 0)
-		return r;
-	if (!(o->hello.caps & HV_CAP_MIGRATE))
-		return err_set(err, ENOTSUP, "domain %s cannot move: its engine %s here offers no migration",
-		               o->order.domain, o->hello.engine);
-	return 0;
-}
-
-static int check_state(const struct outgoing *o, struct err *err)
-{
-	switch (o->info.state) {
-	case HV_DOM_RUNNING:
-	case HV_DOM_PAUSED:
-		return 0;
-	case HV_DOM_BOOTING:
-		return err_set(err, EAGAIN, "domain %s is still booting: try again in a moment", o->order.domain);
-	case HV_DOM_RELINQUISHED:
-		return err_set(err, EBUSY, "domain %s is in doubt after an earlier migration: see `vmmig status %s`",
-		               o->order.domain, o->order.domain);
-	case HV_DOM_SUSPENDED:
-		return err_set(err, EBUSY, "domain %s is being saved or moved by someone else", o->order.domain);
-	default:
-		return err_set(err, EINVAL, "domain %s does not run here", o->order.domain);
-	}
-}
-
-static int open_domain(struct outgoing *o, struct err *err)
-{
-	struct hvcall hv;
-	int r = hvcall_open(&hv, o->order.domain, err);
-
-	if (r == -ENOENT || r == -ECONNREFUSED)
-		return err_set(err, ENOENT, "domain %s does not run on %s: see `vmctl list`", o->order.domain,
-		               o->d->node.name);
-	if (r < 0)
-		return r;
-	hv.timeout_ms = 5000;
-	r = read_domain(o, &hv, err);
-	if (r == 0 && !o->recovered)
-		r = check_state(o, err);
-	if (r == 0 && !o->recovered) {
-		r = memmap_open(&o->mem, &hv, err);
-		o->mem_open = r == 0;
-	}
-	if (r == 0) {
-		o->hva = hva_new(o->d->loop, hv.fd, &hv_ops, o, err);
-		hv.fd = -1;
-		r = o->hva ? 0 : -ENOMEM;
-	}
-	hvcall_close(&hv);
-	return r;
-}
-
+/* Sessions ------------------------------------------------------------------------------------------------------------ */
 static struct outgoing *outgoing_new(struct migrated *d)
 {
 	struct outgoing *o = calloc(1, sizeof(*o));
@@ -588,7 +352,7 @@ static int begin(struct outgoing *o, struct err *err)
 {
 	struct mig_source_config cfg;
 
-	int r = open_domain(o, err);
+	int r = outgoing_open_domain(o, err);
 	if (r == 0)
 		r = outgoing_open_peer(o, err);
 	if (r < 0)
@@ -756,7 +520,7 @@ void outgoing_recover(struct migrated *d, const struct journal_rec *rec)
 	memcpy(o->order.domain, rec->name, sizeof(o->order.domain));
 	memcpy(o->order.host, rec->peer, sizeof(o->order.host));
 	o->order.downtime_ns = 50 * NS_PER_MS;
-	bool here = open_domain(o, &err) == 0 && !strncasecmp(o->info.uuid, rec->uuid, 36);
+	bool here = outgoing_open_domain(o, &err) == 0 && !strncasecmp(o->info.uuid, rec->uuid, 36);
 	memcpy(o->info.name, rec->name, sizeof(rec->name));
 	memcpy(o->info.uuid, rec->uuid, sizeof(rec->uuid));
 	if (find_peer(rec->peer, &o->peer, &err) < 0 || outgoing_open_peer(o, &err) < 0) {

@@ -63,6 +63,10 @@ struct outgoing {
 /* outgoing.c */
 void outgoing_feed(struct outgoing *o, const struct mig_event *ev);
 int outgoing_open_pipe(struct outgoing *o, const Hospes__Mig__Accept *acc) _must_check_;
+void outgoing_maybe_end(struct outgoing *o); /* ended, and hvdom owes no answer: go */
+/* outgoing_hvdom.c */
+int outgoing_open_domain(struct outgoing *o, struct err *err) _must_check_;
+void outgoing_hv(struct outgoing *o, enum mig_hv op, uint64_t v0);
 /* outgoing_peer.c */
 void outgoing_send(struct outgoing *o, const struct mig_msg *msg);
 int outgoing_open_peer(struct outgoing *o, struct err *err) _must_check_;

@@ -63,9 +63,9 @@ last() { tail -n 1 "$T/out"; }
 	[[ $rc == 3 ]]
 	last | jq -e '.status == "cancelled"'
 	[[ $(settled) == a ]]
-	host_exec a vmmig push g1 b --json --compress none --bandwidth 2 >"$T/out" 2>&1 &
+	host_exec a vmmig push g1 b --json --compress none --bandwidth 2 >"$T/out2" 2>&1 & # a file of its own: the first one's words still stand in the other
 	pid=$!
-	for ((i = 0; i < 50; i++)); do grep -q '"phase":"round"' "$T/out" && break; sleep 0.1; done
+	for ((i = 0; i < 50; i++)); do grep -q '"phase":"round"' "$T/out2" && break; sleep 0.1; done
 	kill -INT $pid
 	rc=0; wait $pid || rc=$?
 	[[ $rc == 3 ]]
