@@ -149,6 +149,8 @@ static void on_throttle(void *arg)
 
 void domain_throttle(struct domain *d, unsigned percent)
 {
+	if (!percent && d->throttle_percent)
+		devs_beat_anew(d->devs); /* it had less than its share */
 	d->throttle_percent = percent;
 	if (!percent && d->throttle_holds) {
 		d->throttle_holds = false;
@@ -244,26 +246,21 @@ void domain_ready(void *arg, const struct err *failed)
 	domain_tell_ready(d, NULL);
 }
 
-void domain_exited(void *arg, enum hv_exit how, const char *text)
+static void tell(struct domain *d, enum hv_event_kind kind, enum hv_dom_state state, const char *text)
 {
-	struct domain *d = arg;
-	static const struct {
-		enum hv_event_kind ev;
-		enum hv_dom_state state;
-	} kind[] = {
-		[HV_EXIT_POWEROFF] = { HV_EV_POWEROFF, HV_DOM_SHUTDOWN },
-		[HV_EXIT_REBOOT] = { HV_EV_REBOOT, HV_DOM_SHUTDOWN },
-		[HV_EXIT_CRASH] = { HV_EV_CRASH, HV_DOM_CRASHED },
-	};
-	enum dom_action act = how == HV_EXIT_POWEROFF ? d->cfg->on_poweroff
-	                      : how == HV_EXIT_REBOOT ? d->cfg->on_reboot
-	                                              : d->cfg->on_crash;
-	struct hv_event ev = { .kind = kind[how].ev, .state = kind[how].state, .at_ns = now_ns() };
-	struct err e;
+	struct hv_event ev = { .kind = kind, .state = state, .at_ns = now_ns() };
 
-	log_info("domain '%s': %s", d->cfg->name, text);
 	snprintf(ev.text, sizeof(ev.text), "%s", text);
 	hvserver_event(d->server, &ev);
+}
+
+/* The guest's processes are gone; @quick: soon after its start, by its own fault. */
+static void ended(struct domain *d, enum hv_event_kind kind, enum hv_dom_state state, enum dom_action act, bool quick,
+                  const char *text)
+{
+	struct err e;
+
+	tell(d, kind, state, text);
 	domain_logdirty_off(d);
 	d->suspender = NULL;
 	d->throttle_holds = false;
@@ -274,10 +271,9 @@ void domain_exited(void *arg, enum hv_exit how, const char *text)
 	}
 	if (act == DOM_ACTION_RESTART) {
 		/* a guest that dies again and again at once must not spin the host */
-		bool quick = how == HV_EXIT_CRASH && now_ns() - d->running_since_ns < QUICK_CRASH_NS;
 		d->quick_crashes = quick ? d->quick_crashes + 1 : 0;
 		if (d->quick_crashes >= QUICK_CRASHES_MAX) {
-			log_error("domain '%s' crashed %u times within %llu s of its start: not restarted",
+			log_error("domain '%s' crashed or hung %u times within %llu s of its start: not restarted",
 			          d->cfg->name, d->quick_crashes, (unsigned long long)(QUICK_CRASH_NS / NS_PER_S));
 		} else if (domain_boot(d, &e)) {
 			log_error("cannot restart domain '%s': %s", d->cfg->name, e.text);
@@ -286,9 +282,86 @@ void domain_exited(void *arg, enum hv_exit how, const char *text)
 			return;
 		}
 	}
-	domain_set_state(d, kind[how].state, text);
+	domain_set_state(d, state, text);
 	if (act != DOM_ACTION_PRESERVE)
 		domain_end(d, 0);
+}
+
+void domain_exited(void *arg, enum hv_exit how, const char *text)
+{
+	struct domain *d = arg;
+
+	log_info("domain '%s': %s", d->cfg->name, text);
+	switch (how) {
+	case HV_EXIT_POWEROFF:
+		ended(d, HV_EV_POWEROFF, HV_DOM_SHUTDOWN, d->cfg->on_poweroff, false, text);
+		break;
+	case HV_EXIT_REBOOT:
+		ended(d, HV_EV_REBOOT, HV_DOM_SHUTDOWN, d->cfg->on_reboot, false, text);
+		break;
+	case HV_EXIT_CRASH:
+		ended(d, HV_EV_CRASH, HV_DOM_CRASHED, d->cfg->on_crash, now_ns() - d->running_since_ns < QUICK_CRASH_NS,
+		      text);
+		break;
+	}
+}
+
+/* Watchdog ------------------------------------------------------------------------------------------------------------ */
+
+static void watchdog_pause(struct domain *d, const char *text)
+{
+	struct err e;
+
+	if (domain_stop(d, NULL, &e)) {
+		log_error("cannot pause domain '%s': %s", d->cfg->name, e.text);
+		tell(d, HV_EV_WATCHDOG, d->state, text);
+		devs_beat_anew(d->devs); /* and try again */
+		return;
+	}
+	d->paused = true;
+	tell(d, HV_EV_WATCHDOG, HV_DOM_PAUSED, text);
+	domain_set_state(d, HV_DOM_PAUSED, text);
+}
+
+static void on_silent(void *arg)
+{
+	struct domain *d = arg;
+	unsigned period_s = devs_beat(d->devs);
+	char text[100];
+
+	/* it was stopped or slowed down by us in the meantime, or takes its heartbeat back */
+	if (!period_s || d->exiting || d->state != HV_DOM_RUNNING || d->throttle_percent) {
+		devs_beat_anew(d->devs);
+		return;
+	}
+	d->watchdog_count++;
+	snprintf(text, sizeof(text), "the guest hangs: its agent was silent for %u s (watchdog)", period_s);
+	log_warn("domain '%s': %s", d->cfg->name, text);
+	switch (d->cfg->watchdog) {
+	case DOM_WATCHDOG_NONE:
+		tell(d, HV_EV_WATCHDOG, d->state, text);
+		break;
+	case DOM_WATCHDOG_PAUSE:
+		watchdog_pause(d, text);
+		break;
+	case DOM_WATCHDOG_POWEROFF:
+		d->ops->kill(d->vm);
+		ended(d, HV_EV_WATCHDOG, HV_DOM_CRASHED, DOM_ACTION_DESTROY, false, text);
+		break;
+	case DOM_WATCHDOG_RESET:
+		d->ops->kill(d->vm);
+		ended(d, HV_EV_WATCHDOG, HV_DOM_CRASHED, DOM_ACTION_RESTART,
+		      now_ns() - d->running_since_ns < period_s * NS_PER_S + QUICK_CRASH_NS, text);
+		break;
+	}
+}
+
+void domain_silent(void *arg)
+{
+	struct domain *d = arg; /* on the io thread: only a post */
+
+	if (loop_post(d->loop, on_silent, d))
+		log_error("out of memory: the watchdog of domain '%s' does nothing", d->cfg->name);
 }
 
 struct broken {

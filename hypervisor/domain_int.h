@@ -35,6 +35,7 @@ struct domain {
 	bool quiesced;
 	bool exiting;
 	unsigned quick_crashes;             /* in a row */
+	uint32_t watchdog_count;            /* how often the guest's heartbeat was missed in this hvdom */
 	uint64_t running_since_ns;
 	char kernel_id[40];
 	/* sessions: NULL: none */
@@ -64,6 +65,7 @@ int domain_boot(struct domain *d, struct err *err) _must_check_;
 void domain_ready(void *arg, const struct err *failed);
 void domain_exited(void *arg, enum hv_exit how, const char *text);
 void domain_broken(void *arg, const char *dev_name, const char *why);
+void domain_silent(void *arg);
 void domain_tell_ready(struct domain *d, const struct err *failed);
 void domain_set_state(struct domain *d, enum hv_dom_state s, const char *text);
 void domain_end(struct domain *d, int exit_code);       /* leave the loop; clean-up follows in main */

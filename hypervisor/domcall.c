@@ -94,6 +94,8 @@ static int op_info(struct call *c, struct err *err)
 	i->logdirty_mode = d->logdirty_mode;
 	i->uptime_ns = d->running_since_ns ? now_ns() - d->running_since_ns : 0;
 	snprintf(i->owner, sizeof(i->owner), "%s", d->owner ? d->host : "");
+	i->beat_s = devs_beat(d->devs);
+	i->watchdog_count = d->watchdog_count;
 	return 0;
 }
 
@@ -234,6 +236,7 @@ static int op_logdirty_enable(struct call *c, struct err *err)
 		bool held = d->throttle_holds;
 		r = d->ops->logdirty_start(d->vm, q->mode, q->flags & HV_LOGDIRTY_F_AUDIT, &mode, err);
 		(void)held;
+		devs_beat_anew(d->devs); /* the guest stood still for that, and the devices do not know */
 	}
 	if (r)
 		return r;

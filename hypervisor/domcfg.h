@@ -14,6 +14,8 @@
 
 enum dom_type { DOM_TYPE_UML, DOM_TYPE_KVM };
 enum dom_action { DOM_ACTION_DESTROY, DOM_ACTION_RESTART, DOM_ACTION_PRESERVE };
+/* When the guest's agent lets its heartbeat pass (docs/wire/agent.md); reset is libvirt's default. */
+enum dom_watchdog { DOM_WATCHDOG_RESET, DOM_WATCHDOG_POWEROFF, DOM_WATCHDOG_PAUSE, DOM_WATCHDOG_NONE };
 enum dom_disk_type { DOM_DISK_FILE, DOM_DISK_BLOCK };
 enum dom_nic_type { DOM_NIC_BRIDGE, DOM_NIC_ETHERNET };
 enum dom_char_type { DOM_CHAR_PTY, DOM_CHAR_FILE };
@@ -69,6 +71,7 @@ struct dom_config {
 	size_t n_consoles;
 	size_t n_rngs;           /* virtio rng with /dev/urandom */
 	bool balloon;            /* virtio memballoon */
+	enum dom_watchdog watchdog;
 	char *seclabel;          /* text of <seclabel> type/model/label, owned, NULL: none; for placement rules later */
 	char **unknown;          /* xpath-like names of elements kept but not used; owned, n_unknown of them */
 	size_t n_unknown;

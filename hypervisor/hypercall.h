@@ -101,6 +101,8 @@ struct hv_info {
 	uint32_t logdirty_mode;     /* HV_LOGDIRTY_*, 0: off */
 	uint64_t uptime_ns;         /* since this hvdom began to run it */
 	char owner[HV_NAME_MAX];    /* host that owns it, as last recorded */
+	uint32_t beat_s;            /* period of the agent's heartbeat, 0: none */
+	uint32_t watchdog_count;    /* how often this hvdom missed it */
 };
 
 struct hv_dev_stats {
@@ -163,7 +165,10 @@ struct hv_console_req { uint32_t index; /* 0: boot console con0, 1..: hvc0.. */ 
 struct hv_owner { uint64_t generation; char owner[HV_NAME_MAX]; };
 struct hv_memhash_rep { uint32_t n_regions; uint32_t reserved; uint64_t hash[HV_REGIONS_MAX]; };
 
-enum hv_event_kind { HV_EV_STATE = 1, HV_EV_REBOOT = 2, HV_EV_CRASH = 3, HV_EV_POWEROFF = 4, HV_EV_DEVICE_BROKEN = 5 };
+enum hv_event_kind {
+	HV_EV_STATE = 1, HV_EV_REBOOT = 2, HV_EV_CRASH = 3, HV_EV_POWEROFF = 4, HV_EV_DEVICE_BROKEN = 5,
+	HV_EV_WATCHDOG = 6,         /* the heartbeat was missed; state: crashed when it was ended for that */
+};
 struct hv_event { uint32_t kind; uint32_t state; uint64_t at_ns; char text[200]; };
 
 #endif

@@ -170,7 +170,7 @@ static void on_process(void *arg, pid_t pid)
 static int set_up(struct domain *d, struct err *err)
 {
 	static const int sigs[] = { SIGTERM, SIGINT, SIGHUP, 0 };
-	struct devs_events ev = { .broken = domain_broken, .arg = d };
+	struct devs_events ev = { .broken = domain_broken, .silent = domain_silent, .arg = d };
 	int r;
 
 	r = d->ops->probe(d->cfg, err);

@@ -141,11 +141,12 @@ static json_t *dom_json(const struct dom *d)
 	                                       : 0));
 
 	if (o && d->running)
-		json_object_update_new(o,
-		                       json_pack("{s:i, s:I, s:I, s:I, s:s}", "pid", (int)d->info.pid,
-		                                 "ram_current_bytes", (json_int_t)d->info.ram_current_bytes,
-		                                 "uptime_ms", (json_int_t)(d->info.uptime_ns / NS_PER_MS), "generation",
-		                                 (json_int_t)d->info.generation, "owner", d->info.owner));
+		json_object_update_new(o, json_pack("{s:i, s:I, s:I, s:I, s:s, s:I, s:I}", "pid", (int)d->info.pid,
+		                                    "ram_current_bytes", (json_int_t)d->info.ram_current_bytes,
+		                                    "uptime_ms", (json_int_t)(d->info.uptime_ns / NS_PER_MS),
+		                                    "generation", (json_int_t)d->info.generation, "owner",
+		                                    d->info.owner, "heartbeat_s", (json_int_t)d->info.beat_s,
+		                                    "watchdog_count", (json_int_t)d->info.watchdog_count));
 	return o;
 }
 
@@ -246,6 +247,10 @@ int vmctl_dominfo(struct vmctl *v, struct err *err)
 		info_line("Uptime:", "%.1f s", (double)d.info.uptime_ns / 1e9);
 		info_line("Owner:", "%s, generation %" PRIu64, *d.info.owner ? d.info.owner : "this host",
 		          d.info.generation);
+		if (d.info.beat_s)
+			info_line("Heartbeat:", "within %u s", d.info.beat_s);
+		if (d.info.watchdog_count)
+			info_line("Heartbeat lost:", "%u times", d.info.watchdog_count);
 	}
 	dom_done(&d);
 	return 0;

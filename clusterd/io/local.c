@@ -156,7 +156,7 @@ static void begin(struct ldom *x, enum clu_todo todo, uint64_t op_id)
 	x->have_info = false; /* what was true for the last one may not be now */
 	x->todo = todo;
 	x->op_id = op_id;
-	x->doing[0] = x->why[0] = 0;
+	x->doing[0] = x->why[0] = x->news[0] = 0;
 	x->launched = x->start_failed = x->push_failed = x->push_done = false;
 	x->launch_ns = x->launch_pid ? x->launch_ns : 0;
 	x->stop_ns = x->destroy_ns = x->said_ns = x->lease_generation = 0;

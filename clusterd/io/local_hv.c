@@ -81,12 +81,14 @@ static void on_event(void *arg, const struct hv_event *ev)
 
 	if (ev->kind == HV_EV_POWEROFF)
 		x->ended_by = CLU_SEEN_POWEROFF;
-	else if (ev->kind == HV_EV_CRASH)
+	else if (ev->kind == HV_EV_CRASH || (ev->kind == HV_EV_WATCHDOG && ev->state == HV_DOM_CRASHED))
 		x->ended_by = CLU_SEEN_CRASHED;
 	else if (ev->kind == HV_EV_STATE && ev->state == HV_DOM_RUNNING)
 		x->ended_by = 0; /* it went on: on_poweroff and the like said restart */
 	if (x->ended_by)
 		(void)snprintf(x->ended_text, sizeof(x->ended_text), "%.190s", ev->text);
+	if (ev->kind == HV_EV_WATCHDOG)
+		(void)snprintf(x->news, sizeof(x->news), "%.190s", ev->text);
 	x->have_info = false;
 	local_soon(x->l);
 }

@@ -29,6 +29,7 @@ struct ldom {
 	uint64_t asked_ns, stats_ns, alive_ns; /* alive_ns: since when it lives */
 	enum clu_seen ended_by;  /* what its last event said about its end; 0: nothing */
 	char ended_text[CLU_TEXT_MAX];
+	char news[CLU_TEXT_MAX]; /* to be told once: what its watchdog did, if it lives on; "" nothing */
 	/* usage */
 	uint64_t cpu_ns, cpu_at_ns;
 	struct clu_dom_load load, said_load;

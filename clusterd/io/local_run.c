@@ -324,6 +324,9 @@ void ldom_watch(struct ldom *x, const struct clu_dom *d)
 			ldom_observed(x, d, CLU_SEEN_RUNNING, x->info.generation, "");
 		else
 			x->stop_ns = x->destroy_ns = 0;
+		if (x->news[0] && x->info.generation == d->generation)
+			ldom_observed(x, d, CLU_SEEN_RUNNING, d->generation, x->news);
+		x->news[0] = 0;
 		break;
 	case HV_DOM_SHUTDOWN: /* kept by its XML: the cluster has no use for that */
 	case HV_DOM_CRASHED:

@@ -253,6 +253,9 @@ static void note_dom(struct nodeio *n, const struct clu_cmd *c, const struct clu
 	else if (c->kind == CLU_CMD_REACH && memcmp(d->unreachable, before->unreachable, sizeof(d->unreachable)) != 0)
 		(void)snprintf(text, sizeof(text), "%s: %s %s%s%s", d->name, host_name(n, c->origin),
 		               c->on ? "has its files now" : "lacks its files", c->text[0] ? ": " : "", c->text);
+	else if (c->kind == CLU_CMD_OBSERVED && c->seen == CLU_SEEN_RUNNING && c->generation == d->generation &&
+	         c->origin == d->host && d->rev == before->rev && c->text[0])
+		(void)snprintf(text, sizeof(text), "%s on %s: %s", d->name, host_name(n, d->host), c->text);
 	else if (d->rev == before->rev)
 		return; /* refused */
 	else if (c->kind == CLU_CMD_DEFINE)

@@ -100,6 +100,8 @@ static int open_devices(struct devs *d, const struct dom_config *cfg, struct err
 	/* one more console than configured: the guest agent's channel (docs/wire/agent.md) */
 	if (!r)
 		r = add(d, vconsole_new(d, NULL, (unsigned)cfg->n_consoles, &v, err), &v);
+	if (!r)
+		d->agent = v;
 	for (size_t i = 0; i < cfg->n_rngs && !r; i++)
 		r = add(d, vrng_new(d, (unsigned)i, &v, err), &v);
 	if (cfg->balloon && !r)
@@ -551,6 +553,33 @@ int devs_console(struct devs *d, unsigned index, bool take, struct err *err)
 		return r;
 	}
 	return sv[1];
+}
+
+static int do_beat(struct devs *d, void *arg, struct err *err)
+{
+	(void)err;
+	*(unsigned *)arg = vconsole_beat(d->agent);
+	return 0;
+}
+
+unsigned devs_beat(const struct devs *d)
+{
+	unsigned period_s = 0;
+
+	(void)call((struct devs *)d, do_beat, &period_s, NULL);
+	return period_s;
+}
+
+static int do_beat_anew(struct devs *d, void *arg, struct err *err)
+{
+	(void)arg, (void)err;
+	vconsole_beat_anew(d->agent);
+	return 0;
+}
+
+void devs_beat_anew(struct devs *d)
+{
+	(void)call(d, do_beat_anew, NULL, NULL);
 }
 
 static struct vdev *balloon_of(const struct devs *d)

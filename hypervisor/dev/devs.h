@@ -24,6 +24,8 @@ struct devs;
 /* Told on the io thread; must only loop_post(). */
 struct devs_events {
 	void (*broken)(void *arg, const char *dev_name, const char *why);
+	/* The guest's agent let a heartbeat of its pass; once in a silence. */
+	void (*silent)(void *arg);
 	void *arg;
 };
 
@@ -82,6 +84,12 @@ void devs_hand_over(struct devs *d);
  * else -EBUSY. Returns the client's end.
  */
 int devs_console(struct devs *d, unsigned index, bool take, struct err *err) _must_check_;
+/*
+ * The period of the agent's heartbeat in seconds, 0: it gave none (docs/wire/agent.md). Time counts while the devices run: not while
+ * quiesced, and from the beginning after devs_resume() or devs_beat_anew().
+ */
+unsigned devs_beat(const struct devs *d);
+void devs_beat_anew(struct devs *d);
 /* Balloon: ask the guest to shrink or grow to @target_bytes; -EOPNOTSUPP without a balloon or driver. */
 int devs_balloon(struct devs *d, uint64_t target_bytes, struct err *err) _must_check_;
 uint64_t devs_balloon_bytes(const struct devs *d);    /* taken from the guest now */

@@ -6,4 +6,4 @@ noinst_LIBRARIES += %D%/libhvdev.a
 	%D%/vhost_user.h %D%/vhost_user.c %D%/virtq.h %D%/virtq.c \
 	%D%/blkio.h %D%/blkio.c %D%/vblk.c \
 	%D%/tap.h %D%/tap.c %D%/vnet.c \
-	%D%/vconsole.c %D%/vrng.c %D%/vballoon.c
+	%D%/beat.h %D%/beat.c %D%/vconsole.c %D%/vrng.c %D%/vballoon.c

@@ -2,7 +2,7 @@
 /*
  * virtio console (virtio 1.2, 5.3) with one port: hvc0... Output goes to a log file, to the attached client and to a ring of
  * the last 16 KiB, which a new client sees first. Nobody who reads slowly or not at all stops the guest: output is dropped.
- * The guest agent's channel (docs/wire/agent.md) is a console too, without log and history.
+ * The guest agent's channel (docs/wire/agent.md) is a console too, without log and history, but with a heartbeat.
  * Threading: the io thread.
  */
 #include "config.h"
@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "common/util.h"
+#include "hypervisor/dev/beat.h"
 
 #define RX              0u
 #define TX              1u
@@ -35,6 +36,8 @@ struct vconsole {
 	uint64_t written; /* octets that ever went into the history */
 	char *input;      /* restored input that the guest has not got yet; owned */
 	size_t input_len;
+	struct beat beat; /* agent only, as the timer */
+	struct loop_timer *beat_timer;
 	struct vq_elem e;
 };
 
@@ -82,8 +85,15 @@ static void log_bound(int fd)
 		return;
 }
 
+static void beat_arm(struct vconsole *c)
+{
+	if (c->agent)
+		loop_timer_at(c->beat_timer, beat_due_ns(&c->beat));
+}
+
 static void output(struct vconsole *c, const struct iovec *iov, unsigned n, uint64_t bytes)
 {
+	uint64_t due = beat_due_ns(&c->beat);
 	char buf[4096];
 
 	for (uint64_t at = 0; at < bytes;) {
@@ -91,7 +101,9 @@ static void output(struct vconsole *c, const struct iovec *iov, unsigned n, uint
 		if (!k)
 			break;
 		at += k;
-		if (!c->agent)
+		if (c->agent)
+			beat_heard(&c->beat, buf, k, now_ns());
+		else
 			history_add(c, buf, k);
 		/* a full disk loses log text, it does not stop the guest */
 		if (c->log >= 0 && write(c->log, buf, k) != (ssize_t)k)
@@ -103,6 +115,9 @@ static void output(struct vconsole *c, const struct iovec *iov, unsigned n, uint
 	}
 	if (c->log >= 0)
 		log_bound(c->log);
+	/* not for other words: a timer that is armed in every round never runs */
+	if (beat_due_ns(&c->beat) != due)
+		beat_arm(c);
 }
 
 static void tx_run(struct vconsole *c)
@@ -121,6 +136,21 @@ static void tx_run(struct vconsole *c)
 	vdev_flush(&c->v, TX);
 	if (n == RUN_BUDGET)
 		vdev_again(&c->v, TX);
+}
+
+/* A device that the guest broke is silent too: what it scribbled over its rings is a hang like others. */
+static void on_beat(void *arg)
+{
+	struct vconsole *c = arg;
+
+	/* what it said and we have not read yet counts */
+	vdev_again(&c->v, TX);
+	vdev_run_pending(&c->v);
+	if (c->v.devs->quiesced)
+		beat_anew(&c->beat, now_ns());
+	else if (beat_tick(&c->beat, now_ns()) && c->v.devs->ev.silent)
+		c->v.devs->ev.silent(c->v.devs->ev.arg);
+	beat_arm(c);
 }
 
 /* Input --------------------------------------------------------------------------------------------------------------- */
@@ -205,6 +235,7 @@ static void vconsole_start(struct vdev *v)
 {
 	struct vconsole *c = (struct vconsole *)v;
 
+	vconsole_beat_anew(v);
 	if (vq_ready(&v->vq[RX])) {
 		client_watch(c, true);
 		vdev_again(v, RX);
@@ -222,7 +253,10 @@ static void vconsole_acked(struct vdev *v)
 }
 static void vconsole_reset(struct vdev *v)
 {
-	(void)v;
+	struct vconsole *c = (struct vconsole *)v;
+
+	c->beat = (struct beat){ 0 };
+	beat_arm(c);
 }
 static void vconsole_config_set(struct vdev *v, unsigned offset, const uint8_t *p, unsigned len)
 {
@@ -251,6 +285,28 @@ static void vconsole_save(struct vdev *v, struct buf *out)
 	if (kept == HISTORY_BYTES)
 		buf_put(out, c->history + at, HISTORY_BYTES - at);
 	buf_put(out, c->history, at);
+	if (!c->agent)
+		return;
+	buf_put_u16(out, (uint16_t)c->beat.period_s);
+	buf_put_u8(out, (uint8_t)c->beat.line_len);
+	buf_put(out, c->beat.line, c->beat.line_len <= BEAT_LINE_MAX ? c->beat.line_len : 0);
+}
+
+/* What older versions do not have: then it is not armed. */
+static bool load_beat(struct beat *b, struct rd *in)
+{
+	*b = (struct beat){ 0 };
+	if (!in->left)
+		return true;
+	b->period_s = rd_u16(in);
+	b->line_len = rd_u8(in);
+	size_t n = b->line_len <= BEAT_LINE_MAX ? b->line_len : 0;
+	const void *line = rd_bytes(in, n);
+	if (!line || b->line_len > BEAT_LINE_MAX + 1 || (b->period_s && b->period_s < BEAT_MIN_S) ||
+	    b->period_s > BEAT_MAX_S)
+		return false;
+	memcpy(b->line, line, n);
+	return true;
 }
 
 static int vconsole_load(struct vdev *v, struct rd *in, bool commit, struct err *err)
@@ -264,8 +320,13 @@ static int vconsole_load(struct vdev *v, struct rd *in, bool commit, struct err 
 	if (!history || in->bad)
 		return err_set(err, EINVAL, "saved state of device %s: console texts are too long or end early",
 		               v->name);
+	struct beat beat = { 0 };
+	if (c->agent && !load_beat(&beat, in))
+		return err_set(err, EINVAL, "saved state of device %s: an impossible heartbeat", v->name);
 	if (!commit)
 		return 0;
+	c->beat = beat;
+	vconsole_beat_anew(v);
 	memcpy(c->input, typed, n);
 	c->input_len = n;
 	c->written = 0;
@@ -282,6 +343,7 @@ static void vconsole_free(struct vdev *v)
 		close(c->log);
 	if (c->file >= 0)
 		close(c->file);
+	loop_del_timer(c->beat_timer);
 	free(c->input);
 	free(c);
 }
@@ -341,7 +403,10 @@ int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, str
 	vdev_setup(&c->v, d, &vconsole_ops, name, 2, 0);
 	c->v.config_len = 12; /* cols, rows, max_nr_ports, emerg_wr: none is negotiated */
 	c->input = malloc(INPUT_SAVED_MAX);
-	int r = c->input ? open_files(c, cfg, index, err) : err_sys(err, ENOMEM, "console %s", name);
+	if (c->agent)
+		c->beat_timer = loop_add_timer(d->loop, on_beat, c);
+	bool ok = c->input && (c->beat_timer || !c->agent);
+	int r = ok ? open_files(c, cfg, index, err) : err_sys(err, ENOMEM, "console %s", name);
 	if (r < 0) {
 		vconsole_free(&c->v);
 		return r;
@@ -378,4 +443,17 @@ int vconsole_attach(struct vdev *v, int fd, bool take, struct err *err)
 		vdev_run_pending(v);
 	}
 	return 0;
+}
+
+void vconsole_beat_anew(struct vdev *v)
+{
+	struct vconsole *c = (struct vconsole *)v;
+
+	beat_anew(&c->beat, now_ns());
+	beat_arm(c);
+}
+
+unsigned vconsole_beat(const struct vdev *v)
+{
+	return ((const struct vconsole *)v)->beat.period_s;
 }

@@ -95,6 +95,7 @@ struct devs {
 	struct blkio *blkio;      /* NULL: no disks */
 	struct vdev *v[VDEV_MAX]; /* owned */
 	size_t n;
+	struct vdev *agent; /* the one of them that is the guest agent's console */
 };
 
 /* vdev.c: life of a device */
@@ -139,6 +140,8 @@ void vblk_writeback(struct vdev *v);
 void vnet_announce(struct vdev *v);
 void vnet_hand_over(struct vdev *v);
 int vconsole_attach(struct vdev *v, int fd, bool take, struct err *err) _must_check_;
+void vconsole_beat_anew(struct vdev *v);
+unsigned vconsole_beat(const struct vdev *v);
 void vballoon_target(struct vdev *v, uint64_t target_bytes);
 uint64_t vballoon_bytes(const struct vdev *v);
 

@@ -371,6 +371,23 @@ static int parse_balloon(struct dx *x, const xmlNode *devices, struct dom_config
 	return r;
 }
 
+/* The model names a device that the guest does not have: its agent's heartbeat is the watchdog. */
+static int parse_watchdog(struct dx *x, const xmlNode *devices, struct dom_config *cfg)
+{
+	_cleanup_free_ char *model = NULL, *action = NULL;
+	xmlNode *node;
+	int i = DOM_WATCHDOG_RESET, r = dx_single(x, devices, "watchdog", &node);
+
+	if (r < 0 || !node)
+		return r;
+	r = need_attr(x, node, "model", &model);
+	if (!r && xmlHasProp(node, (const xmlChar *)"action"))
+		r = need_choice(x, node, "action", dx_watchdogs, ARRAY_SIZE(dx_watchdogs), &i);
+	if (!r)
+		cfg->watchdog = (enum dom_watchdog)i;
+	return r;
+}
+
 static int parse_consoles(struct dx *x, const xmlNode *devices, struct dom_config *cfg)
 {
 	xmlNode *nodes[CHARS_MAX];
@@ -412,6 +429,8 @@ int dx_parse_devices(struct dx *x, const xmlNode *devices, struct dom_config *cf
 	}
 	if (!r)
 		r = parse_consoles(x, devices, cfg);
+	if (!r)
+		r = parse_watchdog(x, devices, cfg);
 	if (!r)
 		r = parse_balloon(x, devices, cfg);
 	return r;

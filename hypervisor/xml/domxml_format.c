@@ -170,6 +170,18 @@ static bool make_count(xmlNode *devices, const char *name, size_t n)
 	return true;
 }
 
+static bool put_watchdog(xmlNode *devices, enum dom_watchdog action)
+{
+	xmlNode *node = dx_child(devices, "watchdog");
+
+	if (!node && action == DOM_WATCHDOG_RESET)
+		return true;
+	if (!node)
+		node = dx_ensure(devices, "watchdog", NULL);
+	return node && (xmlHasProp(node, X("model")) || dx_put_attr(node, "model", "i6300esb")) &&
+	       dx_put_attr(node, "action", dx_watchdogs[action]);
+}
+
 static bool put_devices(xmlNode *dom, const struct dom_config *cfg)
 {
 	xmlNode *devices = dx_ensure(dom, "devices", NULL), *node;
@@ -187,7 +199,7 @@ static bool put_devices(xmlNode *dom, const struct dom_config *cfg)
 	for (node = dx_child(devices, "rng"); node; node = dx_next(node))
 		if (!put_rng(node))
 			return false;
-	if (!put_consoles(devices, cfg))
+	if (!put_consoles(devices, cfg) || !put_watchdog(devices, cfg->watchdog))
 		return false;
 	node = dx_child(devices, "memballoon");
 	if (!node && !cfg->balloon)

@@ -69,6 +69,7 @@ static const struct known used[] = {
 	{ "devices/serial/log", " file append ", false },
 	{ "devices/rng", " model ", false },
 	{ "devices/rng/backend", " model ", true },
+	{ "devices/watchdog", " model action ", false },
 	{ "devices/memballoon", " model ", false },
 };
 

@@ -17,6 +17,12 @@ const char *const dx_actions[3] = {
 	[DOM_ACTION_RESTART] = "restart",
 	[DOM_ACTION_PRESERVE] = "preserve",
 };
+const char *const dx_watchdogs[4] = {
+	[DOM_WATCHDOG_RESET] = "reset",
+	[DOM_WATCHDOG_POWEROFF] = "poweroff",
+	[DOM_WATCHDOG_PAUSE] = "pause",
+	[DOM_WATCHDOG_NONE] = "none",
+};
 const char *const dx_caches[4] = {
 	[DOM_CACHE_DEFAULT] = "default",
 	[DOM_CACHE_NONE] = "none",

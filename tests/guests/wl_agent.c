@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The guest agent: reads the host's orders, one line each, from a virtio console (hospes.agent=, default hvc1) and carries them out.
- * The protocol is docs/wire/agent.md. It runs alone, keeps no state, and opens the console again when it went away.
+ * The protocol is docs/wire/agent.md. It runs alone, keeps no state, and opens the console again when it went away. With hospes.beat=SECONDS
+ * it lets the host know that it lives.
  */
 #include "tests/guests/wl_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +18,10 @@
 #include <unistd.h>
 
 #define AGENT_LINE_MAX 128
+#define BEATS          4 /* in a period: three may be late */
+
+static unsigned beat_s; /* 0: none */
+static volatile sig_atomic_t channel = -1;
 
 static int console_open(const char *path)
 {
@@ -36,8 +43,27 @@ static void reply(int fd, const char *text)
 		fprintf(stderr, "agent: reply: %s\n", strerror(errno));
 }
 
-static void end_system(const char *how)
+static void beat(int fd, unsigned seconds)
 {
+	char text[32];
+
+	snprintf(text, sizeof(text), "hospes:beat %u\n", seconds);
+	reply(fd, text);
+}
+
+/* Ended by its init: the system goes down in order, which may take longer than a heartbeat. */
+static void on_term(int sig)
+{
+	static const char off[] = "hospes:beat 0\n";
+
+	_exit(channel < 0 || write(channel, off, sizeof(off) - 1) < 0 ? 128 + sig : 0);
+}
+
+/* Meanwhile nobody here beats. */
+static void end_system(int fd, const char *how)
+{
+	if (beat_s)
+		beat(fd, 0);
 	pid_t pid = fork();
 
 	if (pid == 0) {
@@ -56,10 +82,10 @@ static void agent_line(int fd, const char *line)
 		reply(fd, "hospes:pong\n");
 	} else if (!strcmp(line, "hospes:shutdown")) {
 		reply(fd, "hospes:ok shutdown\n");
-		end_system("poweroff");
+		end_system(fd, "poweroff");
 	} else if (!strcmp(line, "hospes:reboot")) {
 		reply(fd, "hospes:ok reboot\n");
-		end_system("reboot");
+		end_system(fd, "reboot");
 	} else if (!strncmp(line, "hospes:", 7)) {
 		reply(fd, "hospes:unknown\n");
 	}
@@ -72,8 +98,16 @@ static void agent_serve(int fd)
 	bool too_long = false;
 
 	reply(fd, "hospes:hello 1\n");
+	if (beat_s)
+		beat(fd, beat_s);
 	for (;;) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
 		char c;
+
+		if (beat_s && poll(&p, 1, (int)(beat_s * 1000 / BEATS)) == 0) {
+			beat(fd, beat_s);
+			continue;
+		}
 		ssize_t r = read(fd, &c, 1);
 
 		if (r < 0 && errno == EINTR)
@@ -102,11 +136,16 @@ int wl_agent_main(void)
 
 	wl_cmdline("hospes.agent", "hvc1", name, sizeof(name));
 	snprintf(path, sizeof(path), "/dev/%s", name);
+	beat_s = (unsigned)atoi(wl_cmdline("hospes.beat", "0", name, sizeof(name)));
+	if (beat_s)
+		signal(SIGTERM, on_term);
 	for (;;) {
 		int fd = console_open(path);
 
 		if (fd >= 0) {
+			channel = fd;
 			agent_serve(fd);
+			channel = -1;
 			close(fd);
 		}
 		wl_sleep_ns(2000000000);

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,6 +196,20 @@ static void end_guest(const char *how)
 	}
 }
 
+/* The kernel runs on, but no process does any more: this one takes the only CPU and does not give it back. */
+static void hang(void)
+{
+	struct sched_param sp = { .sched_priority = sched_get_priority_max(SCHED_FIFO) };
+	int fd = open("/proc/sys/kernel/sched_rt_runtime_us", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "-1", 2) != 2 || sched_setscheduler(0, SCHED_FIFO, &sp) < 0) {
+		fprintf(stderr, "workload: hang: %s\n", strerror(errno));
+		return;
+	}
+	for (;;)
+		__asm__ volatile("pause");
+}
+
 static void command(FILE *f, const char *line)
 {
 	unsigned a = 0, b = 0;
@@ -220,6 +235,11 @@ static void command(FILE *f, const char *line)
 	} else if (!strcmp(line, "gapreset")) {
 		wl->max_gap_ns = 0;
 		fprintf(f, "{\"ok\":true}\n");
+	} else if (!strcmp(line, "hang")) {
+		fprintf(f, "{\"ok\":true}\n");
+		fflush(f);
+		wl_sleep_ns(200000000); /* the answer leaves */
+		hang();
 	} else if (!strcmp(line, "poweroff") || !strcmp(line, "reboot") || !strcmp(line, "panic")) {
 		fprintf(f, "{\"ok\":true}\n");
 		fflush(f);
@@ -227,7 +247,7 @@ static void command(FILE *f, const char *line)
 	} else {
 		fprintf(f,
 		        "{\"ok\":false,\"error\":\"unknown command; known: status, hash, fill MIB, dirty RATE|max MIB, sum RATE, gapreset, "
-		        "poweroff, reboot, panic\"}\n");
+		        "poweroff, reboot, panic, hang\"}\n");
 	}
 	fflush(f);
 }

@@ -105,6 +105,25 @@ setup() { clus_need; }
 }
 started_after() { [ "$(dom "$1" generation)" -gt "$2" ] && dom_runs "$1"; }
 
+@test "a guest that hangs is reset where it is, which is an event; with poweroff the cluster starts it again" {
+	local g
+	clus_guest guest04 load=none cmdline=hospes.beat=4
+	g=$(dom guest04 generation)
+	ask guest04 hang
+	eventually 20 told_of guest04 "was silent for 4 s"
+	guest_wait guest04
+	dom_runs guest04
+	[ "$(dom guest04 generation)" = "$g" ]
+	clus_remove guest04
+	clus_guest guest04 load=none cmdline=hospes.beat=4 xml="<watchdog model='i6300esb' action='poweroff'/>"
+	g=$(dom guest04 generation)
+	ask guest04 hang
+	eventually 30 started_after guest04 "$g"
+	witness_ok guest04
+	clus_remove guest04
+}
+told_of() { vc host-a events --json | jq -e --arg n "$1" --arg t "$2" 'select(.domain == $n and (.text | contains($t)))'; }
+
 @test "a guest that powers itself off: the cluster says so or starts it again, and never two" {
 	local g
 	g=$(dom guest01 generation)

@@ -115,6 +115,102 @@ console() { printf '%s\n' "$2" | on host-a timeout 10 sh -c "(cat; sleep 3) | vm
 	eventually 5 gone "$g"
 }
 
+# what dominfo says of the agent's heartbeat: NAME SECONDS COUNT
+heartbeat_is() { on host-a vmctl dominfo "$1" --json | jq -e --argjson s "$2" --argjson n "$3" '.heartbeat_s == $s and .watchdog_count == $n'; }
+
+@test "a guest that hangs is reset by its watchdog and answers again" {
+	guest_up host-a "$g" load=light cmdline=hospes.beat=4
+	local boot start
+	boot=$(guest_boot_id "$g")
+	eventually 5 heartbeat_is "$g" 4 0
+	sleep 6
+	[ "$(guest_boot_id "$g")" = "$boot" ]
+	start=$SECONDS
+	ask "$g" hang
+	eventually 30 new_boot "$g" "$boot"
+	[ $((SECONDS - start)) -ge 3 ]
+	eventually 5 heartbeat_is "$g" 4 1
+	one_copy "$g" host-a
+	guest_sound "$g"
+	grep -q "was silent for 4 s" "$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/var/log/hospes/$g.log"
+}
+
+@test "without a heartbeat nobody calls it hung" {
+	guest_up host-a "$g" load=none
+	ask "$g" hang
+	sleep 5
+	state_is "$g" running
+	heartbeat_is "$g" 0 0
+}
+
+@test "an agent that ends in order takes its heartbeat back" {
+	guest_up host-a "$g" load=none cmdline=hospes.beat=4
+	eventually 5 heartbeat_is "$g" 4 0
+	# its init starts it again and again
+	run console "$g" 'mv /bin/workload /bin/gone; killall workload; echo en""ded'
+	[[ $output = *ended* ]]
+	eventually 5 heartbeat_is "$g" 0 0
+}
+
+@test "a guest that is paused, or whose hvdom stands still, or that is saved, does not hang" {
+	guest_up host-a "$g" load=light cmdline=hospes.beat=3
+	local boot pid
+	boot=$(guest_boot_id "$g")
+	eventually 5 heartbeat_is "$g" 3 0
+	on host-a vmctl suspend "$g"
+	sleep 5
+	on host-a vmctl resume "$g"
+	guest_wait "$g"
+	pid=$(on host-a vmctl dominfo "$g" --json | jq .pid)
+	on host-a kill -STOP "$pid"
+	sleep 5
+	on host-a kill -CONT "$pid"
+	guest_wait "$g"
+	heartbeat_is "$g" 3 0
+	on host-a vmctl save "$g" "/var/lib/hospes/$g.save"
+	sleep 5
+	on host-a vmctl restore "/var/lib/hospes/$g.save"
+	guest_wait "$g"
+	sleep 4
+	heartbeat_is "$g" 3 0
+	[ "$(guest_boot_id "$g")" = "$boot" ]
+	# it is watched again
+	ask "$g" hang
+	eventually 30 new_boot "$g" "$boot"
+}
+
+@test "watchdog actions pause, none, poweroff" {
+	local dog="<watchdog model='i6300esb' action='ACTION'/>"
+	guest_up host-a "$g" load=none cmdline=hospes.beat=3 xml="${dog/ACTION/pause}"
+	ask "$g" hang
+	eventually 20 state_is "$g" paused
+	guest_remove "$g"
+	guest_up host-a "$g" load=none cmdline=hospes.beat=3 xml="${dog/ACTION/none}"
+	ask "$g" hang
+	eventually 20 heartbeat_is "$g" 3 1
+	sleep 4
+	heartbeat_is "$g" 3 1
+	state_is "$g" running
+	guest_remove "$g"
+	guest_up host-a "$g" load=none cmdline=hospes.beat=3 xml="${dog/ACTION/poweroff}"
+	ask "$g" hang
+	eventually 20 gone "$g"
+	not disk_locked "$SHARED/$g.img"
+}
+
+@test "a guest that hangs right after each start is given up" {
+	guest_up host-a "$g" load=none cmdline=hospes.beat=4
+	local i
+	for i in 1 2; do
+		ask "$g" hang
+		eventually 20 heartbeat_is "$g" 4 $i # the new one has armed its own
+		guest_wait "$g"
+	done
+	ask "$g" hang
+	eventually 20 gone "$g"
+	grep -q "crashed or hung 3 times" "$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/var/log/hospes/$g.log"
+}
+
 @test "suspend stops it, resume lets it go on" {
 	guest_up host-a "$g"
 	on host-a vmctl suspend "$g"

@@ -97,3 +97,22 @@ setup() {
 	eventually 5 not disk_locked "$SHARED/guest01.img"
 	e2fsck -fn "$SHARED/guest01.img"
 }
+
+@test "a pushed guest keeps its heartbeat: it is reset where it hangs" {
+	local boot
+	guest_up host-a guest03 load=light cmdline=hospes.beat=4
+	eventually 5 heartbeat_is host-a guest03 4 0
+	boot=$(guest_boot_id guest03)
+	push_ok host-a guest03 host-b
+	heartbeat_is host-b guest03 4 0
+	sleep 6
+	heartbeat_is host-b guest03 4 0
+	[ "$(guest_boot_id guest03)" = "$boot" ]
+	ask guest03 hang
+	eventually 30 new_boot guest03 "$boot"
+	one_copy guest03 host-b
+	guest_sound guest03
+	guest_remove guest03
+}
+heartbeat_is() { on "$1" vmctl dominfo "$2" --json | jq -e --argjson s "$3" --argjson n "$4" '.heartbeat_s == $s and .watchdog_count == $n'; }
+new_boot() { local b; b=$(guest_boot_id "$1" 2>/dev/null) && [ -n "$b" ] && [ "$b" != "$2" ]; }

@@ -1,5 +1,5 @@
 # Unit tests of the virtio devices.
-dev_tests = %D%/test_virtq %D%/test_vhost_user %D%/test_devs %D%/test_devstate %D%/test_vnet
+dev_tests = %D%/test_virtq %D%/test_vhost_user %D%/test_beat %D%/test_devs %D%/test_devstate %D%/test_vnet
 check_PROGRAMS += $(dev_tests)
 TESTS += $(dev_tests)
 DEV_TEST_LIBS = hypervisor/dev/libhvdev.a $(TEST_LIBS) $(URING_LIBS)
@@ -9,6 +9,9 @@ DEV_TEST_LIBS = hypervisor/dev/libhvdev.a $(TEST_LIBS) $(URING_LIBS)
 
 %C%_test_vhost_user_SOURCES = %D%/test_vhost_user.c
 %C%_test_vhost_user_LDADD = $(DEV_TEST_LIBS)
+
+%C%_test_beat_SOURCES = %D%/test_beat.c
+%C%_test_beat_LDADD = $(DEV_TEST_LIBS)
 
 DEV_FIXTURE = %D%/devfixture.h %D%/devfixture.c %D%/vdriver.h %D%/vdriver.c
 %C%_test_devs_SOURCES = %D%/test_devs.c $(DEV_FIXTURE)

@@ -19,7 +19,13 @@ static void on_broken(void *arg, const char *name, const char *why)
 	snprintf(fx.broken_why, sizeof(fx.broken_why), "%s: %s", name, why);
 	atomic_fetch_add(&fx.broken_events, 1);
 }
-const struct devs_events fx_events = { .broken = on_broken };
+
+static void on_silent(void *arg)
+{
+	(void)arg;
+	atomic_fetch_add(&fx.silent_events, 1);
+}
+const struct devs_events fx_events = { .broken = on_broken, .silent = on_silent };
 
 static void make_config(void)
 {
@@ -48,6 +54,7 @@ int fx_setup(void **state)
 	struct err err = { 0 };
 
 	atomic_store(&fx.broken_events, 0);
+	atomic_store(&fx.silent_events, 0);
 	fx.dir = test_dir_new();
 	if (fx.prepare)
 		fx.prepare();
@@ -234,13 +241,18 @@ uint8_t fx_blk(uint32_t type, uint64_t sector, uint32_t len)
 	return fx.mem.base[status];
 }
 
-void fx_console_out(const char *text)
+void fx_say(int dev, const char *text)
 {
 	const uint64_t seg[][2] = { { FX_DATA, strlen(text) } };
-	uint16_t before = vdriver_used_idx(&fx.drv[HVC0][1]);
+	uint16_t before = vdriver_used_idx(&fx.drv[dev][1]);
 
 	memcpy(fx.mem.base + FX_DATA, text, strlen(text));
-	vdriver_chain(&fx.drv[HVC0][1], 1, 0, seg);
-	fx_kick(HVC0, 1);
-	fx_wait_used(HVC0, 1, (uint16_t)(before + 1));
+	vdriver_chain(&fx.drv[dev][1], 1, 0, seg);
+	fx_kick(dev, 1);
+	fx_wait_used(dev, 1, (uint16_t)(before + 1));
+}
+
+void fx_console_out(const char *text)
+{
+	fx_say(HVC0, text);
 }

@@ -30,7 +30,7 @@ struct devfixture {
 	struct guestmem mem;
 	int sock[N_DEVS], req[N_DEVS]; /* the driver's ends, -1: none */
 	struct vdriver drv[N_DEVS][3];
-	atomic_int broken_events;
+	atomic_int broken_events, silent_events;
 	char broken_why[128];
 	enum dom_disk_cache cache; /* of the disk that fx_setup() makes */
 	void (*prepare)(void);     /* called when dir is there, NULL: nothing */
@@ -60,6 +60,7 @@ void fx_wait_call(int dev, unsigned q);
 
 /* One block request with @len octets of data; returns its status. */
 uint8_t fx_blk(uint32_t type, uint64_t sector, uint32_t len);
-void fx_console_out(const char *text);
+void fx_say(int dev, const char *text); /* output on a console */
+void fx_console_out(const char *text);  /* on HVC0 */
 
 #endif

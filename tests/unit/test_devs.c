@@ -306,6 +306,47 @@ static void test_agent(void **state)
 	close(c);
 }
 
+static bool silent_within_ms(unsigned ms, int n)
+{
+	for (; ms && atomic_load(&fx.silent_events) < n; ms--)
+		usleep(1000);
+	return atomic_load(&fx.silent_events) == n;
+}
+
+/* The agent's heartbeat, in the shortest time that there is: missed once in a silence, never while quiesced, gone with the driver. */
+static void test_heartbeat(void **state)
+{
+	const uint64_t beyond[][2] = { { FX_MEM, 1 } };
+	(void)state;
+
+	assert_int_equal(devs_beat(fx.devs), 0);
+	devs_beat_anew(fx.devs);
+	fx_attach(HVC0);
+	fx_attach(AGENT);
+	fx_console_out("hospes:beat 2\n"); /* anybody can write there */
+	assert_int_equal(devs_beat(fx.devs), 0);
+	fx_say(AGENT, "hospes:hello 1\nhospes:beat 2\n");
+	assert_int_equal(devs_beat(fx.devs), 2);
+	assert_int_equal(devs_quiesce(fx.devs, NULL), 0);
+	assert_false(silent_within_ms(2500, 1));
+	assert_int_equal(devs_resume(fx.devs, false, NULL), 0);
+	assert_false(silent_within_ms(1500, 1));
+	assert_true(silent_within_ms(10000, 1));
+	assert_false(silent_within_ms(2500, 2));
+	/* rings that were scribbled over are no way out; a driver that begins anew is */
+	fx_say(AGENT, "hospes:beat 2\n");
+	vdriver_chain(&fx.drv[AGENT][1], 1, 0, beyond);
+	fx_kick(AGENT, 1);
+	fx_settle(AGENT);
+	assert_int_equal(atomic_load(&fx.broken_events), 1);
+	assert_true(silent_within_ms(10000, 2));
+	close(fx.sock[AGENT]);
+	for (int i = 0; i < 5000 && devs_beat(fx.devs); i++)
+		usleep(1000);
+	assert_int_equal(devs_beat(fx.devs), 0);
+	fx.sock[AGENT] = -1;
+}
+
 static void test_balloon(void **state)
 {
 	uint32_t pfn[3] = { 0x300, 0x301, 0x3ff };
@@ -614,6 +655,7 @@ int main(void)
 		T(test_lock),
 		T(test_console),
 		T(test_agent),
+		T(test_heartbeat),
 		T(test_balloon),
 		T(test_broken_alone),
 		T(test_protocol_hostile),

@@ -22,6 +22,7 @@ static void lived(struct buf *out)
 		fx_attach(i);
 	assert_int_equal(fx_blk(1, 0, 512), 0);
 	fx_console_out("a life\n");
+	fx_say(AGENT, "hospes:beat 600\nhospes:be");
 	int c = devs_console(fx.devs, 0, false, NULL);
 	assert_int_equal(write(c, "typed", 5), 5);
 	fx_put(fx.sock[BALLOON], VU_SET_CONFIG, config, sizeof(config));
@@ -80,6 +81,10 @@ static void test_round_trip(void **state)
 	fx_wait_used(RNG0, 0, 1);
 	for (int i = 0; i < N_DEVS; i++)
 		fx_wait_call(i, 0);
+	/* the heartbeat, and the other half of its next line */
+	assert_int_equal(devs_beat(fx.devs), 600);
+	fx_say(AGENT, "at 500\n");
+	assert_int_equal(devs_beat(fx.devs), 500);
 	/* the other half of the request: a kick */
 	vdriver_chain(&fx.drv[RNG0][0], 0, 1, seg);
 	assert_int_equal(send(fx.sock[RNG0], "\0\0\0\x8\0\0\0\0\0\0\0\0\0\0\0", 15, 0), 15);
@@ -134,6 +139,38 @@ static void test_state_hostile(void **state)
 	devs_free(d2);
 }
 
+/* What the version before said of the agent's console ended before the heartbeat: none is armed. */
+static void test_state_older(void **state)
+{
+	const size_t beat = 2 + 1 + 9;
+	_cleanup_buf_ struct buf a = { 0 };
+	uint32_t len;
+	size_t at = 8;
+	(void)state;
+
+	lived(&a);
+	for (int i = 0; i < AGENT; i++) {
+		memcpy(&len, a.data + at + 4, 4);
+		at += 8 + len;
+	}
+	memcpy(&len, a.data + at + 4, 4);
+	uint8_t *end = a.data + at + 8 + len;
+	assert_memory_equal(end - 9, "hospes:be", 9);
+	/* a heartbeat that cannot be */
+	memcpy(end - beat, "\1\0", 2);
+	struct rd rd = rd_of(a.data, a.len);
+	struct err err = { 0 };
+	assert_int_equal(devs_load(fx.devs, &rd, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "heartbeat"));
+	memmove(end - beat, end, (size_t)(a.data + a.len - end));
+	len -= (uint32_t)beat;
+	memcpy(a.data + at + 4, &len, 4);
+	rd = rd_of(a.data, a.len - beat);
+	assert_int_equal(devs_load(fx.devs, &rd, NULL), 0);
+	assert_int_equal(rd.left, 0);
+	assert_int_equal(devs_beat(fx.devs), 0);
+}
+
 /* A state of other devices is refused with the reason. */
 static void test_state_other(void **state)
 {
@@ -171,6 +208,7 @@ static void test_state_other(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
-	const struct CMUnitTest tests[] = { T(test_round_trip), T(test_state_hostile), T(test_state_other) };
+	const struct CMUnitTest tests[] = { T(test_round_trip), T(test_state_hostile), T(test_state_older),
+		                            T(test_state_other) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

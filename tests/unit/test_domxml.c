@@ -183,6 +183,7 @@ static void test_values(void **state)
 	assert_string_equal(c->console[1].path, "/var/log/hospes/web-2.log");
 	assert_int_equal(c->n_rngs, 1);
 	assert_true(c->balloon);
+	assert_int_equal(c->watchdog, DOM_WATCHDOG_POWEROFF);
 	assert_string_equal(c->seclabel, "static/chinese-wall/bank/a");
 }
 
@@ -225,6 +226,7 @@ static void test_changed_struct(void **state)
 	a->n_disks = 2;
 	a->n_consoles = 0;
 	a->n_rngs = 1;
+	a->watchdog = DOM_WATCHDOG_NONE;
 	a->n_nics = 1;
 	a->nic[0] = (struct dom_nic){
 		.type = DOM_NIC_BRIDGE, .bridge = "br0", .mac = { 0x52, 0x54, 0, 1, 2, 3 }, .mtu = 1400
@@ -240,6 +242,7 @@ static void test_changed_struct(void **state)
 	assert_string_equal(b->disk[1].source, "/e");
 	assert_int_equal(b->n_consoles, 0);
 	assert_int_equal(b->n_rngs, 1);
+	assert_int_equal(b->watchdog, DOM_WATCHDOG_NONE);
 	assert_int_equal(b->nic[0].mtu, 1400);
 	doc = b->doc;
 	b->doc = NULL;

@@ -102,6 +102,8 @@ static const struct field fields[] = {
 	F(hv_info, logdirty_mode),
 	F(hv_info, uptime_ns),
 	F(hv_info, owner),
+	F(hv_info, beat_s),
+	F(hv_info, watchdog_count),
 	F(hv_dev_stats, name),
 	F(hv_dev_stats, kind),
 	F(hv_dev_stats, broken),
