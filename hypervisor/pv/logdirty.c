@@ -33,6 +33,7 @@ struct pv_logdirty {
 	struct pv_logdirty_stats st;
 	struct track *t; /* owned; tracking only */
 	bool lost;       /* the last collection failed: every page is a candidate in the next */
+	bool fresh;      /* nothing was handed out yet */
 	bool stored;     /* this collection stored the hashes of all pages already */
 };
 
@@ -87,7 +88,9 @@ int pv_logdirty_new(const struct pv_logdirty_cfg *cfg, struct guestmem *m, struc
 
 	if (!l)
 		return err_set(err, ENOMEM, "no memory for log-dirty");
-	*l = (struct pv_logdirty){ .cfg = *cfg, .m = m, .words = (m->size / PAGE_BYTES + 63) / 64, .lost = true };
+	*l = (struct pv_logdirty){
+		.cfg = *cfg, .m = m, .words = (m->size / PAGE_BYTES + 63) / 64, .lost = true, .fresh = true
+	};
 	l->carry = calloc(l->words, 8);
 	l->last = calloc(l->words, 8);
 	l->found = calloc(l->words, 8);
@@ -126,6 +129,12 @@ static int collect_hash(struct pv_logdirty *l, struct err *err)
 	return r ? r : hashlog_compare(&l->h, NULL, true, l->carry, err);
 }
 
+/* All there is goes out first: nobody waits until it is hashed. The next candidates among it go out again, hashed then. */
+static bool unhashed(const struct pv_logdirty *l)
+{
+	return l->fresh && !l->cfg.audit;
+}
+
 static int collect_track(struct pv_logdirty *l, pid_t k, const struct pv_frozen *f, bool clean, struct err *err)
 {
 	bool all = false;
@@ -144,8 +153,12 @@ static int collect_track(struct pv_logdirty *l, pid_t k, const struct pv_frozen 
 		if (l->t->why)
 			l->st.why = l->t->why;
 		or_bits(l->carry, l->last, l->words);
-		l->stored = clean && (!f || l->cfg.audit);
-		r = hashlog_compare(&l->h, NULL, l->stored, l->carry, err);
+		if (unhashed(l)) {
+			r = hashlog_data(&l->h, l->carry, err);
+		} else {
+			l->stored = clean && (!f || l->cfg.audit);
+			r = hashlog_compare(&l->h, NULL, l->stored, l->carry, err);
+		}
 		l->lost = r != 0;
 		return r;
 	}
@@ -165,10 +178,11 @@ static int hand_out(struct pv_logdirty *l, bool frozen, struct err *err)
 	int r = 0;
 
 	if (l->mode == HV_LOGDIRTY_TRACK && !l->stored)
-		r = frozen && !l->cfg.audit ? hashlog_forget(&l->h, l->carry, err)
-		                            : hashlog_store(&l->h, l->carry, err);
+		r = unhashed(l) || (frozen && !l->cfg.audit) ? hashlog_forget(&l->h, l->carry, err)
+		                                             : hashlog_store(&l->h, l->carry, err);
 	if (r)
 		return r;
+	l->fresh = false;
 	memcpy(l->last, l->mode == HV_LOGDIRTY_STOPCOPY ? l->found : l->carry, l->words * 8);
 	memset(l->carry, 0, l->words * 8);
 	return 0;

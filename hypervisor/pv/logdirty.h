@@ -39,7 +39,7 @@ int pv_logdirty_collect(struct pv_logdirty *l, pid_t k, const struct pv_frozen *
 int pv_logdirty_audit(struct pv_logdirty *l, uint64_t *bitmap, uint64_t *ret_missed, struct err *err) _must_check_;
 struct pv_logdirty_stats {
 	uint64_t collections;
-	uint64_t whole;         /* of these, tracking could not tell and every page was hashed; the first one always */
+	uint64_t whole;         /* of these, tracking could not tell and every page was looked at; the first one always */
 	uint64_t candidates;    /* pages hashed in the last collection because only their content could tell */
 	const char *why;        /* of the last whole one; static text, NULL: none */
 };

@@ -87,7 +87,7 @@ int node_load(struct node *n, bool create, struct err *err)
 	_cleanup_free_ char *path = xasprintf("%s/migrated.json", path_conf()), *text = NULL;
 	size_t len;
 
-	*n = (struct node){ .listen = "*", .port = MIG_PORT, .migrations_max = 4 };
+	*n = (struct node){ .listen = "*", .port = MIG_PORT, .migrations_max = 4, .congestion = CONGESTION_DEFAULT };
 	if (gethostname(n->name, sizeof(n->name) - 1) < 0)
 		return err_sys(err, errno, "host name");
 	char *dot = strchr(n->name, '.');
@@ -104,13 +104,15 @@ int node_load(struct node *n, bool create, struct err *err)
 		json_int_t port = json_integer_value(json_object_get(o, "port")),
 			   max = json_integer_value(json_object_get(o, "migrations_max"));
 		r = conf_text(o, "name", n->name, sizeof(n->name)) < 0 ||
-		    conf_text(o, "listen", n->listen, sizeof(n->listen)) < 0 || port < 0 || port > 65534 || max < 0 ||
-		    max > 32;
+		    conf_text(o, "listen", n->listen, sizeof(n->listen)) < 0 ||
+		    conf_text(o, "congestion", n->congestion, sizeof(n->congestion)) < 0 || port < 0 || port > 65534 ||
+		    max < 0 || max > 32;
 		json_decref(o);
 		if (r)
-			return err_set(err, EINVAL,
-			               "%s: name, listen (texts), port (1-65534) or migrations_max (1-32) is wrong",
-			               path);
+			return err_set(
+				err, EINVAL,
+				"%s: name, listen, congestion (texts), port (1-65534) or migrations_max (1-32) is wrong",
+				path);
 		n->port = port ? (uint16_t)port : n->port;
 		n->migrations_max = max ? (unsigned)max : n->migrations_max;
 	}

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include "common/cleanup.h"
 #include "common/err.h"
+#include "migrated/io/congestion.h"
 
 #define PEER_KEY_TEXT 41u /* Z85 of 32 octets, with the NUL */
 #define PEERS_MAX     256u
@@ -20,6 +21,7 @@ struct node {
 	char listen[64];         /* address to listen on, "*": all */
 	uint16_t port;           /* control; data is the next one */
 	unsigned migrations_max; /* at once, each way */
+	char congestion[CONGESTION_MAX];
 	char public_key[PEER_KEY_TEXT], secret_key[PEER_KEY_TEXT];
 };
 struct peer {
