@@ -2,7 +2,7 @@
 EXTRA_DIST += %D%/push.bash %D%/qemu.bash %D%/kernel.bash %D%/clusplan.bash
 BENCH_TARGETS += bench-push bench-plan
 .PHONY: bench-push bench-plan
-bench-push: all guests
+bench-push: all guests $(SYSTEM_HELPERS)
 	$(top_srcdir)/%D%/push.bash .
 # the planner: times, and side by side with hbal (bench/clusplan is also what tests/scenario/planstories.sh runs)
 %C%_clusplan_SOURCES = %D%/clusplan.c tools/vmclus_simulate.h tools/vmclus_simulate.c tools/vmclus_simfile.c tools/vmclus_simgen.c

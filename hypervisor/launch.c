@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -82,10 +83,12 @@ become_hvdom(const struct hvlaunch *l, const char *hvdom, int log_fd, int ready_
 		signal(sigs[i], SIG_DFL);
 	setsid();
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(log_fd, STDOUT_FILENO) < 0 ||
-	    dup2(log_fd, STDERR_FILENO) < 0 || chdir("/") < 0 || fcntl(ready_fd, F_SETFD, 0) < 0)
+	    dup2(log_fd, STDERR_FILENO) < 0 || chdir("/") < 0)
 		_exit(126);
-	if (null > STDERR_FILENO)
-		close(null);
+	/* a domain outlives who started it, and must hold none of its pipes and locks */
+	(void)close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+	if (fcntl(ready_fd, F_SETFD, 0) < 0)
+		_exit(126);
 	snprintf(ready, sizeof(ready), "%d", ready_fd);
 	snprintf(generation, sizeof(generation), "%llu", (unsigned long long)l->generation);
 	argv[n++] = hvdom;

@@ -610,7 +610,7 @@ struct insession *insession_new(struct inpipe *p, const struct insession_config 
 	int r = s ? 0 : -ENOMEM;
 
 	for (unsigned i = 0; i < p->n_workers && r == 0; i++)
-		r = seal_init(&s->seal[i], cfg->key, 0);
+		r = seal_init(&s->seal[i], cfg->key);
 	if (r == 0) {
 		s->p = p;
 		s->cfg = *cfg;

@@ -36,8 +36,9 @@ static void pass_done(void *arg, const struct out_stats *pass, uint64_t busy_ns)
 	ev.pass.busy_ns = busy_ns;
 	if (o->suspended_ns)
 		o->passed_ns = now_ns();
-	log_debug("%s: pass of round %u: %" PRIu64 " pages, %" PRIu64 " octets, %.1f ms", o->order.domain,
-	          o->core.ctl.rounds, pass->pages_data, pass->octets, (double)busy_ns / 1e6);
+	log_debug("%s: pass of round %u: %" PRIu64 " pages, %" PRIu64 " unchanged, %" PRIu64 " octets, %.1f ms",
+	          o->order.domain, o->core.ctl.rounds, pass->pages_data, pass->pages_same, pass->octets,
+	          (double)busy_ns / 1e6);
 	outgoing_feed(o, &ev);
 }
 

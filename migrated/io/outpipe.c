@@ -627,7 +627,7 @@ static int worker_start(struct outpipe *p, unsigned i)
 	p->n_workers = i + 1;
 	if (!w->raw || !w->comp)
 		return -ENOMEM;
-	int r = seal_init(&w->seal, p->cfg.key, 1);
+	int r = seal_init(&w->seal, p->cfg.key);
 	if (r < 0)
 		return r;
 	r = -pthread_create(&w->thread, NULL, worker_main, w);

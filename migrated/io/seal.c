@@ -1,107 +1,98 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Sealed data frames with libcrypto's AES-128-OCB: see seal.h. */
+/* Sealed data frames with libgcrypt's AES-128-OCB: see seal.h. */
 #include <config.h>
 #include "migrated/io/seal.h"
 #include <endian.h>
 #include <errno.h>
-#include <openssl/evp.h>
+#include <gcrypt.h>
+#include <pthread.h>
 #include <string.h>
 
-static void nonce_of(uint32_t stream, uint64_t seq, uint8_t nonce[12])
-{
-	uint32_t s = htole32(stream);
-	uint64_t q = htole64(seq);
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool usable;
 
-	memcpy(nonce, &s, 4);
-	memcpy(nonce + 4, &q, 8);
+static void library(void)
+{
+	usable = gcry_check_version(GCRYPT_VERSION) && gcry_control(GCRYCTL_DISABLE_SECMEM, 0) == 0 &&
+	         gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0) == 0;
 }
 
-int seal_init(struct seal *s, const uint8_t key[WIRE_KEY_BYTES], int encrypt)
+int seal_init(struct seal *s, const uint8_t key[WIRE_KEY_BYTES])
 {
-	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	gcry_cipher_hd_t h;
 
-	if (!ctx)
-		return -ENOMEM;
-	if (EVP_CipherInit_ex(ctx, EVP_aes_128_ocb(), NULL, key, NULL, encrypt) != 1) {
-		EVP_CIPHER_CTX_free(ctx);
+	(void)pthread_once(&once, library);
+	s->ctx = NULL;
+	if (!usable)
+		return -EIO;
+	gcry_error_t e = gcry_cipher_open(&h, GCRY_CIPHER_AES128, GCRY_CIPHER_MODE_OCB, 0);
+	if (e)
+		return gcry_err_code(e) == GPG_ERR_ENOMEM ? -ENOMEM : -EIO;
+	if (gcry_cipher_setkey(h, key, WIRE_KEY_BYTES)) {
+		gcry_cipher_close(h);
 		return -EIO;
 	}
-	s->ctx = ctx;
+	s->ctx = h;
 	return 0;
 }
 
 void seal_done(struct seal *s)
 {
-	EVP_CIPHER_CTX_free(s->ctx);
+	gcry_cipher_close(s->ctx);
 	s->ctx = NULL;
+}
+
+static int begin(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, size_t aad_len)
+{
+	uint8_t nonce[12];
+	uint32_t n = htole32(stream);
+	uint64_t q = htole64(seq);
+
+	memcpy(nonce, &n, 4);
+	memcpy(nonce + 4, &q, 8);
+	return gcry_cipher_setiv(s->ctx, nonce, sizeof(nonce)) || gcry_cipher_authenticate(s->ctx, aad, aad_len) ? -EIO
+	                                                                                                         : 0;
 }
 
 int seal_make(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, size_t aad_len, const void *in,
               size_t len, uint8_t *out)
 {
-	uint8_t nonce[12];
-	int n, total = 0;
+	int r = begin(s, stream, seq, aad, aad_len);
 
-	nonce_of(stream, seq, nonce);
-	if (EVP_EncryptInit_ex(s->ctx, NULL, NULL, NULL, nonce) != 1 ||
-	    EVP_EncryptUpdate(s->ctx, NULL, &n, aad, (int)aad_len) != 1)
-		return -EIO;
-	if (len && EVP_EncryptUpdate(s->ctx, out, &total, in, (int)len) != 1)
-		return -EIO;
-	if (EVP_EncryptFinal_ex(s->ctx, out + total, &n) != 1 ||
-	    EVP_CIPHER_CTX_ctrl(s->ctx, EVP_CTRL_AEAD_GET_TAG, WIRE_TAG_BYTES, out + len) != 1)
-		return -EIO;
-	return 0;
+	return r < 0 || gcry_cipher_final(s->ctx) || gcry_cipher_encrypt(s->ctx, out, len, in, len) ||
+	                       gcry_cipher_gettag(s->ctx, out + len, WIRE_TAG_BYTES)
+	               ? -EIO
+	               : 0;
 }
 
 int seal_open_begin(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, size_t aad_len)
 {
-	uint8_t nonce[12];
-	int n;
-
-	nonce_of(stream, seq, nonce);
-	return EVP_DecryptInit_ex(s->ctx, NULL, NULL, NULL, nonce) == 1 &&
-	                       EVP_DecryptUpdate(s->ctx, NULL, &n, aad, (int)aad_len) == 1
-	               ? 0
-	               : -EIO;
+	return begin(s, stream, seq, aad, aad_len);
 }
 
 int seal_open_part(struct seal *s, const uint8_t *in, size_t len, uint8_t *out)
 {
-	int n;
-
-	return EVP_DecryptUpdate(s->ctx, out, &n, in, (int)len) == 1 && (size_t)n == len ? 0 : -EIO;
-}
-
-/* @rest receives what the cipher held back: the octets after the last whole block. */
-static int open_end(struct seal *s, const uint8_t tag[WIRE_TAG_BYTES], uint8_t *rest)
-{
-	uint8_t copy[WIRE_TAG_BYTES];
-	int n;
-
-	memcpy(copy, tag, sizeof(copy));
-	if (EVP_CIPHER_CTX_ctrl(s->ctx, EVP_CTRL_AEAD_SET_TAG, WIRE_TAG_BYTES, copy) != 1)
-		return -EIO;
-	return EVP_DecryptFinal_ex(s->ctx, rest, &n) == 1 ? 0 : -EBADMSG;
+	return gcry_cipher_decrypt(s->ctx, out, len, in, len) ? -EIO : 0;
 }
 
 int seal_open_end(struct seal *s, const uint8_t tag[WIRE_TAG_BYTES])
 {
 	uint8_t none[16];
 
-	return open_end(s, tag, none);
+	/* the tag is made by the call that follows "final", be it an empty one */
+	if (gcry_cipher_final(s->ctx) || gcry_cipher_decrypt(s->ctx, none, 0, none, 0))
+		return -EIO;
+	return gcry_cipher_checktag(s->ctx, tag, WIRE_TAG_BYTES) ? -EBADMSG : 0;
 }
 
 int seal_open(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, size_t aad_len, const uint8_t *in,
               size_t len, uint8_t *out)
 {
-	int n = 0;
-
 	if (len < WIRE_TAG_BYTES)
 		return -EBADMSG;
 	len -= WIRE_TAG_BYTES;
-	int r = seal_open_begin(s, stream, seq, aad, aad_len);
-	if (r == 0 && len && EVP_DecryptUpdate(s->ctx, out, &n, in, (int)len) != 1)
+	int r = begin(s, stream, seq, aad, aad_len);
+	if (r == 0 && (gcry_cipher_final(s->ctx) || gcry_cipher_decrypt(s->ctx, out, len, in, len)))
 		r = -EIO;
-	return r < 0 ? r : open_end(s, in + len, out + n);
+	return r < 0 ? r : gcry_cipher_checktag(s->ctx, in + len, WIRE_TAG_BYTES) ? -EBADMSG : 0;
 }

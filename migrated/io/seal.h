@@ -12,8 +12,8 @@ struct seal {
 	void *ctx;
 };
 
-/* @encrypt 1: for seal_make, 0: for seal_open. -ENOMEM, -EIO. */
-int seal_init(struct seal *s, const uint8_t key[WIRE_KEY_BYTES], int encrypt) _must_check_;
+/* -ENOMEM, -EIO. */
+int seal_init(struct seal *s, const uint8_t key[WIRE_KEY_BYTES]) _must_check_;
 void seal_done(struct seal *s);
 /* @out receives @len + WIRE_TAG_BYTES octets. @in, @out: apart. */
 int seal_make(struct seal *s, uint32_t stream, uint64_t seq, const void *aad, size_t aad_len, const void *in,

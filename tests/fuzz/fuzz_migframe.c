@@ -47,10 +47,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	size_t body = len - 2 - hdr;
 	FUZZ_CHECK(f.n_runs <= WIRE_RUNS_MAX && f.stream < MIG_STREAMS_MAX);
 	cfg.state_fd = state_fd;
-	FUZZ_CHECK(seal_init(&seal, cfg.key, 1) == 0);
+	FUZZ_CHECK(seal_init(&seal, cfg.key) == 0);
 	FUZZ_CHECK(seal_make(&seal, f.stream, f.seq, data + 2, hdr, data + 2 + hdr, body, sealed) == 0);
 	seal_done(&seal);
-	FUZZ_CHECK(seal_init(&open, cfg.key, 0) == 0);
+	FUZZ_CHECK(seal_init(&open, cfg.key) == 0);
 	(void)!inpipe_apply(&cfg, &open, &f, data + 2, hdr, sealed, body + WIRE_TAG_BYTES, scratch, scratch2, &st);
 	FUZZ_CHECK(fstat(mem.r[0].fd, &sb) == 0 && sb.st_size == RAM_BYTES);
 	FUZZ_CHECK(fstat(state_fd, &sb) == 0 && sb.st_size <= STATE_MAX);

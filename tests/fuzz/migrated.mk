@@ -1,6 +1,6 @@
 # Fuzz targets of migrated: see local.mk.
 fuzz_tests += %D%/replay_migcontrol %D%/replay_migframe %D%/replay_migfiles
-FUZZ_MIG_SYSLIBS = $(ZMQ_LIBS) $(PROTOBUFC_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(CAPNG_LIBS) $(XML_LIBS)
+FUZZ_MIG_SYSLIBS = $(ZMQ_LIBS) $(PROTOBUFC_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS) $(GCRYPT_LIBS) $(CAPNG_LIBS) $(XML_LIBS)
 
 %C%_replay_migcontrol_SOURCES = %D%/fuzz_migcontrol.c $(FUZZ_REPLAY)
 %C%_replay_migcontrol_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUFC_CFLAGS) -DFUZZ_NAME='"migcontrol"'

@@ -37,6 +37,14 @@ console() { printf '%s\n' "$2" | on host-a timeout 10 sh -c "(cat; sleep 3) | vm
 		and ([.devices[] | select(.kind == "net")][0].rd_bytes > 0)'
 }
 
+@test "a domain holds no descriptor of who started it" {
+	exec 9>"$BATS_TEST_TMPDIR/lock"
+	flock -n 9
+	guest_up host-a "$g" load=none
+	exec 9>&-
+	flock -n "$BATS_TEST_TMPDIR/lock" true
+}
+
 @test "the console answers, and its log keeps what it said" {
 	guest_up host-a "$g" load=none
 	run console "$g" 'echo con$((40+2))sole'
