@@ -426,7 +426,8 @@ static void unknown_session(struct migrated *d, const struct peer_id *from, cons
 	struct journal_rec rec;
 	int r = journal_load(d->journal_dir, env->session, &rec);
 
-	if (r == 0 && !strcmp(rec.peer, from->name) && rec.rec != MIG_REC_RELINQUISHING) {
+	if (r == 0 && !strcmp(rec.peer, from->name) && rec.rec != MIG_REC_RELINQUISHING &&
+	    rec.rec != MIG_REC_CALLED_OFF) {
 		answer_fate(d, from, env->session,
 		            rec.rec == MIG_REC_TAKEN  ? MIG_FATE_RUNNING
 		            : rec.rec == MIG_REC_GONE ? MIG_FATE_GONE

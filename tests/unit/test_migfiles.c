@@ -57,6 +57,12 @@ static void test_journal(void **state)
 	assert_int_equal(got.generation, 7);
 	assert_true(got.stay_paused);
 	assert_string_equal(got.peer, "host-b");
+	r.session = 0xabd;
+	r.rec = MIG_REC_CALLED_OFF;
+	assert_int_equal(journal_append(dir, &r, &err), 0);
+	assert_int_equal(journal_load(dir, 0xabd, &got), 0);
+	assert_int_equal(got.rec, MIG_REC_CALLED_OFF);
+	journal_forget(dir, 0xabd);
 	/* a torn last line does not count, the one before does */
 	_cleanup_free_ char *path = xasprintf("%s/%016x.journal", dir, 0xabc);
 	int fd = open(path, O_WRONLY | O_APPEND);
