@@ -521,6 +521,7 @@ void sc_node_start(struct sc *w, uint32_t node)
 	n->host_up_ns = n->sent_ns = 0;
 	n->sent_cmds = n->seen_cmds = 0;
 	memset(n->fence_asked, 0, sizeof(n->fence_asked));
+	memset(sc_ldom(w, node, 0), 0, w->opt.doms * sizeof(struct sc_ldom));
 	copy_state(n->s, n->disk, w->opt.nodes);
 	sc_trace(w, "%c: clusterd starts with state %llu.%llu", sc_letter(node), (unsigned long long)n->s->epoch,
 	         (unsigned long long)n->s->index);
