@@ -12,6 +12,7 @@
 #include "hypervisor/hvcall.h"
 #include "common/fault.h"
 #include "migrated/io/incoming_int.h"
+#include "migrated/io/leasefile.h"
 #include "migrated/io/preflight.h"
 
 #define CREDIT_BYTES       (16ull << 20)
@@ -636,6 +637,9 @@ void incoming_recover(struct migrated *d, const struct journal_rec *rec)
 		}
 		hvcall_close(&hv);
 	}
+	/* it was taken, and killed before TAKEN could be written: it may have run */
+	if (!taken && !running)
+		running = leasefile_taken(path_state(), rec->uuid, d->node.name, rec->generation, rec->wall_s);
 	struct incoming *in = incoming_new(d, rec->session, rec->name, rec->uuid);
 	if (!in)
 		return;

@@ -247,7 +247,7 @@ static void recover_source(struct sc *w, uint32_t node, const struct sc_journal 
 	if (!e)
 		return;
 	const struct sc_copy *c = sc_copy(w, node, j->dom);
-	bool off = j->rec == MIG_REC_CALLED_OFF && !sc_planted(w, "call-off-forgotten");
+	bool off = j->rec == MIG_REC_CALLED_OFF;
 	if (!off && c->state == HV_GIVEN && c->generation == j->generation) {
 		sc_hv_open(w, e);
 		mig_source_init_doubt(&e->core.src, &cfg, j->generation);
@@ -266,6 +266,8 @@ static void recover_target(struct sc *w, uint32_t node, const struct sc_journal 
 	const struct sc_copy *c = sc_copy(w, node, j->dom);
 	bool here = c->state != HV_NONE && c->generation >= j->generation;
 	bool taken = here && (c->state == HV_READY || c->state == HV_INCOMING);
+	const struct sc_local *l = sc_local(w, node, j->dom);
+	bool ran = l->owner == node && l->generation >= j->generation;
 	struct mig_event ev = { .kind = MIG_EV_START };
 	struct sc_end *e;
 
@@ -274,7 +276,7 @@ static void recover_target(struct sc *w, uint32_t node, const struct sc_journal 
 		return;
 	if (taken)
 		sc_hv_open(w, e);
-	mig_target_init_recover(&e->core.tgt, j->generation, false, j->rec, here && !taken, taken);
+	mig_target_init_recover(&e->core.tgt, j->generation, false, j->rec, (here || ran) && !taken, taken);
 	sc_end_feed(w, e, &ev);
 }
 
