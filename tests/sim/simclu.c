@@ -174,6 +174,7 @@ static void reset_node(struct sc *w, uint32_t i)
 	n->power = n->guard_up = n->mig_up = true;
 	n->guard_until = n->guard_at = 0;
 	n->life = 0;
+	n->summed_index = n->summed_life = n->summed_loads = n->loads = 0;
 	n->ring = 1;
 	n->rate = 0.995 + 0.010 * (double)sc_rnd(w, 1001) / 1000.0;
 	n->offset = 30 * S + sc_rnd(w, 1000 * S);

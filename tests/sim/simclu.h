@@ -171,6 +171,8 @@ struct sc_node {
 	uint32_t *member, n_members; /* of the view */
 	struct clu_load load;
 	uint64_t known_from;   /* for a checker: since when its history has no gap */
+	uint64_t summed_index; /* whose sum was checked last, in that life and after so many loads */
+	uint32_t summed_life, loads, summed_loads;
 	uint64_t fence_asked[CLU_HOSTS_MAX]; /* lost_id */
 };
 
