@@ -211,6 +211,7 @@ static void act(struct sc *w, struct sc_end *e, const struct mig_action *a)
 			(struct mig_event){ .kind = MIG_EV_JOURNALED, .journal = { .rec = a->rec } };
 		break;
 	case MIG_ACT_FORGET:
+		e->writing = 0; /* a record is written before anything else is done: none comes after this */
 		sc_journal_forget(w, e->node, e->session);
 		break;
 	case MIG_ACT_PREFLIGHT:
@@ -346,6 +347,8 @@ static void spawn(struct sc *w, struct sc_end *e)
 
 static void durable(struct sc *w, struct sc_end *e, struct sc_mev *m)
 {
+	if (e->writing != m->ev.journal.rec)
+		return;
 	if (sc_chance(w, 1))
 		m->ev.journal.status = -5;
 	else
