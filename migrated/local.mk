@@ -5,8 +5,10 @@ noinst_LIBRARIES += %D%/libmigcore.a %D%/libmigio.a
 %C%_libmigio_a_SOURCES = \
 	%D%/io/ctl.h %D%/io/ctl.c %D%/io/daemon.h %D%/io/daemon.c \
 	%D%/io/incoming.h %D%/io/incoming_int.h %D%/io/incoming.c %D%/io/incoming_hvdom.c %D%/io/inpipe.h %D%/io/inpipe.c \
-	%D%/io/journal.h %D%/io/journal.c %D%/io/link.c %D%/io/memmap.h %D%/io/memmap.c \
-	%D%/io/orphan.h %D%/io/orphan.c %D%/io/congestion.h %D%/io/congestion.c %D%/io/outgoing.h %D%/io/outgoing_int.h %D%/io/outgoing.c %D%/io/outgoing_hvdom.c %D%/io/outgoing_peer.c %D%/io/outgoing_report.c %D%/io/outpipe.h %D%/io/outpipe.c \
+	%D%/io/congestion.h %D%/io/congestion.c %D%/io/journal.h %D%/io/journal.c %D%/io/leasefile.h %D%/io/leasefile.c \
+	%D%/io/link.c %D%/io/memmap.h %D%/io/memmap.c %D%/io/orphan.h %D%/io/orphan.c \
+	%D%/io/outgoing.h %D%/io/outgoing_int.h %D%/io/outgoing.c %D%/io/outgoing_hvdom.c %D%/io/outgoing_peer.c \
+	%D%/io/outgoing_report.c %D%/io/outpipe.h %D%/io/outpipe.c \
 	%D%/io/peers.h %D%/io/peers.c %D%/io/preflight.h %D%/io/preflight.c %D%/io/priv.h %D%/io/priv.c %D%/io/seal.h %D%/io/seal.c \
 	%D%/io/wire.h %D%/io/wire.c %D%/io/zsock.h %D%/io/zsock.c
 %C%_libmigio_a_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(ZMQ_CFLAGS) $(LZ4_CFLAGS) $(XXHASH_CFLAGS) $(JANSSON_CFLAGS) \

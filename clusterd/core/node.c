@@ -28,7 +28,12 @@ struct clu_action *node_act(struct node_step *st, enum clu_act_kind kind)
 {
 	assert(st->out->n < CLU_ACTIONS_MAX);
 	struct clu_action *a = &st->out->a[st->out->n++];
-	memset(a, 0, sizeof(*a));
+	/* messages and commands are large: only what is used */
+	if (kind == CLU_ACT_SEND || kind == CLU_ACT_SNAPSHOT)
+		memset(&a->msg, 0, offsetof(struct clu_msg, cmd));
+	else if (kind == CLU_ACT_SUBMIT)
+		memset(&a->cmd, 0, sizeof(a->cmd));
+	memset(&a->answer, 0, sizeof(*a) - offsetof(struct clu_action, answer));
 	a->kind = kind;
 	return a;
 }

@@ -15,7 +15,7 @@ struct node_step {
 	struct clu_actions *out;
 };
 
-/* Append; the action is zeroed but for its kind. */
+/* Append; what an action of that kind uses is zeroed. Never msg.cmd: the core's own commands go by SUBMIT. */
 struct clu_action *node_act(struct node_step *st, enum clu_act_kind kind);
 struct clu_msg *node_send(struct node_step *st, enum clu_msg_kind kind); /* from, boot, ring, members_sum are set */
 /* At most one every 5 s. */

@@ -242,6 +242,23 @@ void node_view_ask(struct node_step *st)
 		node_send(st, CLU_MSG_RESYNC)->seq = ++n->resync_seq;
 }
 
+/*
+ * Was it made from HELLOs of this view? When a clusterd leaves and joins again, two views have the same ring and members, and a slow
+ * member's OPEN for the first may come in the second: of an epoch that others served meanwhile.
+ */
+static bool made_here(const struct clu_node *n, const struct clu_msg *m)
+{
+	int source = node_slot(n, m->source);
+
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
+		const struct clu_peer *p = &n->peer[i];
+		if (clu_bit(m->said, i) && (!p->member || !p->said || p->promised >= m->epoch || p->epoch >= m->epoch))
+			return false;
+	}
+	return source >= 0 && clu_bit(m->said, (uint32_t)source) && n->peer[source].index == m->index &&
+	       n->peer[source].sum == m->sum;
+}
+
 void node_view_open(struct node_step *st, const struct clu_msg *m)
 {
 	struct clu_node *n = st->n;
@@ -252,7 +269,7 @@ void node_view_open(struct node_step *st, const struct clu_msg *m)
 		return;
 	for (unsigned i = 0; i < CLU_HOSTS_MAX / 64; i++)
 		said += (uint32_t)__builtin_popcountll(m->said[i]);
-	if (said < clu_majority(n->s) || node_slot(n, m->source) < 0)
+	if (said < clu_majority(n->s) || !made_here(n, m))
 		return;
 	n->others_behind = false;
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {

@@ -34,15 +34,25 @@ static void octets(struct cur *c, void *p, size_t len)
 	c->n += len;
 }
 
+/* The same for a length that the compiler knows: sums are made of these. */
+static inline void out(struct cur *c, const void *p, size_t len)
+{
+	assert(c->n + len <= CLU_RECORD_MAX);
+	memcpy(c->w + c->n, p, len);
+	c->n += len;
+}
+
 static void u64(struct cur *c, uint64_t *v)
 {
 	uint8_t b[8];
 
 	for (unsigned i = 0; i < 8; i++)
 		b[i] = (uint8_t)(*v >> 8 * i);
-	octets(c, b, 8);
-	if (c->w)
+	if (c->w) {
+		out(c, b, 8);
 		return;
+	}
+	octets(c, b, 8);
 	*v = 0;
 	for (unsigned i = 0; i < 8; i++)
 		*v |= (uint64_t)b[i] << 8 * i;
@@ -53,9 +63,12 @@ static void u32(struct cur *c, uint32_t *v)
 	uint64_t x = *v;
 	uint8_t b[4] = { (uint8_t)x, (uint8_t)(x >> 8), (uint8_t)(x >> 16), (uint8_t)(x >> 24) };
 
+	if (c->w) {
+		out(c, b, 4);
+		return;
+	}
 	octets(c, b, 4);
-	if (!c->w)
-		*v = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+	*v = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
 }
 
 /* A number below @max. */
@@ -79,14 +92,16 @@ static void flag(struct cur *c, bool *v)
 
 static void text(struct cur *c, char *s, size_t cap)
 {
-	size_t len = c->w ? strnlen(s, cap - 1) : 0;
+	size_t len = c->w && s[0] ? strnlen(s, cap - 1) : 0;
 	uint8_t b[2] = { (uint8_t)len, (uint8_t)(len >> 8) };
 
-	octets(c, b, 2);
 	if (c->w) {
-		octets(c, s, len);
+		out(c, b, 2);
+		if (len)
+			octets(c, s, len);
 		return;
 	}
+	octets(c, b, 2);
 	len = (size_t)b[0] | (size_t)b[1] << 8;
 	memset(s, 0, cap);
 	if (len >= cap)

@@ -104,10 +104,16 @@ static const struct migorder_ops push_ops = { .answer = push_answer, .ended = pu
 static void ask_answer(void *arg, json_t *o)
 {
 	struct ldom *x = arg;
-	size_t sessions = json_array_size(json_object_get(o, "migrations"));
+	size_t sessions = 0, i;
+	json_t *m;
 
 	if (strcmp(json_text(o, "type"), "status") != 0)
 		return;
+	json_array_foreach(json_object_get(o, "migrations"), i, m)
+	{
+		/* one that was called off and whose target may not be back for days is in nobody's way */
+		sessions += strcmp(json_text(m, "phase"), "letting go") != 0;
+	}
 	x->pushed = sessions == 0; /* free to push */
 	if (sessions)
 		ldom_doing(x, "moving, ordered by an earlier clusterd");

@@ -96,8 +96,11 @@ struct mig_msg {
 	uint64_t running_at_ns; /* Running: target's clock */
 };
 
-/* Journal records; RELINQUISHING is the source's, the others are the target's. */
-enum mig_record { MIG_REC_RELINQUISHING = 1, MIG_REC_READY = 2, MIG_REC_TAKEN = 3, MIG_REC_GONE = 4 };
+/*
+ * Journal records; RELINQUISHING and CALLED_OFF are the source's, the others are the target's. CALLED_OFF: it was not given away in this
+ * session and never will be, but the target must still be told; a copy that is given away later is another session's.
+ */
+enum mig_record { MIG_REC_RELINQUISHING = 1, MIG_REC_READY = 2, MIG_REC_TAKEN = 3, MIG_REC_GONE = 4, MIG_REC_CALLED_OFF = 5 };
 
 enum mig_pass { MIG_PASS_LIVE = 1, MIG_PASS_FINAL = 2 };
 

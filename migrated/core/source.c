@@ -9,7 +9,7 @@
 #define DOUBT_NS        (1 * MIG_S) /* Go without Running: ask */
 #define RESOLVE_NS      (500 * MIG_MS)
 #define BLACKOUT_MIN_NS (3 * MIG_S)
-#define STAGE_NS        (30 * MIG_S) /* one answer of the target's preflight, or of hvdom between rounds */
+#define STAGE_NS        (30 * MIG_S) /* one answer of the target's preflight or restore, or of hvdom between rounds */
 
 const char *mig_source_state_name(enum mig_source_state s)
 {
@@ -68,9 +68,11 @@ static void undo(struct mig_source *m, enum mig_reason reason, bool tell, struct
 		mig_act_send(out, MIG_MSG_ABORT, 0);
 		out->a[out->n - 1].msg.reason = m->reason;
 	}
-	/* once Final is out the target may be READY: the record stays until it has said that it let go */
+	/* once Final is out the target may be READY: a record stays until it has said that it let go */
 	m->must_tell = m->final_sent;
-	if (!m->must_tell)
+	if (m->must_tell)
+		mig_act(out, MIG_ACT_JOURNAL)->rec = MIG_REC_CALLED_OFF;
+	else
 		mig_act(out, MIG_ACT_FORGET);
 	finish(m, m->reason == MIG_REASON_CANCELLED ? MIG_OUTCOME_CANCELLED : MIG_OUTCOME_FAILED, out);
 }
@@ -139,13 +141,13 @@ static void enter_doubt(struct mig_source *m, uint64_t now)
 		m->reason = MIG_REASON_LINK;
 }
 
-static void maybe_final(struct mig_source *m, struct mig_actions *out)
+static void maybe_final(struct mig_source *m, uint64_t now, struct mig_actions *out)
 {
 	if (m->state != MIG_SRC_SUSPEND || m->final_sent || !m->final_passed || !m->state_sent || !m->final_hashed ||
 	    !m->journaled)
 		return;
 	m->final_sent = true;
-	m->state = MIG_SRC_FINAL;
+	enter(m, MIG_SRC_FINAL, now);
 	mig_act_send(out, MIG_MSG_FINAL, m->generation_new);
 }
 
@@ -215,7 +217,7 @@ static void hv_done(struct mig_source *m, const struct mig_event *ev, struct mig
 		return;
 	case MIG_HV_MEMHASH:
 		m->final_hashed = true;
-		maybe_final(m, out);
+		maybe_final(m, ev->now_ns, out);
 		return;
 	case MIG_HV_GET_STATE:
 		if (m->state == MIG_SRC_SUSPEND) {
@@ -412,7 +414,8 @@ static void message(struct mig_source *m, const struct mig_event *ev, struct mig
 
 static bool waits_for_answer(const struct mig_source *m)
 {
-	return m->state == MIG_SRC_OFFER || m->state == MIG_SRC_ARM || m->state == MIG_SRC_CLEAN;
+	return m->state == MIG_SRC_OFFER || m->state == MIG_SRC_ARM || m->state == MIG_SRC_CLEAN ||
+	       m->state == MIG_SRC_FINAL;
 }
 
 uint64_t mig_source_deadline_ns(const struct mig_source *m)
@@ -469,7 +472,11 @@ static void tick(struct mig_source *m, uint64_t now, struct mig_actions *out)
 			return;
 		}
 		if (waits_for_answer(m) && now >= m->stage_ns + STAGE_NS) {
-			undo(m, m->state == MIG_SRC_OFFER ? MIG_REASON_LINK : MIG_REASON_SOURCE_HVDOM, true, out);
+			undo(m,
+			     m->state == MIG_SRC_OFFER   ? MIG_REASON_LINK
+			     : m->state == MIG_SRC_FINAL ? MIG_REASON_BLACKOUT
+			                                 : MIG_REASON_SOURCE_HVDOM,
+			     true, out);
 			return;
 		}
 		if (m->suspend_ns && m->mode != MIG_LOGDIRTY_STOPCOPY && now >= m->suspend_ns + blackout_limit_ns(m)) {
@@ -498,7 +505,7 @@ static void pass_done(struct mig_source *m, const struct mig_event *ev, struct m
 		mig_act_hv(out, MIG_HV_CLEAN, 0);
 	} else if (m->state == MIG_SRC_SUSPEND) {
 		m->final_passed = true;
-		maybe_final(m, out);
+		maybe_final(m, ev->now_ns, out);
 	}
 }
 
@@ -552,7 +559,7 @@ void mig_source_step(struct mig_source *m, const struct mig_event *ev, struct mi
 	case MIG_EV_STATE_SENT:
 		if (m->state == MIG_SRC_SUSPEND) {
 			m->state_sent = true;
-			maybe_final(m, out);
+			maybe_final(m, ev->now_ns, out);
 		}
 		break;
 	case MIG_EV_JOURNALED:
@@ -563,7 +570,7 @@ void mig_source_step(struct mig_source *m, const struct mig_event *ev, struct mi
 			break;
 		}
 		m->journaled = true;
-		maybe_final(m, out);
+		maybe_final(m, ev->now_ns, out);
 		break;
 	case MIG_EV_TICK:
 		tick(m, ev->now_ns, out);

@@ -8,6 +8,7 @@
 #define LEASE_NS         (300 * MIG_MS)
 #define PEER_LEASE_NS    (10 * MIG_S)
 #define DONE_NS          (60 * MIG_S)
+#define NOTE_NS          (1 * MIG_S)
 
 const char *mig_target_state_name(enum mig_target_state s)
 {
@@ -225,8 +226,10 @@ static void journaled(struct mig_target *t, const struct mig_event *ev, struct m
 	case MIG_REC_GONE:
 		if (t->state != MIG_TGT_NOTE)
 			return;
-		if (!ok)
-			return; /* not durable: never said; the source asks again, after a restart too */
+		if (!ok) {
+			t->note_ns = ev->now_ns + NOTE_NS; /* not durable: never said */
+			return;
+		}
 		finish(t, MIG_OUTCOME_FAILED, out);
 		send_fate(t, out);
 		return;
@@ -283,9 +286,6 @@ static void message(struct mig_target *t, const struct mig_event *ev, struct mig
 		}
 		if (t->state == MIG_TGT_RUNNING)
 			send_running(t, out);
-		else if (t->state == MIG_TGT_NOTE)
-			mig_act(out, MIG_ACT_JOURNAL)->rec =
-				MIG_REC_GONE; /* the disk was full, perhaps it is not now */
 		else
 			send_fate(t, out);
 		return;
@@ -339,6 +339,8 @@ uint64_t mig_target_deadline_ns(const struct mig_target *t)
 		return t->link_dead ? t->lease_ns : t->heard_ns + READY_SILENCE_NS;
 	case MIG_TGT_RUNNING:
 		return t->heard_ns + DONE_NS;
+	case MIG_TGT_NOTE:
+		return t->note_ns ? t->note_ns : MIG_NEVER;
 	default:
 		return MIG_NEVER;
 	}
@@ -366,6 +368,13 @@ static void tick(struct mig_target *t, uint64_t now, struct mig_actions *out)
 		/* Done was lost: the record stays and answers for us, should anybody ask */
 		if (now >= t->heard_ns + DONE_NS)
 			finish(t, MIG_OUTCOME_COMPLETED, out);
+		return;
+	case MIG_TGT_NOTE:
+		/* the disk was full, perhaps it is not now: till then this session is in the way of others, and its source asks in vain */
+		if (t->note_ns && now >= t->note_ns) {
+			t->note_ns = 0;
+			mig_act(out, MIG_ACT_JOURNAL)->rec = MIG_REC_GONE;
+		}
 		return;
 	default:
 		return;

@@ -49,7 +49,7 @@ struct migrated *migrated_new(struct loop *loop, struct err *err)
 
 static void recover_one(void *arg, const struct journal_rec *rec)
 {
-	if (rec->rec == MIG_REC_RELINQUISHING)
+	if (rec->rec == MIG_REC_RELINQUISHING || rec->rec == MIG_REC_CALLED_OFF)
 		outgoing_recover(arg, rec);
 	else
 		incoming_recover(arg, rec);

@@ -12,6 +12,7 @@
 #include "hypervisor/hvcall.h"
 #include "common/fault.h"
 #include "migrated/io/incoming_int.h"
+#include "migrated/io/leasefile.h"
 #include "migrated/io/preflight.h"
 
 #define CREDIT_BYTES       (16ull << 20)
@@ -426,7 +427,8 @@ static void unknown_session(struct migrated *d, const struct peer_id *from, cons
 	struct journal_rec rec;
 	int r = journal_load(d->journal_dir, env->session, &rec);
 
-	if (r == 0 && !strcmp(rec.peer, from->name) && rec.rec != MIG_REC_RELINQUISHING) {
+	if (r == 0 && !strcmp(rec.peer, from->name) && rec.rec != MIG_REC_RELINQUISHING &&
+	    rec.rec != MIG_REC_CALLED_OFF) {
 		answer_fate(d, from, env->session,
 		            rec.rec == MIG_REC_TAKEN  ? MIG_FATE_RUNNING
 		            : rec.rec == MIG_REC_GONE ? MIG_FATE_GONE
@@ -635,6 +637,9 @@ void incoming_recover(struct migrated *d, const struct journal_rec *rec)
 		}
 		hvcall_close(&hv);
 	}
+	/* it was taken, and killed before TAKEN could be written: it may have run */
+	if (!taken && !running)
+		running = leasefile_taken(path_state(), rec->uuid, d->node.name, rec->generation, rec->wall_s);
 	struct incoming *in = incoming_new(d, rec->session, rec->name, rec->uuid);
 	if (!in)
 		return;

@@ -20,6 +20,7 @@ static const char *const rec_names[] = {
 	[MIG_REC_READY] = "ready",
 	[MIG_REC_TAKEN] = "taken",
 	[MIG_REC_GONE] = "gone",
+	[MIG_REC_CALLED_OFF] = "called-off",
 };
 
 static char *file_of(const char *dir, uint64_t session)

@@ -94,16 +94,17 @@ static void act_journal(struct outgoing *o, enum mig_record rec)
 	};
 	struct mig_event ev = { .kind = MIG_EV_JOURNALED };
 	struct err err = { 0 };
+	const char *name = rec == MIG_REC_CALLED_OFF ? "called-off" : "relinquishing";
 
 	memcpy(j.name, o->info.name, sizeof(j.name));
 	memcpy(j.uuid, o->info.uuid, 36);
 	memcpy(j.peer, o->peer.name, sizeof(j.peer));
-	(void)fault_point("src", "journal", "relinquishing", "", o->info.pid);
+	(void)fault_point("src", "journal", name, "", o->info.pid);
 	ev.journal.rec = rec;
 	ev.journal.status = journal_append(o->d->journal_dir, &j, &err);
 	if (ev.journal.status < 0)
 		(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err.text);
-	(void)fault_point("src", "journal", "relinquishing", ".done", o->info.pid);
+	(void)fault_point("src", "journal", name, ".done", o->info.pid);
 	outgoing_feed(o, &ev);
 }
 
@@ -508,7 +509,18 @@ json_t *outgoing_status(struct migrated *d, const char *domain)
 	return list;
 }
 
-/* The journal said RELINQUISHING. What does hvdom say? */
+/* It runs on here: a later session may give it away, and this one must not be taken for that. */
+static void called_off(struct outgoing *o, const struct journal_rec *rec)
+{
+	struct journal_rec j = *rec;
+	struct err err = { 0 };
+
+	j.rec = MIG_REC_CALLED_OFF;
+	if (journal_append(o->d->journal_dir, &j, &err) < 0)
+		log_error("%s: %s", rec->name, err.text);
+}
+
+/* The journal said RELINQUISHING, or CALLED_OFF and the target was not told. What does hvdom say? */
 void outgoing_recover(struct migrated *d, const struct journal_rec *rec)
 {
 	struct outgoing *o = outgoing_new(d);
@@ -530,7 +542,8 @@ void outgoing_recover(struct migrated *d, const struct journal_rec *rec)
 		outgoing_free(o);
 		return;
 	}
-	if (here && o->info.state == HV_DOM_RELINQUISHED) {
+	bool off = rec->rec == MIG_REC_CALLED_OFF;
+	if (here && !off && o->info.state == HV_DOM_RELINQUISHED && o->info.generation == rec->generation) {
 		log_warn("%s: in doubt: given to %s before this daemon ended; asking", rec->name, rec->peer);
 		core_config(o, &cfg);
 		mig_source_init_doubt(&o->core, &cfg, rec->generation);
@@ -539,7 +552,9 @@ void outgoing_recover(struct migrated *d, const struct journal_rec *rec)
 		return;
 	}
 	/* it never came to RELINQUISH, hvdom resumed the guest by itself; or the copy here is gone: the lease decides over there */
-	log_info("%s: was not given away before this daemon ended; telling %s", rec->name, rec->peer);
+	log_info("%s: was not given away to %s before this daemon ended; telling it", rec->name, rec->peer);
+	if (here && !off)
+		called_off(o, rec);
 	o->core.generation_new = rec->generation;
 	o->telling = true;
 	loop_timer_in(o->timer, 0);

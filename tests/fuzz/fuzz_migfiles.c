@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	case 0:
 		if (journal_parse(text, len - 1, &rec) == 0)
 			FUZZ_CHECK(name_is_valid(rec.name) && rec.session && rec.rec >= MIG_REC_RELINQUISHING &&
-			           rec.rec <= MIG_REC_GONE);
+			           rec.rec <= MIG_REC_CALLED_OFF);
 		break;
 	case 1:
 		if (peer_parse(text, len - 1, "peer", &peer, &err) == 0)

@@ -10,7 +10,7 @@ SEEDS = 100000
 SIM_JOBS = $$(nproc)
 SIM_BIG_SEEDS = $$(( ($(SEEDS) + 99) / 100 ))
 .PHONY: sim
-sim: %D%/simmig %D%/simclu
+sim: %D%/simmig %D%/simclu-long
 	%D%/simmig --seeds $(SEEDS)
-	%D%/simclu --jobs $(SIM_JOBS) --seeds $(SEEDS)
-	%D%/simclu --jobs $(SIM_JOBS) --seeds $(SIM_BIG_SEEDS) --nodes 100 --doms 300
+	%D%/simclu-long --jobs $(SIM_JOBS) --seeds $(SEEDS)
+	%D%/simclu-long --jobs $(SIM_JOBS) --seeds $(SIM_BIG_SEEDS) --nodes 100 --doms 300

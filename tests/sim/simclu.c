@@ -143,7 +143,7 @@ void sc_alloc(struct sc *w, uint32_t nodes, uint32_t doms)
 	w->copy = calloc((size_t)nodes * doms, sizeof(*w->copy));
 	w->local = calloc((size_t)nodes * doms, sizeof(*w->local));
 	w->dom = calloc(doms, sizeof(*w->dom));
-	w->mig = calloc(SC_DOMS, sizeof(*w->mig));
+	w->ldom = calloc((size_t)nodes * doms, sizeof(*w->ldom));
 	w->link = calloc(nodes, nodes);
 	w->history = calloc((size_t)nodes * SC_HISTORY, sizeof(*w->history));
 	w->committed = calloc(SC_HISTORY, sizeof(*w->committed));
@@ -172,9 +172,9 @@ static void reset_node(struct sc *w, uint32_t i)
 	n->up = n->joined = n->slow = n->slow_disk = false;
 	n->writing = false;
 	n->power = n->guard_up = n->mig_up = true;
-	n->guard_until = 0;
-	n->mig_life = 0;
+	n->guard_until = n->guard_at = 0;
 	n->life = 0;
+	n->summed_index = n->summed_life = n->summed_loads = n->loads = 0;
 	n->ring = 1;
 	n->rate = 0.995 + 0.010 * (double)sc_rnd(w, 1001) / 1000.0;
 	n->offset = 30 * S + sc_rnd(w, 1000 * S);
@@ -206,7 +206,8 @@ static void reset(struct sc *w, const struct sc_options *opt)
 	w->quiet = w->end - opt->quiet_ns;
 	memset(w->copy, 0, (size_t)opt->nodes * opt->doms * sizeof(*w->copy));
 	memset(w->local, 0, (size_t)opt->nodes * opt->doms * sizeof(*w->local));
-	memset(w->mig, 0, SC_DOMS * sizeof(*w->mig));
+	memset(w->ldom, 0, (size_t)opt->nodes * opt->doms * sizeof(*w->ldom));
+	sc_mig_reset(w);
 	memset(w->link, 1, (size_t)opt->nodes * opt->nodes);
 	memset(w->history, 0, (size_t)opt->nodes * SC_HISTORY * sizeof(*w->history));
 	memset(w->committed, 0, SC_HISTORY * sizeof(*w->committed));
@@ -264,7 +265,7 @@ static void one(struct sc *w, const struct sc_ev *e)
 		sc_hv_done(w, e->node, e->arg, (uint32_t)e->val);
 		break;
 	case SC_EV_MIG:
-		sc_mig_step(w, e->arg);
+		sc_mig_event(w, e->arg);
 		break;
 	case SC_EV_FAULT:
 		sc_fault(w, e);

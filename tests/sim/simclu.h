@@ -2,7 +2,9 @@
 /*
  * A cluster in one thread with virtual time: N real cores (clusterd/core), each with a model of the machine around it. Everything random
  * comes from one seed. simclu.c: clock, queue, story; simclu_cpg.c: Corosync; simclu_node.c: what clusterd's I/O layer does;
- * simclu_host.c: guard, hvdom, leases and locks; simclu_mig.c: migrated; simclu_fault.c: the adversary; simclu_check_*.c: what must hold.
+ * simclu_host.c: guard, hvdom, leases and locks, clusterd's orders; simclu_move.c: clusterd's part in migrations; simclu_mig.c,
+ * simclu_miglink.c, simclu_mighv.c: migrated around the real cores of migrated/core; simclu_fault.c: the adversary; simclu_check_*.c: what
+ * must hold.
  */
 #ifndef HOSPES_TESTS_SIM_SIMCLU_H
 #define HOSPES_TESTS_SIM_SIMCLU_H
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include "clusterd/core/decide.h"
 #include "clusterd/core/node.h"
+#include "migrated/core/mig.h"
 
 #define SC_NODES CLU_HOSTS_MAX
 #define SC_DOMS  1024u
@@ -20,8 +23,8 @@
 #define NEVER    UINT64_MAX
 #define NOHOST   255u
 
-/* A story uses so few of the state's rules: what is copied is small. */
-#define SC_RULES 8u
+/* A story uses so few of the state's rules: what is copied is small. Half of it is room for what lags behind. */
+#define SC_RULES 16u
 
 enum sc_ev_kind {
 	SC_EV_INBOX,   /* a message or view reaches clusterd */
@@ -33,7 +36,7 @@ enum sc_ev_kind {
 	SC_EV_FLUSH,   /* corosync's queue of a node is ordered */
 	SC_EV_GUARD,   /* the guard looks at its deadline */
 	SC_EV_HV,      /* hvdom: what was begun is done */
-	SC_EV_MIG,     /* a migration goes on */
+	SC_EV_MIG,     /* something of a migration: arg is its place in sc.mev */
 	SC_EV_FAULT, SC_EV_HEAL, SC_EV_ADMIN, SC_EV_FENCED, SC_EV_RESTART, SC_EV_UNLOCK, SC_EV_SAMPLE, SC_EV_STUCK,
 };
 
@@ -53,17 +56,28 @@ struct sc_msg {
 /* What waits to be read by clusterd from corosync. */
 struct sc_item { struct sc_msg *msg; uint64_t at, seq; uint32_t from, n_members, view; }; /* msg NULL: a view, number view */
 
+/* As hvdom's states; a copy that was taken and not resumed is SUSPENDED. */
 enum sc_hv { HV_NONE = 0, HV_BOOT, HV_RUN, HV_STOP, HV_SUSPENDED, HV_GIVEN, HV_INCOMING, HV_READY };
 
 /* A copy of a domain on a host. */
 struct sc_copy {
 	enum sc_hv state;
+	bool marked;        /* in <run>/cluster/managed: the guard ends it, migrated lets it in */
 	uint64_t generation;
 	uint64_t memory;    /* number of the run that this memory is of */
 	uint32_t life;      /* counts; what was begun for another life does not end */
-	uint32_t session;   /* of a migration, 0: none */
+	uint32_t conn, closed; /* connection that suspended or filled it, 0: none; those up to closed were to a copy that is gone */
+	uint64_t hv_ns;     /* it reads requests in order: when the last one */
 	uint64_t said_ns;   /* when clusterd said something of it last */
 	uint64_t said_op;
+};
+
+/* What clusterd remembers of a domain while it lives: struct ldom of clusterd/io/local_int.h. */
+struct sc_ldom {
+	enum clu_todo todo;
+	bool launched, pushed, push_done, push_failed;
+	uint32_t order;     /* of the push under way with migrated; 0: none */
+	uint64_t op_id, push_op, order_ns, stop_ns;
 };
 
 /* A domain as the world has it: disk, lease, lock. */
@@ -80,16 +94,12 @@ struct sc_dom {
 	bool fails;              /* the adversary makes its starts fail now */
 };
 /* The lease in the host's own state directory: always there. */
-struct sc_local { uint64_t generation; uint32_t owner; };
+struct sc_local { uint64_t generation; uint32_t owner; bool running; };
 
-enum sc_mig_state { MG_FREE = 0, MG_OFFER, MG_ROUNDS, MG_SWITCH, MG_RELINQUISH, MG_GO, MG_ABORTING };
-struct sc_mig {
-	enum sc_mig_state state;
-	uint32_t id, dom, src, tgt, src_life, tgt_life; /* lives of the migrateds */
-	uint64_t generation;   /* of the source */
-	uint64_t heard_ns, lease_ns;
-	bool ready_rec, taken_rec, gone_rec, given_rec; /* journals: target's, target's, target's, source's */
-};
+/* A record of migrated's journal: it outlives everything. */
+struct sc_journal { uint64_t session, generation; uint32_t dom, peer; enum mig_record rec; };
+struct sc_end; /* simclu_mig.h */
+struct sc_mev;
 
 enum sc_fault {
 	SC_CRASH_CLUSTERD, SC_PAUSE_CLUSTERD, SC_POWER, SC_GUARD, SC_MIGRATED, SC_CUT, SC_CUT_ONE_WAY, SC_CUT_PAIR, SC_FLAP, SC_SLOW,
@@ -128,9 +138,12 @@ struct sc_node {
 	/* guard */
 	bool guard_up;
 	uint64_t guard_until; /* its own clock */
+	uint64_t guard_at;    /* its next look; virtual */
 	/* migrated */
 	bool mig_up;
-	uint32_t mig_life;
+	uint32_t mig_life, recovering; /* recovering: records that it has not looked at yet */
+	struct sc_journal *journal;
+	uint32_t journal_n, journal_cap;
 	/* corosync: of which ring it is, and what its clusterd has not read yet */
 	uint32_t ring, group; /* group: counts changes of who is in the process group */
 	bool slow;
@@ -158,6 +171,8 @@ struct sc_node {
 	uint32_t *member, n_members; /* of the view */
 	struct clu_load load;
 	uint64_t known_from;   /* for a checker: since when its history has no gap */
+	uint64_t summed_index; /* whose sum was checked last, in that life and after so many loads */
+	uint32_t summed_life, loads, summed_loads;
 	uint64_t fence_asked[CLU_HOSTS_MAX]; /* lost_id */
 };
 
@@ -172,10 +187,14 @@ struct sc {
 	uint32_t qn, qcap;
 	struct sc_node *node;
 	struct sc_copy *copy;  /* [node * doms + dom] */
+	struct sc_ldom *ldom;
 	struct sc_local *local;
 	struct sc_dom *dom;
-	struct sc_mig *mig;    /* 1 .. mig_max */
-	uint32_t mig_last;
+	struct sc_end *mig;     /* ends of migrations; "ends" places were used */
+	uint32_t ends, uses, conns; /* numbers given */
+	uint64_t session;
+	struct sc_mev *mev;    /* what is under way; a list of free ones */
+	uint32_t mev_n, mev_cap, mev_free;
 	uint8_t *link;         /* [from * nodes + to]: holds */
 	uint32_t rings;        /* numbers given */
 	bool reform_due;
@@ -211,6 +230,7 @@ void sc_trace(struct sc *w, const char *fmt, ...) __attribute__((format(printf, 
 void sc_violation(struct sc *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool sc_planted(const struct sc *w, const char *bug);
 static inline struct sc_copy *sc_copy(struct sc *w, uint32_t node, uint32_t dom) { return &w->copy[node * w->opt.doms + dom]; }
+static inline struct sc_ldom *sc_ldom(struct sc *w, uint32_t node, uint32_t dom) { return &w->ldom[node * w->opt.doms + dom]; }
 static inline struct sc_local *sc_local(struct sc *w, uint32_t node, uint32_t dom) { return &w->local[node * w->opt.doms + dom]; }
 static inline uint64_t sc_clock(const struct sc *w, const struct sc_node *n) { return n->offset + (uint64_t)((double)w->now * n->rate); }
 uint64_t sc_when(const struct sc *w, const struct sc_node *n, uint64_t clock); /* virtual time of a node's clock */
@@ -247,6 +267,7 @@ void sc_submit(struct sc *w, uint32_t node, const struct clu_cmd *c);
 void sc_lease(struct sc *w, uint32_t node, uint64_t until); /* the core says: tell the guard */
 uint64_t sc_lease_left(const struct sc *w, uint32_t node);
 void sc_guard(struct sc *w, uint32_t node);
+void sc_guard_arm(struct sc *w, uint32_t node);
 void sc_manage(struct sc *w, uint32_t node); /* do what the committed state wants */
 uint32_t sc_inventory(struct sc *w, uint32_t node, struct clu_inventory *inv, uint32_t cap);
 void sc_hv_done(struct sc *w, uint32_t node, uint32_t dom, uint32_t life);
@@ -257,11 +278,28 @@ void sc_unlock(struct sc *w, uint32_t node, uint32_t dom);
 void sc_power_off(struct sc *w, uint32_t node);
 void sc_power_on(struct sc *w, uint32_t node);
 const char *sc_hv_name(enum sc_hv s);
+/* Does the lease that this host sees first say that the domain runs here? */
+bool sc_lease_left_here(struct sc *w, uint32_t node, uint32_t dom);
+uint64_t sc_lease_generation(struct sc *w, uint32_t node, uint32_t dom);
+void sc_result(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom, enum clu_result r, uint64_t generation);
+void sc_observed(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom, enum clu_seen seen, uint64_t generation);
+
+/* simclu_move.c: clusterd's part in a migration; one look each */
+void sc_move_push(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom);
+void sc_move_accept(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom);
+void sc_move_resolve(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom);
+void sc_move_claim(struct sc *w, uint32_t node, uint32_t dom);
+void sc_move_ended(struct sc *w, uint32_t node, uint32_t dom, uint32_t order, bool answered, bool completed); /* migrated says, or died */
 
 /* simclu_mig.c */
-uint32_t sc_push(struct sc *w, uint32_t src, uint32_t dom, uint32_t tgt); /* session, 0: cannot */
-void sc_mig_step(struct sc *w, uint32_t session);
-void sc_mig_drop(struct sc *w, uint32_t node, uint32_t dom); /* clusterd settles it: the session is over for this end */
+uint32_t sc_push(struct sc *w, uint32_t node, uint32_t dom, uint32_t target); /* number of the order, 0: refused */
+bool sc_mig_busy(const struct sc *w, uint32_t node, uint32_t dom); /* vmmig status: is there a migration of it? */
+void sc_mig_resolve(struct sc *w, uint32_t node, uint32_t dom);    /* vmmig resolve --owner local */
+void sc_mig_event(struct sc *w, uint32_t i);
+void sc_mig_die(struct sc *w, uint32_t node);
+void sc_mig_start(struct sc *w, uint32_t node); /* with its old journal */
+void sc_mig_reset(struct sc *w);
+void sc_mig_copy_gone(struct sc *w, uint32_t node, uint32_t dom); /* hvdom is dead: its connections end */
 
 /* simclu_fault.c */
 void sc_adversary_init(struct sc *w);
@@ -269,7 +307,7 @@ void sc_fault(struct sc *w, const struct sc_ev *e);
 /* Some stories break just what is needed for a command, or a step of a migration. Returns the one host that gets @m, NOHOST: all do. */
 uint32_t sc_ambush_message(struct sc *w, uint32_t from, const struct clu_msg *m);
 void sc_ambush_commit(struct sc *w);
-void sc_ambush_migration(struct sc *w, const struct sc_mig *m);
+void sc_ambush_migration(struct sc *w, uint32_t node, uint32_t peer, uint32_t dom, const char *step); /* something happened */
 void sc_heal(struct sc *w, const struct sc_ev *e);
 void sc_restart(struct sc *w, const struct sc_ev *e);
 void sc_admin(struct sc *w);

@@ -123,8 +123,7 @@ static void one_fault(struct sc *w, enum sc_fault f, uint32_t node)
 		if (!n->mig_up)
 			break;
 		sc_trace(w, "%c: migrated is killed", sc_letter(node));
-		n->mig_up = false;
-		n->mig_life++;
+		sc_mig_die(w, node);
 		later(w, sc_rnd(w, 5 * S), SC_EV_RESTART, node, 2, 0);
 		break;
 	case SC_CUT:
@@ -225,21 +224,26 @@ void sc_ambush_commit(struct sc *w)
 	sc_at(w, w->now, SC_EV_FAULT, 0, 1 + SC_ALL_DOWN, 0);
 }
 
-void sc_ambush_migration(struct sc *w, const struct sc_mig *m)
+void sc_ambush_migration(struct sc *w, uint32_t node, uint32_t peer, uint32_t dom, const char *step)
 {
 	static const enum sc_fault f[] = { SC_POWER,    SC_POWER, SC_CRASH_CLUSTERD, SC_MIGRATED,
-		                           SC_MIGRATED, SC_HVDOM, SC_CUT_ONE_WAY };
-	uint32_t victim = sc_chance(w, 50) ? m->src : m->tgt;
+		                           SC_MIGRATED, SC_HVDOM, SC_CUT_ONE_WAY,    SC_CUT_PAIR };
 
-	if (w->stopped || w->now < w->ambush_ns || !sc_chance(w, w->ambush_mig))
+	if (w->stopped || !w->ambush_mig || w->now < w->ambush_ns || !sc_chance(w, w->ambush_mig))
 		return;
 	w->ambush_ns = w->now + w->fault_gap / 2;
+	uint32_t victim = sc_chance(w, 50) ? node : peer;
 	enum sc_fault what = f[sc_rnd(w, sizeof(f) / sizeof(f[0]))];
-	sc_trace(w, "ambush on %c in step %d of a migration of %s", sc_letter(victim), m->state, w->dom[m->dom].name);
-	if (what == SC_HVDOM)
-		sc_kill_copy(w, victim, m->dom, "its process dies");
-	else
+	sc_trace(w, "ambush on %c when %c gets to %s with %s", sc_letter(victim), sc_letter(node), step,
+	         w->dom[dom].name);
+	if (what == SC_HVDOM) {
+		sc_kill_copy(w, victim, dom, "its process dies");
+	} else if (what == SC_CUT_PAIR) {
+		cut(w, node, peer, while_ns(w));
+		sc_cpg_links_changed(w, notice(w));
+	} else {
 		one_fault(w, what, victim);
+	}
 }
 
 void sc_heal(struct sc *w, const struct sc_ev *e)
@@ -280,9 +284,9 @@ void sc_restart(struct sc *w, const struct sc_ev *e)
 	} else if (e->arg == 1 && !n->guard_up) {
 		n->guard_up = true; /* the deadline is in its file */
 		if (n->guard_until)
-			sc_at(w, sc_when(w, n, n->guard_until), SC_EV_GUARD, e->node, 0, 0);
+			sc_guard_arm(w, e->node);
 	} else if (e->arg == 2) {
-		n->mig_up = true;
+		sc_mig_start(w, e->node);
 	}
 }
 
@@ -350,8 +354,9 @@ static void order(struct sc *w, uint32_t node, uint32_t dom, uint32_t what)
 		c.rule.n = 2;
 		memcpy(c.rule.member[0], w->dom[dom].name, CLU_NAME_MAX);
 		memcpy(c.rule.member[1], w->dom[0].name, CLU_NAME_MAX);
-		if (node >= w->opt.nodes || !w->node[node].up || w->node[node].s->rule[SC_RULES - 2].id)
-			return; /* few enough for a copy of the state */
+		for (uint32_t i = 0; i < w->opt.nodes; i++)
+			if (w->node[i].s->rule[SC_RULES / 2].id)
+				return; /* few enough for a copy of the state */
 	} else {
 		c.kind = CLU_CMD_RULE_REMOVE;
 		c.rule.id = w->node[node].s->rule[0].id;
@@ -425,10 +430,10 @@ void sc_stop_faults(struct sc *w)
 		struct sc_node *n = &w->node[i];
 		sc_power_on(w, i);
 		n->slow = n->slow_disk = false;
-		n->mig_up = true;
+		sc_mig_start(w, i);
 		if (!n->guard_up) {
 			n->guard_up = true;
-			sc_at(w, w->now, SC_EV_GUARD, i, 0, 0);
+			sc_guard_arm(w, i);
 		}
 		if (n->paused > w->now + 100 * MS)
 			n->paused = w->now + 100 * MS;

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define GUARD_KILL_NS (300 * MS) /* its work, at most; the margin covers it and a guard that is just restarted */
+#define SWEEP_NS      (50 * MS)
+#define FEED_NS       (1 * S)
 #define SAY_AGAIN_NS  (1 * S)
 #define START_LEFT_NS (1 * S)
 
@@ -26,13 +28,37 @@ void sc_take(struct sc *w, uint32_t node, uint32_t dom, uint64_t generation)
 {
 	struct sc_dom *d = &w->dom[dom];
 
-	*sc_local(w, node, dom) = (struct sc_local){ .generation = generation, .owner = node };
+	*sc_local(w, node, dom) = (struct sc_local){ .generation = generation, .owner = node, .running = true };
 	if (!d->shared)
 		return;
 	d->locked = node;
+	d->lease_taken = d->lease_generation == generation; /* both slots have it */
 	d->lease_generation = generation;
 	d->lease_owner = node;
-	d->lease_running = d->lease_taken = true;
+	d->lease_running = true;
+}
+
+uint64_t sc_lease_generation(struct sc *w, uint32_t node, uint32_t dom)
+{
+	return w->dom[dom].shared ? w->dom[dom].lease_generation : sc_local(w, node, dom)->generation;
+}
+
+bool sc_lease_left_here(struct sc *w, uint32_t node, uint32_t dom)
+{
+	const struct sc_dom *d = &w->dom[dom];
+	const struct sc_local *l = sc_local(w, node, dom);
+
+	return d->shared ? d->lease_running && d->lease_owner == node : l->running && l->owner == node;
+}
+
+/* A shutdown in order. */
+static void lease_stopped(struct sc *w, uint32_t node, uint32_t dom)
+{
+	struct sc_dom *d = &w->dom[dom];
+
+	if (d->lease_owner == node)
+		d->lease_running = false;
+	sc_local(w, node, dom)->running = false;
 }
 
 void sc_unlock(struct sc *w, uint32_t node, uint32_t dom)
@@ -60,8 +86,11 @@ void sc_set_copy(struct sc *w, uint32_t node, uint32_t dom, enum sc_hv state, ui
 	c->state = state;
 	c->generation = generation;
 	c->life++;
-	if (state == HV_NONE)
-		c->session = 0;
+	if (state == HV_NONE) {
+		c->closed = w->conns;
+		c->conn = 0;
+		sc_mig_copy_gone(w, node, dom);
+	}
 	if (state == HV_BOOT || state == HV_RUN)
 		sc_check_runs(w, node, dom);
 	sc_check_copies(w, dom);
@@ -89,7 +118,7 @@ void sc_hv_done(struct sc *w, uint32_t node, uint32_t dom, uint32_t life)
 		else
 			sc_set_copy(w, node, dom, HV_RUN, c->generation);
 	} else if (c->state == HV_STOP) {
-		w->dom[dom].lease_running = w->dom[dom].lease_owner == node ? false : w->dom[dom].lease_running;
+		lease_stopped(w, node, dom);
 		sc_set_copy(w, node, dom, HV_NONE, 0);
 	} else {
 		return;
@@ -108,39 +137,58 @@ uint64_t sc_lease_left(const struct sc *w, uint32_t node)
 	return until > now ? until - now : 0;
 }
 
+static void guard_at(struct sc *w, uint32_t node, uint64_t at)
+{
+	w->node[node].guard_at = at;
+	sc_at(w, at, SC_EV_GUARD, node, 0, 0);
+}
+
+void sc_guard_arm(struct sc *w, uint32_t node)
+{
+	guard_at(w, node, sc_when(w, &w->node[node], w->node[node].guard_until));
+}
+
 void sc_lease(struct sc *w, uint32_t node, uint64_t until)
 {
 	struct sc_node *n = &w->node[node];
 
 	if (!n->guard_up || until <= n->guard_until)
 		return;
-	bool was_over = !n->guard_until;
+	bool first = !n->guard_until;
 	n->guard_until = until;
-	if (was_over)
-		sc_at(w, sc_when(w, n, until), SC_EV_GUARD, node, 0, 0);
+	if (first)
+		sc_guard_arm(w, node);
 }
 
 /* The deadline passed, or moved on meanwhile. */
 void sc_guard(struct sc *w, uint32_t node)
 {
 	struct sc_node *n = &w->node[node];
-	uint64_t left = sc_lease_left(w, node);
+	bool alive = false;
 
-	if (!n->power || !n->guard_up || !n->guard_until)
+	if (!n->guard_up || w->now != n->guard_at)
 		return;
-	if (left || sc_planted(w, "guard-asleep")) {
-		sc_at(w, sc_when(w, n, n->guard_until > sc_clock(w, n) ? n->guard_until : sc_clock(w, n) + S),
-		      SC_EV_GUARD, node, 0, 0);
-		return;
-	}
-	uint64_t late = sc_clock(w, n) - n->guard_until;
-	if (late < MS) { /* it takes its time */
-		sc_at(w, w->now + MS + sc_rnd(w, GUARD_KILL_NS), SC_EV_GUARD, node, 0, 0);
+	if (sc_planted(w, "guard-asleep")) {
+		guard_at(w, node, w->now + S);
 		return;
 	}
-	n->guard_until = 0;
-	for (uint32_t d = 0; d < w->opt.doms; d++)
+	if (sc_lease_left(w, node)) {
+		sc_guard_arm(w, node);
+		return;
+	}
+	if (sc_clock(w, n) - n->guard_until < MS) { /* it takes its time */
+		guard_at(w, node, w->now + MS + sc_rnd(w, GUARD_KILL_NS));
+		return;
+	}
+	for (uint32_t d = 0; d < w->opt.doms; d++) {
+		struct sc_copy *c = sc_copy(w, node, d);
+		if (!c->marked || c->state == HV_NONE)
+			continue;
 		sc_kill_copy(w, node, d, "the lease is over");
+		alive = true;
+	}
+	/* again until nothing lives, and a look at times for what comes in late */
+	guard_at(w, node, w->now + (alive ? SWEEP_NS : FEED_NS));
 }
 
 /* What clusterd wants done ---------------------------------------------------------------------------------------------- */
@@ -162,29 +210,59 @@ static void say(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t d
 	sc_submit(w, node, c);
 }
 
-static void result(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom, enum clu_result r,
-                   uint64_t generation)
+void sc_result(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom, enum clu_result r,
+               uint64_t generation)
 {
 	struct clu_cmd c = { .kind = CLU_CMD_RESULT, .result = r, .generation = generation, .op_id = d->op_id };
 
 	say(w, node, d, dom, &c);
 }
 
-static void observed(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom, enum clu_seen seen,
-                     uint64_t generation)
+void sc_observed(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom, enum clu_seen seen,
+                 uint64_t generation)
 {
 	struct clu_cmd c = { .kind = CLU_CMD_OBSERVED, .seen = seen, .generation = generation };
 
 	say(w, node, d, dom, &c);
 }
 
+static void start_failed(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom, uint64_t generation)
+{
+	sc_copy(w, node, dom)->marked = false;
+	sc_result(w, node, d, dom, CLU_RESULT_START_FAILED, generation);
+}
+
+/* hvdom is forked: it checks locks and leases itself. */
+static void launch(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom)
+{
+	struct sc_copy *c = sc_copy(w, node, dom);
+	const struct sc_dom *wd = &w->dom[dom];
+	bool foreign = wd->shared && wd->lease_running && wd->lease_owner != node;
+
+	if (sc_lease_generation(w, node, dom) >= d->generation) {
+		start_failed(w, node, d, dom, sc_lease_generation(w, node, dom));
+		return;
+	}
+	sc_ldom(w, node, dom)->launched = c->marked = true;
+	if ((wd->shared && wd->locked != NOHOST && wd->locked != node) || (foreign && !d->force) ||
+	    sc_local(w, node, dom)->generation >= d->generation)
+		return; /* the next look finds it ended */
+	sc_take(w, node, dom, d->generation);
+	w->dom[dom].starts++;
+	sc_set_copy(w, node, dom, HV_BOOT, d->generation);
+	sc_at(w, w->now + 100 * MS + sc_rnd(w, 3 * S), SC_EV_HV, node, dom, c->life);
+}
+
 static void start(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom)
 {
 	struct sc_copy *c = sc_copy(w, node, dom);
-	struct sc_dom *wd = &w->dom[dom];
 
+	if (c->state != HV_NONE && !c->marked) { /* one that is not the cluster's */
+		sc_result(w, node, d, dom, CLU_RESULT_START_FAILED, 0);
+		return;
+	}
 	if (c->state == HV_RUN && c->generation == d->generation) {
-		result(w, node, d, dom, CLU_RESULT_STARTED, d->generation);
+		sc_result(w, node, d, dom, CLU_RESULT_STARTED, d->generation);
 		return;
 	}
 	if (c->state == HV_BOOT && c->generation == d->generation)
@@ -193,40 +271,25 @@ static void start(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t
 		sc_kill_copy(w, node, dom, "an older copy is in the way of a start");
 		return;
 	}
+	if (sc_ldom(w, node, dom)->launched) { /* it was tried, and is no more */
+		start_failed(w, node, d, dom, sc_lease_left_here(w, node, dom) ? sc_lease_generation(w, node, dom) : 0);
+		return;
+	}
 	if (sc_lease_left(w, node) < START_LEFT_NS && !sc_planted(w, "start-without-lease"))
 		return;
-	if (c->said_ns && c->said_op == d->rev) {
-		result(w, node, d, dom, CLU_RESULT_START_FAILED, 0); /* it was tried, and is no more */
-		return;
-	}
-	bool foreign = wd->lease_running && wd->lease_owner != node;
-	if (wd->shared && wd->locked != NOHOST && wd->locked != node) {
-		result(w, node, d, dom, CLU_RESULT_START_FAILED, 0);
-		return;
-	}
-	if (wd->shared && ((foreign && !d->force) || wd->lease_generation >= d->generation)) {
-		result(w, node, d, dom, CLU_RESULT_START_FAILED, wd->lease_generation);
-		return;
-	}
-	if (sc_local(w, node, dom)->generation >= d->generation) {
-		result(w, node, d, dom, CLU_RESULT_START_FAILED, sc_local(w, node, dom)->generation);
-		return;
-	}
-	sc_take(w, node, dom, d->generation);
-	wd->starts++;
-	sc_set_copy(w, node, dom, HV_BOOT, d->generation);
-	sc_at(w, w->now + 100 * MS + sc_rnd(w, 3 * S), SC_EV_HV, node, dom, c->life);
+	launch(w, node, d, dom);
 }
 
 static void stop(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom)
 {
 	struct sc_copy *c = sc_copy(w, node, dom);
-	const struct sc_dom *wd = &w->dom[dom];
 
-	if (c->state == HV_NONE && wd->shared && wd->lease_running && wd->lease_owner == node) {
-		observed(w, node, d, dom, CLU_SEEN_GONE, d->generation); /* killed: its lease must be gone over */
-	} else if (c->state == HV_NONE) {
-		result(w, node, d, dom, CLU_RESULT_STOPPED, d->generation);
+	if (c->state == HV_NONE) {
+		c->marked = false;
+		if (sc_lease_left_here(w, node, dom)) /* killed: its lease must be gone over */
+			sc_observed(w, node, d, dom, CLU_SEEN_GONE, d->generation);
+		else
+			sc_result(w, node, d, dom, CLU_RESULT_STOPPED, d->generation);
 	} else if (c->state == HV_RUN) {
 		sc_set_copy(w, node, dom, HV_STOP, c->generation);
 		sc_at(w, w->now + 50 * MS + sc_rnd(w, 2 * S), SC_EV_HV, node, dom, c->life);
@@ -235,82 +298,48 @@ static void stop(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t 
 	}
 }
 
-/* It is pushed, or was: what became of it stands in the copy, or in this host's lease. */
-static void push(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom)
-{
-	struct sc_copy *c = sc_copy(w, node, dom);
-	const struct sc_local *l = sc_local(w, node, dom);
-
-	if (c->session)
-		return;
-	if (c->state == HV_NONE && l->generation == d->generation + 1 && l->owner == d->target - 1) {
-		result(w, node, d, dom, CLU_RESULT_MOVED, d->generation + 1);
-		return;
-	}
-	if (c->state != HV_RUN || c->generation != d->generation || (c->said_ns && c->said_op == d->rev)) {
-		uint64_t g = c->state == HV_RUN && c->generation > d->generation ? c->generation : d->generation;
-		result(w, node, d, dom, CLU_RESULT_MOVE_FAILED, g);
-		return;
-	}
-	if (!w->node[node].mig_up || !sc_push(w, node, dom, d->target - 1)) {
-		result(w, node, d, dom, CLU_RESULT_MOVE_FAILED, d->generation);
-		return;
-	}
-	c->said_ns = w->now; /* tried for this operation */
-	c->said_op = d->rev;
-}
-
-/* The other end is safe: this copy is kept, or it is nobody's. */
-static void resolve(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom)
-{
-	struct sc_copy *c = sc_copy(w, node, dom);
-	struct sc_dom *wd = &w->dom[dom];
-	uint64_t g = c->generation;
-	bool blind = sc_planted(w, "reclaim-blind");
-
-	sc_mig_drop(w, node, dom);
-	if (sc_lease_left(w, node) < START_LEFT_NS)
-		return;
-	if (c->state == HV_SUSPENDED)
-		sc_set_copy(w, node, dom, HV_RUN, g);
-	if (c->state == HV_RUN) {
-		result(w, node, d, dom, CLU_RESULT_KEPT, c->generation);
-		return;
-	}
-	if (c->state == HV_GIVEN && (blind || (wd->shared && wd->lease_generation == g + 1 && !wd->lease_taken))) {
-		/* nobody took it: it goes on here */
-		sc_take(w, node, dom, g + 2);
-		sc_set_copy(w, node, dom, HV_RUN, g + 2);
-		result(w, node, d, dom, CLU_RESULT_KEPT, g + 2);
-		return;
-	}
-	if (c->state == HV_READY && wd->shared && wd->lease_generation == g && wd->lease_owner == node) {
-		sc_take(w, node, dom, g);
-		sc_set_copy(w, node, dom, HV_RUN, g);
-		result(w, node, d, dom, CLU_RESULT_KEPT, g);
-		return;
-	}
-	sc_kill_copy(w, node, dom, "it is not known whether it ran on elsewhere");
-	result(w, node, d, dom, CLU_RESULT_ABSENT, 0);
-}
-
 static void watch(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom)
 {
 	struct sc_copy *c = sc_copy(w, node, dom);
 
 	if (c->state == HV_NONE)
-		observed(w, node, d, dom, CLU_SEEN_GONE, d->generation);
+		sc_observed(w, node, d, dom, CLU_SEEN_GONE, d->generation);
 	else if (c->state == HV_RUN && c->generation > d->generation)
-		observed(w, node, d, dom, CLU_SEEN_RUNNING, c->generation);
-	else if (c->generation < d->generation && c->state != HV_INCOMING && c->state != HV_READY)
-		sc_kill_copy(w, node, dom, "it is of an older generation");
+		sc_observed(w, node, d, dom, CLU_SEEN_RUNNING, c->generation);
+	else if (c->state == HV_READY) /* it came here, and the word to run is late */
+		sc_move_claim(w, node, dom);
+}
+
+static void end_copy(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom)
+{
+	struct sc_copy *c = sc_copy(w, node, dom);
+
+	if (c->state == HV_NONE)
+		c->marked = false;
+	else if (c->state == HV_RUN && c->generation > d->generation_max)
+		sc_observed(w, node, d, dom, CLU_SEEN_RUNNING, c->generation);
+	else if (c->state != HV_GIVEN) /* that one migrated ends */
+		sc_kill_copy(w, node, dom, "it is none of the cluster's");
+}
+
+/* A new operation: nothing of the last one counts for it. */
+static void begin(struct sc_ldom *x, enum clu_todo todo, uint64_t op_id)
+{
+	if (x->todo == todo && x->op_id == op_id)
+		return;
+	x->todo = todo;
+	x->op_id = op_id;
+	x->launched = x->push_done = x->push_failed = false;
+	x->stop_ns = x->order_ns = 0;
+	x->pushed = x->pushed && x->order;
 }
 
 static void one(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom)
 {
-	struct sc_copy *c = sc_copy(w, node, dom);
+	enum clu_todo todo = clu_todo(d, w->node[node].id);
 
-	switch (clu_todo(d, w->node[node].id)) {
+	begin(sc_ldom(w, node, dom), todo, d->op_id);
+	switch (todo) {
 	case CLU_TODO_NONE:
 		break;
 	case CLU_TODO_START:
@@ -320,25 +349,19 @@ static void one(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t d
 		stop(w, node, d, dom);
 		break;
 	case CLU_TODO_PUSH:
-		push(w, node, d, dom);
+		sc_move_push(w, node, d, dom);
 		break;
 	case CLU_TODO_RESOLVE:
-		resolve(w, node, d, dom);
+		sc_move_resolve(w, node, d, dom);
 		break;
 	case CLU_TODO_WATCH:
 		watch(w, node, d, dom);
 		break;
 	case CLU_TODO_ACCEPT:
-		if (c->state == HV_RUN && c->generation > d->generation)
-			observed(w, node, d, dom, CLU_SEEN_RUNNING, c->generation);
+		sc_move_accept(w, node, d, dom);
 		break;
 	case CLU_TODO_KILL:
-		if (c->state == HV_NONE || c->state == HV_GIVEN)
-			break;
-		if (c->state == HV_RUN && c->generation > d->generation_max)
-			observed(w, node, d, dom, CLU_SEEN_RUNNING, c->generation);
-		else
-			sc_kill_copy(w, node, dom, "it is none of the cluster's");
+		end_copy(w, node, d, dom);
 		break;
 	}
 }
@@ -354,9 +377,26 @@ void sc_manage(struct sc *w, uint32_t node)
 		uint32_t dom = d->uuid[0] ? sc_dom_by(w, d->uuid) : SC_DOMS;
 		if (dom == SC_DOMS || (d->rev > n->n->commit && !sc_planted(w, "no-commit")))
 			continue;
-		if (d->host != n->id && d->target != n->id && sc_copy(w, node, dom)->state == HV_NONE)
+		if (d->host != n->id && d->target != n->id && sc_copy(w, node, dom)->state == HV_NONE &&
+		    !sc_copy(w, node, dom)->marked)
 			continue;
 		one(w, node, d, dom);
+	}
+}
+
+/* In which generation does this copy run, or may it come to run? told_generation() of clusterd/io/local.c. */
+static uint64_t told_generation(const struct sc_copy *c, const struct clu_dom *d)
+{
+	switch (c->state) {
+	case HV_NONE:
+		return 0;
+	case HV_INCOMING:
+	case HV_READY: /* it may be ours before this is heard */
+		return d->phase == CLU_PHASE_MIGRATING ? d->generation + 1 : d->generation;
+	case HV_GIVEN: /* settled by its migration, not by us */
+		return d->generation;
+	default:
+		return c->generation;
 	}
 }
 
@@ -364,12 +404,14 @@ uint32_t sc_inventory(struct sc *w, uint32_t node, struct clu_inventory *inv, ui
 {
 	uint32_t k = 0;
 
-	for (uint32_t d = 0; d < w->opt.doms && k < cap; d++) {
-		const struct sc_copy *c = sc_copy(w, node, d);
-		if (!holds(c->state))
+	for (uint32_t i = 0; i < w->node[node].s->n_dom && k < cap; i++) {
+		const struct clu_dom *d = &w->node[node].s->dom[i];
+		uint32_t dom = d->uuid[0] ? sc_dom_by(w, d->uuid) : SC_DOMS;
+		uint64_t generation = dom == SC_DOMS ? 0 : told_generation(sc_copy(w, node, dom), d);
+		if (!generation)
 			continue;
-		memcpy(inv[k].uuid, w->dom[d].uuid, sizeof(inv[k].uuid));
-		inv[k++].generation = c->generation;
+		memcpy(inv[k].uuid, d->uuid, sizeof(inv[k].uuid));
+		inv[k++].generation = generation;
 	}
 	return k;
 }
@@ -384,13 +426,14 @@ void sc_power_off(struct sc *w, uint32_t node)
 		return;
 	sc_trace(w, "%c loses power", sc_letter(node));
 	sc_node_die(w, node);
-	n->power = n->guard_up = n->mig_up = false;
-	n->mig_life++;
-	n->guard_until = 0;
+	n->power = n->guard_up = false;
+	n->guard_until = n->guard_at = 0;
+	sc_mig_die(w, node);
 	for (uint32_t d = 0; d < w->opt.doms; d++) {
 		bool locked = w->dom[d].locked == node;
 		sc_set_copy(w, node, d, HV_NONE, 0);
 		sc_copy(w, node, d)->said_ns = 0;
+		sc_copy(w, node, d)->marked = false;
 		if (locked && sc_chance(w, 50)) { /* the file server has not noticed yet */
 			w->dom[d].locked = node;
 			sc_at(w, w->now + sc_rnd(w, 4 * S), SC_EV_UNLOCK, node, d, 0);
@@ -406,10 +449,11 @@ void sc_power_on(struct sc *w, uint32_t node)
 	if (n->power)
 		return;
 	sc_trace(w, "%c has power again", sc_letter(node));
-	n->power = n->guard_up = n->mig_up = true;
+	n->power = n->guard_up = true;
 	n->offset = sc_rnd(w, 20 * S);
 	n->ring = ++w->rings; /* alone at first */
 	n->slow = n->slow_disk = false;
 	sc_cpg_links_changed(w, 200 * MS + sc_rnd(w, 400 * MS));
+	sc_mig_start(w, node);
 	sc_node_start(w, node);
 }

@@ -1,333 +1,546 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Migrations in two phases as docs/wire/migration.md has them, states as in migrated/core, both ends in one record: what one end cannot
- * know it asks only while both migrateds live and hear one another. Rounds, pages and hypercalls are simmig's business.
+ * migrated: the real cores of migrated/core with what migrated/io does around them (outgoing.c, incoming.c). Pages are time that passes
+ * while both ends hear one another. Everything goes through the queue, so a daemon, a hvdom or a host may die between any two steps.
  */
 #include "config.h"
-#include "tests/sim/simclu.h"
+#include "tests/sim/simclu_mig.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#define SILENCE_NS    (5 * S)
-#define PEER_LEASE_NS (10 * S)
-#define STEP_NS       (300 * MS)
+#define ENDS          2048u
+#define END_WAIT_NS   (3 * S)
+#define END_NS        (30 * S) /* a finished session of the target answers questions for so long */
+#define STALL_NS      (5 * S)  /* no frame is acknowledged */
+#define FLOW_NS       (200 * MS)
+#define PREFLIGHTS    20u
+#define PREFLIGHT_NS  (100 * MS)
+#define INCOMING_MOST 16u
 
-static struct sc_copy *src(struct sc *w, const struct sc_mig *m)
+struct sc_mev *sc_mev(struct sc *w, enum sc_mev_kind kind, uint64_t in_ns)
 {
-	return sc_copy(w, m->src, m->dom);
+	uint32_t i = w->mev_free;
+
+	if (i) {
+		w->mev_free = w->mev[i].next;
+	} else {
+		if (w->mev_n + 1 >= w->mev_cap) {
+			w->mev_cap = w->mev_cap ? 2 * w->mev_cap : 1024;
+			w->mev = realloc(w->mev, w->mev_cap * sizeof(*w->mev));
+		}
+		i = ++w->mev_n; /* 0 is no place */
+	}
+	memset(&w->mev[i], 0, sizeof(w->mev[i]));
+	w->mev[i].kind = kind;
+	sc_at(w, w->now + in_ns, SC_EV_MIG, 0, i, 0);
+	return &w->mev[i];
 }
 
-static struct sc_copy *tgt(struct sc *w, const struct sc_mig *m)
+struct sc_mev *sc_mev_to(struct sc *w, const struct sc_end *e, enum sc_mev_kind kind, uint64_t in_ns)
 {
-	return sc_copy(w, m->tgt, m->dom);
+	struct sc_mev *m = sc_mev(w, kind, in_ns);
+
+	m->end = (uint32_t)(e - w->mig);
+	m->use = e->use;
+	return m;
 }
 
-static bool src_has(struct sc *w, const struct sc_mig *m)
+static struct mig_event *core_event(struct sc *w, const struct sc_end *e, enum mig_ev_kind kind, uint64_t in_ns)
 {
-	return src(w, m)->session == m->id && src(w, m)->state != HV_NONE;
+	struct sc_mev *m = sc_mev_to(w, e, SC_MEV_CORE, in_ns);
+
+	m->ev.kind = kind;
+	return &m->ev;
 }
 
-static bool tgt_has(struct sc *w, const struct sc_mig *m)
-{
-	return tgt(w, m)->session == m->id && tgt(w, m)->state != HV_NONE;
-}
-
-static void again(struct sc *w, const struct sc_mig *m, uint64_t in_ns)
-{
-	sc_at(w, w->now + in_ns, SC_EV_MIG, 0, m->id, 0);
-}
-
-static void touch(struct sc *w, uint32_t node)
+static void settle(struct sc *w, uint32_t node)
 {
 	w->node[node].touched = true;
+	if (w->node[node].up)
+		sc_node_settle(w, node);
 }
 
-uint32_t sc_push(struct sc *w, uint32_t from, uint32_t dom, uint32_t to)
-{
-	struct sc_mig *m = NULL;
+/* Ends ----------------------------------------------------------------------------------------------------------------- */
 
-	for (uint32_t i = 1; i < SC_DOMS && !m; i++)
-		if (w->mig[i].state == MG_FREE)
-			m = &w->mig[i];
-	if (!m)
-		return 0;
-	uint32_t slot = (uint32_t)(m - w->mig);
-	*m = (struct sc_mig){ .state = MG_OFFER,
-		              .id = slot,
-		              .dom = dom,
-		              .src = from,
-		              .tgt = to,
-		              .src_life = w->node[from].mig_life,
-		              .tgt_life = w->node[to].mig_life,
-		              .generation = sc_copy(w, from, dom)->generation,
-		              .heard_ns = w->now };
-	sc_copy(w, from, dom)->session = m->id;
-	w->dom[dom].moves++;
-	sc_trace(w, "%c pushes %s to %c", sc_letter(from), w->dom[dom].name, sc_letter(to));
-	again(w, m, 20 * MS + sc_rnd(w, 300 * MS));
-	return m->id;
+struct sc_end *sc_end_new(struct sc *w, bool source, uint32_t node, uint32_t peer, uint32_t dom, uint64_t session)
+{
+	uint32_t i = 0;
+
+	while (i < w->ends && w->mig[i].used)
+		i++;
+	if (i == ENDS)
+		return NULL;
+	if (i == w->ends)
+		w->ends++;
+	w->mig[i] = (struct sc_end){ .used = true,
+		                     .source = source,
+		                     .use = ++w->uses,
+		                     .node = node,
+		                     .peer = peer,
+		                     .dom = dom,
+		                     .session = session };
+	return &w->mig[i];
 }
 
-/* One end is done with it. */
-static void leave_src(struct sc *w, struct sc_mig *m)
+struct sc_end *sc_end_find(struct sc *w, bool source, uint32_t node, uint32_t peer, uint64_t session)
 {
-	if (src(w, m)->session == m->id)
-		src(w, m)->session = 0;
-	touch(w, m->src);
-}
-
-static void end(struct sc *w, struct sc_mig *m)
-{
-	leave_src(w, m);
-	if (tgt(w, m)->session == m->id)
-		tgt(w, m)->session = 0;
-	touch(w, m->tgt);
-	m->state = MG_FREE;
-}
-
-/* Does clusterd at the target expect it? */
-static bool accepted(struct sc *w, const struct sc_mig *m)
-{
-	struct sc_node *n = &w->node[m->tgt];
-	const struct clu_dom *d = clu_dom_of(n->s, w->dom[m->dom].uuid);
-
-	return sc_node_acts(n) && d && d->rev <= n->n->commit && clu_todo(d, n->id) == CLU_TODO_ACCEPT &&
-	       d->generation == m->generation && sc_lease_left(w, m->tgt) && tgt(w, m)->state == HV_NONE;
-}
-
-/* hvdom at the source goes on by itself, or migrated lets it. */
-static void resume_src(struct sc *w, struct sc_mig *m)
-{
-	if (src_has(w, m) && src(w, m)->state == HV_SUSPENDED)
-		sc_set_copy(w, m->src, m->dom, HV_RUN, src(w, m)->generation);
-}
-
-static void discard_tgt(struct sc *w, struct sc_mig *m)
-{
-	if (!m->taken_rec)
-		m->gone_rec = true;
-	if (tgt_has(w, m) && !m->taken_rec)
-		sc_kill_copy(w, m->tgt, m->dom, "the migration is over");
-}
-
-static void take(struct sc *w, struct sc_mig *m)
-{
-	struct sc_dom *d = &w->dom[m->dom];
-
-	if (d->shared && d->locked != NOHOST && d->locked != m->tgt) {
-		discard_tgt(w, m);
-		return;
+	for (uint32_t i = 0; i < w->ends; i++) {
+		struct sc_end *e = &w->mig[i];
+		if (e->used && e->session == session && e->source == source && e->node == node && e->peer == peer)
+			return e;
 	}
-	if (!sc_lease_left(w, m->tgt))
+	return NULL;
+}
+
+void sc_end_free(struct sc *w, struct sc_end *e)
+{
+	sc_hv_close(w, e);
+	e->used = false;
+	while (w->ends && !w->mig[w->ends - 1].used)
+		w->ends--;
+}
+
+static uint64_t deadline(const struct sc_end *e)
+{
+	if (e->ended || e->telling)
+		return MIG_NEVER;
+	return e->source ? mig_source_deadline_ns(&e->core.src) : mig_target_deadline_ns(&e->core.tgt);
+}
+
+static void set_tick(struct sc *w, struct sc_end *e)
+{
+	uint64_t clock = deadline(e), at;
+
+	if (clock == MIG_NEVER)
 		return;
-	m->taken_rec = true;
-	sc_take(w, m->tgt, m->dom, m->generation + 1);
-	tgt(w, m)->session = 0;
-	sc_set_copy(w, m->tgt, m->dom, HV_RUN, m->generation + 1);
-	touch(w, m->tgt);
+	at = sc_when(w, &w->node[e->node], clock);
+	at = at > w->now ? at : w->now + MS / 100;
+	if (e->tick_at > w->now && e->tick_at <= at)
+		return;
+	e->tick_at = at;
+	sc_mev_to(w, e, SC_MEV_TICK, at - w->now);
 }
 
-static void relinquish(struct sc *w, struct sc_mig *m)
+/* The guest's user hears of the end; the target may still have to let go. */
+static void source_ends(struct sc *w, struct sc_end *e)
 {
-	struct sc_dom *d = &w->dom[m->dom];
-
-	m->given_rec = true;
-	*sc_local(w, m->src, m->dom) = (struct sc_local){ .generation = m->generation + 1, .owner = m->tgt };
-	if (d->shared) {
-		d->lease_generation = m->generation + 1;
-		d->lease_owner = m->tgt;
-		d->lease_taken = false;
-	}
-	sc_set_copy(w, m->src, m->dom, HV_GIVEN, m->generation);
-}
-
-/* What the source's migrated does in doubt, when it can ask. */
-static void ask(struct sc *w, struct sc_mig *m)
-{
-	if (m->taken_rec) { /* runs there, or ended there */
-		if (src_has(w, m))
-			sc_set_copy(w, m->src, m->dom, HV_NONE, 0);
-		end(w, m);
-	} else if (!m->gone_rec && tgt_has(w, m) && tgt(w, m)->state == HV_READY) {
-		take(w, m); /* Go, again */
-		again(w, m, STEP_NS);
+	if (!e->ended || !e->source)
+		return;
+	sc_trace(w, "%c: push of %s to %c: %s (%s)", sc_letter(e->node), w->dom[e->dom].name, sc_letter(e->peer),
+	         e->outcome == MIG_OUTCOME_COMPLETED ? "completed" : "failed", mig_reason_name(e->core.src.reason));
+	sc_move_ended(w, e->node, e->dom, e->use, true, e->outcome == MIG_OUTCOME_COMPLETED);
+	if (e->core.src.must_tell && !e->told) {
+		sc_hv_close(w, e);
+		e->ended = false;
+		e->telling = true;
+		sc_mev_to(w, e, SC_MEV_TELL, S);
 	} else {
-		m->gone_rec = true;
-		if (src_has(w, m) && sc_lease_left(w, m->src)) {
-			sc_take(w, m->src, m->dom, m->generation + 2);
-			sc_set_copy(w, m->src, m->dom, HV_RUN, m->generation + 2);
-			end(w, m);
-		} else if (!src_has(w, m)) {
-			end(w, m);
-		} else {
-			again(w, m, STEP_NS);
-		}
+		sc_end_free(w, e);
 	}
+	settle(w, e->node);
 }
 
-/* The target alone, its link dead: the lease may tell. */
-static void look_at_lease(struct sc *w, struct sc_mig *m)
+void sc_end_maybe(struct sc *w, struct sc_end *e)
 {
-	struct sc_dom *d = &w->dom[m->dom];
-
-	if (!tgt_has(w, m) || tgt(w, m)->state != HV_READY || !w->node[m->tgt].mig_up)
-		return;
-	if (sc_planted(w, "generation-ignored"))
-		take(w, m);
-	if (!d->shared)
-		return;
-	if (d->lease_owner == m->tgt && d->lease_generation == m->generation + 1)
-		take(w, m);
-	else if (d->lease_owner == m->src && d->lease_generation == m->generation) {
-		if (!m->lease_ns)
-			m->lease_ns = w->now;
-		else if (w->now > m->lease_ns + PEER_LEASE_NS)
-			discard_tgt(w, m);
-	}
+	if (e->source && e->ended && !e->unanswered)
+		sc_mev_to(w, e, SC_MEV_END, 0);
 }
 
-/* A migrated died: what belongs to its session ends with it. */
-static void lives(struct sc *w, struct sc_mig *m)
+/* Actions -------------------------------------------------------------------------------------------------------------- */
+
+static void finish(struct sc *w, struct sc_end *e, const struct mig_action *a)
 {
-	if (w->node[m->src].mig_life != m->src_life) {
-		m->src_life = w->node[m->src].mig_life;
-		resume_src(w, m);
-		if (!m->given_rec)
-			m->state = MG_ABORTING;
+	e->ended = true;
+	e->outcome = a->outcome;
+	if (!e->source) {
+		sc_trace(w, "%c: %s from %c: %s (%s)", sc_letter(e->node), w->dom[e->dom].name, sc_letter(e->peer),
+		         a->outcome == MIG_OUTCOME_COMPLETED ? "taken over" : "not taken over",
+		         mig_reason_name(a->reason));
+		sc_mev_to(w, e, SC_MEV_END, e->core.tgt.started ? 0 : END_NS);
+		return;
 	}
-	if (w->node[m->tgt].mig_life != m->tgt_life) {
-		m->tgt_life = w->node[m->tgt].mig_life;
-		if (tgt_has(w, m) && !m->taken_rec)
-			sc_kill_copy(w, m->tgt, m->dom, "its migrated died");
-	}
+	sc_mev_to(w, e, SC_MEV_END, END_WAIT_NS);
+	sc_end_maybe(w, e);
 }
 
-static void abort_push(struct sc *w, struct sc_mig *m)
+static void kill_incoming(struct sc *w, struct sc_end *e)
 {
-	m->state = MG_ABORTING;
-	resume_src(w, m);
-	if (src(w, m)->session == m->id)
-		src(w, m)->session = 0; /* MOVE_FAILED */
-	touch(w, m->src);
-	again(w, m, STEP_NS);
+	struct sc_copy *c = sc_copy(w, e->node, e->dom);
+
+	if (e->conn > c->closed) {
+		e->conn = 0; /* our own deed */
+		sc_kill_copy(w, e->node, e->dom, "migrated discards it");
+	}
+	e->conn = 0;
+	core_event(w, e, MIG_EV_ENDED, MS);
 }
 
-/* Before the point of no return. */
-static void forward(struct sc *w, struct sc_mig *m)
+static void data(struct sc *w, struct sc_end *e, uint64_t in_ns, enum mig_ev_kind kind)
 {
-	switch (m->state) {
-	case MG_OFFER:
-		if (!accepted(w, m)) {
-			if (w->now > m->heard_ns + 3 * S)
-				abort_push(w, m);
-			else
-				again(w, m, STEP_NS);
-			return;
+	sc_mev_to(w, e, SC_MEV_DATA, in_ns)->ev = (struct mig_event){
+		.kind = kind, .pass = { .pages_data = 1000, .octets = 4096000, .busy_ns = 10 * MS }
+	};
+}
+
+static void act(struct sc *w, struct sc_end *e, const struct mig_action *a)
+{
+	switch (a->kind) {
+	case MIG_ACT_SEND:
+		sc_link_send(w, e, &a->msg);
+		break;
+	case MIG_ACT_HV:
+		sc_hv_call(w, e, a->hv.op, a->hv.v0);
+		break;
+	case MIG_ACT_PASS:
+		data(w, e, MS + sc_rnd(w, a->pass.kind == MIG_PASS_FINAL ? 200 * MS : 2 * S), MIG_EV_PASS_DONE);
+		break;
+	case MIG_ACT_STATE:
+		data(w, e, sc_rnd(w, 5 * MS), MIG_EV_STATE_SENT);
+		break;
+	case MIG_ACT_EXPECT:
+		data(w, e, sc_rnd(w, 5 * MS), MIG_EV_DATA_DONE);
+		break;
+	case MIG_ACT_JOURNAL:
+		if (a->rec == MIG_REC_CALLED_OFF) { /* before anybody hears that it failed */
+			sc_journal_write(w, e, a->rec);
+			break;
 		}
-		sc_set_copy(w, m->tgt, m->dom, HV_INCOMING, m->generation + 1);
-		tgt(w, m)->session = m->id;
-		m->state = MG_ROUNDS;
-		again(w, m, 200 * MS + sc_rnd(w, 6 * S));
-		return;
-	case MG_ROUNDS:
-		if (!tgt_has(w, m) || src(w, m)->state != HV_RUN) {
-			abort_push(w, m);
-			return;
-		}
-		sc_set_copy(w, m->src, m->dom, HV_SUSPENDED, m->generation);
-		m->state = MG_SWITCH;
-		again(w, m, 20 * MS + sc_rnd(w, 200 * MS));
-		return;
-	case MG_SWITCH:
-		if (!tgt_has(w, m)) {
-			abort_push(w, m);
-			return;
-		}
-		tgt(w, m)->memory = src(w, m)->memory;
-		sc_set_copy(w, m->tgt, m->dom, HV_READY, m->generation + 1);
-		m->ready_rec = true;
-		m->state = MG_RELINQUISH;
-		again(w, m, 5 * MS + sc_rnd(w, 50 * MS));
-		return;
-	case MG_RELINQUISH:
-		if (sc_planted(w, "no-relinquish"))
-			resume_src(w, m);
-		else
-			relinquish(w, m);
-		m->given_rec = true;
-		m->state = MG_GO;
-		again(w, m, 1 * MS + sc_rnd(w, 20 * MS));
-		return;
+		e->writing = a->rec;
+		sc_mev_to(w, e, SC_MEV_DURABLE, MS / 10 + sc_rnd(w, w->disk_ns))->ev =
+			(struct mig_event){ .kind = MIG_EV_JOURNALED, .journal = { .rec = a->rec } };
+		break;
+	case MIG_ACT_FORGET:
+		e->writing = 0; /* a record is written before anything else is done: none comes after this */
+		sc_journal_forget(w, e->node, e->session);
+		break;
+	case MIG_ACT_PREFLIGHT:
+		sc_mev_to(w, e, SC_MEV_PREFLIGHT, MS);
+		break;
+	case MIG_ACT_SPAWN:
+		sc_mev_to(w, e, SC_MEV_SPAWN, 20 * MS + sc_rnd(w, 200 * MS));
+		break;
+	case MIG_ACT_KILL:
+		kill_incoming(w, e);
+		break;
+	case MIG_ACT_FINISH:
+		finish(w, e, a);
+		break;
 	default:
-		return;
+		break;
 	}
 }
 
-void sc_mig_step(struct sc *w, uint32_t session)
+static const char *state_name(const struct sc_end *e)
 {
-	struct sc_mig *m = &w->mig[session];
-	bool both;
-
-	if (m->state == MG_FREE)
-		return;
-	sc_ambush_migration(w, m);
-	lives(w, m);
-	both = w->node[m->src].mig_up && w->node[m->tgt].mig_up && sc_linked(w, m->src, m->tgt);
-	if (both)
-		m->heard_ns = w->now;
-	if (m->state < MG_GO) {
-		if (!src_has(w, m))
-			m->state = MG_ABORTING; /* its hvdom died */
-		else if (!both && w->now > m->heard_ns + SILENCE_NS) {
-			abort_push(w, m);
-			return;
-		} else if (!both) {
-			again(w, m, STEP_NS);
-			return;
-		} else if (m->state != MG_ABORTING) {
-			forward(w, m);
-			return;
-		}
-	}
-	if (m->state == MG_ABORTING) {
-		if (src(w, m)->session == m->id && src(w, m)->state != HV_GIVEN) {
-			resume_src(w, m);
-			src(w, m)->session = 0;
-			touch(w, m->src);
-		}
-		if (tgt_has(w, m) && tgt(w, m)->state == HV_INCOMING && w->now > m->heard_ns + SILENCE_NS)
-			discard_tgt(w, m);
-		if (both)
-			discard_tgt(w, m);
-		else
-			look_at_lease(w, m);
-		if (!tgt_has(w, m) || m->gone_rec || m->taken_rec)
-			end(w, m);
-		else
-			again(w, m, STEP_NS);
-		return;
-	}
-	if (both) {
-		ask(w, m);
-		return;
-	}
-	look_at_lease(w, m);
-	if (!src_has(w, m) && (m->taken_rec || !tgt_has(w, m)))
-		end(w, m); /* nothing is left of it that could change */
-	else
-		again(w, m, STEP_NS);
+	return e->source ? mig_source_state_name(e->core.src.state) : mig_target_state_name(e->core.tgt.state);
 }
 
-void sc_mig_drop(struct sc *w, uint32_t node, uint32_t dom)
+void sc_end_feed(struct sc *w, struct sc_end *e, struct mig_event *ev)
+{
+	struct mig_actions acts;
+	uint32_t use = e->use, state = e->source ? e->core.src.state : e->core.tgt.state;
+	size_t done = 0, ambush;
+
+	if (e->telling || (e->source && e->ended))
+		return;
+	ev->now_ns = sc_clock(w, &w->node[e->node]);
+	if (e->source)
+		mig_source_step(&e->core.src, ev, &acts);
+	else
+		mig_target_step(&e->core.tgt, ev, &acts);
+	ambush = SIZE_MAX;
+	if (state != (e->source ? (uint32_t)e->core.src.state : (uint32_t)e->core.tgt.state))
+		ambush = sc_rnd(w, acts.n + 1);
+	for (;; done++) {
+		if (done == ambush)
+			sc_ambush_migration(w, e->node, e->peer, e->dom, state_name(e));
+		if (done == acts.n || !e->used || e->use != use)
+			break; /* its daemon may be dead by now */
+		act(w, e, &acts.a[done]);
+	}
+	if (e->used && e->use == use)
+		set_tick(w, e);
+}
+
+/* What they wait for ---------------------------------------------------------------------------------------------------- */
+
+/* Pages flow while both hear one another and the target takes them. */
+static bool flows(struct sc *w, const struct sc_end *e)
+{
+	const struct sc_end *o;
+
+	if (!w->node[e->peer].mig_up || !sc_linked(w, e->node, e->peer))
+		return false;
+	o = sc_end_find(w, !e->source, e->peer, e->node, e->session);
+	return o && !o->ended && (o->source || o->core.tgt.state == MIG_TGT_RECEIVE);
+}
+
+static void data_comes(struct sc *w, struct sc_end *e, struct sc_mev *m)
+{
+	/* the target has all that was sent, or waits till its source falls silent */
+	if (!e->source || flows(w, e)) {
+		e->stall_ns = 0;
+		sc_end_feed(w, e, &m->ev);
+		return;
+	}
+	if (!e->stall_ns)
+		e->stall_ns = w->now;
+	if (w->now < e->stall_ns + STALL_NS) {
+		sc_mev_to(w, e, SC_MEV_DATA, FLOW_NS)->ev = m->ev;
+		return;
+	}
+	m->ev = (struct mig_event){ .kind = MIG_EV_PASS_FAILED };
+	sc_end_feed(w, e, &m->ev);
+}
+
+/* An older session of the domain: one of the same source is one that it gave up. True: one is in the way. */
+static bool older_session(struct sc *w, const struct sc_end *e)
+{
+	for (uint32_t i = 0; i < w->ends; i++) {
+		struct sc_end *k = &w->mig[i];
+		struct mig_event ev = {
+			.kind = MIG_EV_MSG,
+			.msg = { .kind = MIG_MSG_ABORT, .reason = MIG_REASON_DAEMON, .check_lease = true }
+		};
+		if (k == e || !k->used || k->source || k->node != e->node || k->dom != e->dom || k->ended ||
+		    k->core.tgt.state >= MIG_TGT_RUNNING)
+			continue;
+		if (k->peer == e->peer)
+			sc_end_feed(w, k, &ev);
+		if (k->used && !k->ended)
+			return true;
+	}
+	return false;
+}
+
+static void preflight(struct sc *w, struct sc_end *e)
+{
+	struct sc_copy *c = sc_copy(w, e->node, e->dom);
+	uint32_t use = e->use;
+	bool busy = older_session(w, e) || !c->marked;
+
+	if (!e->used || e->use != use)
+		return;
+	if (busy && e->preflights++ < PREFLIGHTS) {
+		sc_mev_to(w, e, SC_MEV_PREFLIGHT, PREFLIGHT_NS);
+		return;
+	}
+	core_event(w, e, MIG_EV_PREFLIGHT, 0)->reason = busy || c->state != HV_NONE ? MIG_REASON_REFUSED
+	                                                                            : MIG_REASON_NONE;
+}
+
+static void spawn(struct sc *w, struct sc_end *e)
+{
+	bool ok = sc_copy(w, e->node, e->dom)->state == HV_NONE && !sc_chance(w, 1);
+
+	if (e->core.tgt.state != MIG_TGT_SPAWN)
+		return;
+	if (ok) {
+		sc_set_copy(w, e->node, e->dom, HV_INCOMING, 0);
+		sc_hv_open(w, e);
+		sc_copy(w, e->node, e->dom)->conn = e->conn;
+	}
+	core_event(w, e, MIG_EV_SPAWNED, 0)->reason = ok ? MIG_REASON_NONE : MIG_REASON_TARGET_HVDOM;
+	settle(w, e->node);
+}
+
+static void durable(struct sc *w, struct sc_end *e, struct sc_mev *m)
+{
+	if (e->writing != m->ev.journal.rec)
+		return;
+	if (sc_chance(w, 1))
+		m->ev.journal.status = -5;
+	else
+		sc_journal_write(w, e, m->ev.journal.rec);
+	e->writing = 0;
+	sc_end_feed(w, e, &m->ev);
+}
+
+static void tick(struct sc *w, struct sc_end *e)
+{
+	struct mig_event ev = { .kind = MIG_EV_TICK };
+
+	if (e->tick_at != w->now)
+		return;
+	e->tick_at = 0;
+	if (deadline(e) <= sc_clock(w, &w->node[e->node]))
+		sc_end_feed(w, e, &ev);
+	else
+		set_tick(w, e);
+}
+
+static void end_event(struct sc *w, struct sc_end *e, struct sc_mev *m)
+{
+	switch (m->kind) {
+	case SC_MEV_ANSWER:
+		sc_hv_answered(w, m);
+		break;
+	case SC_MEV_CORE:
+		sc_end_feed(w, e, &m->ev);
+		break;
+	case SC_MEV_DATA:
+		data_comes(w, e, m);
+		break;
+	case SC_MEV_DURABLE:
+		durable(w, e, m);
+		break;
+	case SC_MEV_TICK:
+		tick(w, e);
+		break;
+	case SC_MEV_PREFLIGHT:
+		preflight(w, e);
+		break;
+	case SC_MEV_SPAWN:
+		spawn(w, e);
+		break;
+	case SC_MEV_END:
+		if (e->source)
+			source_ends(w, e);
+		else
+			sc_end_free(w, e);
+		break;
+	case SC_MEV_TELL:
+		sc_link_tell(w, e);
+		break;
+	default:
+		break;
+	}
+}
+
+void sc_mig_event(struct sc *w, uint32_t i)
+{
+	struct sc_mev m = w->mev[i];
+	struct sc_end *e = &w->mig[m.end];
+
+	w->mev[i].next = w->mev_free;
+	w->mev_free = i;
+	if (m.kind == SC_MEV_MSG)
+		sc_link_arrives(w, &m);
+	else if (m.kind == SC_MEV_CALL)
+		sc_hv_read(w, &m);
+	else if (m.kind == SC_MEV_RECOVER)
+		sc_mig_recover(w, &m);
+	else if (m.kind == SC_MEV_CLOSE)
+		sc_hv_closed(w, &m);
+	else if (e->used && e->use == m.use)
+		end_event(w, e, &m);
+}
+
+/* Orders --------------------------------------------------------------------------------------------------------------- */
+
+static struct sc_end *push_of(struct sc *w, uint32_t node, uint32_t dom)
+{
+	for (uint32_t i = 0; i < w->ends; i++) {
+		struct sc_end *e = &w->mig[i];
+		if (e->used && e->source && e->node == node && e->dom == dom && !e->ended && !e->telling)
+			return e;
+	}
+	return NULL;
+}
+
+uint32_t sc_push(struct sc *w, uint32_t node, uint32_t dom, uint32_t target)
+{
+	const struct sc_copy *c = sc_copy(w, node, dom);
+	struct mig_source_config cfg = { .generation = c->generation,
+		                         .ctl = { .downtime_ns = 50 * MS,
+		                                  .downtime_max_ns = 2 * S,
+		                                  .overhead_ns = 25 * MS,
+		                                  .rate_guess_bps = 1u << 29,
+		                                  .rounds_max = 60 } };
+	struct sc_end *e;
+
+	if (push_of(w, node, dom) || c->state != HV_RUN)
+		return 0;
+	e = sc_end_new(w, true, node, target, dom, ++w->session);
+	if (!e)
+		return 0;
+	sc_hv_open(w, e);
+	mig_source_init(&e->core.src, &cfg);
+	w->dom[dom].moves++;
+	sc_trace(w, "%c pushes %s to %c", sc_letter(node), w->dom[dom].name, sc_letter(target));
+	core_event(w, e, MIG_EV_START, 0);
+	return e->use;
+}
+
+bool sc_mig_busy(const struct sc *w, uint32_t node, uint32_t dom)
+{
+	for (uint32_t i = 0; i < w->ends; i++)
+		if (w->mig[i].used && w->mig[i].node == node && w->mig[i].dom == dom && !w->mig[i].ended &&
+		    !w->mig[i].telling)
+			return true;
+	return w->node[node].recovering > 0;
+}
+
+void sc_mig_resolve(struct sc *w, uint32_t node, uint32_t dom)
 {
 	struct sc_copy *c = sc_copy(w, node, dom);
-	struct sc_mig *m = c->session ? &w->mig[c->session] : NULL;
+	struct sc_end *e = push_of(w, node, dom);
 
-	c->session = 0;
-	if (!m || m->state == MG_FREE)
+	if (e && (e->core.src.state == MIG_SRC_DOUBT || e->core.src.state == MIG_SRC_GO)) {
+		core_event(w, e, MIG_EV_OPERATOR, 0)->op_local = true;
 		return;
-	if (node == m->tgt && !m->taken_rec)
-		m->gone_rec = true; /* written before anything else happens to the copy */
-	if (!src_has(w, m) && !tgt_has(w, m))
-		m->state = MG_FREE;
+	}
+	for (uint32_t i = 0; i < w->ends; i++) {
+		e = &w->mig[i];
+		if (e->used && !e->source && e->node == node && e->dom == dom && !e->ended) {
+			core_event(w, e, MIG_EV_OPERATOR, 0)->op_local = true;
+			return;
+		}
+	}
+	if (c->state != HV_GIVEN || push_of(w, node, dom))
+		return;
+	/* one that no session looks after: migrated/io/orphan.c */
+	uint64_t g = sc_lease_generation(w, node, dom);
+	if (w->dom[dom].shared && w->dom[dom].locked != NOHOST && w->dom[dom].locked != node)
+		return;
+	g = (g > c->generation ? g : c->generation) + 1;
+	sc_take(w, node, dom, g);
+	sc_set_copy(w, node, dom, HV_RUN, g);
+}
+
+/* Life ----------------------------------------------------------------------------------------------------------------- */
+
+void sc_mig_copy_gone(struct sc *w, uint32_t node, uint32_t dom)
+{
+	for (uint32_t i = 0; i < w->ends; i++) {
+		struct sc_end *e = &w->mig[i];
+		if (!e->used || e->node != node || e->dom != dom || !e->conn)
+			continue;
+		struct mig_event *ev = core_event(w, e, MIG_EV_HV_LOST, MS / 10);
+		ev->hv.status = e->unread ? -1 : 0;
+		e->conn = e->unread = e->unanswered = 0;
+	}
+}
+
+void sc_mig_die(struct sc *w, uint32_t node)
+{
+	w->node[node].mig_up = false;
+	w->node[node].mig_life++;
+	w->node[node].recovering = 0;
+	for (uint32_t i = 0; i < w->ends; i++) {
+		struct sc_end *e = &w->mig[i];
+		if (e->used && e->peer == node && w->node[node].power && sc_linked(w, node, e->node) &&
+		    sc_chance(w, 50))
+			core_event(w, e, MIG_EV_LINK_DOWN, MS + sc_rnd(w, 20 * MS));
+		if (!e->used || e->node != node)
+			continue;
+		if (e->writing && sc_chance(w, 50)) /* the disk may have got it */
+			sc_journal_write(w, e, e->writing);
+		if (e->source && w->node[node].power)
+			sc_move_ended(w, node, e->dom, e->use, false, false);
+		sc_hv_close(w, e);
+		e->used = false;
+	}
+}
+
+void sc_mig_reset(struct sc *w)
+{
+	if (!w->mig)
+		w->mig = calloc(ENDS, sizeof(*w->mig));
+	w->ends = w->uses = w->conns = 0;
+	w->mev_n = w->mev_free = 0;
+	w->session = 0;
+	for (uint32_t i = 0; i < w->opt.nodes; i++)
+		w->node[i].journal_n = w->node[i].mig_life = w->node[i].recovering = 0;
 }

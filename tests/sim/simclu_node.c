@@ -21,8 +21,12 @@ static void send_msg(struct sc *w, uint32_t node, const struct clu_msg *m)
 {
 	struct sc_msg *to = sc_msg_new(w);
 
-	/* only a command has the last, large part */
-	memcpy(&to->m, m, m->kind == CLU_MSG_CMD ? sizeof(*m) : offsetof(struct clu_msg, cmd));
+	/* only a beat has acknowledgements, one for each node; a command, which is large, comes by sc_submit() */
+	memcpy(&to->m, m, offsetof(struct clu_msg, ack_boot));
+	if (m->kind == CLU_MSG_BEAT) {
+		memcpy(to->m.ack_boot, m->ack_boot, w->opt.nodes * sizeof(m->ack_boot[0]));
+		memcpy(to->m.ack_seq, m->ack_seq, w->opt.nodes * sizeof(m->ack_seq[0]));
+	}
 	sc_cpg_send(w, node, to);
 }
 
@@ -34,7 +38,7 @@ void sc_submit(struct sc *w, uint32_t node, const struct clu_cmd *c)
 	if (!n->up)
 		return;
 	to = sc_msg_new(w);
-	memset(&to->m, 0, offsetof(struct clu_msg, cmd));
+	memset(&to->m, 0, offsetof(struct clu_msg, ack_boot));
 	to->m.kind = CLU_MSG_CMD;
 	to->m.from = n->id;
 	to->m.cmd = *c;
@@ -169,6 +173,7 @@ static bool load_snapshot(struct sc *w, uint32_t node, const struct sc_msg *m)
 {
 	struct sc_node *n = &w->node[node];
 
+	n->loads++;
 	clu_state_clear(n->s);
 	for (size_t at = 0; at < m->octets_len;) {
 		uint32_t slot, len;
@@ -521,6 +526,7 @@ void sc_node_start(struct sc *w, uint32_t node)
 	n->host_up_ns = n->sent_ns = 0;
 	n->sent_cmds = n->seen_cmds = 0;
 	memset(n->fence_asked, 0, sizeof(n->fence_asked));
+	memset(sc_ldom(w, node, 0), 0, w->opt.doms * sizeof(struct sc_ldom));
 	copy_state(n->s, n->disk, w->opt.nodes);
 	sc_trace(w, "%c: clusterd starts with state %llu.%llu", sc_letter(node), (unsigned long long)n->s->epoch,
 	         (unsigned long long)n->s->index);

@@ -220,6 +220,10 @@ static void undo(struct sim *s, enum sim_host_id h)
 /* Actions -------------------------------------------------------------------------------------------------------------- */
 static void journal(struct sim *s, enum sim_host_id h, enum mig_record rec)
 {
+	if (rec == MIG_REC_CALLED_OFF) { /* before anybody hears that it failed */
+		s->host[h].journal = rec;
+		return;
+	}
 	s->host[h].writing = rec;
 	push(s, (struct sim_ev){ .at_ns = s->now + MS / 10 + rnd(s, 2 * MS),
 	                         .kind = SIM_EV_DURABLE,
@@ -401,9 +405,9 @@ static void restart_source(struct sim *s)
 		                         .ctl = { .downtime_ns = 50 * MS, .downtime_max_ns = 2 * MIG_S } };
 	struct mig_event ev = { .kind = MIG_EV_START };
 
-	if (ho->journal != MIG_REC_RELINQUISHING)
+	if (ho->journal != MIG_REC_RELINQUISHING && ho->journal != MIG_REC_CALLED_OFF)
 		return;
-	if (ho->hv.state == SIM_HV_RELINQUISHED) {
+	if (ho->journal == MIG_REC_RELINQUISHING && ho->hv.state == SIM_HV_RELINQUISHED) {
 		ho->hv.session = true;
 		ho->hv.epoch++;
 		mig_source_init_doubt(&s->src, &cfg, 2);

@@ -627,6 +627,30 @@ static void test_a_synced_that_was_overtaken_does_not_count(void **state)
 	equal(0, 2);
 }
 
+/* A clusterd went and came back: same ring, same members. A slow member's OPEN for the view before comes now, of the epoch that all serve. */
+static void test_open_of_an_equal_view(void **state)
+{
+	(void)state;
+	all_up();
+	uint64_t epoch = mem[0].n.epoch;
+	ring -= 4;
+	views("aaaaa");
+	struct clu_msg stale = { .kind = CLU_MSG_OPEN,
+		                 .ring = mem[1].n.ring,
+		                 .members_sum = mem[1].n.members_sum,
+		                 .epoch = epoch,
+		                 .source = 1,
+		                 .index = mem[0].s.index,
+		                 .sum = mem[0].s.sum,
+		                 .said = { 0x1f } };
+	enqueue(&mem[1], &stale);
+	run(S);
+	for (uint32_t i = 0; i < N; i++) {
+		assert_int_equal(mem[i].n.phase, CLU_NODE_ACTIVE);
+		assert_int_equal(mem[i].s.epoch, epoch + 1);
+	}
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -644,6 +668,7 @@ int main(void)
 		T(test_no_lease_without_votequorum_or_guard),
 		T(test_a_member_that_hangs_is_lost),
 		T(test_a_synced_that_was_overtaken_does_not_count),
+		T(test_open_of_an_equal_view),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

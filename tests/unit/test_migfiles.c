@@ -3,11 +3,15 @@
 #include "config.h"
 #include "tests/unit/testutil.h"
 #include <fcntl.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 #include "common/util.h"
 #include "migrated/io/journal.h"
+#include "migrated/io/leasefile.h"
 #include "migrated/io/peers.h"
 
 static char *dir;
@@ -57,6 +61,12 @@ static void test_journal(void **state)
 	assert_int_equal(got.generation, 7);
 	assert_true(got.stay_paused);
 	assert_string_equal(got.peer, "host-b");
+	r.session = 0xabd;
+	r.rec = MIG_REC_CALLED_OFF;
+	assert_int_equal(journal_append(dir, &r, &err), 0);
+	assert_int_equal(journal_load(dir, 0xabd, &got), 0);
+	assert_int_equal(got.rec, MIG_REC_CALLED_OFF);
+	journal_forget(dir, 0xabd);
 	/* a torn last line does not count, the one before does */
 	_cleanup_free_ char *path = xasprintf("%s/%016x.journal", dir, 0xabc);
 	int fd = open(path, O_WRONLY | O_APPEND);
@@ -172,11 +182,46 @@ static void test_peers(void **state)
 	assert_non_null(strstr(err.text, "bad.json"));
 }
 
+/* A lease as hvdom writes it (hypervisor/lease.c), in slot 1. */
+static void write_lease(const char *path, const char *uuid, unsigned generation, const char *owner, bool damaged)
+{
+	char slot[512] = { 0 };
+	int len = snprintf(slot, sizeof(slot), "hospes-lease 1 7 %s %u running %s ", uuid, generation, owner);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	snprintf(slot + len, sizeof(slot) - (size_t)len, "%016lx\n",
+	         (unsigned long)XXH3_64bits(slot, (size_t)len) + damaged);
+	assert_int_equal(pwrite(fd, slot, sizeof(slot), 512), 512);
+	close(fd);
+}
+
+static void test_leasefile(void **state)
+{
+	const char *uuid = "c7a5fdbd-cdaf-9455-926a-d65c16db1809";
+	_cleanup_free_ char *leases = xasprintf("%s/leases", dir), *path = xasprintf("%s/%s", leases, uuid);
+	uint64_t now = (uint64_t)time(NULL);
+	(void)state;
+
+	assert_int_equal(mkdir(leases, 0700), 0);
+	assert_false(leasefile_taken(dir, uuid, "host-b", 8, now - 100));
+	write_lease(path, uuid, 8, "host-b", false);
+	assert_true(leasefile_taken(dir, uuid, "host-b", 8, now - 100));
+	assert_false(leasefile_taken(dir, uuid, "host-b", 9, now - 100));
+	assert_false(leasefile_taken(dir, uuid, "host-a", 8, now - 100));
+	/* of a run before this migration */
+	assert_false(leasefile_taken(dir, uuid, "host-b", 8, now + 100));
+	write_lease(path, uuid, 8, "host-b", true);
+	assert_false(leasefile_taken(dir, uuid, "host-b", 8, now - 100));
+	unlink(path);
+	rmdir(leases);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_journal, setup, teardown),
 		cmocka_unit_test(test_journal_lines),
+		cmocka_unit_test_setup_teardown(test_leasefile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_node, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_peers, setup, teardown),
 	};

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Migration cores: what tests/sim found. Everything else is tests/sim's and tests/scenario's. */
+#include "config.h"
+#include "tests/unit/testutil.h"
+#include "migrated/core/source.h"
+#include "migrated/core/target.h"
+
+static struct mig_actions acts;
+
+static void step(struct mig_source *m, struct mig_event ev)
+{
+	ev.now_ns = MIG_S;
+	mig_source_step(m, &ev, &acts);
+}
+
+static void hears(struct mig_source *m, enum mig_msg_kind kind)
+{
+	step(m, (struct mig_event){ .kind = MIG_EV_MSG, .msg = { .kind = kind, .version = 1 } });
+}
+
+static void hv_answers(struct mig_source *m, enum mig_hv op, uint64_t v0)
+{
+	step(m, (struct mig_event){ .kind = MIG_EV_HV, .hv = { .op = op, .v0 = v0 } });
+}
+
+/* Up to SUSPEND; the guest is stopped, its state is captured. */
+static void suspend(struct mig_source *m)
+{
+	struct mig_source_config cfg = { .generation = 7, .ctl = { .downtime_ns = MIG_S, .rounds_max = 5 } };
+
+	mig_source_init(m, &cfg);
+	step(m, (struct mig_event){ .kind = MIG_EV_START });
+	hears(m, MIG_MSG_HELLO);
+	hears(m, MIG_MSG_ACCEPT);
+	hv_answers(m, MIG_HV_LOGDIRTY_ENABLE, MIG_LOGDIRTY_STOPCOPY);
+	hv_answers(m, MIG_HV_SUSPEND, 0);
+	hv_answers(m, MIG_HV_GET_STATE, 100);
+	assert_int_equal(m->state, MIG_SRC_SUSPEND);
+}
+
+static int action_at(enum mig_act_kind kind)
+{
+	for (size_t i = 0; i < acts.n; i++)
+		if (acts.a[i].kind == kind)
+			return (int)i;
+	return -1;
+}
+
+static void test_called_off_before_final(void **state)
+{
+	struct mig_source m;
+	(void)state;
+
+	suspend(&m);
+	step(&m, (struct mig_event){ .kind = MIG_EV_CANCEL });
+	assert_int_equal(m.state, MIG_SRC_END);
+	assert_true(action_at(MIG_ACT_FORGET) >= 0);
+	assert_int_equal(action_at(MIG_ACT_JOURNAL), -1);
+	assert_false(m.must_tell);
+}
+
+/* The target may be READY: it must be told, and a restart must not take a later session's copy for this one's. */
+static void test_called_off_after_final(void **state)
+{
+	struct mig_source m;
+	(void)state;
+
+	suspend(&m);
+	step(&m, (struct mig_event){ .kind = MIG_EV_PASS_DONE });
+	step(&m, (struct mig_event){ .kind = MIG_EV_STATE_SENT });
+	step(&m, (struct mig_event){ .kind = MIG_EV_JOURNALED, .journal = { .rec = MIG_REC_RELINQUISHING } });
+	assert_int_equal(m.state, MIG_SRC_FINAL);
+	step(&m, (struct mig_event){ .kind = MIG_EV_CANCEL });
+	assert_int_equal(m.state, MIG_SRC_END);
+	assert_true(m.must_tell);
+	assert_int_equal(action_at(MIG_ACT_FORGET), -1);
+	int j = action_at(MIG_ACT_JOURNAL);
+	assert_true(j >= 0 && j < action_at(MIG_ACT_FINISH));
+	assert_int_equal(acts.a[j].rec, MIG_REC_CALLED_OFF);
+}
+
+/* With stop-and-copy the blackout has no limit, the wait for Ready has one: a restore that hangs must not keep the guest stopped. */
+static void test_ready_never_comes(void **state)
+{
+	struct mig_source m;
+	(void)state;
+
+	suspend(&m);
+	step(&m, (struct mig_event){ .kind = MIG_EV_PASS_DONE });
+	step(&m, (struct mig_event){ .kind = MIG_EV_STATE_SENT });
+	step(&m, (struct mig_event){ .kind = MIG_EV_JOURNALED, .journal = { .rec = MIG_REC_RELINQUISHING } });
+	for (unsigned i = 0; i < 40 && m.state == MIG_SRC_FINAL; i++) {
+		struct mig_event pong = { .kind = MIG_EV_MSG,
+			                  .now_ns = (2 + i) * MIG_S,
+			                  .msg = { .kind = MIG_MSG_PONG } },
+				 tick = { .kind = MIG_EV_TICK, .now_ns = (2 + i) * MIG_S };
+		mig_source_step(&m, &pong, &acts);
+		mig_source_step(&m, &tick, &acts);
+	}
+	assert_int_equal(m.state, MIG_SRC_END);
+	assert_int_equal(m.reason, MIG_REASON_BLACKOUT);
+	int r = action_at(MIG_ACT_HV);
+	assert_true(r >= 0 && acts.a[r].hv.op == MIG_HV_RESUME);
+}
+
+/* A full disk: GONE is written later, whoever asks or does not. */
+static void test_gone_is_written_later(void **state)
+{
+	struct mig_target t;
+	struct mig_event ev = { .kind = MIG_EV_START, .now_ns = MIG_S };
+	(void)state;
+
+	mig_target_init_recover(&t, 8, false, MIG_REC_READY, false, false);
+	mig_target_step(&t, &ev, &acts);
+	assert_int_equal(acts.a[0].kind, MIG_ACT_JOURNAL);
+	ev = (struct mig_event){ .kind = MIG_EV_JOURNALED,
+		                 .now_ns = MIG_S,
+		                 .journal = { .rec = MIG_REC_GONE, .status = -28 } };
+	mig_target_step(&t, &ev, &acts);
+	assert_int_equal(t.state, MIG_TGT_NOTE);
+	ev = (struct mig_event){ .kind = MIG_EV_TICK, .now_ns = mig_target_deadline_ns(&t) };
+	assert_true(ev.now_ns < 10 * MIG_S);
+	mig_target_step(&t, &ev, &acts);
+	assert_int_equal(acts.a[0].rec, MIG_REC_GONE);
+	assert_true(mig_target_deadline_ns(&t) == MIG_NEVER);
+	ev = (struct mig_event){ .kind = MIG_EV_JOURNALED, .now_ns = 3 * MIG_S, .journal = { .rec = MIG_REC_GONE } };
+	mig_target_step(&t, &ev, &acts);
+	assert_int_equal(t.state, MIG_TGT_END);
+	assert_int_equal(mig_target_fate(&t), MIG_FATE_GONE);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_called_off_before_final),
+		cmocka_unit_test(test_called_off_after_final),
+		cmocka_unit_test(test_ready_never_comes),
+		cmocka_unit_test(test_gone_is_written_later),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
