@@ -117,7 +117,7 @@ static void ask_answer(void *arg, json_t *o)
 	x->pushed = sessions == 0; /* free to push */
 	if (sessions)
 		ldom_doing(x, "moving, ordered by an earlier clusterd");
-	x->order_ns = boot_ns();
+	x->order_ns = sessions ? boot_ns() : 0; /* nothing in the way: no reason to wait */
 	order_done(x);
 }
 

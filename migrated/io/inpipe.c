@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Target data plane: see inpipe.h. Threads: "rx" owns the socket and checks order; workers open and write. What they hand to one
- * another is bounded: by the credits of honest sources, and by QUEUE_MAX for all others (rx stops reading then).
+ * Target data plane: see inpipe.h. All threads do the same: take a frame from the socket, one thread at a time, then open and write it
+ * while others take the next ones. So a frame is not handed from thread to thread, which costs more than writing it. What waits is
+ * bounded: by the credits of honest sources, by the socket's high-water mark for all others.
  */
 #include <config.h>
 #include "migrated/io/inpipe.h"
@@ -18,14 +19,12 @@
 #include "migrated/io/priv.h"
 #include "migrated/io/seal.h"
 
-#define QUEUE_MAX    128u
 #define SESSIONS_MAX 64u
 #define WORKERS_MAX  8u
 #define ID_MAX       64u
-#define ACK_OCTETS   (1u << 20) /* acknowledged at a time while there is more to do: waking threads costs */
+#define ACK_OCTETS   (4u << 20) /* acknowledged at a time while there is more to do: waking threads costs */
 
 struct in_job {
-	struct in_job *next;
 	struct insession *s;
 	uint8_t id[ID_MAX];
 	size_t id_len;
@@ -34,7 +33,7 @@ struct in_job {
 };
 
 struct in_stream {
-	uint64_t next_seq; /* rx thread's */
+	uint64_t next_seq; /* the reader's */
 	/* under lock */
 	uint64_t frames, octets; /* written */
 	uint64_t said;           /* octets acknowledged */
@@ -49,7 +48,7 @@ struct insession {
 	struct in_stream stream[MIG_STREAMS_MAX];
 	uint64_t expect_state; /* under lock, as all below */
 	bool expecting, told, dead;
-	unsigned jobs;                 /* queued or being worked on */
+	unsigned jobs;                 /* being worked on */
 	struct seal seal[WORKERS_MAX]; /* each its worker's */
 	struct in_stats st;
 	struct err err;
@@ -57,20 +56,18 @@ struct insession {
 
 struct inpipe {
 	struct loop *loop;
+	pthread_mutex_t reading; /* taken before lock: whoever holds it uses the socket */
 	void *sock;
-	int wake_fd; /* eventfd: acks wait, or quit */
+	int wake_fd; /* eventfd: acks wait for a reader that sleeps, or quit */
 	pthread_mutex_t lock;
-	pthread_cond_t work, room, idle; /* a job came; the queue has room again; a session has no job left */
-	struct in_job *head, **tail;
-	unsigned queued;
+	pthread_cond_t idle; /* a session has no job left */
 	struct insession *session[SESSIONS_MAX];
 	bool quit;
-	pthread_t rx;
+	bool acks, acks_idle; /* due; due when nothing is there to be read */
 	struct worker {
 		struct inpipe *p;
 		pthread_t thread;
 	} worker[WORKERS_MAX];
-	bool rx_running;
 	unsigned n_workers;
 };
 
@@ -317,7 +314,8 @@ static void job_free(struct in_job *j)
 	free(j);
 }
 
-static void job_do(struct inpipe *p, struct in_job *j, unsigned worker, uint8_t *scratch, uint8_t *scratch2)
+/* True: an acknowledgement is due. */
+static bool job_do(struct inpipe *p, struct in_job *j, unsigned worker, uint8_t *scratch, uint8_t *scratch2)
 {
 	struct insession *s = j->s;
 	struct in_stats st = { 0 };
@@ -344,47 +342,19 @@ static void job_do(struct inpipe *p, struct in_job *j, unsigned worker, uint8_t 
 	check_complete(s);
 	if (!s->jobs)
 		pthread_cond_broadcast(&p->idle);
-	bool say = !s->jobs || k->octets - k->said >= ACK_OCTETS;
+	bool much = k->octets - k->said >= ACK_OCTETS, last = !s->jobs;
+	p->acks |= much;
+	p->acks_idle |= last;
 	pthread_mutex_unlock(&p->lock);
-	if (say)
-		wake(p);
+	return much || last;
 }
 
-static void *worker_main(void *arg)
-{
-	struct worker *w = arg;
-	struct inpipe *p = w->p;
-	_cleanup_free_ uint8_t *scratch = malloc(WIRE_PAYLOAD_MAX + 64), *scratch2 = malloc(WIRE_PAYLOAD_MAX + 64);
-
-	priv_none();
-	if (!scratch || !scratch2)
-		return NULL; /* the other workers serve; without any, sources time out */
-	for (;;) {
-		pthread_mutex_lock(&p->lock);
-		while (!p->head && !p->quit)
-			pthread_cond_wait(&p->work, &p->lock);
-		struct in_job *j = p->head;
-		if (j) {
-			p->head = j->next;
-			if (!p->head)
-				p->tail = &p->head;
-			if (p->queued-- == QUEUE_MAX)
-				pthread_cond_signal(&p->room);
-		}
-		pthread_mutex_unlock(&p->lock);
-		if (!j)
-			return NULL;
-		job_do(p, j, (unsigned)(w - p->worker), scratch, scratch2);
-		job_free(j);
-	}
-}
-
-/* A whole message is in @j (hdr, body): hand it to a worker, or drop it. */
-static void rx_frame(struct inpipe *p, struct in_job *j)
+/* A whole message is in @j (hdr, body): is it a job? Otherwise it is dropped. */
+static bool rx_frame(struct inpipe *p, struct in_job *j)
 {
 	if (wire_frame_unpack(zmq_msg_data(&j->hdr), zmq_msg_size(&j->hdr), &j->frame) < 0) {
 		job_free(j);
-		return;
+		return false;
 	}
 	pthread_mutex_lock(&p->lock);
 	struct insession *s = find(p, j->frame.session);
@@ -392,32 +362,28 @@ static void rx_frame(struct inpipe *p, struct in_job *j)
 	if (!s || s->dead || s->told || k >= s->cfg.streams) {
 		pthread_mutex_unlock(&p->lock);
 		job_free(j);
-		return;
+		return false;
 	}
 	if (j->frame.seq != s->stream[k].next_seq) {
 		session_bad(s, EPROTO, "a frame was lost or repeated");
 		pthread_mutex_unlock(&p->lock);
 		job_free(j);
-		return;
+		return false;
 	}
 	s->stream[k].next_seq++;
 	s->jobs++;
 	j->s = s;
-	while (p->queued >= QUEUE_MAX && !p->quit)
-		pthread_cond_wait(&p->room, &p->lock);
-	*p->tail = j;
-	p->tail = &j->next;
-	p->queued++;
-	pthread_cond_signal(&p->work);
 	pthread_mutex_unlock(&p->lock);
+	return true;
 }
 
-/* Read one message: [identity][header][payload]. Anything else is dropped. False: nothing there. */
-static bool rx_one(struct inpipe *p)
+/* Read one message: [identity][header][payload]. Anything else is dropped: *ret is NULL then. False: nothing there. */
+static bool rx_one(struct inpipe *p, struct in_job **ret)
 {
 	zmq_msg_t id;
 	unsigned parts = 0;
 
+	*ret = NULL;
 	zmq_msg_init(&id);
 	if (zmq_msg_recv(&id, p->sock, ZMQ_DONTWAIT) < 0) {
 		zmq_msg_close(&id);
@@ -444,7 +410,7 @@ static bool rx_one(struct inpipe *p)
 	}
 	zmq_msg_close(&id);
 	if (j && parts == 2 && j->id_len)
-		rx_frame(p, j);
+		*ret = rx_frame(p, j) ? j : NULL;
 	else if (j)
 		job_free(j);
 	return true;
@@ -473,11 +439,9 @@ static void send_acks(struct inpipe *p)
 	struct wire_credit c[MIG_STREAMS_MAX];
 	const struct in_stream *who[MIG_STREAMS_MAX];
 	struct buf b = { 0 };
-	uint64_t n;
 
-	if (read(p->wake_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
-		return;
 	pthread_mutex_lock(&p->lock); /* sends do not wait, they only put into a queue */
+	p->acks = p->acks_idle = false;
 	for (unsigned i = 0; i < SESSIONS_MAX; i++) {
 		unsigned acks = p->session[i] ? acks_of(p->session[i], c, who) : 0;
 		for (unsigned k = 0; k < acks; k++) {
@@ -491,27 +455,62 @@ static void send_acks(struct inpipe *p)
 	buf_done(&b);
 }
 
-static void *rx_main(void *arg)
+/* By the reader. The next frame that is to be opened; NULL: the pipe ends. */
+static struct in_job *next_job(struct inpipe *p)
 {
-	struct inpipe *p = arg;
-
-	priv_none();
 	for (;;) {
 		zmq_pollitem_t it[2] = { { .socket = p->sock, .events = ZMQ_POLLIN },
 			                 { .fd = p->wake_fd, .events = ZMQ_POLLIN } };
-		zmq_poll(it, 2, -1);
+		struct in_job *j;
+		uint64_t n;
+
 		pthread_mutex_lock(&p->lock);
-		bool quit = p->quit;
+		bool quit = p->quit, acks = p->acks, idle = p->acks_idle;
 		pthread_mutex_unlock(&p->lock);
 		if (quit)
-			break;
-		if (it[1].revents)
+			return NULL;
+		if (acks)
 			send_acks(p);
-		for (unsigned i = 0; i < 16 && rx_one(p); i++)
-			;
+		if (rx_one(p, &j)) {
+			if (j)
+				return j;
+			continue;
+		}
+		if (idle) {
+			send_acks(p);
+			continue;
+		}
+		zmq_poll(it, 2, -1);
+		if (it[1].revents && read(p->wake_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
+			return NULL;
 	}
-	zmq_close(p->sock);
-	return NULL;
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct inpipe *p = w->p;
+	_cleanup_free_ uint8_t *scratch = malloc(WIRE_PAYLOAD_MAX + 64), *scratch2 = malloc(WIRE_PAYLOAD_MAX + 64);
+	bool due = false;
+
+	priv_none();
+	if (!scratch || !scratch2)
+		return NULL; /* the other workers serve; without any, sources time out */
+	for (;;) {
+		if (pthread_mutex_trylock(&p->reading) != 0) {
+			if (due)
+				wake(p); /* the reader may sleep until the next frame, which may wait for this acknowledgement */
+			pthread_mutex_lock(&p->reading);
+		}
+		struct in_job *j = next_job(p);
+		pthread_mutex_unlock(&p->reading);
+		if (!j) {
+			wake(p); /* for the next one */
+			return NULL;
+		}
+		due = job_do(p, j, (unsigned)(w - p->worker), scratch, scratch2);
+		job_free(j);
+	}
 }
 
 struct inpipe *inpipe_new(struct loop *loop, void *zmq, void *sock, unsigned workers, struct err *err)
@@ -526,10 +525,8 @@ struct inpipe *inpipe_new(struct loop *loop, void *zmq, void *sock, unsigned wor
 	}
 	p->loop = loop;
 	p->sock = sock;
-	p->tail = &p->head;
+	pthread_mutex_init(&p->reading, NULL);
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->work, NULL);
-	pthread_cond_init(&p->room, NULL);
 	pthread_cond_init(&p->idle, NULL);
 	p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int r = p->wake_fd < 0 ? -errno : 0;
@@ -538,10 +535,6 @@ struct inpipe *inpipe_new(struct loop *loop, void *zmq, void *sock, unsigned wor
 		r = -pthread_create(&p->worker[i].thread, NULL, worker_main, &p->worker[i]);
 		if (r == 0)
 			p->n_workers++;
-	}
-	if (r == 0) {
-		r = -pthread_create(&p->rx, NULL, rx_main, p);
-		p->rx_running = r == 0;
 	}
 	if (r < 0) {
 		(void)err_sys(err, r, "threads of the data socket");
@@ -557,27 +550,16 @@ void inpipe_free(struct inpipe *p)
 		return;
 	pthread_mutex_lock(&p->lock);
 	p->quit = true;
-	pthread_cond_broadcast(&p->work);
-	pthread_cond_broadcast(&p->room);
 	pthread_mutex_unlock(&p->lock);
 	if (p->wake_fd >= 0)
 		wake(p);
-	if (p->rx_running)
-		pthread_join(p->rx, NULL);
-	else
-		zmq_close(p->sock);
 	for (unsigned i = 0; i < p->n_workers; i++)
 		pthread_join(p->worker[i].thread, NULL);
-	while (p->head) {
-		struct in_job *j = p->head;
-		p->head = j->next;
-		job_free(j);
-	}
+	zmq_close(p->sock);
 	if (p->wake_fd >= 0)
 		close(p->wake_fd);
+	pthread_mutex_destroy(&p->reading);
 	pthread_mutex_destroy(&p->lock);
-	pthread_cond_destroy(&p->work);
-	pthread_cond_destroy(&p->room);
 	pthread_cond_destroy(&p->idle);
 	free(p);
 }

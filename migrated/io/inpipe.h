@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The target's data plane: one data socket per daemon, one thread that reads it, and a few that open frames and write pages
+ * The target's data plane: one data socket per daemon, and a few threads that read it in turn, open frames and write pages
  * into the incoming domain's memory. Sessions are registered from the loop's thread. Frames of unknown sessions are dropped.
  */
 #ifndef HOSPES_MIGRATED_IO_INPIPE_H

@@ -43,7 +43,7 @@ no_doubt() { # vmmig status on both hosts shows nothing under way
 all_well() {
 	eventually 20 settled
 	eventually 20 no_doubt
-	client_whole
+	eventually 20 client_whole # its TCP may have backed off while nobody answered
 	[ "$(hvdoms_on host-a guest01 | wc -w)" -le 1 ] && [ "$(hvdoms_on host-b guest01 | wc -w)" -le 1 ]
 }
 
@@ -52,7 +52,7 @@ push_into() { # HOST POINT
 	local i
 	for ((i = 0; i < 10; i++)); do
 		push "$from" guest01 "$to" || true
-		! fault_met "$1" "$2:" || return 0
+		! fault_met "$1" "$2" || return 0
 		one_copy guest01 "$from"
 		sleep 1
 	done

@@ -275,6 +275,7 @@ push_refused() {
 
 # fault HOST POINT:ACTION: migrated of that host, restarted, meets its end (or stop) at that step of the protocol, once
 fault() {
+	FAULT_SEEN=$(faults_met "$1" "${2%:*}:")
 	vmlab service "$1" restart migrated --once "HOSPES_FAULT=$2"
 	migrated_ready "$1"
 }
@@ -291,5 +292,7 @@ faults_clear() {
 }
 migrated_pid() { vmlab status --json | jq -r --arg h "$1" '.hosts[] | select(.name == $h) | .services.migrated // empty'; }
 migrated_ready() { eventually 10 on "$1" vmmig status; }
-fault_met() { grep -q "fault injection: $2" "$VMLAB_DIR/$VMLAB_NAME/hosts/$1/var/log/hospes/migrated.log"; }
+faults_met() { grep -c "fault injection: $2" "$VMLAB_DIR/$VMLAB_NAME/hosts/$1/var/log/hospes/migrated.log" || true; }
+# HOST POINT: since fault() was told to
+fault_met() { [ "$(faults_met "$1" "$2:")" -gt "$FAULT_SEEN" ]; }
 other_host() { if [ "$1" = host-a ]; then echo host-b; else echo host-a; fi; }
