@@ -7,7 +7,7 @@
 #define HOSPES_CLUSTERD_IO_GUARDMSG_H
 
 #include <stdint.h>
-#include <time.h>
+#include "common/util.h"
 
 #define GUARD_MAGIC     0x31726447u /* "Gdr1" */
 #define GUARD_EVERY_NS  500000000ull
@@ -19,13 +19,5 @@ struct guard_msg {
 	uint32_t reserved;
 	uint64_t deadline_ns; /* CLOCK_BOOTTIME until when domains may run; 0: none known. Only grows */
 };
-
-static inline uint64_t boot_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 #endif
