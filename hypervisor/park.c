@@ -69,6 +69,11 @@ int domain_unpark(struct domain *d, uint64_t lease_ns, struct err *err)
 	r = own_again(d, err);
 	if (r)
 		return r;
+	if (boot_ns() >= lease_ns) { /* a network file system took its time */
+		devs_unlock(d->devs);
+		d->owner = false;
+		return err_set(err, ETIME, "the lease that would let domain '%s' go on ended meanwhile", d->cfg->name);
+	}
 	if (d->paused) {
 		domain_set_state(d, HV_DOM_PAUSED, "as before: paused");
 		return 0;

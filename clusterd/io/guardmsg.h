@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Between clusterd and hospes-guard: Unix SEQPACKET socket <run>/guard.sock, root only. clusterd sends a guard_msg when its lease grows
- * and every GUARD_EVERY_NS; each is answered with a guard_msg that says what holds. Same machine, same build: no wire format. (An older side
- * sends and reads 0 as park_ms: then domains are killed, which is always safe.)
+ * and every GUARD_EVERY_NS; each is answered with a guard_msg that says what holds. Same machine, same build: no wire format. (An older
+ * side sends and reads 0 as park_ms: then domains are killed, which is always safe.)
  */
 #ifndef HOSPES_CLUSTERD_IO_GUARDMSG_H
 #define HOSPES_CLUSTERD_IO_GUARDMSG_H
@@ -18,7 +18,7 @@
 
 struct guard_msg {
 	uint32_t magic;
-	uint32_t park_ms;     /* how long before the deadline domains are parked; 0: never, they are killed at it. Counts with its deadline */
+	uint32_t park_ms;     /* how long before the deadline domains are parked; 0: never, they are killed at it */
 	uint64_t deadline_ns; /* CLOCK_BOOTTIME until when domains may run; 0: none known. Only grows */
 };
 

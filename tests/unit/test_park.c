@@ -13,7 +13,7 @@
 /* What the stand-ins were told, and shall answer. */
 static struct {
 	bool frozen, locked;
-	unsigned synced, announced;
+	unsigned synced, announced, lock_ms; /* how long locking takes */
 	int stop, go, sync, lock;
 } w;
 
@@ -62,6 +62,7 @@ int devs_sync(struct devs *devs, struct err *err)
 int devs_lock(struct devs *devs, struct err *err)
 {
 	(void)devs;
+	usleep(w.lock_ms * 1000);
 	if (w.lock)
 		return err_set(err, -w.lock, "locked");
 	w.locked = true;
@@ -173,6 +174,9 @@ static void late_orders_do_not_count(void **state)
 	d.park_lease_ns = 0;
 	park(1);
 	assert_int_equal(domain_unpark(&d, boot_ns(), &err), -ETIME);
+	expect(HV_DOM_PARKED, false);
+	w.lock_ms = 50;
+	assert_int_equal(domain_unpark(&d, boot_ns() + 40 * NS_PER_MS, &err), -ETIME);
 	expect(HV_DOM_PARKED, false);
 }
 
