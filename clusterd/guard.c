@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * hospes-guard: ends the cluster's domains on this host when their lease is over, whatever else hangs or is dead. It holds one number, the
- * deadline; clusterd moves it on. Small on purpose: libc and common/ only, one thread, no state but a file that lets a successor know what
- * was allowed. See hospes-guard(8) and docs/fencing.md.
+ * hospes-guard: ends the cluster's domains on this host when their lease is over, whatever else hangs or is dead. It holds the deadline,
+ * which clusterd moves on, and how long before it domains are to be parked (0: never). Small on purpose: libc and common/ only, one
+ * thread, no state but a file that lets a successor know what was allowed. See hospes-guard(8) and docs/fencing.md.
  */
 #include <config.h>
 #include <errno.h>
@@ -26,6 +26,7 @@
 #include <unistd.h>
 #include "clusterd/io/guardmsg.h"
 #include "clusterd/io/managed.h"
+#include "clusterd/io/parking.h"
 #include "common/log.h"
 #include "common/util.h"
 
@@ -44,7 +45,8 @@ struct client {
 struct guard {
 	int listen_fd, signal_fd, timer_fd, watchdog_fd;
 	struct client client[CLIENTS_MAX];
-	uint64_t deadline_ns;
+	uint64_t deadline_ns, park_ns;
+	struct parking parking;
 	uint64_t looked_ns;     /* the last look at clients */
 	uint64_t over_since_ns; /* the deadline passed and something lives still; 0: no */
 	bool said;
@@ -79,12 +81,15 @@ static void load_deadline(struct guard *g)
 	_cleanup_free_ char *text = NULL;
 	char id[40] = "";
 	uint64_t ns = 0;
+	unsigned park_ms = 0; /* an older guard wrote none */
 
 	if (file_read(g->deadline_path, 128, &text, NULL) < 0)
 		return;
-	if (sscanf(text, "%" SCNu64 " %39s", &ns, id) == 2 && !strcmp(id, g->boot_id) && ns < boot_ns() + GUARD_FAR_NS)
+	if (sscanf(text, "%" SCNu64 " %39s %u", &ns, id, &park_ms) >= 2 && !strcmp(id, g->boot_id) &&
+	    ns < boot_ns() + GUARD_FAR_NS && park_ms <= GUARD_PARK_MS) {
 		g->deadline_ns = ns;
-	else
+		g->park_ns = park_ms * NS_PER_MS;
+	} else
 		log_warn("%s is of another boot or damaged: no domain may run", g->deadline_path);
 }
 
@@ -93,11 +98,15 @@ static void save_deadline(struct guard *g)
 	_cleanup_free_ char *tmp = xasprintf("%s.new", g->deadline_path);
 	_cleanup_close_ int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	char text[128];
-	int n = snprintf(text, sizeof(text), "%" PRIu64 " %s\n", g->deadline_ns, g->boot_id);
+	int n = snprintf(text, sizeof(text), "%" PRIu64 " %s %u\n", g->deadline_ns, g->boot_id,
+	                 (unsigned)(g->park_ns / NS_PER_MS));
 
-	/* losing it is safe: a successor then allows less. No fsync: it need not outlive the machine */
-	if (fd < 0 || write(fd, text, (size_t)n) != n || rename(tmp, g->deadline_path) < 0)
+	/* losing it is safe: a successor then allows nothing. An old one is not: what is parked for that may go on by then. No fsync: it
+	 * need not outlive the machine */
+	if (fd < 0 || write(fd, text, (size_t)n) != n || rename(tmp, g->deadline_path) < 0) {
 		log_warn("cannot write %s: %s", g->deadline_path, strerror(errno));
+		(void)unlink(g->deadline_path);
+	}
 }
 
 /* Domains -------------------------------------------------------------------------------------------------------------- */
@@ -110,11 +119,18 @@ static void told(void *arg, const char *name)
 		log_warn("the lease is over: domain '%s' is ended", name);
 }
 
-/* Past the deadline: end what lives, again and again until it is certain that nothing does. */
+static bool is_over(const struct guard *g)
+{
+	return boot_ns() >= g->deadline_ns;
+}
+
+/* Near the deadline: park what can be. Past it: end what lives, again and again until it is certain that nothing does. */
 static void sweep(struct guard *g)
 {
-	int alive = managed_kill_all(told, g);
+	int alive = parking_look(&g->parking, boot_ns(), g->deadline_ns, g->park_ns, told, g);
 
+	if (!is_over(g))
+		return;
 	if (!alive) {
 		if (g->over_since_ns)
 			log_warn("the lease is over: all domains of the cluster are gone here");
@@ -129,16 +145,17 @@ static void sweep(struct guard *g)
 	g->said = true;
 }
 
-static bool is_over(const struct guard *g)
-{
-	return boot_ns() >= g->deadline_ns;
-}
-
-/* The next look: at the deadline, soon when it is past, each second for the watchdog. CLOCK_BOOTTIME counts a suspended machine's time. */
+/*
+ * The next look: when parking begins and at the deadline, soon in between and when it is past, each second for the watchdog.
+ * CLOCK_BOOTTIME counts a suspended machine's time.
+ */
 static void arm(struct guard *g)
 {
-	uint64_t now = boot_ns(), at = g->deadline_ns > now ? g->deadline_ns : now + SWEEP_NS;
+	uint64_t now = boot_ns(), at = g->deadline_ns > now + g->park_ns ? g->deadline_ns - g->park_ns : now + SWEEP_NS;
 	struct itimerspec its = { 0 };
+
+	if (now < g->deadline_ns && at > g->deadline_ns)
+		at = g->deadline_ns;
 
 	if (at > now + FEED_NS)
 		at = now + FEED_NS;
@@ -212,6 +229,19 @@ static void on_connect(struct guard *g)
 	close(fd);
 }
 
+/*
+ * May @m move the deadline on? Not to where parking would be due at once, or that is past: that is of no use to what runs, and what is
+ * parked for the present deadline had to say so anew.
+ */
+static bool moves_on(const struct guard *g, const struct guard_msg *m, uint64_t now)
+{
+	uint64_t park_ns = m->park_ms * NS_PER_MS;
+
+	if (m->deadline_ns < g->deadline_ns || m->deadline_ns <= now + park_ns || m->park_ms > GUARD_PARK_MS)
+		return false;
+	return m->deadline_ns > g->deadline_ns || park_ns != g->park_ns;
+}
+
 static void on_client(struct guard *g, struct client *c)
 {
 	struct guard_msg m;
@@ -227,8 +257,9 @@ static void on_client(struct guard *g, struct client *c)
 	c->heard_ns = now;
 	if (m.deadline_ns > now + GUARD_FAR_NS)
 		log_warn("a deadline that is too far off is not taken");
-	else if (m.deadline_ns > g->deadline_ns) {
+	else if (moves_on(g, &m, now)) {
 		g->deadline_ns = m.deadline_ns;
+		g->park_ns = m.park_ms * NS_PER_MS;
 		save_deadline(g);
 	}
 	m.deadline_ns = g->deadline_ns;
@@ -340,8 +371,9 @@ static void serve(struct guard *g)
 				on_client(g, &g->client[i]);
 		if (p[2].revents)
 			on_connect(g);
-		if (is_over(g)) {
+		if (boot_ns() + g->park_ns >= g->deadline_ns)
 			sweep(g);
+		if (is_over(g)) {
 			look_at_clients(g);
 		} else {
 			g->over_since_ns = 0;
@@ -360,7 +392,7 @@ int main(int argc, char **argv)
 		                              { "version", no_argument, NULL, 'V' },
 		                              { "help", no_argument, NULL, 'h' },
 		                              { 0 } };
-	struct guard g = { .listen_fd = -1, .signal_fd = -1, .timer_fd = -1, .watchdog_fd = -1 };
+	static struct guard g = { .listen_fd = -1, .signal_fd = -1, .timer_fd = -1, .watchdog_fd = -1 };
 	const char *watchdog = NULL;
 	enum log_level level = LOG_LEVEL_INFO;
 	struct err err = { 0 };
@@ -389,6 +421,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	be_urgent();
+	parking_take_over(&g.parking, boot_ns());
 	if (!watchdog || strcmp(watchdog, "none"))
 		open_watchdog(&g, watchdog ? watchdog : "/dev/watchdog", watchdog != NULL);
 	log_info("guards; %s", g.deadline_ns > boot_ns() ? "a lease of before still runs"

@@ -14,6 +14,8 @@
 #define NS_PER_S 1000000000ull
 #define NS_PER_MS 1000000ull
 
+uint64_t boot_ns(void); /* CLOCK_BOOTTIME: counts a suspended machine's time, too */
+
 int read_full(int fd, void *p, size_t len) _must_check_;            /* 0, -errno, -ENODATA on early end */
 int write_full(int fd, const void *p, size_t len) _must_check_;
 /* Read a whole file of at most @max bytes into malloc'd *@ret (NUL added). -EFBIG when larger. */

@@ -33,6 +33,7 @@ struct domain {
 	bool paused;                        /* by PAUSE: RESUME and reboots keep it so */
 	bool rebuilt;                       /* devices must treat every queue as kicked at the next resume */
 	bool quiesced;
+	uint64_t park_lease_ns;             /* of PARK: only a lease that ends later lets it go on */
 	bool exiting;
 	unsigned quick_crashes;             /* in a row */
 	uint32_t watchdog_count;            /* how often the guest's heartbeat was missed in this hvdom */
@@ -79,6 +80,11 @@ void domain_logdirty_off(struct domain *d);
 void domain_announce(struct domain *d);
 int domain_own(struct domain *d, uint64_t generation, bool must_be_named, struct err *err) _must_check_;
 const char *domain_agent_say(struct domain *d, const char *line, struct err *err);
+
+/* park.c */
+int domain_park(struct domain *d, uint64_t lease_ns, struct err *err) _must_check_;
+/* On failure it is parked still; -ESTALE: it can never run again, end it. */
+int domain_unpark(struct domain *d, uint64_t lease_ns, struct err *err) _must_check_;
 
 /* dommem.c */
 int dommem_new(struct domain *d, struct err *err) _must_check_;

@@ -47,7 +47,8 @@ static int need_state(const struct domain *d, unsigned mask, const char *what, s
 		                             "an incoming copy",
 		                             "a restored copy",
 		                             "shut down",
-		                             "crashed" };
+		                             "crashed",
+		                             "suspended because its host lost quorum; only clusterd lets it go on" };
 	if (mask >> d->state & 1)
 		return 0;
 	return err_set(err, EBUSY, "cannot %s: domain '%s' is %s", what, d->cfg->name,
@@ -62,6 +63,20 @@ static int need_session(const struct call *c, const struct hvconn *owner, const 
 		return 0;
 	return err_set(err, EPERM, "cannot %s: another session of domain '%s' is at it (a migration or a save?)", what,
 	               c->d->cfg->name);
+}
+
+static void on_destroy(void *arg)
+{
+	domain_end(arg, 0);
+}
+
+static void end_after_reply(struct domain *d, enum hv_dom_state state, const char *text)
+{
+	domain_set_state(d, state, text);
+	d->exiting = true; /* no further orders */
+	domain_unlink_socket(d);
+	d->destroy_timer = loop_add_timer(d->loop, on_destroy, d);
+	loop_timer_in(d->destroy_timer, NS_PER_MS);
 }
 
 static int op_hello(struct call *c, struct err *err)
@@ -501,6 +516,30 @@ static int op_take(struct call *c, struct err *err)
 	return 0;
 }
 
+static int op_park(struct call *c, struct err *err)
+{
+	const struct hv_park_req *q = c->req;
+	int r = need_state(c->d, IN(RUNNING) | IN(PAUSED) | IN(PARKED), "suspend", err);
+
+	return r ? r : domain_park(c->d, q->lease_ns, err);
+}
+
+static int op_unpark(struct call *c, struct err *err)
+{
+	const struct hv_park_req *q = c->req;
+	struct domain *d = c->d;
+	int r = need_state(d, IN(PARKED), "let it go on", err);
+
+	if (!r)
+		r = domain_unpark(d, q->lease_ns, err);
+	if (r == -ESTALE) {
+		log_error("domain '%s' can never run again here: %s", d->cfg->name, err->text);
+		d->ops->kill(d->vm);
+		end_after_reply(d, HV_DOM_CRASHED, err->text);
+	}
+	return r;
+}
+
 static int op_lease(struct call *c, struct err *err)
 {
 	struct hv_owner *rep = REP(c, struct hv_owner);
@@ -555,11 +594,6 @@ static int op_reboot(struct call *c, struct err *err)
 	return agent_order(c, "\nhospes:reboot\n", err);
 }
 
-static void on_destroy(void *arg)
-{
-	domain_end(arg, 0);
-}
-
 static int op_destroy(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
@@ -580,11 +614,7 @@ static int op_destroy(struct call *c, struct err *err)
 		devs_unlock(d->devs);
 		d->owner = false;
 	}
-	domain_set_state(d, HV_DOM_SHUTDOWN, "destroyed");
-	d->exiting = true; /* no further orders */
-	domain_unlink_socket(d);
-	d->destroy_timer = loop_add_timer(d->loop, on_destroy, d);
-	loop_timer_in(d->destroy_timer, NS_PER_MS); /* after the reply */
+	end_after_reply(d, HV_DOM_SHUTDOWN, "destroyed");
 	return 0;
 }
 
@@ -678,6 +708,8 @@ static const struct op {
 	[HV_OP_LOGLEVEL] = { sizeof(uint32_t), op_loglevel },
 	[HV_OP_MEMHASH] = { 0, op_memhash },
 	[HV_OP_AUDIT] = { 0, op_audit },
+	[HV_OP_PARK] = { sizeof(struct hv_park_req), op_park },
+	[HV_OP_UNPARK] = { sizeof(struct hv_park_req), op_unpark },
 };
 
 static void on_request(void *arg, struct hvconn *conn, uint16_t op, uint64_t cookie, const void *payload, size_t len,

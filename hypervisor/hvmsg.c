@@ -45,6 +45,8 @@ static const struct hvmsg_op ops[HV_OP_MAX] = {
 	[HV_OP_MEMHASH] = { "memhash", 0, 0 },
 	[HV_OP_PREPARE] = { "prepare", sizeof(struct hv_state_req), 1 },
 	[HV_OP_AUDIT] = { "audit", 0, 0 },
+	[HV_OP_PARK] = { "park", sizeof(struct hv_park_req), 0 },
+	[HV_OP_UNPARK] = { "unpark", sizeof(struct hv_park_req), 0 },
 };
 
 static const struct hvmsg_op *find_op(uint16_t op)

@@ -67,6 +67,8 @@ enum hv_op {
 	HV_OP_MEMHASH = 30,         /* suspended or restored: -> struct hv_memhash_rep, xxh3-64 per region of 4 KiB pages */
 	HV_OP_PREPARE = 31,         /* incoming: struct hv_state_req + memfd of an early state blob: pre-build for it; optional */
 	HV_OP_AUDIT = 32,           /* suspended, after CLEAN: pages that differ from what log-dirty reported -> struct hv_logdirty_rep */
+	HV_OP_PARK = 33,            /* running or paused: struct hv_park_req: stop, sync, unlock the disks; the leases stay as they are */
+	HV_OP_UNPARK = 34,          /* parked: struct hv_park_req: lock, go on if the leases are still as they were left; else it ends */
 	HV_OP_MAX
 };
 
@@ -74,6 +76,7 @@ enum hv_dom_state {                 /* numbers are on the wire */
 	HV_DOM_BOOTING = 1, HV_DOM_RUNNING = 2, HV_DOM_PAUSED = 3, HV_DOM_SUSPENDED = 4,
 	HV_DOM_RELINQUISHED = 5,    /* another host owns it; this copy can never run unless reclaimed */
 	HV_DOM_INCOMING = 6, HV_DOM_RESTORED = 7, HV_DOM_SHUTDOWN = 8, HV_DOM_CRASHED = 9,
+	HV_DOM_PARKED = 10,         /* its host has no quorum: it stands still and holds no disk; goes on by UNPARK only */
 };
 
 #define HV_CAP_LOGDIRTY_TRACK 1u    /* tracking is possible here */
@@ -163,6 +166,7 @@ struct hv_destroy_req { uint32_t flags; uint32_t reserved; };
 
 struct hv_console_req { uint32_t index; /* 0: boot console con0, 1..: hvc0.. */ uint32_t flags; /* 1: take over from another client */ };
 struct hv_owner { uint64_t generation; char owner[HV_NAME_MAX]; };
+struct hv_park_req { uint64_t lease_ns; /* CLOCK_BOOTTIME: PARK: of the lease that ends; UNPARK: of one that ends later */ };
 struct hv_memhash_rep { uint32_t n_regions; uint32_t reserved; uint64_t hash[HV_REGIONS_MAX]; };
 
 enum hv_event_kind {

@@ -138,6 +138,26 @@ int leases_read(struct leases *l, struct lease_record *ret, struct err *err)
 	return read_one(l, 0, ret, err);
 }
 
+int leases_check(struct leases *l, const struct lease_record *rec, struct err *err)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct lease_record now;
+		int r;
+
+		(void)posix_fadvise(l->fd[i], 0, 0, POSIX_FADV_DONTNEED); /* NFS: what the server has now */
+		r = read_one(l, i, &now, err);
+		if (r == -EINVAL) /* damaged, or another domain's: not as it was left */
+			return -ESTALE;
+		if (r)
+			return r;
+		if (now.generation != rec->generation || now.state != rec->state || strcmp(now.owner, rec->owner) != 0)
+			return err_set(err, ESTALE,
+			               "the lease %s says generation %lu, %s, host '%s', not what was left there",
+			               l->path[i], (unsigned long)now.generation, state_name[now.state], now.owner);
+	}
+	return 0;
+}
+
 int leases_write(struct leases *l, const struct lease_record *rec, struct err *err)
 {
 	for (size_t i = 0; i < l->n; i++) {

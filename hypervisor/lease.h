@@ -36,6 +36,8 @@ int leases_open(struct leases *l, const struct dom_config *cfg, uid_t uid, struc
 void leases_done(struct leases *l);
 /* The truth now. A file of another domain, or octets that are no lease: -EINVAL. No record yet: zeroes, LEASE_NONE. */
 int leases_read(struct leases *l, struct lease_record *ret, struct err *err) _must_check_;
+/* Does every lease say exactly @rec? -ESTALE: one does not, or is none any more; another error: one cannot be read now. */
+int leases_check(struct leases *l, const struct lease_record *rec, struct err *err) _must_check_;
 /* Write @rec to every lease, durably. On failure some may be written; the generation tells. */
 int leases_write(struct leases *l, const struct lease_record *rec, struct err *err) _must_check_;
 

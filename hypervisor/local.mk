@@ -17,7 +17,7 @@ noinst_LIBRARIES += %D%/libsavefile.a
 # The daemon: one process per domain.
 noinst_LIBRARIES += %D%/libhv.a
 %C%_libhv_a_SOURCES = %D%/engine.h %D%/engine.c %D%/lease.h %D%/lease.c %D%/cgroup.h %D%/cgroup.c %D%/stateframe.h %D%/stateframe.c %D%/conlog.h %D%/conlog.c \
-	%D%/domain_int.h %D%/domain.c %D%/domcall.c %D%/dommem.c
+	%D%/domain_int.h %D%/domain.c %D%/domcall.c %D%/dommem.c %D%/park.c
 %C%_libhv_a_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
 sbin_PROGRAMS += %D%/hvdom
 %C%_hvdom_SOURCES = %D%/main.c

@@ -120,6 +120,7 @@ const char *vmctl_state_name(uint32_t state)
 		[HV_DOM_BOOTING] = "booting",     [HV_DOM_RUNNING] = "running",         [HV_DOM_PAUSED] = "paused",
 		[HV_DOM_SUSPENDED] = "suspended", [HV_DOM_RELINQUISHED] = "moved away", [HV_DOM_INCOMING] = "incoming",
 		[HV_DOM_RESTORED] = "restored",   [HV_DOM_SHUTDOWN] = "in shutdown",    [HV_DOM_CRASHED] = "crashed",
+		[HV_DOM_PARKED] = "parked",
 	};
 
 	return state < ARRAY_SIZE(names) && names[state] ? names[state] : "unknown";

@@ -435,6 +435,14 @@ static void policy(struct apply *a)
 		apply_refuse(a, EINVAL, "a policy value is out of its range (vmclus policy --help)", "", "");
 		return;
 	}
+	if (p->no_quorum > CLU_NO_QUORUM_SUSPEND ||
+	    (p->no_quorum == CLU_NO_QUORUM_SUSPEND &&
+	     ((p->lease_ns && p->lease_ns < CLU_PARK_LEASE_NS) || p->margin_ns < CLU_PARK_MARGIN_NS))) {
+		apply_refuse(a, EINVAL,
+		             "no_quorum=suspend needs a lease_s of 0 or at least 4 and a margin_s of at least 0.5", "",
+		             "");
+		return;
+	}
 	apply_open(a, CLU_OBJ_POLICY, 0);
 	a->s->policy = *p;
 	apply_close(a, CLU_OBJ_POLICY, 0);

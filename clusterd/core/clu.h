@@ -52,6 +52,8 @@ enum clu_rule_kind {
 };
 enum clu_admission { CLU_ADMIT_OFF = 0, CLU_ADMIT_WARN = 1, CLU_ADMIT_REFUSE = 2 };
 
+enum clu_no_quorum { CLU_NO_QUORUM_STOP = 0, CLU_NO_QUORUM_SUSPEND = 1 };
+
 #define CLU_ENGINE_PV  1u
 #define CLU_ENGINE_KVM 2u
 
@@ -138,6 +140,7 @@ struct clu_policy {
 	uint32_t moves_max;             /* migrations at one time in the cluster */
 	uint64_t lease_ns;              /* 0: from corosync's token time, see docs/fencing.md */
 	uint64_t margin_ns;             /* what others wait beyond a host's lease */
+	enum clu_no_quorum no_quorum;   /* what a host does with its domains when its lease runs out */
 };
 
 struct clu_state {
@@ -234,6 +237,10 @@ struct clu_answer { int status; char text[CLU_TEXT_MAX]; };
 /* @dom: @dom_cap zeroed records that live as long as the state. @nodes: corosync's list, ascending; they take the first slots. */
 void clu_state_init(struct clu_state *s, struct clu_dom *dom, uint32_t dom_cap);
 void clu_policy_default(struct clu_policy *p);
+#define CLU_PARK_LEASE_NS  4000000000ull /* suspending needs a lease of that and this margin */
+#define CLU_PARK_MARGIN_NS 500000000ull
+/* How long before the end of a lease of @lease_ns domains are suspended: a quarter of it, 1 s to 5 s. 0: they are stopped at its end. */
+uint64_t clu_park_ns(const struct clu_policy *p, uint64_t lease_ns);
 /* Take over corosync's node list: new nodes get slots (state NEW), others stay. Not a command: every node has the same list. */
 void clu_nodes_set(struct clu_state *s, const uint32_t *node, char (*name)[CLU_NAME_MAX], uint32_t n);
 /*

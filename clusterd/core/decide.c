@@ -60,7 +60,7 @@ static void hosts(struct round *r)
 		const struct clu_host *h = &r->s->host[i];
 		if (h->state == CLU_HOST_LOST)
 			r->out->fence[i / 64] |= 1ull << (i % 64);
-		if (h->state != CLU_HOST_ONLINE || in_view(r->v, h->node))
+		if (h->state != CLU_HOST_ONLINE || r->v->settling || in_view(r->v, h->node))
 			continue;
 		struct clu_cmd *c = propose(r, CLU_CMD_HOST_LOST);
 		if (c)

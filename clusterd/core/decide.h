@@ -11,7 +11,12 @@
 #define CLU_PROPOSALS_MAX 32u
 #define CLU_STARTS_PER_HOST 4u /* at one time */
 
-struct clu_view { const uint32_t *member; uint32_t n; uint64_t commit; }; /* of the active view */
+struct clu_view { /* the active one */
+	const uint32_t *member;
+	uint32_t n;
+	uint64_t commit;
+	bool settling; /* who is not in it may be about to come: nobody is lost yet */
+};
 
 struct clu_proposals {
 	uint32_t n;

@@ -10,6 +10,8 @@
 #include <xxhash.h>
 
 #define RECORD_VERSION 1u
+#define POLICY_SUSPEND                                                                                                 \
+	2u /* version of a POLICY record that says more than version 1 can; else that is written, for older nodes */
 
 /* Octets under way in one direction: out when @w, else in, checked. */
 struct cur {
@@ -205,7 +207,7 @@ static void rule(struct cur *c, struct clu_rule *r)
 		c->bad = true;
 }
 
-static void policy(struct cur *c, struct clu_policy *p)
+static void policy(struct cur *c, struct clu_policy *p, uint8_t version)
 {
 	p->admission = (enum clu_admission)small(c, p->admission, CLU_ADMIT_REFUSE + 1);
 	u32(c, &p->mem_overcommit_pct);
@@ -221,6 +223,11 @@ static void policy(struct cur *c, struct clu_policy *p)
 	u32(c, &p->moves_max);
 	u64(c, &p->lease_ns);
 	u64(c, &p->margin_ns);
+	if (version < POLICY_SUSPEND)
+		return;
+	p->no_quorum = (enum clu_no_quorum)small(c, p->no_quorum, CLU_NO_QUORUM_SUSPEND + 1);
+	if (!p->no_quorum) /* there is one form of each record, or equal states would have different sums */
+		c->bad = true;
 }
 
 static bool slot_used(const struct clu_state *s, enum clu_object kind, uint32_t slot)
@@ -247,6 +254,8 @@ size_t clu_record_pack(const struct clu_state *s, enum clu_object kind, uint32_t
 
 	if (!slot_used(s, kind, slot))
 		return 0;
+	if (kind == CLU_OBJ_POLICY && s->policy.no_quorum)
+		version = POLICY_SUSPEND;
 	octets(&c, &version, 1);
 	switch (kind) {
 	case CLU_OBJ_META:
@@ -262,7 +271,7 @@ size_t clu_record_pack(const struct clu_state *s, enum clu_object kind, uint32_t
 		rule(&c, &m->rule[slot]);
 		break;
 	case CLU_OBJ_POLICY:
-		policy(&c, &m->policy);
+		policy(&c, &m->policy, version);
 		break;
 	}
 	return c.n;
@@ -285,7 +294,7 @@ int clu_record_unpack(struct clu_state *s, enum clu_object kind, uint32_t slot, 
 	uint8_t version = 0;
 
 	octets(&c, &version, 1);
-	if (c.bad || version != RECORD_VERSION)
+	if (c.bad || (version != RECORD_VERSION && !(kind == CLU_OBJ_POLICY && version == POLICY_SUSPEND)))
 		return -EPROTO;
 	switch (kind) {
 	case CLU_OBJ_META: {
@@ -322,8 +331,14 @@ int clu_record_unpack(struct clu_state *s, enum clu_object kind, uint32_t slot, 
 			READ_INTO(struct clu_rule, rule, s->rule[slot]);
 		break;
 	case CLU_OBJ_POLICY:
-		if (!slot)
-			READ_INTO(struct clu_policy, policy, s->policy);
+		if (!slot) {
+			struct clu_policy v = { 0 };
+			policy(&c, &v, version);
+			if (c.bad || c.n != len)
+				break;
+			s->policy = v;
+			return 0;
+		}
 		break;
 	}
 	return -EPROTO;

@@ -22,7 +22,7 @@ static const char *name_of(const struct clu_state *s, uint32_t node)
 
 /* Policy --------------------------------------------------------------------------------------------------------------- */
 
-enum policy_type { P_U32, P_SECONDS, P_BOOL, P_ADMISSION };
+enum policy_type { P_U32, P_SECONDS, P_BOOL, P_ADMISSION, P_NO_QUORUM };
 #define POLICY_KEY(key, field, type, max)                                                                              \
 	{                                                                                                              \
 		key, offsetof(struct clu_policy, field), type, max                                                     \
@@ -47,8 +47,19 @@ static const struct {
 	POLICY_KEY("moves_max", moves_max, P_U32, 128),
 	POLICY_KEY("lease_s", lease_ns, P_SECONDS, 3600),
 	POLICY_KEY("margin_s", margin_ns, P_SECONDS, 3600),
+	POLICY_KEY("no_quorum", no_quorum, P_NO_QUORUM, 0),
 };
 static const char *const admissions[] = { "off", "warn", "refuse" };
+static const char *const no_quorums[] = { "stop", "suspend" };
+
+/* The number of the word @v in @list; -1: it is none of them. */
+static int word_of(json_t *v, const char *const *list, unsigned n)
+{
+	for (unsigned k = 0; json_is_string(v) && k < n; k++)
+		if (!strcmp(json_string_value(v), list[k]))
+			return (int)k;
+	return -1;
+}
 
 json_t *ctl_policy_json(const struct clu_policy *p)
 {
@@ -71,6 +82,9 @@ json_t *ctl_policy_json(const struct clu_policy *p)
 		case P_ADMISSION:
 			v = json_string(p->admission <= CLU_ADMIT_REFUSE ? admissions[p->admission] : "?");
 			break;
+		case P_NO_QUORUM:
+			v = json_string(p->no_quorum <= CLU_NO_QUORUM_SUSPEND ? no_quorums[p->no_quorum] : "?");
+			break;
 		}
 		(void)json_object_set_new(o, policy_keys[i].key, v);
 	}
@@ -81,6 +95,7 @@ static int set_one(struct clu_policy *p, size_t i, json_t *v)
 {
 	void *at = (uint8_t *)p + policy_keys[i].at;
 	double d = json_number_value(v);
+	int word;
 
 	switch (policy_keys[i].type) {
 	case P_U32:
@@ -99,12 +114,17 @@ static int set_one(struct clu_policy *p, size_t i, json_t *v)
 		*(bool *)at = json_is_true(v);
 		return 0;
 	case P_ADMISSION:
-		for (unsigned k = 0; json_is_string(v) && k < ARRAY_SIZE(admissions); k++) {
-			if (strcmp(json_string_value(v), admissions[k]) != 0)
-				continue;
-			p->admission = (enum clu_admission)k;
-			return 0;
-		}
+		word = word_of(v, admissions, ARRAY_SIZE(admissions));
+		if (word < 0)
+			return -EINVAL;
+		p->admission = (enum clu_admission)word;
+		return 0;
+	case P_NO_QUORUM:
+		word = word_of(v, no_quorums, ARRAY_SIZE(no_quorums));
+		if (word < 0)
+			return -EINVAL;
+		p->no_quorum = (enum clu_no_quorum)word;
+		return 0;
 	}
 	return -EINVAL;
 }
@@ -180,11 +200,13 @@ static json_t *dom_json(struct client *c, uint32_t slot)
 	const char *doing = c->ctl->local ? local_doing(c->ctl->local, d->uuid) : "";
 	bool here = d->host == nodeio_config(c->ctl->n)->node || d->target == nodeio_config(c->ctl->n)->node;
 	const char *text = here && doing[0] ? doing : d->text;
+	bool parked = here && c->ctl->local && local_parked(c->ctl->local, d->uuid);
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:I, s:s?, s:s?, s:s, s:f, s:I, s:i, s:i, s:i, s:b, s:s}", "name",
 	                 d->name, "uuid", d->uuid, "state",
 	                 unknown    ? "unknown"
 	                 : stranded ? "stopped"
+	                 : parked   ? "suspended"
 	                            : clu_phase_name(d->phase),
 	                 "desired", clu_desired_name(d->desired), "host", h ? h->name : NULL, "generation",
 	                 (json_int_t)d->generation, "operation", operation(d->phase), "target", name_of(s, d->target),

@@ -37,6 +37,7 @@ static void policy_to_pb(const struct clu_policy *p, Hospes__Clu__Policy *pb)
 	pb->moves_max = p->moves_max;
 	pb->lease_ns = p->lease_ns;
 	pb->margin_ns = p->margin_ns;
+	pb->no_quorum = p->no_quorum;
 }
 
 static void policy_of_pb(const Hospes__Clu__Policy *pb, struct clu_policy *p)
@@ -55,6 +56,7 @@ static void policy_of_pb(const Hospes__Clu__Policy *pb, struct clu_policy *p)
 	p->moves_max = pb->moves_max;
 	p->lease_ns = pb->lease_ns;
 	p->margin_ns = pb->margin_ns;
+	p->no_quorum = (enum clu_no_quorum)pb->no_quorum;
 }
 
 static void scalars_to_pb(const struct clu_cmd *c, Hospes__Clu__Command *pb)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "clusterd/io/guardmsg.h"
 #include "clusterd/io/managed.h"
+#include "clusterd/io/parking.h"
 #include "common/log.h"
 #include "common/util.h"
 
@@ -25,8 +26,10 @@ struct guardlink {
 	struct loop_timer *tick;
 	bool there, said;
 	uint64_t wanted_ns; /* the lease */
+	uint64_t park_ns;   /* its */
 	uint64_t held_ns;   /* what the guard said */
 	uint64_t heard_ns, ticked_ns;
+	struct parking parking; /* while there is no guard */
 };
 
 static void set_there(struct guardlink *g, bool there)
@@ -34,6 +37,8 @@ static void set_there(struct guardlink *g, bool there)
 	if (g->there == there)
 		return;
 	g->there = there;
+	parking_take_over(&g->parking, boot_ns());
+	loop_timer_in(g->tick, 0); /* what it did is done from here at once */
 	if (there)
 		log_info("connected to hospes-guard");
 	else
@@ -55,7 +60,9 @@ static void drop(struct guardlink *g)
 
 static void tell(struct guardlink *g)
 {
-	struct guard_msg m = { .magic = GUARD_MAGIC, .deadline_ns = g->wanted_ns };
+	struct guard_msg m = { .magic = GUARD_MAGIC,
+		               .park_ms = (uint32_t)(g->park_ns / NS_PER_MS),
+		               .deadline_ns = g->wanted_ns };
 
 	/* EAGAIN: it does not read; the next tick sees that it is mute */
 	if (g->fd >= 0 && send(g->fd, &m, sizeof(m), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN)
@@ -111,7 +118,7 @@ static void on_tick(void *arg)
 {
 	struct guardlink *g = arg;
 	uint64_t now = boot_ns();
-	bool over = now >= g->held_ns;
+	bool near = now + g->park_ns >= g->held_ns;
 
 	if (now > g->ticked_ns + GUARD_SILENT_NS / 2)
 		g->heard_ns = now; /* we stood still ourselves: what it said is not read yet */
@@ -122,9 +129,9 @@ static void on_tick(void *arg)
 		try_connect(g);
 	else
 		tell(g);
-	if (!g->there && over)
-		g->said = managed_kill_all(on_told, g) != 0;
-	loop_timer_in(g->tick, g->there ? GUARD_EVERY_NS : over && g->said ? SWEEP_NS : AGAIN_NS);
+	if (!g->there && near)
+		g->said = parking_look(&g->parking, now, g->held_ns, g->park_ns, on_told, g) != 0;
+	loop_timer_in(g->tick, g->there ? GUARD_EVERY_NS : near && (g->said || g->park_ns) ? SWEEP_NS : AGAIN_NS);
 }
 
 struct guardlink *guardlink_new(struct loop *loop, void (*changed)(void *arg, bool there), void *arg)
@@ -152,6 +159,7 @@ void guardlink_free(struct guardlink *g)
 	loop_del_fd(g->src);
 	if (g->fd >= 0)
 		close(g->fd);
+	parking_reset(&g->parking);
 	loop_del_timer(g->tick);
 	free(g);
 }
@@ -161,11 +169,12 @@ bool guardlink_there(const struct guardlink *g)
 	return g->there;
 }
 
-void guardlink_lease(struct guardlink *g, uint64_t at_ns)
+void guardlink_lease(struct guardlink *g, uint64_t at_ns, uint64_t park_ns)
 {
 	if (at_ns <= g->wanted_ns)
 		return;
 	g->wanted_ns = at_ns;
+	g->park_ns = park_ns;
 	tell(g);
 }
 

@@ -16,8 +16,11 @@ struct guardlink;
 struct guardlink *guardlink_new(struct loop *loop, void (*changed)(void *arg, bool there), void *arg);
 void guardlink_free(struct guardlink *g); /* takes NULL */
 bool guardlink_there(const struct guardlink *g);
-/* Domains may run until @at_ns (CLOCK_BOOTTIME). Without a guard it is not told on, and changes nothing. */
-void guardlink_lease(struct guardlink *g, uint64_t at_ns);
+/*
+ * Domains may run until @at_ns (CLOCK_BOOTTIME), and are parked @park_ns before that (0: killed at it). Without a guard it is not told on,
+ * and changes nothing.
+ */
+void guardlink_lease(struct guardlink *g, uint64_t at_ns, uint64_t park_ns);
 /* Until when they may run for certain: what the guard said that it holds. 0: not at all. */
 uint64_t guardlink_deadline_ns(const struct guardlink *g);
 

@@ -169,6 +169,8 @@ static bool work(struct ldom *x, const struct clu_dom *d, enum clu_todo todo)
 {
 	begin(x, todo, d ? d->op_id : 0);
 	ldom_look(x);
+	if (d && todo != CLU_TODO_KILL && todo != CLU_TODO_NONE && ldom_parked(x, d))
+		return false;
 	switch (todo) {
 	case CLU_TODO_START:
 		ldom_start(x, d);
@@ -232,8 +234,11 @@ static void on_look(void *arg)
 	loop_timer_in(l->look, LOOK_NS);
 	if (!nodeio_acts(l->n)) {
 		/* nothing is decided here: look on only */
-		for (struct ldom *x = l->doms; x; x = x->next)
+		for (struct ldom *x = l->doms; x; x = x->next) {
 			ldom_look(x);
+			if (ldom_is_parked(x))
+				ldom_doing(x, "suspended: this host has no quorum");
+		}
 		return;
 	}
 	work_all(l);
@@ -301,6 +306,13 @@ bool local_child(struct local *l, pid_t pid, int status)
 		return true;
 	}
 	return false;
+}
+
+bool local_parked(const struct local *l, const char *uuid)
+{
+	const struct ldom *x = find(l, uuid);
+
+	return x && ldom_is_parked(x);
 }
 
 const char *local_doing(const struct local *l, const char *uuid)

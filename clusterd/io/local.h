@@ -21,6 +21,8 @@ int local_inventory(struct local *l, struct clu_inventory *list, uint32_t max);
 bool local_child(struct local *l, pid_t pid, int status);
 /* What is being done for the domain with @uuid, for people; "" nothing. */
 const char *local_doing(const struct local *l, const char *uuid);
+/* Is its copy here suspended for want of a lease? */
+bool local_parked(const struct local *l, const char *uuid);
 /* For the developer's dump: an array. */
 json_t *local_dump(const struct local *l);
 

@@ -70,6 +70,13 @@ static void on_reply(void *arg, uint16_t op, int status, const void *payload, si
 		local_soon(x->l);
 	} else if (op == HV_OP_STATS && status == 0) {
 		take_stats(x, payload, len);
+	} else if (op == HV_OP_UNPARK) {
+		x->have_info = false;
+		if (status == 0)
+			(void)snprintf(x->news, sizeof(x->news), "it was suspended for want of quorum, and goes on");
+		else
+			log_warn("%s: %s", x->name, text);
+		local_soon(x->l);
 	} else if (status < 0 && (op == HV_OP_SHUTDOWN || op == HV_OP_DESTROY)) {
 		log_warn("%s: %s", x->name, text);
 	}

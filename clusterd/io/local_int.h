@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Shared by local*.c: local.c (the look), local_hv.c (hvdoms), local_run.c (start, stop, kill, watch), local_move.c (migrations),
- * local_reach.c (files).
+ * local_park.c (suspended without quorum), local_reach.c (files).
  */
 #ifndef HOSPES_CLUSTERD_IO_LOCAL_INT_H
 #define HOSPES_CLUSTERD_IO_LOCAL_INT_H
@@ -44,6 +44,9 @@ struct ldom {
 	uint64_t lease_generation;
 	/* STOP */
 	uint64_t stop_ns, destroy_ns;
+	/* parked, and to go on */
+	uint64_t unpark_ns;      /* since when; 0: it is not parked */
+	uint64_t unparked_ns;    /* UNPARK was sent last */
 	/* PUSH, RESOLVE */
 	struct migorder *order;  /* under way with migrated */
 	uint64_t push_op;        /* the operation that the push under way belongs to */
@@ -102,6 +105,11 @@ void ldom_resolve(struct ldom *x, const struct clu_dom *d);
 bool ldom_push_speaks(const struct ldom *x);
 /* Have migrated settle a copy in doubt: it belongs here. Asked at most every 2 s. */
 void ldom_claim(struct ldom *x);
+
+/* local_park.c */
+/* True: its hvdom is parked, and what is due for that was done; there is nothing else to do with it in this look. */
+bool ldom_parked(struct ldom *x, const struct clu_dom *d);
+static inline bool ldom_is_parked(const struct ldom *x) { return x->have_info && x->info.state == HV_DOM_PARKED; }
 
 /* local_reach.c */
 void local_reach(struct local *l);

@@ -224,7 +224,8 @@ static void end_it(struct ldom *x, uint64_t grace_ns)
 {
 	struct hv_destroy_req req = { 0 };
 	uint64_t now = boot_ns();
-	bool off = x->have_info && (x->info.state == HV_DOM_SHUTDOWN || x->info.state == HV_DOM_CRASHED);
+	bool off = x->have_info && (x->info.state == HV_DOM_SHUTDOWN || x->info.state == HV_DOM_CRASHED ||
+	                            x->info.state == HV_DOM_PARKED);
 
 	if (!x->stop_ns) {
 		x->stop_ns = now;
@@ -282,7 +283,8 @@ bool ldom_kill(struct ldom *x, const struct clu_dom *d)
 	}
 	ldom_doing(x, "a copy that is none of the cluster's: being killed");
 	if (!x->destroy_ns) {
-		log_warn("%s: this copy is none of the cluster's: killing it", x->name);
+		log_warn("%s: this copy is none of the cluster's%s: killing it", x->name,
+		         ldom_is_parked(x) ? ", and was suspended" : "");
 		x->destroy_ns = boot_ns();
 	}
 	if (managed_kill(x->name) < 0 && boot_ns() > x->destroy_ns + DESTROY_NS)

@@ -209,6 +209,8 @@ int managed_kill(const char *name)
 
 struct sweep {
 	int alive;
+	bool (*spare)(void *arg, const char *name);
+	void *spare_arg;
 	void (*told)(void *arg, const char *name);
 	void *arg;
 };
@@ -218,7 +220,7 @@ static void kill_one(void *arg, const char *name, const char *uuid)
 	struct sweep *s = arg;
 
 	(void)uuid;
-	if (!managed_alive(name))
+	if (!managed_alive(name) || (s->spare && s->spare(s->spare_arg, name)))
 		return;
 	if (s->told)
 		s->told(s->arg, name);
@@ -226,9 +228,10 @@ static void kill_one(void *arg, const char *name, const char *uuid)
 	(void)!managed_kill(name);
 }
 
-int managed_kill_all(void (*told)(void *arg, const char *name), void *arg)
+int managed_kill_all(bool (*spare)(void *arg, const char *name), void *spare_arg,
+                     void (*told)(void *arg, const char *name), void *arg)
 {
-	struct sweep s = { .told = told, .arg = arg };
+	struct sweep s = { .spare = spare, .spare_arg = spare_arg, .told = told, .arg = arg };
 	int n = managed_each(kill_one, &s);
 
 	return n < 0 ? n : s.alive;

@@ -34,7 +34,11 @@ pid_t managed_pid(const char *name);
  * process is not found.
  */
 int managed_kill(const char *name) _must_check_;
-/* Kill all that have a marker. Returns how many live still (also those just killed); 0: it is certain that none does. @told may be NULL. */
-int managed_kill_all(void (*told)(void *arg, const char *name), void *arg);
+/*
+ * Kill all that have a marker, but those that @spare names (NULL: none). Returns how many live still (also those just killed), the spared
+ * not counted; 0: it is certain that none does. @told may be NULL.
+ */
+int managed_kill_all(bool (*spare)(void *arg, const char *name), void *spare_arg,
+                     void (*told)(void *arg, const char *name), void *arg);
 
 #endif

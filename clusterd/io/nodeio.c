@@ -145,7 +145,7 @@ static void act(struct nodeio *n, const struct clu_action *a)
 		n->touched = true;
 		break;
 	case CLU_ACT_LEASE:
-		guardlink_lease(n->guard, a->at_ns);
+		guardlink_lease(n->guard, a->at_ns, nodeio_park_ns(n));
 		break;
 	case CLU_ACT_SUBMIT:
 		(void)!nodeio_submit(n, &a->cmd, NULL, 0);
@@ -563,9 +563,19 @@ uint64_t nodeio_lease_left_ns(const struct nodeio *n)
 	return until > now ? until - now : 0;
 }
 
+uint64_t nodeio_lease_until_ns(const struct nodeio *n)
+{
+	return guardlink_deadline_ns(n->guard);
+}
+
+uint64_t nodeio_park_ns(const struct nodeio *n)
+{
+	return clu_park_ns(&n->s->policy, n->node.lease_ns);
+}
+
 bool nodeio_has_lease(const struct nodeio *n)
 {
-	return nodeio_lease_left_ns(n) > NS_PER_S;
+	return nodeio_lease_left_ns(n) > nodeio_park_ns(n) + NS_PER_S;
 }
 
 struct fence *nodeio_fence(const struct nodeio *n)

@@ -46,6 +46,8 @@ bool nodeio_acts(const struct nodeio *n);
 /* May domains be started now: the lease lasts for a while longer? */
 bool nodeio_has_lease(const struct nodeio *n);
 uint64_t nodeio_lease_left_ns(const struct nodeio *n);
+uint64_t nodeio_lease_until_ns(const struct nodeio *n); /* as the guard holds it, CLOCK_BOOTTIME; 0: none */
+uint64_t nodeio_park_ns(const struct nodeio *n);        /* how long before that its domains are parked; 0: they are killed at it */
 struct fence *nodeio_fence(const struct nodeio *n);
 struct store *nodeio_store(const struct nodeio *n); /* NULL: not open */
 /* What is wrong with this node, "" nothing. */

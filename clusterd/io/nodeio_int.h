@@ -50,6 +50,7 @@ struct nodeio {
 	uint64_t next_request;
 	uint64_t sent_cmds, seen_cmds, sent_ns; /* own commands under way: nothing is proposed anew meanwhile */
 	uint64_t host_up_ns, decide_ns, decide_at_ns;
+	uint64_t acted_ns, settle_ns; /* this node acted last; after a time without quorum nobody is declared lost before */
 	struct clu_capacity cap;
 	uint64_t cap_ns;
 	struct clu_load load;

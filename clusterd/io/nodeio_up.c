@@ -14,6 +14,7 @@
 #define AGAIN_NS    NS_PER_S        /* an own command that does not show is said again */
 #define CAPACITY_NS (10 * NS_PER_S) /* how often capacity is measured anew */
 #define LOST_CMD_NS (2 * NS_PER_S)  /* a command of ours not delivered after so long is lost */
+#define IDLE_NS     (3 * NS_PER_S)  /* a change of view is over sooner: after more, there was no quorum */
 
 /* HOST_UP -------------------------------------------------------------------------------------------------------------- */
 
@@ -97,10 +98,25 @@ static uint64_t real_ns(void)
 	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
+/*
+ * When quorum comes back the hosts come one after the other. With suspended domains it is worth the time to wait for the last: each has
+ * been away for longer than its lease, so that being declared lost would at once give away what it could resume.
+ */
+static bool settling(struct nodeio *n)
+{
+	uint64_t now = boot_ns();
+
+	if (now > n->acted_ns + IDLE_NS)
+		n->settle_ns = now + n->cfg.token_ns + n->cfg.consensus_ns;
+	n->acted_ns = now;
+	return nodeio_park_ns(n) && now < n->settle_ns;
+}
+
 static void decide(struct nodeio *n)
 {
 	uint32_t alive[CLU_HOSTS_MAX];
 	struct clu_view v = { .member = alive, .n = clu_node_alive(&n->node, alive), .commit = n->node.commit };
+	bool settles = settling(n);
 	uint64_t now = boot_ns();
 
 	if (!clu_node_coordinates(&n->node)) {
@@ -111,6 +127,7 @@ static void decide(struct nodeio *n)
 	if (n->seen_cmds < n->sent_cmds && now < n->sent_ns + LOST_CMD_NS)
 		return;
 	n->seen_cmds = n->sent_cmds;
+	v.settling = settles;
 	clu_decide(n->s, &v, &n->load, real_ns(), n->proposals);
 	fence_hosts(n);
 	for (uint32_t i = 0; i < n->proposals->n; i++)

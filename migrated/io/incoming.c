@@ -417,7 +417,8 @@ static bool runs_here(const char *name, const char *uuid, uint64_t g)
 	int r = hvcall_simple(&hv, HV_OP_INFO, NULL, 0, &info, sizeof(info), NULL);
 	hvcall_close(&hv);
 	return r == 0 && !strncasecmp(info.uuid, uuid, 36) && info.generation >= g &&
-	       (info.state == HV_DOM_RUNNING || info.state == HV_DOM_PAUSED || info.state == HV_DOM_BOOTING);
+	       (info.state == HV_DOM_RUNNING || info.state == HV_DOM_PAUSED || info.state == HV_DOM_BOOTING ||
+	        info.state == HV_DOM_PARKED); /* it may run again: nobody else may have that generation */
 }
 
 /* Go, Resolve or Abort of a session that no machine holds: the journal knows, or it never was ready here. */

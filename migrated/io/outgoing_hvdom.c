@@ -53,6 +53,8 @@ static int check_state(const struct outgoing *o, struct err *err)
 		               o->order.domain, o->order.domain);
 	case HV_DOM_SUSPENDED:
 		return err_set(err, EBUSY, "domain %s is being saved or moved by someone else", o->order.domain);
+	case HV_DOM_PARKED:
+		return err_set(err, EBUSY, "domain %s is suspended until this host has quorum again", o->order.domain);
 	default:
 		return err_set(err, EINVAL, "domain %s does not run here", o->order.domain);
 	}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Not among the usual tests (make soak-cut): each host in turn is cut off, both ways or one way, HOSPES_CUTS (50) times, healed after a
-# random time. No domain may run twice or be lost. HOSPES_SEED repeats a run's choices.
+# random time. No domain may run twice or be lost. HOSPES_SEED repeats a run's choices; HOSPES_POLICY=no_quorum=suspend has guests
+# suspended.
 load lib
 load clus
 
@@ -11,6 +12,7 @@ setup_file() {
 	clus_up 3
 	command -v linux.uml >/dev/null || return 0
 	local g disk
+	[ -z "${HOSPES_POLICY:-}" ] || vc host-a policy "$HOSPES_POLICY"
 	for g in "${GUESTS[@]}"; do
 		disk=0
 		[[ $g = *[13] ]] || disk=32

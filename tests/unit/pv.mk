@@ -11,7 +11,7 @@ TESTS += $(pv_tests)
 %C%_test_trackrules_LDADD = hypervisor/pv/libpv.a hypervisor/dev/libhvdev.a $(TEST_LIBS)
 
 pv_more_tests = %D%/test_pvimage %D%/test_pvfilter %D%/test_kernelfile %D%/test_pvmaps %D%/test_lease %D%/test_conlog %D%/test_dommem \
-	%D%/test_cgroup
+	%D%/test_cgroup %D%/test_park
 check_PROGRAMS += $(pv_more_tests)
 TESTS += $(pv_more_tests)
 PV_TEST_LIBS = hypervisor/libhv.a hypervisor/pv/libpv.a hypervisor/pv/libkernelfile.a hypervisor/dev/libhvdev.a $(TEST_LIBS) \
@@ -33,5 +33,7 @@ PV_TEST_LIBS = hypervisor/libhv.a hypervisor/pv/libpv.a hypervisor/pv/libkernelf
 %C%_test_conlog_LDADD = $(PV_TEST_LIBS)
 %C%_test_dommem_SOURCES = %D%/test_dommem.c
 %C%_test_dommem_LDADD = $(PV_TEST_LIBS)
+%C%_test_park_SOURCES = %D%/test_park.c
+%C%_test_park_LDADD = $(PV_TEST_LIBS)
 %C%_test_cgroup_SOURCES = %D%/test_cgroup.c
 %C%_test_cgroup_LDADD = $(PV_TEST_LIBS)

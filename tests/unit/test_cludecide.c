@@ -173,6 +173,10 @@ static void test_a_lost_host(void **state)
 	to_rest();
 	assert_int_equal(count_on(3), 2);
 	view.n = 2;
+	view.settling = true; /* it may be about to come */
+	decide();
+	assert_int_equal(out.n, 0);
+	view.settling = false;
 	decide();
 	assert_int_equal(out.n, 1);
 	assert_int_equal(out.cmd[0].kind, CLU_CMD_HOST_LOST);

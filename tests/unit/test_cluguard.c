@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The guard as a program, against stand-ins for hvdom (a process that holds a domain's lock and listens on its socket, or hangs): it kills
- * exactly what is marked, at the deadline, again and again, and after its own death and return as well. And managed.c, which does it.
+ * exactly what is marked, at the deadline, again and again, and after its own death and return as well; what parks in time it lets stand.
+ * And managed.c and parking.c, which do it, the latter by a clock of the test.
  */
 #include "config.h"
 #include "tests/unit/testutil.h"
@@ -16,6 +17,7 @@
 #include <unistd.h>
 #include "clusterd/io/guardmsg.h"
 #include "clusterd/io/managed.h"
+#include "clusterd/io/parking.h"
 #include "common/util.h"
 
 #define UUID_A "c7a5fdbd-cdaf-9455-926a-d65c16db1809"
@@ -49,7 +51,39 @@ static int teardown(void **state)
 	return 0;
 }
 
-enum manner { LISTENS, NO_SOCKET, FULL_BACKLOG };
+enum manner { LISTENS, NO_SOCKET, FULL_BACKLOG, PARKS, REFUSES, PARKS_AND_HANGS_UP };
+
+/* It answers PARK, as its manner is; never returns. Any number of clients, one at a time answered. */
+static void answer_park(int s, enum manner how)
+{
+	struct pollfd p[9] = { { .fd = s, .events = POLLIN } };
+	nfds_t n = 1;
+
+	for (;;) {
+		struct {
+			struct hv_msg h;
+			struct hv_park_req q;
+		} m;
+
+		(void)poll(p, n, -1);
+		if (p[0].revents && n < 9)
+			p[n++] = (struct pollfd){ .fd = accept(s, NULL, NULL), .events = POLLIN };
+		for (nfds_t i = 1; i < n; i++) {
+			if (p[i].fd < 0 || !p[i].revents)
+				continue;
+			if (recv(p[i].fd, &m, sizeof(m), MSG_DONTWAIT) == sizeof(m) && m.h.op == HV_OP_PARK &&
+			    m.h.cookie && m.h.cookie == m.q.lease_ns) {
+				m.h.len = 0;
+				m.h.status = how == REFUSES ? -EBUSY : 0;
+				(void)!send(p[i].fd, &m, sizeof(m.h), MSG_NOSIGNAL);
+				if (how != PARKS_AND_HANGS_UP)
+					continue;
+			}
+			close(p[i].fd);
+			p[i].fd = -1;
+		}
+	}
+}
 
 /* A stand-in for hvdom @name; returns when it holds its lock. */
 static pid_t hvdom(const char *name, enum manner how)
@@ -77,6 +111,8 @@ static pid_t hvdom(const char *name, enum manner how)
 			(void)!connect(c, (struct sockaddr *)&a, sizeof(a));
 		}
 		(void)!write(p[1], ok ? "+" : "-", 1);
+		if (how >= PARKS)
+			answer_park(s, how);
 		for (;;)
 			pause();
 	}
@@ -130,15 +166,20 @@ static int guard_connect(void)
 }
 
 /* Tell it; returns what it says that holds. */
-static uint64_t tell(int fd, uint64_t deadline_ns)
+static uint64_t tell_park(int fd, uint64_t deadline_ns, unsigned park_ms)
 {
-	struct guard_msg m = { .magic = GUARD_MAGIC, .deadline_ns = deadline_ns };
+	struct guard_msg m = { .magic = GUARD_MAGIC, .park_ms = park_ms, .deadline_ns = deadline_ns };
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
 	assert_int_equal(send(fd, &m, sizeof(m), MSG_NOSIGNAL), sizeof(m));
 	assert_int_equal(poll(&p, 1, 5000), 1);
 	assert_int_equal(recv(fd, &m, sizeof(m), 0), sizeof(m));
 	return m.deadline_ns;
+}
+
+static uint64_t tell(int fd, uint64_t deadline_ns)
+{
+	return tell_park(fd, deadline_ns, 0);
 }
 
 static void test_markers(void **state)
@@ -148,7 +189,7 @@ static void test_markers(void **state)
 	(void)state;
 
 	assert_int_equal(managed_uuid("a", uuid), -ENOENT);
-	assert_int_equal(managed_kill_all(NULL, NULL), 0);
+	assert_int_equal(managed_kill_all(NULL, NULL, NULL, NULL), 0);
 	assert_int_equal(managed_add("a", UUID_A, &err), 0);
 	assert_int_equal(managed_add("a", UUID_B, &err), 0);
 	assert_int_equal(managed_uuid("a", uuid), 0);
@@ -251,6 +292,157 @@ static void test_restart(void **state)
 	assert_true(ends(a, 6000));
 }
 
+/* Parking by a clock of our own ---------------------------------------------------------------------------------------- */
+
+#define T(ms) ((ms)*NS_PER_MS)
+
+/* Looks at @at_ms until @state is what @name's slot has, for the answers take their real time; false: it stays otherwise. */
+static bool slot_becomes(struct parking *p, uint64_t at_ms, uint64_t deadline_ms, const char *name,
+                         enum parking_state state)
+{
+	for (unsigned i = 0; i < 400; i++) {
+		assert_int_equal(parking_look(p, T(at_ms), T(deadline_ms), T(1000), NULL, NULL), 0);
+		for (unsigned k = 0; k < p->n; k++)
+			if (!strcmp(p->slot[k].name, name) && p->slot[k].state == state)
+				return true;
+		usleep(5000);
+	}
+	return false;
+}
+
+static void count_told(void *arg, const char *name)
+{
+	(void)name;
+	++*(unsigned *)arg;
+}
+
+static void test_parking(void **state)
+{
+	static struct parking p;
+	struct err err;
+	unsigned told = 0;
+	(void)state;
+
+	assert_int_equal(managed_add("parks", UUID_A, &err), 0);
+	assert_int_equal(managed_add("mute", UUID_B, &err), 0);
+	assert_int_equal(managed_add("refuses", UUID_B, &err), 0);
+	pid_t parks = hvdom("parks", PARKS), mute = hvdom("mute", LISTENS), refuses = hvdom("refuses", REFUSES);
+	pid_t foreign = hvdom("foreign", LISTENS);
+	/* nothing is asked too early, nor without a lease */
+	assert_int_equal(parking_look(&p, T(8999), T(10000), T(1000), NULL, NULL), 0);
+	assert_int_equal(p.n, 0);
+	assert_true(slot_becomes(&p, 9000, 10000, "parks", PARKING_PARKED));
+	assert_true(slot_becomes(&p, 9100, 10000, "refuses", PARKING_REFUSED));
+	assert_true(slot_becomes(&p, 9200, 10000, "mute", PARKING_ASKED));
+	/* a new lease: what was said does not count for it */
+	assert_int_equal(parking_look(&p, T(9300), T(20000), T(1000), NULL, NULL), 0);
+	assert_int_equal(p.n, 0);
+	assert_true(slot_becomes(&p, 19100, 20000, "parks", PARKING_PARKED));
+	assert_true(slot_becomes(&p, 19200, 20000, "mute", PARKING_ASKED));
+	assert_int_equal(parking_look(&p, T(19999), T(20000), T(1000), NULL, NULL), 0);
+	assert_false(ends(mute, 50) || ends(refuses, 50));
+	/* the deadline: who did not say that it is parked dies, whatever it is about */
+	assert_int_equal(parking_look(&p, T(20000), T(20000), T(1000), count_told, &told), 2);
+	assert_int_equal(told, 2);
+	assert_true(ends(mute, 5000));
+	assert_true(ends(refuses, 5000));
+	assert_int_equal(parking_look(&p, T(20100), T(20000), T(1000), count_told, &told), 0);
+	assert_false(ends(parks, 100));
+	/* one that comes up later was never asked; one whose hvdom ended was parked no more than a new one of its name is */
+	mute = hvdom("mute", PARKS);
+	end_child(parks);
+	parks = hvdom("parks", PARKS);
+	assert_int_equal(parking_look(&p, T(20200), T(20000), T(1000), NULL, NULL), 2);
+	assert_true(ends(mute, 5000));
+	assert_true(ends(parks, 5000));
+	assert_false(ends(foreign, 0));
+	end_child(foreign);
+	parking_reset(&p);
+}
+
+/* The policy is gone, or no lease is known: whatever is parked ends with the others. */
+static void test_parking_not_wanted(void **state)
+{
+	static struct parking p;
+	struct err err;
+	(void)state;
+
+	assert_int_equal(managed_add("a", UUID_A, &err), 0);
+	pid_t a = hvdom("a", PARKS);
+	assert_true(slot_becomes(&p, 9100, 10000, "a", PARKING_PARKED));
+	assert_int_equal(parking_look(&p, T(9900), T(10000), 0, NULL, NULL), 0);
+	assert_int_equal(parking_look(&p, T(10000), T(10000), 0, NULL, NULL), 1);
+	assert_true(ends(a, 5000));
+	a = hvdom("a", PARKS);
+	assert_int_equal(parking_look(&p, T(10000), 0, T(1000), NULL, NULL), 1);
+	assert_true(ends(a, 5000));
+	/* what hangs up may do anything */
+	a = hvdom("a", PARKS_AND_HANGS_UP);
+	(void)slot_becomes(&p, 9100, 10000, "a", PARKING_PARKED);
+	usleep(20000);
+	assert_int_equal(parking_look(&p, T(10000), T(10000), T(1000), NULL, NULL), 1);
+	assert_true(ends(a, 5000));
+	parking_reset(&p);
+}
+
+/* Who takes over past the deadline asks first, but not for long. */
+static void test_parking_taken_over(void **state)
+{
+	static struct parking p;
+	struct err err;
+	(void)state;
+
+	assert_int_equal(managed_add("parks", UUID_A, &err), 0);
+	assert_int_equal(managed_add("mute", UUID_B, &err), 0);
+	pid_t parks = hvdom("parks", PARKS), mute = hvdom("mute", LISTENS);
+	parking_take_over(&p, T(50000));
+	assert_true(slot_becomes(&p, 50199, 10000, "parks", PARKING_PARKED));
+	assert_int_equal(parking_look(&p, T(50200), T(10000), T(1000), NULL, NULL), 1);
+	assert_true(ends(mute, 5000));
+	assert_false(ends(parks, 100));
+	end_child(parks);
+	parking_reset(&p);
+}
+
+/* The guard itself: parks before the deadline, kills the rest at it; a successor knows as much. */
+static void test_guard_parks(void **state)
+{
+	struct err err;
+	uint64_t at;
+	(void)state;
+
+	assert_int_equal(managed_add("parks", UUID_A, &err), 0);
+	assert_int_equal(managed_add("mute", UUID_B, &err), 0);
+	guard_start();
+	int fd = guard_connect();
+	at = boot_ns() + 3 * NS_PER_S;
+	assert_int_equal(tell_park(fd, at, 1500), at);
+	assert_int_equal(tell_park(fd, 0, 0), at); /* of a clusterd that knows nothing yet */
+	assert_int_equal(tell_park(fd, at - NS_PER_S, 0), at);
+	pid_t parks = hvdom("parks", PARKS), mute = hvdom("mute", LISTENS);
+	assert_true(ends(mute, 8000));
+	assert_true(boot_ns() >= at);
+	assert_false(ends(parks, 300));
+	/* an old beat that was acknowledged late: too little of a lease to give up what is known */
+	assert_int_equal(tell_park(fd, at + NS_PER_MS, 1500), at);
+	assert_int_equal(tell_park(fd, boot_ns() + NS_PER_S, 1500), at);
+	assert_false(ends(parks, 300));
+	end_child(guard);
+	mute = hvdom("mute", LISTENS);
+	guard_start();
+	assert_true(ends(mute, 8000));
+	assert_false(ends(parks, 300));
+	/* a lease that is to end in a kill, told with the same deadline */
+	close(fd);
+	fd = guard_connect();
+	at = boot_ns() + NS_PER_S;
+	assert_int_equal(tell_park(fd, at, 500), at);
+	assert_int_equal(tell_park(fd, at, 0), at);
+	assert_true(ends(parks, 8000));
+	assert_true(boot_ns() >= at);
+	close(fd);
+}
+
 /* A clusterd that is connected and mute is killed when its lease is over; one that speaks is not. */
 static void test_stuck(void **state)
 {
@@ -322,6 +514,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_kill, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_parking, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_parking_not_wanted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_parking_taken_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_guard_parks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stuck, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_strange_clients, setup, teardown),
 	};

@@ -500,6 +500,7 @@ static struct clu_cmd random_cmd(struct world *w)
 	};
 	clu_policy_default(&c.policy);
 	c.policy.moves_max = rnd(4);
+	c.policy.no_quorum = rnd(3);
 	return c;
 }
 
@@ -561,6 +562,54 @@ static void test_random_commands(void **state)
 			fail_msg("%s never got through", clu_cmd_name((enum clu_cmd_kind)k));
 }
 
+/* Suspending without quorum needs a lease and a margin that leave the time for it; its record is of a version of its own. */
+static void test_policy_no_quorum(void **state)
+{
+	static const struct {
+		uint64_t lease_ms, margin_ms;
+		enum clu_no_quorum no_quorum;
+		int r;
+	} t[] = {
+		{ 1000, 100, CLU_NO_QUORUM_STOP, 0 },          { 0, 1000, CLU_NO_QUORUM_SUSPEND, 0 },
+		{ 4000, 500, CLU_NO_QUORUM_SUSPEND, 0 },       { 3999, 500, CLU_NO_QUORUM_SUSPEND, -EINVAL },
+		{ 4000, 499, CLU_NO_QUORUM_SUSPEND, -EINVAL }, { 8000, 1000, (enum clu_no_quorum)2, -EINVAL },
+	};
+	static const struct {
+		uint64_t lease_ms, park_ms;
+	} share[] = {
+		{ 1000, 0 }, { 3999, 0 }, { 4000, 1000 }, { 8000, 2000 }, { 20000, 5000 }, { 3600000, 5000 },
+	};
+	static struct world w, copy;
+	struct clu_policy p;
+	uint8_t buf[CLU_RECORD_MAX];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		struct clu_cmd c = cmd(CLU_CMD_POLICY, 1, NULL);
+
+		world_init(&w);
+		clu_policy_default(&c.policy);
+		assert_int_equal(c.policy.no_quorum, CLU_NO_QUORUM_STOP);
+		c.policy.lease_ns = t[i].lease_ms * 1000000;
+		c.policy.margin_ns = t[i].margin_ms * 1000000;
+		c.policy.no_quorum = t[i].no_quorum;
+		assert_int_equal(apply(&w, &c), t[i].r);
+		assert_int_equal(w.s.policy.no_quorum, t[i].r ? CLU_NO_QUORUM_STOP : t[i].no_quorum);
+		reload(&w, &copy);
+		assert_int_equal(copy.s.policy.no_quorum, w.s.policy.no_quorum);
+		/* older nodes read it as long as it says nothing that is new to them */
+		assert_true(clu_record_pack(&w.s, CLU_OBJ_POLICY, 0, buf));
+		assert_int_equal(buf[0], w.s.policy.no_quorum ? 2 : 1);
+	}
+	clu_policy_default(&p);
+	assert_int_equal(clu_park_ns(&p, 8000000000), 0);
+	p.no_quorum = CLU_NO_QUORUM_SUSPEND;
+	for (size_t i = 0; i < ARRAY_SIZE(share); i++)
+		assert_int_equal(clu_park_ns(&p, share[i].lease_ms * 1000000), share[i].park_ms * 1000000);
+	p.margin_ns = 499000000;
+	assert_int_equal(clu_park_ns(&p, 8000000000), 0);
+}
+
 static void test_hostile_records(void **state)
 {
 	static struct world w;
@@ -599,6 +648,7 @@ int main(void)
 		cmocka_unit_test(test_a_start_that_fails_is_tried_for_ever),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_random_commands),
+		cmocka_unit_test(test_policy_no_quorum),
 		cmocka_unit_test(test_hostile_records),
 	};
 

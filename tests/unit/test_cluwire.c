@@ -142,6 +142,7 @@ static void fill_command(enum clu_cmd_kind kind)
 	clu_policy_default(&c->policy);
 	c->policy.lease_ns = 7000000000;
 	c->policy.auto_balance = true;
+	c->policy.no_quorum = CLU_NO_QUORUM_SUSPEND;
 	c->inventory = inv;
 	c->n_inventory = 3;
 }

@@ -153,6 +153,7 @@ static const struct field fields[] = {
 	F(hv_console_req, flags),
 	F(hv_owner, generation),
 	F(hv_owner, owner),
+	F(hv_park_req, lease_ns),
 	F(hv_memhash_rep, n_regions),
 	F(hv_memhash_rep, reserved),
 	F(hv_memhash_rep, hash),

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The policy no_quorum=suspend: what a host's guests do when it loses quorum, and what becomes of them when it has it again. Half of the
+# guests have no disk that is locked: only the cluster keeps a second copy away, and their witness tells.
+load lib
+load clus
+
+GUESTS=(guest01 guest02 guest03 guest04)
+
+# A lease so long that a cut host can be healed after its guests are suspended and before others may start them: suspended at 12 s,
+# started elsewhere from 17.2 s on
+setup_file() {
+	need_root
+	clus_up 3
+	command -v linux.uml >/dev/null || return 0
+	local g h disk
+	vc host-a policy lease_s=16 no_quorum=suspend
+	for h in host-a host-b host-c; do vmlab service $h restart clusterd; done
+	eventually 40 clus_whole
+	for g in "${GUESTS[@]}"; do
+		disk=0
+		[[ $g = *[13] ]] || disk=32
+		clus_define $g load=light disk=$disk mem=128
+		vc host-a start $g --no-wait
+	done
+	for g in "${GUESTS[@]}"; do guest_wait $g; done
+	eventually 20 all_run
+}
+teardown_file() { lab_down; }
+setup() {
+	clus_need
+	[ ! -e "$BATS_FILE_TMPDIR/failed" ] || { rm "$BATS_FILE_TMPDIR/failed"; clus_mend; eventually 60 clus_whole; eventually 60 all_run; }
+	watch_start
+}
+teardown() {
+	[ -z "${WATCH_PID:-}" ] || kill "$WATCH_PID" 2>/dev/null || true
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || { touch "$BATS_FILE_TMPDIR/failed"; clus_report >&2 || true; lab_logs >&2; }
+}
+
+all_run() { local g; for g in "${GUESTS[@]}"; do dom_runs $g || return 1; done; }
+all_sound() { local g; for g in "${GUESTS[@]}"; do witness_ok $g && ask $g status | jq -e '.errors == 0' >/dev/null || { echo "$g: $(ask $g status)" >&2; return 1; }; done; }
+never_twice() { watch_stop; all_sound; }
+gather() { local g; for g in "${GUESTS[@]}"; do [ "$(dom $g host)" = "$1" ] || vc "$1" move $g "$1" >/dev/null; done; }
+generations() { local g; for g in "${GUESTS[@]}"; do dom $g generation; done | tr '\n' ' '; }
+boots() { local g; for g in "${GUESTS[@]}"; do guest_boot_id $g; done; }
+whole() { eventually 40 clus_whole; }
+parked_on() { at "$1" vmctl list --json | jq -r '.[] | select(.state == "parked") | .name' | wc -l; }
+parked_are() { [ "$(parked_on "$1")" -eq "$2" ] || { echo "$1 has $(parked_on "$1") suspended copies, not $2" >&2; return 1; }; }
+parked_in_all() { local h n=0; for h in $(hosts_up); do n=$((n + $(parked_on $h))); done; [ $n -eq "$1" ]; }
+hvdom_pid() { at "$1" vmctl dominfo "$2" --json | jq .pid; }
+
+@test "a host that is cut off suspends its guests; back in time, they go on where they were" {
+	local before gens
+	gather host-c
+	before=$(boots) gens=$(generations)
+	vmlab cut host-c
+	eventually 25 parked_are host-c 4
+	vmlab heal host-c
+	eventually 20 all_run
+	whole
+	[ "$(boots)" = "$before" ]
+	[ "$(generations)" = "$gens" ]
+	vc host-a events | grep -q 'suspended for want of quorum'
+	never_twice
+}
+
+@test "all hosts cut off from each other for longer than the lease: all guests go on, none was rebooted" {
+	local before gens h i=0 g hosts=(host-a host-b host-c)
+	for g in "${GUESTS[@]}"; do
+		h=${hosts[i++ % 3]}
+		[ "$(dom $g host)" = $h ] || vc $h move $g $h >/dev/null
+	done
+	before=$(boots) gens=$(generations)
+	for h in "${hosts[@]}"; do vmlab cut $h; done
+	eventually 30 parked_in_all 4
+	for g in guest02 guest04; do not disk_locked "$SHARED/$g.img"; done
+	# no hand lets one go on, and whoever looks is told
+	run at host-b vmctl resume guest02
+	[ "$status" -eq 1 ]
+	[[ $output == *quorum* ]] || { echo "$output" >&2; false; }
+	[ "$(dom guest02 state host-b)" = suspended ]
+	sleep 10
+	# a guard that dies knows when it is back who may live on
+	vmlab service host-a kill guard
+	sleep 2
+	parked_in_all 4
+	for h in "${hosts[@]}"; do vmlab heal $h; done
+	whole
+	eventually 20 all_run
+	[ "$(boots)" = "$before" ]
+	[ "$(generations)" = "$gens" ]
+	never_twice
+}
+
+@test "cut off for long: others start the guests, and the suspended copies end without having run" {
+	local gens g i=0
+	gather host-b
+	gens=$(generations)
+	vmlab cut host-b
+	eventually 25 parked_are host-b 4
+	eventually 30 taken_over host-a host-b
+	answer_after "${GUESTS[@]}"
+	parked_are host-b 4
+	vmlab heal host-b
+	whole
+	eventually 20 copies_are host-b 0
+	eventually 20 all_run
+	for g in "${GUESTS[@]}"; do
+		i=$((i + 1))
+		[ "$(dom $g generation)" -gt "$(cut -d' ' -f$i <<<"$gens")" ]
+		[ "$(dom $g host)" != host-b ]
+	done
+	never_twice
+}
+
+@test "the guard alone, with clusterd dead: the same; a domain that does not answer is killed" {
+	local before mute
+	gather host-c
+	before=$(boots)
+	vmlab service host-c stop clusterd
+	mute=$(hvdom_pid host-c guest01)
+	at host-c kill -STOP "$mute"
+	eventually 20 parked_are host-c 3
+	vmlab service host-c start clusterd
+	whole
+	eventually 30 all_run
+	[ "$(boots | tail -n 3)" = "$(tail -n 3 <<<"$before")" ]
+	[ "$(boots | head -n 1)" != "$(head -n 1 <<<"$before")" ]
+	never_twice
+}
+
+@test "a suspended domain can be stopped" {
+	local h
+	gather host-a
+	vmlab cut host-a
+	eventually 25 parked_are host-a 4
+	at host-a vmctl destroy guest01
+	parked_are host-a 3
+	# whoever may decide again finds it to be stopped; it may be the others, who start the rest
+	vmlab heal host-a
+	whole
+	vc host-b stop guest03
+	eventually 40 dom_is guest03 stopped
+	vc host-b start guest03
+	eventually 40 all_run
+	never_twice
+}
