@@ -349,6 +349,7 @@ static void relinquish(struct hvconn *c, uint64_t cookie, const struct hv_owner 
 		return;
 	}
 	g.state = HV_DOM_RELINQUISHED;
+	g.generation = ow->generation;
 	lease_write(ow->generation, ow->owner);
 	(void)disk_lock(false);
 	hvconn_reply(c, HV_OP_RELINQUISH, cookie, NULL, 0, NULL, 0);
