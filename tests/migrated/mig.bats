@@ -121,8 +121,12 @@ crash() { # SIDE POINT:ACTION WANTED-OWNER
 	if [[ $1 == src ]]; then host_stop a; host_start a "$2"; else host_stop b; host_start b "$2"; fi
 	domain_start a g1
 	host_env a timeout 3 vmmig push g1 b --json >"$T/out" 2>&1 || true
-	local h
-	for h in a b; do kill -0 "$(<"$T/$h/pid")" 2>/dev/null || host_start $h; done
+	local h=a i
+	[[ $1 == src ]] || h=b
+	if [[ $2 == *:kill ]]; then # vmmig may hear of it before it is quite dead
+		for ((i = 0; i < 100; i++)); do kill -0 "$(<"$T/$h/pid")" 2>/dev/null || break; sleep 0.05; done
+		host_start $h
+	fi
 	[[ $(settled 200) == "$3" ]]
 	no_violation
 }
