@@ -4,26 +4,17 @@
 # suspended.
 load lib
 load clus
-
-GUESTS=(guest01 guest02 guest03 guest04)
+load clus_guests
 
 setup_file() {
 	need_root
 	clus_up 3
 	command -v linux.uml >/dev/null || return 0
-	local g disk
 	[ -z "${HOSPES_POLICY:-}" ] || vc host-a policy "$HOSPES_POLICY"
-	for g in "${GUESTS[@]}"; do
-		disk=0
-		[[ $g = *[13] ]] || disk=32
-		clus_define $g load=light disk=$disk mem=128
-		vc host-a start $g --no-wait
-	done
-	for g in "${GUESTS[@]}"; do guest_wait $g; done
+	guests_start
 }
 teardown_file() { lab_down; }
 setup() { clus_need; }
-all_run() { local g; for g in "${GUESTS[@]}"; do dom_runs $g || return 1; done; }
 
 @test "cuts: no domain runs twice, none is lost" {
 	local n=${HOSPES_CUTS:-50} i h way hold starts=0 g hosts=(host-a host-b host-c) ways=(both both in out)

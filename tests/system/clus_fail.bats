@@ -1,47 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Hosts die, links are cut, quorum is lost, everything restarts: guests come back within the time, and never twice. Half of the guests
-# have no disk that is locked: only the cluster keeps a second copy away, and their witness tells.
+# Hosts die, links are cut, quorum is lost, everything restarts: guests come back within the time, and never twice.
 load lib
 load clus
-
-GUESTS=(guest01 guest02 guest03 guest04)
+load clus_guests
 
 setup_file() {
 	need_root
 	clus_up 3
-	command -v linux.uml >/dev/null || return 0
-	local g disk
-	for g in "${GUESTS[@]}"; do
-		disk=0
-		[[ $g = *[13] ]] || disk=32
-		clus_define $g load=light disk=$disk mem=128
-		vc host-a start $g --no-wait
-	done
-	for g in "${GUESTS[@]}"; do guest_wait $g; done
-	eventually 20 all_run
+	! command -v linux.uml >/dev/null || guests_start
 }
 teardown_file() { lab_down; }
-setup() {
-	clus_need
-	[ ! -e "$BATS_FILE_TMPDIR/failed" ] || { rm "$BATS_FILE_TMPDIR/failed"; clus_mend; eventually 60 clus_whole; eventually 60 all_run; }
-	watch_start
-}
-teardown() {
-	[ -z "${WATCH_PID:-}" ] || kill "$WATCH_PID" 2>/dev/null || true
-	[ -n "${BATS_TEST_COMPLETED:-}" ] || { touch "$BATS_FILE_TMPDIR/failed"; clus_report >&2 || true; lab_logs >&2; }
-}
-
-all_run() { local g; for g in "${GUESTS[@]}"; do dom_runs $g || return 1; done; }
-all_sound() { local g; for g in "${GUESTS[@]}"; do witness_ok $g && ask $g status | jq -e '.errors == 0' >/dev/null || { echo "$g: $(ask $g status)" >&2; return 1; }; done; }
-# The double copies that were not: from outside and by the guests themselves
-never_twice() { watch_stop; all_sound; }
-gather() { # HOST: all guests there
-	local g
-	for g in "${GUESTS[@]}"; do [ "$(dom $g host)" = "$1" ] || vc "$1" move $g "$1" >/dev/null; done
-}
-generations() { local g; for g in "${GUESTS[@]}"; do dom $g generation; done | tr '\n' ' '; }
-boots() { local g; for g in "${GUESTS[@]}"; do guest_boot_id $g; done; }
-whole() { eventually 40 clus_whole; }
+setup() { trouble_setup; }
+teardown() { trouble_teardown; }
 
 @test "power loss of a host with four guests: all start elsewhere within 15 s and answer, in a new generation" {
 	local before

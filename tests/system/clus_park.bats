@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The policy no_quorum=suspend: what a host's guests do when it loses quorum, and what becomes of them when it has it again. Half of the
-# guests have no disk that is locked: only the cluster keeps a second copy away, and their witness tells.
+# The policy no_quorum=suspend: what a host's guests do when it loses quorum, and what becomes of them when it has it again.
 load lib
 load clus
-
-GUESTS=(guest01 guest02 guest03 guest04)
+load clus_guests
 
 # A lease so long that a cut host can be healed after its guests are suspended and before others may start them: suspended at 12 s,
 # started elsewhere from 17.2 s on
@@ -12,37 +10,16 @@ setup_file() {
 	need_root
 	clus_up 3
 	command -v linux.uml >/dev/null || return 0
-	local g h disk
+	local h
 	vc host-a policy lease_s=16 no_quorum=suspend
 	for h in host-a host-b host-c; do vmlab service $h restart clusterd; done
 	eventually 40 clus_whole
-	for g in "${GUESTS[@]}"; do
-		disk=0
-		[[ $g = *[13] ]] || disk=32
-		clus_define $g load=light disk=$disk mem=128
-		vc host-a start $g --no-wait
-	done
-	for g in "${GUESTS[@]}"; do guest_wait $g; done
-	eventually 20 all_run
+	guests_start
 }
 teardown_file() { lab_down; }
-setup() {
-	clus_need
-	[ ! -e "$BATS_FILE_TMPDIR/failed" ] || { rm "$BATS_FILE_TMPDIR/failed"; clus_mend; eventually 60 clus_whole; eventually 60 all_run; }
-	watch_start
-}
-teardown() {
-	[ -z "${WATCH_PID:-}" ] || kill "$WATCH_PID" 2>/dev/null || true
-	[ -n "${BATS_TEST_COMPLETED:-}" ] || { touch "$BATS_FILE_TMPDIR/failed"; clus_report >&2 || true; lab_logs >&2; }
-}
+setup() { trouble_setup; }
+teardown() { trouble_teardown; }
 
-all_run() { local g; for g in "${GUESTS[@]}"; do dom_runs $g || return 1; done; }
-all_sound() { local g; for g in "${GUESTS[@]}"; do witness_ok $g && ask $g status | jq -e '.errors == 0' >/dev/null || { echo "$g: $(ask $g status)" >&2; return 1; }; done; }
-never_twice() { watch_stop; all_sound; }
-gather() { local g; for g in "${GUESTS[@]}"; do [ "$(dom $g host)" = "$1" ] || vc "$1" move $g "$1" >/dev/null; done; }
-generations() { local g; for g in "${GUESTS[@]}"; do dom $g generation; done | tr '\n' ' '; }
-boots() { local g; for g in "${GUESTS[@]}"; do guest_boot_id $g; done; }
-whole() { eventually 40 clus_whole; }
 parked_on() { at "$1" vmctl list --json | jq -r '.[] | select(.state == "parked") | .name' | wc -l; }
 parked_are() { [ "$(parked_on "$1")" -eq "$2" ] || { echo "$1 has $(parked_on "$1") suspended copies, not $2" >&2; return 1; }; }
 parked_in_all() { local h n=0; for h in $(hosts_up); do n=$((n + $(parked_on $h))); done; [ $n -eq "$1" ]; }
