@@ -172,6 +172,11 @@ static void maybe_open(struct node_step *st)
 	}
 }
 
+static bool is_state(const struct clu_peer *p, uint64_t epoch, uint64_t index, uint64_t sum)
+{
+	return p->epoch == epoch && p->index == index && p->sum == sum;
+}
+
 void node_view_hello(struct node_step *st, const struct clu_msg *m)
 {
 	struct clu_node *n = st->n;
@@ -181,10 +186,12 @@ void node_view_hello(struct node_step *st, const struct clu_msg *m)
 		return;
 	struct clu_peer *p = &n->peer[slot];
 	if (n->phase != CLU_NODE_GATHER) {
-		if (p->said || m->promised <= n->epoch)
+		bool late = !p->said && m->promised > n->epoch,
+		     stale = p->said && !n->begun && !is_state(p, m->epoch, m->index, m->sum);
+		if (!late && !stale)
 			return;
-		/* it came late, and has promised more than was opened: all begin anew, with it */
-		n->members_sum = mix(n->members_sum, m->promised);
+		/* it has promised more than was opened, or has another state than was counted: all begin anew, with it */
+		n->members_sum = mix(mix(n->members_sum, m->promised), m->index);
 		gather(st);
 		return;
 	}
@@ -285,6 +292,13 @@ void node_view_open(struct node_step *st, const struct clu_msg *m)
 		node_view_fall_behind(st);
 		return;
 	}
+	if (!is_state(&n->peer[mine], n->s->epoch, n->s->index, n->s->sum)) {
+		/* a HELLO of mine that came late, from a view like this one, was counted. Mine may be the one that knows of a committed
+		 * command: no promise for this epoch */
+		node_view_fall_behind(st);
+		hello(st);
+		return;
+	}
 	if (!n->peer[mine].synced) {
 		if (n->s->index == m->index && n->s->sum != m->sum)
 			node_loud(
@@ -319,10 +333,10 @@ static void begin(struct node_step *st)
 		node_act(st, CLU_ACT_STORE);
 	} else {
 		n->want_seq = 0;
-		if (!n->peer[mine].said && !n->others_behind)
+		if ((!n->peer[mine].said || n->s->promised < n->epoch) && !n->others_behind)
 			node_view_ask(st); /* else the snapshot for those that are behind does for me, too */
 	}
-	if (n->others_behind && n->source == n->node)
+	if (n->others_behind && n->source == n->node && !n->behind)
 		snapshot(st, 0, 0);
 	maybe_activate(st);
 }
@@ -418,8 +432,13 @@ void node_view_tick(struct node_step *st)
 		if (!n->hello_ns || st->now >= n->hello_ns + CLU_HELLO_NS)
 			hello(st);
 		maybe_open(st);
-	} else if (n->behind && !n->loading && n->begun && st->now >= n->resync_ns + CLU_RESYNC_NS) {
-		node_view_ask(st);
+	} else if (n->behind && !n->loading && st->now >= n->resync_ns + CLU_RESYNC_NS) {
+		if (n->begun) {
+			node_view_ask(st);
+		} else {
+			n->resync_ns = st->now;
+			hello(st);
+		}
 	}
 }
 
@@ -431,7 +450,7 @@ uint64_t node_view_deadline(const struct clu_node *n)
 		at = (n->hello_ns ? n->hello_ns : n->view_ns) + CLU_HELLO_NS;
 		if (n->view_ns + CLU_GATHER_NS > n->hello_ns && n->view_ns + CLU_GATHER_NS < at)
 			at = n->view_ns + CLU_GATHER_NS;
-	} else if (n->behind && !n->loading && n->begun) {
+	} else if (n->behind && !n->loading) {
 		at = n->resync_ns + CLU_RESYNC_NS;
 	}
 	return at;
