@@ -56,6 +56,20 @@ int managed_uuid(const char *name, char ret[MANAGED_UUID])
 	return 0;
 }
 
+bool managed_may_run(const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/cluster/guard.deadline", path_run()), *text = NULL, *boot = NULL;
+	char uuid[MANAGED_UUID], id[40] = "";
+	unsigned long long deadline_ns = 0;
+
+	if (managed_uuid(name, uuid) == -ENOENT)
+		return true;
+	if (file_read(path, 128, &text, NULL) < 0 || file_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL) < 0)
+		return false;
+	boot[strcspn(boot, "\n")] = 0;
+	return sscanf(text, "%llu %39s", &deadline_ns, id) == 2 && !strcmp(id, boot) && boot_ns() < deadline_ns;
+}
+
 int managed_each(void (*fn)(void *arg, const char *name, const char *uuid), void *arg)
 {
 	_cleanup_free_ char *dir = marker_dir();

@@ -25,6 +25,9 @@ int managed_each(void (*fn)(void *arg, const char *name, const char *uuid), void
 /* Is it one of the cluster's domains, as this host's clusterd last knew them (<run>/cluster/domains)? @uuid NULL: by name. */
 bool managed_listed(const char *name, const char *uuid);
 
+/* Is it none of the marked domains, or does the lease of this host, as the guard wrote it down last, still go on? */
+bool managed_may_run(const char *name);
+
 /* Does an hvdom of that name live? Its lock tells: the kernel drops it with the process, however that ends. */
 bool managed_alive(const char *name);
 /* Its process, 0: none, or not to be found yet (it is just starting or ending). */

@@ -128,8 +128,15 @@ static bool unexpected(struct incoming *in, struct err *err)
 	const Hospes__Mig__Offer *o = in->offer->offer;
 	char uuid[MANAGED_UUID];
 
-	if (o->plan_only || !o->cluster || (managed_uuid(o->name, uuid) == 0 && !strcasecmp(uuid, o->uuid)))
+	if (o->plan_only || !o->cluster)
 		return false;
+	if (managed_uuid(o->name, uuid) == 0 && !strcasecmp(uuid, o->uuid)) {
+		if (managed_may_run(o->name))
+			return false;
+		(void)err_set(err, EBUSY, "the lease of %s in its cluster is over: vmclus status there",
+		              in->d->node.name);
+		return true;
+	}
 	(void)err_set(err, EBUSY,
 	              "clusterd on %s does not expect %s: does it run, and is it in the cluster (vmclus status)?",
 	              in->d->node.name, o->name);

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "hypervisor/hvcall.h"
+#include "clusterd/io/managed.h"
 #include "common/fault.h"
 #include "migrated/io/incoming_int.h"
 
@@ -126,6 +127,12 @@ void incoming_hv(struct incoming *in, enum mig_hv op, uint64_t v0)
 	int fd = -1;
 
 	(void)fault_point("tgt", "hv", mig_hv_name(op), "", in->pid);
+	/* a clusterd that hangs lets the lease run out and others take it for certain that nothing of the cluster begins here */
+	if ((op == MIG_HV_TAKE || op == MIG_HV_RESUME) && !managed_may_run(in->name)) {
+		(void)snprintf(in->text, sizeof(in->text), "the lease of %s in its cluster is over", in->d->node.name);
+		incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_HV, .hv = { .op = op, .status = -ETIME } });
+		return;
+	}
 	switch (op) {
 	case MIG_HV_SET_STATE:
 		hv = HV_OP_SET_STATE, req = &st, len = sizeof(st), fd = in->state_fd;

@@ -69,6 +69,14 @@ void sc_hv_call(struct sc *w, struct sc_end *e, enum mig_hv op, uint64_t v0)
 		m->ev.hv.status = e->source ? 0 : -ECONNRESET;
 		return;
 	}
+	if (!e->source && (op == MIG_HV_TAKE || op == MIG_HV_RESUME) && !sc_lease_left(w, e->node) &&
+	    !sc_planted(w, "take-without-lease")) {
+		m = sc_mev_to(w, e, SC_MEV_CORE, 0);
+		m->ev.kind = MIG_EV_HV;
+		m->ev.hv.op = op;
+		m->ev.hv.status = -ETIME;
+		return;
+	}
 	m = sc_mev_to(w, e, SC_MEV_CALL, sc_hv_turn(w, c));
 	m->ev.kind = MIG_EV_HV;
 	m->ev.hv.op = op;
