@@ -5,7 +5,7 @@ noinst_LIBRARIES += %D%/libmigcore.a %D%/libmigio.a
 %C%_libmigio_a_SOURCES = \
 	%D%/io/ctl.h %D%/io/ctl.c %D%/io/daemon.h %D%/io/daemon.c \
 	%D%/io/incoming.h %D%/io/incoming_int.h %D%/io/incoming.c %D%/io/incoming_hvdom.c %D%/io/inpipe.h %D%/io/inpipe.c \
-	%D%/io/congestion.h %D%/io/congestion.c %D%/io/journal.h %D%/io/journal.c %D%/io/leasefile.h %D%/io/leasefile.c \
+	%D%/io/journal.h %D%/io/journal.c %D%/io/leasefile.h %D%/io/leasefile.c \
 	%D%/io/link.c %D%/io/memmap.h %D%/io/memmap.c %D%/io/orphan.h %D%/io/orphan.c \
 	%D%/io/outgoing.h %D%/io/outgoing_int.h %D%/io/outgoing.c %D%/io/outgoing_hvdom.c %D%/io/outgoing_peer.c \
 	%D%/io/outgoing_report.c %D%/io/outpipe.h %D%/io/outpipe.c \
@@ -17,6 +17,7 @@ MIGRATED_LIBS = %D%/libmigio.a clusterd/io/libmanaged.a %D%/libmigcore.a proto/l
 MIGRATED_SYSLIBS = $(ZMQ_LIBS) $(PROTOBUFC_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS) $(GCRYPT_LIBS) $(CAPNG_LIBS) $(XML_LIBS)
 
 sbin_PROGRAMS += %D%/migrated
-%C%_migrated_SOURCES = %D%/main.c
+# with a connect() of its own, which no other program shall have
+%C%_migrated_SOURCES = %D%/main.c %D%/io/congestion.h %D%/io/congestion.c
 %C%_migrated_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(ZMQ_CFLAGS) $(JANSSON_CFLAGS)
 %C%_migrated_LDADD = $(MIGRATED_LIBS) $(MIGRATED_SYSLIBS)

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/util.h"
+#include "migrated/io/congestion.h"
 #include "migrated/io/daemon.h"
 #include "migrated/io/incoming.h"
 #include "migrated/io/priv.h"
@@ -62,7 +63,7 @@ static int serve(void)
 	static const int sigs[] = { SIGTERM, SIGINT, SIGCHLD, 0 };
 	struct app app = { .loop = loop_new() };
 	struct err err = { 0 };
-	int rc = 1;
+	int rc = 1, r;
 
 	/* frames are big and short-lived: keep their memory instead of mapping and clearing it anew for each */
 	(void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
@@ -77,6 +78,8 @@ static int serve(void)
 	app.d = migrated_new(app.loop, &err);
 	if (!app.d) {
 		log_error("%s", err.text);
+	} else if ((r = congestion_set(app.d->node.congestion)) < 0) {
+		log_error("thread for congestion control: %s", strerror(-r));
 	} else if (migrated_recover(app.d, &err) < 0) {
 		log_error("%s", err.text);
 	} else {

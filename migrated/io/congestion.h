@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Congestion control of data connections. Bulk data between two hosts of one site wants none that paces packets by timers: BBR costs
- * a sixth of the processor time of a push at 10 Gbit/s. ZeroMQ has no option for it, but its monitor tells the descriptor.
+ * Congestion control of the connections that this process makes. Bulk data between two hosts of one site wants none that paces packets
+ * by timers: BBR costs a quarter of the time of a push at 10 Gbit/s, and what has once been BBR keeps pacing whatever is chosen later.
+ * So it is chosen before connect(); libzmq has no option for that and asks nobody in between, so connect() itself is ours here.
  */
 #ifndef HOSPES_MIGRATED_IO_CONGESTION_H
 #define HOSPES_MIGRATED_IO_CONGESTION_H
@@ -13,9 +14,11 @@
 #define CONGESTION_SYSTEM  "system" /* leave what the system has */
 
 /*
- * zmq_connect(), then set congestion control @name for this connection; waits a moment for it. 0, or -errno of the connect: without
- * the algorithm, or when the connection takes long, the system's one serves. @zmq: context of @sock.
+ * From now on TCP connections begin with congestion control @name, less than CONGESTION_MAX octets; those for which the kernel does
+ * not give it have the system's. To be called before other threads connect, with CAP_NET_ADMIN if there is: without it the kernel gives
+ * only what net.ipv4.tcp_allowed_congestion_control lists, so a thread that keeps no other capability is started to ask for it.
+ * 0 or -errno.
  */
-int congestion_connect(void *zmq, void *sock, const char *endpoint, const char *name) _must_check_;
+int congestion_set(const char *name) _must_check_;
 
 #endif

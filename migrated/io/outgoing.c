@@ -79,7 +79,6 @@ int outgoing_open_pipe(struct outgoing *o, const Hospes__Mig__Accept *acc)
 	if (!(o->caps & MIG_CAP_LZ4))
 		cfg.compress = OUT_COMPRESS_NONE;
 	memcpy(cfg.key, o->key, sizeof(cfg.key));
-	memcpy(cfg.congestion, o->d->node.congestion, sizeof(cfg.congestion));
 	o->pipe = outpipe_new(&cfg, &err);
 	if (!o->pipe)
 		(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err.text);

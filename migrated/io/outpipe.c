@@ -17,7 +17,6 @@
 #include <zmq.h>
 #include "common/util.h"
 #include "migrated/core/controller.h"
-#include "migrated/io/congestion.h"
 #include "migrated/io/priv.h"
 #include "migrated/io/seal.h"
 
@@ -564,8 +563,7 @@ static int worker_socket(struct out_worker *w)
 	    zmq_setsockopt(w->sock, ZMQ_SNDBUF, &buf, sizeof(buf)) < 0 ||
 	    zmq_setsockopt(w->sock, ZMQ_RECONNECT_IVL, &ivl, sizeof(ivl)) < 0)
 		return worker_fail(w, errno, "socket");
-	int r = congestion_connect(w->p->cfg.zmq, w->sock, w->p->endpoint, w->p->cfg.congestion);
-	return r < 0 ? worker_fail(w, -r, "connecting the data socket") : 0;
+	return zmq_connect(w->sock, w->p->endpoint) < 0 ? worker_fail(w, errno, "connecting the data socket") : 0;
 }
 
 static void *worker_main(void *arg)

@@ -8,7 +8,6 @@
 
 #include "common/loop.h"
 #include "migrated/core/mig.h"
-#include "migrated/io/congestion.h"
 #include "migrated/io/memmap.h"
 #include "migrated/io/wire.h"
 
@@ -29,7 +28,6 @@ struct out_config {
 	uint64_t credit_bytes;  /* per stream */
 	uint64_t bandwidth_bps; /* 0: no limit */
 	enum out_compress compress;
-	char congestion[CONGESTION_MAX];
 	/* on the loop's thread; never after outpipe_free() began */
 	void (*pass_done)(void *arg, const struct out_stats *pass, uint64_t busy_ns);
 	void (*state_sent)(void *arg);

@@ -35,13 +35,30 @@ int priv_bound(struct err *err)
 	return capng_apply(CAPNG_SELECT_BOTH) < 0 ? err_sys(err, errno, "give up capabilities") : 0;
 }
 
-void priv_none(void)
+/* libc has no call for one thread; it cannot fail: giving up is always allowed */
+static void set_thread(const struct __user_cap_data_struct *d)
 {
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { { 0 } };
 
-	/* libc has no call for one thread; it cannot fail: giving up is always allowed */
-	(void)syscall(SYS_capset, &h, none);
+	(void)syscall(SYS_capset, &h, d);
+}
+
+void priv_none(void)
+{
+	set_thread((struct __user_cap_data_struct[2]){ { 0 } });
+}
+
+void priv_only(unsigned cap)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct d[2] = { { 0 } };
+
+	(void)syscall(SYS_capget, &h, d);
+	for (unsigned i = 0; i < ARRAY_SIZE(d); i++) {
+		uint32_t keep = cap / 32 == i ? 1u << cap % 32 & d[i].permitted : 0;
+		d[i] = (struct __user_cap_data_struct){ .effective = keep, .permitted = keep };
+	}
+	set_thread(d);
 }
 
 static void *starter(void *zmq)

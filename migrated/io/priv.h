@@ -13,6 +13,8 @@
 int priv_bound(struct err *err) _must_check_;
 /* Give up all capabilities of the calling thread; threads it makes have none either. */
 void priv_none(void);
+/* The same, but for @cap (a CAP_ constant), if the thread has it. */
+void priv_only(unsigned cap);
 /* Make the I/O threads of ZeroMQ context @zmq without any capability. Call before its first socket. */
 int priv_start_zmq(void *zmq, struct err *err) _must_check_;
 

@@ -1,5 +1,5 @@
 # Unit tests of migrated.
-migrated_tests = %D%/test_migwire %D%/test_migctl %D%/test_migcore %D%/test_migpipe %D%/test_migfiles
+migrated_tests = %D%/test_migwire %D%/test_migctl %D%/test_migcore %D%/test_migpipe %D%/test_migfiles %D%/test_congestion
 check_PROGRAMS += $(migrated_tests)
 TESTS += $(migrated_tests)
 MIG_TEST_LDADD = $(MIGRATED_LIBS) $(TEST_LIBS) $(MIGRATED_SYSLIBS)
@@ -18,6 +18,9 @@ MIG_TEST_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(ZMQ_CFLAGS)
 %C%_test_migfiles_SOURCES = %D%/test_migfiles.c
 %C%_test_migfiles_CFLAGS = $(MIG_TEST_CFLAGS)
 %C%_test_migfiles_LDADD = $(MIG_TEST_LDADD)
+%C%_test_congestion_SOURCES = %D%/test_congestion.c migrated/io/congestion.h migrated/io/congestion.c
+%C%_test_congestion_CFLAGS = $(MIG_TEST_CFLAGS)
+%C%_test_congestion_LDADD = $(MIG_TEST_LDADD)
 
 # the state machines need nothing of the system: no clock, no I/O, no allocation
 TESTS += %D%/migcore_pure.sh
