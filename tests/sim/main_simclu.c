@@ -98,7 +98,8 @@ static int planted(const struct plan *p)
 	static const char *const bugs[] = { "guard-asleep",        "no-margin",          "no-wait-after-restart",
 		                            "start-without-lease", "ack-before-persist", "no-commit",
 		                            "no-relinquish",       "reclaim-blind",      "generation-ignored",
-		                            "run-without-take",    "resume-in-doubt" };
+		                            "run-without-take",    "resume-in-doubt",    "old-answer-counts",
+		                            "unpark-late" };
 	int rc = 0;
 
 	for (unsigned b = 0; b < sizeof(bugs) / sizeof(bugs[0]); b++) {

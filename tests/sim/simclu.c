@@ -172,7 +172,7 @@ static void reset_node(struct sc *w, uint32_t i)
 	n->up = n->joined = n->slow = n->slow_disk = false;
 	n->writing = false;
 	n->power = n->guard_up = n->mig_up = true;
-	n->guard_until = n->guard_at = 0;
+	n->guard_until = n->guard_at = n->guard_park = n->guard_grace = n->park_for = 0;
 	n->life = 0;
 	n->summed_index = n->summed_life = n->summed_loads = n->loads = 0;
 	n->ring = 1;
@@ -186,6 +186,8 @@ static void reset_node(struct sc *w, uint32_t i)
 	sc_node_init(w, i);
 	if (sc_planted(w, "no-margin"))
 		n->disk->policy.margin_ns = 0;
+	if (w->parks)
+		n->disk->policy.no_quorum = CLU_NO_QUORUM_SUSPEND;
 	n->disk->sum = clu_sum(n->disk);
 }
 
@@ -216,6 +218,7 @@ static void reset(struct sc *w, const struct sc_options *opt)
 		(void)snprintf(w->dom[d].uuid, CLU_UUID_MAX, "00000000-0000-4000-8000-%012u", d % 1000000);
 		(void)snprintf(w->dom[d].name, CLU_NAME_MAX, "guest-%u", d % 1000000);
 	}
+	w->parks = sc_chance(w, 40);
 	for (uint32_t i = 0; i < opt->nodes; i++)
 		reset_node(w, i);
 }

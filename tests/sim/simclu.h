@@ -2,9 +2,9 @@
 /*
  * A cluster in one thread with virtual time: N real cores (clusterd/core), each with a model of the machine around it. Everything random
  * comes from one seed. simclu.c: clock, queue, story; simclu_cpg.c: Corosync; simclu_node.c: what clusterd's I/O layer does;
- * simclu_host.c: guard, hvdom, leases and locks, clusterd's orders; simclu_move.c: clusterd's part in migrations; simclu_mig.c,
- * simclu_miglink.c, simclu_mighv.c: migrated around the real cores of migrated/core; simclu_fault.c: the adversary; simclu_check_*.c: what
- * must hold.
+ * simclu_host.c: guard, hvdom, leases and locks, clusterd's orders; simclu_park.c: domains suspended for want of quorum;
+ * simclu_move.c: clusterd's part in migrations; simclu_mig.c, simclu_miglink.c, simclu_mighv.c: migrated around the real cores of
+ * migrated/core; simclu_fault.c: the adversary; simclu_check_*.c: what must hold.
  */
 #ifndef HOSPES_TESTS_SIM_SIMCLU_H
 #define HOSPES_TESTS_SIM_SIMCLU_H
@@ -57,7 +57,7 @@ struct sc_msg {
 struct sc_item { struct sc_msg *msg; uint64_t at, seq; uint32_t from, n_members, view; }; /* msg NULL: a view, number view */
 
 /* As hvdom's states; a copy that was taken and not resumed is SUSPENDED. */
-enum sc_hv { HV_NONE = 0, HV_BOOT, HV_RUN, HV_STOP, HV_SUSPENDED, HV_GIVEN, HV_INCOMING, HV_READY };
+enum sc_hv { HV_NONE = 0, HV_BOOT, HV_RUN, HV_STOP, HV_SUSPENDED, HV_GIVEN, HV_INCOMING, HV_READY, HV_PARKED };
 
 /* A copy of a domain on a host. */
 struct sc_copy {
@@ -68,6 +68,10 @@ struct sc_copy {
 	uint32_t life;      /* counts; what was begun for another life does not end */
 	uint32_t conn, closed; /* connection that suspended or filled it, 0: none; those up to closed were to a copy that is gone */
 	uint64_t hv_ns;     /* it reads requests in order: when the last one */
+	uint32_t log_conn;  /* connection that has log-dirty on; 0: none */
+	uint64_t park_lease; /* hvdom: it goes on only by a lease above this one */
+	uint32_t asked;     /* guard: connection that asked it to park for the present deadline; 0: none */
+	bool said;          /* guard: and it did */
 	uint64_t said_ns;   /* when clusterd said something of it last */
 	uint64_t said_op;
 };
@@ -78,6 +82,7 @@ struct sc_ldom {
 	bool launched, pushed, push_done, push_failed;
 	uint32_t order;     /* of the push under way with migrated; 0: none */
 	uint64_t op_id, push_op, order_ns, stop_ns;
+	uint64_t unpark_ns, unparked_ns;
 };
 
 /* A domain as the world has it: disk, lease, lock. */
@@ -139,6 +144,8 @@ struct sc_node {
 	bool guard_up;
 	uint64_t guard_until; /* its own clock */
 	uint64_t guard_at;    /* its next look; virtual */
+	uint64_t guard_park;  /* domains are asked to park so long before the deadline; 0: never */
+	uint64_t guard_grace, park_for; /* its clock; deadline that it asked for */
 	/* migrated */
 	bool mig_up;
 	uint32_t mig_life, recovering; /* recovering: records that it has not looked at yet */
@@ -166,7 +173,7 @@ struct sc_node {
 	uint32_t kept_n, kept_cap;
 	struct sc_msg *snap;   /* delivered just now */
 	bool touched;
-	uint64_t host_up_ns, sent_ns, house_ns;
+	uint64_t host_up_ns, sent_ns, house_ns, acted_ns, settle_ns;
 	uint32_t sent_cmds, seen_cmds;
 	uint32_t *member, n_members; /* of the view */
 	struct clu_load load;
@@ -210,6 +217,7 @@ struct sc {
 	bool async_disk;
 	uint64_t disk_ns;      /* a write takes so long at most */
 	uint64_t ambush_ns;    /* not before that again */
+	bool parks;            /* policy no_quorum=suspend from the beginning */
 	int fence;             /* 0: none, 1: works, 2: answers get lost, 3: never answers */
 	bool stopped;          /* faults stopped */
 	/* checkers */
@@ -291,6 +299,16 @@ void sc_move_resolve(struct sc *w, uint32_t node, const struct clu_dom *d, uint3
 void sc_move_claim(struct sc *w, uint32_t node, uint32_t dom);
 void sc_move_ended(struct sc *w, uint32_t node, uint32_t dom, uint32_t order, bool answered, bool completed); /* migrated says, or died */
 
+/* simclu_park.c: guard */
+void sc_park_forget(struct sc *w, uint32_t node);
+void sc_park_take_over(struct sc *w, uint32_t node); /* a guard that was restarted */
+bool sc_park_look(struct sc *w, uint32_t node, uint64_t *again_ns); /* false: the deadline is over, who is not spared is killed */
+bool sc_park_spared(const struct sc_copy *c);
+/* clusterd */
+uint64_t sc_park_ns(const struct sc *w, uint32_t node);
+bool sc_has_lease(const struct sc *w, uint32_t node); /* for long enough to begin something */
+bool sc_parked(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom); /* true: nothing else is to be done in this look */
+
 /* simclu_mig.c */
 uint32_t sc_push(struct sc *w, uint32_t node, uint32_t dom, uint32_t target); /* number of the order, 0: refused */
 bool sc_mig_busy(const struct sc *w, uint32_t node, uint32_t dom); /* vmmig status: is there a migration of it? */
@@ -308,6 +326,7 @@ void sc_fault(struct sc *w, const struct sc_ev *e);
 uint32_t sc_ambush_message(struct sc *w, uint32_t from, const struct clu_msg *m);
 void sc_ambush_commit(struct sc *w);
 void sc_ambush_migration(struct sc *w, uint32_t node, uint32_t peer, uint32_t dom, const char *step); /* something happened */
+uint64_t sc_ambush_unpark(struct sc *w, uint32_t node, uint32_t dom); /* a copy is told to go on: so much later than was meant */
 void sc_heal(struct sc *w, const struct sc_ev *e);
 void sc_restart(struct sc *w, const struct sc_ev *e);
 void sc_admin(struct sc *w);

@@ -56,7 +56,7 @@ void sc_check_stuck(struct sc *w, uint32_t node)
 		if (!d->uuid[0] || d->desired != CLU_DESIRED_RUNNING || d->phase == CLU_PHASE_MIGRATING)
 			continue;
 		for (uint32_t k = 0; k < w->opt.nodes; k++)
-			copies += sc_copy(w, k, dom)->state != HV_NONE;
+			copies += sc_copy(w, k, dom)->state != HV_NONE && sc_copy(w, k, dom)->state != HV_PARKED;
 		if (!copies)
 			sc_violation(w, "%s runs nowhere since the clusterd of %c hangs", d->name, sc_letter(node));
 	}

@@ -246,6 +246,20 @@ void sc_ambush_migration(struct sc *w, uint32_t node, uint32_t peer, uint32_t do
 	}
 }
 
+/* clusterd stands still before it says so, and quorum is lost meanwhile: the word is of the past when it is heard. */
+uint64_t sc_ambush_unpark(struct sc *w, uint32_t node, uint32_t dom)
+{
+	if (w->stopped || !w->ambush_cmd || w->now < w->ambush_ns || !sc_chance(w, 10 * w->ambush_cmd))
+		return 0;
+	uint64_t late = sc_rnd(w, 20 * S);
+	w->ambush_ns = w->now + w->fault_gap;
+	sc_trace(w, "%c: clusterd stands still before %s may go on, and quorum is lost", sc_letter(node),
+	         w->dom[dom].name);
+	w->node[node].paused = w->now + late;
+	isolate(w, node);
+	return late;
+}
+
 void sc_heal(struct sc *w, const struct sc_ev *e)
 {
 	switch (e->arg) {
@@ -283,6 +297,7 @@ void sc_restart(struct sc *w, const struct sc_ev *e)
 		sc_node_start(w, e->node);
 	} else if (e->arg == 1 && !n->guard_up) {
 		n->guard_up = true; /* the deadline is in its file */
+		sc_park_take_over(w, e->node);
 		if (n->guard_until)
 			sc_guard_arm(w, e->node);
 	} else if (e->arg == 2) {
@@ -357,9 +372,13 @@ static void order(struct sc *w, uint32_t node, uint32_t dom, uint32_t what)
 		for (uint32_t i = 0; i < w->opt.nodes; i++)
 			if (w->node[i].s->rule[SC_RULES / 2].id)
 				return; /* few enough for a copy of the state */
-	} else {
+	} else if (what < 13) {
 		c.kind = CLU_CMD_RULE_REMOVE;
 		c.rule.id = w->node[node].s->rule[0].id;
+	} else {
+		c.kind = CLU_CMD_POLICY;
+		c.policy = w->node[node].s->policy;
+		c.policy.no_quorum = sc_chance(w, 50) ? CLU_NO_QUORUM_SUSPEND : CLU_NO_QUORUM_STOP;
 	}
 	sc_trace(w, "somebody at %c: %s %s %c", sc_letter(node), clu_cmd_name(c.kind), w->dom[dom].name,
 	         c.target ? sc_letter(c.target - 1)
@@ -397,7 +416,7 @@ static bool define_missing(struct sc *w)
 
 void sc_admin(struct sc *w)
 {
-	uint32_t a = any_up(w), b = any_up(w), dom = (uint32_t)sc_rnd(w, w->opt.doms), what = (uint32_t)sc_rnd(w, 13);
+	uint32_t a = any_up(w), b = any_up(w), dom = (uint32_t)sc_rnd(w, w->opt.doms), what = (uint32_t)sc_rnd(w, 14);
 
 	if (w->stopped)
 		return;
@@ -433,6 +452,7 @@ void sc_stop_faults(struct sc *w)
 		sc_mig_start(w, i);
 		if (!n->guard_up) {
 			n->guard_up = true;
+			sc_park_take_over(w, i);
 			sc_guard_arm(w, i);
 		}
 		if (n->paused > w->now + 100 * MS)

@@ -12,12 +12,11 @@
 #define SWEEP_NS      (50 * MS)
 #define FEED_NS       (1 * S)
 #define SAY_AGAIN_NS  (1 * S)
-#define START_LEFT_NS (1 * S)
 
 const char *sc_hv_name(enum sc_hv s)
 {
-	static const char *const t[] = { "none",      "boots",      "runs",     "stops",
-		                         "suspended", "given away", "incoming", "ready" };
+	static const char *const t[] = { "none",       "boots",    "runs",  "stops", "suspended",
+		                         "given away", "incoming", "ready", "parked" };
 
 	return t[s];
 }
@@ -88,7 +87,9 @@ void sc_set_copy(struct sc *w, uint32_t node, uint32_t dom, enum sc_hv state, ui
 	c->life++;
 	if (state == HV_NONE) {
 		c->closed = w->conns;
-		c->conn = 0;
+		c->conn = c->log_conn = c->asked = 0;
+		c->park_lease = 0;
+		c->said = false;
 		sc_mig_copy_gone(w, node, dom);
 	}
 	if (state == HV_BOOT || state == HV_RUN)
@@ -145,7 +146,7 @@ static void guard_at(struct sc *w, uint32_t node, uint64_t at)
 
 void sc_guard_arm(struct sc *w, uint32_t node)
 {
-	guard_at(w, node, sc_when(w, &w->node[node], w->node[node].guard_until));
+	guard_at(w, node, sc_when(w, &w->node[node], w->node[node].guard_until - w->node[node].guard_park));
 }
 
 void sc_lease(struct sc *w, uint32_t node, uint64_t until)
@@ -156,6 +157,7 @@ void sc_lease(struct sc *w, uint32_t node, uint64_t until)
 		return;
 	bool first = !n->guard_until;
 	n->guard_until = until;
+	n->guard_park = sc_park_ns(w, node);
 	if (first)
 		sc_guard_arm(w, node);
 }
@@ -165,6 +167,7 @@ void sc_guard(struct sc *w, uint32_t node)
 {
 	struct sc_node *n = &w->node[node];
 	bool alive = false;
+	uint64_t again;
 
 	if (!n->guard_up || w->now != n->guard_at)
 		return;
@@ -172,8 +175,12 @@ void sc_guard(struct sc *w, uint32_t node)
 		guard_at(w, node, w->now + S);
 		return;
 	}
-	if (sc_lease_left(w, node)) {
+	if (sc_lease_left(w, node) > n->guard_park) {
 		sc_guard_arm(w, node);
+		return;
+	}
+	if (n->guard_park && sc_park_look(w, node, &again)) {
+		guard_at(w, node, w->now + again + 1);
 		return;
 	}
 	if (sc_clock(w, n) - n->guard_until < MS) { /* it takes its time */
@@ -182,7 +189,7 @@ void sc_guard(struct sc *w, uint32_t node)
 	}
 	for (uint32_t d = 0; d < w->opt.doms; d++) {
 		struct sc_copy *c = sc_copy(w, node, d);
-		if (!c->marked || c->state == HV_NONE)
+		if (!c->marked || c->state == HV_NONE || (n->guard_park && sc_park_spared(c)))
 			continue;
 		sc_kill_copy(w, node, d, "the lease is over");
 		alive = true;
@@ -275,7 +282,7 @@ static void start(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t
 		start_failed(w, node, d, dom, sc_lease_left_here(w, node, dom) ? sc_lease_generation(w, node, dom) : 0);
 		return;
 	}
-	if (sc_lease_left(w, node) < START_LEFT_NS && !sc_planted(w, "start-without-lease"))
+	if (!sc_has_lease(w, node) && !sc_planted(w, "start-without-lease"))
 		return;
 	launch(w, node, d, dom);
 }
@@ -339,6 +346,8 @@ static void one(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t d
 	enum clu_todo todo = clu_todo(d, w->node[node].id);
 
 	begin(sc_ldom(w, node, dom), todo, d->op_id);
+	if (todo != CLU_TODO_KILL && todo != CLU_TODO_NONE && sc_parked(w, node, d, dom))
+		return;
 	switch (todo) {
 	case CLU_TODO_NONE:
 		break;
@@ -427,7 +436,7 @@ void sc_power_off(struct sc *w, uint32_t node)
 	sc_trace(w, "%c loses power", sc_letter(node));
 	sc_node_die(w, node);
 	n->power = n->guard_up = false;
-	n->guard_until = n->guard_at = 0;
+	n->guard_until = n->guard_at = n->guard_park = n->guard_grace = n->park_for = 0;
 	sc_mig_die(w, node);
 	for (uint32_t d = 0; d < w->opt.doms; d++) {
 		bool locked = w->dom[d].locked == node;

@@ -423,6 +423,12 @@ void sc_mig_event(struct sc *w, uint32_t i)
 		sc_mig_recover(w, &m);
 	else if (m.kind == SC_MEV_CLOSE)
 		sc_hv_closed(w, &m);
+	else if (m.kind == SC_MEV_PARK)
+		sc_hv_park(w, &m);
+	else if (m.kind == SC_MEV_PARKED)
+		sc_park_answered(w, &m);
+	else if (m.kind == SC_MEV_UNPARK)
+		sc_hv_unpark(w, &m);
 	else if (e->used && e->use == m.use)
 		end_event(w, e, &m);
 }

@@ -30,10 +30,14 @@ struct sc_end {
 
 enum sc_mev_kind {
 	SC_MEV_FREE, SC_MEV_MSG, SC_MEV_CALL, SC_MEV_ANSWER, SC_MEV_CLOSE, SC_MEV_CORE, SC_MEV_DATA, SC_MEV_DURABLE, SC_MEV_TICK,
-	SC_MEV_PREFLIGHT, SC_MEV_SPAWN, SC_MEV_END, SC_MEV_TELL, SC_MEV_RECOVER
+	SC_MEV_PREFLIGHT, SC_MEV_SPAWN, SC_MEV_END, SC_MEV_TELL, SC_MEV_RECOVER,
+	SC_MEV_PARK, SC_MEV_PARKED, SC_MEV_UNPARK
 };
 
-/* Something under way: to an end, to hvdom (CALL, CLOSE) or to a migrated (MSG; RECOVER, whose use is that life of it). */
+/*
+ * Something under way: to an end, to hvdom (CALL, CLOSE, PARK, UNPARK), to a guard (PARKED), or to a migrated (MSG; RECOVER, whose use
+ * is that life of it).
+ */
 struct sc_mev {
 	enum sc_mev_kind kind;
 	uint32_t use, conn;
@@ -60,6 +64,11 @@ void sc_link_tell(struct sc *w, struct sc_end *e);
 void sc_mig_recover(struct sc *w, const struct sc_mev *m); /* hvdom said how it is: what to make of a record */
 void sc_journal_write(struct sc *w, const struct sc_end *e, enum mig_record rec);
 void sc_journal_forget(struct sc *w, uint32_t node, uint64_t session);
+
+/* simclu_park.c */
+void sc_hv_park(struct sc *w, const struct sc_mev *m);
+void sc_hv_unpark(struct sc *w, const struct sc_mev *m);
+void sc_park_answered(struct sc *w, const struct sc_mev *m);
 
 /* simclu_mighv.c */
 uint64_t sc_hv_turn(struct sc *w, struct sc_copy *c); /* until it comes to what is asked now */

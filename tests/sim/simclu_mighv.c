@@ -48,7 +48,11 @@ void sc_hv_closed(struct sc *w, const struct sc_mev *m)
 {
 	struct sc_copy *c = sc_copy(w, m->node, m->dom);
 
-	if (m->conn <= c->closed || c->conn != m->conn)
+	if (m->conn <= c->closed)
+		return;
+	if (c->log_conn == m->conn)
+		c->log_conn = 0;
+	if (c->conn != m->conn)
 		return;
 	c->conn = 0;
 	if (c->state == HV_SUSPENDED)
@@ -187,7 +191,10 @@ static int carry_out(struct sc *w, const struct sc_mev *m, struct sc_end *e, str
 	switch (ev->hv.op) {
 	case MIG_HV_LOGDIRTY_ENABLE:
 		ev->hv.v0 = 1 + sc_rnd(w, 3);
-		return c->state == HV_RUN ? 0 : -EINVAL;
+		if (c->state != HV_RUN)
+			return -EINVAL;
+		c->log_conn = m->conn;
+		return 0;
 	case MIG_HV_CLEAN:
 		ev->hv.v0 = sc_rnd(w, 2000);
 		return 0;

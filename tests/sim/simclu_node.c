@@ -14,6 +14,8 @@
 #define AGAIN_NS    (1 * S)
 #define LOST_CMD_NS (2 * S)
 #define LEASE_NS    (5 * S)
+#define IDLE_NS     (3 * S)
+#define SETTLE_NS   (2200 * MS) /* token and consensus */
 
 /* Sending -------------------------------------------------------------------------------------------------------------- */
 
@@ -447,16 +449,30 @@ static void host_up(struct sc *w, uint32_t node)
 	sc_submit(w, node, &c);
 }
 
+/* After a loss of quorum of all, hosts that could go on with suspended domains are waited for. */
+static bool settling(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+	uint64_t now = sc_clock(w, n);
+
+	if (now > n->acted_ns + IDLE_NS)
+		n->settle_ns = now + SETTLE_NS;
+	n->acted_ns = now;
+	return sc_park_ns(w, node) && now < n->settle_ns;
+}
+
 static void decide(struct sc *w, uint32_t node)
 {
 	struct sc_node *n = &w->node[node];
 	uint32_t alive[SC_NODES];
 	struct clu_view v = { .member = alive, .n = clu_node_alive(n->n, alive), .commit = n->n->commit };
 	uint64_t now = sc_clock(w, n);
+	bool settles = settling(w, node);
 
 	if (!clu_node_coordinates(n->n) || (n->seen_cmds < n->sent_cmds && now < n->sent_ns + LOST_CMD_NS))
 		return;
 	n->seen_cmds = n->sent_cmds;
+	v.settling = settles;
 	clu_decide(n->s, &v, &n->load, 1000000 * S + w->now, w->proposals);
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
 		const struct clu_host *h = &n->s->host[i];
@@ -523,7 +539,7 @@ void sc_node_start(struct sc *w, uint32_t node)
 	n->store_wanted = n->writing = n->loading = n->touched = false;
 	n->changes.n = 0;
 	n->changes.all = false;
-	n->host_up_ns = n->sent_ns = 0;
+	n->host_up_ns = n->sent_ns = n->acted_ns = n->settle_ns = 0;
 	n->sent_cmds = n->seen_cmds = 0;
 	memset(n->fence_asked, 0, sizeof(n->fence_asked));
 	memset(sc_ldom(w, node, 0), 0, w->opt.doms * sizeof(struct sc_ldom));
