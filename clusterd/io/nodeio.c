@@ -112,6 +112,7 @@ static void act_loud(struct nodeio *n, const char *text)
 	log_warn("%s", text);
 	(void)snprintf(n->loud_text, sizeof(n->loud_text), "%s", text);
 	n->loud_ns = boot_ns();
+	n->loud_few = n->node.n_members < clu_majority(n->s);
 }
 
 static void act(struct nodeio *n, const struct clu_action *a)
@@ -229,6 +230,7 @@ static void bad_message(struct nodeio *n, uint32_t node, const char *text)
 	(void)snprintf(n->loud_text, sizeof(n->loud_text), "node %u sends messages that are dropped: %.130s", node,
 	               text);
 	n->loud_ns = now;
+	n->loud_few = false;
 }
 
 static void message(struct nodeio *n, uint32_t node, const void *p, size_t len, bool again)
@@ -598,6 +600,8 @@ const char *nodeio_trouble(const struct nodeio *n)
 		return n->corosync_text;
 	if (n->aside_text[0])
 		return n->aside_text;
+	if (n->loud_few && nodeio_acts(n))
+		return ""; /* there is a majority again */
 	return n->loud_ns && boot_ns() < n->loud_ns + LOUD_SHOWN_NS ? n->loud_text : "";
 }
 

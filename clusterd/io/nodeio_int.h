@@ -60,6 +60,7 @@ struct nodeio {
 	uint64_t bad_messages, bad_ns;
 	char corosync_text[ERR_TEXT_MAX], disk_text[ERR_TEXT_MAX], aside_text[ERR_TEXT_MAX], loud_text[CLU_TEXT_MAX];
 	uint64_t loud_ns;
+	bool loud_few; /* said while there was no majority, which may be why */
 };
 
 /* nodeio.c */

@@ -76,6 +76,34 @@ guard_killed_clusterd() { host_log host-c hospes-guard | grep -q 'clusterd .* ha
 	never_twice
 }
 
+lease_over() { at "$1" sh -c 'read -r end _ </run/hospes/cluster/guard.deadline && read -r now _ </proc/uptime && [ "${now%.*}" -gt $((end / 1000000000)) ]'; }
+# HOST NAME TARGET: a push as a clusterd orders it; who hangs up calls it off
+ordered_push() {
+	{ jq -nc --arg n "$2" --arg t "$3" --argjson g "$(dom "$2" generation "$1")" '{op: "push", domain: $n, host: $t, cluster: true, generation: $g}'; sleep 3; } |
+		at "$1" timeout 20 socat - UNIX-CONNECT:/run/hospes/migrated.sock
+}
+@test "a host whose clusterd hangs and whose lease is over takes no domain in, though it once expected it" {
+	local pid boot out uuid
+	need_program socat
+	gather host-a
+	boot=$(guest_boot_id guest01)
+	uuid=$(dom guest01 uuid)
+	pid=$(vmlab status --json | jq '.hosts[] | select(.name == "host-c") | .services.clusterd')
+	kill -STOP "$pid"
+	# as it left it when it began to wait for the guest
+	at host-c sh -c "mkdir -p /run/hospes/cluster/managed && echo $uuid >/run/hospes/cluster/managed/guest01"
+	eventually 15 lease_over host-c
+	out=$(ordered_push host-a guest01 host-c)
+	echo "$out"
+	jq -s -e 'last | .status == "failed" and (.error | contains("the lease of host-c in its cluster is over"))' <<<"$out"
+	kill -CONT "$pid" || true # its guard may have ended it
+	whole
+	both_run
+	dom_runs guest01 host-a
+	[ "$(guest_boot_id guest01)" = "$boot" ]
+	never_twice
+}
+
 @test "kill -9 of clusterd during a start, a stop and a move, on the host that does it" {
 	local at to
 	vc host-a stop guest01
