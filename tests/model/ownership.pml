@@ -11,6 +11,9 @@
  *    until h's guard has killed: granted[h] holds those nodes. Nodes that acknowledged only older beats may be done waiting earlier.
  *  - Lost messages of a migration: a message once sent may be received at any later time or, as everything is optional, never.
  *
+ * SUSPEND: the policy no_quorum=suspend (docs/fencing.md). A copy is PARKED at the end of the lease instead of killed, and goes on by an order
+ * that its clusterd gave under the lease that lasts still.
+ *
  * tests/model/ownership.sh runs it as it is (nothing may be wrong) and with each BUG_* (each must be found).
  */
 #define N   3
@@ -32,8 +35,8 @@
 
 mtype:host = { ONLINE, LOST, SAFE };
 mtype:phase = { STOPPED, STARTING, RUNNING, STOPPING, MIGRATING, RESOLVING };
-/* Of a copy: READY is restored at the target and stands still; GIVEN was relinquished by the source and stands still. */
-mtype:copy = { NONE, RUNS, READY, GIVEN };
+/* Of a copy: READY is restored at the target and stands still; GIVEN was relinquished by the source and stands still; PARKED waits for quorum. */
+mtype:copy = { NONE, RUNS, READY, GIVEN, PARKED };
 
 /* struct clu_dom; op counts the changes of phase: op_id. Hosts are 0..2, NOBODY is none. */
 #define NOBODY 3
@@ -54,6 +57,9 @@ byte waited[N];  /* of a LOST host: nodes that said WAITED */
 byte knows_lost[N]; /* of a LOST host: nodes that applied HOST_LOST, and acknowledge its beats no more */
 byte granted[N] = 7; /* nodes that acknowledged the beat by which the host has its lease */
 byte lease = 7;  /* hosts whose guard lets domains run */
+#ifdef SUSPEND
+byte unpark;     /* hosts whose clusterd said UNPARK, which hvdom has not read yet */
+#endif
 
 byte power = 7;  /* hosts that have power */
 byte net = 7;    /* hosts whose clusterd is in the view; it is dead or cut off otherwise */
@@ -108,7 +114,7 @@ inline host_up(h)
 	if
 	:: dom.host == h && dom.phase == MIGRATING && copy[h] == NONE ->
 		dom.host = dom.target; dom.target = NOBODY; begin_phase(RESOLVING) /* only the target can have it */
-	:: dom.host == h && dom.phase != MIGRATING && dom.phase != RESOLVING && copy[h] != RUNS -> dom.host = NOBODY; begin_phase(STOPPED)
+	:: dom.host == h && dom.phase != MIGRATING && dom.phase != RESOLVING && copy[h] != RUNS && copy[h] != PARKED -> dom.host = NOBODY; begin_phase(STOPPED)
 	:: else
 	fi;
 	learn(h)
@@ -166,10 +172,32 @@ end:	do
 	/* guard: the lease is over, everything is killed */
 	:: atomic { bit(lease, me) && !can_act(me) ->
 		del(lease, me);
+#ifdef SUSPEND
+#ifndef BUG_UNPARK_LATE
+		del(unpark, me); /* whoever is asked to park for this deadline goes on only by a later one */
+#endif
+		if
+		:: copy[me] == RUNS && session[me] == 0 -> copy[me] = PARKED
+		:: copy[me] == PARKED
+		:: copy[me] != PARKED -> forget_copy(me)
+		fi
+#else
 #ifndef BUG_GUARD_SLEEPS
 		forget_copy(me)
 #endif
+#endif
 		}
+#ifdef SUSPEND
+	/* clusterd: what the record says is ours goes on; hvdom reads it later */
+	:: atomic { can_act(me) && bit(lease, me) && !bit(unpark, me) && copy[me] == PARKED && know[me].host == me &&
+			generation[me] >= know[me].generation -> add(unpark, me) }
+#ifdef BUG_UNPARK_LATE
+	:: atomic { copy[me] == PARKED && bit(unpark, me) ->
+#else
+	:: atomic { copy[me] == PARKED && bit(unpark, me) && bit(lease, me) ->
+#endif
+		del(unpark, me); h = generation[me]; set_running(me, h); h = 0 }
+#endif
 
 	/* hvdom: START */
 	:: atomic { bit(power, me) && bit(lease, me) && know[me].phase == STARTING && know[me].host == me && copy[me] == NONE ->
@@ -180,13 +208,16 @@ end:	do
 	:: atomic { can_act(me) && up_to_date(me) && dom.phase == STARTING && dom.host == me && copy[me] == NONE && crashes_left > 0 ->
 		crashes_left--; dom.host = NOBODY; begin_phase(STOPPED); learn(me) } /* RESULT START_FAILED */
 	/* it crashed; OBSERVED gone */
-	:: atomic { copy[me] == RUNS && crashes_left > 0 -> crashes_left--; forget_copy(me) }
+	:: atomic { (copy[me] == RUNS || copy[me] == PARKED) && crashes_left > 0 -> crashes_left--; forget_copy(me) }
 	:: atomic { can_act(me) && up_to_date(me) && dom.phase == RUNNING && dom.host == me && copy[me] == NONE ->
 		dom.host = NOBODY; begin_phase(STOPPED); learn(me) }
 	/* KILL: a copy here is none of the cluster's */
 	:: atomic { bit(power, me) && copy[me] != NONE && know[me].host != me && know[me].target != me -> forget_copy(me) }
-	:: atomic { bit(power, me) && copy[me] == RUNS && know[me].host == me && know[me].phase != MIGRATING && know[me].phase != RESOLVING &&
-			generation[me] < know[me].generation -> forget_copy(me) }
+	:: atomic { bit(power, me) && (copy[me] == RUNS || copy[me] == PARKED) && know[me].host == me && know[me].phase != MIGRATING &&
+			know[me].phase != RESOLVING && generation[me] < know[me].generation -> forget_copy(me) }
+#ifdef SUSPEND
+	:: atomic { copy[me] == PARKED && know[me].target == me -> forget_copy(me) } /* it comes here again */
+#endif
 	:: atomic { bit(power, me) && copy[me] == READY && know[me].phase != MIGRATING && know[me].phase != RESOLVING ->
 		add(said_gone, session[me]); forget_copy(me) }
 
@@ -243,7 +274,7 @@ end:	do
 		dom.host = me; dom.target = NOBODY; dom.generation = generation[me]; begin_phase(RUNNING) }
 
 	/* RESOLVING: the other end is SAFE, or has no copy */
-	:: atomic { can_act(me) && up_to_date(me) && dom.phase == RESOLVING && dom.host == me ->
+	:: atomic { can_act(me) && up_to_date(me) && dom.phase == RESOLVING && dom.host == me && copy[me] != PARKED ->
 		if
 		:: copy[me] == RUNS -> /* KEPT */
 			dom.generation = generation[me]; session[me] = 0; target[me] = NOBODY; begin_phase(RUNNING)

@@ -22,20 +22,20 @@ story() {
 	(cd "$1" && spin -t -p $2 ownership.pml | grep -v '^ *$' | tail -60)
 }
 
-# holds FAULTS CRASHES ORDERS
+# holds FAULTS CRASHES ORDERS [SPIN-OPTIONS [GCC-OPTIONS]]
 holds() {
-	bounds="-DFAULTS=$1 -DCRASHES=$2 -DORDERS=$3"
-	run "holds-$1$2$3" "$bounds" "$4" "$5"
-	if grep -q 'errors: 0' "holds-$1$2$3.out" && ! grep -q 'depth too small\|out of memory' "holds-$1$2$3.out"; then
-		echo "holds with $1 faults, $2 crashes, $3 moves: $(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' "holds-$1$2$3.out") states"
+	bounds="-DFAULTS=$1 -DCRASHES=$2 -DORDERS=$3 $4" name=holds-$1$2$3$4
+	run "$name" "$bounds" "$5"
+	if grep -q 'errors: 0' "$name.out" && ! grep -q 'depth too small\|out of memory' "$name.out"; then
+		echo "holds with $1 faults, $2 crashes, $3 moves${4:+, $4}: $(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' "$name.out") states"
 	else
-		cat "holds-$1$2$3.out"; story "holds-$1$2$3" "$bounds"; failed=1
+		cat "$name.out"; story "$name" "$bounds"; failed=1
 	fi
 }
 
-# finds BUG [FAULTS CRASHES MOVES]: the planted error must be found
+# finds BUG [FAULTS CRASHES MOVES [SPIN-OPTIONS]]: the planted error must be found
 finds() {
-	run "$1" "-D$1 -DFAULTS=${2:-2} -DCRASHES=${3:-1} -DORDERS=${4:-1}" "-DBITSTATE" "-w27"
+	run "$1" "-D$1 -DFAULTS=${2:-2} -DCRASHES=${3:-1} -DORDERS=${4:-1} $5" "-DBITSTATE" "-w27"
 	if grep -q "assertion violated" "$1.out"; then
 		echo "planted $1: found"
 	else
@@ -45,12 +45,16 @@ finds() {
 
 holds 1 0 1
 holds 1 1 0
+holds 1 0 1 -DSUSPEND
+holds 1 1 0 -DSUSPEND
 if [ -n "$FULL" ]; then
-	holds 2 0 0 -DCOLLAPSE
-	holds 1 1 1 -DCOLLAPSE
+	holds 2 0 0 '' -DCOLLAPSE
+	holds 1 1 1 '' -DCOLLAPSE
+	holds 2 0 0 -DSUSPEND -DCOLLAPSE
 fi
 finds BUG_NO_WAIT 2 0 0
 finds BUG_GUARD_SLEEPS 2 0 0
+finds BUG_UNPARK_LATE 2 0 0 -DSUSPEND
 finds BUG_NO_COMMIT
 finds BUG_NO_RELINQUISH
 finds BUG_RECLAIM_BLIND 1 0 1
