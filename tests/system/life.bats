@@ -187,6 +187,23 @@ heartbeat_is() { on host-a vmctl dominfo "$1" --json | jq -e --argjson s "$2" --
 	eventually 30 new_boot "$g" "$boot"
 }
 
+@test "a guest that a push holds back does not hang; one that hangs meanwhile is found when the push is over" {
+	guest_up host-a "$g" load=light cmdline=hospes.beat=3
+	local boot session
+	boot=$(guest_boot_id "$g")
+	eventually 5 heartbeat_is "$g" 3 0
+	on host-a "$top_builddir/tests/system/hvtool" "$g" logdirty:0 throttle:90 sleep:12000 >"$BATS_TEST_TMPDIR/hv.log" 2>&1 3>&- &
+	session=$!
+	sleep 6
+	ask "$g" hang
+	sleep 5
+	kill -0 $session
+	heartbeat_is "$g" 3 0
+	wait $session
+	eventually 20 new_boot "$g" "$boot"
+	heartbeat_is "$g" 3 1
+}
+
 @test "watchdog actions pause, none, poweroff" {
 	local dog="<watchdog model='i6300esb' action='ACTION'/>"
 	guest_up host-a "$g" load=none cmdline=hospes.beat=3 xml="${dog/ACTION/pause}"
