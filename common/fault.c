@@ -27,6 +27,8 @@ bool fault_point(const char *side, const char *kind, const char *what, const cha
 		(void)kill(getpid(), SIGSTOP);
 	else if (!strcmp(action, "hvdom") && hvdom > 0)
 		(void)kill(hvdom, SIGKILL);
+	else if (!strcmp(action, "mute") && hvdom > 0)
+		(void)kill(hvdom, SIGSTOP);
 	if (strcmp(action, "drop"))
 		return false;
 	(void)unsetenv("HOSPES_FAULT"); /* once: what is lost is said again */

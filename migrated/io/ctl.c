@@ -226,6 +226,7 @@ static json_t *status_object(struct migrated *d, const char *domain)
 	(void)json_array_extend(list, in);
 	json_decref(in);
 	orphan_status(d, domain, list);
+	migrated_unsettled(d, domain, list);
 	json_array_foreach(list, i, v)
 	{
 		const char *phase = json_string_value(json_object_get(v, "phase"));

@@ -15,10 +15,12 @@
 #include "migrated/io/zsock.h"
 
 #define PEER_ID_MAX 64u
+#define RECOVER_MS  300 /* how long a start waits for an hvdom; one that takes longer is asked again */
 
 struct outgoing;
 struct incoming;
 struct ctl;
+struct unsettled;
 
 struct migrated {
 	struct loop *loop;
@@ -31,6 +33,8 @@ struct migrated {
 	struct outgoing *outs; /* list */
 	struct incoming *ins;  /* list */
 	struct ctl *ctl;
+	struct unsettled *unsettled; /* list: sessions whose hvdom does not answer */
+	struct loop_timer *unsettled_timer;
 	bool closing;      /* the daemon ends: last words get little time */
 	uint64_t rate_bps; /* of the last migration from here: the guess for the next */
 	char *journal_dir; /* <state>/migrations */
@@ -57,6 +61,9 @@ void link_hello(struct migrated *d, Hospes__Mig__Hello *h, bool reply);
 struct migrated *migrated_new(struct loop *loop, struct err *err);
 /* Read the journal, ask every hvdom it names: settle what was under way when the daemon ended. */
 int migrated_recover(struct migrated *d, struct err *err) _must_check_;
+/* Append one status object per session whose hvdom (of @domain, NULL: any) has not answered since the start. */
+void migrated_unsettled(const struct migrated *d, const char *domain, json_t *list);
+bool migrated_is_unsettled(const struct migrated *d, const char *domain);
 void migrated_free(struct migrated *d); /* takes NULL */
 
 uint64_t random_u64(void);

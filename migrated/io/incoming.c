@@ -468,9 +468,15 @@ static void unknown_session(struct migrated *d, const struct peer_id *from, cons
 static void new_offer(struct migrated *d, const struct peer_id *from, const Hospes__Mig__Envelope *env)
 {
 	_cleanup_free_ uint8_t *copy = NULL;
+	struct journal_rec rec;
 	struct mig_msg msg;
 	unsigned n = 0;
 
+	/* a repeated one: begun anew, the session could end with another word than its record's */
+	if (journal_load(d->journal_dir, env->session, &rec) == 0) {
+		log_warn("%s: an offer of a migration that was under way before is ignored", from->name);
+		return;
+	}
 	for (const struct incoming *k = d->ins; k; k = k->next)
 		n += !k->ended;
 	if (n >= INCOMING_MAX) {
@@ -624,7 +630,7 @@ json_t *incoming_status(const struct migrated *d, const char *domain)
 	return list;
 }
 
-void incoming_recover(struct migrated *d, const struct journal_rec *rec)
+int incoming_recover(struct migrated *d, const struct journal_rec *rec)
 {
 	bool running = false, taken = false;
 	struct hvcall hv;
@@ -633,24 +639,27 @@ void incoming_recover(struct migrated *d, const struct journal_rec *rec)
 	if (rec->rec == MIG_REC_GONE) {
 		if ((uint64_t)time(NULL) > rec->wall_s + GONE_KEEP_S)
 			journal_forget(d->journal_dir, rec->session);
-		return; /* answered from the file when somebody asks */
+		return 0; /* answered from the file when somebody asks */
 	}
-	if (hvcall_open(&hv, rec->name, NULL) == 0) {
-		hv.timeout_ms = 2000;
-		if (hvcall_simple(&hv, HV_OP_INFO, NULL, 0, &info, sizeof(info), NULL) == 0 &&
-		    !strncasecmp(info.uuid, rec->uuid, 36) && info.generation >= rec->generation) {
+	int r = hvcall_open(&hv, rec->name, NULL);
+	if (r == 0) {
+		hv.timeout_ms = RECOVER_MS;
+		r = hvcall_simple(&hv, HV_OP_INFO, NULL, 0, &info, sizeof(info), NULL);
+		if (r == 0 && !strncasecmp(info.uuid, rec->uuid, 36) && info.generation >= rec->generation) {
 			/* hvdom resumes by itself what was taken and lost its session: any state but these two has run, or is about to */
 			taken = info.state == HV_DOM_RESTORED || info.state == HV_DOM_INCOMING;
 			running = !taken;
 		}
 		hvcall_close(&hv);
 	}
+	if (r == -ETIMEDOUT)
+		return r;
 	/* it was taken, and killed before TAKEN could be written: it may have run */
 	if (!taken && !running)
 		running = leasefile_taken(path_state(), rec->uuid, d->node.name, rec->generation, rec->wall_s);
 	struct incoming *in = incoming_new(d, rec->session, rec->name, rec->uuid);
 	if (!in)
-		return;
+		return 0;
 	memcpy(in->from.name, rec->peer, sizeof(in->from.name));
 	struct err err;
 	if (taken && incoming_attach(in, &err) < 0)
@@ -662,6 +671,7 @@ void incoming_recover(struct migrated *d, const struct journal_rec *rec)
 	                                     : "not taken, it stays there");
 	mig_target_init_recover(&in->core, rec->generation, rec->stay_paused, rec->rec, running, taken);
 	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_START });
+	return 0;
 }
 
 void incoming_child(struct migrated *d, int pid, int status)

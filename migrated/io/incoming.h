@@ -12,7 +12,8 @@ void incoming_message(struct migrated *d, const struct peer_id *from, const Hosp
 /* Does an accepted session come from @address? (who may connect to the data socket) */
 bool incoming_expects(const struct migrated *d, const char *address);
 /* A journal record of the target found at start. */
-void incoming_recover(struct migrated *d, const struct journal_rec *rec);
+/* Settle what @rec says was under way. 0; -ETIMEDOUT: the hvdom that knows lives and does not answer, nothing was done. */
+int incoming_recover(struct migrated *d, const struct journal_rec *rec) _must_check_;
 unsigned incoming_count(const struct migrated *d);
 /* Memory promised to sessions whose pages have not arrived yet. */
 uint64_t incoming_ram_promised(const struct migrated *d);

@@ -14,12 +14,12 @@
 static int orphan_open(struct migrated *d, const char *name, struct hvcall *hv, struct hv_info *info,
                        struct hv_owner *lease)
 {
-	if (!name_is_valid(name) || outgoing_has(d, name))
+	if (!name_is_valid(name) || outgoing_has(d, name) || migrated_is_unsettled(d, name))
 		return -ENOENT;
 	int r = hvcall_open(hv, name, NULL);
 	if (r < 0)
 		return r;
-	hv->timeout_ms = 2000;
+	hv->timeout_ms = RECOVER_MS;
 	r = hvcall_simple(hv, HV_OP_INFO, NULL, 0, info, sizeof(*info), NULL);
 	if (r == 0 && info->state != HV_DOM_RELINQUISHED)
 		r = -ENOENT;

@@ -520,26 +520,31 @@ static void called_off(struct outgoing *o, const struct journal_rec *rec)
 }
 
 /* The journal said RELINQUISHING, or CALLED_OFF and the target was not told. What does hvdom say? */
-void outgoing_recover(struct migrated *d, const struct journal_rec *rec)
+int outgoing_recover(struct migrated *d, const struct journal_rec *rec)
 {
 	struct outgoing *o = outgoing_new(d);
 	struct mig_source_config cfg;
 	struct err err = { 0 };
 
 	if (!o)
-		return;
+		return 0;
 	o->session = rec->session;
 	o->recovered = true;
 	memcpy(o->order.domain, rec->name, sizeof(o->order.domain));
 	memcpy(o->order.host, rec->peer, sizeof(o->order.host));
 	o->order.downtime_ns = 50 * NS_PER_MS;
-	bool here = outgoing_open_domain(o, &err) == 0 && !strncasecmp(o->info.uuid, rec->uuid, 36);
+	int r = outgoing_open_domain(o, &err);
+	if (r == -ETIMEDOUT && rec->rec == MIG_REC_RELINQUISHING) {
+		outgoing_free(o);
+		return r;
+	}
+	bool here = r == 0 && !strncasecmp(o->info.uuid, rec->uuid, 36);
 	memcpy(o->info.name, rec->name, sizeof(rec->name));
 	memcpy(o->info.uuid, rec->uuid, sizeof(rec->uuid));
 	if (find_peer(rec->peer, &o->peer, &err) < 0 || outgoing_open_peer(o, &err) < 0) {
 		log_error("%s: in doubt with %s, which cannot be asked: %s", rec->name, rec->peer, err.text);
 		outgoing_free(o);
-		return;
+		return 0;
 	}
 	bool off = rec->rec == MIG_REC_CALLED_OFF;
 	if (here && !off && o->info.state == HV_DOM_RELINQUISHED && o->info.generation == rec->generation) {
@@ -548,7 +553,7 @@ void outgoing_recover(struct migrated *d, const struct journal_rec *rec)
 		mig_source_init_doubt(&o->core, &cfg, rec->generation);
 		o->begun_ns = now_ns();
 		outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_START });
-		return;
+		return 0;
 	}
 	/* it never came to RELINQUISH, hvdom resumed the guest by itself; or the copy here is gone: the lease decides over there */
 	log_info("%s: was not given away to %s before this daemon ended; telling it", rec->name, rec->peer);
@@ -557,6 +562,7 @@ void outgoing_recover(struct migrated *d, const struct journal_rec *rec)
 	o->core.generation_new = rec->generation;
 	o->telling = true;
 	loop_timer_in(o->timer, 0);
+	return 0;
 }
 
 bool outgoing_has(const struct migrated *d, const char *domain)

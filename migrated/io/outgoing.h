@@ -31,7 +31,7 @@ void outgoing_detach(struct migrated *d, void *arg); /* the client went away; th
 int outgoing_cancel(struct migrated *d, const char *domain, struct err *err) _must_check_;
 int outgoing_resolve(struct migrated *d, const char *domain, bool local, struct err *err) _must_check_;
 json_t *outgoing_status(struct migrated *d, const char *domain);
-void outgoing_recover(struct migrated *d, const struct journal_rec *rec);
+int outgoing_recover(struct migrated *d, const struct journal_rec *rec) _must_check_; /* as incoming_recover() */
 /* Does a session look after @domain? */
 bool outgoing_has(const struct migrated *d, const char *domain);
 unsigned outgoing_count(const struct migrated *d);

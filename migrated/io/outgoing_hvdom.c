@@ -230,7 +230,7 @@ int outgoing_open_domain(struct outgoing *o, struct err *err)
 		               o->d->node.name);
 	if (r < 0)
 		return r;
-	hv.timeout_ms = 5000;
+	hv.timeout_ms = o->recovered ? RECOVER_MS : 5000;
 	r = read_domain(o, &hv, err);
 	if (r == 0 && !o->recovered)
 		r = check_state(o, err);

@@ -25,7 +25,7 @@ fuzz/migframe: %D%/fuzz_migframe.c migrated/io/wire.c migrated/io/inpipe.c migra
 FUZZERS += fuzz/migfiles
 fuzz/migfiles: FUZZ_LIBS = $(FUZZ_MIG_SYSLIBS)
 fuzz/migfiles: FUZZ_CFLAGS = -DHOSPES_SBINDIR='"$(sbindir)"' $(XML_CFLAGS)
-fuzz/migfiles: %D%/fuzz_migfiles.c clusterd/io/managed.c $(addprefix migrated/io/, ctl.c incoming.c incoming_hvdom.c inpipe.c journal.c leasefile.c link.c memmap.c \
+fuzz/migfiles: %D%/fuzz_migfiles.c clusterd/io/managed.c $(addprefix migrated/io/, ctl.c daemon.c incoming.c incoming_hvdom.c inpipe.c journal.c leasefile.c link.c memmap.c \
 	orphan.c outgoing.c outgoing_hvdom.c outgoing_peer.c outgoing_report.c outpipe.c peers.c preflight.c priv.c seal.c wire.c zsock.c) \
 	$(addprefix migrated/core/, mig.c controller.c source.c target.c) hypervisor/hva.c hypervisor/hvcall.c hypervisor/hvmsg.c hypervisor/cpufeat.c hypervisor/pv/kernelfile.c \
 	$(addprefix hypervisor/xml/, domxml_dev.c domxml_format.c domxml_known.c domxml_parse.c domxml_util.c) \

@@ -140,6 +140,29 @@ crash() { # SIDE POINT:ACTION WANTED-OWNER
 @test "killed: target after TAKE" { crash tgt tgt.hv.take.done:kill b; }
 @test "killed: target before it says Running" { crash tgt tgt.send.running:kill b; }
 @test "killed: target's hvdom after TAKE" { crash tgt tgt.hv.take.done:hvdom a; }
+# hvdom stands still with an order to change owners, and its migrated is killed: nobody decides anything until hvdom goes on.
+mute() { # SIDE POINT WAITING-HOST
+	local i waits
+	host_stop "$3"; host_start "$3" "$2:mute"
+	domain_start a g1
+	host_exec a vmmig push g1 b --json >"$T/out" 2>&1 &
+	for ((i = 0; i < 200; i++)); do
+		for p in $(hvdom_pids "$3"); do grep -q '^State:.T' "/proc/$p/status" && break 2; done
+		sleep 0.05
+	done
+	host_stop "$3" KILL
+	host_start "$3"
+	for ((i = 0; i < 30; i++)); do # it says so, and goes on saying so
+		host_env "$3" vmmig status g1 --json | jq -e --arg r "$1" '.migrations[0] | .phase == "waiting for hvdom" and .role == $r' || return 1
+		sleep 0.1
+	done
+	[[ -n $(hvdom_pids a) && -n $(hvdom_pids b) ]]
+	for p in $(hvdom_pids "$3"); do kill -CONT "$p"; done
+	[[ $(settled 200) == b ]]
+	no_violation
+}
+@test "mute: source's hvdom with RELINQUISH before it" { mute source src.hv.relinquish a; }
+@test "mute: target's hvdom with TAKE before it" { mute target tgt.hv.take b; }
 # The target never comes back: status says so and what can be done; a person decides.
 @test "in doubt for good: an operator keeps it here" {
 	host_stop b; host_start b tgt.recv.go:kill

@@ -86,11 +86,11 @@ inline forget_copy(h) { copy[h] = NONE; generation[h] = 0; session[h] = 0; targe
 inline set_running(at, number)
 {
 	copy[at] = RUNS;
-	generation[at] = number;
+	generation[at] = number; /* which is text, and may speak of generation[at]: not to be used again */
 	assert(running <= 1); /* the guarantee above all */
 	/* each host's runs have a number of their own, so that disk leases can tell old from new */
-	assert(number > highest || (number == highest && at == highest_at));
-	highest = number;
+	assert(generation[at] > highest || (generation[at] == highest && at == highest_at));
+	highest = generation[at];
 	highest_at = at
 }
 inline learn(h)

@@ -168,12 +168,14 @@ static void to_target(struct sc *w, const struct sc_mev *m)
 		answer(w, m, &(struct mig_msg){ .kind = MIG_MSG_HELLO, .version = MIG_VERSION });
 		return;
 	case MIG_MSG_OFFER:
-		if (e)
+		if (e || record(&w->node[m->node], m->session))
 			return;
 		e = sc_end_new(w, false, m->node, m->from, m->dom, m->session);
 		if (!e)
 			return;
 		mig_target_init(&e->core.tgt, ev.msg.generation, false);
+		sc_trace(w, "%c: %s: offered by %c, session %llu", sc_letter(m->node), w->dom[m->dom].name,
+		         sc_letter(m->from), (unsigned long long)m->session);
 		ev = (struct mig_event){ .kind = MIG_EV_START };
 		break;
 	case MIG_MSG_PING:
@@ -292,6 +294,9 @@ void sc_mig_recover(struct sc *w, const struct sc_mev *m)
 	if (!j)
 		return;
 	r = *j;
+	sc_trace(w, "%c: %s: migrated is back and finds a record of session %llu: %d, generation %llu",
+	         sc_letter(m->node), w->dom[r.dom].name, (unsigned long long)r.session, (int)r.rec,
+	         (unsigned long long)r.generation);
 	if (r.rec == MIG_REC_RELINQUISHING || r.rec == MIG_REC_CALLED_OFF)
 		recover_source(w, m->node, &r);
 	else
