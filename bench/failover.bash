@@ -145,8 +145,12 @@ dummy_ms() { # HOST: when d1 was started there
 }
 
 pcmk_round() { # FILE
-	local victim other h t0 detected started='' i
-	victim=$(pcmk_where host-a)
+	local victim='' other h t0 detected started='' i
+	for ((i = 0; i < 300 && ${#victim} == 0; i++)); do # a host that is just back does not know yet
+		for h in host-a host-b host-c; do victim=$(pcmk_where "$h" 2>/dev/null) && [ -n "$victim" ] && break; done
+		[ -n "$victim" ] || sleep 0.1
+	done
+	[ -n "$victim" ] || { echo "Pacemaker does not run it anywhere" >&2; return 1; }
 	other=$(other_hosts "$victim" | head -n 1)
 	sleep 2
 	t0=$(now_ms)
