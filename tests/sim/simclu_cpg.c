@@ -160,8 +160,10 @@ void sc_cpg_inbox(struct sc *w, uint32_t node)
 			w->deliveries++;
 			sc_node_message(w, node, it.msg, false);
 			sc_msg_put(w, it.msg);
-			if (n->touched && n->up && n->life == life && sc_chance(w, 10))
-				sc_node_settle(w, node); /* corosync hands over as much as there is, or less */
+			/* corosync hands over as much as there is, or less; there is more where more nodes speak */
+			if (n->touched && n->up && n->life == life &&
+			    sc_rnd(w, w->opt.nodes > 10 ? 10 * w->opt.nodes : 100) < 10)
+				sc_node_settle(w, node);
 			continue;
 		}
 		for (uint32_t i = 0; i < it.n_members; i++)
