@@ -30,6 +30,7 @@ struct options {
 	const char *file, *layout, *write_layout, *ganeti;
 	bool json, spread_only;
 	uint32_t gen_hosts, gen_domains, max_moves;
+	bool limited; /* to max_moves */
 	uint64_t seed;
 	double threshold, gain, worth, enough, cost; /* negative: not given */
 };
@@ -77,6 +78,7 @@ static int parse_value(struct options *o, int option, const char *text)
 	case 'm':
 		r = to_number(text, 1e9, &v);
 		o->max_moves = (uint32_t)v;
+		o->limited = true;
 		return r;
 	case 'S':
 		r = to_number(text, 1e15, &v);
@@ -223,7 +225,6 @@ static int plan(const struct options *o, struct simfile *f, double read_s, struc
 		return 0;
 	}
 	clu_plan_params_default(&par, f->has_policy ? &f->policy : NULL);
-	par.moves_max = o->max_moves;
 	par.threshold = o->threshold >= 0 ? o->threshold : par.threshold;
 	par.cost_weight = o->cost >= 0 ? o->cost : par.cost_weight;
 	par.enough = o->enough >= 0 ? o->enough : par.enough;
@@ -232,7 +233,8 @@ static int plan(const struct options *o, struct simfile *f, double read_s, struc
 	if (f->bandwidth_bps)
 		par.bandwidth_bps = f->bandwidth_bps;
 	double start = now_s(CLOCK_THREAD_CPUTIME_ID);
-	clu_plan_run(&f->snap, &par, ws, ws_bytes, move, f->snap.n_dom, &res);
+	uint32_t cap = o->limited && o->max_moves < f->snap.n_dom ? o->max_moves : f->snap.n_dom;
+	clu_plan_run(&f->snap, &par, ws, ws_bytes, move, cap, &res);
 	double spent = now_s(CLOCK_THREAD_CPUTIME_ID) - start;
 	print_plan(o, f, move, &res, read_s, spent);
 	for (uint32_t i = 0; i < res.n_moves; i++)
