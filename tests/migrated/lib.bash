@@ -38,9 +38,9 @@ host_stop() { # HOST [SIGNAL]
 	wait "$pid" 2>/dev/null || true
 }
 
-free_port() { # two ports in a row that nobody uses
+free_port() { # two ports in a row that nobody uses, below those that the kernel gives to whoever connects
 	local p
-	for ((p = 20000 + RANDOM % 20000; ; p += 2)); do
+	for ((p = 10000 + RANDOM % 20000; ; p += 2)); do
 		ss -Hltn "sport = :$p or sport = :$((p + 1))" | grep -q . || { echo "$p"; return; }
 	done
 }
