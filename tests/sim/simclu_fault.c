@@ -20,9 +20,11 @@ void sc_adversary_init(struct sc *w)
 	w->fence = (int)sc_rnd(w, 4);
 	w->ambush_cmd = w->opt.calm || sc_chance(w, 50) ? 0 : 1 + (uint32_t)sc_rnd(w, 5);
 	w->ambush_mig = w->opt.calm || sc_chance(w, 50) ? 0 : 1 + (uint32_t)sc_rnd(w, 8);
-	sc_trace(w, "temper: a fault each %.0f s (%x), an order each %.0f s; disks take %.0f ms%s; fence %d; ambushes %u, %u %%; parks %d",
-	         (double)w->fault_gap / 1e9, w->fault_mask, (double)w->admin_gap / 1e9, (double)w->disk_ns / 1e6,
-	         w->async_disk ? " meanwhile" : "", w->fence, w->ambush_cmd, w->ambush_mig, w->parks);
+	sc_trace(
+		w,
+		"temper: a fault each %.0f s (%x), an order each %.0f s; disks take %.0f ms%s; fence %d; ambushes %u, %u %%; parks %d",
+		(double)w->fault_gap / 1e9, w->fault_mask, (double)w->admin_gap / 1e9, (double)w->disk_ns / 1e6,
+		w->async_disk ? " meanwhile" : "", w->fence, w->ambush_cmd, w->ambush_mig, w->parks);
 	if (!w->opt.calm)
 		sc_at(w, w->now + 15 * S + sc_rnd(w, w->fault_gap), SC_EV_FAULT, 0, 0, 0);
 	sc_at(w, w->now + 5 * S, SC_EV_ADMIN, 0, 0, 0);
