@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * See decide.h. A call proposes at most one start and one move to each host: the state does not know yet what is only proposed, and
- * two domains must not be given the same room.
- */
+/* See decide.h. What is proposed is put into a world at once, so that no two domains are given the same room, whatever the state knows. */
 #include "config.h"
 #include "clusterd/core/decide.h"
 #include "clusterd/core/node.h"
+#include "clusterd/core/place_int.h"
 
 #include <string.h>
 
@@ -14,11 +12,10 @@
 struct round {
 	const struct clu_state *s;
 	const struct clu_view *v;
-	const struct clu_load *load;
 	uint64_t time_ns;
 	struct clu_proposals *out;
-	uint32_t starting[CLU_HOSTS_MAX]; /* by slot */
-	bool taken[CLU_HOSTS_MAX];        /* got one in this call */
+	struct place_world w;             /* with what this call proposes */
+	uint32_t starting[CLU_HOSTS_MAX]; /* by slot, with what this call proposes */
 	uint32_t moving;
 };
 
@@ -112,29 +109,37 @@ static const struct clu_dom *next_start(struct round *r, const struct clu_dom *l
 	return best;
 }
 
+/* How many starts the hosts still take at this time. */
+static uint32_t start_seats(const struct round *r)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < r->w.n_host; i++)
+		if (place_usable(&r->w, i) && r->starting[i] < CLU_STARTS_PER_HOST)
+			n += CLU_STARTS_PER_HOST - r->starting[i];
+	return n;
+}
+
 static void starts(struct round *r)
 {
-	uint32_t free_hosts = 0, tries = 0;
+	uint32_t seats = start_seats(r), tries = 0;
 
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX && r->s->host[i].node; i++)
-		free_hosts += r->s->host[i].state == CLU_HOST_ONLINE;
-	for (const struct clu_dom *d = next_start(r, NULL); d && free_hosts && tries < TRIES_MAX;
+	for (const struct clu_dom *d = seats ? next_start(r, NULL) : NULL; d && seats && tries < TRIES_MAX;
 	     d = next_start(r, d), tries++) {
-		uint32_t node = clu_place(r->s, r->load, d, false, NULL);
-		const struct clu_host *h = node ? host_of(r->s, node) : NULL;
-		if (!h)
+		uint32_t dom = (uint32_t)(d - r->s->dom), slot = place_best(&r->w, dom, false, NULL);
+		if (slot == PLACE_NOWHERE)
 			continue; /* no room now: any change makes us look again */
-		uint32_t slot = (uint32_t)(h - r->s->host);
-		if (r->taken[slot] || r->starting[slot] >= CLU_STARTS_PER_HOST)
+		if (r->starting[slot] >= CLU_STARTS_PER_HOST)
 			continue;
 		struct clu_cmd *c = propose(r, CLU_CMD_START);
 		if (!c)
 			return;
 		memcpy(c->uuid, d->uuid, sizeof(c->uuid));
 		c->rev = d->rev;
-		c->host = node;
-		r->taken[slot] = true;
-		free_hosts--;
+		c->host = r->s->host[slot].node;
+		place_world_put(&r->w, dom, slot);
+		r->starting[slot]++;
+		seats--;
 	}
 }
 
@@ -166,28 +171,28 @@ static void drain(struct round *r, const struct clu_dom *d)
 		look_again(r, d->retry_ns);
 		return;
 	}
-	uint32_t node = clu_place(r->s, r->load, d, true, NULL);
-	const struct clu_host *to = node ? host_of(r->s, node) : NULL;
-	if (!to || r->taken[to - r->s->host])
+	uint32_t dom = (uint32_t)(d - r->s->dom), slot = place_best(&r->w, dom, true, NULL);
+	if (slot == PLACE_NOWHERE)
 		return;
 	struct clu_cmd *c = propose(r, CLU_CMD_MOVE);
 	if (!c)
 		return;
 	memcpy(c->uuid, d->uuid, sizeof(c->uuid));
 	c->rev = d->rev;
-	c->target = node;
-	r->taken[to - r->s->host] = true;
+	c->target = r->s->host[slot].node;
+	place_world_also(&r->w, dom, slot);
 	r->moving++;
 }
 
 void clu_decide(const struct clu_state *s, const struct clu_view *v, const struct clu_load *load, uint64_t time_ns,
                 struct clu_proposals *out)
 {
-	struct round r = { .s = s, .v = v, .load = load, .time_ns = time_ns, .out = out };
+	struct round r = { .s = s, .v = v, .time_ns = time_ns, .out = out };
 
 	out->n = 0;
 	memset(out->fence, 0, sizeof(out->fence));
 	out->next_ns = CLU_NEVER;
+	place_world_init(&r.w, s, load);
 	hosts(&r);
 	count(&r);
 	for (uint32_t i = 0; i < s->n_dom; i++) {

@@ -201,13 +201,14 @@ static void score(const struct place_world *w, const struct place_bounds *b, uin
 	}
 }
 
+/* The text only if somebody wants to read it: it costs more than the verdict. */
 static void judge(const struct place_world *w, const struct place_bounds *b, uint32_t dom, uint32_t slot,
-                  struct clu_verdict *ret)
+                  struct clu_verdict *ret, bool text)
 {
 	struct say y;
 
 	ret->score = INT64_MIN;
-	say_begin(&y, ret->text, sizeof(ret->text));
+	say_begin(&y, text ? ret->text : NULL, text ? sizeof(ret->text) : 0);
 	ret->why = place_hard(w, b, dom, slot, true, &y);
 	if (ret->why == CLU_WHY_OK)
 		score(w, b, dom, slot, ret, &y);
@@ -229,7 +230,7 @@ void clu_judge(const struct clu_state *s, const struct clu_load *load, const str
 	assert(slot < CLU_HOSTS_MAX);
 	place_world_init(&w, s, load);
 	place_bounds_init(&b, &w, index_of(s, d));
-	judge(&w, &b, index_of(s, d), slot, ret);
+	judge(&w, &b, index_of(s, d), slot, ret, true);
 }
 
 static void say_nowhere(struct say *y, const uint32_t *count, char (*text)[CLU_TEXT_MAX], uint32_t n)
@@ -251,35 +252,42 @@ static void say_nowhere(struct say *y, const uint32_t *count, char (*text)[CLU_T
 	say(y, text[top]);
 }
 
-uint32_t clu_place(const struct clu_state *s, const struct clu_load *load, const struct clu_dom *d, bool elsewhere,
-                   char *why)
+uint32_t place_best(const struct place_world *w, uint32_t dom, bool elsewhere, char *why)
 {
-	struct place_world w;
 	struct place_bounds b;
 	struct clu_verdict v;
 	struct say y;
-	uint32_t dom = index_of(s, d), best = 0, n = 0, count[CLU_WHY_MAX] = { 0 };
+	uint32_t best = PLACE_NOWHERE, n = 0, count[CLU_WHY_MAX] = { 0 };
 	int64_t best_score = INT64_MIN;
 	char text[CLU_WHY_MAX][CLU_TEXT_MAX]; /* of the first host refused so */
 
-	place_world_init(&w, s, load);
-	place_bounds_init(&b, &w, dom);
-	for (uint32_t i = 0; i < w.n_host; i++) {
-		if (elsewhere && (w.at[dom] == i || w.also[dom] == i))
+	place_bounds_init(&b, w, dom);
+	for (uint32_t i = 0; i < w->n_host; i++) {
+		if (elsewhere && (w->at[dom] == i || w->also[dom] == i))
 			continue;
 		n++;
-		judge(&w, &b, dom, i, &v);
+		judge(w, &b, dom, i, &v, why != NULL);
 		if (v.why != CLU_WHY_OK) {
-			if (!count[v.why]++)
+			if (!count[v.why]++ && why)
 				memcpy(text[v.why], v.text, CLU_TEXT_MAX);
-		} else if (!best || v.score > best_score) {
-			best = s->host[i].node;
+		} else if (best == PLACE_NOWHERE || v.score > best_score) {
+			best = i;
 			best_score = v.score;
 		}
 	}
-	if (!best && why) {
+	if (best == PLACE_NOWHERE && why) {
 		say_begin(&y, why, CLU_TEXT_MAX);
 		say_nowhere(&y, count, text, n);
 	}
 	return best;
+}
+
+uint32_t clu_place(const struct clu_state *s, const struct clu_load *load, const struct clu_dom *d, bool elsewhere,
+                   char *why)
+{
+	struct place_world w;
+
+	place_world_init(&w, s, load);
+	uint32_t slot = place_best(&w, index_of(s, d), elsewhere, why);
+	return slot == PLACE_NOWHERE ? 0 : s->host[slot].node;
 }

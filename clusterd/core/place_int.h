@@ -33,6 +33,7 @@ struct place_bounds {
 /* O(domains). The state has at most CLU_DOMS_MAX of them. */
 void place_world_init(struct place_world *w, const struct clu_state *s, const struct clu_load *load);
 void place_world_put(struct place_world *w, uint32_t dom, uint32_t slot); /* it was nowhere */
+void place_world_also(struct place_world *w, uint32_t dom, uint32_t slot); /* it was at one place, and is pushed to @slot */
 void place_world_take(struct place_world *w, uint32_t dom);               /* off all hosts */
 /* O(rules that name it x domains). */
 void place_bounds_init(struct place_bounds *b, const struct place_world *w, uint32_t dom);
@@ -45,6 +46,11 @@ bool place_usable(const struct place_world *w, uint32_t slot);   /* online, not 
 struct say;
 enum clu_why place_fixed(const struct place_world *w, uint32_t dom, uint32_t slot, bool live, struct say *y);
 enum clu_why place_hard(const struct place_world *w, const struct place_bounds *b, uint32_t dom, uint32_t slot, bool live, struct say *y);
+/*
+ * The best host for @dom: its slot, or PLACE_NOWHERE with the commonest reason in @why (CLU_TEXT_MAX octets; may be NULL). Never where it
+ * is (nor goes) when @elsewhere.
+ */
+uint32_t place_best(const struct place_world *w, uint32_t dom, bool elsewhere, char *why);
 /* Does hard or soft rule @r of kind HOSTS let its domain onto @h? */
 bool place_hosts_rule(const struct clu_rule *r, const struct clu_host *h);
 

@@ -93,6 +93,13 @@ void place_world_put(struct place_world *w, uint32_t dom, uint32_t slot)
 	w->cpu[slot] += place_dom_cpu(w->s, w->load, dom);
 }
 
+void place_world_also(struct place_world *w, uint32_t dom, uint32_t slot)
+{
+	w->also[dom] = (uint8_t)slot;
+	w->mem[slot] += w->s->dom[dom].spec.mem_bytes;
+	w->cpu[slot] += place_dom_cpu(w->s, w->load, dom);
+}
+
 void place_world_take(struct place_world *w, uint32_t dom)
 {
 	uint64_t cpu = place_dom_cpu(w->s, w->load, dom);

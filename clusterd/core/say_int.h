@@ -32,6 +32,8 @@ static inline void say_u64(struct say *y, uint64_t v)
 	char b[21];
 	size_t i = sizeof(b) - 1;
 
+	if (!y->cap)
+		return;
 	b[i] = 0;
 	do
 		b[--i] = (char)('0' + v % 10);

@@ -78,7 +78,26 @@ static void decide(void)
 	clu_decide(&s, &view, &load, now, &out);
 }
 
-/* Carry out what is proposed, and let every operation succeed, until nothing is proposed. Returns the number of commands. */
+/* Every operation that was begun succeeds. */
+static void finish(void)
+{
+	for (unsigned k = 0; k < s.n_dom; k++) {
+		struct clu_cmd r = { .kind = CLU_CMD_RESULT,
+			             .origin = dom[k].host,
+			             .op_id = dom[k].op_id,
+			             .generation = dom[k].generation };
+		memcpy(r.uuid, dom[k].uuid, sizeof(r.uuid));
+		r.result = dom[k].phase == CLU_PHASE_STARTING    ? CLU_RESULT_STARTED
+		           : dom[k].phase == CLU_PHASE_STOPPING  ? CLU_RESULT_STOPPED
+		           : dom[k].phase == CLU_PHASE_MIGRATING ? CLU_RESULT_MOVED
+		                                                 : 0;
+		r.generation += r.result == CLU_RESULT_MOVED;
+		if (r.result)
+			assert_int_equal(apply(&r), 0);
+	}
+}
+
+/* Carry out what is proposed until nothing is. Returns the number of commands. */
 static unsigned to_rest(void)
 {
 	unsigned n = 0;
@@ -89,20 +108,7 @@ static unsigned to_rest(void)
 			return n;
 		for (uint32_t i = 0; i < out.n; i++, n++)
 			assert_int_equal(apply(&out.cmd[i]), 0);
-		for (unsigned k = 0; k < s.n_dom; k++) {
-			struct clu_cmd r = { .kind = CLU_CMD_RESULT,
-				             .origin = dom[k].host,
-				             .op_id = dom[k].op_id,
-				             .generation = dom[k].generation };
-			memcpy(r.uuid, dom[k].uuid, sizeof(r.uuid));
-			r.result = dom[k].phase == CLU_PHASE_STARTING    ? CLU_RESULT_STARTED
-			           : dom[k].phase == CLU_PHASE_STOPPING  ? CLU_RESULT_STOPPED
-			           : dom[k].phase == CLU_PHASE_MIGRATING ? CLU_RESULT_MOVED
-			                                                 : 0;
-			r.generation += r.result == CLU_RESULT_MOVED;
-			if (r.result)
-				assert_int_equal(apply(&r), 0);
-		}
+		finish();
 	}
 	fail_msg("it never comes to rest");
 	return n;
@@ -117,7 +123,7 @@ static unsigned count_on(uint32_t node)
 	return n;
 }
 
-static void test_starts_in_order_one_for_each_host(void **state)
+static void test_starts_in_order_and_all_at_once(void **state)
 {
 	(void)state;
 	guest(1, 0, 2, true);
@@ -126,19 +132,70 @@ static void test_starts_in_order_one_for_each_host(void **state)
 	guest(4, 0, 3, true);
 	guest(5, 0, 0, false);
 	decide();
-	assert_true(out.n >= 1);
-	assert_string_equal(clu_dom_of(&s, out.cmd[0].uuid)->name, "guest03");
-	for (unsigned i = 0; i < out.n; i++)
+	assert_int_equal(out.n, 4);
+	static const char *const order[] = { "guest03", "guest02", "guest01", "guest04" };
+	for (unsigned i = 0; i < 4; i++)
+		assert_string_equal(clu_dom_of(&s, out.cmd[i].uuid)->name, order[i]);
+	for (unsigned i = 0; i < 3; i++) /* equal hosts: evenly */
 		for (unsigned k = 0; k < i; k++)
 			assert_int_not_equal(out.cmd[i].host, out.cmd[k].host);
-	assert_int_equal(apply(&out.cmd[0]), 0);
-	decide();
-	assert_string_equal(clu_dom_of(&s, out.cmd[0].uuid)->name, "guest02");
 	to_rest();
 	for (unsigned k = 0; k < 4; k++)
 		assert_int_equal(dom[k].phase, CLU_PHASE_RUNNING);
 	assert_int_equal(dom[4].phase, CLU_PHASE_STOPPED);
 	assert_int_equal(to_rest(), 0);
+}
+
+static void test_few_starts_at_one_time_on_a_host(void **state)
+{
+	(void)state;
+	for (unsigned i = 1; i <= 8; i++)
+		guest(i, 0, 0, true);
+	s.host[0].maintenance = s.host[1].maintenance = true;
+	s.host[2].cap.mem_bytes = 16 * GIB;
+	decide();
+	assert_int_equal(out.n, CLU_STARTS_PER_HOST);
+	for (unsigned i = 0; i < CLU_STARTS_PER_HOST; i++)
+		assert_int_equal(apply(&out.cmd[i]), 0);
+	decide();
+	assert_int_equal(out.n, 0);
+	finish();
+	to_rest();
+	assert_int_equal(count_on(3), 8);
+}
+
+static void rule(enum clu_rule_kind kind, const char *a, const char *b)
+{
+	struct clu_cmd c = { .kind = CLU_CMD_RULE_ADD };
+
+	c.rule = (struct clu_rule){ .kind = kind, .n = 2 };
+	snprintf(c.rule.member[0], CLU_NAME_MAX, "%s", a);
+	snprintf(c.rule.member[1], CLU_NAME_MAX, "%s", b);
+	assert_int_equal(apply(&c), 0);
+}
+
+/* What one call proposes has to hold together: rules and room are looked at with what it proposed before. */
+static void test_one_call_keeps_rules_and_room(void **state)
+{
+	(void)state;
+	s.policy.admission = CLU_ADMIT_OFF;
+	for (unsigned i = 1; i <= DOMS; i++)
+		guest(i, 0, i, false);
+	rule(CLU_RULE_TOGETHER, "guest01", "guest02");
+	rule(CLU_RULE_APART, "guest03", "guest04");
+	for (unsigned i = 0; i < DOMS; i++)
+		dom[i].desired = CLU_DESIRED_RUNNING;
+	decide();
+	assert_int_equal(out.n, DOMS); /* three hosts of 4 GiB: all of them, and none over */
+	uint32_t on[DOMS] = { 0 }, count[NODES + 1] = { 0 };
+	for (unsigned i = 0; i < out.n; i++) {
+		on[clu_dom_of(&s, out.cmd[i].uuid) - dom] = out.cmd[i].host;
+		count[out.cmd[i].host]++;
+	}
+	assert_int_equal(on[0], on[1]);
+	assert_int_not_equal(on[2], on[3]);
+	for (unsigned i = 1; i <= NODES; i++)
+		assert_int_equal(count[i], 4);
 }
 
 static void test_nothing_that_is_not_committed(void **state)
@@ -252,7 +309,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
-		T(test_starts_in_order_one_for_each_host),
+		T(test_starts_in_order_and_all_at_once),
+		T(test_few_starts_at_one_time_on_a_host),
+		T(test_one_call_keeps_rules_and_room),
 		T(test_nothing_that_is_not_committed),
 		T(test_no_more_than_fits),
 		T(test_a_lost_host),
