@@ -67,10 +67,9 @@ struct clu_capacity {
 	char label[CLU_LABELS_MAX][CLU_WORD_MAX];
 };
 
-struct clu_host {
+struct clu_host { /* what is looked at for every message stands first */
 	uint32_t node;           /* corosync's node id; 0: free slot */
 	enum clu_host_state state;
-	char name[CLU_NAME_MAX];
 	uint64_t boot;           /* of the clusterd that said HOST_UP; random */
 	uint64_t up_id;          /* index of its last HOST_UP */
 	uint64_t lost_id;        /* LOST: index of the HOST_LOST */
@@ -79,6 +78,7 @@ struct clu_host {
 	bool maintenance;        /* drained: gets no domains */
 	enum clu_safe_by safe_by;
 	uint64_t waited[CLU_HOSTS_MAX / 64]; /* LOST: slots whose own wait is over */
+	char name[CLU_NAME_MAX];
 	struct clu_capacity cap;
 };
 
@@ -97,8 +97,6 @@ struct clu_spec {
 
 struct clu_dom {
 	char uuid[CLU_UUID_MAX]; /* empty: free slot */
-	char name[CLU_NAME_MAX];
-	struct clu_spec spec;
 	uint64_t xml_id;         /* index of the DEFINE whose text it is; the I/O layer keeps texts by it */
 	enum clu_desired desired;
 	enum clu_phase phase;
@@ -114,6 +112,8 @@ struct clu_dom {
 	uint64_t retry_ns;       /* not started before (cluster time) */
 	uint64_t unreachable[CLU_HOSTS_MAX / 64]; /* slots of hosts that lack its files */
 	uint32_t avoid;          /* node id where the last start failed; 0: none */
+	char name[CLU_NAME_MAX];
+	struct clu_spec spec;
 	char text[CLU_TEXT_MAX]; /* why it is as it is, for people; may be empty */
 };
 

@@ -22,6 +22,8 @@ void clu_node_init(struct clu_node *n, struct clu_state *s, uint32_t node, uint6
 	n->stored_epoch = s->epoch;
 	n->stored_index = s->index;
 	n->stored_promised = s->promised;
+	n->seen.sum = ~s->sum;
+	node_lease_look(n);
 }
 
 struct clu_action *node_act(struct node_step *st, enum clu_act_kind kind)
@@ -69,7 +71,7 @@ uint32_t node_count_synced(const struct clu_node *n)
 {
 	uint32_t k = 0;
 
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++)
+	for (uint32_t i = 0; i < n->seen.slots; i++)
 		k += n->peer[i].member && n->peer[i].synced;
 	return k;
 }
@@ -91,7 +93,7 @@ uint32_t clu_node_alive(const struct clu_node *n, uint32_t *member)
 {
 	uint32_t k = 0, at;
 
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
+	for (uint32_t i = 0; i < n->seen.slots; i++) {
 		if (!n->peer[i].member || node_silent(n, i))
 			continue;
 		for (at = k++; at && member[at - 1] > n->s->host[i].node; at--)
@@ -125,7 +127,7 @@ void node_commit(struct node_step *st)
 
 	if (n->phase != CLU_NODE_ACTIVE)
 		return;
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
+	for (uint32_t i = 0; i < n->seen.slots; i++) {
 		const struct clu_peer *p = &n->peer[i];
 		if (p->stored_index > n->commit && p->member && p->stored_epoch == n->epoch)
 			v[k++] = p->stored_index;
@@ -170,9 +172,11 @@ static void command(struct node_step *st, const struct clu_msg *m)
 
 static void message(struct node_step *st, const struct clu_msg *m)
 {
-	if (st->n->phase == CLU_NODE_OUT || node_slot(st->n, m->from) < 0)
+	int slot = node_slot(st->n, m->from);
+
+	if (st->n->phase == CLU_NODE_OUT || slot < 0)
 		return;
-	st->n->peer[node_slot(st->n, m->from)].heard_ns = st->now;
+	st->n->peer[slot].heard_ns = st->now;
 	switch (m->kind) {
 	case CLU_MSG_HELLO:
 		node_view_hello(st, m);
@@ -224,6 +228,7 @@ void clu_node_step(struct clu_node *n, const struct clu_event *ev, struct clu_ch
 	bool asleep = ev->now_ns > n->now_ns + ASLEEP_NS;
 
 	n->now_ns = ev->now_ns;
+	node_lease_look(n);
 	if (asleep)
 		node_hear_all(n);
 	switch (ev->kind) {
@@ -248,6 +253,7 @@ void clu_node_step(struct clu_node *n, const struct clu_event *ev, struct clu_ch
 		node_lease_tick(&st);
 		break;
 	}
+	node_lease_look(n);
 }
 
 uint64_t clu_node_deadline_ns(const struct clu_node *n)

@@ -147,6 +147,12 @@ struct clu_node {
 	uint64_t resync_ns;          /* behind: when a snapshot was asked for last */
 	uint64_t loud_ns;
 	struct clu_peer peer[CLU_HOSTS_MAX]; /* by slot of the state */
+	struct { /* what of the state is asked for at every event, kept as long as the state is the same */
+		uint64_t sum;
+		uint32_t slots;                /* in use: the first so many */
+		int mine;                      /* my slot; -1: not in the node list */
+		uint64_t lost[CLU_HOSTS_MAX / 64]; /* hosts that I wait out */
+	} seen;
 };
 
 /*

@@ -47,6 +47,7 @@ void node_view_ask(struct node_step *st); /* RESYNC */
 void node_view_coordinator(struct clu_node *n); /* choose anew: somebody fell silent, or is back */
 
 /* node_lease.c */
+void node_lease_look(struct clu_node *n); /* n->seen anew, when the state is another one */
 void node_lease_beat(struct node_step *st); /* send one now */
 void node_lease_heard(struct node_step *st, const struct clu_msg *m);
 void node_lease_tick(struct node_step *st);

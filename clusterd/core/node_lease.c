@@ -25,7 +25,7 @@ void node_lease_beat(struct node_step *st)
 	m->epoch = n->stored_epoch;
 	m->index = n->stored_index;
 	m->sum = n->stored_index == n->s->index && n->stored_epoch == n->s->epoch ? n->s->sum : 0;
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
+	for (uint32_t i = 0; i < n->seen.slots; i++) {
 		m->ack_boot[i] = n->peer[i].seen_boot;
 		m->ack_seq[i] = n->peer[i].seen_seq;
 	}
@@ -75,7 +75,7 @@ void node_lease_renew(struct node_step *st)
 
 	if (!n->lease_ns || !n->quorate)
 		return;
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++)
+	for (uint32_t i = 0; i < n->seen.slots; i++)
 		if (n->peer[i].ack_seq > n->renewed_seq)
 			v[k++] = n->peer[i].ack_seq;
 	best = node_reached(v, k, clu_majority(n->s), n->renewed_seq);
@@ -94,7 +94,7 @@ void node_lease_renew(struct node_step *st)
 void node_lease_heard(struct node_step *st, const struct clu_msg *m)
 {
 	struct clu_node *n = st->n;
-	int slot = node_slot(n, m->from), mine = node_slot(n, n->node);
+	int slot = node_slot(n, m->from), mine = n->seen.mine;
 	struct clu_peer *p = &n->peer[slot];
 
 	if (!p->member || !n->begun)
@@ -102,12 +102,14 @@ void node_lease_heard(struct node_step *st, const struct clu_msg *m)
 	if (m->epoch != p->stored_epoch || m->index != p->stored_index) {
 		p->stored_epoch = m->epoch;
 		p->stored_index = m->index;
-		node_commit(st);
+		if (m->index > n->commit) /* less than that commits nothing */
+			node_commit(st);
 	}
 	acknowledge(st, p, &n->s->host[slot], m);
 	if (m->ack_boot[mine] == n->boot && m->ack_seq[mine] > p->ack_seq && m->ack_seq[mine] <= n->seq) {
 		p->ack_seq = m->ack_seq[mine];
-		node_lease_renew(st);
+		if (p->ack_seq > n->renewed_seq)
+			node_lease_renew(st);
 	}
 	compare(st, m);
 }
@@ -120,12 +122,21 @@ static uint64_t wait_over(const struct clu_node *n, uint32_t slot)
 	return n->peer[slot].wait_until_ns > from_start ? n->peer[slot].wait_until_ns : from_start;
 }
 
-static bool waits(const struct clu_node *n, uint32_t slot)
+void node_lease_look(struct clu_node *n)
 {
-	const struct clu_host *h = &n->s->host[slot];
-	int mine = node_slot(n, n->node);
+	uint32_t i;
 
-	return h->node && h->state == CLU_HOST_LOST && !clu_bit(h->waited, (uint32_t)mine);
+	if (n->seen.sum == n->s->sum)
+		return;
+	memset(&n->seen, 0, sizeof(n->seen));
+	n->seen.sum = n->s->sum;
+	n->seen.mine = node_slot(n, n->node);
+	for (i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
+		const struct clu_host *h = &n->s->host[i];
+		if (h->state == CLU_HOST_LOST && n->seen.mine >= 0 && !clu_bit(h->waited, (uint32_t)n->seen.mine))
+			n->seen.lost[i / 64] |= 1ull << (i % 64);
+	}
+	n->seen.slots = i;
 }
 
 void node_lease_tick(struct node_step *st)
@@ -139,8 +150,8 @@ void node_lease_tick(struct node_step *st)
 	if (n->phase != CLU_NODE_ACTIVE)
 		return;
 	node_view_coordinator(n);
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node && st->out->n + 2 < CLU_ACTIONS_MAX; i++) {
-		if (!waits(n, i) || st->now < wait_over(n, i) ||
+	for (uint32_t i = 0; i < n->seen.slots && st->out->n + 2 < CLU_ACTIONS_MAX; i++) {
+		if (!clu_bit(n->seen.lost, i) || st->now < wait_over(n, i) ||
 		    (n->peer[i].waited_ns && st->now < n->peer[i].waited_ns + WAITED_AGAIN_NS))
 			continue;
 		n->peer[i].waited_ns = st->now;
@@ -161,8 +172,8 @@ uint64_t node_lease_deadline(const struct clu_node *n)
 	at = n->beat_ns;
 	if (n->phase != CLU_NODE_ACTIVE)
 		return at;
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
-		if (!waits(n, i))
+	for (uint32_t i = 0; i < n->seen.slots; i++) {
+		if (!clu_bit(n->seen.lost, i))
 			continue;
 		uint64_t t = wait_over(n, i);
 		if (n->peer[i].waited_ns && n->peer[i].waited_ns + WAITED_AGAIN_NS > t)

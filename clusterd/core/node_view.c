@@ -84,7 +84,7 @@ void node_view_begin(struct node_step *st, const struct clu_event *ev)
 static void promise(struct node_step *st)
 {
 	struct clu_node *n = st->n;
-	int mine = node_slot(n, n->node);
+	int mine = n->seen.mine;
 
 	if (n->peer[mine].said && !n->peer[mine].promises && n->stored_promised == n->epoch)
 		node_send(st, CLU_MSG_PROMISE)->epoch = n->epoch;
@@ -207,7 +207,7 @@ void node_view_coordinator(struct clu_node *n)
 {
 	uint32_t best = 0;
 
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++)
+	for (uint32_t i = 0; i < n->seen.slots; i++)
 		if (n->peer[i].member && n->peer[i].synced && !node_silent(n, i) &&
 		    (!best || n->s->host[i].node < best))
 			best = n->s->host[i].node;
@@ -269,7 +269,7 @@ static bool made_here(const struct clu_node *n, const struct clu_msg *m)
 void node_view_open(struct node_step *st, const struct clu_msg *m)
 {
 	struct clu_node *n = st->n;
-	int mine = node_slot(n, n->node);
+	int mine = n->seen.mine;
 	uint32_t said = 0;
 
 	if (!of_this_view(n, m) || n->phase != CLU_NODE_GATHER)
@@ -325,7 +325,7 @@ static void snapshot(struct node_step *st, uint32_t to, uint64_t seq)
 static void begin(struct node_step *st)
 {
 	struct clu_node *n = st->n;
-	int mine = node_slot(n, n->node);
+	int mine = n->seen.mine;
 
 	n->begun = true;
 	if (n->peer[mine].synced) {

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * simclu [--jobs N] [--seeds N] [--from S] [--seed S [--trace]] [--nodes N] [--doms N] [--seconds N] [--plant BUG] [--calm] [--stuck]: stories of a cluster from seeds, and
- * planted bugs that must be found. A failure prints how to see its story again.
- */
+/* Stories of a cluster from seeds, and planted bugs that must be found (--help). A failure prints how to see its story again. */
 #include "config.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,6 +10,20 @@
 #include "tests/sim/simclu.h"
 
 #define PLANTED_SEEDS 1500
+#define PROGRESS_S    30
+
+static const char usage[] =
+	"usage: simclu                       what \"make check\" runs: short stories, and every planted bug\n"
+	"       simclu --seeds N [--from S]  N stories; 0 if all hold, else how to see the first that does not\n"
+	"       simclu --seed S [--trace]    one story, told\n"
+	"\n"
+	"  --jobs N      so many processes share the stories\n"
+	"  --nodes N     of the cluster (5)\n"
+	"  --doms N      domains (30)\n"
+	"  --seconds N   virtual seconds of a story (1000); the last 200, or half of them, are without faults\n"
+	"  --plant BUG   with this bug in it\n"
+	"  --calm        without faults\n"
+	"  --stuck       without faults but one clusterd that hangs\n";
 
 static struct sc world;
 
@@ -54,7 +65,7 @@ static double seconds(void)
 /* Every @step th seed of @n from @from on. */
 static int some(const struct plan *p, uint64_t from, uint64_t n, uint64_t step, bool quiet)
 {
-	double t = seconds();
+	double t = seconds(), told = t;
 	uint64_t events = 0, commands = 0, count = (n + step - 1) / step;
 
 	for (uint64_t seed = from; seed < from + n; seed += step) {
@@ -66,6 +77,10 @@ static int some(const struct plan *p, uint64_t from, uint64_t n, uint64_t step, 
 			if (!quiet)
 				again(p, seed);
 			return 1;
+		}
+		if (!quiet && seconds() > told + PROGRESS_S) {
+			told = seconds();
+			fprintf(stderr, "%" PRIu64 " of %" PRIu64 " hold\n", (seed - from) / step + 1, count);
 		}
 	}
 	t = seconds() - t;
@@ -137,6 +152,10 @@ int main(int argc, char **argv)
 
 	for (int i = 1; i < argc; i++) {
 		uint64_t v = i + 1 < argc ? strtoull(argv[i + 1], NULL, 10) : 0;
+		if (!strcmp(argv[i], "--help")) {
+			fputs(usage, stdout);
+			return 0;
+		}
 		if (!strcmp(argv[i], "--trace"))
 			trace = true;
 		else if (!strcmp(argv[i], "--calm"))
@@ -160,12 +179,14 @@ int main(int argc, char **argv)
 		else if (!strcmp(argv[i], "--seconds"))
 			p.seconds = (uint32_t)v, i++;
 		else {
-			fprintf(stderr, "what is \"%s\"?\n", argv[i]);
+			fprintf(stderr, "what is \"%s\"? See --help.\n", argv[i]);
 			return 2;
 		}
 	}
-	if (!p.nodes || p.nodes > SC_NODES || !p.doms || p.doms > SC_DOMS)
+	if (!p.nodes || p.nodes > SC_NODES || !p.doms || p.doms > SC_DOMS) {
+		fprintf(stderr, "1 to %u nodes, 1 to %u domains\n", (unsigned)SC_NODES, (unsigned)SC_DOMS);
 		return 2;
+	}
 	sc_alloc(&world, p.nodes, p.doms);
 	if (have_seed) {
 		struct sc_options o = of_seed(&p, seed);

@@ -383,8 +383,11 @@ void sc_manage(struct sc *w, uint32_t node)
 		return;
 	for (uint32_t i = 0; i < n->s->n_dom; i++) {
 		const struct clu_dom *d = &n->s->dom[i];
-		uint32_t dom = d->uuid[0] ? sc_dom_by(w, d->uuid) : SC_DOMS;
-		if (dom == SC_DOMS || (d->rev > n->n->commit && !sc_planted(w, "no-commit")))
+		uint32_t dom;
+		if (d->rev > n->n->commit && !sc_planted(w, "no-commit"))
+			continue;
+		dom = d->uuid[0] ? sc_dom_by(w, d->uuid) : SC_DOMS;
+		if (dom == SC_DOMS)
 			continue;
 		if (d->host != n->id && d->target != n->id && sc_copy(w, node, dom)->state == HV_NONE &&
 		    !sc_copy(w, node, dom)->marked)
