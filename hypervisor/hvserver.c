@@ -5,6 +5,9 @@
  * A connection has at most one request at the dispatcher; until that is answered its socket is not read, so a flood waits in
  * the sender's socket buffer. What cannot be sent at once is not queued: that connection ends. Ending is by shutdown(), whose
  * hang-up event does the rest, so closed() never runs inside a call of the dispatcher.
+ *
+ * Before a request is handed over, the connections of clients that are gone are closed, and what they sent and nobody read is dropped:
+ * a daemon that is started again and asks how things stand gets an answer that no word of its predecessor can change later.
  */
 #include "config.h"
 #include "hypervisor/hvserver.h"
@@ -13,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -141,6 +145,25 @@ void hvserver_event(struct hvserver *s, const struct hv_event *ev)
 			conn_send(c, HV_OP_EVENT, 0, 0, ev, sizeof(*ev), NULL, 0);
 }
 
+/* See above. Both directions shut: the client is gone, or was told to go. */
+static void close_gone(struct hvserver *s, const struct hvconn *but)
+{
+	struct pollfd p[HVSERVER_CONNS_MAX];
+	struct hvconn *conn[HVSERVER_CONNS_MAX];
+	nfds_t n = 0;
+
+	for (struct hvconn *c = s->conns; c; c = c->next) {
+		if (c == but)
+			continue;
+		p[n] = (struct pollfd){ .fd = c->fd };
+		conn[n++] = c;
+	}
+	if (n && poll(p, n, 0) > 0)
+		for (nfds_t i = 0; i < n; i++)
+			if (p[i].revents & (POLLHUP | POLLERR))
+				conn_close(conn[i]);
+}
+
 /* Read and dispatch one message. Returns false when the connection is over. */
 static bool conn_read(struct hvconn *c)
 {
@@ -173,6 +196,7 @@ static bool conn_read(struct hvconn *c)
 		/* before the dispatcher, which may answer at once and so make it idle again */
 		if (loop_mod_fd(c->src, 0) < 0)
 			conn_doom(c);
+		close_gone(s, c);
 		s->ops->request(s->arg, c, h.op, h.cookie, s->rx + sizeof(h), len, fds, n_fds);
 		break;
 	case HVMSG_REFUSE:

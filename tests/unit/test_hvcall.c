@@ -24,6 +24,7 @@ struct world {
 	struct hvconn *parked; /* PAUSE is answered later, by the UNPAUSE of another connection */
 	uint64_t parked_cookie;
 	atomic_int closed, requests;
+	atomic_bool go, held; /* hold() */
 };
 
 static void on_request(void *arg, struct hvconn *conn, uint16_t op, uint64_t cookie, const void *payload, size_t len,
@@ -451,6 +452,42 @@ static void test_vanishing_clients(void **state)
 	hvcall_close(&c);
 }
 
+/* The server does nothing until go. */
+static void hold(void *arg)
+{
+	struct world *w = arg;
+
+	w->held = true;
+	while (!w->go)
+		usleep(1000);
+}
+
+static void test_the_dead_are_not_heard_any_more(void **state)
+{
+	struct hv_msg h = { HV_MAGIC, 1, HV_OP_HELLO, 1, 0, 0 };
+	struct world *w = *state;
+	int dead = raw_open(w), alive = raw_open(w);
+
+	assert_int_equal(send(dead, &h, sizeof(h), 0), sizeof(h));
+	assert_int_equal(raw_status(dead), 0);
+	assert_int_equal(send(alive, &h, sizeof(h), 0), sizeof(h));
+	assert_int_equal(raw_status(alive), 0);
+	assert_int_equal(loop_post(w->loop, hold, w), 0);
+	while (!w->held)
+		usleep(1000);
+	w->requests = 0;
+	/* one asks, another one sends a word and is gone: the first is answered as things stand, and so it stays */
+	assert_int_equal(send(alive, &h, sizeof(h), 0), sizeof(h));
+	assert_int_equal(send(dead, &h, sizeof(h), 0), sizeof(h));
+	close(dead);
+	w->go = true;
+	assert_int_equal(raw_status(alive), 0);
+	wait_closed(w, 1);
+	assert_int_equal(w->requests, 1);
+	close(alive);
+	wait_closed(w, 2);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -462,6 +499,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hostile_messages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_floods, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_vanishing_clients, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_the_dead_are_not_heard_any_more, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("hvcall", tests, NULL, NULL);
