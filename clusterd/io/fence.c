@@ -20,11 +20,10 @@
 #define TIMEOUT_S   60
 #define BACKOFF_NS  (2 * NS_PER_S)
 #define BACKOFF_MAX (60 * NS_PER_S)
-#define OUTPUT_MAX  400u
+#define OUTPUT_MAX  200u
 
-struct
-try {
-	struct try *next;
+struct attempt {
+	struct attempt *next;
 	struct fence *f;
 	char host[64];
 	uint64_t lost_id;
@@ -43,7 +42,7 @@ struct fence {
 	struct loop *loop;
 	const struct fence_ops *ops;
 	void *arg;
-	struct try *tries;
+	struct attempt *tries;
 };
 
 struct agent {
@@ -86,7 +85,7 @@ static int add_option(struct buf *to, const char *key, json_t *v)
 static int agent_of(json_t *o, const char *host, const char *path, struct agent *a, struct err *err)
 {
 	const char *name = json_string_value(json_object_get(o, "agent")), *dir = secure_getenv("HOSPES_FENCE_AGENTS"),
-		   *key;
+		   *key, *action = "off";
 	json_t *options = json_object_get(o, "options"), *timeout = json_object_get(o, "timeout_s"), *v;
 
 	if (!name || strncmp(name, "fence_", 6) != 0 || !name_is_valid(name))
@@ -96,6 +95,12 @@ static int agent_of(json_t *o, const char *host, const char *path, struct agent 
 		return err_sys(err, errno, "%s: no agent %s (package fence-agents)", path, a->path);
 	if (options && !json_is_object(options))
 		return err_set(err, EINVAL, "%s: \"options\" is an object", path);
+	if (json_object_get(o, "action"))
+		action = json_string_value(json_object_get(o, "action"));
+	if (!action || (strcmp(action, "off") != 0 && strcmp(action, "reboot") != 0))
+		return err_set(err, EINVAL, "%s: \"action\" is \"off\" or \"reboot\"", path);
+	if (json_object_get(options, "action"))
+		return err_set(err, EINVAL, "%s: \"action\" stands beside \"options\", not in it", path);
 	json_object_foreach(options, key, v)
 	{
 		if (add_option(&a->input, key, v) < 0)
@@ -103,7 +108,9 @@ static int agent_of(json_t *o, const char *host, const char *path, struct agent 
 	}
 	if (!json_object_get(options, "port") && !json_object_get(options, "plug"))
 		(void)add_option(&a->input, "nodename", v = json_string(host)), json_decref(v);
-	buf_put(&a->input, "action=off\n", 11);
+	if (add_option(&a->input, "action", v = json_string(action)) < 0)
+		a->input.failed = true;
+	json_decref(v);
 	a->timeout_ns = (json_is_integer(timeout) && json_integer_value(timeout) > 0 &&
 	                                 json_integer_value(timeout) < 3600
 	                         ? (uint64_t)json_integer_value(timeout)
@@ -132,7 +139,7 @@ static int agent_load(const char *host, struct agent *a, struct err *err)
 
 /* Running -------------------------------------------------------------------------------------------------------------- */
 
-static void close_out(struct try *t)
+static void close_out(struct attempt *t)
 {
 	loop_del_fd(t->out_src);
 	t->out_src = NULL;
@@ -143,7 +150,7 @@ static void close_out(struct try *t)
 
 static void on_output(void *arg, int fd, uint32_t revents)
 {
-	struct try *t = arg;
+	struct attempt *t = arg;
 	char chunk[512];
 	ssize_t n = read(fd, chunk, sizeof(chunk));
 
@@ -154,11 +161,14 @@ static void on_output(void *arg, int fd, uint32_t revents)
 		close_out(t);
 		return;
 	}
-	/* the end of what it says tells most */
+	/* in one line; the end of what it says tells most */
 	for (ssize_t i = 0; i < n; i++) {
+		bool blank = (unsigned char)chunk[i] <= ' ';
+		if (blank && (!t->out_len || t->out[t->out_len - 1] == ' '))
+			continue;
 		if (t->out_len == OUTPUT_MAX)
 			memmove(t->out, t->out + 1, --t->out_len);
-		t->out[t->out_len++] = chunk[i] == '\n' || (unsigned char)chunk[i] < ' ' ? ' ' : chunk[i];
+		t->out[t->out_len++] = blank ? ' ' : chunk[i];
 	}
 	t->out[t->out_len] = 0;
 }
@@ -171,6 +181,7 @@ static void __attribute__((noreturn)) child(const char *path, int in_fd, int out
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)signal(SIGPIPE, SIG_DFL);
 	(void)setsid();
+	(void)setenv("PYTHONWARNINGS", "ignore", 0); /* most agents are Python's: what is old in them is not what went wrong */
 	if (dup2(in_fd, 0) < 0 || dup2(out_fd, 1) < 0 || dup2(out_fd, 2) < 0 || chdir("/") < 0)
 		_exit(126);
 	execl(path, path, (char *)NULL);
@@ -178,7 +189,7 @@ static void __attribute__((noreturn)) child(const char *path, int in_fd, int out
 }
 
 /* Options fit into the pipe (64 KiB), or the agent is not started: the loop never waits for a reader. */
-static int spawn(struct try *t, const struct agent *a, struct err *err)
+static int spawn(struct attempt *t, const struct agent *a, struct err *err)
 {
 	int in[2], out[2];
 
@@ -208,17 +219,16 @@ static int spawn(struct try *t, const struct agent *a, struct err *err)
 	return 0;
 }
 
-static void try_later(struct try *t, const char *why)
+static void try_later(struct attempt *t, const char *why)
 {
 	(void)snprintf(t->text, sizeof(t->text), "%s; tried again in %llu s", why,
 	               (unsigned long long)(t->backoff_ns / NS_PER_S));
-	log_warn("fencing %s: %s", t->host, t->text);
 	loop_timer_in(t->timer, t->backoff_ns);
 	t->backoff_ns = t->backoff_ns * 2 > BACKOFF_MAX ? BACKOFF_MAX : t->backoff_ns * 2;
 	t->f->ops->failed(t->f->arg, t->host, t->text);
 }
 
-static void start(struct try *t)
+static void start(struct attempt *t)
 {
 	struct agent a = { .timeout_ns = 0 };
 	struct err err = { 0 };
@@ -233,7 +243,7 @@ static void start(struct try *t)
 
 static void on_timer(void *arg)
 {
-	struct try *t = arg;
+	struct attempt *t = arg;
 
 	if (!t->pid) {
 		if (!t->unwanted)
@@ -247,9 +257,9 @@ static void on_timer(void *arg)
 	loop_timer_in(t->timer, NS_PER_S);
 }
 
-static void try_free(struct try *t)
+static void try_free(struct attempt *t)
 {
-	for (struct try **p = &t->f->tries; *p; p = &(*p)->next) {
+	for (struct attempt **p = &t->f->tries; *p; p = &(*p)->next) {
 		if (*p == t) {
 			*p = t->next;
 			break;
@@ -264,9 +274,9 @@ static void try_free(struct try *t)
 	free(t);
 }
 
-static struct try *find(const struct fence *f, const char *host)
+static struct attempt *find(const struct fence *f, const char *host)
 {
-	for (struct try *t = f->tries; t; t = t->next)
+	for (struct attempt *t = f->tries; t; t = t->next)
 		if (!strcmp(t->host, host))
 			return t;
 	return NULL;
@@ -275,7 +285,7 @@ static struct try *find(const struct fence *f, const char *host)
 bool fence_child(struct fence *f, pid_t pid, int status)
 {
 	char why[ERR_TEXT_MAX];
-	struct try *t = f->tries;
+	struct attempt *t = f->tries;
 
 	while (t && t->pid != pid)
 		t = t->next;
@@ -286,15 +296,17 @@ bool fence_child(struct fence *f, pid_t pid, int status)
 	if (t->out_src)
 		on_output(t, t->out_fd, 0);
 	close_out(t);
+	if (t->out_len && t->out[t->out_len - 1] == ' ')
+		t->out[--t->out_len] = 0;
 	if (t->unwanted) {
 		try_free(t);
 	} else if (WIFEXITED(status) && !WEXITSTATUS(status)) {
-		(void)snprintf(t->text, sizeof(t->text), "the agent says that it is off");
+		(void)snprintf(t->text, sizeof(t->text), "the agent says that it is off, or was");
 		log_warn("fencing %s: %s", t->host, t->text);
 		t->off = true;
 		f->ops->done(f->arg, t->host, t->lost_id);
 	} else {
-		(void)snprintf(why, sizeof(why), "the agent %s%s%.300s",
+		(void)snprintf(why, sizeof(why), "the agent %s%s%s",
 		               t->timed_out                 ? "did not answer in time"
 		               : WIFSIGNALED(status)        ? "was killed"
 		               : WEXITSTATUS(status) == 127 ? "cannot be run"
@@ -307,7 +319,7 @@ bool fence_child(struct fence *f, pid_t pid, int status)
 
 void fence_want(struct fence *f, const char *host, uint64_t lost_id)
 {
-	struct try *t = find(f, host);
+	struct attempt *t = find(f, host);
 
 	if (t && t->lost_id == lost_id) {
 		if (t->off) /* said again: the first word may have been lost */
@@ -341,7 +353,7 @@ void fence_want(struct fence *f, const char *host, uint64_t lost_id)
 
 void fence_unwant(struct fence *f, const char *host)
 {
-	struct try *t = find(f, host);
+	struct attempt *t = find(f, host);
 
 	if (!t)
 		return;
@@ -356,7 +368,7 @@ void fence_unwant(struct fence *f, const char *host)
 
 const char *fence_text(const struct fence *f, const char *host)
 {
-	const struct try *t = find(f, host);
+	const struct attempt *t = find(f, host);
 
 	return t ? t->text : "";
 }

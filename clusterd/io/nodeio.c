@@ -707,8 +707,10 @@ static void fence_failed(void *arg, const char *host, const char *why)
 	ev.index = n->s->index, ev.time_ns = n->s->time_ns;
 	(void)snprintf(text, sizeof(text), "fencing %s: %.300s", host, why);
 	n->ops->event(n->arg, &ev);
-	if (n->store)
-		store_note(n->store, &ev);
+	if (!n->store)
+		return;
+	store_note(n->store, &ev);
+	n->store_wanted = true; /* no command may come for long: written at the next tick */
 }
 
 static const struct fence_ops fence_ops = { .done = fence_done, .failed = fence_failed };

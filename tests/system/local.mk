@@ -4,7 +4,7 @@ include %D%/dev/local.mk
 include %D%/pv/local.mk
 
 SYSTEM_TESTS = %D%/vmlab.bats %D%/life.bats %D%/push.bats %D%/refuse.bats %D%/fault.bats %D%/redis.bats %D%/hostile.bats %D%/isolation.bats $(CLUSTER_TESTS)
-CLUSTER_TESTS = %D%/clus_life.bats %D%/clus_fail.bats %D%/clus_park.bats %D%/clus_daemon.bats
+CLUSTER_TESTS = %D%/clus_fence.bats %D%/clus_life.bats %D%/clus_fail.bats %D%/clus_park.bats %D%/clus_daemon.bats
 SYSTEM_HELPERS = %D%/lockcheck %D%/hvtool
 EXTRA_DIST += $(SYSTEM_TESTS) %D%/clus_cut.bats %D%/lib.bash %D%/clus.bash %D%/clus_guests.bash tests/summary tests/summary-test.sh
 TESTS += tests/summary-test.sh

@@ -114,10 +114,13 @@ static void test_off(void **state)
 	fence_want(fence, "host-b", 5);
 	assert_int_equal(n_done, 2);
 	(void)unlink(got);
+	put("fence.d/host-b.json", "{\"agent\": \"fence_fake\", \"action\": \"reboot\", \"options\": {\"plug\": 7}}", 0600);
 	fence_want(fence, "host-b", 9);
 	assert_true(until(&n_done, 3, 10000));
 	assert_int_equal(done_id, 9);
-	assert_int_equal(access(got, F_OK), 0);
+	free(text);
+	assert_int_equal(file_read(got, 4096, &text, NULL), 0);
+	assert_string_equal(text, "plug=7\naction=reboot\n");
 	fence_unwant(fence, "host-b");
 	assert_string_equal(fence_text(fence, "host-b"), "");
 }
@@ -190,6 +193,9 @@ static void test_wrong(void **state)
 		{ "{\"agent\": \"fence_absent\"}", "no agent" },
 		{ "{\"agent\": \"fence_fake\", \"options\": 5}", "\"options\" is an object" },
 		{ "{\"agent\": \"fence_fake\", \"options\": {\"a\": [1]}}", "neither text nor number" },
+		{ "{\"agent\": \"fence_fake\", \"options\": {\"action\": \"on\"}}", "stands beside" },
+		{ "{\"agent\": \"fence_fake\", \"action\": \"on\"}", "is \"off\" or \"reboot\"" },
+		{ "{\"agent\": \"fence_fake\", \"action\": 1}", "is \"off\" or \"reboot\"" },
 		{ "{\"agent\": \"fence_fake\", \"options\": {\"a\": \"x\\naction=on\"}}", "neither text nor number" },
 		{ "{\"agent\": \"fence_fake\", \"options\": {\"a\\nb\": \"x\"}}", "neither text nor number" },
 	};
