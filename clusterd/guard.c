@@ -177,8 +177,16 @@ static void open_watchdog(struct guard *g, const char *path, bool must)
 			log_warn("no watchdog: %s: %s", path, strerror(errno));
 		return;
 	}
-	(void)ioctl(g->watchdog_fd, WDIOC_SETTIMEOUT, &timeout);
+	/* the driver writes back what it took: some know few values, some one only */
+	if (ioctl(g->watchdog_fd, WDIOC_SETTIMEOUT, &timeout) < 0 &&
+	    ioctl(g->watchdog_fd, WDIOC_GETTIMEOUT, &timeout) < 0) {
+		log_warn("watchdog %s does not say when it bites: it is fed, but its time is in no margin", path);
+		return;
+	}
 	log_info("watchdog %s: this machine restarts when the guard does not feed it for %d s", path, timeout);
+	if (timeout > WATCHDOG_S)
+		log_warn("watchdog %s takes %d s, not %d: whoever counts on it sets margin_s=%d (docs/fencing.md)", path,
+		         timeout, WATCHDOG_S, timeout + 1);
 }
 
 static void feed(struct guard *g)

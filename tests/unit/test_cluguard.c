@@ -135,6 +135,8 @@ static bool ends(pid_t pid, unsigned ms)
 	return false;
 }
 
+static const char *watchdog = "none";
+
 static void guard_start(void)
 {
 	_cleanup_free_ char *prog = xasprintf("%s/clusterd/hospes-guard",
@@ -142,7 +144,7 @@ static void guard_start(void)
 
 	guard = fork();
 	if (!guard) {
-		execl(prog, "hospes-guard", "--watchdog", "none", "--log-level", "error", (char *)NULL);
+		execl(prog, "hospes-guard", "--watchdog", watchdog, "--log-level", "error", (char *)NULL);
 		_exit(127);
 	}
 }
@@ -478,6 +480,48 @@ static void test_stuck(void **state)
 	close(p[1]);
 }
 
+/* The next octet that the guard writes; -1: none within 2 s. */
+static int fed(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	unsigned char c;
+
+	return poll(&p, 1, 2000) == 1 && read(fd, &c, 1) == 1 ? c : -1;
+}
+
+static void test_watchdog(void **state)
+{
+	_cleanup_free_ char *path = xasprintf("%s/watchdog", dir);
+	int status;
+	(void)state;
+
+	assert_int_equal(mkfifo(path, 0600), 0);
+	int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC); /* a writer too: no hang-up */
+	assert_true(fd >= 0);
+	watchdog = path;
+	/* killed, it leaves the device armed: nobody feeds it, and nobody says that this was meant */
+	guard_start();
+	assert_int_equal(fed(fd), 0);
+	assert_int_equal(fed(fd), 0);
+	assert_int_equal(kill(guard, SIGKILL), 0);
+	assert_int_equal(waitpid(guard, &status, 0), guard);
+	int c;
+	while ((c = fed(fd)) >= 0)
+		assert_int_equal(c, 0);
+	/* ended in order, it disarms */
+	guard_start();
+	assert_int_equal(fed(fd), 0);
+	close(guard_connect()); /* it is up */
+	assert_int_equal(kill(guard, SIGTERM), 0);
+	while ((c = fed(fd)) == 0)
+		;
+	assert_int_equal(c, 'V');
+	assert_int_equal(waitpid(guard, &status, 0), guard);
+	guard = 0;
+	watchdog = "none";
+	close(fd);
+}
+
 static void test_strange_clients(void **state)
 {
 	char octets[200] = "what is this?";
@@ -519,6 +563,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_parking_taken_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_guard_parks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stuck, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_watchdog, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_strange_clients, setup, teardown),
 	};
 
