@@ -4,10 +4,9 @@
 #include "clusterd/core/decide.h"
 #include "clusterd/core/node.h"
 #include "clusterd/core/place_int.h"
+#include "clusterd/core/slots_int.h"
 
 #include <string.h>
-
-#define TRIES_MAX 512u /* domains that want to start are looked at in one call */
 
 struct round {
 	const struct clu_state *s;
@@ -17,6 +16,7 @@ struct round {
 	struct place_world w;             /* with what this call proposes */
 	uint32_t starting[CLU_HOSTS_MAX]; /* by slot, with what this call proposes */
 	uint32_t moving;
+	uint16_t want[CLU_DOMS_MAX];      /* slots of domains that want to start */
 };
 
 static const struct clu_host *host_of(const struct clu_state *s, uint32_t node)
@@ -87,26 +87,14 @@ static bool wants_start(struct round *r, const struct clu_dom *d)
 	return false;
 }
 
-static bool before(const struct clu_dom *a, const struct clu_dom *b)
+/* Start order. */
+static bool before(const struct clu_state *s, uint32_t a, uint32_t b)
 {
-	if (a->spec.priority != b->spec.priority)
-		return a->spec.priority > b->spec.priority;
-	if (a->spec.order != b->spec.order)
-		return a->spec.order < b->spec.order;
-	return a < b;
-}
+	const struct clu_spec *x = &s->dom[a].spec, *y = &s->dom[b].spec;
 
-/* The first that wants to start behind @last in start order; NULL: none. */
-static const struct clu_dom *next_start(struct round *r, const struct clu_dom *last)
-{
-	const struct clu_dom *best = NULL;
-
-	for (uint32_t i = 0; i < r->s->n_dom; i++) {
-		const struct clu_dom *d = &r->s->dom[i];
-		if ((!last || before(last, d)) && (!best || before(d, best)) && wants_start(r, d))
-			best = d;
-	}
-	return best;
+	if (x->priority != y->priority)
+		return x->priority > y->priority;
+	return x->order != y->order ? x->order < y->order : a < b;
 }
 
 /* How many starts the hosts still take at this time. */
@@ -122,11 +110,15 @@ static uint32_t start_seats(const struct round *r)
 
 static void starts(struct round *r)
 {
-	uint32_t seats = start_seats(r), tries = 0;
+	uint32_t seats = start_seats(r), n = 0;
 
-	for (const struct clu_dom *d = seats ? next_start(r, NULL) : NULL; d && seats && tries < TRIES_MAX;
-	     d = next_start(r, d), tries++) {
-		uint32_t dom = (uint32_t)(d - r->s->dom), slot = place_best(&r->w, dom, false, NULL);
+	for (uint32_t i = 0; i < r->s->n_dom; i++)
+		if (wants_start(r, &r->s->dom[i]))
+			r->want[n++] = (uint16_t)i;
+	slots_sort(r->want, seats ? n : 0, r->s, before);
+	for (uint32_t i = 0; i < n && seats; i++) {
+		const struct clu_dom *d = &r->s->dom[r->want[i]];
+		uint32_t slot = place_best(&r->w, r->want[i], false, NULL);
 		if (slot == PLACE_NOWHERE)
 			continue; /* no room now: any change makes us look again */
 		if (r->starting[slot] >= CLU_STARTS_PER_HOST)
@@ -137,7 +129,7 @@ static void starts(struct round *r)
 		memcpy(c->uuid, d->uuid, sizeof(c->uuid));
 		c->rev = d->rev;
 		c->host = r->s->host[slot].node;
-		place_world_put(&r->w, dom, slot);
+		place_world_put(&r->w, r->want[i], slot);
 		r->starting[slot]++;
 		seats--;
 	}

@@ -7,6 +7,7 @@
 #include "config.h"
 #include "clusterd/core/place_int.h"
 #include "clusterd/core/say_int.h"
+#include "clusterd/core/slots_int.h"
 
 #include <string.h>
 
@@ -15,7 +16,6 @@ struct loss {
 	uint32_t n;
 	uint16_t dom[CLU_DOMS_MAX]; /* to be placed, largest first */
 };
-_Static_assert(CLU_DOMS_MAX <= UINT16_MAX, "domain slots fit");
 
 /* @a goes before @b: larger, then lower slot. */
 static bool first(const struct clu_state *s, uint32_t a, uint32_t b)
@@ -23,32 +23,6 @@ static bool first(const struct clu_state *s, uint32_t a, uint32_t b)
 	uint64_t x = s->dom[a].spec.mem_bytes, y = s->dom[b].spec.mem_bytes;
 
 	return x != y ? x > y : a < b;
-}
-
-/* Heap sort: no recursion, no allocation, whatever the number. */
-static void sift(struct loss *l, uint32_t root, uint32_t n)
-{
-	for (uint32_t kid; (kid = 2 * root + 1) < n; root = kid) {
-		if (kid + 1 < n && first(l->w.s, l->dom[kid], l->dom[kid + 1]))
-			kid++;
-		if (!first(l->w.s, l->dom[root], l->dom[kid]))
-			return;
-		uint16_t t = l->dom[root];
-		l->dom[root] = l->dom[kid];
-		l->dom[kid] = t;
-	}
-}
-
-static void sort(struct loss *l)
-{
-	for (uint32_t i = l->n / 2; i-- > 0;)
-		sift(l, i, l->n);
-	for (uint32_t i = l->n; i > 1; i--) {
-		uint16_t t = l->dom[0];
-		l->dom[0] = l->dom[i - 1];
-		l->dom[i - 1] = t;
-		sift(l, 0, i - 1);
-	}
 }
 
 /* Does it find a place? Sets it there. */
@@ -92,7 +66,7 @@ static uint32_t play(struct loss *l, const struct place_world *now, uint32_t slo
 		if (d->spec.ha && d->desired == CLU_DESIRED_RUNNING)
 			l->dom[l->n++] = (uint16_t)i;
 	}
-	sort(l);
+	slots_sort(l->dom, l->n, l->w.s, first);
 	for (uint32_t i = 0; i < l->n; i++)
 		if (!refit(l, l->dom[i]))
 			return l->dom[i];

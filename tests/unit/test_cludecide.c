@@ -8,11 +8,12 @@
 #include "tests/unit/testutil.h"
 
 #define DOMS  12u
+#define CAP   700u
 #define NODES 3u
 #define GIB   (1ull << 30)
 
 static struct clu_state s;
-static struct clu_dom dom[DOMS];
+static struct clu_dom dom[CAP];
 static struct clu_load load;
 static struct clu_proposals out;
 static uint32_t members[NODES];
@@ -38,7 +39,7 @@ static int setup(void **state)
 
 	(void)state;
 	memset(dom, 0, sizeof(dom));
-	clu_state_init(&s, dom, DOMS);
+	clu_state_init(&s, dom, CAP);
 	for (uint32_t i = 0; i < NODES; i++) {
 		members[i] = i + 1;
 		snprintf(name[i], CLU_NAME_MAX, "host-%c", (char)('a' + i));
@@ -198,6 +199,20 @@ static void test_one_call_keeps_rules_and_room(void **state)
 		assert_int_equal(count[i], 4);
 }
 
+static void test_many_that_fit_nowhere_hold_nobody_up(void **state)
+{
+	(void)state;
+	for (unsigned i = 1; i < CAP; i++) {
+		guest(i, 10, 0, false);
+		dom[i - 1].spec.engine = CLU_ENGINE_KVM;
+		dom[i - 1].desired = CLU_DESIRED_RUNNING;
+	}
+	guest(CAP, 0, 0, true);
+	decide();
+	assert_int_equal(out.n, 1);
+	assert_string_equal(clu_dom_of(&s, out.cmd[0].uuid)->name, "guest700");
+}
+
 static void test_nothing_that_is_not_committed(void **state)
 {
 	(void)state;
@@ -312,6 +327,7 @@ int main(void)
 		T(test_starts_in_order_and_all_at_once),
 		T(test_few_starts_at_one_time_on_a_host),
 		T(test_one_call_keeps_rules_and_room),
+		T(test_many_that_fit_nowhere_hold_nobody_up),
 		T(test_nothing_that_is_not_committed),
 		T(test_no_more_than_fits),
 		T(test_a_lost_host),

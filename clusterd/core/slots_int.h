@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Slots of domains put in an order, by heap sort: no recursion, no allocation, whatever the number. */
+#ifndef HOSPES_CLUSTERD_CORE_SLOTS_INT_H
+#define HOSPES_CLUSTERD_CORE_SLOTS_INT_H
+
+#include "clusterd/core/clu.h"
+
+_Static_assert(CLU_DOMS_MAX <= UINT16_MAX, "slots of domains fit");
+
+/* Does the domain in slot @a go before that in @b? A total order. */
+typedef bool slots_first(const struct clu_state *s, uint32_t a, uint32_t b);
+
+static inline void slots_sift(uint16_t *slot, uint32_t root, uint32_t n, const struct clu_state *s, slots_first *first)
+{
+	for (uint32_t kid; (kid = 2 * root + 1) < n; root = kid) {
+		if (kid + 1 < n && first(s, slot[kid], slot[kid + 1]))
+			kid++;
+		if (!first(s, slot[root], slot[kid]))
+			return;
+		uint16_t t = slot[root];
+		slot[root] = slot[kid];
+		slot[kid] = t;
+	}
+}
+
+static inline void slots_sort(uint16_t *slot, uint32_t n, const struct clu_state *s, slots_first *first)
+{
+	for (uint32_t i = n / 2; i-- > 0;)
+		slots_sift(slot, i, n, s, first);
+	for (uint32_t i = n; i > 1; i--) {
+		uint16_t t = slot[0];
+		slot[0] = slot[i - 1];
+		slot[i - 1] = t;
+		slots_sift(slot, 0, i - 1, s, first);
+	}
+}
+
+#endif
