@@ -1,31 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * The order socket: see cluctl.h. A client has one order at a time; what it sends meanwhile waits. A client that does not read loses its
- * connection, never the daemon's time.
- */
+/* Orders from vmclus: see cluctl.h. A client has one order at a time; what it sends meanwhile waits. */
 #include <config.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 #include "clusterd/io/cluctl_int.h"
 #include "clusterd/io/guardmsg.h"
 #include "common/log.h"
 #include "common/util.h"
 
-#define LINE_MAX_BYTES (2u << 20)
-#define OUT_MAX_BYTES  (16u << 20)
-#define CLIENTS_MAX    128u
-#define TICK_NS        (250 * NS_PER_MS)
-#define COMMIT_NS      (9 * NS_PER_S)
-#define AGAIN_NS       (300 * NS_PER_MS)
+#define TICK_NS   (250 * NS_PER_MS)
+#define COMMIT_NS (9 * NS_PER_S)
+#define AGAIN_NS  (300 * NS_PER_MS)
 
-/* Clients -------------------------------------------------------------------------------------------------------------- */
+/* Answers -------------------------------------------------------------------------------------------------------------- */
 
 static void order_done(struct order *o)
 {
@@ -39,80 +28,16 @@ static void order_done(struct order *o)
 	*o = (struct order){ 0 };
 }
 
-static void client_free(void *arg)
-{
-	struct client *c = arg;
-
-	for (struct client **p = &c->ctl->clients; *p; p = &(*p)->next) {
-		if (*p == c) {
-			*p = c->next;
-			break;
-		}
-	}
-	order_done(&c->o);
-	loop_del_fd(c->src);
-	loop_del_timer(c->reap);
-	close(c->fd);
-	buf_done(&c->in);
-	buf_done(&c->out);
-	c->ctl->n_clients--;
-	free(c);
-}
-
-/* May be called from anywhere below the loop: the client goes when the loop is back. */
-static void client_drop(struct client *c)
-{
-	if (c->dead)
-		return;
-	c->dead = true;
-	loop_timer_in(c->reap, 0);
-}
-
-static void flush(struct client *c)
-{
-	size_t done = 0;
-
-	while (!c->dead && done < c->out.len) {
-		ssize_t n = send(c->fd, c->out.data + done, c->out.len - done, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EAGAIN)
-			break;
-		if (n < 0) {
-			client_drop(c);
-			return;
-		}
-		done += (size_t)n;
-	}
-	if (done)
-		memmove(c->out.data, c->out.data + done, c->out.len - done);
-	c->out.len -= done;
-	(void)loop_mod_fd(c->src, c->out.len ? EPOLLIN | EPOLLOUT : EPOLLIN);
-}
-
 void ctl_reply(struct client *c, json_t *o)
 {
-	_cleanup_free_ char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-
-	json_decref(o);
-	if (c->dead)
-		return;
-	if (!text) {
-		client_drop(c);
-		return;
-	}
-	buf_put(&c->out, text, strlen(text));
-	buf_put(&c->out, "\n", 1);
-	if (c->out.failed || c->out.len > OUT_MAX_BYTES)
-		client_drop(c);
-	else
-		flush(c);
+	ctlsock_reply(&c->s, o);
 }
 
 void ctl_over(struct client *c, json_t *o)
 {
 	ctl_reply(c, o);
 	order_done(&c->o);
-	c->busy = false;
+	c->s.busy = false;
 }
 
 void ctl_ok(struct client *c)
@@ -238,18 +163,20 @@ static void try_commit(struct client *c)
 
 static void look_at(struct client *c)
 {
-	if (c->dead || !c->busy)
+	if (c->s.dead || !c->s.busy)
 		return;
 	if (c->o.cmd)
 		try_commit(c);
-	else if (c->o.go_on && c->o.go_on(c) && c->busy)
+	else if (c->o.go_on && c->o.go_on(c) && c->s.busy)
 		ctl_ok(c);
 }
 
 void cluctl_answer(struct cluctl *ctl, uint64_t request, const struct clu_answer *a)
 {
-	for (struct client *c = ctl->clients; c; c = c->next) {
-		if (!c->busy || !request || c->o.request != request)
+	for (struct ctlsock_client *s = ctlsock_clients(ctl->sock); s; s = s->next) {
+		struct client *c = (struct client *)s;
+
+		if (!c->s.busy || !request || c->o.request != request)
 			continue;
 		c->o.request = 0;
 		if (a->status == -EAGAIN) {
@@ -262,7 +189,7 @@ void cluctl_answer(struct cluctl *ctl, uint64_t request, const struct clu_answer
 			ctl_fail(c, a->status, "%s", a->text);
 		else if (a->text[0] && !c->o.go_on)
 			ctl_warn(c, "%s", a->text);
-		if (c->busy && !c->o.go_on)
+		if (c->s.busy && !c->o.go_on)
 			ctl_ok(c);
 		return; /* what is to be waited for is looked at next */
 	}
@@ -275,10 +202,11 @@ void cluctl_changed(struct cluctl *ctl)
 
 void cluctl_progress(struct cluctl *ctl, const char *uuid, const char *json, size_t len)
 {
-	for (struct client *c = ctl->clients; c; c = c->next) {
+	for (struct ctlsock_client *s = ctlsock_clients(ctl->sock); s; s = s->next) {
+		struct client *c = (struct client *)s;
 		json_t *o;
 
-		if (c->dead || !c->busy || strcmp(c->o.op, "move") != 0 || strcmp(c->o.uuid, uuid) != 0 || c->o.cmd)
+		if (c->s.dead || !c->s.busy || strcmp(c->o.op, "move") != 0 || strcmp(c->o.uuid, uuid) != 0 || c->o.cmd)
 			continue;
 		o = json_loadb(json, len, 0, NULL);
 		if (!json_is_object(o)) {
@@ -342,56 +270,24 @@ static void run_order(struct client *c)
 		ctl_fail(c, EINVAL, "\"op\" is missing");
 }
 
-static void do_line(struct client *c, const char *line, size_t len)
+static void on_order(void *arg, struct ctlsock_client *s, json_t *o, const char *wrong)
 {
-	json_error_t je;
+	struct client *c = (struct client *)s;
 
-	c->busy = true;
-	c->o.req = json_loadb(line, len, JSON_REJECT_DUPLICATES, &je);
-	if (!json_is_object(c->o.req))
-		ctl_fail(c, EINVAL, "%s", c->o.req ? "not a JSON object" : je.text);
-	else
+	c->ctl = arg;
+	c->s.busy = true;
+	c->o.req = o;
+	if (o)
 		run_order(c);
+	else
+		ctl_fail(c, EINVAL, "%s", wrong);
 	look_at(c);
 }
 
-static void next_lines(struct client *c)
+static void on_gone(void *arg, struct ctlsock_client *s)
 {
-	uint8_t *nl;
-
-	while (!c->dead && !c->busy && c->in.len && (nl = memchr(c->in.data, '\n', c->in.len))) {
-		size_t len = (size_t)(nl - c->in.data);
-
-		do_line(c, (char *)c->in.data, len);
-		memmove(c->in.data, nl + 1, c->in.len - len - 1);
-		c->in.len -= len + 1;
-	}
-}
-
-static void on_client(void *arg, int fd, uint32_t revents)
-{
-	struct client *c = arg;
-	char chunk[65536];
-
-	if (c->dead)
-		return;
-	if (revents & EPOLLOUT)
-		flush(c);
-	if (!(revents & (EPOLLIN | EPOLLHUP | EPOLLERR)))
-		return;
-	ssize_t n = recv(fd, chunk, sizeof(chunk), MSG_DONTWAIT);
-	if (n < 0 && errno == EAGAIN)
-		return;
-	if (n <= 0) {
-		client_drop(c);
-		return;
-	}
-	buf_put(&c->in, chunk, (size_t)n);
-	if (c->in.failed || c->in.len > LINE_MAX_BYTES + 1) {
-		client_drop(c);
-		return;
-	}
-	next_lines(c);
+	(void)arg;
+	order_done(&((struct client *)s)->o);
 }
 
 static void on_tick(void *arg)
@@ -399,67 +295,25 @@ static void on_tick(void *arg)
 	struct cluctl *ctl = arg;
 
 	loop_timer_in(ctl->tick, TICK_NS);
-	/* freed only by their timers: the list is stable here */
-	for (struct client *c = ctl->clients; c; c = c->next) {
-		look_at(c);
-		next_lines(c);
+	for (struct ctlsock_client *s = ctlsock_clients(ctl->sock); s; s = s->next) {
+		look_at((struct client *)s);
+		ctlsock_go_on(s);
 	}
-}
-
-static void on_connect(void *arg, int fd, uint32_t revents)
-{
-	struct cluctl *ctl = arg;
-	int s = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-	(void)revents;
-	if (s < 0)
-		return;
-	struct client *c = ctl->n_clients < CLIENTS_MAX ? calloc(1, sizeof(*c)) : NULL;
-	if (!c) {
-		close(s);
-		return;
-	}
-	c->ctl = ctl;
-	c->fd = s;
-	c->next = ctl->clients;
-	ctl->clients = c;
-	ctl->n_clients++;
-	c->reap = loop_add_timer(ctl->loop, client_free, c);
-	c->src = c->reap ? loop_add_fd(ctl->loop, s, EPOLLIN, on_client, c) : NULL;
-	if (!c->src)
-		client_free(c);
 }
 
 /* Life ----------------------------------------------------------------------------------------------------------------- */
 
-static int listen_on(struct cluctl *c, struct err *err)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int r = mkdir_p(path_run(), 0755);
-
-	if (r < 0)
-		return err_sys(err, r, "create %s", path_run());
-	c->path = xasprintf("%s/clusterd.sock", path_run());
-	if (strlen(c->path) >= sizeof(a.sun_path))
-		return err_set(err, ENAMETOOLONG, "%s is too long for a socket", c->path);
-	strcpy(a.sun_path, c->path);
-	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool alive = probe >= 0 && connect(probe, (struct sockaddr *)&a, sizeof(a)) == 0;
-	if (probe >= 0)
-		close(probe);
-	if (alive) {
-		r = err_set(err, EADDRINUSE, "another clusterd serves %s", c->path);
-		free(c->path);
-		c->path = NULL; /* not ours to remove */
-		return r;
-	}
-	(void)unlink(c->path);
-	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	mode_t old = umask(0177);
-	r = c->fd < 0 || bind(c->fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(c->fd, 32) < 0 ? -errno : 0;
-	(void)umask(old);
-	return r < 0 ? err_sys(err, r, "listen on %s", c->path) : 0;
-}
+static const struct ctlsock_type type = {
+	.name = "clusterd",
+	.client_bytes = sizeof(struct client),
+	.clients_max = 128,
+	.backlog = 32,
+	.read_bytes = CTLSOCK_READ_MAX, /* definitions of domains are long */
+	.in_bytes_max = (2u << 20) + 1, /* a line of 2 MiB and its end */
+	.out_bytes_max = 16u << 20,
+	.order = on_order,
+	.gone = on_gone,
+};
 
 struct cluctl *cluctl_new(struct loop *loop, struct nodeio *n, struct err *err)
 {
@@ -469,9 +323,9 @@ struct cluctl *cluctl_new(struct loop *loop, struct nodeio *n, struct err *err)
 		(void)err_sys(err, ENOMEM, "order socket");
 		return NULL;
 	}
-	*c = (struct cluctl){ .loop = loop, .n = n, .fd = -1 };
+	c->n = n;
 	c->tick = loop_add_timer(loop, on_tick, c);
-	if (!c->tick || listen_on(c, err) < 0 || !(c->src = loop_add_fd(loop, c->fd, EPOLLIN, on_connect, c))) {
+	if (!c->tick || !(c->sock = ctlsock_new(loop, &type, c, err))) {
 		if (err && !err->code)
 			(void)err_sys(err, ENOMEM, "order socket");
 		cluctl_free(c);
@@ -491,14 +345,7 @@ void cluctl_free(struct cluctl *c)
 {
 	if (!c)
 		return;
-	while (c->clients)
-		client_free(c->clients);
-	loop_del_fd(c->src);
+	ctlsock_free(c->sock);
 	loop_del_timer(c->tick);
-	if (c->fd >= 0)
-		close(c->fd);
-	if (c->path)
-		(void)unlink(c->path);
-	free(c->path);
 	free(c);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Shared by cluctl*.c: cluctl.c (sockets, the life of an order), cluctl_order.c (orders that change), cluctl_show.c (orders that tell). */
+/* Shared by cluctl*.c: cluctl.c (the life of an order), cluctl_order.c (orders that change), cluctl_show.c (orders that tell). */
 #ifndef HOSPES_CLUSTERD_IO_CLUCTL_INT_H
 #define HOSPES_CLUSTERD_IO_CLUCTL_INT_H
 
 #include <jansson.h>
 #include "clusterd/io/cluctl.h"
-#include "common/buf.h"
+#include "common/ctlsock.h"
 
 struct client;
 
@@ -34,27 +34,17 @@ struct order {
 };
 
 struct client {
-	struct client *next;
-	struct cluctl *ctl;
-	int fd;
-	struct loop_fd *src;
-	struct loop_timer *reap;
-	struct buf in, out;
-	bool dead, busy;         /* busy: an order is being carried out; the next line waits */
+	struct ctlsock_client s; /* busy while there is an order */
+	struct cluctl *ctl;      /* set with the first order */
 	struct order o;
 };
 
 struct cluctl {
-	struct loop *loop;
 	struct nodeio *n;
 	struct local *local;
 	struct balancer *balancer;
-	int fd;
-	char *path;
-	struct loop_fd *src;
+	struct ctlsock *sock;
 	struct loop_timer *tick;
-	struct client *clients;
-	unsigned n_clients;
 };
 
 static inline struct clu_state *ctl_state(const struct client *c) { return nodeio_state(c->ctl->n); }

@@ -189,7 +189,7 @@ static bool started(struct client *c)
 	if (!certain(c, d)) {
 		if (too_late(c))
 			ctl_fail(c, ETIMEDOUT, "%s is to run; whether it does is not known yet", d->name);
-		return !c->busy;
+		return !c->s.busy;
 	}
 	if (d->desired != CLU_DESIRED_RUNNING) {
 		ctl_fail(c, ECANCELED, "somebody ordered %s to be stopped meanwhile", d->name);
@@ -202,7 +202,7 @@ static bool started(struct client *c)
 	if (too_late(c))
 		ctl_fail(c, ETIMEDOUT, "%s is %s%s%s; it is tried on", d->name, clu_phase_name(d->phase),
 		         d->text[0] ? ": " : "", d->text);
-	return !c->busy;
+	return !c->s.busy;
 }
 
 /* N+1: would there be room for the loss of one host? False: refused. */
@@ -260,7 +260,7 @@ static bool stopped(struct client *c)
 	}
 	if (too_late(c))
 		ctl_fail(c, ETIMEDOUT, "%s is %s still; it is being stopped on", d->name, clu_phase_name(d->phase));
-	return !c->busy;
+	return !c->s.busy;
 }
 
 void ctl_stop(struct client *c)

@@ -266,7 +266,7 @@ static bool watching(struct client *c)
 
 	if (rev == c->o.told_rev && now < c->o.told_ns + NS_PER_S)
 		return false;
-	if (c->out.len) /* it has not read the last one */
+	if (c->s.out.len) /* it has not read the last one */
 		return false;
 	c->o.told_rev = rev;
 	c->o.told_ns = now;
@@ -361,7 +361,7 @@ static bool events_go_on(struct client *c)
 	struct store *st = nodeio_store(c->ctl->n);
 	struct err err = { 0 };
 
-	if (c->out.len > 1u << 20)
+	if (c->s.out.len > 1u << 20)
 		return false; /* it reads slowly */
 	if (!st || store_events(st, c->o.since, c->o.last_id, EVENTS_PER_LOOK, tell_event, &t, &err) < 0) {
 		ctl_fail(c, EIO, "%s", st ? err.text : nodeio_trouble(c->ctl->n));

@@ -10,5 +10,5 @@ noinst_LIBRARIES += %D%/libmanaged.a %D%/libcluio.a
 %C%_libcluio_a_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(COROSYNC_CFLAGS) $(SQLITE_CFLAGS) $(XXHASH_CFLAGS) $(JANSSON_CFLAGS) \
 	$(CAPNG_CFLAGS) $(XML_CFLAGS)
 CLUSTERD_LIBS = %D%/libcluio.a %D%/libmanaged.a clusterd/core/libclucore.a clusterd/core/libcluplan.a clusterd/core/libclucore.a proto/libproto.a \
-	hypervisor/liblaunch.a hypervisor/libhvcall.a hypervisor/xml/libdomxml.a common/libcommon.a
+	hypervisor/liblaunch.a hypervisor/libhvcall.a hypervisor/xml/libdomxml.a common/libdaemon.a common/libcommon.a
 CLUSTERD_SYSLIBS = $(COROSYNC_LIBS) $(PROTOBUFC_LIBS) $(SQLITE_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(XML_LIBS)

@@ -6,11 +6,11 @@
 #ifndef HOSPES_MIGRATED_IO_CTL_H
 #define HOSPES_MIGRATED_IO_CTL_H
 
+#include "common/ctlsock.h"
 #include "migrated/io/daemon.h"
 #include "migrated/io/outgoing.h"
 
-struct ctl *ctl_new(struct migrated *d, struct err *err);
-void ctl_free(struct ctl *c); /* takes NULL */
+struct ctlsock *ctl_new(struct migrated *d, struct err *err); /* for ctlsock_free() */
 /* One push or plan order as JSON; for tests and fuzzing. -EINVAL names what is wrong. */
 int ctl_parse_push(json_t *o, struct push_order *ret, struct err *err) _must_check_;
 

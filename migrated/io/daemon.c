@@ -28,11 +28,6 @@ struct migrated *migrated_new(struct loop *loop, struct err *err)
 	int r = mkdir_p(d->journal_dir, 0700);
 	if (r < 0)
 		r = err_sys(err, r, "create %s", d->journal_dir);
-	if (r == 0) {
-		r = mkdir_p(path_run(), 0755);
-		if (r < 0)
-			r = err_sys(err, r, "create %s", path_run());
-	}
 	if (r == 0)
 		r = node_load(&d->node, true, err);
 	if (r == 0)
@@ -131,7 +126,7 @@ void migrated_free(struct migrated *d)
 	if (!d)
 		return;
 	d->closing = true;
-	ctl_free(d->ctl);
+	ctlsock_free(d->ctl);
 	loop_del_timer(d->unsettled_timer);
 	for (struct unsettled *u; (u = d->unsettled);) {
 		d->unsettled = u->next;

@@ -19,7 +19,7 @@
 
 struct outgoing;
 struct incoming;
-struct ctl;
+struct ctlsock;
 struct unsettled;
 
 struct migrated {
@@ -32,7 +32,7 @@ struct migrated {
 	struct inpipe *inpipe;
 	struct outgoing *outs; /* list */
 	struct incoming *ins;  /* list */
-	struct ctl *ctl;
+	struct ctlsock *ctl;
 	struct unsettled *unsettled; /* list: sessions whose hvdom does not answer */
 	struct loop_timer *unsettled_timer;
 	bool closing;      /* the daemon ends: last words get little time */

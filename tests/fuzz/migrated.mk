@@ -29,5 +29,5 @@ fuzz/migfiles: %D%/fuzz_migfiles.c clusterd/io/managed.c $(addprefix migrated/io
 	orphan.c outgoing.c outgoing_hvdom.c outgoing_peer.c outgoing_report.c outpipe.c peers.c preflight.c priv.c seal.c wire.c zsock.c) \
 	$(addprefix migrated/core/, mig.c controller.c source.c target.c) hypervisor/hva.c hypervisor/hvcall.c hypervisor/hvmsg.c hypervisor/cpufeat.c hypervisor/pv/kernelfile.c \
 	$(addprefix hypervisor/xml/, domxml_dev.c domxml_format.c domxml_known.c domxml_parse.c domxml_util.c) \
-	proto/migration.pb-c.c common/buf.c common/err.c common/util.c common/fault.c common/loop.c common/log.c
+	proto/migration.pb-c.c common/buf.c common/err.c common/util.c common/ctlsock.c common/fault.c common/loop.c common/log.c
 	$(FUZZ_LINK)
