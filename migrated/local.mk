@@ -12,7 +12,7 @@ noinst_LIBRARIES += %D%/libmigcore.a %D%/libmigio.a
 	%D%/io/peers.h %D%/io/peers.c %D%/io/preflight.h %D%/io/preflight.c %D%/io/priv.h %D%/io/priv.c %D%/io/seal.h %D%/io/seal.c \
 	%D%/io/wire.h %D%/io/wire.c %D%/io/zsock.h %D%/io/zsock.c
 %C%_libmigio_a_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(ZMQ_CFLAGS) $(LZ4_CFLAGS) $(XXHASH_CFLAGS) $(JANSSON_CFLAGS) \
-	$(GCRYPT_CFLAGS) $(CAPNG_CFLAGS)
+	$(GCRYPT_CFLAGS)
 MIGRATED_LIBS = %D%/libmigio.a clusterd/io/libmanaged.a %D%/libmigcore.a proto/libproto.a hypervisor/pv/libkernelfile.a hypervisor/liblaunch.a hypervisor/libhvcall.a hypervisor/xml/libdomxml.a common/libdaemon.a common/libcommon.a
 MIGRATED_SYSLIBS = $(ZMQ_LIBS) $(PROTOBUFC_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS) $(GCRYPT_LIBS) $(CAPNG_LIBS) $(XML_LIBS)
 

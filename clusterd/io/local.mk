@@ -2,13 +2,13 @@
 noinst_LIBRARIES += %D%/libmanaged.a %D%/libcluio.a
 %C%_libmanaged_a_SOURCES = %D%/guardmsg.h %D%/managed.h %D%/managed.c %D%/parking.h %D%/parking.c
 %C%_libcluio_a_SOURCES = %D%/balancer.h %D%/balancer.c %D%/cluctl.h %D%/cluctl_int.h %D%/cluctl.c %D%/cluctl_order.c %D%/cluctl_show.c \
-	%D%/clupriv.h %D%/clupriv.c %D%/cluwire.h %D%/cluwire_int.h %D%/cluwire.c %D%/cluwire_cmd.c %D%/cpg.h %D%/cpg.c \
+	%D%/cluwire.h %D%/cluwire_int.h %D%/cluwire.c %D%/cluwire_cmd.c %D%/cpg.h %D%/cpg.c \
 	%D%/domspec.h %D%/domspec.c %D%/fence.h %D%/fence.c %D%/guardlink.h %D%/guardlink.c %D%/hostinfo.h %D%/hostinfo.c \
 	%D%/local.h %D%/local_int.h %D%/local.c %D%/local_hv.c %D%/local_move.c %D%/local_park.c %D%/local_reach.c %D%/local_run.c \
 	%D%/migorder.h %D%/migorder.c %D%/nodeio.h %D%/nodeio_int.h %D%/nodeio.c %D%/nodeio_load.c %D%/nodeio_up.c \
 	%D%/store.h %D%/store.c
 %C%_libcluio_a_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(COROSYNC_CFLAGS) $(SQLITE_CFLAGS) $(XXHASH_CFLAGS) $(JANSSON_CFLAGS) \
-	$(CAPNG_CFLAGS) $(XML_CFLAGS)
+	$(XML_CFLAGS)
 CLUSTERD_LIBS = %D%/libcluio.a %D%/libmanaged.a clusterd/core/libclucore.a clusterd/core/libcluplan.a clusterd/core/libclucore.a proto/libproto.a \
 	hypervisor/liblaunch.a hypervisor/libhvcall.a hypervisor/xml/libdomxml.a common/libdaemon.a common/libcommon.a
 CLUSTERD_SYSLIBS = $(COROSYNC_LIBS) $(PROTOBUFC_LIBS) $(SQLITE_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(XML_LIBS)

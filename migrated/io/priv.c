@@ -2,37 +2,18 @@
 /* Privileges of threads: see priv.h. */
 #include <config.h>
 #include "migrated/io/priv.h"
-#include <cap-ng.h>
 #include <errno.h>
-#include <linux/capability.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <zmq.h>
-
-/* Neither migrated nor hvdom (namespaces, taps, disks, priorities, user ids) has any use for these. */
-static const unsigned unneeded[] = {
-	CAP_LINUX_IMMUTABLE, CAP_NET_BROADCAST, CAP_SYS_MODULE,
-	CAP_SYS_RAWIO,       CAP_SYS_PACCT,     CAP_SYS_BOOT,
-	CAP_SYS_TTY_CONFIG,  CAP_LEASE,         CAP_AUDIT_CONTROL,
-	CAP_MAC_OVERRIDE,    CAP_MAC_ADMIN,     CAP_SYSLOG,
-	CAP_WAKE_ALARM,      CAP_BLOCK_SUSPEND, CAP_AUDIT_READ,
-	CAP_PERFMON,         CAP_BPF,           CAP_CHECKPOINT_RESTORE,
-};
+#include "common/caps.h"
 
 int priv_bound(struct err *err)
 {
-	capng_clear(CAPNG_SELECT_BOTH);
-	if (capng_get_caps_process() < 0)
-		return err_sys(err, errno, "capabilities");
-	for (size_t i = 0; i < ARRAY_SIZE(unneeded); i++)
-		(void)capng_update(CAPNG_DROP,
-		                   CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET,
-		                   unneeded[i]);
-	if (!capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
-		return capng_apply(CAPNG_SELECT_CAPS) < 0 ? err_sys(err, errno, "give up capabilities") : 0;
-	return capng_apply(CAPNG_SELECT_BOTH) < 0 ? err_sys(err, errno, "give up capabilities") : 0;
+	/* clusterd keeps these for fence agents */
+	return caps_bound(CAPS_BIT(CAP_NET_BROADCAST) | CAPS_BIT(CAP_SYS_RAWIO) | CAPS_BIT(CAP_SYS_BOOT), err);
 }
 
 /* libc has no call for one thread; it cannot fail: giving up is always allowed */

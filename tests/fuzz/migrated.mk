@@ -16,7 +16,7 @@ fuzz/migcontrol: %D%/fuzz_migcontrol.c migrated/io/wire.c migrated/core/mig.c pr
 FUZZERS += fuzz/migframe
 fuzz/migframe: FUZZ_LIBS = $(FUZZ_MIG_SYSLIBS)
 fuzz/migframe: %D%/fuzz_migframe.c migrated/io/wire.c migrated/io/inpipe.c migrated/io/priv.c migrated/io/seal.c migrated/io/memmap.c migrated/core/mig.c \
-	hypervisor/hvcall.c hypervisor/hvmsg.c proto/migration.pb-c.c common/buf.c common/err.c common/util.c common/loop.c
+	hypervisor/hvcall.c hypervisor/hvmsg.c proto/migration.pb-c.c common/buf.c common/caps.c common/err.c common/util.c common/loop.c
 	$(FUZZ_LINK)
 
 %C%_replay_migfiles_SOURCES = %D%/fuzz_migfiles.c $(FUZZ_REPLAY)
@@ -29,5 +29,5 @@ fuzz/migfiles: %D%/fuzz_migfiles.c clusterd/io/managed.c $(addprefix migrated/io
 	orphan.c outgoing.c outgoing_hvdom.c outgoing_peer.c outgoing_report.c outpipe.c peers.c preflight.c priv.c seal.c wire.c zsock.c) \
 	$(addprefix migrated/core/, mig.c controller.c source.c target.c) hypervisor/hva.c hypervisor/hvcall.c hypervisor/hvmsg.c hypervisor/cpufeat.c hypervisor/pv/kernelfile.c \
 	$(addprefix hypervisor/xml/, domxml_dev.c domxml_format.c domxml_known.c domxml_parse.c domxml_util.c) \
-	proto/migration.pb-c.c common/buf.c common/err.c common/util.c common/ctlsock.c common/fault.c common/loop.c common/log.c
+	proto/migration.pb-c.c common/buf.c common/err.c common/util.c common/caps.c common/ctlsock.c common/fault.c common/loop.c common/log.c
 	$(FUZZ_LINK)
