@@ -16,7 +16,7 @@ struct round {
 	struct place_world w;             /* with what this call proposes */
 	uint32_t starting[CLU_HOSTS_MAX]; /* by slot, with what this call proposes */
 	uint32_t moving;
-	uint16_t want[CLU_DOMS_MAX];      /* slots of domains that want to start */
+	uint16_t want[CLU_DOMS_MAX]; /* slots of domains that want to start */
 };
 
 static const struct clu_host *host_of(const struct clu_state *s, uint32_t node)

@@ -114,7 +114,8 @@ static void test_off(void **state)
 	fence_want(fence, "host-b", 5);
 	assert_int_equal(n_done, 2);
 	(void)unlink(got);
-	put("fence.d/host-b.json", "{\"agent\": \"fence_fake\", \"action\": \"reboot\", \"options\": {\"plug\": 7}}", 0600);
+	put("fence.d/host-b.json", "{\"agent\": \"fence_fake\", \"action\": \"reboot\", \"options\": {\"plug\": 7}}",
+	    0600);
 	fence_want(fence, "host-b", 9);
 	assert_true(until(&n_done, 3, 10000));
 	assert_int_equal(done_id, 9);

@@ -680,9 +680,10 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_views_and_messages),       T(test_no_view_without_us), T(test_corosync_comes_later),
-		T(test_sending),                  T(test_the_end_of_a_connection),
-		T(test_leaving_inside_a_message), T(test_configuration),      T(test_strange_node_lists),
+		T(test_views_and_messages),      T(test_no_view_without_us),
+		T(test_corosync_comes_later),    T(test_sending),
+		T(test_the_end_of_a_connection), T(test_leaving_inside_a_message),
+		T(test_configuration),           T(test_strange_node_lists),
 	};
 
 	log_init("test", LOG_LEVEL_ERROR);
