@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Error texts: see err.h. No neighbours, no state; any thread. */
+/* Error texts: see err.h. Hostile names in them reach no terminal as they are. No state; any thread. */
 #include "config.h"
 #include "common/err.h"
 
@@ -7,14 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* One line whatever the caller put in: control characters of hostile names must not reach a terminal or a log. */
-static void flatten(char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = ' ';
-}
+#include "common/util.h"
 
 static int abs_errno(int code)
 {
@@ -31,7 +24,7 @@ int err_set(struct err *err, int code, const char *fmt, ...)
 		va_start(ap, fmt);
 		vsnprintf(err->text, sizeof(err->text), fmt, ap);
 		va_end(ap);
-		flatten(err->text);
+		text_tidy(err->text);
 		err->code = code;
 	}
 	return -code;
@@ -50,7 +43,7 @@ int err_sys(struct err *err, int code, const char *fmt, ...)
 		va_end(ap);
 		len = strlen(err->text);
 		snprintf(err->text + len, sizeof(err->text) - len, ": %s", why ? why : "unknown error");
-		flatten(err->text);
+		text_tidy(err->text);
 		err->code = code;
 	}
 	return -code;
@@ -71,7 +64,7 @@ int err_prefix(struct err *err, const char *fmt, ...)
 	va_end(ap);
 	len = strlen(err->text);
 	snprintf(err->text + len, sizeof(err->text) - len, ": %s", old);
-	flatten(err->text);
+	text_tidy(err->text);
 	err->code = abs_errno(err->code);
 	return -err->code;
 }

@@ -254,6 +254,50 @@ ssize_t sock_recv_fds(int fd, void *p, size_t len, int *fds, size_t *n_fds)
 	return n;
 }
 
+/* Octets of the character at @s; 0: not UTF-8. @ret_cut: it would be, if more came. */
+static size_t utf8_len(const unsigned char *s, bool *ret_cut)
+{
+	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+
+	*ret_cut = false;
+	for (size_t i = 1; i < n; i++) {
+		unsigned char low = 0x80, high = 0xbf;
+
+		if (i == 1) /* no longer than needed, no surrogates, nothing above U+10FFFF */
+			low = s[0] == 0xe0   ? 0xa0
+			      : s[0] == 0xf0 ? 0x90
+			                     : low,
+			high = s[0] == 0xed   ? 0x9f
+			       : s[0] == 0xf4 ? 0x8f
+			                      : high;
+		if (s[i] < low || s[i] > high) {
+			*ret_cut = !s[i];
+			return 0;
+		}
+	}
+	return n;
+}
+
+void text_tidy(char *s)
+{
+	while (*s) {
+		bool cut;
+		size_t n = utf8_len((unsigned char *)s, &cut);
+
+		if (cut) {
+			*s = 0;
+			return;
+		}
+		if (!n)
+			*s = '?';
+		else if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			*s = ' ';
+		else if ((unsigned char)*s == 0xc2 && (unsigned char)s[1] < 0xa0) /* C1 */
+			s[0] = s[1] = ' ';
+		s += n ? n : 1;
+	}
+}
+
 bool name_is_valid(const char *name)
 {
 	size_t len = strlen(name);

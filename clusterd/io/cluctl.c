@@ -59,6 +59,7 @@ void ctl_fail(struct client *c, int code, const char *fmt, ...)
 
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	text_tidy(text);
 	va_end(ap);
 	ctl_over(c, json_pack("{s:s, s:s+, s:s}", "type", "error", "error", text, "", "code", name ? name : "EIO"));
 }
@@ -70,6 +71,7 @@ void ctl_warn(struct client *c, const char *fmt, ...)
 
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	text_tidy(text);
 	va_end(ap);
 	if (!c->o.warnings)
 		c->o.warnings = json_array();

@@ -192,6 +192,7 @@ static int take_text(char *dst, size_t cap, const char *src, const char *what, s
 	if (strlen(src) >= cap)
 		return err_set(err, EPROTO, "command: %s of %zu octets", what, strlen(src));
 	memcpy(dst, src, strlen(src) + 1);
+	text_tidy(dst);
 	return 0;
 }
 

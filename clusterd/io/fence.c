@@ -297,6 +297,8 @@ bool fence_child(struct fence *f, pid_t pid, int status)
 	if (t->out_src)
 		on_output(t, t->out_fd, 0);
 	close_out(t);
+	text_tidy(t->out);
+	t->out_len = strlen(t->out);
 	if (t->out_len && t->out[t->out_len - 1] == ' ')
 		t->out[--t->out_len] = 0;
 	if (t->unwanted) {

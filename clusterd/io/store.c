@@ -397,6 +397,7 @@ void store_note(struct store *st, const struct store_event *ev)
 	n->index = ev->index, n->time_ns = ev->time_ns;
 	(void)snprintf(n->kind, sizeof(n->kind), "%s", ev->kind);
 	(void)snprintf(n->text, sizeof(n->text), "%s", ev->text);
+	text_tidy(n->text);
 	(void)snprintf(n->domain, sizeof(n->domain), "%s", ev->domain);
 	(void)snprintf(n->host, sizeof(n->host), "%s", ev->host);
 	*st->noted_end = n;

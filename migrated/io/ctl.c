@@ -10,21 +10,14 @@
 #include "migrated/io/incoming.h"
 #include "migrated/io/orphan.h"
 
-/* Takes @o. One that could not be made is left out; the client hears the next one. */
-static void reply(struct ctlsock_client *c, json_t *o)
-{
-	if (o)
-		ctlsock_reply(c, o);
-}
-
 static void report(void *arg, json_t *o)
 {
-	reply(arg, o);
+	ctlsock_reply(arg, o);
 }
 
 static void fail(struct ctlsock_client *c, const struct err *err)
 {
-	reply(c, json_pack("{s:s, s:s}", "type", "error", "error", err->text));
+	ctlsock_reply(c, json_pack("{s:s, s:s}", "type", "error", "error", err->text));
 }
 
 static const char *text_of(json_t *o, const char *key, size_t cap)
@@ -161,7 +154,7 @@ static void do_cancel(struct migrated *d, struct ctlsock_client *c, const char *
 	if (r < 0)
 		fail(c, &err);
 	else
-		reply(c, json_pack("{s:s}", "type", "ok"));
+		ctlsock_reply(c, json_pack("{s:s}", "type", "ok"));
 }
 
 static void do_resolve(struct migrated *d, struct ctlsock_client *c, const char *domain, json_t *o)
@@ -178,7 +171,7 @@ static void do_resolve(struct migrated *d, struct ctlsock_client *c, const char 
 	if (r < 0)
 		fail(c, &err);
 	else
-		reply(c, json_pack("{s:s}", "type", "ok"));
+		ctlsock_reply(c, json_pack("{s:s}", "type", "ok"));
 }
 
 static void do_loglevel(struct ctlsock_client *c, json_t *o)
@@ -187,11 +180,12 @@ static void do_loglevel(struct ctlsock_client *c, json_t *o)
 	enum log_level level;
 
 	if (!text || log_level_parse(text, &level) < 0) {
-		reply(c, json_pack("{s:s, s:s}", "type", "error", "error", "\"level\" is error, warn, info or debug"));
+		ctlsock_reply(c, json_pack("{s:s, s:s}", "type", "error", "error",
+		                           "\"level\" is error, warn, info or debug"));
 		return;
 	}
 	log_level_set(level);
-	reply(c, json_pack("{s:s}", "type", "ok"));
+	ctlsock_reply(c, json_pack("{s:s}", "type", "ok"));
 }
 
 static void do_order(struct migrated *d, struct ctlsock_client *c, json_t *o)
@@ -201,11 +195,11 @@ static void do_order(struct migrated *d, struct ctlsock_client *c, json_t *o)
 	if (domain && !name_is_valid(domain))
 		domain = NULL;
 	if (!op) {
-		reply(c, json_pack("{s:s, s:s}", "type", "error", "error", "\"op\" is missing"));
+		ctlsock_reply(c, json_pack("{s:s, s:s}", "type", "error", "error", "\"op\" is missing"));
 	} else if (!strcmp(op, "push") || !strcmp(op, "plan")) {
 		do_push(d, c, o, op[1] == 'l');
 	} else if (!strcmp(op, "status") || !strcmp(op, "dump")) {
-		reply(c, status_object(d, domain));
+		ctlsock_reply(c, status_object(d, domain));
 	} else if (!strcmp(op, "loglevel")) {
 		do_loglevel(c, o);
 	} else if (domain && !strcmp(op, "cancel")) {
@@ -214,7 +208,7 @@ static void do_order(struct migrated *d, struct ctlsock_client *c, json_t *o)
 		do_resolve(d, c, domain, o);
 	} else {
 		_cleanup_free_ char *t = xasprintf("unknown order \"%s\", or \"domain\" is missing", op);
-		reply(c, json_pack("{s:s, s:s}", "type", "error", "error", t));
+		ctlsock_reply(c, json_pack("{s:s, s:s}", "type", "error", "error", t));
 	}
 }
 
@@ -223,7 +217,7 @@ static void on_order(void *arg, struct ctlsock_client *c, json_t *o, const char 
 	if (o)
 		do_order(arg, c, o);
 	else
-		reply(c, json_pack("{s:s, s:s}", "type", "error", "error", wrong));
+		ctlsock_reply(c, json_pack("{s:s, s:s}", "type", "error", "error", wrong));
 	json_decref(o);
 }
 

@@ -167,6 +167,7 @@ json_t *outgoing_result(struct outgoing *o)
 	if (o->pipe)
 		outpipe_stats(o->pipe, &st);
 	outgoing_reason_text(o, why, sizeof(why));
+	text_tidy(why);
 	bool ok = o->outcome == MIG_OUTCOME_COMPLETED;
 	double down = (double)outgoing_downtime_ns(o) / 1e6;
 	json_t *error = ok ? json_null() : json_string(why);
@@ -192,6 +193,7 @@ json_t *outgoing_plan(struct outgoing *o)
 	                                                                                  : o->d->rate_bps;
 
 	outgoing_reason_text(o, why, sizeof(why));
+	text_tidy(why);
 	mig_forecast(o->ram_used, rate, o->dirty_pps * PAGE_BYTES, o->ram_used, o->order.downtime_ns,
 	             OUTGOING_OVERHEAD_NS, &f);
 	json_t *error = ok ? json_null() : json_string(why);

@@ -49,10 +49,12 @@ static int check_offer(const Hospes__Mig__Offer *o, struct err *err)
 	return 0;
 }
 
-static int text_ok(const char *s, struct err *err)
+static int text_ok(char *s, struct err *err)
 {
 	if (s && strlen(s) > WIRE_TEXT_MAX)
 		return err_set(err, EPROTO, "text of %zu octets", strlen(s));
+	if (s)
+		text_tidy(s);
 	return 0;
 }
 

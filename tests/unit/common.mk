@@ -24,5 +24,6 @@ TESTS += $(common_tests)
 %C%_test_loop_LDADD = common/libcommon.a $(TEST_LIBS)
 
 %C%_test_util_SOURCES = %D%/test_util.c
+%C%_test_util_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 %C%_test_util_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
-%C%_test_util_LDADD = common/libcommon.a $(TEST_LIBS)
+%C%_test_util_LDADD = common/libcommon.a $(TEST_LIBS) $(JANSSON_LIBS)

@@ -182,6 +182,18 @@ static void test_unwanted(void **state)
 	assert_int_equal(done_id, 2);
 }
 
+/* Whatever an agent writes can be shown: one line, valid, its end. */
+static void test_words(void **state)
+{
+	(void)state;
+
+	agent("yes '        ' | head -c 100000; printf 'Stromversorgung gest\\366rt:\\n\\033[2J no route \\303'; exit 1");
+	put("fence.d/host-b.json", "{\"agent\": \"fence_fake\"}", 0600);
+	fence_want(fence, "host-b", 1);
+	assert_true(until(&n_failed, 1, 10000));
+	assert_string_equal(why, "the agent failed: Stromversorgung gest?rt: [2J no route; tried again in 2 s");
+}
+
 static void test_wrong(void **state)
 {
 	static const struct {
@@ -223,6 +235,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fails_then_works, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_silent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unwanted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_words, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wrong, setup, teardown),
 	};
 

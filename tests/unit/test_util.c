@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <jansson.h>
 #include "common/util.h"
 
 static void test_names(void **state)
@@ -35,6 +36,51 @@ static void test_names(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		if (name_is_valid(cases[i].name) != cases[i].valid)
 			fail_msg("name \"%s\"", cases[i].name);
+}
+
+static void test_tidy(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} t[] = {
+		{ "", "" },
+		{ "plain", "plain" },
+		{ "a\tb\nc\033[2J\x7f", "a b c [2J " },
+		{ "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x90\xa7",
+		  "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x90\xa7" },
+		{ "gr\xfc\xdf", "gr?" }, /* latin 1; at the end it looks cut off */
+		{ "x\xc2\x9b"
+		  "2J",
+		  "x  2J" },                         /* a control character of the upper half */
+		{ "\xc0\xaf\xe0\x80\x80", "?????" }, /* longer than needed */
+		{ "\xed\xa0\x80", "???" },           /* a surrogate */
+		{ "\xf4\x90\x80\x80\xff", "?????" }, /* above U+10FFFF */
+		{ "\x80\xbf", "??" },
+		{ "\xe2\x82", "" }, /* cut off */
+		{ "ab\xf0\x9f\x90", "ab" },
+		{ "ab\xc3", "ab" },
+		{ "\xe2x\x82", "?x?" },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		char s[64];
+
+		strcpy(s, t[i].in);
+		text_tidy(s);
+		assert_string_equal(s, t[i].out);
+		text_tidy(s);
+		assert_string_equal(s, t[i].out);
+	}
+	/* whatever it is, JSON takes it afterwards */
+	for (unsigned x = 1; x < 1u << 24; x += 251) {
+		char s[5] = { (char)x, (char)(x >> 8), (char)(x >> 16), (char)(x >> 3), 0 };
+
+		text_tidy(s);
+		json_t *j = json_string(s);
+		assert_non_null(j);
+		json_decref(j);
+	}
 }
 
 static void test_sizes(void **state)
@@ -222,9 +268,13 @@ static void test_paths(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),       cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_size_format), cmocka_unit_test(test_files),
-		cmocka_unit_test(test_whole_reads), cmocka_unit_test(test_descriptor_passing),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_tidy),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_size_format),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_whole_reads),
+		cmocka_unit_test(test_descriptor_passing),
 		cmocka_unit_test(test_paths),
 	};
 
