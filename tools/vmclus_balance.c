@@ -11,7 +11,7 @@
 enum { OPT_DRY_RUN, OPT_YES, OPT_AUTO, OPT_MAX_MOVES };
 
 struct balance {
-	struct vmclus *v;
+	struct cli *v;
 	json_t *shown; /* the moves that the person agreed to; NULL: none was asked */
 	unsigned moved, failed;
 };
@@ -58,7 +58,7 @@ static int on_answer(void *arg, json_t *o, struct err *err)
 		_cleanup_json_ json_t *now = moves_of(o);
 
 		if (b->v->json) {
-			vmclus_print_json(o);
+			jsonconn_print(o);
 		} else if (!b->shown) {
 			show_plan(o);
 		} else if (!json_equal(b->shown, now)) {
@@ -71,7 +71,7 @@ static int on_answer(void *arg, json_t *o, struct err *err)
 		b->failed += failed;
 		b->moved += !strcmp(vmclus_text(o, "status"), "completed");
 		if (b->v->json)
-			vmclus_print_json(o);
+			jsonconn_print(o);
 		else
 			printf("%s: %s > %s %s%s%s\n", vmclus_text(o, "domain"), vmclus_text(o, "from"),
 			       vmclus_text(o, "to"), vmclus_text(o, "status"), failed ? ": " : "",
@@ -81,27 +81,27 @@ static int on_answer(void *arg, json_t *o, struct err *err)
 	return 0;
 }
 
-static json_t *order_of(struct vmclus *v, bool run, double max_moves)
+static json_t *order_of(struct cli *v, bool run, double max_moves)
 {
 	json_t *order = json_pack("{s:s, s:b}", "op", "balance", "run", (int)run);
 
-	if (vmclus_opt(v, OPT_MAX_MOVES))
+	if (cli_opt(v, OPT_MAX_MOVES))
 		(void)json_object_set_new(order, "max_moves", json_integer((json_int_t)max_moves));
 	return order;
 }
 
-static int set_auto(struct vmclus *v, struct err *err)
+static int set_auto(struct cli *v, struct err *err)
 {
 	bool on = !strcmp(v->value[OPT_AUTO], "on");
 	_cleanup_json_ json_t *o = NULL;
 	int r;
 
 	if (!on && strcmp(v->value[OPT_AUTO], "off") != 0)
-		return err_set(err, EBADMSG, "--auto on or off, not %s", v->value[OPT_AUTO]);
+		return err_set(err, CLI_EUSAGE, "--auto on or off, not %s", v->value[OPT_AUTO]);
 	r = vmclus_order(json_pack("{s:s, s:{s:b}}", "op", "policy", "set", "auto_balance", (int)on), "policy", NULL,
 	                 NULL, &o, err);
 	if (!r && v->json)
-		vmclus_print_json(json_object_get(o, "policy"));
+		jsonconn_print(json_object_get(o, "policy"));
 	else if (!r)
 		printf("the cluster %s by itself\n", on ? "balances" : "does not balance");
 	return r;
@@ -111,7 +111,7 @@ static int set_auto(struct vmclus *v, struct err *err)
 static int look_and_ask(struct balance *b, double max_moves, bool *nothing, struct err *err)
 {
 	_cleanup_json_ json_t *plan = NULL;
-	bool ask = !vmclus_opt(b->v, OPT_DRY_RUN);
+	bool ask = !cli_opt(b->v, OPT_DRY_RUN);
 	int r = vmclus_order(order_of(b->v, false, max_moves), "plan", NULL, NULL, &plan, err);
 
 	if (r < 0)
@@ -119,7 +119,7 @@ static int look_and_ask(struct balance *b, double max_moves, bool *nothing, stru
 	*nothing = !ask || !json_array_size(json_object_get(plan, "moves"));
 	if (b->v->json && *nothing) {
 		(void)json_object_del(plan, "type");
-		vmclus_print_json(plan);
+		jsonconn_print(plan);
 	} else if (!b->v->json) {
 		show_plan(plan);
 	}
@@ -132,7 +132,7 @@ static int look_and_ask(struct balance *b, double max_moves, bool *nothing, stru
 	return r;
 }
 
-int vmclus_balance(struct vmclus *v, struct err *err)
+int vmclus_balance(struct cli *v, struct err *err)
 {
 	struct balance b = { .v = v };
 	_cleanup_json_ json_t *o = NULL;
@@ -140,14 +140,14 @@ int vmclus_balance(struct vmclus *v, struct err *err)
 	bool nothing = false;
 	int r = 0;
 
-	if (vmclus_opt(v, OPT_AUTO)) {
+	if (cli_opt(v, OPT_AUTO)) {
 		if (v->flags & ~(1u << OPT_AUTO))
-			return err_set(err, EBADMSG, "--auto goes with no other option");
+			return err_set(err, CLI_EUSAGE, "--auto goes with no other option");
 		return set_auto(v, err);
 	}
-	if (vmclus_opt(v, OPT_MAX_MOVES))
+	if (cli_opt(v, OPT_MAX_MOVES))
 		r = vmclus_number("--max-moves", v->value[OPT_MAX_MOVES], 1, 100000, &max_moves, err);
-	if (!r && !(vmclus_opt(v, OPT_YES) && !vmclus_opt(v, OPT_DRY_RUN)))
+	if (!r && !(cli_opt(v, OPT_YES) && !cli_opt(v, OPT_DRY_RUN)))
 		r = look_and_ask(&b, max_moves, &nothing, err);
 	if (!r && !nothing)
 		r = vmclus_order(order_of(v, true, max_moves), NULL, on_answer, &b, &o, err);
@@ -159,5 +159,5 @@ int vmclus_balance(struct vmclus *v, struct err *err)
 		       b.failed);
 	else if (b.moved || b.failed)
 		printf("%u moved, %u failed\n", b.moved, b.failed);
-	return b.failed ? VMCLUS_FAILED : 0;
+	return b.failed ? CLI_FAILED : 0;
 }

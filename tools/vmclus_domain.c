@@ -42,7 +42,7 @@ static int read_xml(const char *file, char **ret, struct err *err)
 	return 0;
 }
 
-int vmclus_define(struct vmclus *v, struct err *err)
+int vmclus_define(struct cli *v, struct err *err)
 {
 	_cleanup_json_ json_t *o = NULL;
 	_cleanup_free_ char *xml = NULL;
@@ -59,7 +59,7 @@ int vmclus_define(struct vmclus *v, struct err *err)
 	return r;
 }
 
-int vmclus_undefine(struct vmclus *v, struct err *err)
+int vmclus_undefine(struct cli *v, struct err *err)
 {
 	int r = vmclus_order(json_pack("{s:s, s:s}", "op", "undefine", "name", v->arg[0]), NULL, NULL, NULL, NULL, err);
 
@@ -69,11 +69,11 @@ int vmclus_undefine(struct vmclus *v, struct err *err)
 }
 
 /* Start and stop: option 0 is --no-wait, 1 --timeout. */
-static int desire(struct vmclus *v, const char *op, const char *done, struct err *err)
+static int desire(struct cli *v, const char *op, const char *done, struct err *err)
 {
-	bool wait = !vmclus_opt(v, 0);
+	bool wait = !cli_opt(v, 0);
 	double timeout_s = 0;
-	int r = vmclus_opt(v, 1) ? vmclus_number("--timeout", v->value[1], 0.1, 86400, &timeout_s, err) : 0;
+	int r = cli_opt(v, 1) ? vmclus_number("--timeout", v->value[1], 0.1, 86400, &timeout_s, err) : 0;
 
 	if (r < 0)
 		return r;
@@ -86,19 +86,19 @@ static int desire(struct vmclus *v, const char *op, const char *done, struct err
 	return r;
 }
 
-int vmclus_start(struct vmclus *v, struct err *err)
+int vmclus_start(struct cli *v, struct err *err)
 {
 	return desire(v, "start", "started", err);
 }
 
-int vmclus_stop(struct vmclus *v, struct err *err)
+int vmclus_stop(struct cli *v, struct err *err)
 {
 	return desire(v, "stop", "stopped", err);
 }
 
 static int move_progress(void *arg, json_t *o, struct err *err)
 {
-	struct vmclus *v = arg;
+	struct cli *v = arg;
 	char sent[32], left[32], rate[32], fill[21];
 	double done = vmclus_num(o, "memory_processed"), total = done + vmclus_num(o, "remaining_bytes");
 	int n = total > 0 ? (int)(20 * done / total) : 0;
@@ -107,7 +107,7 @@ static int move_progress(void *arg, json_t *o, struct err *err)
 	if (strcmp(vmclus_text(o, "type"), "progress") != 0)
 		return 0;
 	if (v->json) {
-		vmclus_print_json(o);
+		jsonconn_print(o);
 		return 0;
 	}
 	if (!isatty(STDOUT_FILENO))
@@ -123,9 +123,9 @@ static int move_progress(void *arg, json_t *o, struct err *err)
 	return 0;
 }
 
-int vmclus_move(struct vmclus *v, struct err *err)
+int vmclus_move(struct cli *v, struct err *err)
 {
-	bool wait = !vmclus_opt(v, 0);
+	bool wait = !cli_opt(v, 0);
 	_cleanup_json_ json_t *o = NULL;
 	json_t *order = json_pack("{s:s, s:s, s:s, s:b}", "op", "move", "name", v->arg[0], "host", v->arg[1], "wait",
 	                          (int)wait);
@@ -142,7 +142,7 @@ int vmclus_move(struct vmclus *v, struct err *err)
 		                                  : json_pack("{s:s, s:s, s:s}", "status",
 		                                              wait ? "completed" : "ordered", "domain", v->arg[0], "to",
 		                                              v->arg[1]);
-		vmclus_print_json(rep ?: bare);
+		jsonconn_print(rep ?: bare);
 	} else if (rep) {
 		printf("%s moved from %s to %s in %.0f ms (downtime %.1f ms), %s sent\n", v->arg[0],
 		       vmclus_text(rep, "from"), v->arg[1], vmclus_num(rep, "total_ms"), vmclus_num(rep, "downtime_ms"),

@@ -10,7 +10,7 @@
 
 static int drain_progress(void *arg, json_t *o, struct err *err)
 {
-	struct vmclus *v = arg;
+	struct cli *v = arg;
 	bool tty = isatty(STDOUT_FILENO);
 	const json_t *moving = json_object_get(o, "moving");
 
@@ -18,7 +18,7 @@ static int drain_progress(void *arg, json_t *o, struct err *err)
 	if (strcmp(vmclus_text(o, "type"), "progress") != 0)
 		return 0;
 	if (v->json) {
-		vmclus_print_json(o);
+		jsonconn_print(o);
 		return 0;
 	}
 	printf("%s%s: %.0f left", tty ? "\r" : "", v->arg[0], vmclus_num(o, "left"));
@@ -37,9 +37,9 @@ static int drain_progress(void *arg, json_t *o, struct err *err)
 	return 0;
 }
 
-int vmclus_drain(struct vmclus *v, struct err *err)
+int vmclus_drain(struct cli *v, struct err *err)
 {
-	bool undo = vmclus_opt(v, 0), wait = !vmclus_opt(v, 1);
+	bool undo = cli_opt(v, 0), wait = !cli_opt(v, 1);
 	_cleanup_json_ json_t *o = NULL;
 	int r = vmclus_order(json_pack("{s:s, s:s, s:b, s:b}", "op", "drain", "host", v->arg[0], "undo", (int)undo,
 	                               "wait", (int)wait),
@@ -50,7 +50,7 @@ int vmclus_drain(struct vmclus *v, struct err *err)
 	if (r < 0)
 		return r;
 	if (v->json) {
-		vmclus_print_json(o);
+		jsonconn_print(o);
 		return 0;
 	}
 	printf("%s %s\n", v->arg[0],
@@ -92,14 +92,14 @@ static int fence_ask(const char *host, struct err *err)
 	return vmclus_confirm(question, host, err);
 }
 
-int vmclus_fence(struct vmclus *v, struct err *err)
+int vmclus_fence(struct cli *v, struct err *err)
 {
 	const char *host = v->arg[1];
 	int r;
 
 	if (strcmp(v->arg[0], "confirm") != 0)
-		return err_set(err, EBADMSG, "fence confirm HOST, not fence %s", v->arg[0]);
-	r = vmclus_opt(v, 0) ? 0 : fence_ask(host, err);
+		return err_set(err, CLI_EUSAGE, "fence confirm HOST, not fence %s", v->arg[0]);
+	r = cli_opt(v, 0) ? 0 : fence_ask(host, err);
 	if (r) {
 		if (r > 0)
 			fprintf(stderr, "vmclus: not confirmed, nothing was changed\n");
@@ -121,7 +121,7 @@ static void show_rule(const json_t *o)
 	printf("%s%s\n", vmclus_true(o, "never") ? " (never)" : "", vmclus_true(o, "soft") ? " (soft)" : "");
 }
 
-static int rules_list(struct vmclus *v, struct err *err)
+static int rules_list(struct cli *v, struct err *err)
 {
 	_cleanup_json_ json_t *o = NULL;
 	int r = vmclus_order(json_pack("{s:s}", "op", "rule-list"), "rules", NULL, NULL, &o, err);
@@ -132,7 +132,7 @@ static int rules_list(struct vmclus *v, struct err *err)
 		return r;
 	rules = json_object_get(o, "rules");
 	if (v->json) {
-		vmclus_print_json(rules);
+		jsonconn_print(rules);
 		return 0;
 	}
 	if (!json_array_size(rules))
@@ -141,7 +141,7 @@ static int rules_list(struct vmclus *v, struct err *err)
 	return 0;
 }
 
-static int rules_add(struct vmclus *v, struct err *err)
+static int rules_add(struct cli *v, struct err *err)
 {
 	static const char *const kinds[] = { "together", "apart", "hosts", "conflict" };
 	_cleanup_json_ json_t *o = NULL;
@@ -150,16 +150,16 @@ static int rules_add(struct vmclus *v, struct err *err)
 	int r;
 
 	if (v->n_args < 4)
-		return err_set(err, EBADMSG, "rules add KIND and at least two members");
+		return err_set(err, CLI_EUSAGE, "rules add KIND and at least two members");
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		known |= !strcmp(kinds[i], v->arg[1]);
 	if (!known)
-		return err_set(err, EBADMSG, "rules add together, apart, hosts or conflict, not %s", v->arg[1]);
+		return err_set(err, CLI_EUSAGE, "rules add together, apart, hosts or conflict, not %s", v->arg[1]);
 	members = json_array();
 	for (int i = 2; i < v->n_args; i++)
 		(void)json_array_append_new(members, json_string(v->arg[i]));
 	r = vmclus_order(json_pack("{s:s, s:s, s:o, s:b, s:b}", "op", "rule-add", "kind", v->arg[1], "members", members,
-	                           "soft", (int)vmclus_opt(v, 0), "never", (int)vmclus_opt(v, 1)),
+	                           "soft", (int)cli_opt(v, 0), "never", (int)cli_opt(v, 1)),
 	                 NULL, NULL, NULL, &o, err);
 	if (r < 0)
 		return r;
@@ -170,19 +170,19 @@ static int rules_add(struct vmclus *v, struct err *err)
 	return 0;
 }
 
-int vmclus_rules(struct vmclus *v, struct err *err)
+int vmclus_rules(struct cli *v, struct err *err)
 {
 	double id;
 	int r;
 
 	if (!strcmp(v->arg[0], "list"))
-		return v->n_args == 1 ? rules_list(v, err) : err_set(err, EBADMSG, "rules list takes no arguments");
+		return v->n_args == 1 ? rules_list(v, err) : err_set(err, CLI_EUSAGE, "rules list takes no arguments");
 	if (!strcmp(v->arg[0], "add"))
 		return rules_add(v, err);
 	if (strcmp(v->arg[0], "remove") != 0)
-		return err_set(err, EBADMSG, "rules add, list or remove, not rules %s", v->arg[0]);
+		return err_set(err, CLI_EUSAGE, "rules add, list or remove, not rules %s", v->arg[0]);
 	if (v->n_args != 2)
-		return err_set(err, EBADMSG, "rules remove ID");
+		return err_set(err, CLI_EUSAGE, "rules remove ID");
 	r = vmclus_number("ID", v->arg[1], 1, 4294967295.0, &id, err);
 	if (r < 0)
 		return r;
@@ -211,7 +211,7 @@ static json_t *policy_value(const char *text)
 	return json_string(text);
 }
 
-int vmclus_policy(struct vmclus *v, struct err *err)
+int vmclus_policy(struct cli *v, struct err *err)
 {
 	_cleanup_json_ json_t *o = NULL, *order = json_pack("{s:s}", "op", "policy");
 	json_t *set = v->n_args ? json_object() : NULL, *value;
@@ -223,7 +223,7 @@ int vmclus_policy(struct vmclus *v, struct err *err)
 
 		if (!eq || eq == v->arg[i]) {
 			json_decref(set);
-			return err_set(err, EBADMSG, "policy KEY=VALUE, not %s", v->arg[i]);
+			return err_set(err, CLI_EUSAGE, "policy KEY=VALUE, not %s", v->arg[i]);
 		}
 		*eq = 0;
 		/* admission has a value "off", which is no truth value */
@@ -238,7 +238,7 @@ int vmclus_policy(struct vmclus *v, struct err *err)
 	if (r < 0)
 		return r;
 	if (v->json) {
-		vmclus_print_json(json_object_get(o, "policy"));
+		jsonconn_print(json_object_get(o, "policy"));
 		return 0;
 	}
 	json_object_foreach(json_object_get(o, "policy"), key, value)
@@ -253,7 +253,7 @@ int vmclus_policy(struct vmclus *v, struct err *err)
 	return 0;
 }
 
-int vmclus_loglevel(struct vmclus *v, struct err *err)
+int vmclus_loglevel(struct cli *v, struct err *err)
 {
 	return vmclus_order(json_pack("{s:s, s:s}", "op", "loglevel", "level", v->arg[0]), NULL, NULL, NULL, NULL, err);
 }

@@ -171,7 +171,7 @@ static int needs(struct simfile *f, uint32_t dom, json_t *o, json_t *rows, struc
 
 	if (!engine && !json_array_size(bridges) && !json_array_size(features))
 		return 0;
-	_cleanup_simjson_ json_t *key = json_pack("[s?, O?, O?]", engine, bridges, features);
+	_cleanup_json_ json_t *key = json_pack("[s?, O?, O?]", engine, bridges, features);
 	_cleanup_free_ char *text = key ? json_dumps(key, JSON_COMPACT) : NULL;
 	uint32_t row = text ? find(rows, text) : CLU_PLAN_ANY;
 	if (row == CLU_PLAN_ANY) {
@@ -190,7 +190,7 @@ static int needs(struct simfile *f, uint32_t dom, json_t *o, json_t *rows, struc
 
 static int read_domains(struct simfile *f, json_t *list, struct err *err)
 {
-	_cleanup_simjson_ json_t *rows = json_object();
+	_cleanup_json_ json_t *rows = json_object();
 	json_t *o;
 	size_t i;
 	int r;

@@ -11,6 +11,7 @@
 #include "clusterd/core/plan.h"
 #include "common/cleanup.h"
 #include "common/err.h"
+#include "tools/jsonconn.h"
 
 /*
  * simulate [OPTIONS] FILE|-, as a program: argv[0] is a name for messages. 0; 1: failed, with a message on stderr; 2: wrong usage.
@@ -38,8 +39,6 @@ int simfile_read(struct simfile *f, json_t *doc, struct err *err) _must_check_;
 void simfile_done(struct simfile *f);
 static inline void cleanup_simfile(struct simfile *f) { simfile_done(f); }
 #define _cleanup_simfile_ __attribute__((cleanup(cleanup_simfile)))
-static inline void cleanup_simfile_json(json_t **o) { json_decref(*o); }
-#define _cleanup_simjson_ __attribute__((cleanup(cleanup_simfile_json)))
 
 /* "DOMAIN HOST" lines: where domains are instead. */
 int simfile_place(struct simfile *f, const char *path, struct err *err) _must_check_;

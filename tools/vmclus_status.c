@@ -86,27 +86,27 @@ void vmclus_show_status(const json_t *o)
 
 static int one_status(void *arg, json_t *o, struct err *err)
 {
-	struct vmclus *v = arg;
+	struct cli *v = arg;
 
 	(void)err;
 	if (strcmp(vmclus_text(o, "type"), "status") != 0)
 		return 0;
 	(void)json_object_del(o, "type");
 	if (v->json) {
-		vmclus_print_json(o);
+		jsonconn_print(o);
 		return 0;
 	}
-	if (vmclus_opt(v, 0) && isatty(STDOUT_FILENO))
+	if (cli_opt(v, 0) && isatty(STDOUT_FILENO))
 		printf("\033[H\033[2J");
 	vmclus_show_status(o);
-	if (vmclus_opt(v, 0) && !isatty(STDOUT_FILENO))
+	if (cli_opt(v, 0) && !isatty(STDOUT_FILENO))
 		putchar('\n');
 	return ferror(stdout) ? -EPIPE : 0;
 }
 
-int vmclus_status(struct vmclus *v, struct err *err)
+int vmclus_status(struct cli *v, struct err *err)
 {
-	bool watch = vmclus_opt(v, 0);
+	bool watch = cli_opt(v, 0);
 	json_t *order = json_pack("{s:s, s:b}", "op", "status", "watch", (int)watch);
 	_cleanup_json_ json_t *o = NULL;
 	int r = vmclus_order(order, watch ? NULL : "status", one_status, v, &o, err);
@@ -116,14 +116,14 @@ int vmclus_status(struct vmclus *v, struct err *err)
 
 static int one_event(void *arg, json_t *o, struct err *err)
 {
-	struct vmclus *v = arg;
+	struct cli *v = arg;
 
 	(void)err;
 	if (strcmp(vmclus_text(o, "type"), "event") != 0)
 		return 0;
 	(void)json_object_del(o, "type");
 	if (v->json)
-		vmclus_print_json(o);
+		jsonconn_print(o);
 	else
 		printf("%6.0f  %s  %-12s %s\n", vmclus_num(o, "index"), vmclus_text(o, "time"), vmclus_text(o, "kind"),
 		       vmclus_text(o, "text"));
@@ -131,11 +131,11 @@ static int one_event(void *arg, json_t *o, struct err *err)
 	return ferror(stdout) ? -EPIPE : 0;
 }
 
-int vmclus_events(struct vmclus *v, struct err *err)
+int vmclus_events(struct cli *v, struct err *err)
 {
-	json_t *order = json_pack("{s:s, s:b}", "op", "events", "follow", (int)vmclus_opt(v, 0));
+	json_t *order = json_pack("{s:s, s:b}", "op", "events", "follow", (int)cli_opt(v, 0));
 
-	if (vmclus_opt(v, 1)) {
+	if (cli_opt(v, 1)) {
 		double since;
 		int r = vmclus_number("--since", v->value[1], 0, 1e15, &since, err);
 
@@ -148,7 +148,7 @@ int vmclus_events(struct vmclus *v, struct err *err)
 	return vmclus_order(order, NULL, one_event, v, NULL, err);
 }
 
-int vmclus_explain(struct vmclus *v, struct err *err)
+int vmclus_explain(struct cli *v, struct err *err)
 {
 	_cleanup_json_ json_t *o = NULL;
 	int r = vmclus_order(json_pack("{s:s, s:s}", "op", "explain", "name", v->arg[0]), "explain", NULL, NULL, &o,
@@ -161,7 +161,7 @@ int vmclus_explain(struct vmclus *v, struct err *err)
 	e = json_object_get(o, "explain") ?: o;
 	if (v->json) {
 		(void)json_object_del(e, "type");
-		vmclus_print_json(e);
+		jsonconn_print(e);
 		return 0;
 	}
 	printf("%s %s%s\n", vmclus_text(e, "name"), *vmclus_text(e, "host") ? "on " : "on no host",
@@ -180,7 +180,7 @@ int vmclus_explain(struct vmclus *v, struct err *err)
 	return 0;
 }
 
-int vmclus_state(struct vmclus *v, struct err *err)
+int vmclus_state(struct cli *v, struct err *err)
 {
 	_cleanup_json_ json_t *o = NULL;
 	int r = vmclus_order(json_pack("{s:s}", "op", "state"), "state", NULL, NULL, &o, err);

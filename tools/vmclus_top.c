@@ -94,12 +94,12 @@ static int reconnect(struct top *t)
 {
 	struct err err = { 0 };
 
-	vmclus_close(&t->conn);
-	int r = vmclus_connect(&t->conn, &err);
+	jsonconn_close(&t->conn);
+	int r = jsonconn_open(&t->conn, &vmclus_peer, &err);
 	if (!r)
-		r = vmclus_send(&t->conn, json_pack("{s:s, s:b}", "op", "status", "watch", 1), &err);
+		r = jsonconn_send(&t->conn, json_pack("{s:s, s:b}", "op", "status", "watch", 1), &err);
 	if (r < 0) {
-		vmclus_close(&t->conn);
+		jsonconn_close(&t->conn);
 		(void)snprintf(t->trouble, sizeof(t->trouble), "%s", err.text);
 	}
 	return r;
@@ -118,7 +118,7 @@ static void take_reports(struct top *t)
 			return;
 		if (r < 0) {
 			(void)snprintf(t->trouble, sizeof(t->trouble), "%s", err.text);
-			vmclus_close(&t->conn);
+			jsonconn_close(&t->conn);
 			return;
 		}
 		if (strcmp(vmclus_text(o, "type"), "status") != 0) {
@@ -213,7 +213,7 @@ static void run_loop(struct top *t)
 	}
 }
 
-int vmclus_top(struct vmclus *v, struct err *err)
+int vmclus_top(struct cli *v, struct err *err)
 {
 	struct top t = { .conn = { .fd = -1 } };
 	int r;
@@ -228,7 +228,7 @@ int vmclus_top(struct vmclus *v, struct err *err)
 	screen_enter();
 	run_loop(&t);
 	screen_leave();
-	vmclus_close(&t.conn);
+	jsonconn_close(&t.conn);
 	json_decref(t.status);
 	json_decref(t.since);
 	return 0;

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vmctl: the domains of this host, in virsh's words. This file: the command table, options, help; the rest is vmctl_*.c. */
+/* vmctl: the domains of this host, in virsh's words. This file: the command table; the rest is vmctl_*.c. */
 #include "config.h"
 #include "tools/vmctl_int.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
-static const struct vmctl_cmd commands[] = {
+static const struct cli_cmd commands[] = {
 	{ .name = "define",
 	  .args = "FILE",
 	  .min_args = 1,
@@ -139,161 +135,16 @@ static const struct vmctl_cmd commands[] = {
 	  .summary = "change how much hvdom logs: error, warn, info, debug" },
 };
 
-static void print_usage(FILE *to)
-{
-	fprintf(to, "usage: vmctl COMMAND [OPTIONS] ...\n\nThe domains of this host.\n\n");
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		char left[40];
-
-		snprintf(left, sizeof(left), "%s %s", commands[i].name, commands[i].args);
-		fprintf(to, "  %-20s %s\n", left, commands[i].summary);
-	}
-	fprintf(to, "\nvmctl COMMAND --help tells more; --json where there is output makes it JSON; --version.\n"
-	            "Exit status: 0 done, 1 failed, 2 wrong usage.\n");
-}
-
-static void print_help(const struct vmctl_cmd *c)
-{
-	printf("usage: vmctl %s%s%s%s%s\n\n%s.\n", c->name, c->option[0].name ? " [OPTIONS]" : "", *c->args ? " " : "",
-	       c->args, c->has_json ? " [--json]" : "", c->summary);
-	if (c->help)
-		printf("%s\n", c->help);
-	if (c->option[0].name || c->has_json)
-		printf("\n");
-	for (size_t i = 0; i < ARRAY_SIZE(c->option) && c->option[i].name; i++) {
-		char left[40];
-
-		snprintf(left, sizeof(left), "--%s%s%s", c->option[i].name, c->option[i].value ? " " : "",
-		         c->option[i].value ?: "");
-		printf("  %-20s %s\n", left, c->option[i].help);
-	}
-	if (c->has_json)
-		printf("  %-20s %s\n", "--json", "print JSON");
-}
-
-static const struct vmctl_cmd *find_command(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (!strcmp(commands[i].name, name))
-			return &commands[i];
-	return NULL;
-}
-
-static int usage_error(const struct vmctl_cmd *c, const char *what, const char *which)
-{
-	fprintf(stderr, "vmctl: %s%s%s\n", what, which ? " " : "", which ?: "");
-	if (c)
-		fprintf(stderr, "usage: vmctl %s%s %s\n", c->name, c->option[0].name ? " [OPTIONS]" : "", c->args);
-	else
-		fprintf(stderr, "vmctl --help lists the commands\n");
-	return 2;
-}
-
-/* One "--option[=value]" at argv[*i]. Returns 0, or the exit status to end with; -1: help was asked for. */
-static int take_option(struct vmctl *v, char **argv, int argc, int *i)
-{
-	const char *name = argv[*i] + 2, *equals = strchr(name, '=');
-	size_t len = equals ? (size_t)(equals - name) : strlen(name);
-
-	if (!strcmp(name, "help"))
-		return -1;
-	if (!strcmp(name, "json") && v->cmd->has_json) {
-		v->json = true;
-		return 0;
-	}
-	for (unsigned k = 0; k < ARRAY_SIZE(v->cmd->option) && v->cmd->option[k].name; k++) {
-		const struct vmctl_option *o = &v->cmd->option[k];
-
-		if (strlen(o->name) != len || strncmp(o->name, name, len))
-			continue;
-		v->flags |= 1u << k;
-		if (!o->value)
-			return equals ? usage_error(v->cmd, "takes no value:", argv[*i]) : 0;
-		v->value[k] = equals ? equals + 1 : *i + 1 < argc ? argv[++*i] : NULL;
-		return v->value[k] ? 0 : usage_error(v->cmd, "needs a value:", argv[*i]);
-	}
-	return usage_error(v->cmd, "unknown option", argv[*i]);
-}
-
-/* Sort the command line into options and arguments. */
-static int parse_args(struct vmctl *v, int argc, char **argv)
-{
-	bool more_options = true;
-
-	for (int i = 0; i < argc; i++) {
-		int r;
-
-		if (!more_options || strncmp(argv[i], "--", 2)) {
-			if (more_options && !strcmp(argv[i], "-h"))
-				return -1;
-			v->arg[v->n_args++] = argv[i];
-			continue;
-		}
-		if (!argv[i][2]) {
-			more_options = false;
-			continue;
-		}
-		r = take_option(v, argv, argc, &i);
-		if (r)
-			return r;
-	}
-	if (v->n_args < v->cmd->min_args)
-		return usage_error(v->cmd, "too few arguments for", v->cmd->name);
-	if (v->n_args > v->cmd->max_args)
-		return usage_error(v->cmd, "too many arguments for", v->cmd->name);
-	return 0;
-}
-
 int main(int argc, char **argv)
 {
-	struct vmctl v = { 0 };
-	struct err err = { 0 };
-	int skip = 1, r;
+	static const struct cli_program program = {
+		.name = "vmctl",
+		.intro = "The domains of this host.",
+		.exit_statuses = "0 done, 1 failed, 2 wrong usage",
+		.cmd = commands,
+		.n_cmds = ARRAY_SIZE(commands),
+		.leading_json = true,
+	};
 
-	/* "vmctl --json list" is what some fingers type */
-	while (skip < argc && !strcmp(argv[skip], "--json")) {
-		v.json = true;
-		skip++;
-	}
-	if (skip >= argc) {
-		print_usage(stderr);
-		return 2;
-	}
-	if (!strcmp(argv[skip], "--version")) {
-		printf("vmctl (%s) %s\n", PACKAGE_NAME, PACKAGE_VERSION);
-		return 0;
-	}
-	if (!strcmp(argv[skip], "--help") || !strcmp(argv[skip], "-h") || !strcmp(argv[skip], "help")) {
-		const struct vmctl_cmd *c = skip + 1 < argc ? find_command(argv[skip + 1]) : NULL;
-
-		if (c)
-			print_help(c);
-		else
-			print_usage(stdout);
-		return 0;
-	}
-	v.cmd = find_command(argv[skip]);
-	if (!v.cmd)
-		return usage_error(NULL, "unknown command", argv[skip]);
-	if (v.json && !v.cmd->has_json)
-		return usage_error(v.cmd, "has no JSON output:", v.cmd->name);
-	v.arg = argv; /* arguments are at most what was there: sorted in place */
-	r = parse_args(&v, argc - skip - 1, argv + skip + 1);
-	if (r < 0) {
-		print_help(v.cmd);
-		return 0;
-	}
-	if (r > 0)
-		return r;
-	signal(SIGPIPE, SIG_IGN);
-	r = v.cmd->run(&v, &err);
-	if (r < 0) {
-		fprintf(stderr, "vmctl: %s\n", *err.text ? err.text : strerror(-r));
-		return 1;
-	}
-	if (fflush(stdout) || ferror(stdout)) {
-		fprintf(stderr, "vmctl: write to standard output: %s\n", strerror(errno));
-		return 1;
-	}
-	return 0;
+	return cli_main(&program, argc, argv);
 }

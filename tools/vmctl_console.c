@@ -116,15 +116,15 @@ static int relay(int sock, bool tty, bool *by_user)
 }
 
 /* The number that CONSOLE takes: 0 is the boot console, 1.. are those of the XML; by default the first that there is. */
-static int choose(struct vmctl *v, struct hvcall *c, uint32_t *index, struct err *err)
+static int choose(struct cli *v, struct hvcall *c, uint32_t *index, struct err *err)
 {
 	struct hv_stats st;
 	int r;
 
 	*index = 0;
-	if (vmctl_opt(v, 0))
+	if (cli_opt(v, 0))
 		return 0;
-	if (vmctl_opt(v, 1)) {
+	if (cli_opt(v, 1)) {
 		char *end;
 		unsigned long n = strtoul(v->value[1], &end, 10);
 
@@ -140,10 +140,10 @@ static int choose(struct vmctl *v, struct hvcall *c, uint32_t *index, struct err
 	return r;
 }
 
-int vmctl_console(struct vmctl *v, struct err *err)
+int vmctl_console(struct cli *v, struct err *err)
 {
 	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
-	struct hv_console_req req = { .flags = vmctl_opt(v, 2) };
+	struct hv_console_req req = { .flags = cli_opt(v, 2) };
 	bool tty = isatty(STDIN_FILENO), by_user = false;
 	_cleanup_close_ int sock = -1;
 	size_t n = 1;

@@ -58,7 +58,7 @@ static int keep_uuid(struct dom_config *cfg, const char *xml)
 	return 0;
 }
 
-int vmctl_define(struct vmctl *v, struct err *err)
+int vmctl_define(struct cli *v, struct err *err)
 {
 	const char *file = strcmp(v->arg[0], "-") ? v->arg[0] : "/dev/stdin";
 	_cleanup_free_ char *text = NULL, *xml = NULL, *path = NULL, *dir = xasprintf("%s/domains", path_state());
@@ -91,7 +91,7 @@ int vmctl_define(struct vmctl *v, struct err *err)
 	return 0;
 }
 
-int vmctl_undefine(struct vmctl *v, struct err *err)
+int vmctl_undefine(struct cli *v, struct err *err)
 {
 	_cleanup_free_ char *path = NULL;
 	int r = vmctl_definition_path(v->arg[0], &path, err);
@@ -109,7 +109,7 @@ int vmctl_undefine(struct vmctl *v, struct err *err)
 	return 0;
 }
 
-int vmctl_dumpxml(struct vmctl *v, struct err *err)
+int vmctl_dumpxml(struct cli *v, struct err *err)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
 	_cleanup_free_ char *path = NULL, *xml = NULL;
@@ -118,7 +118,7 @@ int vmctl_dumpxml(struct vmctl *v, struct err *err)
 
 	if (r < 0)
 		return r;
-	if (!vmctl_opt(v, 0) && (access(path, F_OK) || vmctl_is_running(v->arg[0]))) {
+	if (!cli_opt(v, 0) && (access(path, F_OK) || vmctl_is_running(v->arg[0]))) {
 		r = vmctl_connect(&c, v->arg[0], err);
 		if (!r)
 			r = vmctl_running_xml(&c, &xml, err);

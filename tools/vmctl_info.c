@@ -159,10 +159,10 @@ static void list_line(const struct dom *d)
 	printf(" %-8s %-24s %-12s %s\n", pid, d->name, dom_state(d), size_format(dom_ram(d), ram, sizeof(ram)));
 }
 
-int vmctl_list(struct vmctl *v, struct err *err)
+int vmctl_list(struct cli *v, struct err *err)
 {
 	_cleanup_free_ char *defs = xasprintf("%s/domains", path_state()), *runs = xasprintf("%s/dom", path_run());
-	bool all = vmctl_opt(v, 0), only_names = vmctl_opt(v, 1);
+	bool all = cli_opt(v, 0), only_names = cli_opt(v, 1);
 	json_t *array = v->json ? json_array() : NULL;
 	struct names l = { 0 };
 	int r = names_from(&l, runs, "", err);
@@ -195,7 +195,7 @@ int vmctl_list(struct vmctl *v, struct err *err)
 	return r;
 }
 
-int vmctl_domstate(struct vmctl *v, struct err *err)
+int vmctl_domstate(struct cli *v, struct err *err)
 {
 	struct dom d;
 	int r = dom_find(&d, v->arg[0], err);
@@ -222,7 +222,7 @@ static void info_line(const char *key, const char *fmt, ...)
 	putchar('\n');
 }
 
-int vmctl_dominfo(struct vmctl *v, struct err *err)
+int vmctl_dominfo(struct cli *v, struct err *err)
 {
 	char size[32];
 	struct dom d;
@@ -291,7 +291,7 @@ static json_t *stats_json(const char *name, const struct hv_stats *st)
 	return o;
 }
 
-int vmctl_domstats(struct vmctl *v, struct err *err)
+int vmctl_domstats(struct cli *v, struct err *err)
 {
 	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
 	char size[32], size2[32];

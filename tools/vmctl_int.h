@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Shared by the files of vmctl: the command table's shape, how a domain is found, how hvdom is started. One thread.
- *
- * A command returns 0 or -errno with its reason in @err; vmctl.c prints that and makes it the exit status (1; 2 for wrong usage).
- */
+/* Shared by the files of vmctl: its commands (as cli.h wants them), how a domain is found, how hvdom is started. One thread. */
 #ifndef HOSPES_TOOLS_VMCTL_INT_H
 #define HOSPES_TOOLS_VMCTL_INT_H
 
@@ -18,37 +14,7 @@
 #include "hypervisor/domcfg.h"
 #include "hypervisor/hvcall.h"
 #include "hypervisor/launch.h"
-
-struct vmctl_cmd;
-
-/* One call of the program. */
-struct vmctl {
-	const struct vmctl_cmd *cmd;
-	bool json;           /* --json */
-	char **arg;          /* what is left of the command line; borrowed */
-	int n_args;
-	unsigned flags;      /* bit i: option i of the command was given */
-	const char *value[8]; /* of option i, when it takes one */
-};
-
-struct vmctl_option {
-	const char *name;    /* without the dashes */
-	const char *value;   /* what the value is called in the help; NULL: none */
-	const char *help;
-};
-
-struct vmctl_cmd {
-	const char *name;
-	const char *args;    /* for the help: "DOMAIN FILE" */
-	int min_args, max_args;
-	bool has_json;
-	const char *summary; /* one line */
-	const char *help;    /* more, or NULL */
-	struct vmctl_option option[8];
-	int (*run)(struct vmctl *v, struct err *err);
-};
-
-static inline bool vmctl_opt(const struct vmctl *v, unsigned option) { return v->flags & (1u << option); }
+#include "tools/cli.h"
 
 /* Set by SIGINT, SIGTERM and SIGHUP once vmctl_catch_signals() was called: long work looks at it. */
 extern volatile sig_atomic_t vmctl_stopped;
@@ -86,23 +52,23 @@ bool vmctl_progress_step(void *arg, uint64_t done_bytes, uint64_t total_bytes); 
 void vmctl_progress_end(struct vmctl_progress *p);
 
 /* The commands. */
-int vmctl_define(struct vmctl *v, struct err *err);
-int vmctl_undefine(struct vmctl *v, struct err *err);
-int vmctl_dumpxml(struct vmctl *v, struct err *err);
-int vmctl_start(struct vmctl *v, struct err *err);
-int vmctl_list(struct vmctl *v, struct err *err);
-int vmctl_dominfo(struct vmctl *v, struct err *err);
-int vmctl_domstate(struct vmctl *v, struct err *err);
-int vmctl_domstats(struct vmctl *v, struct err *err);
-int vmctl_suspend(struct vmctl *v, struct err *err);
-int vmctl_resume(struct vmctl *v, struct err *err);
-int vmctl_shutdown(struct vmctl *v, struct err *err);
-int vmctl_reboot(struct vmctl *v, struct err *err);
-int vmctl_destroy(struct vmctl *v, struct err *err);
-int vmctl_setmem(struct vmctl *v, struct err *err);
-int vmctl_loglevel(struct vmctl *v, struct err *err);
-int vmctl_console(struct vmctl *v, struct err *err);
-int vmctl_save(struct vmctl *v, struct err *err);
-int vmctl_restore(struct vmctl *v, struct err *err);
+int vmctl_define(struct cli *v, struct err *err);
+int vmctl_undefine(struct cli *v, struct err *err);
+int vmctl_dumpxml(struct cli *v, struct err *err);
+int vmctl_start(struct cli *v, struct err *err);
+int vmctl_list(struct cli *v, struct err *err);
+int vmctl_dominfo(struct cli *v, struct err *err);
+int vmctl_domstate(struct cli *v, struct err *err);
+int vmctl_domstats(struct cli *v, struct err *err);
+int vmctl_suspend(struct cli *v, struct err *err);
+int vmctl_resume(struct cli *v, struct err *err);
+int vmctl_shutdown(struct cli *v, struct err *err);
+int vmctl_reboot(struct cli *v, struct err *err);
+int vmctl_destroy(struct cli *v, struct err *err);
+int vmctl_setmem(struct cli *v, struct err *err);
+int vmctl_loglevel(struct cli *v, struct err *err);
+int vmctl_console(struct cli *v, struct err *err);
+int vmctl_save(struct cli *v, struct err *err);
+int vmctl_restore(struct cli *v, struct err *err);
 
 #endif

@@ -17,9 +17,9 @@
 #define DESTROY_WAIT_MS 10000
 #define GONE_WAIT_MS    2000
 
-int vmctl_start(struct vmctl *v, struct err *err)
+int vmctl_start(struct cli *v, struct err *err)
 {
-	struct hvlaunch l = { .name = v->arg[0], .log_level = v->value[1], .force = vmctl_opt(v, 2) };
+	struct hvlaunch l = { .name = v->arg[0], .log_level = v->value[1], .force = cli_opt(v, 2) };
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
 	_cleanup_free_ char *path = NULL;
 	enum log_level level;
@@ -45,7 +45,7 @@ int vmctl_start(struct vmctl *v, struct err *err)
 	if (r < 0)
 		return r;
 	printf("Domain '%s' started\n", l.name);
-	if (!vmctl_opt(v, 0))
+	if (!cli_opt(v, 0))
 		return 0;
 	fflush(stdout);
 	v->flags = 0; /* the console's own options */
@@ -53,7 +53,7 @@ int vmctl_start(struct vmctl *v, struct err *err)
 }
 
 /* A call without arguments, and what to say when it is done. */
-static int simple(struct vmctl *v, uint16_t op, const void *req, size_t len, const char *done, struct err *err)
+static int simple(struct cli *v, uint16_t op, const void *req, size_t len, const char *done, struct err *err)
 {
 	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
 	int r = vmctl_connect(&c, v->arg[0], err);
@@ -66,17 +66,17 @@ static int simple(struct vmctl *v, uint16_t op, const void *req, size_t len, con
 	return 0;
 }
 
-int vmctl_suspend(struct vmctl *v, struct err *err)
+int vmctl_suspend(struct cli *v, struct err *err)
 {
 	return simple(v, HV_OP_PAUSE, NULL, 0, "suspended", err);
 }
 
-int vmctl_resume(struct vmctl *v, struct err *err)
+int vmctl_resume(struct cli *v, struct err *err)
 {
 	return simple(v, HV_OP_UNPAUSE, NULL, 0, "resumed", err);
 }
 
-int vmctl_reboot(struct vmctl *v, struct err *err)
+int vmctl_reboot(struct cli *v, struct err *err)
 {
 	return simple(v, HV_OP_REBOOT, NULL, 0, "is being rebooted", err);
 }
@@ -111,13 +111,13 @@ static int wait_off(struct hvcall *c, const char *name, unsigned seconds, struct
 	return vmctl_stopped ? err_set(err, EINTR, "interrupted; domain '%s' goes on shutting down", name) : 0;
 }
 
-int vmctl_shutdown(struct vmctl *v, struct err *err)
+int vmctl_shutdown(struct cli *v, struct err *err)
 {
 	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
 	unsigned long seconds = 0;
 	int r;
 
-	if (vmctl_opt(v, 0)) {
+	if (cli_opt(v, 0)) {
 		char *end;
 
 		seconds = strtoul(v->value[0], &end, 10);
@@ -145,7 +145,7 @@ int vmctl_shutdown(struct vmctl *v, struct err *err)
 	return r;
 }
 
-int vmctl_destroy(struct vmctl *v, struct err *err)
+int vmctl_destroy(struct cli *v, struct err *err)
 {
 	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
 	struct hv_destroy_req req = { 0 };
@@ -173,7 +173,7 @@ int vmctl_destroy(struct vmctl *v, struct err *err)
 	return 0;
 }
 
-int vmctl_setmem(struct vmctl *v, struct err *err)
+int vmctl_setmem(struct cli *v, struct err *err)
 {
 	struct hv_balloon_req req = { 0 };
 	const char *text = v->arg[1];
@@ -187,7 +187,7 @@ int vmctl_setmem(struct vmctl *v, struct err *err)
 	return simple(v, HV_OP_BALLOON, &req, sizeof(req), "changes its memory", err);
 }
 
-int vmctl_loglevel(struct vmctl *v, struct err *err)
+int vmctl_loglevel(struct cli *v, struct err *err)
 {
 	enum log_level level;
 	uint32_t wire;

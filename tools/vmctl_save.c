@@ -131,7 +131,7 @@ static int end_saved(struct hvcall *c, const char *name, const char *path, struc
 	return r;
 }
 
-int vmctl_save(struct vmctl *v, struct err *err)
+int vmctl_save(struct cli *v, struct err *err)
 {
 	const char *name = v->arg[0], *path = v->arg[1];
 	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
@@ -249,7 +249,7 @@ static int verify(struct savefile_in *in, struct err *err)
 	return r;
 }
 
-int vmctl_restore(struct vmctl *v, struct err *err)
+int vmctl_restore(struct cli *v, struct err *err)
 {
 	struct hvlaunch l = { .incoming = true, .log_level = v->value[0] };
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
@@ -285,7 +285,7 @@ int vmctl_restore(struct vmctl *v, struct err *err)
 	r = vmctl_connect(&c, l.name, err);
 	c.stop = &vmctl_stopped;
 	if (!r)
-		r = pour(&c, in, vmctl_opt(v, 1), err);
+		r = pour(&c, in, cli_opt(v, 1), err);
 	if (r < 0) {
 		hvcall_close(&c);
 		hvlaunch_kill(&l);

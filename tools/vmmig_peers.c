@@ -33,7 +33,7 @@ static int list(bool json)
 			printf("%-20s %s:%u  %s\n", p->name, p->address, p->port, p->public_key);
 	}
 	if (json)
-		vmmig_print_json(a);
+		jsonconn_print(a);
 	else if (!ps.n)
 		printf("no peer is pinned\n");
 	return EXIT_DONE;
@@ -50,7 +50,7 @@ static int self(bool json)
 	if (json) {
 		_cleanup_json_ json_t *o = json_pack("{s:s, s:i, s:s}", "name", n.name, "port", (int)n.port,
 		                                     "public_key", n.public_key);
-		vmmig_print_json(o);
+		jsonconn_print(o);
 	} else {
 		printf("%s port %u\n%s\n", n.name, n.port, n.public_key);
 	}

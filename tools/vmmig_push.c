@@ -176,7 +176,7 @@ static int print_result(const struct push *p, json_t *o)
 
 	if (p->json) {
 		(void)json_object_del(o, "type");
-		vmmig_print_json(o);
+		jsonconn_print(o);
 		return rc;
 	}
 	if (isatty(STDOUT_FILENO))
@@ -209,12 +209,12 @@ static int print_refused(const struct push *p, const char *why)
 	                  "failed", "domain", p->domain, "from", from, "to", p->host, "total_ms", 0.0, "setup_ms", 0.0,
 	                  "downtime_ms", 0.0, "rounds", 0, "ram_bytes", 0, "sent_bytes", 0, "pages_sent", 0,
 	                  "pages_zero", 0, "bandwidth_bps", 0, "dirty_pages_per_s", 0, "error", why);
-	vmmig_print_json(o);
+	jsonconn_print(o);
 	return EXIT_FAILED;
 }
 
 /* Ctrl-C: once asks, twice leaves (the migration goes on). */
-static int interrupted(struct vmmig_conn *c, const struct push *p, int *asked)
+static int interrupted(struct jsonconn *c, const struct push *p, int *asked)
 {
 	struct err err;
 
@@ -225,17 +225,17 @@ static int interrupted(struct vmmig_conn *c, const struct push *p, int *asked)
 	if (*asked)
 		return 0;
 	*asked = 1;
-	return vmmig_send(c, json_pack("{s:s, s:s}", "op", "cancel", "domain", p->domain), &err);
+	return jsonconn_send(c, json_pack("{s:s, s:s}", "op", "cancel", "domain", p->domain), &err);
 }
 
-static int follow(struct vmmig_conn *c, const struct push *p)
+static int follow(struct jsonconn *c, const struct push *p)
 {
 	struct err err = { 0 };
 	int asked = 0;
 
 	for (;;) {
 		_cleanup_json_ json_t *o = NULL;
-		int r = vmmig_recv(c, &o, &err);
+		int r = jsonconn_recv(c, true, &o, &err);
 		if (r == -EINTR) {
 			if (interrupted(c, p, &asked) < 0)
 				return EXIT_FAILED;
@@ -252,7 +252,7 @@ static int follow(struct vmmig_conn *c, const struct push *p)
 			fprintf(stderr, "\nvmmig: %s\n", text(o, "error")); /* too late to cancel */
 		} else if (!strcmp(type, "progress")) {
 			if (p->json)
-				vmmig_print_json(o);
+				jsonconn_print(o);
 			else
 				bar(o);
 		}
@@ -262,7 +262,7 @@ static int follow(struct vmmig_conn *c, const struct push *p)
 int vmmig_push(int argc, char **argv)
 {
 	struct push p = { 0 };
-	struct vmmig_conn c;
+	struct jsonconn c;
 	struct err err = { 0 };
 	int r = parse(argc, argv, &p, push_help);
 
@@ -272,14 +272,14 @@ int vmmig_push(int argc, char **argv)
 	}
 	(void)json_object_set_new(p.order, "op", json_string("push"));
 	vmmig_catch_signals();
-	r = vmmig_connect(&c, &err);
+	r = jsonconn_open(&c, &vmmig_peer, &err);
 	if (r < 0) {
 		json_decref(p.order);
 		return print_refused(&p, err.text);
 	}
-	r = vmmig_send(&c, p.order, &err);
+	r = jsonconn_send(&c, p.order, &err);
 	int rc = r < 0 ? print_refused(&p, err.text) : follow(&c, &p);
-	vmmig_close(&c);
+	jsonconn_close(&c);
 	return rc;
 }
 
@@ -322,7 +322,7 @@ int vmmig_plan(int argc, char **argv)
 	bool ok = json_is_true(json_object_get(o, "possible"));
 	(void)json_object_del(o, "type");
 	if (p.json)
-		vmmig_print_json(o);
+		jsonconn_print(o);
 	else
 		print_plan(o);
 	return ok ? EXIT_DONE : EXIT_FAILED;

@@ -85,7 +85,7 @@ int vmmig_status(int argc, char **argv)
 			return EXIT_FAILED;
 		(void)json_object_del(o, "type");
 		if (json)
-			vmmig_print_json(o);
+			jsonconn_print(o);
 		else
 			show(o);
 		if (!watch || vmmig_interrupts || !json_array_size(json_object_get(o, "migrations")))

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Commands and their options, help, wrong usage, what a failure looks like. See cli.h. */
+#include "config.h"
+#include "tools/cli.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include "tools/jsonconn.h"
+
+#define ARGS_SHOWN_MAX 16 /* longer ones do not fit into the list of commands */
+
+static void print_usage(const struct cli_program *p, FILE *to)
+{
+	fprintf(to, "usage: %s COMMAND [OPTIONS] ...\n\n%s\n\n", p->name, p->intro);
+	for (size_t i = 0; i < p->n_cmds; i++) {
+		const struct cli_cmd *c = &p->cmd[i];
+		char left[40];
+
+		snprintf(left, sizeof(left), "%s %s", c->name, strlen(c->args) > ARGS_SHOWN_MAX ? "..." : c->args);
+		fprintf(to, "  %-20s %s\n", left, c->summary);
+	}
+	fprintf(to, "\n%s COMMAND --help tells more; --json where there is output makes it JSON; --version.", p->name);
+	if (p->manual)
+		fprintf(to, " See %s.", p->manual);
+	fprintf(to, "\nExit status: %s.\n", p->exit_statuses);
+}
+
+static void print_help(const struct cli_program *p, const struct cli_cmd *c)
+{
+	printf("usage: %s %s%s%s%s%s\n\n%s.\n", p->name, c->name, c->option[0].name ? " [OPTIONS]" : "",
+	       *c->args ? " " : "", c->args, c->has_json ? " [--json]" : "", c->summary);
+	if (c->help)
+		printf("%s\n", c->help);
+	if (c->option[0].name || c->has_json)
+		printf("\n");
+	for (size_t i = 0; i < ARRAY_SIZE(c->option) && c->option[i].name; i++) {
+		char left[40];
+
+		snprintf(left, sizeof(left), "--%s%s%s", c->option[i].name, c->option[i].value ? " " : "",
+		         c->option[i].value ?: "");
+		printf("  %-20s %s\n", left, c->option[i].help);
+	}
+	if (c->has_json)
+		printf("  %-20s %s\n", "--json", "print JSON");
+}
+
+static const struct cli_cmd *find_command(const struct cli_program *p, const char *name)
+{
+	for (size_t i = 0; i < p->n_cmds; i++)
+		if (!strcmp(p->cmd[i].name, name))
+			return &p->cmd[i];
+	return NULL;
+}
+
+/* @argv[0] becomes the name for messages: "vmclus simulate". */
+static int run_program(const struct cli *v, int argc, char **argv)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s %s", v->program->name, v->cmd->name);
+	argv[0] = name;
+	return v->cmd->program(argc, argv);
+}
+
+/* On the command, if there is one. */
+static int help(const struct cli *v)
+{
+	static char option[] = "--help";
+
+	if (!v->cmd)
+		print_usage(v->program, stdout);
+	else if (v->cmd->program)
+		return run_program(v, 2, (char *[]){ NULL, option, NULL });
+	else
+		print_help(v->program, v->cmd);
+	return CLI_DONE;
+}
+
+static int usage_error(const struct cli *v, const char *what, const char *which)
+{
+	const char *name = v->program->name;
+	const struct cli_cmd *c = v->cmd;
+
+	fprintf(stderr, "%s: %s%s%s\n", name, what, which ? " " : "", which ?: "");
+	if (c)
+		fprintf(stderr, "usage: %s %s%s %s\n", name, c->name, c->option[0].name ? " [OPTIONS]" : "", c->args);
+	else
+		fprintf(stderr, "%s --help lists the commands\n", name);
+	return CLI_USAGE;
+}
+
+/* One "--option[=value]" at argv[*i]. Returns 0, or the exit status to end with; -1: help was asked for. */
+static int take_option(struct cli *v, char **argv, int argc, int *i)
+{
+	const char *name = argv[*i] + 2, *equals = strchr(name, '=');
+	size_t len = equals ? (size_t)(equals - name) : strlen(name);
+
+	if (!strcmp(name, "help"))
+		return -1;
+	if (!strcmp(name, "json") && v->cmd->has_json) {
+		v->json = true;
+		return 0;
+	}
+	for (unsigned k = 0; k < ARRAY_SIZE(v->cmd->option) && v->cmd->option[k].name; k++) {
+		const struct cli_option *o = &v->cmd->option[k];
+
+		if (strlen(o->name) != len || strncmp(o->name, name, len))
+			continue;
+		v->flags |= 1u << k;
+		if (!o->value)
+			return equals ? usage_error(v, "takes no value:", argv[*i]) : 0;
+		v->value[k] = equals ? equals + 1 : *i + 1 < argc ? argv[++*i] : NULL;
+		return v->value[k] ? 0 : usage_error(v, "needs a value:", argv[*i]);
+	}
+	return usage_error(v, "unknown option", argv[*i]);
+}
+
+/* Sort the command line into options and arguments. Returns as take_option(). */
+static int parse_args(struct cli *v, int argc, char **argv)
+{
+	bool more_options = true;
+
+	for (int i = 0; i < argc; i++) {
+		int r;
+
+		if (!more_options || strncmp(argv[i], "--", 2)) {
+			if (more_options && !strcmp(argv[i], "-h"))
+				return -1;
+			v->arg[v->n_args++] = argv[i];
+			continue;
+		}
+		if (!argv[i][2]) {
+			more_options = false;
+			continue;
+		}
+		r = take_option(v, argv, argc, &i);
+		if (r)
+			return r;
+	}
+	if (v->n_args < v->cmd->min_args)
+		return usage_error(v, "too few arguments for", v->cmd->name);
+	if (v->n_args > v->cmd->max_args)
+		return usage_error(v, "too many arguments for", v->cmd->name);
+	return 0;
+}
+
+static int run(struct cli *v)
+{
+	const char *name = v->program->name;
+	struct err err = { 0 };
+	int r = v->cmd->run(v, &err);
+
+	if (r == -CLI_EUSAGE)
+		return usage_error(v, err.text, NULL);
+	if (r < 0) {
+		const char *why = *err.text ? err.text : strerror(-r), *code = strerrorname_np(-r);
+
+		if (v->json && v->program->json_failure) {
+			_cleanup_json_ json_t *o = json_pack("{s:s, s:s, s:s}", "status", "failed", "error", why,
+			                                     "code", code ?: "EIO");
+			jsonconn_print(o);
+		}
+		(void)fflush(stdout); /* what led to it comes first */
+		fprintf(stderr, "%s: %s\n", name, why);
+		return CLI_FAILED;
+	}
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, "%s: write to standard output: %s\n", name, strerror(errno));
+		return CLI_FAILED;
+	}
+	return r;
+}
+
+int cli_main(const struct cli_program *p, int argc, char **argv)
+{
+	struct cli v = { .program = p };
+	int r;
+
+	/* "vmctl --json list" is what some fingers type */
+	for (; p->leading_json && argc > 1 && !strcmp(argv[1], "--json"); argc--, argv++)
+		v.json = true;
+	if (argc < 2) {
+		print_usage(p, stderr);
+		return CLI_USAGE;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		printf("%s (%s) %s\n", p->name, PACKAGE_NAME, PACKAGE_VERSION);
+		return CLI_DONE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		v.cmd = argc > 2 ? find_command(p, argv[2]) : NULL;
+		return help(&v);
+	}
+	v.cmd = find_command(p, argv[1]);
+	if (!v.cmd)
+		return usage_error(&v, "unknown command", argv[1]);
+	if (v.json && !v.cmd->has_json)
+		return usage_error(&v, "has no JSON output:", v.cmd->name);
+	if (v.cmd->program)
+		return run_program(&v, argc - 1, argv + 1);
+	v.arg = argv; /* arguments are at most what was there: sorted in place */
+	r = parse_args(&v, argc - 2, argv + 2);
+	if (r)
+		return r < 0 ? help(&v) : r;
+	signal(SIGPIPE, SIG_IGN);
+	return run(&v);
+}
