@@ -153,6 +153,8 @@ static int run(struct cli *v)
 
 	if (r == -CLI_EUSAGE)
 		return usage_error(v, err.text, NULL);
+	if (r == -EPIPE && !*err.text)
+		return CLI_FAILED; /* who reads has seen enough: "| head" */
 	if (r < 0) {
 		const char *why = *err.text ? err.text : strerror(-r), *code = strerrorname_np(-r);
 
@@ -166,6 +168,8 @@ static int run(struct cli *v)
 		return CLI_FAILED;
 	}
 	if (fflush(stdout) || ferror(stdout)) {
+		if (errno == EPIPE)
+			return CLI_FAILED;
 		fprintf(stderr, "%s: write to standard output: %s\n", name, strerror(errno));
 		return CLI_FAILED;
 	}

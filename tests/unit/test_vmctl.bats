@@ -343,3 +343,14 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	[[ $output == *"domain of the cluster"* ]]
 	[ -e "$T/file" ]
 }
+
+@test "who has seen enough and closes the pipe hears no complaint" {
+	"$vmctl" define "$T/guest01.xml"
+	{ sleep 0.2; "$vmctl" list --all 2>"$T/err" || echo "$?" >"$T/rc"; } | true
+	[ ! -s "$T/err" ]
+	[ "$(cat "$T/rc")" -eq 1 ]
+	# another failure of the output is told
+	run bash -c '"$0" list --all 2>&1 >/dev/full' "$vmctl"
+	[ "$status" -eq 1 ]
+	[[ $output == *"write to standard output: No space left"* ]]
+}
