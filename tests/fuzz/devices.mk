@@ -9,7 +9,7 @@ FUZZ_DEV_FILES = hypervisor/guestmem.c $(addprefix hypervisor/dev/, \
 %C%_replay_virtq_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"virtq"'
 %C%_replay_virtq_LDADD = $(FUZZ_DEV_LIBS)
 FUZZERS += fuzz/virtq
-fuzz/virtq: %D%/fuzz_virtq.c hypervisor/guestmem.c hypervisor/dev/virtq.c common/err.c
+fuzz/virtq: %D%/fuzz_virtq.c hypervisor/guestmem.c hypervisor/dev/virtq.c common/err.c common/util.c
 	$(FUZZ_LINK)
 
 %C%_replay_vhost_user_SOURCES = %D%/fuzz_vhost_user.c $(FUZZ_REPLAY)

@@ -9,7 +9,7 @@ fuzz_tests += %D%/replay_hvmsg
 %C%_replay_hvmsg_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"hvmsg"'
 %C%_replay_hvmsg_LDADD = hypervisor/libhvcall.a common/libcommon.a
 FUZZERS += fuzz/hvmsg
-fuzz/hvmsg: %D%/fuzz_hvmsg.c hypervisor/hvmsg.c common/err.c
+fuzz/hvmsg: %D%/fuzz_hvmsg.c hypervisor/hvmsg.c common/err.c common/util.c
 	$(FUZZ_LINK)
 
 fuzz_tests += %D%/replay_domxml
