@@ -9,3 +9,6 @@ sbin_PROGRAMS += %D%/clusterd %D%/hospes-guard
 %C%_clusterd_LDADD = $(CLUSTERD_LIBS) $(CLUSTERD_SYSLIBS)
 %C%_hospes_guard_SOURCES = %D%/guard.c
 %C%_hospes_guard_LDADD = %D%/io/libmanaged.a common/libcommon.a
+nodist_systemdunit_DATA += %D%/clusterd.service %D%/hospes-guard.service
+EXTRA_DIST += %D%/clusterd.service.in %D%/hospes-guard.service.in
+CLEANFILES += %D%/clusterd.service %D%/hospes-guard.service

@@ -67,6 +67,19 @@ static int open_log(const char *name, char **ret_path, int *ret_fd, struct err *
 	return 0;
 }
 
+/* When memory runs out, guests go before the daemons that start them. */
+static void not_spared(void)
+{
+	char text[16] = "";
+	int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (read(fd, text, sizeof(text) - 1) > 0 && text[0] == '-')
+		(void)!write(fd, "0", 1);
+	close(fd);
+}
+
 /* The child: never returns. @ready_fd is where the reason of a failure goes, too. */
 static void __attribute__((noreturn))
 become_hvdom(const struct hvlaunch *l, const char *hvdom, int log_fd, int ready_fd)
@@ -82,6 +95,7 @@ become_hvdom(const struct hvlaunch *l, const char *hvdom, int log_fd, int ready_
 	for (size_t i = 0; i < ARRAY_SIZE(sigs); i++)
 		signal(sigs[i], SIG_DFL);
 	setsid();
+	not_spared();
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(log_fd, STDOUT_FILENO) < 0 ||
 	    dup2(log_fd, STDERR_FILENO) < 0 || chdir("/") < 0)
 		_exit(126);

@@ -21,3 +21,6 @@ sbin_PROGRAMS += %D%/migrated
 %C%_migrated_SOURCES = %D%/main.c %D%/io/congestion.h %D%/io/congestion.c
 %C%_migrated_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(ZMQ_CFLAGS) $(JANSSON_CFLAGS)
 %C%_migrated_LDADD = $(MIGRATED_LIBS) $(MIGRATED_SYSLIBS)
+nodist_systemdunit_DATA += %D%/migrated.service
+EXTRA_DIST += %D%/migrated.service.in
+CLEANFILES += %D%/migrated.service

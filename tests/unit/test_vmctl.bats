@@ -354,3 +354,11 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	[ "$status" -eq 1 ]
 	[[ $output == *"write to standard output: No space left"* ]]
 }
+
+@test "a guest is not spared when memory runs out, though who starts it is" {
+	"$vmctl" define "$T/guest01.xml"
+	bash -c 'echo -500 >/proc/self/oom_score_adj' 2>/dev/null || skip "not allowed here: to be spared"
+	bash -c 'echo -500 >/proc/self/oom_score_adj; exec "$0" start guest01' "$vmctl"
+	for pid in $(pids); do [ "$(cat /proc/$pid/oom_score_adj)" -eq 0 ]; done
+	[ -n "$(pids)" ]
+}
