@@ -21,6 +21,7 @@
 #define BACKOFF_NS  (2 * NS_PER_S)
 #define BACKOFF_MAX (60 * NS_PER_S)
 #define OUTPUT_MAX  200u
+#define PIPE_READS  160u /* of 512 octets; 64 KiB, and some */
 
 struct attempt {
 	struct attempt *next;
@@ -148,18 +149,17 @@ static void close_out(struct attempt *t)
 	t->out_fd = -1;
 }
 
-static void on_output(void *arg, int fd, uint32_t revents)
+/* False: there is nothing now, or will never be. */
+static bool read_output(struct attempt *t)
 {
-	struct attempt *t = arg;
 	char chunk[512];
-	ssize_t n = read(fd, chunk, sizeof(chunk));
+	ssize_t n = read(t->out_fd, chunk, sizeof(chunk));
 
-	(void)revents;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return false;
 	if (n <= 0) {
 		close_out(t);
-		return;
+		return false;
 	}
 	/* in one line; the end of what it says tells most */
 	for (ssize_t i = 0; i < n; i++) {
@@ -171,6 +171,13 @@ static void on_output(void *arg, int fd, uint32_t revents)
 		t->out[t->out_len++] = blank ? ' ' : chunk[i];
 	}
 	t->out[t->out_len] = 0;
+	return true;
+}
+
+static void on_output(void *arg, int fd, uint32_t revents)
+{
+	(void)fd, (void)revents;
+	(void)read_output(arg);
 }
 
 static void __attribute__((noreturn)) child(const char *path, int in_fd, int out_fd)
@@ -294,8 +301,9 @@ bool fence_child(struct fence *f, pid_t pid, int status)
 		return false;
 	t->pid = 0;
 	loop_timer_at(t->timer, UINT64_MAX);
-	if (t->out_src)
-		on_output(t, t->out_fd, 0);
+	/* what a pipe holds, and no more: its children may write on */
+	for (unsigned i = 0; t->out_src && i < PIPE_READS && read_output(t); i++)
+		;
 	close_out(t);
 	text_tidy(t->out);
 	t->out_len = strlen(t->out);
