@@ -332,6 +332,7 @@ init_main() {
 	trap 'exit 0' TERM
 	sleep infinity &
 	touch "$LAB/hosts/$h/ready"
+	set +e # a command that fails here must not be the host's power loss
 	while :; do
 		for s in "${services[@]}"; do
 			pid=${pid_of[$s]:-}
