@@ -43,6 +43,12 @@ static bool occupies(const struct clu_dom *d)
 	return d->uuid[0] && d->phase >= CLU_PHASE_STARTING && d->phase <= CLU_PHASE_RESOLVING;
 }
 
+static void carry(struct place_world *w, uint32_t dom, uint32_t slot)
+{
+	w->mem[slot] += w->s->dom[dom].spec.mem_bytes;
+	w->cpu[slot] += place_dom_cpu(w->s, w->load, dom);
+}
+
 void place_world_init(struct place_world *w, const struct clu_state *s, const struct clu_load *load)
 {
 	struct {
@@ -77,8 +83,7 @@ void place_world_init(struct place_world *w, const struct clu_state *s, const st
 			if (!node[e] || !hash[k].node)
 				continue;
 			*slot[e] = hash[k].slot;
-			w->mem[*slot[e]] += d->spec.mem_bytes;
-			w->cpu[*slot[e]] += place_dom_cpu(s, load, i);
+			carry(w, i, *slot[e]);
 		}
 	}
 	for (uint32_t i = 0; load && i < w->n_host; i++)
@@ -89,15 +94,13 @@ void place_world_init(struct place_world *w, const struct clu_state *s, const st
 void place_world_put(struct place_world *w, uint32_t dom, uint32_t slot)
 {
 	w->at[dom] = (uint8_t)slot;
-	w->mem[slot] += w->s->dom[dom].spec.mem_bytes;
-	w->cpu[slot] += place_dom_cpu(w->s, w->load, dom);
+	carry(w, dom, slot);
 }
 
 void place_world_also(struct place_world *w, uint32_t dom, uint32_t slot)
 {
 	w->also[dom] = (uint8_t)slot;
-	w->mem[slot] += w->s->dom[dom].spec.mem_bytes;
-	w->cpu[slot] += place_dom_cpu(w->s, w->load, dom);
+	carry(w, dom, slot);
 }
 
 void place_world_take(struct place_world *w, uint32_t dom)

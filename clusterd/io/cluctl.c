@@ -59,8 +59,8 @@ void ctl_fail(struct client *c, int code, const char *fmt, ...)
 
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	text_tidy(text);
 	va_end(ap);
+	text_tidy(text);
 	ctl_over(c, json_pack("{s:s, s:s+, s:s}", "type", "error", "error", text, "", "code", name ? name : "EIO"));
 }
 
@@ -71,8 +71,8 @@ void ctl_warn(struct client *c, const char *fmt, ...)
 
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	text_tidy(text);
 	va_end(ap);
+	text_tidy(text);
 	if (!c->o.warnings)
 		c->o.warnings = json_array();
 	(void)json_array_append_new(c->o.warnings, json_string(text));

@@ -188,8 +188,8 @@ static void __attribute__((noreturn)) child(const char *path, int in_fd, int out
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)signal(SIGPIPE, SIG_DFL);
 	(void)setsid();
-	(void)setenv("PYTHONWARNINGS", "ignore",
-	             0); /* most agents are Python's: what is old in them is not what went wrong */
+	/* most agents are Python's: what is old in them is not what went wrong */
+	(void)setenv("PYTHONWARNINGS", "ignore", 0);
 	if (dup2(in_fd, 0) < 0 || dup2(out_fd, 1) < 0 || dup2(out_fd, 2) < 0 || chdir("/") < 0)
 		_exit(126);
 	execl(path, path, (char *)NULL);
