@@ -1,14 +1,22 @@
 # The cluster daemon: core (pure), placement and planning (pure), io, main; and the guard.
 include clusterd/core/local.mk
 include clusterd/core/place.mk
+include clusterd/guard/local.mk
 include clusterd/io/local.mk
 
-sbin_PROGRAMS += %D%/clusterd %D%/hospes-guard
+sbin_PROGRAMS += %D%/clusterd
 %C%_clusterd_SOURCES = %D%/main.c
 %C%_clusterd_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(COROSYNC_CFLAGS) $(JANSSON_CFLAGS)
 %C%_clusterd_LDADD = $(CLUSTERD_LIBS) $(CLUSTERD_SYSLIBS)
-%C%_hospes_guard_SOURCES = %D%/guard.c
-%C%_hospes_guard_LDADD = %D%/io/libmanaged.a common/libcommon.a
-nodist_systemdunit_DATA += %D%/clusterd.service %D%/hospes-guard.service
-EXTRA_DIST += %D%/clusterd.service.in %D%/hospes-guard.service.in
-CLEANFILES += %D%/clusterd.service %D%/hospes-guard.service
+CLUSTERD_UNITS = %D%/clusterd.service %D%/hospes-guard.service %D%/hospes-guests.service %D%/hospes.target
+nodist_systemdunit_DATA += $(CLUSTERD_UNITS)
+EXTRA_DIST += $(CLUSTERD_UNITS:=.in)
+CLEANFILES += $(CLUSTERD_UNITS)
+helper_SCRIPTS += %D%/hospes-guests
+CLEANFILES += %D%/hospes-guests
+EXTRA_DIST += %D%/hospes-guests.sh
+%D%/hospes-guests: %D%/hospes-guests.sh
+	$(AM_V_GEN)mkdir -p $(@D) && cp $< $@ && chmod +x $@
+# a drop-in for Debian's corosync.service
+corosyncdropindir = $(systemdunitdir)/corosync.service.d
+dist_corosyncdropin_DATA = %D%/hospes.conf

@@ -9,8 +9,10 @@
 #include <sys/wait.h>
 #include "clusterd/io/balancer.h"
 #include "clusterd/io/cluctl.h"
+#include "clusterd/io/leave.h"
 #include "clusterd/io/local.h"
 #include "clusterd/io/nodeio.h"
+#include "clusterd/io/probe.h"
 #include "common/caps.h"
 #include "common/log.h"
 #include "common/util.h"
@@ -21,6 +23,7 @@ struct app {
 	struct nodeio *n;
 	struct local *local;
 	struct balancer *balancer;
+	struct leave *leave;
 	struct cluctl *ctl;
 };
 
@@ -39,7 +42,9 @@ static void on_signal(void *arg, int sig)
 	int status;
 
 	if (sig != SIGCHLD) {
-		log_info("ends by signal %d; domains run on until the lease ends", sig);
+		log_info(
+			"ends by signal %d; domains run on until the lease is over, and longer if it is back by then (vmclus drain moves them away before)",
+			sig);
 		loop_quit(a->loop, 0);
 		return;
 	}
@@ -79,11 +84,17 @@ static int on_inventory(void *arg, struct clu_inventory *list, uint32_t max)
 	return local_inventory(((struct app *)arg)->local, list, max);
 }
 
+static int on_engines(void *arg, uint32_t *ret)
+{
+	return local_engines(((struct app *)arg)->local, ret);
+}
+
 static const struct nodeio_ops ops = { .changed = on_changed,
 	                               .answer = on_answer,
 	                               .event = on_event,
 	                               .progress = on_progress,
-	                               .inventory = on_inventory };
+	                               .inventory = on_inventory,
+	                               .engines = on_engines };
 
 static int set_up(struct app *a, struct err *err)
 {
@@ -95,6 +106,7 @@ static int set_up(struct app *a, struct err *err)
 		return err_sys(err, errno, "event loop");
 	if (caps_bound(0, err) < 0) /* fence agents may need all the rest */
 		return -EPERM;
+	log_async();
 	a->n = nodeio_new(a->loop, &a->conf, &ops, a);
 	if (!a->n)
 		return err_sys(err, ENOMEM, "clusterd");
@@ -107,7 +119,10 @@ static int set_up(struct app *a, struct err *err)
 	a->balancer = balancer_new(a->loop, a->n);
 	if (!a->balancer)
 		return err_sys(err, ENOMEM, "clusterd");
-	cluctl_parts(a->ctl, a->local, a->balancer);
+	a->leave = leave_new(a->loop, a->n, a->local, err);
+	if (!a->leave)
+		return -EIO;
+	cluctl_parts(a->ctl, a->local, a->balancer, a->leave);
 	return 0;
 }
 
@@ -123,6 +138,7 @@ static int serve(void)
 		rc = loop_run(a.loop);
 	cluctl_free(a.ctl);
 	a.ctl = NULL;
+	leave_free(a.leave);
 	balancer_free(a.balancer);
 	local_free(a.local);
 	a.local = NULL;
@@ -136,13 +152,18 @@ static int check(void)
 	struct hostconf conf;
 	struct clu_capacity cap;
 	struct err err = { 0 };
+	uint32_t engines;
 	char size[32];
 
 	if (hostconf_load(&conf, &err) < 0) {
 		fprintf(stderr, "clusterd: %s\n", err.text);
 		return 1;
 	}
-	hostinfo_capacity(&conf, &cap);
+	if (hostinfo_engines(&engines, &err) < 0) {
+		fprintf(stderr, "clusterd: %s\n", err.text);
+		return 1;
+	}
+	hostinfo_capacity(&conf, engines, &cap);
 	printf("%s: %s for domains, %.1f CPUs%s\n", conf.migrated_name, size_format(cap.mem_bytes, size, sizeof(size)),
 	       (double)cap.cpu_milli / 1000, cap.engines & CLU_ENGINE_KVM ? ", kvm" : "");
 	return 0;
@@ -161,6 +182,8 @@ int main(int argc, char **argv)
 
 	if (env)
 		(void)!log_level_parse(env, &level);
+	if (argc == 2 && !strcmp(argv[1], WORKER_ARG)) /* not for people: probe.h */
+		return worker_main(probe_serve);
 	for (int c; (c = getopt_long(argc, argv, "h", opts, NULL)) >= 0;) {
 		if (c == 'c') {
 			only_check = true;

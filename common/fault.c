@@ -21,6 +21,7 @@ bool fault_point(const char *side, const char *kind, const char *what, const cha
 		return false;
 	const char *action = spec + n + 1;
 	log_warn("fault injection: %s: %s", name, action);
+	(void)log_flush(LOG_FLUSH_MS);
 	if (!strcmp(action, "kill"))
 		(void)kill(getpid(), SIGKILL);
 	else if (!strcmp(action, "stop"))
@@ -29,6 +30,8 @@ bool fault_point(const char *side, const char *kind, const char *what, const cha
 		(void)kill(hvdom, SIGKILL);
 	else if (!strcmp(action, "mute") && hvdom > 0)
 		(void)kill(hvdom, SIGSTOP);
+	while (!strncmp(action, "hold:", 5) && access(action + 5, F_OK) == 0)
+		(void)usleep(10000);
 	if (strcmp(action, "drop"))
 		return false;
 	(void)unsetenv("HOSPES_FAULT"); /* once: what is lost is said again */

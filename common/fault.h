@@ -3,7 +3,7 @@
  * Crash points for system tests: HOSPES_FAULT=POINT:ACTION in the daemon's environment. Every step of the protocol has a point,
  * named by side and action: src.send.go, src.hv.relinquish, src.hv.relinquish.done, tgt.journal.taken; of clusterd clu.store.save ...
  * Actions: kill (SIGKILL itself), stop (SIGSTOP itself), drop (leave the step out; sends only), hvdom (SIGKILL the domain's hvdom),
- * mute (SIGSTOP it: what it is asked from now on waits).
+ * mute (SIGSTOP it: what it is asked from now on waits), hold:FILE (wait here while FILE exists).
  */
 #ifndef HOSPES_COMMON_FAULT_H
 #define HOSPES_COMMON_FAULT_H

@@ -310,6 +310,17 @@ bool name_is_valid(const char *name)
 	return true;
 }
 
+bool uuid_is_valid(const char *uuid)
+{
+	for (unsigned i = 0; i < 36; i++) {
+		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+		if (dash ? uuid[i] != '-' : !uuid[i] || !strchr("0123456789abcdefABCDEF", uuid[i]))
+			return false;
+	}
+	return !uuid[36];
+}
+
 /* Power of 1024 that @unit stands for, or -1. */
 static int unit_power(const char *unit)
 {

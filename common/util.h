@@ -31,6 +31,8 @@ ssize_t sock_recv_fds(int fd, void *p, size_t len, int *fds, size_t *n_fds) _mus
 
 /* A domain or host name: 1-63 of [A-Za-z0-9._+-], not starting with '.' or '-'. */
 bool name_is_valid(const char *name);
+/* A uuid as text: 8-4-4-4-12 hexadecimal digits, either case. */
+bool uuid_is_valid(const char *uuid);
 /*
  * Make @s, which others wrote or which was cut, one line of UTF-8: a control character becomes a space, an octet that is none of UTF-8 "?",
  * half a character at the end goes. So it harms no terminal and no log, and fits into JSON.

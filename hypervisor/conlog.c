@@ -8,34 +8,32 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define RING_BYTES 16384u
-#define LOG_MAX    (16u << 20) /* a guest must not fill the host's disk: then the log starts anew */
 
 struct conlog {
 	struct loop *loop;
-	int log_fd, client;
+	struct boundlog log;
+	int client;
 	struct loop_fd *src;
 	void (*input)(void *arg, const void *p, size_t len);
 	void *arg;
-	size_t written; /* the log file's size */
 	char ring[RING_BYTES];
 	size_t at; /* octets ever put */
 };
 
-struct conlog *conlog_new(struct loop *loop, int log_fd, void (*input)(void *arg, const void *p, size_t len), void *arg)
+struct conlog *conlog_new(struct loop *loop, struct boundlog log, void (*input)(void *arg, const void *p, size_t len),
+                          void *arg)
 {
 	struct conlog *c = calloc(1, sizeof(*c));
-	struct stat st;
 
-	if (!c)
+	if (!c) {
+		boundlog_done(&log);
 		return NULL;
+	}
 	c->loop = loop;
-	c->log_fd = log_fd;
-	if (log_fd >= 0 && fstat(log_fd, &st) == 0)
-		c->written = (size_t)st.st_size;
+	c->log = log;
 	c->client = -1;
 	c->input = input;
 	c->arg = arg;
@@ -56,8 +54,7 @@ void conlog_free(struct conlog *c)
 	if (!c)
 		return;
 	drop_client(c);
-	if (c->log_fd >= 0)
-		close(c->log_fd);
+	boundlog_done(&c->log);
 	free(c);
 }
 
@@ -65,12 +62,7 @@ void conlog_put(struct conlog *c, const void *p, size_t len)
 {
 	const char *s = p;
 
-	if (c->log_fd >= 0) {
-		if (c->written + len > LOG_MAX && ftruncate(c->log_fd, 0) == 0)
-			c->written = 0;
-		if (write(c->log_fd, p, len) > 0)
-			c->written += len;
-	}
+	(void)boundlog_put(&c->log, p, len); /* what a full disk does not take is lost, as below */
 	for (size_t i = 0; i < len; i++)
 		c->ring[c->at++ % RING_BYTES] = s[i];
 	if (c->client >= 0 && send(c->client, p, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN)

@@ -5,13 +5,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include "common/boundlog.h"
 #include "common/err.h"
 #include "common/loop.h"
 
 struct conlog;
 
-/* @log_fd: owned, -1: none. @input: octets typed by the client. */
-struct conlog *conlog_new(struct loop *loop, int log_fd, void (*input)(void *arg, const void *p, size_t len), void *arg);
+/* @log: taken over, also on failure; it may be of no file. @input: octets typed by the client. */
+struct conlog *conlog_new(struct loop *loop, struct boundlog log, void (*input)(void *arg, const void *p, size_t len),
+                          void *arg);
 void conlog_free(struct conlog *c);
 void conlog_put(struct conlog *c, const void *p, size_t len);
 /* A stream socket that first says what the ring holds; -EBUSY when another client is there and not @take. */

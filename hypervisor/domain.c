@@ -2,6 +2,7 @@
 /* The life of the domain: boot, ownership, stop and go, what follows its end. Main thread; see domain_int.h. */
 #include "config.h"
 #include "hypervisor/domain_int.h"
+#include "hypervisor/api/rundir.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,10 +12,12 @@
 #include "common/log.h"
 #include "common/util.h"
 
-#define FREEZE_LIMIT_MS    3000
-#define QUICK_CRASH_NS     (5 * NS_PER_S)
 #define QUICK_CRASHES_MAX  3
 #define THROTTLE_PERIOD_NS (50 * NS_PER_MS)
+#define BROKEN_TELL_NS     NS_PER_S
+#define BOOT_WAIT_NS       (20 * NS_PER_MS)
+
+static bool wait_for_disks(struct domain *d);
 
 void domain_set_state(struct domain *d, enum hv_dom_state s, const char *text)
 {
@@ -42,24 +45,25 @@ void domain_tell_ready(struct domain *d, const struct err *failed)
 	d->ready_fd = -1;
 }
 
-void domain_unlink_socket(struct domain *d)
+void domain_leave(struct domain *d)
 {
-	_cleanup_free_ char *p = xasprintf("%s/hv.sock", d->run_dir);
-
-	unlink(p);
+	if (d->lock_fd >= 0)
+		rundir_mark_ended(d->lock_fd); /* before the socket refuses: nobody takes it for dead */
+	if (d->server)
+		hvserver_close_door(d->server);
 }
 
 void domain_end(struct domain *d, int exit_code)
 {
 	d->exiting = true;
-	domain_unlink_socket(d);
+	domain_leave(d);
 	loop_quit(d->loop, exit_code);
 }
 
 /* Ownership ----------------------------------------------------------------------------------------------------------- */
 
 /* Lock the disks and become the owner in the leases. @must_be_named: the shared lease must say so already (a move). */
-int domain_own(struct domain *d, uint64_t generation, bool must_be_named, struct err *err)
+int domain_own_disks(struct domain *d, uint64_t *generation, bool must_be_named, struct err *err)
 {
 	struct lease_record rec;
 	int r = devs_lock(d->devs, err);
@@ -67,71 +71,50 @@ int domain_own(struct domain *d, uint64_t generation, bool must_be_named, struct
 	if (r)
 		return r;
 	r = leases_read(&d->leases, &rec, err);
-	if (!r && must_be_named && d->leases.shared && (rec.generation != generation || strcmp(rec.owner, d->host)))
+	if (!r && must_be_named && d->leases.shared && (rec.generation != *generation || strcmp(rec.owner, d->host)))
 		r = err_set(err, EPERM, "the lease of '%s' names host '%s' with generation %lu, not us with %lu",
-		            d->cfg->name, rec.owner, (unsigned long)rec.generation, (unsigned long)generation);
+		            d->cfg->name, rec.owner, (unsigned long)rec.generation, (unsigned long)*generation);
 	if (!r && !must_be_named) {
-		if (!generation)
-			generation = rec.generation + 1;
-		else if (generation <= rec.generation && rec.state != LEASE_NONE)
+		if (!*generation)
+			*generation = rec.generation + 1;
+		else if (*generation <= rec.generation && rec.state != LEASE_NONE)
 			r = err_set(err, ESTALE, "generation %lu of '%s' is not newer than the lease's %lu",
-			            (unsigned long)generation, d->cfg->name, (unsigned long)rec.generation);
+			            (unsigned long)*generation, d->cfg->name, (unsigned long)rec.generation);
 	}
 	if (!r) {
-		rec = (struct lease_record){ .generation = generation, .state = LEASE_RUNNING };
+		rec = (struct lease_record){ .generation = *generation, .state = LEASE_RUNNING };
 		snprintf(rec.owner, sizeof(rec.owner), "%s", d->host);
 		r = leases_write(&d->leases, &rec, err);
 	}
-	if (r) {
+	if (r)
 		devs_unlock(d->devs);
-		return r;
-	}
+	return r;
+}
+
+void domain_owned(struct domain *d, uint64_t generation)
+{
 	d->generation = generation;
 	d->env.generation = generation;
 	d->owner = true;
-	return 0;
 }
 
-/* Stop and go --------------------------------------------------------------------------------------------------------- */
-
-int domain_stop(struct domain *d, struct hv_suspend_rep *rep, struct err *err)
+int domain_own(struct domain *d, uint64_t generation, bool must_be_named, struct err *err)
 {
-	uint64_t t0 = now_ns();
+	int r = domain_own_disks(d, &generation, must_be_named, err);
 
-	if (d->throttle_holds)
-		d->throttle_holds = false; /* frozen already: the duty cycle hands it over as it is */
-	int r = d->ops->suspend(d->vm, FREEZE_LIMIT_MS, err);
-	uint64_t t1 = now_ns();
-	if (!r) {
-		r = devs_quiesce(d->devs, err);
-		d->quiesced = !r;
-		if (r && d->ops->resume(d->vm, NULL))
-			log_error("cannot let the guest run on");
-	}
-	if (!r && rep)
-		*rep = (struct hv_suspend_rep){ .freeze_ns = t1 - t0, .quiesce_ns = now_ns() - t1 };
-	return r;
-}
-
-int domain_go(struct domain *d, struct err *err)
-{
-	int r = 0;
-
-	if (d->quiesced) {
-		r = devs_resume(d->devs, d->rebuilt, err);
-		d->quiesced = d->rebuilt = false;
-	}
 	if (!r)
-		r = d->ops->resume(d->vm, err);
+		domain_owned(d, generation);
 	return r;
 }
+
+/* Throttle ------------------------------------------------------------------------------------------------------------ */
 
 static void on_throttle(void *arg)
 {
 	struct domain *d = arg;
 	uint64_t hold = THROTTLE_PERIOD_NS / 100 * d->throttle_percent;
 
-	if (!d->throttle_percent || d->state != HV_DOM_RUNNING) {
+	if (!d->throttle_percent || d->state != HV_DOM_RUNNING || d->stopping.active) {
 		if (d->throttle_percent)
 			loop_timer_in(d->throttle_timer, THROTTLE_PERIOD_NS);
 		return;
@@ -154,7 +137,7 @@ void domain_throttle(struct domain *d, unsigned percent)
 	d->throttle_percent = percent;
 	if (!percent && d->throttle_holds) {
 		d->throttle_holds = false;
-		if (d->state == HV_DOM_RUNNING && d->ops->resume(d->vm, NULL))
+		if (d->state == HV_DOM_RUNNING && !d->stopping.active && d->ops->resume(d->vm, NULL))
 			log_error("cannot let the guest run on");
 	}
 	if (!d->throttle_timer)
@@ -242,11 +225,12 @@ void domain_ready(void *arg, const struct err *failed)
 	} else {
 		domain_set_state(d, HV_DOM_RUNNING, "running");
 	}
+	domain_disk_watch(d);
 	log_info("domain '%s' runs, generation %lu", d->cfg->name, (unsigned long)d->generation);
 	domain_tell_ready(d, NULL);
 }
 
-static void tell(struct domain *d, enum hv_event_kind kind, enum hv_dom_state state, const char *text)
+void domain_tell(struct domain *d, enum hv_event_kind kind, enum hv_dom_state state, const char *text)
 {
 	struct hv_event ev = { .kind = kind, .state = state, .at_ns = now_ns() };
 
@@ -254,16 +238,56 @@ static void tell(struct domain *d, enum hv_event_kind kind, enum hv_dom_state st
 	hvserver_event(d->server, &ev);
 }
 
-/* The guest's processes are gone; @quick: soon after its start, by its own fault. */
-static void ended(struct domain *d, enum hv_event_kind kind, enum hv_dom_state state, enum dom_action act, bool quick,
+static void on_disks_quiet(void *arg)
+{
+	struct domain *d = arg;
+	struct err e;
+
+	if (d->state != HV_DOM_BOOTING || d->exiting || wait_for_disks(d) || !domain_boot(d, &e))
+		return;
+	log_error("cannot restart domain '%s': %s", d->cfg->name, e.text);
+	domain_set_state(d, HV_DOM_CRASHED, e.text);
+	domain_end(d, 0);
+}
+
+/* What the guest of before had under way still uses its memory: it starts anew after that. False: nothing is. */
+static bool wait_for_disks(struct domain *d)
+{
+	const char *name;
+	uint64_t age;
+
+	if (!devs_waits(d->devs, &name, &age))
+		return false;
+	if (!d->boot_timer)
+		d->boot_timer = loop_add_timer(d->loop, on_disks_quiet, d);
+	if (!d->boot_timer)
+		return false;
+	d->running_since_ns = 0;
+	if (d->state != HV_DOM_BOOTING)
+		domain_set_state(d, HV_DOM_BOOTING, "its disks first end what they have under way");
+	loop_timer_in(d->boot_timer, BOOT_WAIT_NS);
+	return true;
+}
+
+void domain_ended(struct domain *d, enum hv_event_kind kind, enum hv_dom_state state, enum dom_action act, bool quick,
                   const char *text)
 {
 	struct err e;
 
-	tell(d, kind, state, text);
+	domain_tell(d, kind, state, text);
 	domain_logdirty_off(d);
 	d->suspender = NULL;
 	d->throttle_holds = false;
+	d->disk_paused = d->watchdog_paused = false;
+	if (d->stopping.active) {
+		d->stopping.was_running = false; /* nothing is there to go on */
+		if (domain_stop_cancel(d) && d->quiesced && !devs_resume(d->devs, false, NULL))
+			d->quiesced = false;
+	}
+	if (d->pend.active && (d->pend.op == HV_OP_SUSPEND || d->pend.op == HV_OP_PAUSE || d->pend.op == HV_OP_PARK)) {
+		(void)err_set(&e, ECANCELED, "%s", text);
+		domain_pend_done(d, -ECANCELED, &e);
+	}
 	if (d->state == HV_DOM_RELINQUISHED || d->state == HV_DOM_RESTORED || d->state == HV_DOM_INCOMING ||
 	    !d->owner) {
 		domain_end(d, 1); /* not ours to start again */
@@ -275,6 +299,8 @@ static void ended(struct domain *d, enum hv_event_kind kind, enum hv_dom_state s
 		if (d->quick_crashes >= QUICK_CRASHES_MAX) {
 			log_error("domain '%s' crashed or hung %u times within %llu s of its start: not restarted",
 			          d->cfg->name, d->quick_crashes, (unsigned long long)(QUICK_CRASH_NS / NS_PER_S));
+		} else if (wait_for_disks(d)) {
+			return;
 		} else if (domain_boot(d, &e)) {
 			log_error("cannot restart domain '%s': %s", d->cfg->name, e.text);
 		} else {
@@ -294,75 +320,19 @@ void domain_exited(void *arg, enum hv_exit how, const char *text)
 	log_info("domain '%s': %s", d->cfg->name, text);
 	switch (how) {
 	case HV_EXIT_POWEROFF:
-		ended(d, HV_EV_POWEROFF, HV_DOM_SHUTDOWN, d->cfg->on_poweroff, false, text);
+		domain_ended(d, HV_EV_POWEROFF, HV_DOM_SHUTDOWN, d->cfg->on_poweroff, false, text);
 		break;
 	case HV_EXIT_REBOOT:
-		ended(d, HV_EV_REBOOT, HV_DOM_SHUTDOWN, d->cfg->on_reboot, false, text);
+		domain_ended(d, HV_EV_REBOOT, HV_DOM_SHUTDOWN, d->cfg->on_reboot, false, text);
 		break;
 	case HV_EXIT_CRASH:
-		ended(d, HV_EV_CRASH, HV_DOM_CRASHED, d->cfg->on_crash, now_ns() - d->running_since_ns < QUICK_CRASH_NS,
-		      text);
+		domain_ended(d, HV_EV_CRASH, HV_DOM_CRASHED, d->cfg->on_crash,
+		             now_ns() - d->running_since_ns < QUICK_CRASH_NS, text);
 		break;
 	}
 }
 
-/* Watchdog ------------------------------------------------------------------------------------------------------------ */
-
-static void watchdog_pause(struct domain *d, const char *text)
-{
-	struct err e;
-
-	if (domain_stop(d, NULL, &e)) {
-		log_error("cannot pause domain '%s': %s", d->cfg->name, e.text);
-		tell(d, HV_EV_WATCHDOG, d->state, text);
-		devs_beat_anew(d->devs); /* and try again */
-		return;
-	}
-	d->paused = true;
-	tell(d, HV_EV_WATCHDOG, HV_DOM_PAUSED, text);
-	domain_set_state(d, HV_DOM_PAUSED, text);
-}
-
-static void on_silent(void *arg)
-{
-	struct domain *d = arg;
-	unsigned period_s = devs_beat(d->devs);
-	char text[100];
-
-	/* it was stopped or slowed down by us in the meantime, or takes its heartbeat back */
-	if (!period_s || d->exiting || d->state != HV_DOM_RUNNING || d->throttle_percent) {
-		devs_beat_anew(d->devs);
-		return;
-	}
-	d->watchdog_count++;
-	snprintf(text, sizeof(text), "the guest hangs: its agent was silent for %u s (watchdog)", period_s);
-	log_warn("domain '%s': %s", d->cfg->name, text);
-	switch (d->cfg->watchdog) {
-	case DOM_WATCHDOG_NONE:
-		tell(d, HV_EV_WATCHDOG, d->state, text);
-		break;
-	case DOM_WATCHDOG_PAUSE:
-		watchdog_pause(d, text);
-		break;
-	case DOM_WATCHDOG_POWEROFF:
-		d->ops->kill(d->vm);
-		ended(d, HV_EV_WATCHDOG, HV_DOM_CRASHED, DOM_ACTION_DESTROY, false, text);
-		break;
-	case DOM_WATCHDOG_RESET:
-		d->ops->kill(d->vm);
-		ended(d, HV_EV_WATCHDOG, HV_DOM_CRASHED, DOM_ACTION_RESTART,
-		      now_ns() - d->running_since_ns < period_s * NS_PER_S + QUICK_CRASH_NS, text);
-		break;
-	}
-}
-
-void domain_silent(void *arg)
-{
-	struct domain *d = arg; /* on the io thread: only a post */
-
-	if (loop_post(d->loop, on_silent, d))
-		log_error("out of memory: the watchdog of domain '%s' does nothing", d->cfg->name);
-}
+/* Devices, agent --------------------------------------------------------------------------------------------------------- */
 
 struct broken {
 	struct domain *d;
@@ -375,7 +345,11 @@ static void on_broken(void *arg)
 	struct broken *b = arg;
 	struct hv_event ev = { .kind = HV_EV_DEVICE_BROKEN, .state = b->d->state, .at_ns = now_ns() };
 
-	log_warn("device %s of domain '%s' is off: %s", b->name, b->d->cfg->name, b->why);
+	/* a guest that breaks and resets its devices in a circle must not fill the log */
+	if (!b->d->broken_told_ns || ev.at_ns >= b->d->broken_told_ns + BROKEN_TELL_NS) {
+		b->d->broken_told_ns = ev.at_ns;
+		log_warn("device %s of domain '%s' is off: %s", b->name, b->d->cfg->name, b->why);
+	}
 	snprintf(ev.text, sizeof(ev.text), "%s: %s", b->name, b->why);
 	hvserver_event(b->d->server, &ev);
 	free(b);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Hypercalls: from a checked message to the domain, one small function per op in a table. Main thread; ABI: hypercall.h. */
 #include "config.h"
-#include "hypervisor/domain_int.h"
+#include "hypervisor/domcall_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,26 +17,7 @@
 
 #define STATE_MAX (256u << 20) /* octets of a state that is accepted */
 
-struct call {
-	struct domain *d;
-	struct hvconn *conn;
-	const void *req; /* zero-extended to what the op's struct needs */
-	int *fds;
-	size_t n_fds;
-	/* reply */
-	union {
-		uint8_t bytes[HV_PAYLOAD_MAX];
-		uint64_t align;
-	} * rep;
-	size_t rep_len;
-	int rep_fds[HV_REGIONS_MAX + 1];
-	size_t n_rep_fds;
-	bool close_rep_fd; /* the reply's first descriptor is ours to close afterwards */
-};
-
-#define REP(c, type) ((c)->rep_len = sizeof(type), (type *)(c)->rep->bytes)
-
-static int need_state(const struct domain *d, unsigned mask, const char *what, struct err *err)
+int call_need_state(const struct domain *d, unsigned mask, const char *what, struct err *err)
 {
 	static const char *const names[] = { "?",
 		                             "booting",
@@ -54,29 +35,13 @@ static int need_state(const struct domain *d, unsigned mask, const char *what, s
 	return err_set(err, EBUSY, "cannot %s: domain '%s' is %s", what, d->cfg->name,
 	               names[d->state < ARRAY_SIZE(names) ? d->state : 0]);
 }
-#define IN(s) (1u << HV_DOM_##s)
-
 /* What a session began is its own: another one that meddles would let a move lose pages or run a guest that is being copied. */
-static int need_session(const struct call *c, const struct hvconn *owner, const char *what, struct err *err)
+int call_need_session(const struct call *c, const struct hvconn *owner, const char *what, struct err *err)
 {
 	if (!owner || owner == c->conn)
 		return 0;
 	return err_set(err, EPERM, "cannot %s: another session of domain '%s' is at it (a migration or a save?)", what,
 	               c->d->cfg->name);
-}
-
-static void on_destroy(void *arg)
-{
-	domain_end(arg, 0);
-}
-
-static void end_after_reply(struct domain *d, enum hv_dom_state state, const char *text)
-{
-	domain_set_state(d, state, text);
-	d->exiting = true; /* no further orders */
-	domain_unlink_socket(d);
-	d->destroy_timer = loop_add_timer(d->loop, on_destroy, d);
-	loop_timer_in(d->destroy_timer, NS_PER_MS);
 }
 
 static int op_hello(struct call *c, struct err *err)
@@ -90,6 +55,28 @@ static int op_hello(struct call *c, struct err *err)
 	snprintf(h->build, sizeof(h->build), "%s", PACKAGE_VERSION);
 	snprintf(h->kernel_id, sizeof(h->kernel_id), "%s", c->d->kernel_id);
 	return 0;
+}
+
+static void info_reason(const struct domain *d, struct hv_info *i)
+{
+	const char *disk;
+	uint64_t age;
+
+	if (devs_waits(d->devs, &disk, &age) && age >= NS_PER_S) {
+		i->reason = HV_WHY_DISK_WAIT;
+		i->disk_wait_ms = age / NS_PER_MS < UINT32_MAX ? (uint32_t)(age / NS_PER_MS) : UINT32_MAX;
+		snprintf(i->disk, sizeof(i->disk), "%s", disk);
+		snprintf(i->reason_text, sizeof(i->reason_text), "disk %s has not answered for %.0f s", disk,
+		         (double)age / 1e9);
+	}
+	if (d->state == HV_DOM_PAUSED && d->disk_paused) {
+		i->reason = HV_WHY_DISK_ERROR;
+		snprintf(i->reason_text, sizeof(i->reason_text), "%s", d->disk_text);
+	} else if (d->state == HV_DOM_PAUSED && d->paused) {
+		i->reason = d->watchdog_paused ? HV_WHY_WATCHDOG : HV_WHY_ORDER;
+		snprintf(i->reason_text, sizeof(i->reason_text), "%s",
+		         d->watchdog_paused ? "the guest's heartbeat was missed" : "by order");
+	}
 }
 
 static int op_info(struct call *c, struct err *err)
@@ -111,6 +98,7 @@ static int op_info(struct call *c, struct err *err)
 	snprintf(i->owner, sizeof(i->owner), "%s", d->owner ? d->host : "");
 	i->beat_s = devs_beat(d->devs);
 	i->watchdog_count = d->watchdog_count;
+	info_reason(d, i);
 	return 0;
 }
 
@@ -139,36 +127,50 @@ static int op_stats(struct call *c, struct err *err)
 	return 0;
 }
 
+static void pause_done(struct domain *d)
+{
+	d->paused = true;
+	domain_set_state(d, HV_DOM_PAUSED, "paused");
+}
+
+static void paused(struct domain *d, int r, struct err *err)
+{
+	if (!r)
+		pause_done(d);
+	domain_pend_done(d, r, err);
+}
+
 static int op_pause(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
 	int r = 0;
 
-	if (d->state == HV_DOM_PAUSED)
+	if (d->state == HV_DOM_PAUSED) {
+		d->paused = true; /* not only by its disk */
 		return 0;
+	}
 	/* a suspended domain that this session took over may start its life paused */
 	if (d->state == HV_DOM_SUSPENDED && d->suspender == c->conn) {
 		d->suspender = NULL;
 	} else {
-		r = need_state(d, IN(RUNNING) | IN(BOOTING), "pause", err);
+		r = call_need_state(d, IN(RUNNING) | IN(BOOTING), "pause", err);
 		if (!r && d->state == HV_DOM_BOOTING) {
 			d->paused = true; /* takes effect when the boot is done */
 			return 0;
 		}
 		if (!r)
-			r = domain_stop(d, NULL, err);
+			r = domain_stop(d, 0, NULL, paused, err);
 	}
 	if (r)
 		return r;
-	d->paused = true;
-	domain_set_state(d, HV_DOM_PAUSED, "paused");
+	pause_done(d);
 	return 0;
 }
 
 static int op_unpause(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
-	int r = need_state(d, IN(PAUSED) | IN(RUNNING) | IN(BOOTING), "unpause", err);
+	int r = call_need_state(d, IN(PAUSED) | IN(RUNNING) | IN(BOOTING), "unpause", err);
 
 	if (r || d->state == HV_DOM_RUNNING)
 		return r;
@@ -184,29 +186,42 @@ static int op_unpause(struct call *c, struct err *err)
 	return 0;
 }
 
+static void suspend_done(struct domain *d, struct hvconn *conn)
+{
+	d->suspender = conn;
+	domain_set_state(d, HV_DOM_SUSPENDED, "suspended");
+}
+
+static void suspended(struct domain *d, int r, struct err *err)
+{
+	if (!r) {
+		d->pend.suspend = (struct hv_suspend_rep){ .quiesce_ns = now_ns() - d->stopping.begun_ns };
+		suspend_done(d, d->pend.conn);
+	}
+	domain_pend_done(d, r, err);
+}
+
 static int op_suspend(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
-	int r = need_state(d, IN(RUNNING) | IN(PAUSED), "suspend", err);
+	int r = call_need_state(d, IN(RUNNING) | IN(PAUSED), "suspend", err);
 	struct hv_suspend_rep *rep = REP(c, struct hv_suspend_rep);
 
-	if (!r && d->state == HV_DOM_RUNNING)
-		r = domain_stop(d, rep, err);
-	if (r)
-		return r;
-	d->suspender = c->conn;
-	domain_set_state(d, HV_DOM_SUSPENDED, "suspended");
-	return 0;
+	if (!r)
+		r = domain_stop(d, 0, rep, suspended, err);
+	if (!r)
+		suspend_done(d, c->conn);
+	return r;
 }
 
 static int op_resume(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
 	uint64_t t0 = now_ns();
-	int r = need_state(d, IN(SUSPENDED), "resume", err);
+	int r = call_need_state(d, IN(SUSPENDED), "resume", err);
 
 	if (!r)
-		r = need_session(c, d->suspender, "resume", err);
+		r = call_need_session(c, d->suspender, "resume", err);
 	if (r)
 		return r;
 	if (!d->owner)
@@ -239,7 +254,7 @@ static int op_logdirty_enable(struct call *c, struct err *err)
 	struct hv_logdirty_rep *rep = REP(c, struct hv_logdirty_rep);
 	uint64_t t0 = now_ns();
 	uint32_t mode = 0;
-	int r = need_state(d, IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED), "log dirty pages", err);
+	int r = call_need_state(d, IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED), "log dirty pages", err);
 
 	if (!r && d->logdirty_mode)
 		r = err_set(err, EALREADY, "somebody logs the dirty pages of '%s' already (another migration?)",
@@ -270,7 +285,7 @@ static int logdirty_get(struct call *c, bool clean, struct err *err)
 
 	if (!d->logdirty_mode || !d->bitmap)
 		return err_set(err, EINVAL, "log-dirty is off");
-	int r = need_session(c, d->logger, "read the dirty pages", err);
+	int r = call_need_session(c, d->logger, "read the dirty pages", err);
 	if (!r)
 		r = d->ops->logdirty_collect(d->vm, clean, d->bitmap, &rep->dirty_pages, err);
 	if (r)
@@ -299,7 +314,7 @@ static int op_logdirty_clean(struct call *c, struct err *err)
 
 static int op_logdirty_disable(struct call *c, struct err *err)
 {
-	int r = need_session(c, c->d->logger, "end log-dirty", err);
+	int r = call_need_session(c, c->d->logger, "end log-dirty", err);
 
 	if (!r)
 		domain_logdirty_off(c->d);
@@ -314,7 +329,7 @@ static int op_audit(struct call *c, struct err *err)
 
 	if (!d->logdirty_mode || !d->bitmap)
 		return err_set(err, EINVAL, "log-dirty is off");
-	int r = need_session(c, d->logger, "audit the dirty pages", err);
+	int r = call_need_session(c, d->logger, "audit the dirty pages", err);
 	if (!r)
 		r = d->ops->logdirty_audit(d->vm, d->bitmap, &rep->dirty_pages, err);
 	rep->mode = d->logdirty_mode;
@@ -328,8 +343,10 @@ static int op_map_memory(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
 	struct hv_map_rep *m = REP(c, struct hv_map_rep);
-	int r = need_state(d, IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED) | IN(INCOMING) | IN(RESTORED) | IN(RELINQUISHED),
-	                   "map memory", err);
+	int r = call_need_state(d,
+	                        IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED) | IN(INCOMING) | IN(RESTORED) |
+	                                IN(RELINQUISHED),
+	                        "map memory", err);
 
 	if (!r)
 		r = dommem_bitmap(d, err);
@@ -349,11 +366,13 @@ static int op_map_memory(struct call *c, struct err *err)
 
 static int state_to_memfd(const struct buf *b, struct err *err)
 {
-	_cleanup_close_ int fd = memfd_create("hospes-state", MFD_CLOEXEC);
+	_cleanup_close_ int fd = memfd_create("hospes-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd < 0)
 		return err_sys(err, errno, "cannot hold the guest's state");
 	int r = write_full(fd, b->data, b->len);
+	if (!r && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+		r = -errno;
 	return r ? err_sys(err, -r, "cannot hold the guest's state") : steal_fd(&fd);
 }
 
@@ -363,7 +382,7 @@ static int op_get_state(struct call *c, struct err *err)
 	struct hv_state_rep *rep = REP(c, struct hv_state_rep);
 	_cleanup_buf_ struct buf b = { 0 }, dev = { 0 };
 	uint64_t t0 = now_ns();
-	int r = need_state(d, IN(SUSPENDED), "read the state", err);
+	int r = call_need_state(d, IN(SUSPENDED), "read the state", err);
 
 	if (!r)
 		r = devs_save(d->devs, &dev, err);
@@ -390,10 +409,10 @@ static int op_set_state(struct call *c, struct err *err)
 	struct domain *d = c->d;
 	const struct hv_state_req *q = c->req;
 	struct stat st;
-	int r = need_state(d, IN(INCOMING), "load a state", err);
+	int r = call_need_state(d, IN(INCOMING), "load a state", err);
 
 	if (!r)
-		r = need_session(c, d->importer, "load a state", err);
+		r = call_need_session(c, d->importer, "load a state", err);
 	if (r)
 		return r;
 	d->importer = c->conn;
@@ -428,129 +447,11 @@ static int op_set_state(struct call *c, struct err *err)
 static int op_memhash(struct call *c, struct err *err)
 {
 	struct hv_memhash_rep *rep = REP(c, struct hv_memhash_rep);
-	int r = need_state(c->d, IN(SUSPENDED) | IN(RESTORED) | IN(RELINQUISHED) | IN(INCOMING) | IN(PAUSED),
-	                   "hash the memory", err);
+	int r = call_need_state(c->d, IN(SUSPENDED) | IN(RESTORED) | IN(RELINQUISHED) | IN(INCOMING) | IN(PAUSED),
+	                        "hash the memory", err);
 
 	rep->n_regions = 1;
 	return r ? r : dommem_hash(c->d, &rep->hash[0], err);
-}
-
-/* Ownership ----------------------------------------------------------------------------------------------------------- */
-
-static bool owner_ok(const struct hv_owner *o)
-{
-	return memchr(o->owner, 0, sizeof(o->owner)) && (!o->owner[0] || name_is_valid(o->owner));
-}
-
-static int op_relinquish(struct call *c, struct err *err)
-{
-	struct domain *d = c->d;
-	const struct hv_owner *o = c->req;
-	int r = need_state(d, IN(SUSPENDED), "give the domain away", err);
-
-	if (!r && d->suspender != c->conn)
-		r = err_set(err, EPERM, "the domain was suspended by another session");
-	if (!r && (!owner_ok(o) || !o->owner[0] || o->generation <= d->generation))
-		r = err_set(err, EINVAL, "a new owner needs a name and a generation above %lu",
-		            (unsigned long)d->generation);
-	if (!r)
-		r = devs_sync(d->devs, err);
-	if (r)
-		return r;
-	struct lease_record rec = { .generation = o->generation, .state = LEASE_RUNNING };
-	snprintf(rec.owner, sizeof(rec.owner), "%s", o->owner);
-	/* from here on it is not ours, whatever becomes of the write: only a lease that says so brings it back */
-	d->owner = false;
-	r = leases_write(&d->leases, &rec, err);
-	if (r) {
-		struct lease_record now;
-		if (leases_read(&d->leases, &now, NULL) == 0 && now.generation == d->generation) {
-			d->owner = true; /* nothing was written */
-			return r;
-		}
-	}
-	devs_unlock(d->devs);
-	d->suspender = NULL;
-	d->generation = o->generation;
-	domain_set_state(d, HV_DOM_RELINQUISHED, o->owner);
-	return r;
-}
-
-static int op_reclaim(struct call *c, struct err *err)
-{
-	struct domain *d = c->d;
-	const struct hv_owner *o = c->req;
-	int r = need_state(d, IN(RELINQUISHED), "take the domain back", err);
-
-	if (!r && (!owner_ok(o) || o->generation <= d->generation))
-		r = err_set(err, EINVAL, "taking back needs a generation above %lu", (unsigned long)d->generation);
-	if (!r)
-		r = domain_own(d, o->generation, false, err);
-	if (r)
-		return r;
-	d->suspender = c->conn;
-	domain_set_state(d, HV_DOM_SUSPENDED, "taken back");
-	return 0;
-}
-
-static int op_take(struct call *c, struct err *err)
-{
-	struct domain *d = c->d;
-	const struct hv_owner *o = c->req;
-	int r = need_state(d, IN(RESTORED), "take the domain over", err);
-
-	if (!r)
-		r = need_session(c, d->importer, "take the domain over", err);
-	if (!r && (!owner_ok(o) || (o->owner[0] && strcmp(o->owner, d->host))))
-		r = err_set(err, EINVAL, "this host is '%s', not '%.63s'", d->host, o->owner);
-	if (!r)
-		r = domain_own(d, o->generation, o->generation != 0, err);
-	if (r)
-		return r;
-	d->importer = NULL;
-	d->suspender = c->conn;
-	domain_set_state(d, HV_DOM_SUSPENDED, "taken over");
-	struct hv_owner *rep = REP(c, struct hv_owner);
-	rep->generation = d->generation;
-	snprintf(rep->owner, sizeof(rep->owner), "%s", d->host);
-	return 0;
-}
-
-static int op_park(struct call *c, struct err *err)
-{
-	const struct hv_park_req *q = c->req;
-	int r = need_state(c->d, IN(RUNNING) | IN(PAUSED) | IN(PARKED), "suspend", err);
-
-	return r ? r : domain_park(c->d, q->lease_ns, err);
-}
-
-static int op_unpark(struct call *c, struct err *err)
-{
-	const struct hv_park_req *q = c->req;
-	struct domain *d = c->d;
-	int r = need_state(d, IN(PARKED), "let it go on", err);
-
-	if (!r)
-		r = domain_unpark(d, q->lease_ns, err);
-	if (r == -ESTALE) {
-		log_error("domain '%s' can never run again here: %s", d->cfg->name, err->text);
-		d->ops->kill(d->vm);
-		end_after_reply(d, HV_DOM_CRASHED, err->text);
-	}
-	return r;
-}
-
-static int op_lease(struct call *c, struct err *err)
-{
-	struct hv_owner *rep = REP(c, struct hv_owner);
-	struct lease_record rec;
-	int r = leases_read(&c->d->leases, &rec, err);
-
-	if (r)
-		return r;
-	rep->generation = rec.generation;
-	snprintf(rep->owner, sizeof(rep->owner), "%s", rec.owner);
-	return 0;
 }
 
 /* The rest ------------------------------------------------------------------------------------------------------------ */
@@ -578,7 +479,7 @@ static int op_balloon(struct call *c, struct err *err)
 
 static int agent_order(struct call *c, const char *line, struct err *err)
 {
-	int r = need_state(c->d, IN(RUNNING), "ask the guest", err);
+	int r = call_need_state(c->d, IN(RUNNING), "ask the guest", err);
 
 	if (r)
 		return r;
@@ -592,30 +493,6 @@ static int op_shutdown(struct call *c, struct err *err)
 static int op_reboot(struct call *c, struct err *err)
 {
 	return agent_order(c, "\nhospes:reboot\n", err);
-}
-
-static int op_destroy(struct call *c, struct err *err)
-{
-	struct domain *d = c->d;
-	const struct hv_destroy_req *q = c->req;
-	(void)err;
-
-	if ((q->flags & HV_DESTROY_F_MOVED) && d->state == HV_DOM_RELINQUISHED)
-		devs_hand_over(d->devs);
-	if (d->vm)
-		d->ops->kill(d->vm);
-	if (d->owner) {
-		struct lease_record rec = { .generation = d->generation,
-			                    .state = q->flags & HV_DESTROY_F_SAVED ? LEASE_SAVED : LEASE_STOPPED };
-		struct err e;
-		snprintf(rec.owner, sizeof(rec.owner), "%s", d->host);
-		if (!(q->flags & HV_DESTROY_F_MOVED) && leases_write(&d->leases, &rec, &e))
-			log_error("%s", e.text);
-		devs_unlock(d->devs);
-		d->owner = false;
-	}
-	end_after_reply(d, HV_DOM_SHUTDOWN, "destroyed");
-	return 0;
 }
 
 static int op_subscribe(struct call *c, struct err *err)
@@ -696,21 +573,74 @@ static const struct op {
 	[HV_OP_BALLOON] = { sizeof(struct hv_balloon_req), op_balloon },
 	[HV_OP_SHUTDOWN] = { 0, op_shutdown },
 	[HV_OP_REBOOT] = { 0, op_reboot },
-	[HV_OP_DESTROY] = { sizeof(struct hv_destroy_req), op_destroy },
+	[HV_OP_DESTROY] = { sizeof(struct hv_destroy_req), call_destroy },
 	[HV_OP_SUBSCRIBE] = { 0, op_subscribe },
 	[HV_OP_CONSOLE] = { sizeof(struct hv_console_req), op_console },
-	[HV_OP_RELINQUISH] = { sizeof(struct hv_owner), op_relinquish },
-	[HV_OP_RECLAIM] = { sizeof(struct hv_owner), op_reclaim },
-	[HV_OP_TAKE] = { sizeof(struct hv_owner), op_take },
-	[HV_OP_LEASE] = { 0, op_lease },
+	[HV_OP_RELINQUISH] = { sizeof(struct hv_owner), call_relinquish },
+	[HV_OP_RECLAIM] = { sizeof(struct hv_owner), call_reclaim },
+	[HV_OP_TAKE] = { sizeof(struct hv_owner), call_take },
+	[HV_OP_LEASE] = { 0, call_lease },
 	[HV_OP_ANNOUNCE] = { 0, op_announce },
 	[HV_OP_DUMPXML] = { 0, op_dumpxml },
 	[HV_OP_LOGLEVEL] = { sizeof(uint32_t), op_loglevel },
 	[HV_OP_MEMHASH] = { 0, op_memhash },
 	[HV_OP_AUDIT] = { 0, op_audit },
-	[HV_OP_PARK] = { sizeof(struct hv_park_req), op_park },
-	[HV_OP_UNPARK] = { sizeof(struct hv_park_req), op_unpark },
+	[HV_OP_PARK] = { sizeof(struct hv_park_req), call_park },
+	[HV_OP_UNPARK] = { sizeof(struct hv_park_req), call_unpark },
 };
+
+/* While an order waits for storage, nothing else may change the domain. */
+static bool while_pending(uint16_t op)
+{
+	return op == HV_OP_HELLO || op == HV_OP_INFO || op == HV_OP_STATS || op == HV_OP_SUBSCRIBE ||
+	       op == HV_OP_DUMPXML || op == HV_OP_LOGLEVEL || op == HV_OP_CONSOLE || op == HV_OP_MAP_MEMORY ||
+	       op == HV_OP_DESTROY;
+}
+
+/* Whoever suspended it, or took it over, is gone. */
+static void suspender_left(struct domain *d)
+{
+	struct err e;
+
+	if (d->state != HV_DOM_SUSPENDED || !d->owner)
+		return;
+	log_warn("the session that suspended domain '%s' ended: it resumes", d->cfg->name);
+	if (d->paused) {
+		domain_set_state(d, HV_DOM_PAUSED, "its suspender left");
+	} else if (domain_go(d, &e)) {
+		log_error("cannot resume domain '%s': %s", d->cfg->name, e.text);
+	} else {
+		domain_set_state(d, HV_DOM_RUNNING, "its suspender left");
+		domain_announce(d);
+	}
+}
+
+void domain_pend_done(struct domain *d, int r, struct err *err)
+{
+	struct pending *p = &d->pend;
+	const void *rep = NULL;
+	size_t len = 0;
+
+	if (!p->active)
+		return;
+	p->active = false;
+	if (p->op == HV_OP_SUSPEND)
+		rep = &p->suspend, len = sizeof(p->suspend);
+	else if (p->op == HV_OP_TAKE || p->op == HV_OP_LEASE)
+		rep = &p->owner, len = sizeof(p->owner);
+	if (r && !err->code)
+		err_sys(err, -r, "hypercall %u failed", p->op);
+	if (p->conn && r)
+		hvconn_fail(p->conn, p->op, p->cookie, err);
+	else if (p->conn)
+		hvconn_reply(p->conn, p->op, p->cookie, rep, len, NULL, 0);
+	else if (r)
+		log_warn("domain '%s': %s, and nobody waits for the answer", d->cfg->name, err->text);
+	if (!p->conn && !d->suspender)
+		suspender_left(d);
+	if (!p->conn && p->op == HV_OP_TAKE && r)
+		domain_end(d, 1);
+}
 
 static void on_request(void *arg, struct hvconn *conn, uint16_t op, uint64_t cookie, const void *payload, size_t len,
                        int *fds, size_t n_fds)
@@ -728,8 +658,20 @@ static void on_request(void *arg, struct hvconn *conn, uint16_t op, uint64_t coo
 	}
 	memcpy(req, payload, len < sizeof(req) ? len : sizeof(req));
 	memset(rep.bytes, 0, sizeof(struct hv_stats));
-	int r = d->exiting && op != HV_OP_INFO ? err_set(&err, ESRCH, "domain '%s' is ending", d->cfg->name)
-	                                       : ops[op].fn(&c, &err);
+	int r;
+	if (d->exiting && op != HV_OP_INFO)
+		r = err_set(&err, ESRCH, "domain '%s' is ending", d->cfg->name);
+	else if (d->pend.active && !while_pending(op))
+		r = domain_waits_err(d, EBUSY, "the domain is busy: an order before this one waits for storage", &err);
+	else
+		r = ops[op].fn(&c, &err);
+	if (r == -EINPROGRESS) {
+		d->pend.active = true;
+		d->pend.conn = conn;
+		d->pend.op = op;
+		d->pend.cookie = cookie;
+		return;
+	}
 	if (r) {
 		if (!err.code)
 			err_sys(&err, -r, "hypercall %u failed", op);
@@ -745,8 +687,16 @@ static void on_request(void *arg, struct hvconn *conn, uint16_t op, uint64_t coo
 static void on_closed(void *arg, struct hvconn *conn)
 {
 	struct domain *d = arg;
-	struct err e;
+	bool takes = false;
 
+	if (d->pend.active && d->pend.conn == conn) {
+		d->pend.conn = NULL;
+		takes = d->pend.op == HV_OP_TAKE;
+		if (d->pend.op == HV_OP_SUSPEND && domain_stop_cancel(d)) {
+			d->pend.active = false;
+			log_warn("the session that suspends domain '%s' ended: it goes on", d->cfg->name);
+		}
+	}
 	if (d->throttler == conn) {
 		d->throttler = NULL;
 		domain_throttle(d, 0);
@@ -755,23 +705,16 @@ static void on_closed(void *arg, struct hvconn *conn)
 		domain_logdirty_off(d);
 	if (d->suspender == conn) {
 		d->suspender = NULL;
-		if (d->state == HV_DOM_SUSPENDED && d->owner) {
-			log_warn("the session that suspended domain '%s' ended: it resumes", d->cfg->name);
-			if (d->paused) {
-				domain_set_state(d, HV_DOM_PAUSED, "its suspender left");
-			} else if (domain_go(d, &e)) {
-				log_error("cannot resume domain '%s': %s", d->cfg->name, e.text);
-			} else {
-				domain_set_state(d, HV_DOM_RUNNING, "its suspender left");
-				domain_announce(d);
-			}
-		}
+		if (!d->pend.active) /* else when it is known who owns it */
+			suspender_left(d);
 	}
-	if (d->importer == conn && (d->state == HV_DOM_INCOMING || d->state == HV_DOM_RESTORED)) {
+	if (d->importer == conn && !takes && (d->state == HV_DOM_INCOMING || d->state == HV_DOM_RESTORED)) {
 		log_warn("the session that filled domain '%s' ended before it was taken over: this copy ends",
 		         d->cfg->name);
 		domain_end(d, 1);
 	}
+	if (takes)
+		d->importer = NULL;
 }
 
 const struct hvserver_ops domcall_ops = { .request = on_request, .closed = on_closed };

@@ -7,11 +7,11 @@
 
 static int kvm_probe(const struct dom_config *cfg, struct err *err)
 {
-	return err_set(
-		err, ENOTSUP,
-		"domain '%s' is of type 'kvm', and this version of Hospes has no hardware-assisted engine yet; use <domain type='uml'> "
-		"with a user-mode kernel such as /usr/bin/linux.uml (package user-mode-linux)",
-		cfg->name);
+	int r = err_set(err, ENOTSUP,
+	                "this version of Hospes has no hardware-assisted engine yet; use <domain type='uml'> "
+	                "with a user-mode kernel such as /usr/bin/linux.uml (package user-mode-linux)");
+
+	return cfg && err ? err_prefix(err, "domain '%s' is of type 'kvm'", cfg->name) : r;
 }
 static int kvm_kernel_id(const struct dom_config *cfg, char out[40], struct err *err)
 {
@@ -84,6 +84,11 @@ static void kvm_stats(void *vm, struct hv_stats *st)
 	(void)vm;
 	(void)st;
 }
+static void kvm_look(void *vm, struct hv_look *ret)
+{
+	(void)vm;
+	*ret = (struct hv_look){ 0 };
+}
 static void kvm_nothing(void *vm)
 {
 	(void)vm;
@@ -105,9 +110,12 @@ const struct hv_engine_ops hv_engine_kvm = {
 	.logdirty_stop = kvm_nothing,
 	.input = kvm_input,
 	.stats = kvm_stats,
+	.look = kvm_look,
 	.kill = kvm_nothing,
 	.close = kvm_nothing,
 };
+
+const struct hv_engine_ops *const hv_engines[] = { &hv_engine_pv, &hv_engine_kvm, NULL };
 
 const struct hv_engine_ops *hv_engine_for(const struct dom_config *cfg)
 {

@@ -12,9 +12,9 @@
 #include "common/err.h"
 #include "common/loop.h"
 #include "hypervisor/dev/devs.h"
-#include "hypervisor/domcfg.h"
+#include "hypervisor/api/domcfg.h"
 #include "hypervisor/guestmem.h"
-#include "hypervisor/hypercall.h"
+#include "hypervisor/api/hypercall.h"
 
 enum hv_exit { HV_EXIT_POWEROFF, HV_EXIT_REBOOT, HV_EXIT_CRASH };
 
@@ -35,10 +35,17 @@ struct hv_engine_env {
 	void (*process)(void *arg, pid_t pid);  /* the first process of the guest's is there: limit it and its descendants */
 };
 
+/* For the log and the watchdog: what the guest is at, and what it had of the processor and had to wait for it, in all. */
+struct hv_look {
+	uint64_t cpu_ns, waited_ns;
+	bool runnable; /* wants a processor now, or has one */
+	char text[160];
+};
+
 struct hv_engine_ops {
 	const char *name;
 	uint32_t caps;              /* HV_CAP_* */
-	/* Can it run @cfg on this host? The text names cause and remedy. Privileged, before anything is opened. */
+	/* Can it run @cfg on this host? NULL: any domain at all? The text names cause and remedy. Privileged, before anything is opened. */
 	int (*probe)(const struct dom_config *cfg, struct err *err);
 	/* Hex identity of the guest's kernel for struct hv_hello: equal means that a state may move between the two. */
 	int (*kernel_id)(const struct dom_config *cfg, char out[40], struct err *err);
@@ -61,6 +68,7 @@ struct hv_engine_ops {
 	/* Input typed at the boot console. */
 	void (*input)(void *vm, const void *p, size_t len);
 	void (*stats)(void *vm, struct hv_stats *st);   /* cpu_ns, processes, hv_rss_bytes of engine helpers */
+	void (*look)(void *vm, struct hv_look *ret);
 	void (*kill)(void *vm);                         /* end the guest's processes now; no exited() */
 	void (*close)(void *vm);                        /* takes NULL */
 };
@@ -68,6 +76,8 @@ struct hv_engine_ops {
 extern const struct hv_engine_ops hv_engine_pv;
 extern const struct hv_engine_ops hv_engine_kvm;
 
+/* All engines, NULL at the end. */
+extern const struct hv_engine_ops *const hv_engines[];
 /* The engine for @cfg's domain type. */
 const struct hv_engine_ops *hv_engine_for(const struct dom_config *cfg);
 

@@ -23,7 +23,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include "common/util.h"
-#include "hypervisor/hvmsg.h"
+#include "hypervisor/api/hvmsg.h"
 
 #define REQ_FDS_MAX     4u /* more than any op takes; a message with more is cut off by the receiver */
 #define EVENTS_IDLE     (EPOLLIN | EPOLLRDHUP)
@@ -318,6 +318,17 @@ fail:
 	return NULL;
 }
 
+void hvserver_close_door(struct hvserver *s)
+{
+	loop_del_timer(s->accept_again);
+	loop_del_fd(s->listen_src);
+	s->accept_again = NULL;
+	s->listen_src = NULL;
+	if (s->listen_fd >= 0)
+		close(s->listen_fd);
+	s->listen_fd = -1;
+}
+
 void hvserver_free(struct hvserver *s)
 {
 	if (!s)
@@ -328,9 +339,7 @@ void hvserver_free(struct hvserver *s)
 		s->conns = c->next;
 		conn_free(c);
 	}
-	loop_del_timer(s->accept_again);
-	loop_del_fd(s->listen_src);
-	close(s->listen_fd);
+	hvserver_close_door(s);
 	free(s);
 }
 

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include "common/err.h"
 #include "common/loop.h"
-#include "hypervisor/hypercall.h"
+#include "hypervisor/api/hypercall.h"
 
 #define HVSERVER_CONNS_MAX 32
 
@@ -33,6 +33,8 @@ struct hvserver_ops {
 /* @listen_fd: a listening SEQPACKET socket, owned from now on. @ops and @arg outlive the server. */
 struct hvserver *hvserver_new(struct loop *loop, int listen_fd, const struct hvserver_ops *ops, void *arg, struct err *err);
 void hvserver_free(struct hvserver *s);          /* closes all; calls closed() for none */
+/* No new connections from now on; those that are there go on. */
+void hvserver_close_door(struct hvserver *s);
 /* Create and bind the listening socket at @path (replacing a stale one), mode 0600. Returns the fd or -errno. */
 int hvserver_listen(const char *path, struct err *err) _must_check_;
 void hvconn_reply(struct hvconn *c, uint16_t op, uint64_t cookie, const void *payload, size_t len, const int *fds, size_t n_fds);

@@ -2,8 +2,8 @@
 /*
  * Leases: the durable record of who owns a domain. One beside each writable disk image (`IMAGE.lease`, so every host that
  * sees the image sees it), one local (`<state>/leases/UUID`). The first disk's lease is the truth; a domain without writable
- * file disks has only the local one. Written only by the holder of the image's lock. Two slots of 512 octets, written in turn
- * with a checksum: a crash at any point leaves the older or the newer record. docs/wire/lease.md.
+ * file disks has only the local one. Written only by the holder of the image's lock, one slot in turn (hypervisor/api/leaserec.h):
+ * a crash at any point leaves the older or the newer record. docs/wire/lease.md.
  */
 #ifndef HOSPES_HYPERVISOR_LEASE_H
 #define HOSPES_HYPERVISOR_LEASE_H
@@ -11,16 +11,9 @@
 #include <stdbool.h>
 #include "common/err.h"
 #include "common/cleanup.h"
-#include "hypervisor/domcfg.h"
-#include "hypervisor/hypercall.h"
-
-enum lease_state { LEASE_NONE, LEASE_STOPPED, LEASE_RUNNING, LEASE_SAVED };
-
-struct lease_record {
-	uint64_t generation;
-	char owner[HV_NAME_MAX];    /* host; empty: nobody yet */
-	enum lease_state state;
-};
+#include "clusterd/guard/deadline.h"
+#include "hypervisor/api/domcfg.h"
+#include "hypervisor/api/leaserec.h"
 
 struct leases {
 	int fd[DOM_DISKS_MAX + 1];  /* owned; [0] is the truth */
@@ -29,6 +22,7 @@ struct leases {
 	uint64_t seq[DOM_DISKS_MAX + 1];
 	bool shared;                /* [0] stands beside a disk */
 	char uuid[40];
+	const struct deadline_page *deadline; /* of this host's lease in the cluster, borrowed; NULL: none. Nothing is written past it */
 };
 
 /* Open (and create) all leases of @cfg; call with privileges and hand the files to @uid. */

@@ -16,26 +16,37 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "clusterd/guard/managed.h"
+#include "common/hostname.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "hypervisor/api/dompath.h"
+#include "hypervisor/check.h"
 #include "hypervisor/domain_int.h"
+#include "hypervisor/api/rundir.h"
 
 #define UID_FIRST                                                                                                      \
 	0x68000000u /* one user id per domain, from its uuid; beyond what distributions and containers hand out */
 #define UID_COUNT        0x01000000u
 #define INCOMING_WAIT_NS (60 * NS_PER_S)
+#define END_S            10u /* how long a domain's end may wait for storage */
 
 static void usage(FILE *f)
 {
-	fputs("usage: hvdom --config FILE [--ready-fd N] [--incoming] [--generation N] [--force] [--log-level L] [--foreground]\n"
+	fputs("usage: hvdom --config FILE [--ready-fd N] [--incoming] [--generation N] [--force] [--local] [--log-level L] [--foreground]\n"
+	      "       hvdom --engines\n"
+	      "       hvdom --check FILE [--local]\n"
 	      "Runs one domain until it ends. Usually started by vmctl or migrated.\n"
 	      "  --config FILE     domain XML\n"
 	      "  --incoming        boot nothing: wait for memory and state on the hypercall socket\n"
 	      "  --generation N    ownership generation of this start (default: one more than the lease's)\n"
 	      "  --force           start though the lease names another host (it must be surely dead)\n"
+	      "  --local           the definition is this host's own: paths.json may let it name any path\n"
 	      "  --ready-fd N      write \"ok\" or \"error: TEXT\" to descriptor N once it is known\n"
 	      "  --log-level L     error, warn, info (default), debug\n"
 	      "  --foreground      accepted for service managers; hvdom never forks into the background\n"
+	      "  --engines         say which engines this host has, one line of JSON each, and end\n"
+	      "  --check FILE      say whether the domain could run here, the same way, and end\n"
 	      "  --version, --help\n",
 	      f);
 }
@@ -49,61 +60,71 @@ static uint32_t uuid_hash(const char *uuid)
 	return h;
 }
 
+static uid_t domain_uid(const struct domain *d)
+{
+	return UID_FIRST + uuid_hash(d->cfg->uuid) % UID_COUNT;
+}
+
 /* One hvdom per name on a host: the lock is held until the process ends, however it ends. */
 static int claim_name(struct domain *d, struct err *err)
 {
-	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	d->run_dir = dompath_run(d->cfg->name);
+	d->lock_fd = rundir_claim(d->run_dir, d->cfg->name, err);
+	return d->lock_fd < 0 ? d->lock_fd : 0;
+}
 
-	d->run_dir = xasprintf("%s/dom/%s", path_run(), d->cfg->name);
-	int r = mkdir_p(d->run_dir, 0711);
-	if (r)
-		return err_sys(err, -r, "cannot make the directory %s", d->run_dir);
-	_cleanup_free_ char *path = xasprintf("%s/lock", d->run_dir);
-	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (d->lock_fd < 0)
-		return err_sys(err, errno, "cannot open %s", path);
-	/* one that is ending has removed its socket already: wait for it; one that runs is refused at once */
-	_cleanup_free_ char *sock = xasprintf("%s/hv.sock", d->run_dir);
-	for (int i = 0; fcntl(d->lock_fd, F_OFD_SETLK, &fl) < 0; i++) {
-		if (access(sock, F_OK) < 0 && i < 500) {
-			usleep(10000);
-			continue;
-		}
-		/* its socket is not ours to remove */
+/*
+ * Who we are, where the domain's own user cannot change it, before anything of a guest is here. The lock above is that user's to release: so
+ * the one before us of this name has to be gone by its record, too, and what lets us run (a lease of this host) is looked at after ours is
+ * there: whoever ends all that runs at the end of the lease finds it, or we find the lease to be over.
+ */
+static int register_self(struct domain *d, struct err *err)
+{
+	struct procs before;
+	int r = procs_read(d->cfg->name, &before);
+
+	/* one that ends lets go of its lock before the last of its processes is gone */
+	for (int i = 0; r == 0 && procs_live(&before); i++) {
+		if (i == 500)
+			r = -EEXIST;
+		usleep(10000);
+	}
+	if (r < 0 && r != -ENOENT) {
+		/* nor is its socket ours to remove */
 		close(d->lock_fd);
 		d->lock_fd = -1;
-		return err_set(err, EEXIST, "domain '%s' runs on this host already (see vmctl dominfo %s)",
-		               d->cfg->name, d->cfg->name);
+		return r != -EEXIST
+		               ? err_sys(err, -r, "cannot tell from %s/procs/%s whether it lives", path_run(),
+		                         d->cfg->name)
+		               : err_set(err, EEXIST, "processes of a domain '%s' of before live on this host still",
+		                         d->cfg->name);
 	}
+	r = procs_self(&d->procs);
+	if (r < 0)
+		return err_sys(err, -r, "cannot tell when this process began");
+	d->procs.uid = geteuid() == 0 ? domain_uid(d) : 0;
+	r = procs_write(d->cfg->name, &d->procs, err);
+	if (r < 0)
+		return r;
+	if (!managed_may_run(d->cfg->name))
+		return err_set(err, ETIME, "domain '%s' is its cluster's, and the lease of this host is over",
+		               d->cfg->name);
 	return 0;
 }
 
-static int open_boot_log(struct domain *d)
+static int open_log(const char *path, int flags)
 {
-	_cleanup_free_ char *path = xasprintf("%s/%s-boot.log", path_log(), d->cfg->name);
-
-	if (mkdir_p(path_log(), 0755))
-		return -1;
-	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	return open(path, flags | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 }
 
-/* The host's name as leases and peers know it: <conf>/hostname, else the system's. */
-static void host_name(char *out, size_t len)
+static void open_boot_log(struct domain *d, struct boundlog *ret)
 {
-	_cleanup_free_ char *path = xasprintf("%s/hostname", path_conf()), *text = NULL;
-	size_t n;
+	_cleanup_free_ char *path = xasprintf("%s/%s-boot.log", path_log(), d->cfg->name),
+			    *past = xasprintf("%s.1", path);
+	bool ok = !mkdir_p(path_log(), 0755);
 
-	if (file_read(path, 256, &text, &n) == 0) {
-		text[strcspn(text, " \t\n")] = 0;
-		if (name_is_valid(text)) {
-			snprintf(out, len, "%s", text);
-			return;
-		}
-	}
-	if (gethostname(out, len) < 0)
-		snprintf(out, len, "localhost");
-	out[len - 1] = 0;
-	out[strcspn(out, ".")] = 0;
+	boundlog_init(ret, ok ? open_log(path, O_RDWR | O_APPEND) : -1, ok ? open_log(past, O_WRONLY) : -1,
+	              BOUNDLOG_PIECE);
 }
 
 static void on_input(void *arg, const void *p, size_t len)
@@ -134,10 +155,8 @@ static int drop_privileges(struct domain *d, struct err *err)
 	d->env.gid = getgid();
 	if (geteuid() != 0)
 		return 0;
-	d->env.uid = UID_FIRST + uuid_hash(d->cfg->uuid) % UID_COUNT;
+	d->env.uid = domain_uid(d);
 	d->env.gid = (gid_t)d->env.uid;
-	if (chown(d->run_dir, d->env.uid, d->env.gid) < 0)
-		return err_sys(err, errno, "cannot hand %s to the domain's user", d->run_dir);
 	if (setgroups(0, NULL) < 0 || setresgid(d->env.gid, d->env.gid, d->env.gid) < 0 ||
 	    setresuid(d->env.uid, d->env.uid, d->env.uid) < 0)
 		return err_sys(err, errno, "cannot become the domain's user %u", d->env.uid);
@@ -145,16 +164,27 @@ static int drop_privileges(struct domain *d, struct err *err)
 	return 0;
 }
 
-static void limit_resources(struct domain *d)
+/* A group of its own, whoever started us, and known to be ours; and no protection that a daemon has and a guest must not. */
+static int limit_resources(struct domain *d, struct err *err)
 {
+	_cleanup_close_ int oom = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (oom < 0 || write(oom, "0", 1) != 1)
+		log_info("oom_score_adj stays: %s", strerror(errno));
 	if (geteuid() == 0)
-		cgroup_make(&d->cgroup, "/sys/fs/cgroup", d->cfg->name, d->cfg->memory_bytes);
+		cgroup_make(&d->cgroup, "/sys/fs/cgroup", d->cfg->name, d->cfg->memory_bytes, domain_uid(d));
 	else
 		snprintf(d->cgroup.why, sizeof(d->cgroup.why), "not started as root");
 	if (d->cgroup.why[0])
 		log_info("domain '%s' runs without some limits of its control group (%s)", d->cfg->name, d->cgroup.why);
 	if (cgroup_janitor(&d->cgroup))
 		log_info("the control group of domain '%s' will stay after its end", d->cfg->name);
+	cgroup_enter(&d->cgroup);
+	const char *group = cgroup_evidence(&d->cgroup, &d->procs.group_ino);
+	if (!group || strlen(group) >= sizeof(d->procs.group))
+		return 0;
+	(void)strcpy(d->procs.group, group);
+	return procs_write(d->cfg->name, &d->procs, err);
 }
 
 static void on_process(void *arg, pid_t pid)
@@ -166,29 +196,57 @@ static void on_process(void *arg, pid_t pid)
 		log_warn("cannot limit the guest of domain '%s': %s", d->cfg->name, strerror(-r));
 }
 
+/* A definition may come from elsewhere: what root opens for it lies in allowed directories. */
+static int bound_paths(struct domain *d, struct err *err)
+{
+	int r = path_rules_load(&d->paths, err);
+
+	if (r || (d->local && d->paths.local_any))
+		return r;
+	d->cfg->paths = &d->paths;
+	return path_check_config(&d->paths, d->cfg, err);
+}
+
 /* Everything that needs the host's privileges, then everything that must not have them. */
 static int set_up(struct domain *d, struct err *err)
 {
 	static const int sigs[] = { SIGTERM, SIGINT, SIGHUP, 0 };
-	struct devs_events ev = { .broken = domain_broken, .silent = domain_silent, .arg = d };
+	struct devs_events ev = { .broken = domain_broken,
+		                  .quiet = domain_quiet,
+		                  .silent = domain_silent,
+		                  .disk_error = domain_disk_error,
+		                  .disk_room = domain_disk_room,
+		                  .arg = d };
 	int r;
 
-	r = d->ops->probe(d->cfg, err);
+	/* another user opens what it may anyway */
+	r = geteuid() == 0 ? bound_paths(d, err) : 0;
+	if (!r)
+		r = d->ops->probe(d->cfg, err);
 	if (!r)
 		r = claim_name(d, err);
 	if (!r)
-		r = devs_new(d->cfg, &ev, &d->devs, err);
+		r = register_self(d, err);
 	if (!r)
-		limit_resources(d);
-	uid_t uid = geteuid() == 0 ? UID_FIRST + uuid_hash(d->cfg->uuid) % UID_COUNT : getuid();
+		r = deadline_page_of(d->cfg->name, &d->deadline, err);
+	ev.deadline = d->deadline;
+	if (!r)
+		r = limit_resources(d, err);
+	if (!r)
+		r = devs_new(d->cfg, &ev, &d->devs, err);
+	uid_t uid = geteuid() == 0 ? domain_uid(d) : getuid();
 	if (!r)
 		r = leases_open(&d->leases, d->cfg, uid, err);
 	if (r)
 		return r;
-	d->con = conlog_new(d->loop, open_boot_log(d), on_input, d);
-	if (!d->con)
+	d->leases.deadline = d->deadline;
+	struct boundlog boot_log;
+	open_boot_log(d, &boot_log);
+	d->con = conlog_new(d->loop, boot_log, on_input, d);
+	d->slow = slow_new(d->loop);
+	if (!d->con || !d->slow)
 		return err_set(err, ENOMEM, "out of memory");
-	_cleanup_free_ char *sock = xasprintf("%s/hv.sock", d->run_dir);
+	_cleanup_free_ char *sock = dompath_sock(d->cfg->name);
 	_cleanup_close_ int listen_fd = hvserver_listen(sock, err);
 	if (listen_fd < 0)
 		return listen_fd;
@@ -225,9 +283,12 @@ static void on_forgotten(void *arg)
 
 static void tear_down(struct domain *d)
 {
+	/* storage that does not answer keeps no domain's end waiting: what is not yet written by then is not */
+	signal(SIGALRM, SIG_DFL);
+	alarm(END_S);
 	if (d->vm)
 		d->ops->kill(d->vm);
-	if (d->owner) {
+	if (d->owner && !(d->slow && slow_busy(d->slow))) {
 		struct lease_record rec = { .generation = d->generation, .state = LEASE_STOPPED };
 		struct err e;
 		snprintf(rec.owner, sizeof(rec.owner), "%s", d->host);
@@ -237,8 +298,14 @@ static void tear_down(struct domain *d)
 	hvserver_free(d->server);
 	if (d->vm)
 		d->ops->close(d->vm);
+	if (d->slow && slow_busy(d->slow)) {
+		log_error("domain '%s' ends while its storage does not answer", d->cfg->name);
+		_exit(1);
+	}
+	slow_free(d->slow);
 	devs_free(d->devs);
 	leases_done(&d->leases);
+	deadline_page_free(d->deadline);
 	conlog_free(d->con);
 	dommem_done(d);
 	cgroup_done(&d->cgroup);
@@ -246,9 +313,11 @@ static void tear_down(struct domain *d)
 	loop_del_timer(d->destroy_timer);
 	loop_del_timer(d->announce_timer);
 	loop_del_timer(d->incoming_timer);
+	loop_del_timer(d->disk_timer);
+	loop_del_timer(d->boot_timer);
 	/* the lock file stays: removing it would let two processes lock two files of one name */
 	if (d->lock_fd >= 0) {
-		domain_unlink_socket(d);
+		rundir_mark_ended(d->lock_fd);
 		close(d->lock_fd);
 	}
 	free(d->run_dir);
@@ -256,20 +325,29 @@ static void tear_down(struct domain *d)
 		close(d->ready_fd);
 	loop_free(d->loop);
 	dom_config_free(d->cfg);
+	path_rules_done(&d->paths);
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option opts[] = {
-		{ "config", required_argument, NULL, 'c' }, { "ready-fd", required_argument, NULL, 'r' },
-		{ "incoming", no_argument, NULL, 'i' },     { "generation", required_argument, NULL, 'g' },
-		{ "force", no_argument, NULL, 'F' },        { "log-level", required_argument, NULL, 'l' },
-		{ "foreground", no_argument, NULL, 'f' },   { "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' },         { 0 },
+		{ "config", required_argument, NULL, 'c' },
+		{ "ready-fd", required_argument, NULL, 'r' },
+		{ "incoming", no_argument, NULL, 'i' },
+		{ "generation", required_argument, NULL, 'g' },
+		{ "local", no_argument, NULL, 'L' },
+		{ "force", no_argument, NULL, 'F' },
+		{ "log-level", required_argument, NULL, 'l' },
+		{ "foreground", no_argument, NULL, 'f' },
+		{ "engines", no_argument, NULL, 'e' },
+		{ "check", required_argument, NULL, 'C' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
 	};
 	static struct domain d = { .mem.fd = -1, .bitmap_fd = -1, .ready_fd = -1, .lock_fd = -1, .cgroup.janitor = -1 };
 	enum log_level level = LOG_LEVEL_INFO;
-	const char *config = NULL;
+	const char *config = NULL, *check = NULL;
 	struct err err = { 0 };
 	int o;
 
@@ -297,7 +375,15 @@ int main(int argc, char **argv)
 		case 'F':
 			d.force = true;
 			break;
+		case 'L':
+			d.local = true;
+			break;
 		case 'f':
+			break;
+		case 'e':
+			return check_engines();
+		case 'C':
+			check = optarg;
 			break;
 		case 'V':
 			puts("hvdom " PACKAGE_VERSION);
@@ -310,10 +396,12 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (!config || optind < argc) {
+	if (!(config || check) || optind < argc) {
 		usage(stderr);
 		return 2;
 	}
+	if (check)
+		return check_domain(check, d.local);
 	log_init("hvdom", level);
 	int r = dom_config_load(config, &d.cfg, &err);
 	if (r) {
@@ -340,6 +428,8 @@ int main(int argc, char **argv)
 	r = d.loop ? 0 : err_set(&err, ENOMEM, "out of memory");
 	if (!r)
 		r = set_up(&d, &err);
+	if (!r)
+		log_async();
 	if (!r && !d.incoming)
 		r = domain_boot(&d, &err);
 	if (r) {

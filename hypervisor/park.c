@@ -13,76 +13,99 @@
 #include "common/log.h"
 #include "common/util.h"
 
+static void park_done(struct domain *d)
+{
+	d->owner = false;
+	log_warn("domain '%s' is suspended: this host's lease runs out", d->cfg->name);
+	domain_set_state(d, HV_DOM_PARKED, "suspended: this host's lease runs out");
+	if (d->pend.park.lease_ns > d->park_lease_ns)
+		d->park_lease_ns = d->pend.park.lease_ns;
+}
+
+static void parked(struct domain *d, int r, struct err *err)
+{
+	if (!r)
+		park_done(d);
+	domain_pend_done(d, r, err);
+}
+
 int domain_park(struct domain *d, uint64_t lease_ns, struct err *err)
 {
-	int r = 0;
-
-	if (d->state != HV_DOM_PARKED) {
-		/* a push may be about to give it away: that is settled by its own protocol */
-		if (d->logger || !d->owner)
-			return err_set(err, EBUSY, "domain '%s' is being moved", d->cfg->name);
-		if (d->state == HV_DOM_RUNNING)
-			r = domain_stop(d, NULL, err);
-		if (r)
-			return r;
-		r = devs_sync(d->devs, err);
-		if (r) {
-			if (d->state == HV_DOM_RUNNING && domain_go(d, NULL))
-				log_error("cannot let the guest run on");
-			return r;
-		}
-		d->owner = false;
-		devs_unlock(d->devs);
-		log_warn("domain '%s' is suspended: this host's lease runs out", d->cfg->name);
-		domain_set_state(d, HV_DOM_PARKED, "suspended: this host's lease runs out");
+	if (d->state == HV_DOM_PARKED) {
+		if (lease_ns > d->park_lease_ns)
+			d->park_lease_ns = lease_ns;
+		return 0;
 	}
-	if (lease_ns > d->park_lease_ns)
-		d->park_lease_ns = lease_ns;
-	return 0;
+	/* a push may be about to give it away: that is settled by its own protocol */
+	if (d->logger || !d->owner)
+		return err_set(err, EBUSY, "domain '%s' is being moved", d->cfg->name);
+	d->pend.park.lease_ns = lease_ns;
+	int r = domain_stop(d, STOP_SYNC | STOP_UNLOCK, NULL, parked, err);
+	if (!r)
+		park_done(d);
+	return r;
 }
 
 /* Whoever takes the domain over needs the locks or a higher generation, so one look at both, under the locks, tells. */
-static int own_again(struct domain *d, struct err *err)
+static int own_again(void *arg, struct err *err)
 {
+	struct domain *d = arg;
 	struct lease_record left = { .generation = d->generation, .state = LEASE_RUNNING };
-	int r = devs_lock(d->devs, err);
 
+	if (!slow_commit(d->slow))
+		return -ECANCELED;
+	int r = devs_lock(d->devs, err);
 	if (r)
 		return r == -EAGAIN ? -ESTALE : r;
 	snprintf(left.owner, sizeof(left.owner), "%s", d->host);
 	r = leases_check(&d->leases, &left, err);
-	if (r) {
+	if (r)
 		devs_unlock(d->devs);
-		return r;
-	}
-	d->owner = true;
-	return 0;
+	return r;
 }
 
-int domain_unpark(struct domain *d, uint64_t lease_ns, struct err *err)
+static int unpark_done(struct domain *d, int r, struct err *err)
 {
-	int r;
-
-	/* an order of before the last PARK that was late, or that came to be read only now */
-	if (lease_ns <= d->park_lease_ns || boot_ns() >= lease_ns)
-		return err_set(err, ETIME, "the lease that would let domain '%s' go on is over", d->cfg->name);
-	r = own_again(d, err);
-	if (r)
-		return r;
-	if (boot_ns() >= lease_ns) { /* a network file system took its time */
+	/* a network file system took its time */
+	if (!r && (boot_ns() >= d->pend.park.lease_ns || deadline_page_over(d->deadline))) {
 		devs_unlock(d->devs);
-		d->owner = false;
 		return err_set(err, ETIME, "the lease that would let domain '%s' go on ended meanwhile", d->cfg->name);
 	}
-	if (d->paused) {
+	if (!r)
+		d->owner = true;
+	if (!r && d->paused) {
 		domain_set_state(d, HV_DOM_PAUSED, "as before: paused");
 		return 0;
 	}
-	r = domain_go(d, err);
+	if (!r && domain_go(d, err))
+		r = -ESTALE; /* half of it may run: it is ours, and ends */
+	if (r == -ESTALE)
+		domain_cannot_run(d, err->text);
 	if (r)
-		return -ESTALE; /* half of it may run: it is ours, and ends */
+		return r;
 	log_info("domain '%s' goes on", d->cfg->name);
 	domain_set_state(d, HV_DOM_RUNNING, "goes on: this host has a lease again");
 	domain_announce(d);
 	return 0;
+}
+
+static void unparked(void *arg, int r, const struct err *err)
+{
+	struct domain *d = arg;
+	struct err e = *err;
+
+	r = unpark_done(d, r, &e);
+	domain_pend_done(d, r, &e);
+}
+
+int domain_unpark(struct domain *d, uint64_t lease_ns, struct err *err)
+{
+	struct slow_job job = { .work = own_again, .then = unparked, .arg = d, .limit_ns = UINT64_MAX };
+
+	/* an order of before the last PARK that was late, or that came to be read only now */
+	if (lease_ns <= d->park_lease_ns || boot_ns() >= lease_ns || deadline_page_over(d->deadline))
+		return err_set(err, ETIME, "the lease that would let domain '%s' go on is over", d->cfg->name);
+	d->pend.park.lease_ns = lease_ns;
+	int r = slow_run(d->slow, &job, err);
+	return r == -EINPROGRESS || r == -EBUSY ? r : unpark_done(d, r, err);
 }

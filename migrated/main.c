@@ -10,10 +10,10 @@
 #include <sys/wait.h>
 #include "common/log.h"
 #include "common/loop.h"
-#include "common/util.h"
 #include "migrated/io/congestion.h"
 #include "migrated/io/daemon.h"
 #include "migrated/io/incoming.h"
+#include "migrated/io/preflight_ask.h"
 #include "migrated/io/priv.h"
 
 struct app {
@@ -75,6 +75,7 @@ static int serve(void)
 	}
 	if (priv_bound(&err) < 0)
 		log_warn("%s", err.text);
+	log_async();
 	app.d = migrated_new(app.loop, &err);
 	if (!app.d) {
 		log_error("%s", err.text);
@@ -105,6 +106,8 @@ int main(int argc, char **argv)
 
 	if (env)
 		(void)!log_level_parse(env, &level);
+	if (argc == 2 && !strcmp(argv[1], WORKER_ARG)) /* not for people */
+		return worker_main(preflight_serve);
 	for (int c; (c = getopt_long(argc, argv, "h", opts, NULL)) >= 0;) {
 		switch (c) {
 		case 'i':

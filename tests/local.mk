@@ -17,3 +17,17 @@ include %D%/fuzz/local.mk
 include %D%/system/local.mk
 include %D%/migrated/local.mk
 include %D%/guests/local.mk
+
+# What only computes: no clock, socket or other process matters to it, however slowly it runs. quickstart runs it beside the cluster's tests,
+# which mostly wait; the rest alone.
+# The longest first.
+COMPUTE_TESTS = %D%/sim/simclu-long %D%/sim/simclu %D%/unit/test_cluplan %D%/sim/simmig %D%/model/ownership.sh %D%/scenario/migstories.sh %D%/scenario/planstories.sh \
+	$(fuzz_tests)
+.PHONY: check-compute check-rest
+check-compute: all $(check_PROGRAMS)
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(COMPUTE_TESTS)'
+check-rest: all $(check_PROGRAMS)
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(filter-out $(COMPUTE_TESTS),$(TESTS))'
+
+# who may include whom
+EXTRA_DIST += tests/includes.sh

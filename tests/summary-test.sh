@@ -34,6 +34,10 @@ printf '[==========] Running 3 test(s).\n' | prog a FAIL
 want "cmocka crash" "0 passed, 1 failed, 0 skipped" 1
 printf '1..4\nok 1 x\nnot ok 2 y\n' | prog a FAIL
 want "TAP failure, plan cut off" "1 passed, 3 failed, 0 skipped" 1
+printf '1..2\n# once\nok 1 x\nnot ok 2 y\n# in line 3\n# said why\n' | prog a FAIL
+want "TAP failure that says why" "1 passed, 1 failed, 0 skipped" 1
+echo "$out" | grep -q '    # said why' || { echo "not told why: $out"; bad=1; }
+echo "$out" | grep -q 'once' && { echo "told what is no failure: $out"; bad=1; }
 printf '1..2\nok 1 x\n' | prog a PASS
 want "TAP plan cut off behind a good exit status" "1 passed, 1 failed, 0 skipped" 1
 echo boom | prog a ERROR

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vmclus drain, fence, rules, policy, loglevel: hosts and how the cluster decides. */
+/* vmclus fence, rules, policy, loglevel: hosts and how the cluster decides. */
 #include "config.h"
 #include "tools/vmclus_int.h"
 
@@ -7,58 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include "common/util.h"
-
-static int drain_progress(void *arg, json_t *o, struct err *err)
-{
-	struct cli *v = arg;
-	bool tty = isatty(STDOUT_FILENO);
-	const json_t *moving = json_object_get(o, "moving");
-
-	(void)err;
-	if (strcmp(vmclus_text(o, "type"), "progress") != 0)
-		return 0;
-	if (v->json) {
-		jsonconn_print(o);
-		return 0;
-	}
-	printf("%s%s: %.0f left", tty ? "\r" : "", v->arg[0], vmclus_num(o, "left"));
-	if (json_is_array(moving)) {
-		json_t *m;
-		size_t i;
-
-		json_array_foreach(moving, i, m)
-			printf("%s%s", i ? ", " : "; on the move: ",
-			       json_string_value(m) ?: json_string_value(json_object_get(m, "domain")) ?: "?");
-	} else if (json_is_number(moving)) {
-		printf(", %.0f on the move", json_number_value(moving));
-	}
-	printf("%s", tty ? "\033[K" : "\n");
-	fflush(stdout);
-	return 0;
-}
-
-int vmclus_drain(struct cli *v, struct err *err)
-{
-	bool undo = cli_opt(v, 0), wait = !cli_opt(v, 1);
-	_cleanup_json_ json_t *o = NULL;
-	int r = vmclus_order(json_pack("{s:s, s:s, s:b, s:b}", "op", "drain", "host", v->arg[0], "undo", (int)undo,
-	                               "wait", (int)wait),
-	                     NULL, drain_progress, v, &o, err);
-
-	if (!v->json && isatty(STDOUT_FILENO))
-		printf("\r\033[K");
-	if (r < 0)
-		return r;
-	if (v->json) {
-		jsonconn_print(o);
-		return 0;
-	}
-	printf("%s %s\n", v->arg[0],
-	       undo   ? "takes domains again"
-	       : wait ? "is empty, and gets no domains until vmclus drain --undo"
-	              : "is being emptied");
-	return 0;
-}
 
 /* What the person is about to say, with the names of the domains that will start elsewhere. */
 static int fence_ask(const char *host, struct err *err)

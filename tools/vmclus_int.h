@@ -6,7 +6,8 @@
 #include "tools/cli.h"
 #include "tools/jsonconn.h"
 
-enum { VMCLUS_DECLINED = 3 }; /* exit status: a person was asked, and did not confirm */
+/* Exit statuses: a person was asked, and did not confirm; some domains stay, or the others could not be told. */
+enum { VMCLUS_DECLINED = 3, VMCLUS_PARTLY = 4 };
 
 extern const struct jsonconn_peer vmclus_peer; /* this host's clusterd */
 /* As jsonconn_recv(), but an object of type "error" comes as -errno with its text. */
@@ -33,6 +34,7 @@ void vmclus_show_status(const json_t *o);
 int vmclus_status(struct cli *v, struct err *err);
 int vmclus_events(struct cli *v, struct err *err);
 int vmclus_explain(struct cli *v, struct err *err);
+int vmclus_rehearse(struct cli *v, struct err *err);
 int vmclus_state(struct cli *v, struct err *err);
 int vmclus_define(struct cli *v, struct err *err);
 int vmclus_undefine(struct cli *v, struct err *err);
@@ -41,6 +43,7 @@ int vmclus_stop(struct cli *v, struct err *err);
 int vmclus_move(struct cli *v, struct err *err);
 int vmclus_balance(struct cli *v, struct err *err);
 int vmclus_drain(struct cli *v, struct err *err);
+int vmclus_shutdown_host(struct cli *v, struct err *err);
 int vmclus_rules(struct cli *v, struct err *err);
 int vmclus_fence(struct cli *v, struct err *err);
 int vmclus_policy(struct cli *v, struct err *err);

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include "common/util.h"
 
 #define MIB (1ull << 20)
 

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "common/util.h"
 
 static const char usage_text[] =
 	"usage: %s [OPTIONS] FILE|-            plan for a described cluster (JSON, as \"status --json\" prints it)\n"

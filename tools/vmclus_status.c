@@ -19,9 +19,20 @@ static unsigned domains_of(const json_t *o, const char *host)
 	return n;
 }
 
+static const char *host_note(const json_t *h)
+{
+	const char *leaving = vmclus_text(h, "leaving");
+
+	if (vmclus_true(h, "maintenance"))
+		return "maintenance ";
+	if (!strcmp(vmclus_text(h, "state"), "online") && *leaving && strcmp(leaving, "no") != 0)
+		return "is shut down ";
+	return vmclus_true(h, "suspected") ? "starts nothing, last choice " : "";
+}
+
 static void show_hosts(const json_t *o)
 {
-	char used[32], total[32], cpu[32], mem[80], note[160];
+	char used[32], total[32], cpu[32], mem[80], note[320];
 	json_t *h;
 	size_t i;
 
@@ -34,9 +45,12 @@ static void show_hosts(const json_t *o)
 		snprintf(mem, sizeof(mem), "%s / %s",
 		         size_format((uint64_t)vmclus_num(h, "mem_used_bytes"), used, sizeof(used)),
 		         size_format((uint64_t)vmclus_num(h, "mem_total_bytes"), total, sizeof(total)));
-		snprintf(note, sizeof(note), "%s%s%s", vmclus_true(h, "maintenance") ? "maintenance " : "",
+		bool lost = !strcmp(vmclus_text(h, "state"), "lost");
+		snprintf(note, sizeof(note), "%s%s%s%s%s%s", host_note(h),
 		         *safe_by && strcmp(safe_by, "none") ? "safe by " : "",
-		         *safe_by && strcmp(safe_by, "none") ? safe_by : "");
+		         *safe_by && strcmp(safe_by, "none") ? safe_by : "",
+		         !lost && vmclus_true(h, "clock_stops") ? "its clocks may stop " : "", lost ? "awaits: " : "",
+		         lost ? vmclus_text(h, "awaits") : "");
 		printf("%-12s %-8s %-11s %-22s %-8u %s\n", vmclus_text(h, "name"), vmclus_text(h, "state"), cpu, mem,
 		       domains_of(o, vmclus_text(h, "name")), note);
 	}

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "common/loop.h"
 #include "common/util.h"
+#include "hypervisor/api/dompath.h"
 
 volatile sig_atomic_t vmctl_stopped;
 
@@ -41,7 +42,7 @@ int vmctl_definition_path(const char *name, char **ret, struct err *err)
 {
 	if (!name_is_valid(name))
 		return err_set(err, EINVAL, "\"%s\" is no domain name", name);
-	*ret = xasprintf("%s/domains/%s.xml", path_state(), name);
+	*ret = dompath_definition(name);
 	return 0;
 }
 
@@ -54,6 +55,7 @@ bool vmctl_is_defined(const char *name)
 
 int vmctl_connect(struct hvcall *c, const char *name, struct err *err)
 {
+	_cleanup_free_ char *log = dompath_log(name);
 	int r = hvcall_open(c, name, err);
 
 	if (r == -ENOENT && vmctl_is_defined(name))
@@ -61,8 +63,8 @@ int vmctl_connect(struct hvcall *c, const char *name, struct err *err)
 	if (r == -ENOENT)
 		return err_set(err, r, "no domain '%s'; vmctl list --all shows those that there are", name);
 	if (r == -ECONNREFUSED)
-		return err_set(err, r, "domain '%s' does not run: its hvdom died, see %s/%s.log; vmctl start %s", name,
-		               path_log(), name, name);
+		return err_set(err, r, "domain '%s' does not run: its hvdom died, see %s; vmctl start %s", name, log,
+		               name);
 	if (r == -EACCES)
 		return err_set(err, r, "domain '%s': permission denied; run vmctl as the user that started it (root?)",
 		               name);
@@ -78,7 +80,6 @@ int vmctl_is_running(const char *name)
 
 bool vmctl_wait_gone(struct hvcall *c, const char *name, unsigned ms)
 {
-	_cleanup_free_ char *sock = xasprintf("%s/dom/%s/hv.sock", path_run(), name);
 	uint64_t deadline = now_ns() + ms * NS_PER_MS;
 	bool closed = false;
 
@@ -90,9 +91,12 @@ bool vmctl_wait_gone(struct hvcall *c, const char *name, unsigned ms)
 
 			closed = r == -ECONNRESET || r == -EPIPE;
 		}
-		/* its socket file goes last */
-		if (closed && access(sock, F_OK))
-			return true;
+		if (closed) {
+			_cleanup_hvcall_ struct hvcall again = { .fd = -1 };
+
+			if (hvcall_open(&again, name, NULL) == -ENOENT)
+				return true;
+		}
 		usleep(5000);
 	}
 	return closed;

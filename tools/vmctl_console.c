@@ -11,7 +11,6 @@
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
-#include "common/util.h"
 
 #define ESCAPE 0x1d /* Ctrl-] */
 

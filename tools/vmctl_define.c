@@ -8,13 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 #include "common/util.h"
+#include "hypervisor/api/dompath.h"
 
 #define XML_MAX (1u << 20)
 
 /* Another definition with the same uuid, or the same name with another uuid: that is a mistake, not a change. */
 static int check_clash(const struct dom_config *cfg, struct err *err)
 {
-	_cleanup_free_ char *dir = xasprintf("%s/domains", path_state());
+	_cleanup_free_ char *dir = dompath_definitions();
 	struct dirent *e;
 	DIR *d = opendir(dir);
 	int r = 0;
@@ -61,7 +62,7 @@ static int keep_uuid(struct dom_config *cfg, const char *xml)
 int vmctl_define(struct cli *v, struct err *err)
 {
 	const char *file = strcmp(v->arg[0], "-") ? v->arg[0] : "/dev/stdin";
-	_cleanup_free_ char *text = NULL, *xml = NULL, *path = NULL, *dir = xasprintf("%s/domains", path_state());
+	_cleanup_free_ char *text = NULL, *xml = NULL, *path = NULL, *dir = dompath_definitions();
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
 	size_t len;
 	int r = file_read(file, XML_MAX, &text, &len);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "common/util.h"
+#include "hypervisor/api/dompath.h"
 
 #define NAMES_MAX 4096u
 
@@ -97,6 +98,7 @@ static void dom_look(struct dom *d, const char *name)
 	d->silent = !d->running;
 	d->info.uuid[sizeof(d->info.uuid) - 1] = 0;
 	d->info.owner[sizeof(d->info.owner) - 1] = 0;
+	d->info.reason_text[sizeof(d->info.reason_text) - 1] = 0;
 }
 
 static void dom_done(struct dom *d)
@@ -122,6 +124,12 @@ static int dom_find(struct dom *d, const char *name, struct err *err)
 	return err_set(err, ENOENT, "no domain '%s'; vmctl list --all shows those that there are", name);
 }
 
+/* Why it is paused, or what it waits for; "": nothing to say. */
+static const char *dom_reason(const struct dom *d)
+{
+	return d->running ? d->info.reason_text : "";
+}
+
 static const char *dom_uuid(const struct dom *d)
 {
 	return d->running ? d->info.uuid : d->cfg ? d->cfg->uuid : "";
@@ -141,12 +149,14 @@ static json_t *dom_json(const struct dom *d)
 	                                       : 0));
 
 	if (o && d->running)
-		json_object_update_new(o, json_pack("{s:i, s:I, s:I, s:I, s:s, s:I, s:I}", "pid", (int)d->info.pid,
-		                                    "ram_current_bytes", (json_int_t)d->info.ram_current_bytes,
-		                                    "uptime_ms", (json_int_t)(d->info.uptime_ns / NS_PER_MS),
-		                                    "generation", (json_int_t)d->info.generation, "owner",
-		                                    d->info.owner, "heartbeat_s", (json_int_t)d->info.beat_s,
-		                                    "watchdog_count", (json_int_t)d->info.watchdog_count));
+		json_object_update_new(o, json_pack("{s:i, s:I, s:I, s:I, s:s, s:I, s:I, s:s, s:I}", "pid",
+		                                    (int)d->info.pid, "ram_current_bytes",
+		                                    (json_int_t)d->info.ram_current_bytes, "uptime_ms",
+		                                    (json_int_t)(d->info.uptime_ns / NS_PER_MS), "generation",
+		                                    (json_int_t)d->info.generation, "owner", d->info.owner,
+		                                    "heartbeat_s", (json_int_t)d->info.beat_s, "watchdog_count",
+		                                    (json_int_t)d->info.watchdog_count, "reason", dom_reason(d),
+		                                    "disk_wait_ms", (json_int_t)d->info.disk_wait_ms));
 	return o;
 }
 
@@ -161,7 +171,7 @@ static void list_line(const struct dom *d)
 
 int vmctl_list(struct cli *v, struct err *err)
 {
-	_cleanup_free_ char *defs = xasprintf("%s/domains", path_state()), *runs = xasprintf("%s/dom", path_run());
+	_cleanup_free_ char *defs = dompath_definitions(), *runs = dompath_runs();
 	bool all = cli_opt(v, 0), only_names = cli_opt(v, 1);
 	json_t *array = v->json ? json_array() : NULL;
 	struct names l = { 0 };
@@ -203,7 +213,11 @@ int vmctl_domstate(struct cli *v, struct err *err)
 	if (r < 0)
 		return r;
 	if (v->json)
-		r = vmctl_print_json(json_pack("{s:s, s:s}", "name", d.name, "state", dom_state(&d)), err);
+		r = vmctl_print_json(json_pack("{s:s, s:s, s:s}", "name", d.name, "state", dom_state(&d), "reason",
+		                               dom_reason(&d)),
+		                     err);
+	else if (cli_opt(v, 0) && *dom_reason(&d))
+		printf("%s (%s)\n", dom_state(&d), dom_reason(&d));
 	else
 		printf("%s\n", dom_state(&d));
 	dom_done(&d);
@@ -238,6 +252,8 @@ int vmctl_dominfo(struct cli *v, struct err *err)
 	info_line("Name:", "%s", d.name);
 	info_line("UUID:", "%s", dom_uuid(&d));
 	info_line("State:", "%s", dom_state(&d));
+	if (*dom_reason(&d))
+		info_line("Reason:", "%s", dom_reason(&d));
 	info_line("Persistent:", "%s", d.defined ? "yes" : "no");
 	info_line("CPU(s):", "%u", d.running ? d.info.vcpus : d.cfg ? d.cfg->vcpus : 0);
 	info_line("Max memory:", "%s", size_format(dom_ram(&d), size, sizeof(size)));

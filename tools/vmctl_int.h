@@ -11,9 +11,9 @@
 #include <sys/types.h>
 #include "common/cleanup.h"
 #include "common/err.h"
-#include "hypervisor/domcfg.h"
-#include "hypervisor/hvcall.h"
-#include "hypervisor/launch.h"
+#include "hypervisor/api/domcfg.h"
+#include "hypervisor/api/hvcall.h"
+#include "hypervisor/api/launch.h"
 #include "tools/cli.h"
 
 /* Set by SIGINT, SIGTERM and SIGHUP once vmctl_catch_signals() was called: long work looks at it. */

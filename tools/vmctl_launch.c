@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Starts hvdom (hypervisor/launch.h) and waits on the terminal until it is ready; Ctrl-C ends both. */
+/* Starts hvdom (hypervisor/api/launch.h) and waits on the terminal until it is ready; Ctrl-C ends both. */
 #include "config.h"
 #include "tools/vmctl_int.h"
 

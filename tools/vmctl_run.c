@@ -9,17 +9,18 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "clusterd/io/managed.h"
+#include "clusterd/guard/managed.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/util.h"
+#include "hypervisor/api/hvproc.h"
 
 #define DESTROY_WAIT_MS 10000
 #define GONE_WAIT_MS    2000
 
 int vmctl_start(struct cli *v, struct err *err)
 {
-	struct hvlaunch l = { .name = v->arg[0], .log_level = v->value[1], .force = cli_opt(v, 2) };
+	struct hvlaunch l = { .name = v->arg[0], .local = true, .log_level = v->value[1], .force = cli_opt(v, 2) };
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
 	_cleanup_free_ char *path = NULL;
 	enum log_level level;
@@ -145,12 +146,22 @@ int vmctl_shutdown(struct cli *v, struct err *err)
 	return r;
 }
 
+/* It hung and was killed: nor does anything live that it started. */
+static bool all_gone(const char *name)
+{
+	for (unsigned i = 0; i < 500; i++) {
+		if (!hvproc_alive(name))
+			return true;
+		(void)!hvproc_kill(name);
+		usleep(10000);
+	}
+	return false;
+}
+
 int vmctl_destroy(struct cli *v, struct err *err)
 {
 	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
 	struct hv_destroy_req req = { 0 };
-	struct ucred peer = { 0 };
-	socklen_t len = sizeof(peer);
 	int r = vmctl_connect(&c, v->arg[0], err);
 
 	if (r < 0)
@@ -160,14 +171,17 @@ int vmctl_destroy(struct cli *v, struct err *err)
 	if (r < 0 && r != -ECONNRESET && r != -ETIMEDOUT)
 		return err_prefix(err, "destroy %s", v->arg[0]);
 	if (r != -ECONNRESET && (r == -ETIMEDOUT || !vmctl_wait_gone(&c, v->arg[0], DESTROY_WAIT_MS))) {
-		/* it hangs: the kernel knows who listens there, and the guest ends with its hvdom */
-		if (getsockopt(c.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 1)
+		/* it hangs; the guest ends with its hvdom */
+		pid_t pid = hvproc_pid(v->arg[0]);
+		if (pid <= 1)
 			return err_set(err, ETIMEDOUT, "destroy %s: hvdom does not answer and its process is not known",
 			               v->arg[0]);
-		fprintf(stderr, "vmctl: hvdom of '%s' (pid %d) does not answer: killing it\n", v->arg[0],
-		        (int)peer.pid);
-		if (kill(peer.pid, SIGKILL) < 0 && errno != ESRCH)
-			return err_sys(err, errno, "destroy %s: kill %d", v->arg[0], (int)peer.pid);
+		fprintf(stderr, "vmctl: hvdom of '%s' (pid %d) does not answer: killing it\n", v->arg[0], (int)pid);
+		r = hvproc_kill(v->arg[0]);
+		if (r < 0)
+			return err_sys(err, r, "destroy %s: kill %d", v->arg[0], (int)pid);
+		if (!all_gone(v->arg[0]))
+			return err_set(err, EBUSY, "destroy %s: its processes were killed and do not end", v->arg[0]);
 	}
 	printf("Domain '%s' destroyed\n", v->arg[0]);
 	return 0;

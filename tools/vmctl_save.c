@@ -14,9 +14,10 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include "clusterd/io/managed.h"
+#include "clusterd/guard/managed.h"
 #include "common/util.h"
-#include "hypervisor/savefile.h"
+#include "hypervisor/api/memcheck.h"
+#include "hypervisor/api/savefile.h"
 
 #define GONE_WAIT_MS 2000
 #define FDS_MAX      (HV_REGIONS_MAX + 1)
@@ -44,7 +45,9 @@ static int map_memory(struct hvcall *c, struct mapped *m, struct err *err)
 		return r;
 	if (!m->rep.n_regions || m->rep.n_regions > HV_REGIONS_MAX || m->n_fds < m->rep.n_regions)
 		return err_set(err, EPROTO, "hvdom describes its memory wrongly");
-	return 0;
+	for (uint32_t i = 0; i < m->rep.n_regions && !r; i++)
+		r = memcheck_read(m->fd[i], m->rep.region[i].size_bytes, "the guest's memory", err);
+	return r;
 }
 
 static int hello(struct hvcall *c, struct hv_hello *h, struct err *err)
@@ -95,6 +98,8 @@ static int write_file(struct hvcall *c, const char *path, const struct hv_hello 
 		r = hvcall(c, HV_OP_GET_STATE, NULL, 0, NULL, 0, &st, sizeof(st), NULL, &state_fd, &n, err);
 	if (!r && !n)
 		r = err_set(err, EPROTO, "hvdom sent no state");
+	if (!r)
+		r = memcheck_read(state_fd, st.size_bytes, "the guest's state", err);
 	if (r < 0)
 		return r;
 	fill_meta(&meta, h, info.generation, &m, &st, xml);

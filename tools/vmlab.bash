@@ -18,6 +18,10 @@ NET=10.77.0
 CLUSTER_SERVICES=(hospes-guard migrated corosync clusterd) # in the order of their start
 self=$(readlink -f "$0")
 bindir=${self%/*}
+libdir=$bindir/vmlab.d # in a build tree
+[ -d "$libdir" ] || libdir=$(readlink -f "$bindir/../share/hospes/vmlab.d")
+# shellcheck source=tools/vmlab_systemd.bash
+. "$libdir/systemd.bash"
 
 die() { echo "vmlab: $*" >&2; exit 1; }
 say() { [ -n "${QUIET:-}" ] || echo "$*"; }
@@ -25,14 +29,20 @@ say() { [ -n "${QUIET:-}" ] || echo "$*"; }
 usage() {
 	cat <<-EOF
 	usage: vmlab COMMAND
-	  up [N] [--no-cluster]         make N hosts (default 2): host-a, host-b..., with Corosync and clusterd or without
+	  up [N] [--no-cluster] [--systemd [--base DIR]]
+	                                make N hosts (default 2): host-a, host-b..., with Corosync and clusterd or without;
+	                                --systemd: each with a systemd and the installed units; DIR: on this Debian tree
 	  down                          remove all of it
 	  status [--json]               hosts, links, services
 	  start HOST                    boot a host that is down
 	  kill HOST                     power loss
-	  cut HOST [--oneway in|out]    take its link down, or drop one direction only
+	  freeze HOST, thaw HOST        all its processes stand still, and go on (--systemd only)
+	  disk NAME MIB                 a block device /dev/mapper/NAME that all hosts share (--systemd only)
+	  cut HOST [--from HOST] [--oneway in|out]
+	                                take its link down, or drop one direction only; --from: between these two only, all others
+	                                hear both
 	  slow HOST [--rate MBIT] [--loss PERCENT]
-	  heal HOST                     undo cut and slow
+	  heal HOST [--from HOST]       undo cut and slow; --from: between these two only
 	  exec HOST CMD...              run a command on a host
 	  client CMD...                 run a command on the client's side of the network
 	  service HOST start|stop|restart|kill NAME [--once] [K=V...]
@@ -52,6 +62,7 @@ ns_of() { echo "hospes-$NAME-$1"; }
 host_dir() { echo "$LAB/hosts/$1"; }
 host_index() { printf '%d' $(($(printf '%d' "'${1#host-}") - 96)); }
 host_addr() { echo "$NET.$((100 + $(host_index "$1")))"; }
+host_mac() { printf '52:54:01:77:00:%02x' $((100 + $(host_index "$1"))); }
 port_of() { echo "p-${1#host-}"; }
 lab_hosts() { [ ! -d "$LAB/hosts" ] || ls "$LAB/hosts"; }
 has_cluster() { [ -e "$LAB/cluster" ]; }
@@ -131,7 +142,7 @@ host_net_add() {
 	ip -n "$(ns_of switch)" link set "$(port_of "$1")" master lab0 up
 	ip -n "$(ns_of "$1")" link set up0 master br0 up
 	# without one of its own a bridge takes the lowest of its ports: a guest's tap would change the host's address
-	ip -n "$(ns_of "$1")" link set br0 address "$(printf '52:54:01:77:00:%02x' $((100 + $(host_index "$1"))))"
+	ip -n "$(ns_of "$1")" link set br0 address "$(host_mac "$1")"
 	ip -n "$(ns_of "$1")" addr add "$(host_addr "$1")/24" dev br0
 }
 
@@ -157,10 +168,29 @@ filter_clear() { # NAMESPACE DEVICE
 	in_ns "$1" nft delete chain netdev vmlab "$2" 2>/dev/null || true
 }
 
+# One host does not hear another: frames of the other *host* are dropped where they arrive, those of its guests pass.
+pair_cut() { # HEARER SPEAKER
+	in_ns "$1" nft -f - <<-EOF
+	table netdev vmlab {
+		chain from-$2 {
+			type filter hook ingress device "up0" priority 1; policy accept;
+			ether saddr $(host_mac "$2") drop
+		}
+	}
+	EOF
+	mkdir -p "$(host_dir "$1")/deaf"
+	touch "$(host_dir "$1")/deaf/$2"
+}
+pair_heal() { # HEARER SPEAKER
+	in_ns "$1" nft delete chain netdev vmlab "from-$2" 2>/dev/null || true
+	rm -f "$(host_dir "$1")/deaf/$2"
+}
+
 # ---- a host's life -----------------------------------------------------------------------------------------------------
 
 host_files() {
 	local h=$1 d
+	! has_systemd || { sysd_host_files "$h"; return; }
 	d=$(host_dir "$h")
 	mkdir -p "$d"/var/{lib/hospes/shared,log/hospes,tmp,cache,spool,lib/misc} "$d/mnt"
 	chmod 1777 "$d/var/tmp"
@@ -185,12 +215,13 @@ hosts_file() { # every host knows the others by name
 
 # Corosync as a small cluster has it: knet, encrypted with the lab's key. udpu (quicker to form, for tests) knows no encryption.
 corosync_files() {
-	local h o crypto transport=${VMLAB_TRANSPORT:-knet}
+	local h o crypto log=$'to_syslog: no\n\t\tto_stderr: yes' transport=${VMLAB_TRANSPORT:-knet}
 	head -c 256 /dev/urandom >"$LAB/cluster"
 	chmod 400 "$LAB/cluster"
 	crypto='crypto_cipher: aes256
 	crypto_hash: sha256'
 	[ "$transport" = knet ] || crypto=
+	! has_systemd || log='to_syslog: yes' # its unit throws standard error away
 	for h in $(lab_hosts); do
 		o=$(host_dir "$h")
 		mkdir -p "$o/etc/corosync" "$o/var/lib/corosync"
@@ -209,8 +240,7 @@ corosync_files() {
 				expected_votes: $(lab_hosts | wc -l)
 			}
 			logging {
-				to_syslog: no
-				to_stderr: yes
+				$log
 				timestamp: hires
 			}
 			nodelist {
@@ -259,6 +289,7 @@ host_boot() {
 	rm -f "$d/ready" "$d/init.pid"
 	host_net_clean "$h"
 	in_ns switch ip link set "$(port_of "$h")" up
+	! has_systemd || { sysd_host_boot "$h"; return; }
 	# setsid and closed descriptors: the host outlives this terminal, and no lock of ours leaks into it
 	(
 		lab_env
@@ -291,6 +322,7 @@ host_kill() {
 	pid=$(init_pid "$1") || return 0
 	in_ns switch ip link set "$(port_of "$1")" down
 	kill -KILL "$pid" 2>/dev/null || true
+	! has_systemd || sysd_frozen "$1" 0 2>/dev/null || true
 	host_wait_gone "$1"
 	rm -f "$(host_dir "$1")/init.pid"
 }
@@ -299,7 +331,7 @@ host_wait_gone() {
 	local i p
 	for ((i = 0; i < 250; i++)); do
 		p=$(ip netns pids "$(ns_of "$1")" 2>/dev/null || true)
-		[ -n "$p" ] || return 0
+		[ -n "$p" ] || { ! has_systemd || cgroup_remove "$1"; return 0; }
 		# shellcheck disable=SC2086
 		[ $((i % 10)) -ne 0 ] || kill -KILL $p 2>/dev/null || true
 		sleep 0.02
@@ -362,11 +394,13 @@ service_run() {
 	local args=()
 	[ "$1" != corosync ] || args=(-f)
 	trap - USR1 TERM
-	exec env "${e[@]}" "$1" "${args[@]}" </dev/null >>"/var/log/hospes/$1.log" 2>&1
+	# the hosts of a lab stand still together or not at all, whatever machine carries them
+	exec env HOSPES_CLOCKS="${HOSPES_CLOCKS:-trusted}" "${e[@]}" "$1" "${args[@]}" </dev/null >>"/var/log/hospes/$1.log" 2>&1
 }
 
 enter() { # HOST CMD...
 	local pid
+	! has_systemd || sysd_enter "$@"
 	pid=$(init_pid "$1") || die "$1 is down"
 	shift
 	exec nsenter -t "$pid" -m -u -i -n -p -- "$@"
@@ -382,7 +416,8 @@ lock_lab() {
 
 # Names, not records: also right after a crash in the middle of `up` or `down`.
 remove_all() {
-	local ns p i
+	local ns p i h
+	for h in $(lab_hosts); do sysd_frozen "$h" 0 2>/dev/null || true; done
 	for ((i = 0; i < 100; i++)); do
 		p=$(for ns in $(lab_namespaces); do ip netns pids "$ns" 2>/dev/null || true; done)
 		[ -n "$p" ] || break
@@ -391,6 +426,8 @@ remove_all() {
 		sleep 0.05
 	done
 	for ns in $(lab_namespaces); do ip netns del "$ns"; done
+	for h in $(lab_hosts); do cgroup_remove "$h"; done
+	disks_remove
 	rm -rf --one-file-system "$LAB"
 	rm -f "$VMLAB_DIR/$NAME.lock"
 	rmdir "$VMLAB_DIR" 2>/dev/null || true
@@ -398,17 +435,26 @@ remove_all() {
 lab_namespaces() { ip netns list 2>/dev/null | awk '{ print $1 }' | grep "^hospes-$NAME-" || true; }
 
 cmd_up() {
-	local n='' cluster=1 a i h letters=abcdefghijklmnopqrst
-	for a; do
-		case $a in
+	local n='' cluster=1 systemd='' base='' why i h letters=abcdefghijklmnopqrst
+	while [ $# -gt 0 ]; do
+		case $1 in
 		--no-cluster) cluster= ;;
+		--systemd) systemd=1 ;;
+		--base) [ $# -ge 2 ] || usage; base=$2; shift ;;
 		-*) usage ;;
-		*) [ -z "$n" ] || usage; n=$a ;;
+		*) [ -z "$n" ] || usage; n=$1 ;;
 		esac
+		shift
 	done
+	[ -z "$base" ] || [ -n "$systemd" ] || usage
+	if [ -n "$systemd" ]; then
+		why=$(sysd_why_not)
+		[ -z "$why" ] || die "up --systemd: $why"
+		[ -z "$base" ] || { base=$(readlink -f "$base"); [ -e "$base/lib/systemd/systemd" ]; } || die "up --base: no Debian tree with systemd in $base"
+	fi
 	n=${n:-2}
 	[[ $n =~ ^([1-9]|1[0-9]|20)$ ]] || die "up: 1 to 20 hosts, not '$n'"
-	[ -z "$cluster" ] || command -v corosync >/dev/null || die "up: no corosync here (package corosync); without a cluster: vmlab up $n --no-cluster"
+	[ -z "$cluster" ] || [ -n "$systemd" ] || command -v corosync >/dev/null || die "up: no corosync here (package corosync); without a cluster: vmlab up $n --no-cluster"
 	[[ ${VMLAB_TOKEN:-1000} =~ ^[1-9][0-9]{1,4}$ ]] || die "VMLAB_TOKEN: milliseconds, not '$VMLAB_TOKEN'"
 	[[ ${VMLAB_TRANSPORT:-knet} =~ ^(knet|udpu)$ ]] || die "VMLAB_TRANSPORT: knet or udpu, not '$VMLAB_TRANSPORT'"
 	[[ ${VMLAB_MEMORY:-1GiB} =~ ^[1-9][0-9]*[KMG]iB$ ]] || die "VMLAB_MEMORY: a size such as 2GiB, not '$VMLAB_MEMORY'"
@@ -417,6 +463,11 @@ cmd_up() {
 	trap '[ $? -eq 0 ] || remove_all' EXIT
 	mkdir -p "$LAB/hosts" "$LAB/shared"
 	chmod 755 "$VMLAB_DIR" "$LAB" "$LAB/shared"
+	if [ -n "$systemd" ]; then
+		[ -n "$base" ] || base=$(sysd_base)
+		sysd_install "$base"
+		echo "$base" >"$LAB/systemd"
+	fi
 	switch_add
 	for ((i = 0; i < n; i++)); do
 		h=host-${letters:i:1}
@@ -425,10 +476,9 @@ cmd_up() {
 	done
 	hosts_file
 	[ -z "$cluster" ] || { corosync_files; clusterd_files; }
-	for h in $(lab_hosts); do
-		host_boot "$h"
-		say "$h is up: $(host_addr "$h")"
-	done
+	for h in $(lab_hosts); do host_boot "$h"; done
+	[ -z "$systemd" ] || sysd_first_boot
+	for h in $(lab_hosts); do say "$h is up: $(host_addr "$h")"; done
 	peers_exchange
 	[ -z "$cluster" ] || cluster_wait
 }
@@ -444,6 +494,7 @@ cmd_start() {
 	! init_pid "$1" >/dev/null || die "$1 is up already"
 	host_wait_gone "$1"
 	host_boot "$1"
+	! has_systemd || sysd_host_wait "$1"
 	peers_exchange
 	say "$1 is up: $(host_addr "$1")"
 }
@@ -454,19 +505,29 @@ cmd_kill() {
 	host_kill "$1"
 }
 
+cmd_freeze() { need_up "${1:-}"; has_systemd && sysd_frozen "$1" 1 || die "freeze: only hosts of up --systemd can be frozen, with a freezer control group"; }
+cmd_thaw() { need_up "${1:-}"; has_systemd && sysd_frozen "$1" 0 || die "thaw: only hosts of up --systemd can be"; }
+
 cmd_cut() {
-	local h=${1:-} way=both
+	local h=${1:-} way=both from=
 	need_host "$h"
-	case ${2:-} in
-	'') ;;
-	--oneway) way=${3:-} ;;
-	*) usage ;;
-	esac
+	shift
+	while [ $# -gt 0 ]; do
+		case $1 in --oneway) way=${2:-} ;; --from) from=${2:-none} ;; *) usage ;; esac
+		shift $(($# > 1 ? 2 : 1))
+	done
+	[[ $way =~ ^(both|in|out)$ ]] || die "cut --oneway in|out, not '$way'"
+	if [ -n "$from" ]; then
+		need_host "$from"
+		[ "$from" != "$h" ] || die "cut $h --from itself?"
+		[ "$way" = out ] || pair_cut "$h" "$from"
+		[ "$way" = in ] || pair_cut "$from" "$h"
+		return
+	fi
 	case $way in
 	both) in_ns switch ip link set "$(port_of "$h")" down ;;
 	out) filter_set switch "$(port_of "$h")" drop ;;
 	in) filter_set "$h" up0 drop ;;
-	*) die "cut --oneway in|out, not '$way'" ;;
 	esac
 	echo "$way" >"$(host_dir "$h")/cut"
 }
@@ -486,7 +547,12 @@ cmd_slow() {
 		local burst=$((rate * 1250 > 70000 ? rate * 1250 : 70000))
 		in_ns switch tc qdisc replace dev "$(port_of "$h")" root tbf rate "${rate}mbit" burst "$burst" latency 100ms ||
 			die "slow --rate: this kernel has no token bucket filter (CONFIG_NET_SCH_TBF)"
-		in_ns "$h" tc qdisc replace dev up0 root tbf rate "${rate}mbit" burst "$burst" latency 100ms
+		in_ns "$h" tc qdisc replace dev up0 root handle 1: tbf rate "${rate}mbit" burst "$burst" latency 100ms
+		# the host's own queue has three bands by priority, as pfifo_fast
+		local band
+		if in_ns "$h" tc qdisc replace dev up0 parent 1:1 handle 10: prio 2>/dev/null; then
+			for band in 1 2 3; do in_ns "$h" tc qdisc replace dev up0 parent "10:$band" bfifo limit $((rate * 12500 + burst)); done
+		fi
 	fi
 	if [ -n "$loss" ]; then
 		[[ $loss =~ ^[0-9]+(\.[0-9]+)?$ ]] || die "slow --loss: percent, not '$loss'"
@@ -500,7 +566,14 @@ cmd_slow() {
 }
 
 cmd_heal() {
+	local o
 	need_host "${1:-}"
+	[ $# -lt 2 ] || [ "$2" = --from ] || usage
+	for o in $(if [ $# -gt 1 ]; then need_host "${3:-}"; echo "$3"; else lab_hosts; fi); do
+		pair_heal "$1" "$o"
+		pair_heal "$o" "$1"
+	done
+	[ $# -lt 2 ] || return 0
 	filter_clear switch "$(port_of "$1")"
 	filter_clear "$1" up0
 	in_ns switch tc qdisc del dev "$(port_of "$1")" root 2>/dev/null || true
@@ -530,6 +603,7 @@ cmd_service() {
 	shift 3
 	[ "$s" != guard ] || s=hospes-guard
 	[[ " $(lab_services) " = *" $s "* ]] || die "no service '$s': there are $(lab_services)"
+	! has_systemd || { sysd_service "$h" "$what" "$s" "$@"; return; }
 	local run
 	run=/proc/$(init_pid "$h")/root/run/vmlab
 	local kind=env i
@@ -594,11 +668,12 @@ host_link() {
 	case $(cat "$d/cut" 2>/dev/null) in
 	both) echo cut ;;
 	in | out) echo "cut-$(cat "$d/cut")" ;;
-	*) if [ -e "$d/slow" ]; then echo slow; else echo ok; fi ;;
+	*) if [ -n "$(ls "$LAB/hosts/"*/deaf/"$1" "$d"/deaf/* 2>/dev/null)" ]; then echo pair-cut; elif [ -e "$d/slow" ]; then echo slow; else echo ok; fi ;;
 	esac
 }
 service_pid() { # HOST NAME: its pid as seen from outside
 	local init inner p key ids children=()
+	! has_systemd || { sysd_service_pid "$@"; return; }
 	init=$(init_pid "$1") || return 0
 	read -r inner 2>/dev/null <"/proc/$init/root/run/vmlab/$2.pid" || return 0
 	read -r -a children <"/proc/$init/task/$init/children" || true
@@ -659,9 +734,12 @@ main() {
 	case $cmd in -h | --help | help) usage 0 ;; esac
 	[ "$EUID" -eq 0 ] || die "needs root: namespaces and interfaces are made"
 	case $cmd in
-	up | down | start | kill | cut | slow | heal | exec | client | service | status | dir) "cmd_$cmd" "$@" ;;
+	up | down | start | kill | freeze | thaw | disk | cut | slow | heal | exec | client | service | status | dir) "cmd_$cmd" "$@" ;;
 	peers) need_lab; peers_exchange ;;
 	__init) init_main "$@" ;;
+	__nspawn) nspawn_main "$@" ;;
+	__why_not_systemd) sysd_why_not ;;
+	__systemd_base) [ -n "$(sysd_why_not)" ] || sysd_base ;; # made ahead of time
 	*) usage ;;
 	esac
 }

@@ -3,7 +3,6 @@
 #include <config.h>
 #include <stdio.h>
 #include <string.h>
-#include "common/util.h"
 #include "migrated/io/peers.h"
 #include "tools/vmmig_int.h"
 

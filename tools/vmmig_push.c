@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "common/hostname.h"
 #include "common/util.h"
 #include "tools/vmmig_int.h"
 
@@ -203,7 +204,7 @@ static int print_refused(const struct push *p, const char *why)
 		fprintf(stderr, "vmmig: %s\n", why);
 		return EXIT_FAILED;
 	}
-	(void)gethostname(from, sizeof(from) - 1);
+	host_name(from, sizeof(from));
 	_cleanup_json_ json_t *o =
 		json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s}", "status",
 	                  "failed", "domain", p->domain, "from", from, "to", p->host, "total_ms", 0.0, "setup_ms", 0.0,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Commands are applied here: those about domains, rules and policy; hosts are in apply_host.c. A command that does not fit the state is
+ * Commands are applied here: orders about domains, rules and policy; what hosts say of them is in apply_result.c and apply_fail.c, hosts are
+ * in apply_host.c. A command that does not fit the state is
  * refused with a text and changes nothing but index and time: that is what makes late and repeated commands harmless.
  */
 #include "config.h"
@@ -68,27 +69,7 @@ void apply_disown(struct clu_dom *d, bool force, const char *why)
 	apply_text(d->text, why, "", "");
 }
 
-void apply_failure(struct apply *a, struct clu_dom *d, bool crash)
-{
-	const struct clu_policy *p = &a->s->policy;
-	uint32_t max = d->spec.restart_max ? d->spec.restart_max : p->restart_max;
-	uint64_t wait = p->backoff_ns;
-
-	if (!d->failures || a->s->time_ns - d->window_ns > p->restart_window_ns) {
-		d->window_ns = a->s->time_ns;
-		d->failures = 0;
-	}
-	for (uint32_t i = 0; i < d->failures && wait < p->backoff_max_ns; i++)
-		wait *= 2;
-	d->failures++;
-	d->retry_ns = a->s->time_ns + (wait < p->backoff_max_ns ? wait : p->backoff_max_ns);
-	if (d->failures >= max && crash)
-		d->phase = CLU_PHASE_FAILED;
-	else if (d->failures >= max)
-		d->failures = max - 1;
-}
-
-static struct clu_dom *the_dom(struct apply *a)
+struct clu_dom *apply_the_dom(struct apply *a)
 {
 	struct clu_dom *d = clu_dom_of(a->s, a->c->uuid);
 
@@ -134,12 +115,13 @@ static void define(struct apply *a)
 	if (d->generation_max < c->generation)
 		d->generation_max = c->generation;
 	memset(d->unreachable, 0, sizeof(d->unreachable));
+	apply_fails_forget(d);
 	apply_dom_close(a, d);
 }
 
 static void undefine(struct apply *a)
 {
-	struct clu_dom *d = the_dom(a);
+	struct clu_dom *d = apply_the_dom(a);
 
 	if (!d)
 		return;
@@ -156,7 +138,7 @@ static void undefine(struct apply *a)
 
 static void desire(struct apply *a)
 {
-	struct clu_dom *d = the_dom(a);
+	struct clu_dom *d = apply_the_dom(a);
 	enum clu_desired want = a->c->desired;
 
 	if (!d)
@@ -176,8 +158,11 @@ static void desire(struct apply *a)
 	if (want == CLU_DESIRED_RUNNING && d->phase == CLU_PHASE_STOPPED) {
 		d->failures = 0;
 		d->retry_ns = 0;
-		d->avoid = 0;
 	}
+	if (want == CLU_DESIRED_RUNNING)
+		apply_fails_forget(d); /* somebody looked at it */
+	else
+		d->home = 0;
 	apply_dom_close(a, d);
 }
 
@@ -205,6 +190,8 @@ static bool can_take(struct apply *a, uint32_t node)
 		apply_refuse(a, EHOSTDOWN, h->name, " is ", clu_host_state_name(h->state));
 	else if (h->maintenance)
 		apply_refuse(a, EBUSY, h->name, " is in maintenance (vmclus drain --undo ends that)", "");
+	else if (h->leaving != CLU_LEAVING_NOT)
+		apply_refuse(a, EBUSY, h->name, " is being shut down", "");
 	else
 		return true;
 	return false;
@@ -212,7 +199,7 @@ static bool can_take(struct apply *a, uint32_t node)
 
 static void start(struct apply *a)
 {
-	struct clu_dom *d = the_dom(a);
+	struct clu_dom *d = apply_the_dom(a);
 
 	if (!d || !as_seen(a, d, CLU_PHASE_STOPPED) || !can_take(a, a->c->host))
 		return;
@@ -230,7 +217,7 @@ static void start(struct apply *a)
 
 static void stop(struct apply *a)
 {
-	struct clu_dom *d = the_dom(a);
+	struct clu_dom *d = apply_the_dom(a);
 
 	if (!d || !as_seen(a, d, CLU_PHASE_RUNNING))
 		return;
@@ -246,7 +233,7 @@ static void stop(struct apply *a)
 
 static void move(struct apply *a)
 {
-	struct clu_dom *d = the_dom(a);
+	struct clu_dom *d = apply_the_dom(a);
 
 	if (!d || !as_seen(a, d, CLU_PHASE_RUNNING) || !can_take(a, a->c->target))
 		return;
@@ -261,6 +248,10 @@ static void move(struct apply *a)
 	}
 	apply_dom_open(a, d);
 	d->phase = CLU_PHASE_MIGRATING;
+	if (!a->c->on)
+		d->home = 0; /* somebody wants it there */
+	else if (d->home != a->c->target)
+		d->home = d->host;
 	d->target = a->c->target;
 	/* the target takes + 1; a source that gets it back from a target that is gone takes + 2 (migration.md, section 7) */
 	if (d->generation_max < d->generation + 2)
@@ -268,160 +259,6 @@ static void move(struct apply *a)
 	d->op_id = a->s->index;
 	d->text[0] = 0;
 	apply_dom_close(a, d);
-}
-
-static void runs_at(struct clu_dom *d, uint32_t node, uint64_t generation)
-{
-	d->phase = CLU_PHASE_RUNNING;
-	d->host = node;
-	d->target = 0;
-	d->generation = generation;
-	if (d->generation_max < generation)
-		d->generation_max = generation;
-	d->force = false;
-	memset(d->text, 0, sizeof(d->text));
-}
-
-/* The phase that @r ends; -1: no such result. */
-static int phase_of(enum clu_result r)
-{
-	switch (r) {
-	case CLU_RESULT_STARTED:
-	case CLU_RESULT_START_FAILED:
-		return CLU_PHASE_STARTING;
-	case CLU_RESULT_STOPPED:
-	case CLU_RESULT_STOP_FAILED:
-		return CLU_PHASE_STOPPING;
-	case CLU_RESULT_MOVED:
-	case CLU_RESULT_MOVE_FAILED:
-		return CLU_PHASE_MIGRATING;
-	case CLU_RESULT_KEPT:
-	case CLU_RESULT_ABSENT:
-		return CLU_PHASE_RESOLVING;
-	}
-	return -1;
-}
-
-static void result_take(struct apply *a, struct clu_dom *d)
-{
-	const struct clu_cmd *c = a->c;
-	uint32_t self = d->host;
-
-	switch (c->result) {
-	case CLU_RESULT_STARTED:
-		d->avoid = 0;
-		runs_at(d, self, c->generation);
-		break;
-	case CLU_RESULT_MOVED:
-		d->failures = 0;
-		runs_at(d, d->target, c->generation);
-		break;
-	case CLU_RESULT_KEPT:
-		runs_at(d, self, c->generation);
-		break;
-	case CLU_RESULT_START_FAILED:
-		/* a lease of this very run, left by a start that died: only this host wrote it, and it says that nothing runs */
-		apply_disown(d, c->generation == d->generation, c->text);
-		if (d->generation_max < c->generation)
-			d->generation_max = c->generation;
-		d->avoid = self;
-		apply_failure(a, d, false);
-		break;
-	case CLU_RESULT_STOPPED:
-		apply_disown(d, false, "");
-		d->force = false;
-		break;
-	case CLU_RESULT_ABSENT:
-		apply_disown(d, true, c->text);
-		break;
-	case CLU_RESULT_STOP_FAILED:
-	case CLU_RESULT_MOVE_FAILED:
-		runs_at(d, self, c->generation);
-		d->retry_ns = a->s->time_ns + a->s->policy.backoff_ns;
-		apply_text(d->text, c->text, "", "");
-		break;
-	}
-}
-
-static void result(struct apply *a)
-{
-	const struct clu_cmd *c = a->c;
-	struct clu_dom *d = the_dom(a);
-
-	if (!d)
-		return;
-	if (d->host != c->origin || d->op_id != c->op_id || (int)d->phase != phase_of(c->result)) {
-		apply_refuse(a, ESTALE, "that operation on ", d->name, " is over");
-		return;
-	}
-	if (c->generation < d->generation && c->result != CLU_RESULT_START_FAILED && c->result != CLU_RESULT_STOPPED &&
-	    c->result != CLU_RESULT_ABSENT) {
-		apply_refuse(a, EINVAL, "a result of ", d->name, " names a generation of the past");
-		return;
-	}
-	apply_dom_open(a, d);
-	result_take(a, d);
-	apply_dom_close(a, d);
-}
-
-/* It runs at the origin, in a higher generation than the state knows: a migration came through, or somebody pushed by hand. */
-static void seen_running(struct apply *a, struct clu_dom *d)
-{
-	const struct clu_cmd *c = a->c;
-	bool moved = d->phase == CLU_PHASE_MIGRATING && d->target == c->origin && c->generation <= d->generation_max;
-	bool by_hand = d->phase == CLU_PHASE_RUNNING && (d->host == c->origin || c->generation > d->generation_max);
-
-	if ((!moved && !by_hand) || c->generation <= d->generation) {
-		apply_refuse(a, ESTALE, d->name, " is not expected there", "");
-		return;
-	}
-	apply_dom_open(a, d);
-	runs_at(d, c->origin, c->generation);
-	apply_dom_close(a, d);
-}
-
-static void observed(struct apply *a)
-{
-	const struct clu_cmd *c = a->c;
-	struct clu_dom *d = the_dom(a);
-
-	if (!d)
-		return;
-	if (c->seen == CLU_SEEN_RUNNING) {
-		seen_running(a, d);
-		return;
-	}
-	if (d->host != c->origin || d->generation != c->generation ||
-	    (d->phase != CLU_PHASE_RUNNING && d->phase != CLU_PHASE_STOPPING)) {
-		apply_refuse(a, ESTALE, "the end of ", d->name, " is old news");
-		return;
-	}
-	apply_dom_open(a, d);
-	bool asked = d->phase == CLU_PHASE_STOPPING;
-	apply_disown(d, c->seen != CLU_SEEN_POWEROFF, c->text);
-	if (c->seen == CLU_SEEN_POWEROFF && !asked) {
-		d->desired = CLU_DESIRED_STOPPED;
-		apply_text(d->text, "powered off by its guest", "", "");
-	} else if (!asked) {
-		apply_failure(a, d, true);
-	}
-	apply_dom_close(a, d);
-}
-
-static void reach(struct apply *a)
-{
-	struct clu_dom *d = the_dom(a);
-	const struct clu_host *h = clu_host_of(a->s, a->c->origin);
-
-	if (!d || !h)
-		return;
-	uint32_t slot = clu_slot(a->s, h);
-	apply_dom_open(a, d);
-	if (a->c->on)
-		d->unreachable[slot / 64] &= ~(1ull << (slot % 64));
-	else
-		d->unreachable[slot / 64] |= 1ull << (slot % 64);
-	apply_close(a, CLU_OBJ_DOM, (uint32_t)(d - a->s->dom)); /* rev stays: no proposal becomes void for that */
 }
 
 static void policy(struct apply *a)
@@ -435,6 +272,12 @@ static void policy(struct apply *a)
 		apply_refuse(a, EINVAL, "a policy value is out of its range (vmclus policy --help)", "", "");
 		return;
 	}
+	if (p->on_shutdown > CLU_ON_SHUTDOWN_STOP || p->shutdown_ns < 5000000000ull ||
+	    p->shutdown_ns > 3600000000000ull) {
+		apply_refuse(a, EINVAL, "on_shutdown is drain, shutdown or stop, and shutdown_s from 5 to 3600 seconds",
+		             "", "");
+		return;
+	}
 	if (p->no_quorum > CLU_NO_QUORUM_SUSPEND ||
 	    (p->no_quorum == CLU_NO_QUORUM_SUSPEND &&
 	     ((p->lease_ns && p->lease_ns < CLU_PARK_LEASE_NS) || p->margin_ns < CLU_PARK_MARGIN_NS))) {
@@ -443,9 +286,14 @@ static void policy(struct apply *a)
 		             "");
 		return;
 	}
+	if (p->stopping_clocks > CLU_STOPPING_CLOCKS_TRUST) {
+		apply_refuse(a, EINVAL, "stopping_clocks is fence or trust", "", "");
+		return;
+	}
 	apply_open(a, CLU_OBJ_POLICY, 0);
 	a->s->policy = *p;
 	apply_close(a, CLU_OBJ_POLICY, 0);
+	apply_deadlines(a);
 }
 
 static void rule_add(struct apply *a)
@@ -496,12 +344,14 @@ static void (*const apply_kind[CLU_CMD_MAX])(struct apply *a) = {
 	[CLU_CMD_START] = start,
 	[CLU_CMD_STOP] = stop,
 	[CLU_CMD_MOVE] = move,
-	[CLU_CMD_RESULT] = result,
-	[CLU_CMD_OBSERVED] = observed,
-	[CLU_CMD_REACH] = reach,
+	[CLU_CMD_RESULT] = apply_result,
+	[CLU_CMD_OBSERVED] = apply_observed,
+	[CLU_CMD_REACH] = apply_reach,
 	[CLU_CMD_POLICY] = policy,
 	[CLU_CMD_RULE_ADD] = rule_add,
 	[CLU_CMD_RULE_REMOVE] = rule_remove,
+	[CLU_CMD_LEAVE] = apply_leave,
+	[CLU_CMD_LEFT] = apply_left,
 };
 
 void clu_apply(struct clu_state *s, const struct clu_cmd *c, struct clu_changes *changes, struct clu_answer *answer)

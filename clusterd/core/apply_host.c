@@ -46,6 +46,14 @@ static void host_up_dom(struct apply *a, struct clu_dom *d)
 	apply_dom_close(a, d);
 }
 
+/* It may be another machine by now. Not a change that makes proposals void. */
+static void failed_no_more(struct apply *a, struct clu_dom *d, uint32_t node)
+{
+	apply_dom_open(a, d);
+	apply_host_worked(a, d, node);
+	apply_close(a, CLU_OBJ_DOM, (uint32_t)(d - a->s->dom));
+}
+
 void apply_host_up(struct apply *a)
 {
 	const struct clu_cmd *c = a->c;
@@ -54,6 +62,7 @@ void apply_host_up(struct apply *a)
 	if (!h)
 		return;
 	uint32_t slot = clu_slot(a->s, h);
+	bool new_life = h->state != CLU_HOST_ONLINE || h->boot != c->boot;
 	apply_open(a, CLU_OBJ_HOST, slot);
 	h->state = CLU_HOST_ONLINE;
 	h->safe_by = CLU_SAFE_NONE;
@@ -63,11 +72,23 @@ void apply_host_up(struct apply *a)
 	h->boot = c->boot;
 	h->lease_ns = c->lease_ns;
 	h->self_fencing = c->self_fencing;
+	h->clock_stops = c->clock_stops;
 	h->cap = c->cap;
+	if (new_life) {
+		h->leaving = c->leaving;
+		h->start_fails = 0;
+		h->suspect_ns = 0;
+	}
 	apply_close(a, CLU_OBJ_HOST, slot);
-	for (uint32_t i = 0; i < a->s->n_dom; i++)
-		if (a->s->dom[i].uuid[0] && a->s->dom[i].host == h->node)
-			host_up_dom(a, &a->s->dom[i]);
+	for (uint32_t i = 0; i < a->s->n_dom; i++) {
+		struct clu_dom *d = &a->s->dom[i];
+		if (!d->uuid[0])
+			continue;
+		if (new_life && clu_bit(d->failed, slot))
+			failed_no_more(a, d, h->node);
+		if (d->host == h->node)
+			host_up_dom(a, d);
+	}
 }
 
 void apply_host_lost(struct apply *a)
@@ -101,7 +122,7 @@ static void safe_dom(struct apply *a, struct clu_dom *d, const struct clu_host *
 	bool owner = d->host == h->node;
 	char why[CLU_TEXT_MAX];
 
-	apply_text(why, h->name, " was lost", "");
+	apply_text(why, h->name, h->safe_by == CLU_SAFE_LEFT ? " was shut down" : " was lost", "");
 	apply_dom_open(a, d);
 	if (d->phase == CLU_PHASE_MIGRATING) {
 		uint32_t other = owner ? d->target : d->host;
@@ -118,6 +139,8 @@ static void safe_dom(struct apply *a, struct clu_dom *d, const struct clu_host *
 		apply_text(d->text, why, ": it waits for that host", "");
 	} else {
 		apply_disown(d, true, why);
+		if (h->safe_by == CLU_SAFE_LEFT && d->desired == CLU_DESIRED_RUNNING)
+			d->home = h->node;
 	}
 	apply_dom_close(a, d);
 }
@@ -137,11 +160,27 @@ static void make_safe(struct apply *a, struct clu_host *h, enum clu_safe_by by)
 	}
 }
 
+/* A majority has waited for the lease of @h, and that is enough. */
+static bool deadline_passed(const struct clu_state *s, const struct clu_host *h)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < CLU_HOSTS_MAX / 64; i++)
+		n += (uint32_t)__builtin_popcountll(h->waited[i]);
+	return h->state == CLU_HOST_LOST && n >= clu_majority(s) && clu_deadline_counts(s, h);
+}
+
+void apply_deadlines(struct apply *a)
+{
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && a->s->host[i].node; i++)
+		if (deadline_passed(a->s, &a->s->host[i]))
+			make_safe(a, &a->s->host[i], CLU_SAFE_DEADLINE);
+}
+
 void apply_waited(struct apply *a)
 {
 	const struct clu_cmd *c = a->c;
 	struct clu_host *h = the_host(a, c->host), *from = clu_host_of(a->s, c->origin);
-	uint32_t n = 0;
 
 	if (!h || !from)
 		return;
@@ -153,9 +192,7 @@ void apply_waited(struct apply *a)
 	apply_open(a, CLU_OBJ_HOST, slot);
 	h->waited[by / 64] |= 1ull << (by % 64);
 	apply_close(a, CLU_OBJ_HOST, slot);
-	for (unsigned i = 0; i < CLU_HOSTS_MAX / 64; i++)
-		n += (uint32_t)__builtin_popcountll(h->waited[i]);
-	if (h->self_fencing && n >= clu_majority(a->s))
+	if (deadline_passed(a->s, h))
 		make_safe(a, h, CLU_SAFE_DEADLINE);
 }
 
@@ -178,11 +215,50 @@ void apply_host_safe(struct apply *a)
 void apply_maintenance(struct apply *a)
 {
 	struct clu_host *h = the_host(a, a->c->host);
+	bool back = !a->c->on && a->c->desired == CLU_DESIRED_RUNNING;
 
-	if (!h || h->maintenance == a->c->on)
+	if (!h)
+		return;
+	if (!a->c->on)
+		apply_host_trusted(a, h);
+	if (h->maintenance == a->c->on && h->returning == back)
 		return;
 	uint32_t slot = clu_slot(a->s, h);
 	apply_open(a, CLU_OBJ_HOST, slot);
 	h->maintenance = a->c->on;
+	h->returning = back;
 	apply_close(a, CLU_OBJ_HOST, slot);
+}
+
+void apply_leave(struct apply *a)
+{
+	struct clu_host *h = the_host(a, a->c->host);
+
+	if (!h || h->leaving == a->c->leaving)
+		return;
+	if (a->c->leaving > CLU_LEAVING_ENDING) {
+		apply_refuse(a, EINVAL, "no such way to leave", "", "");
+		return;
+	}
+	uint32_t slot = clu_slot(a->s, h);
+	apply_open(a, CLU_OBJ_HOST, slot);
+	h->leaving = a->c->leaving;
+	h->returning = false;
+	apply_close(a, CLU_OBJ_HOST, slot);
+}
+
+/*
+ * The host itself says that nothing of the cluster runs there, and that it starts nothing until it says HOST_UP again. Its messages come in
+ * order: a HOST_UP that it said before this one has another up_id, one that it says later makes it ONLINE anew.
+ */
+void apply_left(struct apply *a)
+{
+	struct clu_host *h = the_host(a, a->c->origin);
+
+	if (!h || h->state == CLU_HOST_SAFE)
+		return;
+	if (h->state == CLU_HOST_NEW || h->up_id != a->c->op_id)
+		apply_refuse(a, ESTALE, h->name, " has come anew since", "");
+	else
+		make_safe(a, h, CLU_SAFE_LEFT);
 }

@@ -23,6 +23,7 @@ void clu_policy_default(struct clu_policy *p)
 		.balance_cooldown_ns = 120 * S,
 		.moves_max = 2,
 		.margin_ns = 1 * S,
+		.shutdown_ns = CLU_SHUTDOWN_NS,
 	};
 }
 
@@ -162,9 +163,10 @@ const char *clu_desired_name(enum clu_desired v)
 
 const char *clu_cmd_name(enum clu_cmd_kind v)
 {
-	static const char *const t[] = { "none",   "host-up",  "host-lost", "waited", "host-safe", "maintenance",
-		                         "define", "undefine", "desire",    "start",  "stop",      "move",
-		                         "result", "observed", "reach",     "policy", "rule-add",  "rule-remove" };
+	static const char *const t[] = { "none",        "host-up",  "host-lost",   "waited",   "host-safe",
+		                         "maintenance", "define",   "undefine",    "desire",   "start",
+		                         "stop",        "move",     "result",      "observed", "reach",
+		                         "policy",      "rule-add", "rule-remove", "leave",    "left" };
 
 	return NAME_OF(t, v);
 }
@@ -186,7 +188,39 @@ const char *clu_rule_name(enum clu_rule_kind v)
 
 const char *clu_safe_name(enum clu_safe_by v)
 {
-	static const char *const t[] = { "none", "deadline", "agent", "person" };
+	static const char *const t[] = { "none", "deadline", "agent", "person", "left" };
 
 	return NAME_OF(t, v);
+}
+
+const char *clu_leaving_name(enum clu_leaving v)
+{
+	static const char *const t[] = { "no", "drain", "ending" };
+
+	return NAME_OF(t, v);
+}
+
+uint32_t clu_fails(const struct clu_state *s, const struct clu_dom *d, uint32_t slot, uint64_t time_ns,
+                   const struct clu_fail **ret)
+{
+	const struct clu_fail *f = NULL;
+
+	if (!clu_bit(d->failed, slot)) {
+		if (ret)
+			*ret = NULL;
+		return 0;
+	}
+	for (uint32_t i = 0; i < CLU_FAILS_MAX && !f; i++)
+		if (d->fail[i].node == s->host[slot].node)
+			f = &d->fail[i];
+	if (ret)
+		*ret = f;
+	if (!f)
+		return 1; /* others failed since, so that it was forgotten how often */
+	return clu_to_come(f->until_ns, time_ns, CLU_FAIL_MAX_NS) ? f->count : 0;
+}
+
+bool clu_suspected(const struct clu_host *h, uint64_t time_ns)
+{
+	return h->start_fails >= CLU_SUSPECT && clu_to_come(h->suspect_ns, time_ns, CLU_FAIL_MAX_NS);
 }

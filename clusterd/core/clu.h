@@ -25,6 +25,11 @@
 #define CLU_LABELS_MAX   8u
 #define CLU_WORD_MAX     32u   /* a label, a bridge, a type */
 #define CLU_INVENTORY_MAX 512u /* domains that one host tells of when it comes */
+#define CLU_FAILS_MAX    6u    /* hosts of whose failures with one domain more is known than that there were any */
+#define CLU_FAIL_TEXT    120u
+#define CLU_FAIL_NS      30000000000ull   /* so long a host stands behind the others for a domain that it failed to take; doubles */
+#define CLU_FAIL_MAX_NS  3600000000000ull /*  up to this */
+#define CLU_SUSPECT      3u    /* so many different domains that one host failed to start, none in between that it could: it is the host */
 
 /* Numbers below are on the wire and on disk: never reused. */
 enum clu_host_state {
@@ -33,7 +38,8 @@ enum clu_host_state {
 	CLU_HOST_LOST = 2,   /* left the view; its domains may still run there */
 	CLU_HOST_SAFE = 3,   /* certainly runs no domain of the cluster: fenced, waited out, or said so by a person */
 };
-enum clu_safe_by { CLU_SAFE_NONE = 0, CLU_SAFE_DEADLINE = 1, CLU_SAFE_AGENT = 2, CLU_SAFE_PERSON = 3 };
+/* LEFT: it said so itself */
+enum clu_safe_by { CLU_SAFE_NONE = 0, CLU_SAFE_DEADLINE = 1, CLU_SAFE_AGENT = 2, CLU_SAFE_PERSON = 3, CLU_SAFE_LEFT = 4 };
 enum clu_desired { CLU_DESIRED_STOPPED = 0, CLU_DESIRED_RUNNING = 1 };
 enum clu_phase {
 	CLU_PHASE_STOPPED = 0,
@@ -53,6 +59,18 @@ enum clu_rule_kind {
 enum clu_admission { CLU_ADMIT_OFF = 0, CLU_ADMIT_WARN = 1, CLU_ADMIT_REFUSE = 2 };
 
 enum clu_no_quorum { CLU_NO_QUORUM_STOP = 0, CLU_NO_QUORUM_SUSPEND = 1 };
+/*
+ * A lost host whose clocks may stand still while it is paused: a fence agent or a person makes it safe; or it is believed never to
+ * be paused.
+ */
+enum clu_stopping_clocks { CLU_STOPPING_CLOCKS_FENCE = 0, CLU_STOPPING_CLOCKS_TRUST = 1 };
+/*
+ * What becomes of the domains of a host that is shut down in order: moved as far as others take them, then as the next; powered
+ * off by their guests; ended.
+ */
+enum clu_on_shutdown { CLU_ON_SHUTDOWN_DRAIN = 0, CLU_ON_SHUTDOWN_SHUTDOWN = 1, CLU_ON_SHUTDOWN_STOP = 2 };
+/* How far a host is with that: its domains are moved away; it ends what is left. Either way it is given none. */
+enum clu_leaving { CLU_LEAVING_NOT = 0, CLU_LEAVING_DRAIN = 1, CLU_LEAVING_ENDING = 2 };
 
 #define CLU_ENGINE_PV  1u
 #define CLU_ENGINE_KVM 2u
@@ -75,7 +93,12 @@ struct clu_host { /* what is looked at for every message stands first */
 	uint64_t lost_id;        /* LOST: index of the HOST_LOST */
 	uint64_t lease_ns;       /* how long its domains may run after the send time of its last acknowledged beat */
 	bool self_fencing;       /* its guard enforces that; without it only a fence agent or a person makes it safe */
+	bool clock_stops;        /* its clocks may stand still while it does: so again only those, unless the policy says otherwise */
 	bool maintenance;        /* drained: gets no domains */
+	bool returning;          /* no more so: domains whose home it is are brought back */
+	enum clu_leaving leaving; /* it is being shut down in order */
+	uint32_t start_fails;    /* domains that it failed to start, one after the other, each for the first time */
+	uint64_t suspect_ns;     /* with CLU_SUSPECT of them: it is the last choice until then (cluster time) */
 	enum clu_safe_by safe_by;
 	uint64_t waited[CLU_HOSTS_MAX / 64]; /* LOST: slots whose own wait is over */
 	char name[CLU_NAME_MAX];
@@ -95,6 +118,14 @@ struct clu_spec {
 	char bridge[CLU_BRIDGES_MAX][CLU_WORD_MAX];
 };
 
+/* A host that could not take a domain, by a start or a move. Forgotten when it can, or when something changed there or a person says so. */
+struct clu_fail {
+	uint32_t node;           /* 0: free; those in use come first */
+	uint32_t count;
+	uint64_t until_ns;       /* till then hosts with fewer failures are preferred (cluster time) */
+	char text[CLU_FAIL_TEXT];
+};
+
 struct clu_dom {
 	char uuid[CLU_UUID_MAX]; /* empty: free slot */
 	uint64_t xml_id;         /* index of the DEFINE whose text it is; the I/O layer keeps texts by it */
@@ -112,6 +143,9 @@ struct clu_dom {
 	uint64_t retry_ns;       /* not started before (cluster time) */
 	uint64_t unreachable[CLU_HOSTS_MAX / 64]; /* slots of hosts that lack its files */
 	uint32_t avoid;          /* node id where the last start failed; 0: none */
+	uint32_t home;           /* node id of the host that it was moved away from, or ended at, for the host's sake; 0: none */
+	uint64_t failed[CLU_HOSTS_MAX / 64]; /* slots of hosts with failures */
+	struct clu_fail fail[CLU_FAILS_MAX]; /* the latest of them */
 	char name[CLU_NAME_MAX];
 	struct clu_spec spec;
 	char text[CLU_TEXT_MAX]; /* why it is as it is, for people; may be empty */
@@ -141,6 +175,9 @@ struct clu_policy {
 	uint64_t lease_ns;              /* 0: from corosync's token time, see docs/fencing.md */
 	uint64_t margin_ns;             /* what others wait beyond a host's lease */
 	enum clu_no_quorum no_quorum;   /* what a host does with its domains when its lease runs out */
+	enum clu_stopping_clocks stopping_clocks;
+	enum clu_on_shutdown on_shutdown;
+	uint64_t shutdown_ns;           /* and how long that may take */
 };
 
 struct clu_state {
@@ -179,6 +216,8 @@ enum clu_cmd_kind {
 	CLU_CMD_POLICY = 15,
 	CLU_CMD_RULE_ADD = 16,
 	CLU_CMD_RULE_REMOVE = 17,
+	CLU_CMD_LEAVE = 18,      /* host, leaving: it is being shut down in order, or not any more */
+	CLU_CMD_LEFT = 19,       /* the origin: none of its domains lives, and it starts none before another HOST_UP. op_id: its up_id */
 	CLU_CMD_MAX
 };
 
@@ -189,7 +228,10 @@ enum clu_result {
 	CLU_RESULT_KEPT = 7,       /* RESOLVING: it runs here in generation */
 	CLU_RESULT_ABSENT = 8,     /* RESOLVING: it does not run here and never will in a generation up to generation_max */
 };
-enum clu_seen { CLU_SEEN_RUNNING = 1, CLU_SEEN_POWEROFF = 2, CLU_SEEN_CRASHED = 3, CLU_SEEN_GONE = 4 /* nobody knows why */ };
+enum clu_seen {
+	CLU_SEEN_RUNNING = 1, CLU_SEEN_POWEROFF = 2, CLU_SEEN_CRASHED = 3, CLU_SEEN_GONE = 4 /* nobody knows why */,
+	CLU_SEEN_ENDED = 5, /* by its host, which is being shut down */
+};
 
 struct clu_inventory { char uuid[CLU_UUID_MAX]; uint64_t generation; };
 
@@ -207,15 +249,16 @@ struct clu_cmd {
 	uint64_t generation;     /* RESULT, OBSERVED; DEFINE and START_FAILED: highest that a lease of the domain names, or 0 */
 	enum clu_result result;
 	enum clu_seen seen;
-	enum clu_desired desired;
+	enum clu_desired desired; /* DESIRE; MAINTENANCE off: RUNNING: bring back what was moved away */
 	enum clu_safe_by safe_by;
-	bool on;                 /* MAINTENANCE, REACH */
+	bool on;                 /* MAINTENANCE, REACH. MOVE: for its host's sake, so that it may be brought back */
+	enum clu_leaving leaving; /* LEAVE; HOST_UP of another life: it goes on leaving */
 	char name[CLU_NAME_MAX]; /* HOST_UP: host; DEFINE: domain */
 	char text[CLU_TEXT_MAX];
 	struct clu_spec spec;    /* DEFINE */
 	struct clu_capacity cap; /* HOST_UP */
 	uint64_t boot, lease_ns; /* HOST_UP */
-	bool self_fencing;       /* HOST_UP */
+	bool self_fencing, clock_stops; /* HOST_UP */
 	struct clu_rule rule;    /* RULE_ADD; RULE_REMOVE: id */
 	struct clu_policy policy;
 	uint32_t n_inventory;
@@ -237,6 +280,7 @@ struct clu_answer { int status; char text[CLU_TEXT_MAX]; };
 /* @dom: @dom_cap zeroed records that live as long as the state. @nodes: corosync's list, ascending; they take the first slots. */
 void clu_state_init(struct clu_state *s, struct clu_dom *dom, uint32_t dom_cap);
 void clu_policy_default(struct clu_policy *p);
+#define CLU_SHUTDOWN_NS    120000000000ull /* shutdown_ns by default */
 #define CLU_PARK_LEASE_NS  4000000000ull /* suspending needs a lease of that and this margin */
 #define CLU_PARK_MARGIN_NS 500000000ull
 /* How long before the end of a lease of @lease_ns domains are suspended: a quarter of it, 1 s to 5 s. 0: they are stopped at its end. */
@@ -295,5 +339,21 @@ const char *clu_cmd_name(enum clu_cmd_kind v);
 const char *clu_result_name(enum clu_result v);
 const char *clu_rule_name(enum clu_rule_kind v);
 const char *clu_safe_name(enum clu_safe_by v);
+const char *clu_leaving_name(enum clu_leaving v);
+/*
+ * How often the host in @slot failed to take @d, as far as that counts at @time_ns; 0: not, or so long ago that it is one like the others.
+ * @ret (may be NULL): what is known of it, counted or not; NULL: nothing.
+ */
+uint32_t clu_fails(const struct clu_state *s, const struct clu_dom *d, uint32_t slot, uint64_t time_ns, const struct clu_fail **ret);
+/* Is a host that is lost safe when a majority has waited for its lease? */
+static inline bool clu_deadline_counts(const struct clu_state *s, const struct clu_host *h)
+{
+	return h->self_fencing && (!h->clock_stops || s->policy.stopping_clocks == CLU_STOPPING_CLOCKS_TRUST);
+}
+/* Did it fail to start so many domains that it is the last choice? */
+bool clu_suspected(const struct clu_host *h, uint64_t time_ns);
+/* Is a time of the state, at most @most_ns ahead when it was made, still to come? One that is further off is of a clock that was wrong. */
+static inline bool clu_to_come(uint64_t at_ns, uint64_t time_ns, uint64_t most_ns) { return at_ns > time_ns && at_ns - time_ns <= most_ns; }
+static inline bool clu_takes_none(const struct clu_host *h) { return h->maintenance || h->leaving != CLU_LEAVING_NOT; }
 
 #endif

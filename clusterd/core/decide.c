@@ -4,6 +4,7 @@
 #include "clusterd/core/decide.h"
 #include "clusterd/core/node.h"
 #include "clusterd/core/place_int.h"
+#include "clusterd/core/say_int.h"
 #include "clusterd/core/slots_int.h"
 
 #include <string.h>
@@ -57,7 +58,7 @@ static void hosts(struct round *r)
 		const struct clu_host *h = &r->s->host[i];
 		if (h->state == CLU_HOST_LOST)
 			r->out->fence[i / 64] |= 1ull << (i % 64);
-		if (h->state != CLU_HOST_ONLINE || r->v->settling || in_view(r->v, h->node))
+		if (h->state != CLU_HOST_ONLINE || r->v->settling || in_view(r->v, h->node) || clu_bit(r->v->coming, i))
 			continue;
 		struct clu_cmd *c = propose(r, CLU_CMD_HOST_LOST);
 		if (c)
@@ -77,14 +78,23 @@ static void count(struct round *r)
 	}
 }
 
+/* Is its back-off over? One that is longer than any is of a clock that was wrong. */
+static bool is_due(struct round *r, const struct clu_dom *d)
+{
+	const struct clu_policy *p = &r->s->policy;
+
+	if (!clu_to_come(d->retry_ns, r->time_ns, 2 * p->backoff_max_ns))
+		return true;
+	look_again(r, d->retry_ns);
+	return false;
+}
+
 static bool wants_start(struct round *r, const struct clu_dom *d)
 {
 	if (!d->uuid[0] || d->desired != CLU_DESIRED_RUNNING || d->phase != CLU_PHASE_STOPPED || d->rev > r->v->commit)
 		return false;
-	if (d->retry_ns <= r->time_ns)
-		return true;
-	look_again(r, d->retry_ns);
-	return false;
+	/* after a start that failed the next host is tried at once, if there is one that did not fail */
+	return d->avoid || is_due(r, d);
 }
 
 /* Start order. */
@@ -121,6 +131,8 @@ static void starts(struct round *r)
 		uint32_t slot = place_best(&r->w, r->want[i], false, NULL);
 		if (slot == PLACE_NOWHERE)
 			continue; /* no room now: any change makes us look again */
+		if (place_fails(&r->w, r->want[i], slot) && !is_due(r, d))
+			continue;
 		if (r->starting[slot] >= CLU_STARTS_PER_HOST)
 			continue;
 		struct clu_cmd *c = propose(r, CLU_CMD_START);
@@ -141,10 +153,8 @@ static void stop(struct round *r, const struct clu_dom *d)
 
 	if (!h || h->state != CLU_HOST_ONLINE)
 		return;
-	if (d->retry_ns > r->time_ns && d->text[0]) { /* the last try failed */
-		look_again(r, d->retry_ns);
+	if (d->text[0] && !is_due(r, d)) /* the last try failed */
 		return;
-	}
 	struct clu_cmd *c = propose(r, CLU_CMD_STOP);
 	if (c) {
 		memcpy(c->uuid, d->uuid, sizeof(c->uuid));
@@ -152,25 +162,47 @@ static void stop(struct round *r, const struct clu_dom *d)
 	}
 }
 
-/* Off a host in maintenance. */
+/* The slot of the host that was its home and wants it back now; PLACE_NOWHERE: none. */
+static uint32_t home(const struct round *r, const struct clu_dom *d)
+{
+	const struct clu_host *h = d->home && d->home != d->host ? host_of(r->s, d->home) : NULL;
+	uint32_t dom = (uint32_t)(d - r->s->dom), slot = h ? clu_slot(r->s, h) : 0;
+	struct place_bounds b;
+	struct say none;
+
+	if (!h || !h->returning || !place_usable(&r->w, slot))
+		return PLACE_NOWHERE;
+	say_begin(&none, NULL, 0);
+	place_bounds_init(&b, &r->w, dom);
+	return place_hard(&r->w, &b, dom, slot, true, &none) == CLU_WHY_OK ? slot : PLACE_NOWHERE;
+}
+
+/* Off a host that is to be emptied, or back to one that was. */
 static void drain(struct round *r, const struct clu_dom *d)
 {
 	const struct clu_host *h = host_of(r->s, d->host);
+	uint32_t dom = (uint32_t)(d - r->s->dom), slot;
 
-	if (!h || !h->maintenance || h->state != CLU_HOST_ONLINE || r->moving >= r->s->policy.moves_max)
+	if (!h || h->state != CLU_HOST_ONLINE || r->moving >= r->s->policy.moves_max ||
+	    h->leaving == CLU_LEAVING_ENDING)
 		return;
-	if (d->retry_ns > r->time_ns) {
-		look_again(r, d->retry_ns);
+	slot = clu_takes_none(h) ? place_best(&r->w, dom, true, NULL) : home(r, d);
+	if (slot == PLACE_NOWHERE || !is_due(r, d))
+		return;
+	/* all that could take it failed: others go first, and the time of one of them comes again */
+	const struct clu_fail *f = NULL;
+	if (clu_fails(r->s, d, slot, r->time_ns, &f) && f) {
+		for (uint32_t i = 0; i < CLU_FAILS_MAX; i++)
+			if (clu_to_come(d->fail[i].until_ns, r->time_ns, CLU_FAIL_MAX_NS))
+				look_again(r, d->fail[i].until_ns);
 		return;
 	}
-	uint32_t dom = (uint32_t)(d - r->s->dom), slot = place_best(&r->w, dom, true, NULL);
-	if (slot == PLACE_NOWHERE)
-		return;
 	struct clu_cmd *c = propose(r, CLU_CMD_MOVE);
 	if (!c)
 		return;
 	memcpy(c->uuid, d->uuid, sizeof(c->uuid));
 	c->rev = d->rev;
+	c->on = true;
 	c->target = r->s->host[slot].node;
 	place_world_also(&r->w, dom, slot);
 	r->moving++;
@@ -185,6 +217,7 @@ void clu_decide(const struct clu_state *s, const struct clu_view *v, const struc
 	memset(out->fence, 0, sizeof(out->fence));
 	out->next_ns = CLU_NEVER;
 	place_world_init(&r.w, s, load);
+	r.w.time_ns = time_ns;
 	hosts(&r);
 	count(&r);
 	for (uint32_t i = 0; i < s->n_dom; i++) {

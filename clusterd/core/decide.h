@@ -15,6 +15,7 @@ struct clu_view { /* the active one */
 	const uint32_t *member;
 	uint32_t n;
 	uint64_t commit;
+	uint64_t coming[CLU_HOSTS_MAX / 64]; /* slots of hosts outside that are heard of and may be about to come: they are not lost yet */
 	bool settling; /* who is not in it may be about to come: nobody is lost yet */
 };
 

@@ -17,7 +17,7 @@ void clu_node_init(struct clu_node *n, struct clu_state *s, uint32_t node, uint6
 	n->s = s;
 	n->node = node;
 	n->boot = boot;
-	n->lease_ns = lease_ns;
+	n->lease_ns = n->lease_said_ns = lease_ns;
 	n->start_ns = now_ns;
 	n->stored_epoch = s->epoch;
 	n->stored_index = s->index;
@@ -228,6 +228,7 @@ void clu_node_step(struct clu_node *n, const struct clu_event *ev, struct clu_ch
 	bool asleep = ev->now_ns > n->now_ns + ASLEEP_NS;
 
 	n->now_ns = ev->now_ns;
+	n->tick = ev->tick;
 	node_lease_look(n);
 	if (asleep)
 		node_hear_all(n);
@@ -251,6 +252,9 @@ void clu_node_step(struct clu_node *n, const struct clu_event *ev, struct clu_ch
 	case CLU_EV_TICK:
 		node_view_tick(&st);
 		node_lease_tick(&st);
+		break;
+	case CLU_EV_PULSE:
+		node_pulse_heard(&st, ev->pulse);
 		break;
 	}
 	node_lease_look(n);

@@ -14,7 +14,8 @@
  *  - A command is *committed* when a majority of all nodes has it on disk. Nothing is done in the world before that.
  *  - Every node sends BEATs: the time of sending stays with the sender; others acknowledge the number while the sender's
  *    HOST_UP is committed and it is ONLINE in their state. A beat that a majority acknowledged lets this host's domains run
- *    until its send time + lease_ns.
+ *    until its send time + lease_ns. Beats go through CPG, and as *pulses* beside it, by datagrams that do not wait for Corosync: they are
+ *    acknowledged by the state as it was applied last, whatever becomes of views meanwhile.
  *  - A node that acknowledged at time a says WAITED for that host, once LOST, at a + lease + margin or later (its own clock; a daemon
  *    that just started counts from its start). WAITED from a majority makes the host SAFE: one of them acknowledged its last lease.
  * Only rates of clocks matter (margin covers 1 % of drift and the guard's time to kill), never their values.
@@ -28,6 +29,7 @@
 #define CLU_ACTIONS_MAX 16u
 #define CLU_GATHER_NS   2000000000ull /* how long OPEN waits for members that do not say HELLO, if a majority did */
 #define CLU_BEAT_NS     500000000ull  /* at least; lease_ns / 16 when that is more */
+#define CLU_PULSE_NS    250000000ull  /* at least; lease_ns / 32 when that is more */
 
 enum clu_msg_kind {
 	CLU_MSG_HELLO = 1,
@@ -53,10 +55,22 @@ struct clu_msg {
 	uint64_t promised;           /* HELLO */
 	uint64_t seq;                /* BEAT; RESYNC: counts the sender's; SNAPSHOT, SYNCED: of that RESYNC (0: of OPEN) */
 	uint64_t lease_ns;           /* BEAT: what the sender will make of it */
+	uint64_t clock_ns;           /* BEAT: the sender's CLOCK_BOOTTIME; 0: of a node of before that was said */
 	uint64_t said[CLU_HOSTS_MAX / 64]; /* OPEN: slots whose HELLO counts */
 	uint64_t behind[CLU_HOSTS_MAX / 64]; /* OPEN: slots of those that must load */
 	uint64_t ack_boot[CLU_HOSTS_MAX], ack_seq[CLU_HOSTS_MAX]; /* BEAT: highest acknowledged, by slot; 0: none */
 	struct clu_cmd cmd;          /* CMD */
+};
+
+/*
+ * What goes beside CPG, from one clusterd to another: a beat of the sender, and its acknowledgement of the receiver's.
+ * docs/wire/reach.md
+ */
+struct clu_pulse {
+	uint32_t from;               /* node id: authentic, or the I/O layer drops it */
+	uint64_t boot, seq, lease_ns;
+	uint64_t clock_ns;           /* a clock of the sender that goes as CLOCK_BOOTTIME does; 0: not said. Set by the I/O layer */
+	uint64_t ack_boot, ack_seq;  /* highest beat of the receiver that was acknowledged; 0: none */
 };
 
 enum clu_ev_kind {
@@ -66,15 +80,18 @@ enum clu_ev_kind {
 	CLU_EV_LOADED,      /* the snapshot asked for by ACT_LOAD stands in the state and on disk; ok false: it could not be */
 	CLU_EV_QUORATE,     /* corosync's votequorum says on: a further condition for deciding and for leases */
 	CLU_EV_TICK,
+	CLU_EV_PULSE,       /* pulse came; late, doubled and lost ones do no harm */
 };
 
 struct clu_event {
 	enum clu_ev_kind kind;
 	uint64_t now_ns;             /* CLOCK_BOOTTIME */
+	uint64_t tick;               /* a second clock at that time or before, in units that do not matter here; 0: there is none */
 	uint64_t ring;
 	const uint32_t *member;      /* VIEW: ascending node ids; borrowed */
 	uint32_t n_members;
 	const struct clu_msg *msg;   /* MSG; borrowed */
+	const struct clu_pulse *pulse; /* PULSE; borrowed */
 	uint64_t epoch, index, promised; /* STORED */
 	bool ok;                     /* LOADED, QUORATE */
 };
@@ -88,16 +105,20 @@ enum clu_act_kind {
 	CLU_ACT_FORGET,     /* drop what is buffered: the snapshot to come is newer */
 	CLU_ACT_ANSWER,     /* to the request of the command just applied, once committed: index, answer */
 	CLU_ACT_COMMITTED,  /* everything up to index is committed */
-	CLU_ACT_LEASE,      /* this host's domains may run until at_ns (CLOCK_BOOTTIME): tell the guard. Only ever grows */
+	CLU_ACT_LEASE,      /* this host's domains may run until at_ns (CLOCK_BOOTTIME), and lease_ns from from_tick on by the other clock:
+	                     * tell the guard. Only ever grows */
+	CLU_ACT_OVER,       /* the lease that was told last is over: this host's clock stood still (STOOD) */
+	CLU_ACT_STOOD,      /* it did so for about at_ns, as others' clocks say: a person should know */
 	CLU_ACT_SUBMIT,     /* send cmd as a command (WAITED) */
 	CLU_ACT_LOUD,       /* text: a person should know (a state that differs, a view that cannot decide) */
+	CLU_ACT_PULSE,      /* send clu_node_pulse() to each other node */
 };
 struct clu_action {
 	enum clu_act_kind kind;
 	struct clu_msg msg;
 	struct clu_cmd cmd;
 	struct clu_answer answer;
-	uint64_t request, index, at_ns;
+	uint64_t request, index, at_ns, from_tick, lease_ns;
 	char text[CLU_TEXT_MAX];
 };
 /* Fixed capacity; overflow is a programmer error and asserts. Carried out in the order given. */
@@ -120,16 +141,24 @@ struct clu_peer {
 	uint64_t seen_boot, seen_seq; /* highest of its beats that I acknowledged */
 	uint64_t wait_until_ns;      /* my promise: not before that do I say WAITED */
 	uint64_t waited_ns;          /* when I said WAITED last: said again if it does not show */
+	/* its HOST_UP that I saw committed, in this life of mine; 0: none. Cleared when my state is in doubt */
+	uint64_t up_sure;
+	struct clu_clock { /* my clock less its own, when its beats ([0]) and pulses ([1]) came: node_clock.c */
+		uint64_t boot, since_ns; /* whose; of the present spell */
+		int64_t least[2];        /* of that and the one before */
+	} clock[2];
 };
 
-#define CLU_BEATS_KEPT 64u
+#define CLU_BEATS_KEPT 128u
 struct clu_node {
 	struct clu_state *s;         /* the applied state; shared with the I/O layer, which writes to it only at LOAD */
 	uint32_t node;               /* mine */
 	uint64_t boot, lease_ns, start_ns;
-	uint64_t now_ns;             /* of the last event */
+	uint64_t now_ns, tick;       /* of the last event */
 	enum clu_node_phase phase;
 	bool quorate;                /* votequorum */
+	bool clock_stops;            /* mine may: look at others' */
+	uint64_t over_ns;            /* the lease ends there, sooner than it was told, for my clock stood still; 0: no */
 	bool behind;                 /* I wait for a snapshot: commands are buffered */
 	bool loading;
 	bool begun;                  /* OPENED: a majority promised, the epoch counts */
@@ -140,8 +169,12 @@ struct clu_node {
 	uint64_t epoch, commit;      /* of the view; highest index committed in it */
 	uint64_t stored_epoch, stored_index, stored_promised;
 	uint64_t resync_seq, want_seq, load_seq; /* RESYNCs sent; which of them the snapshot answers that I wait for; that I load */
-	uint64_t seq, beat_ns;       /* my last beat, when the next is due */
-	struct { uint64_t seq, sent_ns; } beat[CLU_BEATS_KEPT];
+	uint64_t seq, beat_ns;       /* my last beat or pulse, when the next beat is due */
+	uint64_t lease_said_ns, lease_over_ns; /* clu_node_lease() */
+	bool pulses;                 /* set by the I/O layer after clu_node_init(): it can send them */
+	uint64_t pulse_ns, pulse_seq; /* when the next is due; of the last one */
+	/* lease_ns: as it was said with it, so as it is waited out */
+	struct { uint64_t seq, sent_ns, tick, lease_ns; } beat[CLU_BEATS_KEPT];
 	uint64_t lease_until_ns, renewed_seq; /* by which beat */
 	uint64_t hello_ns;           /* when HELLO was sent last in this view; 0: not yet */
 	uint64_t resync_ns;          /* behind: when a snapshot was asked for last */
@@ -168,6 +201,14 @@ static inline bool clu_node_committed(const struct clu_node *n, uint64_t rev)
 {
 	return n->phase == CLU_NODE_ACTIVE && !n->behind && rev <= n->commit;
 }
+/*
+ * This host's lease is to be @want_ns from now on. Returns the one that its HOST_UP is to say: a shorter one counts at once, and is said
+ * when no deadline of the longer one runs any more, be it one of a life before this; a longer one is said first, and counts when that is
+ * committed. So whoever waits by the state, a node that was restarted since it acknowledged, waits for long enough.
+ */
+uint64_t clu_node_lease(struct clu_node *n, uint64_t want_ns, uint64_t now_ns);
+/* The pulse of now for the host in @slot. */
+void clu_node_pulse(const struct clu_node *n, uint32_t slot, struct clu_pulse *ret);
 /*
  * Members of the view that are not silent, ascending, to @member (CLU_HOSTS_MAX of them); returns how many. A member is silent that said
  * nothing for its lease: its clusterd hangs, so its guard has ended its domains, or is about to; to decide.h it is as good as gone.

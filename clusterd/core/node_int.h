@@ -50,9 +50,14 @@ void node_view_coordinator(struct clu_node *n); /* choose anew: somebody fell si
 void node_lease_look(struct clu_node *n); /* n->seen anew, when the state is another one */
 void node_lease_beat(struct node_step *st); /* send one now */
 void node_lease_heard(struct node_step *st, const struct clu_msg *m);
+void node_pulse_heard(struct node_step *st, const struct clu_pulse *m);
+void node_lease_doubt(struct clu_node *n); /* my state is not what it should be: nothing is acknowledged by it */
 void node_lease_tick(struct node_step *st);
 void node_lease_renew(struct node_step *st);
 uint64_t node_lease_deadline(const struct clu_node *n);
+/* node_clock.c */
+void node_clock_heard(struct node_step *st, struct clu_clock *c, uint64_t boot, uint64_t clock_ns);
+void node_clock_tick(struct node_step *st);
 /* node.c */
 void node_commit(struct node_step *st);
 

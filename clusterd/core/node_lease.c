@@ -12,16 +12,27 @@ static uint64_t beat_every(const struct clu_node *n)
 	return n->lease_ns / 16 > CLU_BEAT_NS ? n->lease_ns / 16 : CLU_BEAT_NS;
 }
 
+static void keep_beat(struct node_step *st)
+{
+	struct clu_node *n = st->n;
+	uint64_t at = n->seq % CLU_BEATS_KEPT;
+
+	n->beat[at].seq = n->seq;
+	n->beat[at].sent_ns = st->now;
+	n->beat[at].tick = n->tick;
+	n->beat[at].lease_ns = n->lease_ns;
+}
+
 void node_lease_beat(struct node_step *st)
 {
 	struct clu_node *n = st->n;
 	struct clu_msg *m = node_send(st, CLU_MSG_BEAT);
 
 	m->seq = ++n->seq;
-	n->beat[n->seq % CLU_BEATS_KEPT].seq = n->seq;
-	n->beat[n->seq % CLU_BEATS_KEPT].sent_ns = st->now;
+	keep_beat(st);
 	n->beat_ns = st->now + beat_every(n);
 	m->lease_ns = n->lease_ns;
+	m->clock_ns = st->now;
 	m->epoch = n->stored_epoch;
 	m->index = n->stored_index;
 	m->sum = n->stored_index == n->s->index && n->stored_epoch == n->s->epoch ? n->s->sum : 0;
@@ -37,18 +48,69 @@ static uint64_t wait_for(const struct clu_node *n, uint64_t lease_ns)
 	return lease_ns + lease_ns / 100 + n->s->policy.margin_ns;
 }
 
-/* Acknowledge: only a host that is ONLINE in the life that the state knows; a HOST_UP that could still be undone does not count. */
-static void acknowledge(struct node_step *st, struct clu_peer *p, const struct clu_host *h, const struct clu_msg *m)
+/*
+ * Is that host ONLINE in the life that the state knows, by a HOST_UP that cannot be undone any more? What was committed once is so in every
+ * later state of mine, so that this holds while a view is sorted out, too. docs/wire/cluster.md, section 3, says why an old state will do.
+ */
+static bool surely_up(struct clu_node *n, struct clu_peer *p, const struct clu_host *h, uint64_t boot)
+{
+	if (h->state != CLU_HOST_ONLINE || h->boot != boot)
+		return false;
+	if (n->phase == CLU_NODE_ACTIVE && !n->behind && h->up_id <= n->commit)
+		p->up_sure = h->up_id;
+	return p->up_sure && p->up_sure == h->up_id;
+}
+
+void node_lease_doubt(struct clu_node *n)
+{
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
+		n->peer[i].up_sure = 0;
+}
+
+/* A deadline of a longer lease may be as late as that. */
+static void runs_until(struct clu_node *n, uint64_t at)
+{
+	if (at > n->lease_over_ns)
+		n->lease_over_ns = at;
+}
+
+uint64_t clu_node_lease(struct clu_node *n, uint64_t want_ns, uint64_t now)
+{
+	const struct clu_host *h = n->seen.mine >= 0 ? &n->s->host[n->seen.mine] : NULL;
+
+	if (!n->lease_ns || !want_ns || !h)
+		return n->lease_said_ns;
+	/* the guard may hold a deadline of the life before this one, whose lease was longer, unless that was waited out */
+	if (h->boot != n->boot && h->state != CLU_HOST_SAFE && h->lease_ns > n->lease_ns) {
+		runs_until(n, now + h->lease_ns);
+		if (h->lease_ns > n->lease_said_ns)
+			n->lease_said_ns = h->lease_ns;
+	}
+	if (want_ns < n->lease_ns) {
+		runs_until(n, now + n->lease_ns);
+		n->lease_ns = want_ns;
+	}
+	if (want_ns > n->lease_said_ns)
+		n->lease_said_ns = want_ns;
+	if (want_ns > n->lease_ns && h->lease_ns >= want_ns && surely_up(n, &n->peer[n->seen.mine], h, n->boot))
+		n->lease_ns = want_ns;
+	if (want_ns == n->lease_ns && now > n->lease_over_ns)
+		n->lease_said_ns = want_ns;
+	return n->lease_said_ns;
+}
+
+static void acknowledge(struct node_step *st, uint32_t slot, uint64_t boot, uint64_t seq, uint64_t lease_ns)
 {
 	struct clu_node *n = st->n;
+	struct clu_peer *p = &n->peer[slot];
+	const struct clu_host *h = &n->s->host[slot];
 
-	if (n->phase != CLU_NODE_ACTIVE || n->behind || h->state != CLU_HOST_ONLINE || h->boot != m->boot ||
-	    h->up_id > n->commit)
+	if (!surely_up(n, p, h, boot))
 		return;
-	uint64_t until = st->now + wait_for(n, m->lease_ns > h->lease_ns ? m->lease_ns : h->lease_ns);
-	if (p->seen_boot != m->boot || m->seq > p->seen_seq) {
-		p->seen_boot = m->boot;
-		p->seen_seq = m->seq;
+	uint64_t until = st->now + wait_for(n, lease_ns > h->lease_ns ? lease_ns : h->lease_ns);
+	if (p->seen_boot != boot || seq > p->seen_seq) {
+		p->seen_boot = boot;
+		p->seen_seq = seq;
 	}
 	if (until > p->wait_until_ns)
 		p->wait_until_ns = until;
@@ -63,6 +125,7 @@ static void compare(struct node_step *st, const struct clu_msg *m)
 	    m->epoch != n->s->epoch || m->index != n->s->index || m->sum == n->s->sum)
 		return;
 	node_loud(st, "this node's state differs from the coordinator's at the same command; its state is taken over");
+	node_lease_doubt(n);
 	node_view_fall_behind(st);
 	node_view_ask(st);
 }
@@ -73,7 +136,8 @@ void node_lease_renew(struct node_step *st)
 	uint64_t v[CLU_HOSTS_MAX], best;
 	uint32_t k = 0;
 
-	if (!n->lease_ns || !n->quorate)
+	/* votequorum is asked where a view decides; while one is sorted out it says no by itself */
+	if (!n->lease_ns || (!n->quorate && n->phase == CLU_NODE_ACTIVE))
 		return;
 	for (uint32_t i = 0; i < n->seen.slots; i++)
 		if (n->peer[i].ack_seq > n->renewed_seq)
@@ -84,11 +148,30 @@ void node_lease_renew(struct node_step *st)
 	n->renewed_seq = best;
 	if (n->beat[best % CLU_BEATS_KEPT].seq != best)
 		return; /* so long ago that it is of no use */
-	uint64_t until = n->beat[best % CLU_BEATS_KEPT].sent_ns + n->lease_ns;
+	uint64_t lease = n->beat[best % CLU_BEATS_KEPT].lease_ns;
+	if (lease > n->lease_ns)
+		lease = n->lease_ns;
+	uint64_t until = n->beat[best % CLU_BEATS_KEPT].sent_ns + lease;
 	if (until <= n->lease_until_ns)
 		return;
 	n->lease_until_ns = until;
-	node_act(st, CLU_ACT_LEASE)->at_ns = until;
+	n->over_ns = 0;
+	struct clu_action *a = node_act(st, CLU_ACT_LEASE);
+	a->at_ns = until;
+	a->lease_ns = lease;
+	a->from_tick = n->beat[best % CLU_BEATS_KEPT].tick;
+}
+
+/* The sender's word that it acknowledged a beat of mine. */
+static void take_ack(struct node_step *st, struct clu_peer *p, uint64_t boot, uint64_t seq)
+{
+	struct clu_node *n = st->n;
+
+	if (boot != n->boot || seq <= p->ack_seq || seq > n->seq)
+		return;
+	p->ack_seq = seq;
+	if (seq > n->renewed_seq)
+		node_lease_renew(st);
 }
 
 void node_lease_heard(struct node_step *st, const struct clu_msg *m)
@@ -97,6 +180,7 @@ void node_lease_heard(struct node_step *st, const struct clu_msg *m)
 	int slot = node_slot(n, m->from), mine = n->seen.mine;
 	struct clu_peer *p = &n->peer[slot];
 
+	node_clock_heard(st, &p->clock[0], m->boot, m->clock_ns);
 	if (!p->member || !n->begun)
 		return;
 	if (m->epoch != p->stored_epoch || m->index != p->stored_index) {
@@ -105,13 +189,50 @@ void node_lease_heard(struct node_step *st, const struct clu_msg *m)
 		if (m->index > n->commit) /* less than that commits nothing */
 			node_commit(st);
 	}
-	acknowledge(st, p, &n->s->host[slot], m);
-	if (m->ack_boot[mine] == n->boot && m->ack_seq[mine] > p->ack_seq && m->ack_seq[mine] <= n->seq) {
-		p->ack_seq = m->ack_seq[mine];
-		if (p->ack_seq > n->renewed_seq)
-			node_lease_renew(st);
-	}
+	if (n->phase == CLU_NODE_ACTIVE && !n->behind)
+		acknowledge(st, (uint32_t)slot, m->boot, m->seq, m->lease_ns);
+	take_ack(st, p, m->ack_boot[mine], m->ack_seq[mine]);
 	compare(st, m);
+}
+
+/* Pulses: beats that do not wait for views. ------------------------------------------------------------------------------ */
+
+static void pulse(struct node_step *st)
+{
+	struct clu_node *n = st->n;
+	uint64_t every = n->lease_ns / 32 > CLU_PULSE_NS ? n->lease_ns / 32 : CLU_PULSE_NS;
+
+	n->pulse_ns = st->now + every;
+	if (n->seen.mine < 0)
+		return;
+	n->pulse_seq = ++n->seq;
+	keep_beat(st);
+	node_act(st, CLU_ACT_PULSE);
+	acknowledge(st, (uint32_t)n->seen.mine, n->boot, n->seq, n->lease_ns);
+	take_ack(st, &n->peer[n->seen.mine], n->peer[n->seen.mine].seen_boot, n->peer[n->seen.mine].seen_seq);
+}
+
+void clu_node_pulse(const struct clu_node *n, uint32_t slot, struct clu_pulse *ret)
+{
+	*ret = (struct clu_pulse){ .from = n->node,
+		                   .boot = n->boot,
+		                   .seq = n->pulse_seq,
+		                   .lease_ns = n->lease_ns,
+		                   .ack_boot = n->peer[slot].seen_boot,
+		                   .ack_seq = n->peer[slot].seen_seq };
+}
+
+void node_pulse_heard(struct node_step *st, const struct clu_pulse *m)
+{
+	struct clu_node *n = st->n;
+	int slot = node_slot(n, m->from);
+
+	if (slot < 0 || n->seen.mine < 0 || m->from == n->node)
+		return;
+	n->peer[slot].heard_ns = st->now;
+	node_clock_heard(st, &n->peer[slot].clock[1], m->boot, m->clock_ns);
+	acknowledge(st, (uint32_t)slot, m->boot, m->seq, m->lease_ns);
+	take_ack(st, &n->peer[slot], m->ack_boot, m->ack_seq);
 }
 
 /* When the wait for @slot is over; a daemon that just started remembers no promise, so it counts from its start. */
@@ -143,6 +264,9 @@ void node_lease_tick(struct node_step *st)
 {
 	struct clu_node *n = st->n;
 
+	node_clock_tick(st);
+	if (n->pulses && st->now >= n->pulse_ns)
+		pulse(st);
 	if (!n->begun || n->behind)
 		return;
 	if (st->now >= n->beat_ns)
@@ -165,11 +289,14 @@ void node_lease_tick(struct node_step *st)
 
 uint64_t node_lease_deadline(const struct clu_node *n)
 {
-	uint64_t at = CLU_NEVER;
+	uint64_t at = n->pulses ? n->pulse_ns : CLU_NEVER;
+	if (n->over_ns && n->over_ns < at)
+		at = n->over_ns;
 
 	if (!n->begun || n->behind)
 		return at;
-	at = n->beat_ns;
+	if (n->beat_ns < at)
+		at = n->beat_ns;
 	if (n->phase != CLU_NODE_ACTIVE)
 		return at;
 	for (uint32_t i = 0; i < n->seen.slots; i++) {

@@ -11,14 +11,20 @@ static uint64_t mix(uint64_t h, uint64_t v)
 	return h ^ h >> 29;
 }
 
+/* What is said in HELLO is what is on disk. */
+static bool may_say_hello(const struct clu_node *n)
+{
+	return !n->loading && n->stored_epoch == n->s->epoch && n->stored_index == n->s->index &&
+	       n->stored_promised == n->s->promised;
+}
+
 static void hello(struct node_step *st)
 {
 	struct clu_node *n = st->n;
 	const struct clu_state *s = n->s;
 
-	if (n->loading || n->stored_epoch != s->epoch || n->stored_index != s->index ||
-	    n->stored_promised != s->promised)
-		return; /* what is said is what is on disk */
+	if (!may_say_hello(n))
+		return;
 	struct clu_msg *m = node_send(st, CLU_MSG_HELLO);
 	m->epoch = s->epoch;
 	m->index = s->index;
@@ -300,10 +306,12 @@ void node_view_open(struct node_step *st, const struct clu_msg *m)
 		return;
 	}
 	if (!n->peer[mine].synced) {
-		if (n->s->index == m->index && n->s->sum != m->sum)
+		if (n->s->index == m->index && n->s->sum != m->sum) {
+			node_lease_doubt(n);
 			node_loud(
 				st,
 				"this node's state differs from the others' at the same command; theirs is taken over");
+		}
 		node_view_fall_behind(st);
 	}
 	n->s->promised = m->epoch;
@@ -447,8 +455,9 @@ uint64_t node_view_deadline(const struct clu_node *n)
 	uint64_t at = CLU_NEVER;
 
 	if (n->phase == CLU_NODE_GATHER && n->n_members >= clu_majority(n->s)) {
-		at = (n->hello_ns ? n->hello_ns : n->view_ns) + CLU_HELLO_NS;
-		if (n->view_ns + CLU_GATHER_NS > n->hello_ns && n->view_ns + CLU_GATHER_NS < at)
+		if (may_say_hello(n)) /* else the disk decides when */
+			at = (n->hello_ns ? n->hello_ns : n->view_ns) + CLU_HELLO_NS;
+		if (n->now_ns < n->view_ns + CLU_GATHER_NS && n->view_ns + CLU_GATHER_NS < at)
 			at = n->view_ns + CLU_GATHER_NS;
 	} else if (n->behind && !n->loading) {
 		at = n->resync_ns + CLU_RESYNC_NS;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * See place.h. The hard rules in the order of enum clu_why, then the score: how much of the scarcer of memory and CPU would be left
- * (least loaded first, so that both stay even), less what soft rules and a failed start weigh.
+ * (least loaded first, so that both stay even), less what soft rules weigh; hosts that failed to take the domain go behind the others.
  */
 #include "config.h"
 #include "clusterd/core/place_int.h"
@@ -10,10 +10,13 @@
 #include <assert.h>
 #include <string.h>
 
-#define SCORE_FULL   1000000 /* all free */
-#define SCORE_SOFT   200000  /* each soft rule broken */
-#define SCORE_FAILED 400000
-#define SCORE_GROUP  300000 /* no room for those it has to be together with */
+#define SCORE_FULL    1000000 /* all free */
+#define SCORE_SOFT    200000  /* each soft rule broken */
+/* Whatever else speaks for it, a host that failed goes behind those that failed less often, one that fails with all behind all of them. */
+#define SCORE_FAILED  100000000
+#define SCORE_SUSPECT (INT64_C(1) << 50)
+#define FAILS_MOST    1000u
+#define SCORE_GROUP   300000 /* no room for those it has to be together with */
 
 const char *clu_why_name(enum clu_why w)
 {
@@ -81,6 +84,10 @@ enum clu_why place_fixed(const struct place_world *w, uint32_t dom, uint32_t slo
 		say(y, "the host is in maintenance");
 		return CLU_WHY_MAINTENANCE;
 	}
+	if (h->leaving != CLU_LEAVING_NOT) {
+		say(y, "the host is being shut down");
+		return CLU_WHY_MAINTENANCE;
+	}
 	if (!(h->cap.engines & d->spec.engine)) {
 		say(y,
 		    d->spec.engine == CLU_ENGINE_KVM ? "no engine for it there (kvm)" : "no engine for it there (pv)");
@@ -99,7 +106,7 @@ enum clu_why place_fixed(const struct place_world *w, uint32_t dom, uint32_t slo
 		return CLU_WHY_BRIDGE;
 	}
 	if (clu_bit(d->unreachable, slot)) {
-		say(y, "its files cannot be reached there");
+		say(y, "its files, or what it needs besides, are not there (vmclus events)");
 		return CLU_WHY_FILES;
 	}
 	return CLU_WHY_OK;
@@ -168,6 +175,36 @@ static int64_t left(uint64_t total, uint64_t used)
 	return (int64_t)((__extension__(unsigned __int128)(total - used) * SCORE_FULL) / total);
 }
 
+uint32_t place_fails(const struct place_world *w, uint32_t dom, uint32_t slot)
+{
+	return clu_fails(w->s, &w->s->dom[dom], slot, w->time_ns, NULL);
+}
+
+static void failures(const struct place_world *w, uint32_t dom, uint32_t slot, struct clu_verdict *ret, struct say *y)
+{
+	const struct clu_fail *f = NULL;
+	uint32_t n = clu_fails(w->s, &w->s->dom[dom], slot, w->time_ns, &f);
+
+	ret->score -= (int64_t)(n < FAILS_MOST ? n : FAILS_MOST) * SCORE_FAILED;
+	if (f) {
+		say(y, "; failed here ");
+		say_u64(y, f->count);
+		say(y, f->count == 1 ? " time" : " times");
+	} else if (n) {
+		say(y, "; failed here before");
+	}
+	if (n)
+		say(y, ", so others go first");
+	if (f && f->text[0]) {
+		say(y, ": ");
+		say(y, f->text);
+	}
+	if (clu_suspected(&w->s->host[slot], w->time_ns)) {
+		ret->score -= SCORE_SUSPECT;
+		say(y, "; other domains do not start here either: the last choice");
+	}
+}
+
 static void score(const struct place_world *w, const struct place_bounds *b, uint32_t dom, uint32_t slot,
                   struct clu_verdict *ret, struct say *y)
 {
@@ -191,10 +228,7 @@ static void score(const struct place_world *w, const struct place_bounds *b, uin
 		ret->score -= SCORE_GROUP;
 		say(y, "; no room for those it has to be together with");
 	}
-	if (d->avoid && d->avoid == h->node) {
-		ret->score -= SCORE_FAILED;
-		say(y, "; its last start failed here");
-	}
+	failures(w, dom, slot, ret, y);
 	if (w->at[dom] == slot) {
 		ret->score++; /* all else equal, stay */
 		say(y, "; it is here");

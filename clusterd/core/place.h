@@ -18,6 +18,7 @@ struct clu_load {
 	uint32_t cpu_used_milli[CLU_HOSTS_MAX]; /* of the whole host */
 	uint64_t mem_used_bytes[CLU_HOSTS_MAX];
 	const struct clu_dom_load *dom; /* by slot, dom_cap of them; NULL: nothing known */
+	uint64_t time_ns;        /* CLOCK_REALTIME, to which the state's times are compared; 0: the state's own */
 };
 
 enum clu_why {

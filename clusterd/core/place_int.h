@@ -15,6 +15,7 @@ struct place_world {
 	const struct clu_state *s;
 	const struct clu_load *load;
 	uint32_t n_host;
+	uint64_t time_ns;                   /* of the look */
 	uint64_t lost[CLU_HOSTS_MAX / 64];  /* slots taken away: as if OFFLINE */
 	uint64_t mem[CLU_HOSTS_MAX];        /* of the domains there, a migration counted at both ends */
 	uint64_t cpu[CLU_HOSTS_MAX];        /* expected use in milli CPUs, by measurement where there is one */
@@ -51,6 +52,8 @@ enum clu_why place_hard(const struct place_world *w, const struct place_bounds *
  * is (nor goes) when @elsewhere.
  */
 uint32_t place_best(const struct place_world *w, uint32_t dom, bool elsewhere, char *why);
+/* How often it failed to take @dom, as far as that counts now. */
+uint32_t place_fails(const struct place_world *w, uint32_t dom, uint32_t slot);
 /* Does hard or soft rule @r of kind HOSTS let its domain onto @h? */
 bool place_hosts_rule(const struct clu_rule *r, const struct clu_host *h);
 

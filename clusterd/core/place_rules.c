@@ -35,7 +35,7 @@ bool place_usable(const struct place_world *w, uint32_t slot)
 {
 	const struct clu_host *h = &w->s->host[slot];
 
-	return h->state == CLU_HOST_ONLINE && !h->maintenance && !clu_bit(w->lost, slot);
+	return h->state == CLU_HOST_ONLINE && !clu_takes_none(h) && !clu_bit(w->lost, slot);
 }
 
 static bool occupies(const struct clu_dom *d)
@@ -60,6 +60,7 @@ void place_world_init(struct place_world *w, const struct clu_state *s, const st
 	memset(w, 0, sizeof(*w));
 	w->s = s;
 	w->load = load;
+	w->time_ns = load && load->time_ns ? load->time_ns : s->time_ns;
 	for (; w->n_host < CLU_HOSTS_MAX && s->host[w->n_host].node; w->n_host++) {
 		uint32_t k = s->host[w->n_host].node % (2 * CLU_HOSTS_MAX);
 		while (hash[k].node)

@@ -9,9 +9,14 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define RECORD_VERSION 1u
-#define POLICY_SUSPEND                                                                                                 \
-	2u /* version of a POLICY record that says more than version 1 can; else that is written, for older nodes */
+#define RECORD_VERSION  1u
+/* Of a record that says more than the version before can; else that one is written, for older nodes and so that there is one form of each. */
+#define POLICY_SUSPEND  2u
+#define POLICY_SHUTDOWN 3u
+#define POLICY_CLOCKS   4u
+#define HOST_LEAVING    2u
+#define HOST_CLOCKS     3u
+#define DOM_FAILS       2u
 
 /* Octets under way in one direction: out when @w, else in, checked. */
 struct cur {
@@ -129,7 +134,14 @@ static void meta(struct cur *c, struct clu_state *s)
 	u64(c, &s->promised);
 }
 
-static void host(struct cur *c, struct clu_host *h)
+static uint8_t host_version(const struct clu_host *h)
+{
+	if (h->clock_stops)
+		return HOST_CLOCKS;
+	return h->returning || h->leaving || h->start_fails || h->suspect_ns ? HOST_LEAVING : RECORD_VERSION;
+}
+
+static void host(struct cur *c, struct clu_host *h, uint8_t version)
 {
 	u32(c, &h->node);
 	h->state = (enum clu_host_state)small(c, h->state, CLU_HOST_SAFE + 1);
@@ -140,7 +152,7 @@ static void host(struct cur *c, struct clu_host *h)
 	u64(c, &h->lease_ns);
 	flag(c, &h->self_fencing);
 	flag(c, &h->maintenance);
-	h->safe_by = (enum clu_safe_by)small(c, h->safe_by, CLU_SAFE_PERSON + 1);
+	h->safe_by = (enum clu_safe_by)small(c, h->safe_by, CLU_SAFE_LEFT + 1);
 	for (unsigned i = 0; i < CLU_HOSTS_MAX / 64; i++)
 		u64(c, &h->waited[i]);
 	u64(c, &h->cap.mem_bytes);
@@ -150,6 +162,16 @@ static void host(struct cur *c, struct clu_host *h)
 		u64(c, &h->cap.cpu_bits[i]);
 	words(c, h->cap.bridge, CLU_BRIDGES_MAX);
 	words(c, h->cap.label, CLU_LABELS_MAX);
+	if (version < HOST_LEAVING)
+		return;
+	flag(c, &h->returning);
+	h->leaving = (enum clu_leaving)small(c, h->leaving, CLU_LEAVING_ENDING + 1);
+	u32(c, &h->start_fails);
+	u64(c, &h->suspect_ns);
+	if (version >= HOST_CLOCKS)
+		flag(c, &h->clock_stops);
+	if (host_version(h) != version)
+		c->bad = true;
 }
 
 static void spec(struct cur *c, struct clu_spec *s)
@@ -168,7 +190,33 @@ static void spec(struct cur *c, struct clu_spec *s)
 	words(c, s->bridge, CLU_BRIDGES_MAX);
 }
 
-static void dom(struct cur *c, struct clu_dom *d)
+static bool dom_is_new(const struct clu_dom *d)
+{
+	bool failed = false;
+
+	for (unsigned i = 0; i < CLU_HOSTS_MAX / 64; i++)
+		failed |= d->failed[i] != 0;
+	return d->home || failed;
+}
+
+static void fails(struct cur *c, struct clu_dom *d)
+{
+	uint32_t n = 0;
+
+	while (n < CLU_FAILS_MAX && d->fail[n].node)
+		n++;
+	n = small(c, n, CLU_FAILS_MAX + 1);
+	for (uint32_t i = 0; i < n; i++) {
+		u32(c, &d->fail[i].node);
+		u32(c, &d->fail[i].count);
+		u64(c, &d->fail[i].until_ns);
+		text(c, d->fail[i].text, CLU_FAIL_TEXT);
+		if (!d->fail[i].node)
+			c->bad = true;
+	}
+}
+
+static void dom(struct cur *c, struct clu_dom *d, uint8_t version)
 {
 	text(c, d->uuid, sizeof(d->uuid));
 	text(c, d->name, sizeof(d->name));
@@ -192,6 +240,14 @@ static void dom(struct cur *c, struct clu_dom *d)
 	text(c, d->text, sizeof(d->text));
 	if (!d->uuid[0] || !d->name[0])
 		c->bad = true;
+	if (version < DOM_FAILS)
+		return;
+	u32(c, &d->home);
+	for (unsigned i = 0; i < CLU_HOSTS_MAX / 64; i++)
+		u64(c, &d->failed[i]);
+	fails(c, d);
+	if (!dom_is_new(d))
+		c->bad = true;
 }
 
 static void rule(struct cur *c, struct clu_rule *r)
@@ -205,6 +261,15 @@ static void rule(struct cur *c, struct clu_rule *r)
 		text(c, r->member[i], CLU_NAME_MAX);
 	if (!r->id || !r->kind)
 		c->bad = true;
+}
+
+static uint8_t policy_version(const struct clu_policy *p)
+{
+	if (p->stopping_clocks)
+		return POLICY_CLOCKS;
+	if (p->on_shutdown != CLU_ON_SHUTDOWN_DRAIN || p->shutdown_ns != CLU_SHUTDOWN_NS)
+		return POLICY_SHUTDOWN;
+	return p->no_quorum ? POLICY_SUSPEND : RECORD_VERSION;
 }
 
 static void policy(struct cur *c, struct clu_policy *p, uint8_t version)
@@ -223,10 +288,20 @@ static void policy(struct cur *c, struct clu_policy *p, uint8_t version)
 	u32(c, &p->moves_max);
 	u64(c, &p->lease_ns);
 	u64(c, &p->margin_ns);
+	if (version < POLICY_SHUTDOWN && !c->w)
+		p->shutdown_ns = CLU_SHUTDOWN_NS;
 	if (version < POLICY_SUSPEND)
 		return;
 	p->no_quorum = (enum clu_no_quorum)small(c, p->no_quorum, CLU_NO_QUORUM_SUSPEND + 1);
-	if (!p->no_quorum) /* there is one form of each record, or equal states would have different sums */
+	if (version >= POLICY_SHUTDOWN) {
+		p->on_shutdown = (enum clu_on_shutdown)small(c, p->on_shutdown, CLU_ON_SHUTDOWN_STOP + 1);
+		u64(c, &p->shutdown_ns);
+	}
+	if (version >= POLICY_CLOCKS)
+		p->stopping_clocks = (enum clu_stopping_clocks)small(c, p->stopping_clocks,
+		                                                     CLU_STOPPING_CLOCKS_TRUST + 1);
+	if (policy_version(p) !=
+	    version) /* there is one form of each record, or equal states would have different sums */
 		c->bad = true;
 }
 
@@ -246,26 +321,50 @@ static bool slot_used(const struct clu_state *s, enum clu_object kind, uint32_t 
 	return false;
 }
 
+static uint8_t version_of(const struct clu_state *s, enum clu_object kind, uint32_t slot)
+{
+	switch (kind) {
+	case CLU_OBJ_POLICY:
+		return policy_version(&s->policy);
+	case CLU_OBJ_HOST:
+		return host_version(&s->host[slot]);
+	case CLU_OBJ_DOM:
+		return dom_is_new(&s->dom[slot]) ? DOM_FAILS : RECORD_VERSION;
+	case CLU_OBJ_META:
+	case CLU_OBJ_RULE:
+		break;
+	}
+	return RECORD_VERSION;
+}
+
+/* The highest that is read. */
+static uint8_t version_max(enum clu_object kind)
+{
+	return kind == CLU_OBJ_POLICY ? POLICY_CLOCKS
+	       : kind == CLU_OBJ_HOST ? HOST_CLOCKS
+	       : kind == CLU_OBJ_DOM  ? DOM_FAILS
+	                              : RECORD_VERSION;
+}
+
 size_t clu_record_pack(const struct clu_state *s, enum clu_object kind, uint32_t slot, uint8_t *buf)
 {
 	struct cur c = { .w = buf };
 	struct clu_state *m = (struct clu_state *)s; /* the walkers only read when they write octets */
-	uint8_t version = RECORD_VERSION;
+	uint8_t version;
 
 	if (!slot_used(s, kind, slot))
 		return 0;
-	if (kind == CLU_OBJ_POLICY && s->policy.no_quorum)
-		version = POLICY_SUSPEND;
+	version = version_of(s, kind, slot);
 	octets(&c, &version, 1);
 	switch (kind) {
 	case CLU_OBJ_META:
 		meta(&c, m);
 		break;
 	case CLU_OBJ_HOST:
-		host(&c, &m->host[slot]);
+		host(&c, &m->host[slot], version);
 		break;
 	case CLU_OBJ_DOM:
-		dom(&c, &m->dom[slot]);
+		dom(&c, &m->dom[slot], version);
 		break;
 	case CLU_OBJ_RULE:
 		rule(&c, &m->rule[slot]);
@@ -278,10 +377,10 @@ size_t clu_record_pack(const struct clu_state *s, enum clu_object kind, uint32_t
 }
 
 /* Read into a copy first: a record that is wrong changes nothing. */
-#define READ_INTO(type, walker, place)                                                                                 \
+#define READ_INTO(type, place, walk)                                                                                   \
 	do {                                                                                                           \
 		type v_ = { 0 };                                                                                       \
-		walker(&c, &v_);                                                                                       \
+		walk;                                                                                                  \
 		if (!c.bad && c.n == c.len) {                                                                          \
 			(place) = v_;                                                                                  \
 			return 0;                                                                                      \
@@ -294,7 +393,7 @@ int clu_record_unpack(struct clu_state *s, enum clu_object kind, uint32_t slot, 
 	uint8_t version = 0;
 
 	octets(&c, &version, 1);
-	if (c.bad || (version != RECORD_VERSION && !(kind == CLU_OBJ_POLICY && version == POLICY_SUSPEND)))
+	if (c.bad || version < RECORD_VERSION || version > version_max(kind))
 		return -EPROTO;
 	switch (kind) {
 	case CLU_OBJ_META: {
@@ -310,25 +409,25 @@ int clu_record_unpack(struct clu_state *s, enum clu_object kind, uint32_t slot, 
 	}
 	case CLU_OBJ_HOST:
 		if (slot < CLU_HOSTS_MAX)
-			READ_INTO(struct clu_host, host, s->host[slot]);
+			READ_INTO(struct clu_host, s->host[slot], host(&c, &v_, version));
 		break;
 	case CLU_OBJ_DOM:
 		if (slot >= s->dom_cap)
 			break;
 		if (slot >= s->n_dom) {
 			struct clu_dom v = { 0 };
-			dom(&c, &v);
+			dom(&c, &v, version);
 			if (c.bad || c.n != len)
 				break;
 			s->dom[slot] = v;
 			s->n_dom = slot + 1;
 			return 0;
 		}
-		READ_INTO(struct clu_dom, dom, s->dom[slot]);
+		READ_INTO(struct clu_dom, s->dom[slot], dom(&c, &v_, version));
 		break;
 	case CLU_OBJ_RULE:
 		if (slot < CLU_RULES_MAX)
-			READ_INTO(struct clu_rule, rule, s->rule[slot]);
+			READ_INTO(struct clu_rule, s->rule[slot], rule(&c, &v_));
 		break;
 	case CLU_OBJ_POLICY:
 		if (!slot) {

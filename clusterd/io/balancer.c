@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include "clusterd/io/guardmsg.h"
 #include "common/log.h"
 #include "common/util.h"
 

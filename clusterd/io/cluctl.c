@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include "clusterd/io/cluctl_int.h"
-#include "clusterd/io/guardmsg.h"
-#include "common/log.h"
 #include "common/util.h"
 
 #define TICK_NS   (250 * NS_PER_MS)
@@ -24,6 +22,9 @@ static void order_done(struct order *o)
 	free(o->cmd);
 	free(o->xml);
 	free(o->plan);
+	if (o->probe)
+		probe_drop(o->probe);
+	free(o->probe);
 	balancer_run_done(&o->run);
 	*o = (struct order){ 0 };
 }
@@ -240,12 +241,14 @@ static const struct {
 	{ "stop", ctl_stop, false },
 	{ "move", ctl_move, false },
 	{ "drain", ctl_drain, false },
+	{ "leave", ctl_leave, true },
 	{ "rule-add", ctl_rule_add, false },
 	{ "rule-remove", ctl_rule_remove, false },
 	{ "rule-list", ctl_rule_list, false },
 	{ "explain", ctl_explain, false },
 	{ "fence-confirm", ctl_fence_confirm, false },
 	{ "events", ctl_events, false },
+	{ "rehearse", ctl_rehearse, false },
 	{ "balance", ctl_balance, false },
 	{ "policy", ctl_policy, false },
 	{ "state", ctl_dump, true },
@@ -337,8 +340,9 @@ struct cluctl *cluctl_new(struct loop *loop, struct nodeio *n, struct err *err)
 	return c;
 }
 
-void cluctl_parts(struct cluctl *c, struct local *local, struct balancer *balancer)
+void cluctl_parts(struct cluctl *c, struct local *local, struct balancer *balancer, struct leave *leave)
 {
+	c->leave = leave;
 	c->local = local;
 	c->balancer = balancer;
 }

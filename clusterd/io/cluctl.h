@@ -7,6 +7,7 @@
 #define HOSPES_CLUSTERD_IO_CLUCTL_H
 
 #include "clusterd/io/balancer.h"
+#include "clusterd/io/leave.h"
 #include "clusterd/io/local.h"
 #include "clusterd/io/nodeio.h"
 
@@ -15,7 +16,7 @@ struct cluctl;
 struct cluctl *cluctl_new(struct loop *loop, struct nodeio *n, struct err *err);
 void cluctl_free(struct cluctl *c); /* takes NULL */
 /* What status and state tell of beside the node; set once, before the loop runs. */
-void cluctl_parts(struct cluctl *c, struct local *local, struct balancer *balancer);
+void cluctl_parts(struct cluctl *c, struct local *local, struct balancer *balancer, struct leave *leave);
 /* From nodeio_ops. */
 void cluctl_changed(struct cluctl *c);
 void cluctl_answer(struct cluctl *c, uint64_t request, const struct clu_answer *answer);

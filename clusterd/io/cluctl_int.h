@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Shared by cluctl*.c: cluctl.c (the life of an order), cluctl_order.c (orders that change), cluctl_show.c (orders that tell). */
+/* Shared by cluctl*.c: cluctl.c (the life of an order), cluctl_order.c (orders that change), cluctl_leave.c (a host is
+ * emptied), cluctl_show.c (orders that tell). */
 #ifndef HOSPES_CLUSTERD_IO_CLUCTL_INT_H
 #define HOSPES_CLUSTERD_IO_CLUCTL_INT_H
 
 #include <jansson.h>
+#include "clusterd/io/probe.h"
 #include "clusterd/io/cluctl.h"
+#include "clusterd/io/leave.h"
 #include "common/ctlsock.h"
 
 struct client;
@@ -16,6 +19,7 @@ struct order {
 	struct clu_cmd *cmd;     /* owned; the command to commit, NULL: none */
 	char *xml;               /* owned; DEFINE */
 	size_t xml_len;
+	struct probe *probe;     /* owned; DEFINE: what its lease says */
 	uint64_t request;        /* of the command sent; 0: not sent yet, or answered */
 	uint64_t give_up_ns;     /* until when it may take to be committed */
 	uint64_t again_ns;       /* when to send it (again) */
@@ -43,6 +47,7 @@ struct cluctl {
 	struct nodeio *n;
 	struct local *local;
 	struct balancer *balancer;
+	struct leave *leave;
 	struct ctlsock *sock;
 	struct loop_timer *tick;
 };
@@ -64,18 +69,30 @@ struct clu_dom *ctl_dom(struct client *c);
 struct clu_host *ctl_host(struct client *c);
 
 /* cluctl_order.c */
+/* A command that the order is to commit (NULL: out of memory, it failed); @uuid may be NULL. The caller fills it in. */
+struct clu_cmd *ctl_command(struct client *c, enum clu_cmd_kind kind, const char *uuid);
+void ctl_wait_time(struct client *c); /* "timeout_s" of the request */
+bool ctl_too_late(const struct client *c);
 void ctl_define(struct client *c);
 void ctl_undefine(struct client *c);
 void ctl_start(struct client *c);
 void ctl_stop(struct client *c);
 void ctl_move(struct client *c);
-void ctl_drain(struct client *c);
 void ctl_rule_add(struct client *c);
 void ctl_rule_remove(struct client *c);
 void ctl_fence_confirm(struct client *c);
 void ctl_policy(struct client *c);
 
+/* cluctl_leave.c */
+void ctl_drain(struct client *c);
+void ctl_leave(struct client *c);
+
+/* cluctl_rehearse.c */
+void ctl_rehearse(struct client *c);
+
 /* cluctl_show.c */
+/* Where a host lacks something for a domain: say what it was. */
+void ctl_verdict_text(struct client *c, const struct clu_dom *d, const struct clu_host *h, struct clu_verdict *v);
 void ctl_status(struct client *c);
 void ctl_rule_list(struct client *c);
 void ctl_explain(struct client *c);

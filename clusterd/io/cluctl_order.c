@@ -8,15 +8,14 @@
 #include "clusterd/io/cluctl_int.h"
 #include "clusterd/io/cluwire.h"
 #include "clusterd/io/domspec.h"
-#include "clusterd/io/guardmsg.h"
-#include "clusterd/io/managed.h"
 #include "common/util.h"
-#include "hypervisor/domcfg.h"
+#include "hypervisor/api/domcfg.h"
+#include "hypervisor/api/hvproc.h"
 
 #define REPORT_NS  (1500 * NS_PER_MS) /* how long a move that is over waits for migrated's last word */
 #define NO_ROOM_NS (4 * NS_PER_S)     /* a start that no host takes for so long is told so */
 
-static struct clu_cmd *command(struct client *c, enum clu_cmd_kind kind, const char *uuid)
+struct clu_cmd *ctl_command(struct client *c, enum clu_cmd_kind kind, const char *uuid)
 {
 	struct clu_cmd *cmd = calloc(1, sizeof(*cmd));
 
@@ -34,14 +33,14 @@ static struct clu_cmd *command(struct client *c, enum clu_cmd_kind kind, const c
 	return cmd;
 }
 
-static void wait_time(struct client *c)
+void ctl_wait_time(struct client *c)
 {
 	double s = json_number_value(json_object_get(c->o.req, "timeout_s"));
 
 	c->o.wait_until_ns = s > 0 && s < 1e6 ? boot_ns() + (uint64_t)(s * 1e9) : 0;
 }
 
-static bool too_late(const struct client *c)
+bool ctl_too_late(const struct client *c)
 {
 	return c->o.wait_until_ns && boot_ns() > c->o.wait_until_ns;
 }
@@ -64,19 +63,22 @@ static bool certain(struct client *c, const struct clu_dom *d)
 /* What its lease says: a domain that was run by hand brings its generation along, one that runs elsewhere is left alone. */
 static int look_at_lease(struct client *c, const struct dom_config *cfg, uint64_t *ret_generation, struct err *err)
 {
-	const struct clu_dom *known = clu_dom_of(ctl_state(c), cfg->uuid);
-	struct leasepeek l = { 0 };
-	int r = domspec_lease(cfg, &l, err);
+	const struct probe *p = c->o.probe;
+	const struct leasepeek *l = &p->lease;
 
-	if (r < 0)
-		return r;
-	*ret_generation = l.generation;
-	if (!known && l.there && !strcmp(l.state, "running"))
+	if (p->silent) { /* the first start finds the generation, then */
+		ctl_warn(c, "what its lease says is not known: %s", p->text);
+		return 0;
+	}
+	if (p->status < 0)
+		return err_set(err, p->status, "%s", p->text);
+	*ret_generation = l->generation;
+	if (!clu_dom_of(ctl_state(c), cfg->uuid) && l->there && l->running)
 		ctl_warn(c,
 		         "its lease says that it runs on %s in generation %" PRIu64
 		         ": shut it down there (vmctl shutdown %s), or the cluster "
 		         "cannot start it",
-		         l.owner, l.generation, cfg->name);
+		         l->owner, l->generation, cfg->name);
 	return 0;
 }
 
@@ -92,7 +94,7 @@ static void define_with(struct client *c, const struct dom_config *cfg)
 		ctl_fail(c, err.code, "%s: %s", cfg->name, err.text);
 		return;
 	}
-	if (!clu_dom_of(ctl_state(c), cfg->uuid) && managed_alive(cfg->name)) {
+	if (!clu_dom_of(ctl_state(c), cfg->uuid) && hvproc_alive(cfg->name)) {
 		ctl_fail(c, EBUSY,
 		         "a domain %s runs on this host and is not the cluster's: vmctl shutdown %s, then define it",
 		         cfg->name, cfg->name);
@@ -103,7 +105,7 @@ static void define_with(struct client *c, const struct dom_config *cfg)
 		ctl_warn(c, "%s", warning[i]);
 		free(warning[i]);
 	}
-	struct clu_cmd *cmd = command(c, CLU_CMD_DEFINE, cfg->uuid);
+	struct clu_cmd *cmd = ctl_command(c, CLU_CMD_DEFINE, cfg->uuid);
 	if (!cmd)
 		return;
 	memcpy(cmd->name, cfg->name, sizeof(cmd->name));
@@ -119,6 +121,27 @@ static bool defined(struct client *c)
 	(void)json_object_set_new(o, "warnings", c->o.warnings ? json_incref(c->o.warnings) : json_array());
 	ctl_over(c, o);
 	return true;
+}
+
+/* Its storage has been asked: now it can be said. */
+static bool lease_known(struct client *c)
+{
+	_cleanup_dom_config_ struct dom_config *cfg = NULL;
+	struct err err = { 0 };
+
+	if (!c->o.probe->answered)
+		return false;
+	c->o.go_on = defined;
+	if (dom_config_parse(c->o.xml, c->o.xml_len, "definition", &cfg, &err) < 0)
+		ctl_fail(c, EINVAL, "%s", err.text);
+	else
+		define_with(c, cfg);
+	return false;
+}
+
+static void on_probed(void *arg)
+{
+	cluctl_changed(arg);
 }
 
 void ctl_define(struct client *c)
@@ -144,8 +167,14 @@ void ctl_define(struct client *c)
 		ctl_fail(c, r, "%s", err.text);
 		return;
 	}
-	c->o.go_on = defined;
-	define_with(c, cfg);
+	c->o.probe = calloc(1, sizeof(*c->o.probe));
+	if (!c->o.probe || !c->ctl->local) {
+		ctl_fail(c, ENOMEM, "out of memory");
+		return;
+	}
+	c->o.go_on = lease_known;
+	probe_ask(c->o.probe, local_helpers(c->ctl->local), PROBE_LEASE, WORK_URGENT, cfg->name, c->o.xml, c->o.xml_len,
+	          on_probed, c->ctl);
 }
 
 void ctl_undefine(struct client *c)
@@ -153,15 +182,35 @@ void ctl_undefine(struct client *c)
 	const struct clu_dom *d = ctl_dom(c);
 
 	if (d)
-		(void)command(c, CLU_CMD_UNDEFINE, d->uuid);
+		(void)ctl_command(c, CLU_CMD_UNDEFINE, d->uuid);
 }
 
 /* start, stop ---------------------------------------------------------------------------------------------------------- */
 
+/* Every host that may take it tried, the best one, @node, too? Then say what each said. */
+static bool told_failures(struct client *c, const struct clu_dom *d, uint32_t node)
+{
+	const struct clu_state *s = ctl_state(c);
+	const struct clu_host *best = clu_host_of((struct clu_state *)s, node);
+	char text[ERR_TEXT_MAX] = "";
+	size_t n = 0;
+
+	if (!best || !clu_fails(s, d, clu_slot(s, best), nodeio_load(c->ctl->n)->time_ns, NULL))
+		return false;
+	for (uint32_t i = 0; i < CLU_FAILS_MAX && d->fail[i].node && n < sizeof(text); i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s: %s", i ? "; " : "",
+		                      host_name(c, d->fail[i].node), d->fail[i].text);
+	ctl_fail(c, EIO, "no host that may run %s could start it; it is tried on, less and less often: %s", d->name,
+	         text);
+	return true;
+}
+
 /* Why it does not start, once that is clear; false: it may yet. */
 static bool no_start(struct client *c, const struct clu_dom *d)
 {
-	char why[CLU_TEXT_MAX] = "";
+	const struct clu_state *s = ctl_state(c);
+	char why[CLU_TEXT_MAX] = "", lacks[2 * CLU_TEXT_MAX] = "";
+	uint32_t node;
 
 	if (d->phase == CLU_PHASE_FAILED) {
 		ctl_fail(c, EIO, "%s failed %u times: %s", d->name, d->failures, d->text);
@@ -169,10 +218,18 @@ static bool no_start(struct client *c, const struct clu_dom *d)
 	}
 	if (d->phase != CLU_PHASE_STOPPED || d->desired != CLU_DESIRED_RUNNING || boot_ns() < c->o.told_ns + NO_ROOM_NS)
 		return false;
-	if (clu_place(ctl_state(c), nodeio_load(c->ctl->n), d, false, why))
+	node = clu_place(s, nodeio_load(c->ctl->n), d, false, why);
+	if (node && d->avoid && told_failures(c, d, node))
+		return true;
+	if (node)
 		return false;
-	ctl_fail(c, ENOSPC, "%s is to run, but no host can take it now: %s (vmclus explain %s); it starts when one can",
-	         d->name, why, d->name);
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && s->host[i].node && !lacks[0]; i++)
+		if (clu_bit(d->unreachable, i) && nodeio_reach_why(c->ctl->n, d, &s->host[i]))
+			(void)snprintf(lacks, sizeof(lacks), "; %s: %.190s", s->host[i].name,
+			               nodeio_reach_why(c->ctl->n, d, &s->host[i]));
+	ctl_fail(c, ENOSPC,
+	         "%s is to run, but no host can take it now: %s%s (vmclus explain %s); it starts when one can", d->name,
+	         why, lacks, d->name);
 	return true;
 }
 
@@ -187,7 +244,7 @@ static bool started(struct client *c)
 	if (!c->o.told_ns)
 		c->o.told_ns = boot_ns();
 	if (!certain(c, d)) {
-		if (too_late(c))
+		if (ctl_too_late(c))
 			ctl_fail(c, ETIMEDOUT, "%s is to run; whether it does is not known yet", d->name);
 		return !c->s.busy;
 	}
@@ -199,7 +256,7 @@ static bool started(struct client *c)
 		return true;
 	if (no_start(c, d))
 		return true;
-	if (too_late(c))
+	if (ctl_too_late(c))
 		ctl_fail(c, ETIMEDOUT, "%s is %s%s%s; it is tried on", d->name, clu_phase_name(d->phase),
 		         d->text[0] ? ": " : "", d->text);
 	return !c->s.busy;
@@ -235,11 +292,11 @@ void ctl_start(struct client *c)
 
 	if (!d || !admitted(c, d))
 		return;
-	cmd = command(c, CLU_CMD_DESIRE, d->uuid);
+	cmd = ctl_command(c, CLU_CMD_DESIRE, d->uuid);
 	if (!cmd)
 		return;
 	cmd->desired = CLU_DESIRED_RUNNING;
-	wait_time(c);
+	ctl_wait_time(c);
 	if (ctl_flag(c, "wait", true))
 		c->o.go_on = started;
 }
@@ -258,7 +315,7 @@ static bool stopped(struct client *c)
 			return true;
 		}
 	}
-	if (too_late(c))
+	if (ctl_too_late(c))
 		ctl_fail(c, ETIMEDOUT, "%s is %s still; it is being stopped on", d->name, clu_phase_name(d->phase));
 	return !c->s.busy;
 }
@@ -266,17 +323,17 @@ static bool stopped(struct client *c)
 void ctl_stop(struct client *c)
 {
 	const struct clu_dom *d = ctl_dom(c);
-	struct clu_cmd *cmd = d ? command(c, CLU_CMD_DESIRE, d->uuid) : NULL;
+	struct clu_cmd *cmd = d ? ctl_command(c, CLU_CMD_DESIRE, d->uuid) : NULL;
 
 	if (!cmd)
 		return;
 	cmd->desired = CLU_DESIRED_STOPPED;
-	wait_time(c);
+	ctl_wait_time(c);
 	if (ctl_flag(c, "wait", true))
 		c->o.go_on = stopped;
 }
 
-/* move, drain ---------------------------------------------------------------------------------------------------------- */
+/* move ----------------------------------------------------------------------------------------------------------------- */
 
 static bool moved(struct client *c)
 {
@@ -317,58 +374,12 @@ void ctl_move(struct client *c)
 		}
 	}
 	c->o.node = h->node;
-	cmd = command(c, CLU_CMD_MOVE, d->uuid);
+	cmd = ctl_command(c, CLU_CMD_MOVE, d->uuid);
 	if (!cmd)
 		return;
 	cmd->target = h->node;
 	if (ctl_flag(c, "wait", true))
 		c->o.go_on = moved;
-}
-
-static bool drained(struct client *c)
-{
-	const struct clu_state *s = ctl_state(c);
-	const struct clu_host *h = clu_host_of((struct clu_state *)s, c->o.node);
-	uint32_t left = 0, moving = 0;
-
-	if (!h || !h->maintenance) {
-		ctl_fail(c, ECANCELED, "somebody ended the maintenance meanwhile");
-		return true;
-	}
-	for (uint32_t i = 0; i < s->n_dom; i++) {
-		const struct clu_dom *d = &s->dom[i];
-		bool here = d->uuid[0] && d->host == h->node && d->phase != CLU_PHASE_STOPPED &&
-		            d->phase != CLU_PHASE_FAILED;
-
-		left += here;
-		moving += here && d->phase == CLU_PHASE_MIGRATING;
-	}
-	if (!left && nodeio_acts(c->ctl->n))
-		return true;
-	if (boot_ns() >= c->o.told_ns + NS_PER_S) {
-		c->o.told_ns = boot_ns();
-		ctl_reply(c,
-		          json_pack("{s:s, s:i, s:i}", "type", "progress", "left", (int)left, "moving", (int)moving));
-	}
-	return false;
-}
-
-void ctl_drain(struct client *c)
-{
-	struct clu_host *h = ctl_host(c);
-	bool undo = ctl_flag(c, "undo", false);
-	struct clu_cmd *cmd;
-
-	if (!h)
-		return;
-	c->o.node = h->node;
-	cmd = command(c, CLU_CMD_MAINTENANCE, NULL);
-	if (!cmd)
-		return;
-	cmd->host = h->node;
-	cmd->on = !undo;
-	if (!undo && ctl_flag(c, "wait", true))
-		c->o.go_on = drained;
 }
 
 /* rules, fence, policy ------------------------------------------------------------------------------------------------- */
@@ -431,7 +442,7 @@ void ctl_rule_add(struct client *c)
 	}
 	if (why[0])
 		ctl_warn(c, "%s", why);
-	struct clu_cmd *cmd = command(c, CLU_CMD_RULE_ADD, NULL);
+	struct clu_cmd *cmd = ctl_command(c, CLU_CMD_RULE_ADD, NULL);
 	if (!cmd)
 		return;
 	cmd->rule = rule;
@@ -447,7 +458,7 @@ void ctl_rule_remove(struct client *c)
 		ctl_fail(c, EINVAL, "\"id\" is the number of a rule (vmclus rules list)");
 		return;
 	}
-	cmd = command(c, CLU_CMD_RULE_REMOVE, NULL);
+	cmd = ctl_command(c, CLU_CMD_RULE_REMOVE, NULL);
 	if (cmd)
 		cmd->rule.id = (uint32_t)json_integer_value(id);
 }
@@ -463,7 +474,7 @@ void ctl_fence_confirm(struct client *c)
 		ctl_fail(c, EBUSY, "%s is online: only the end of a host that is lost can be confirmed", h->name);
 		return;
 	}
-	cmd = command(c, CLU_CMD_HOST_SAFE, NULL);
+	cmd = ctl_command(c, CLU_CMD_HOST_SAFE, NULL);
 	if (!cmd)
 		return;
 	cmd->host = h->node;
@@ -494,7 +505,7 @@ void ctl_policy(struct client *c)
 		ctl_fail(c, EINVAL, "%s", err.text);
 		return;
 	}
-	cmd = command(c, CLU_CMD_POLICY, NULL);
+	cmd = ctl_command(c, CLU_CMD_POLICY, NULL);
 	if (cmd)
 		cmd->policy = p;
 	if (cmd && p.lease_ns != ctl_state(c)->policy.lease_ns)

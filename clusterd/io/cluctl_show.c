@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 #include "clusterd/io/cluctl_int.h"
-#include "clusterd/io/guardmsg.h"
+#include "clusterd/guard/guardmsg.h"
 #include "common/log.h"
 #include "common/util.h"
 
@@ -22,7 +22,7 @@ static const char *name_of(const struct clu_state *s, uint32_t node)
 
 /* Policy --------------------------------------------------------------------------------------------------------------- */
 
-enum policy_type { P_U32, P_SECONDS, P_BOOL, P_ADMISSION, P_NO_QUORUM };
+enum policy_type { P_U32, P_SECONDS, P_BOOL, P_ADMISSION, P_NO_QUORUM, P_STOPPING_CLOCKS, P_ON_SHUTDOWN };
 #define POLICY_KEY(key, field, type, max)                                                                              \
 	{                                                                                                              \
 		key, offsetof(struct clu_policy, field), type, max                                                     \
@@ -48,9 +48,14 @@ static const struct {
 	POLICY_KEY("lease_s", lease_ns, P_SECONDS, 3600),
 	POLICY_KEY("margin_s", margin_ns, P_SECONDS, 3600),
 	POLICY_KEY("no_quorum", no_quorum, P_NO_QUORUM, 0),
+	POLICY_KEY("stopping_clocks", stopping_clocks, P_STOPPING_CLOCKS, 0),
+	POLICY_KEY("on_shutdown", on_shutdown, P_ON_SHUTDOWN, 0),
+	POLICY_KEY("shutdown_s", shutdown_ns, P_SECONDS, 3600),
 };
 static const char *const admissions[] = { "off", "warn", "refuse" };
 static const char *const no_quorums[] = { "stop", "suspend" };
+static const char *const clock_words[] = { "fence", "trust" };
+static const char *const on_shutdowns[] = { "drain", "shutdown", "stop" };
 
 /* The number of the word @v in @list; -1: it is none of them. */
 static int word_of(json_t *v, const char *const *list, unsigned n)
@@ -84,6 +89,14 @@ json_t *ctl_policy_json(const struct clu_policy *p)
 			break;
 		case P_NO_QUORUM:
 			v = json_string(p->no_quorum <= CLU_NO_QUORUM_SUSPEND ? no_quorums[p->no_quorum] : "?");
+			break;
+		case P_STOPPING_CLOCKS:
+			v = json_string(p->stopping_clocks <= CLU_STOPPING_CLOCKS_TRUST
+			                        ? clock_words[p->stopping_clocks]
+			                        : "?");
+			break;
+		case P_ON_SHUTDOWN:
+			v = json_string(p->on_shutdown <= CLU_ON_SHUTDOWN_STOP ? on_shutdowns[p->on_shutdown] : "?");
 			break;
 		}
 		(void)json_object_set_new(o, policy_keys[i].key, v);
@@ -125,6 +138,18 @@ static int set_one(struct clu_policy *p, size_t i, json_t *v)
 			return -EINVAL;
 		p->no_quorum = (enum clu_no_quorum)word;
 		return 0;
+	case P_STOPPING_CLOCKS:
+		word = word_of(v, clock_words, ARRAY_SIZE(clock_words));
+		if (word < 0)
+			return -EINVAL;
+		p->stopping_clocks = (enum clu_stopping_clocks)word;
+		return 0;
+	case P_ON_SHUTDOWN:
+		word = word_of(v, on_shutdowns, ARRAY_SIZE(on_shutdowns));
+		if (word < 0)
+			return -EINVAL;
+		p->on_shutdown = (enum clu_on_shutdown)word;
+		return 0;
 	}
 	return -EINVAL;
 }
@@ -162,6 +187,21 @@ static json_t *labels(const struct clu_host *h)
 	return a;
 }
 
+/* What makes a lost host safe; empty: nothing more is needed, or it is not lost. */
+static void awaits_text(const struct clu_state *s, const struct clu_host *h, char *to, size_t len)
+{
+	const char *why = !h->self_fencing ? "its guard did not run" : "its clocks may stand still while it is paused";
+
+	to[0] = 0;
+	if (h->state == CLU_HOST_LOST && clu_deadline_counts(s, h))
+		(void)snprintf(to, len, "the end of its lease");
+	else if (h->state == CLU_HOST_LOST)
+		(void)snprintf(to, len,
+		               "%s, so the end of its lease is not enough: a fence agent, or your word that it is off "
+		               "(vmclus fence confirm %s)",
+		               why, h->name);
+}
+
 static json_t *host_json(struct client *c, uint32_t slot)
 {
 	const struct clu_state *s = ctl_state(c);
@@ -169,14 +209,19 @@ static json_t *host_json(struct client *c, uint32_t slot)
 	const struct clu_host *h = &s->host[slot];
 	bool self = h->node == nodeio_config(c->ctl->n)->node;
 	const char *fencing = fence_text(nodeio_fence(c->ctl->n), h->name);
+	char awaits[2 * CLU_TEXT_MAX];
 
-	return json_pack("{s:s, s:s, s:f, s:f, s:I, s:I, s:b, s:s, s:o, s:o, s:b, s:s}", "name", h->name, "state",
-	                 clu_host_state_name(h->state), "cpu_used", (double)load->cpu_used_milli[slot] / 1000,
-	                 "cpu_total", (double)h->cap.cpu_milli / 1000, "mem_used_bytes",
-	                 (json_int_t)load->mem_used_bytes[slot], "mem_total_bytes", (json_int_t)h->cap.mem_bytes,
-	                 "maintenance", h->maintenance, "safe_by", clu_safe_name(h->safe_by), "lease_left_s",
+	awaits_text(s, h, awaits, sizeof(awaits));
+	return json_pack("{s:s, s:s, s:f, s:f, s:I, s:I, s:b, s:s, s:o, s:o, s:b, s:s, s:s, s:b, s:b, s:s}", "name",
+	                 h->name, "state", clu_host_state_name(h->state), "cpu_used",
+	                 (double)load->cpu_used_milli[slot] / 1000, "cpu_total", (double)h->cap.cpu_milli / 1000,
+	                 "mem_used_bytes", (json_int_t)load->mem_used_bytes[slot], "mem_total_bytes",
+	                 (json_int_t)h->cap.mem_bytes, "maintenance", h->maintenance, "safe_by",
+	                 clu_safe_name(h->safe_by), "lease_left_s",
 	                 self ? json_real((double)nodeio_lease_left_ns(c->ctl->n) / 1e9) : json_null(), "labels",
-	                 labels(h), "self_fencing", h->self_fencing, "fencing", fencing);
+	                 labels(h), "self_fencing", h->self_fencing, "fencing", fencing, "leaving",
+	                 clu_leaving_name(h->leaving), "suspected", clu_suspected(h, nodeio_load(c->ctl->n)->time_ns),
+	                 "clock_stops", h->clock_stops, "awaits", awaits);
 }
 
 static const char *operation(enum clu_phase p)
@@ -202,8 +247,8 @@ static json_t *dom_json(struct client *c, uint32_t slot)
 	const char *text = here && doing[0] ? doing : d->text;
 	bool parked = here && c->ctl->local && local_parked(c->ctl->local, d->uuid);
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:I, s:s?, s:s?, s:s, s:f, s:I, s:i, s:i, s:i, s:b, s:s}", "name",
-	                 d->name, "uuid", d->uuid, "state",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:I, s:s?, s:s?, s:s, s:f, s:I, s:i, s:i, s:i, s:b, s:s, s:s?}",
+	                 "name", d->name, "uuid", d->uuid, "state",
 	                 unknown    ? "unknown"
 	                 : stranded ? "stopped"
 	                 : parked   ? "suspended"
@@ -212,7 +257,8 @@ static json_t *dom_json(struct client *c, uint32_t slot)
 	                 (json_int_t)d->generation, "operation", operation(d->phase), "target", name_of(s, d->target),
 	                 "text", text, "cpu_used", (double)load->cpu_milli / 1000, "mem_bytes",
 	                 (json_int_t)d->spec.mem_bytes, "priority", (int)d->spec.priority, "failures", (int)d->failures,
-	                 "order", (int)d->spec.order, "ha", d->spec.ha, "type", d->spec.type);
+	                 "order", (int)d->spec.order, "ha", d->spec.ha, "type", d->spec.type, "home",
+	                 name_of(s, d->home));
 }
 
 static json_t *rules_json(const struct clu_state *s)
@@ -289,12 +335,20 @@ void ctl_rule_list(struct client *c)
 
 /* Explain -------------------------------------------------------------------------------------------------------------- */
 
+void ctl_verdict_text(struct client *c, const struct clu_dom *d, const struct clu_host *h, struct clu_verdict *v)
+{
+	const char *why = v->why == CLU_WHY_FILES ? nodeio_reach_why(c->ctl->n, d, h) : NULL;
+
+	if (why)
+		(void)snprintf(v->text, sizeof(v->text), "%.190s", why);
+}
+
 void ctl_explain(struct client *c)
 {
 	struct clu_state *s = ctl_state(c);
 	const struct clu_dom *d = ctl_dom(c);
 	json_t *hosts = json_array();
-	char text[3 * CLU_TEXT_MAX], why[CLU_TEXT_MAX] = "";
+	char text[5 * CLU_TEXT_MAX], why[CLU_TEXT_MAX] = "", awaits[2 * CLU_TEXT_MAX] = "";
 	uint32_t best;
 
 	if (!d) {
@@ -302,19 +356,27 @@ void ctl_explain(struct client *c)
 		return;
 	}
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && s->host[i].node; i++) {
+		const struct clu_fail *f = NULL;
 		struct clu_verdict v;
 		bool ok;
 
 		clu_judge(s, nodeio_load(c->ctl->n), d, i, &v);
+		ctl_verdict_text(c, d, &s->host[i], &v);
 		ok = v.why == CLU_WHY_OK || v.why == CLU_WHY_FAILED_HERE;
-		(void)json_array_append_new(hosts, json_pack("{s:s, s:b, s:s, s:I, s:s}", "name", s->host[i].name, "ok",
-		                                             ok, "why", clu_why_name(v.why), "score",
-		                                             (json_int_t)(ok ? v.score : 0), "text", v.text));
+		(void)clu_fails(s, d, i, nodeio_load(c->ctl->n)->time_ns, &f);
+		(void)json_array_append_new(hosts,
+		                            json_pack("{s:s, s:b, s:s, s:I, s:s, s:i, s:s}", "name", s->host[i].name,
+		                                      "ok", ok, "why", clu_why_name(v.why), "score",
+		                                      (json_int_t)(ok ? v.score : 0), "text", v.text, "failures",
+		                                      f ? (int)f->count : 0, "failed", f ? f->text : ""));
 	}
 	best = clu_place(s, nodeio_load(c->ctl->n), d, false, why);
+	if (clu_host_of(s, d->host))
+		awaits_text(s, clu_host_of(s, d->host), awaits, sizeof(awaits));
 	if (d->host)
-		(void)snprintf(text, sizeof(text), "%s is %s on %s%s%s; the best place now: %s", d->name,
+		(void)snprintf(text, sizeof(text), "%s is %s on %s%s%s%s%s; the best place now: %s", d->name,
 		               clu_phase_name(d->phase), name_of(s, d->host), d->text[0] ? ": " : "", d->text,
+		               awaits[0] ? ", which is lost. To be safe it awaits: " : "", awaits,
 		               best ? name_of(s, best) : why);
 	else
 		(void)snprintf(text, sizeof(text), "%s is %s%s%s; %s %s", d->name, clu_phase_name(d->phase),
@@ -358,15 +420,10 @@ static void tell_event(void *arg, const struct store_event *ev)
 static bool events_go_on(struct client *c)
 {
 	struct telling t = { .c = c, .commit = nodeio_acts(c->ctl->n) ? nodeio_node(c->ctl->n)->commit : UINT64_MAX };
-	struct store *st = nodeio_store(c->ctl->n);
-	struct err err = { 0 };
 
 	if (c->s.out.len > 1u << 20)
 		return false; /* it reads slowly */
-	if (!st || store_events(st, c->o.since, c->o.last_id, EVENTS_PER_LOOK, tell_event, &t, &err) < 0) {
-		ctl_fail(c, EIO, "%s", st ? err.text : nodeio_trouble(c->ctl->n));
-		return true;
-	}
+	eventlist_each(nodeio_events(c->ctl->n), c->o.since, c->o.last_id, EVENTS_PER_LOOK, tell_event, &t);
 	return !c->o.watch && t.n < EVENTS_PER_LOOK;
 }
 

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include "clusterd/io/cluwire_int.h"
-#include "common/util.h"
 
 #define WORDS     (CLU_HOSTS_MAX / 64)
 #define PART_FILL (160u << 10) /* a part is sent when it holds so much: one more XML always fits */
@@ -42,6 +41,7 @@ static int pack_beat(Hospes__Clu__Envelope *env, const struct clu_msg *m, const 
 	beat.boot = m->boot;
 	beat.seq = m->seq;
 	beat.lease_ns = m->lease_ns;
+	beat.clock_ns = m->clock_ns;
 	beat.ring = m->ring;
 	beat.members_sum = m->members_sum;
 	beat.acks = acks;
@@ -143,7 +143,7 @@ static int unpack_beat(const Hospes__Clu__Beat *b, struct clu_msg *m, struct err
 		return err_set(err, EPROTO, "beat: %zu acknowledgements", b->n_acks);
 	m->kind = CLU_MSG_BEAT;
 	m->epoch = b->epoch, m->index = b->index, m->sum = b->sum;
-	m->boot = b->boot, m->seq = b->seq, m->lease_ns = b->lease_ns;
+	m->boot = b->boot, m->seq = b->seq, m->lease_ns = b->lease_ns, m->clock_ns = b->clock_ns;
 	m->ring = b->ring, m->members_sum = b->members_sum;
 	for (size_t i = 0; i < b->n_acks; i++) {
 		if (b->acks[i]->slot >= CLU_HOSTS_MAX)

@@ -38,6 +38,9 @@ static void policy_to_pb(const struct clu_policy *p, Hospes__Clu__Policy *pb)
 	pb->lease_ns = p->lease_ns;
 	pb->margin_ns = p->margin_ns;
 	pb->no_quorum = p->no_quorum;
+	pb->on_shutdown = p->on_shutdown;
+	pb->shutdown_ns = p->shutdown_ns;
+	pb->stopping_clocks = p->stopping_clocks;
 }
 
 static void policy_of_pb(const Hospes__Clu__Policy *pb, struct clu_policy *p)
@@ -57,6 +60,9 @@ static void policy_of_pb(const Hospes__Clu__Policy *pb, struct clu_policy *p)
 	p->lease_ns = pb->lease_ns;
 	p->margin_ns = pb->margin_ns;
 	p->no_quorum = (enum clu_no_quorum)pb->no_quorum;
+	p->on_shutdown = (enum clu_on_shutdown)pb->on_shutdown;
+	p->shutdown_ns = pb->shutdown_ns ? pb->shutdown_ns : CLU_SHUTDOWN_NS; /* of an older node */
+	p->stopping_clocks = (enum clu_stopping_clocks)pb->stopping_clocks;
 }
 
 static void scalars_to_pb(const struct clu_cmd *c, Hospes__Clu__Command *pb)
@@ -80,6 +86,8 @@ static void scalars_to_pb(const struct clu_cmd *c, Hospes__Clu__Command *pb)
 	pb->boot = c->boot;
 	pb->lease_ns = c->lease_ns;
 	pb->self_fencing = c->self_fencing;
+	pb->clock_stops = c->clock_stops;
+	pb->leaving = c->leaving;
 }
 
 static void spec_to_pb(struct clu_spec *s, Hospes__Clu__Spec *pb, char **bridges)
@@ -297,8 +305,8 @@ static int take_scalars(const Hospes__Clu__Command *pb, struct clu_cmd *c, struc
 {
 	if (pb->kind <= CLU_CMD_NONE || pb->kind >= CLU_CMD_MAX)
 		return err_set(err, EPROTO, "command of unknown kind %u", pb->kind);
-	if (pb->result > CLU_RESULT_ABSENT || pb->seen > CLU_SEEN_GONE || pb->desired > CLU_DESIRED_RUNNING ||
-	    pb->safe_by > CLU_SAFE_PERSON)
+	if (pb->result > CLU_RESULT_ABSENT || pb->seen > CLU_SEEN_ENDED || pb->desired > CLU_DESIRED_RUNNING ||
+	    pb->safe_by > CLU_SAFE_PERSON || pb->leaving > CLU_LEAVING_ENDING)
 		return err_set(err, EPROTO, "%s: a value of a later version",
 		               clu_cmd_name((enum clu_cmd_kind)pb->kind));
 	c->kind = (enum clu_cmd_kind)pb->kind;
@@ -317,6 +325,8 @@ static int take_scalars(const Hospes__Clu__Command *pb, struct clu_cmd *c, struc
 	c->boot = pb->boot;
 	c->lease_ns = pb->lease_ns;
 	c->self_fencing = pb->self_fencing;
+	c->clock_stops = pb->clock_stops;
+	c->leaving = (enum clu_leaving)pb->leaving;
 	int r = take_uuid(c->uuid, pb->uuid, true, err);
 	if (r == 0)
 		r = take_text(c->name, sizeof(c->name), pb->name, "name", err);

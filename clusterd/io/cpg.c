@@ -2,6 +2,10 @@
 /*
  * Corosync on the event loop: see cpg.h. Call-backs of its libraries run inside *_dispatch() and must not close what is being
  * dispatched, so whatever fails only sets `broken`; the end of the loop's handler acts on it.
+ *
+ * While Corosync synchronizes a new membership, on a bad link for many seconds, it answers nobody but votequorum's clients: who asks
+ * anything else waits for the end of that, and has Corosync spin meanwhile. So nothing is asked then once the connection is made (ADR 56);
+ * messages wait in our queue.
  */
 #include <config.h>
 #include "clusterd/io/cpg.h"
@@ -20,6 +24,8 @@
 #define BACKOFF_MAX (2 * NS_PER_S)
 #define RETRY_NS    (2 * NS_PER_MS)
 #define CHECK_NS    NS_PER_S /* two_node and a quorum device are looked for so often: they may come at run time */
+#define FRESH_NS    (20 * NS_PER_MS)
+#define SILENT_NS   (3 * NS_PER_S)
 #define QUEUE_MAX   (64u << 20)
 #define LOST_TEXT   "lost the connection to corosync: is it running? (systemctl status corosync)"
 
@@ -37,7 +43,7 @@ struct cpglink {
 	cpg_handle_t cpg;
 	votequorum_handle_t vq;
 	cmap_handle_t cmap;
-	cmap_track_handle_t track;
+	uint64_t flowed_ns; /* Corosync took a message */
 	bool have_cpg, have_vq, have_cmap;
 	struct loop_fd *cpg_src, *vq_src, *cmap_src;
 	struct loop_timer *again, *retry, *check;
@@ -156,8 +162,8 @@ static void on_expected(votequorum_handle_t h, uint64_t context, uint32_t expect
 	log_debug("corosync expects %u votes", expected);
 }
 
-static void on_nodelist_key(cmap_handle_t h, cmap_track_handle_t t, int32_t event, const char *key,
-                            struct cmap_notify_value now, struct cmap_notify_value before, void *arg)
+static void on_config_key(cmap_handle_t h, cmap_track_handle_t t, int32_t event, const char *key,
+                          struct cmap_notify_value now, struct cmap_notify_value before, void *arg)
 {
 	struct cpglink *c = arg;
 
@@ -167,7 +173,7 @@ static void on_nodelist_key(cmap_handle_t h, cmap_track_handle_t t, int32_t even
 
 /* Configuration -------------------------------------------------------------------------------------------------------- */
 
-static int add_node(struct cpg_config *cfg, uint32_t id, const char *name, struct err *err)
+static int add_node(struct cpg_config *cfg, uint32_t id, const char *name, uint32_t *ret_at, struct err *err)
 {
 	uint32_t at = cfg->n_nodes;
 
@@ -177,17 +183,32 @@ static int add_node(struct cpg_config *cfg, uint32_t id, const char *name, struc
 		at--;
 	memmove(&cfg->id[at + 1], &cfg->id[at], (cfg->n_nodes - at) * sizeof(cfg->id[0]));
 	memmove(cfg->name[at + 1], cfg->name[at], (cfg->n_nodes - at) * sizeof(cfg->name[0]));
+	memmove(cfg->addr[at + 1], cfg->addr[at], (cfg->n_nodes - at) * sizeof(cfg->addr[0]));
+	memset(cfg->addr[at], 0, sizeof(cfg->addr[at]));
 	cfg->id[at] = id;
 	(void)snprintf(cfg->name[at], sizeof(cfg->name[at]), "%s", name);
 	cfg->n_nodes++;
+	*ret_at = at;
 	return 0;
+}
+
+static void read_addrs(struct cpglink *c, unsigned i, char addr[CPG_LINKS][CPG_ADDR_MAX])
+{
+	for (unsigned link = 0; link < CPG_LINKS; link++) {
+		char key[CMAP_KEYNAME_MAXLEN + 1], *a = NULL;
+
+		(void)snprintf(key, sizeof(key), "nodelist.node.%u.ring%u_addr", i, link);
+		if (cmap_get_string(c->cmap, key, &a) == CS_OK && strlen(a) < CPG_ADDR_MAX)
+			(void)snprintf(addr[link], CPG_ADDR_MAX, "%s", a);
+		free(a);
+	}
 }
 
 /* The name in the list, else its address: Corosync itself takes it for one. */
 static int read_node(struct cpglink *c, unsigned i, struct cpg_config *cfg, struct err *err)
 {
 	char key[CMAP_KEYNAME_MAXLEN + 1], *name = NULL;
-	uint32_t id = 0;
+	uint32_t id = 0, at = 0;
 	int r;
 
 	(void)snprintf(key, sizeof(key), "nodelist.node.%u.nodeid", i);
@@ -206,7 +227,9 @@ static int read_node(struct cpglink *c, unsigned i, struct cpg_config *cfg, stru
 			"node %u of corosync's node list has no name that hospes can use: give it one in corosync.conf",
 			id);
 	else
-		r = add_node(cfg, id, name, err);
+		r = add_node(cfg, id, name, &at, err);
+	if (r == 0)
+		read_addrs(c, i, cfg->addr[at]);
 	free(name);
 	return r;
 }
@@ -239,6 +262,21 @@ static uint64_t read_ms(struct cpglink *c, const char *key, uint64_t fallback_ms
 	return (cmap_get_uint32(c->cmap, key, &ms) == CS_OK && ms ? ms : fallback_ms) * NS_PER_MS;
 }
 
+/* As corosync.conf(5) has it: 5405 + the link's number, unless told otherwise. */
+static void read_ports(struct cpglink *c, struct cpg_config *cfg)
+{
+	for (uint32_t i = 0; i + 1 < CPG_PORTS; i++) {
+		char key[CMAP_KEYNAME_MAXLEN + 1];
+		uint16_t port;
+
+		(void)snprintf(key, sizeof(key), "totem.interface.%u.mcastport", i);
+		if (cmap_get_uint16(c->cmap, key, &port) != CS_OK || !port)
+			port = (uint16_t)(5405 + i);
+		cfg->port[i + 1] = port;
+	}
+	cfg->port[0] = (uint16_t)(cfg->port[1] - 1);
+}
+
 static void read_votes(struct cpglink *c, struct cpg_config *cfg)
 {
 	struct votequorum_info info;
@@ -266,6 +304,7 @@ static int read_config(struct cpglink *c, struct cpg_config *cfg, struct err *er
 		return err_set(err, EINVAL, "corosync.conf has no totem.cluster_name: give the cluster one");
 	cfg->token_ns = read_ms(c, "runtime.config.totem.token", 3000);
 	cfg->consensus_ns = read_ms(c, "runtime.config.totem.consensus", cfg->token_ns / NS_PER_MS * 12 / 10);
+	read_ports(c, cfg);
 	read_votes(c, cfg);
 	return read_nodes(c, cfg, err);
 }
@@ -299,7 +338,7 @@ static void disconnect(struct cpglink *c)
 	if (c->have_cmap)
 		(void)cmap_finalize(c->cmap);
 	c->have_cpg = c->have_vq = c->have_cmap = false;
-	c->connected = c->joined = c->broken = c->have_ring = c->view_changed = false;
+	c->connected = c->joined = c->broken = c->have_ring = c->view_changed = c->config_changed = false;
 	c->n_members = 0;
 	loop_timer_at(c->retry, UINT64_MAX);
 	loop_timer_at(c->check, UINT64_MAX);
@@ -355,13 +394,19 @@ static void on_vq(void *arg, int fd, uint32_t revents)
 	after(c, votequorum_dispatch(c->vq, CS_DISPATCH_ALL));
 }
 
-static void look_at_config(struct cpglink *c)
+/* @all false: only what votequorum says. */
+static void look_at_config(struct cpglink *c, bool all)
 {
-	struct cpg_config cfg;
+	struct cpg_config cfg = c->cfg;
 	struct err err = { 0 };
-	int r = read_config(c, &cfg, &err);
+	int r = 0;
 
-	c->config_changed = false;
+	if (all) {
+		c->config_changed = false;
+		r = read_config(c, &cfg, &err);
+	} else {
+		read_votes(c, &cfg);
+	}
 	if (r == 0 && !memcmp(&cfg, &c->cfg, sizeof(cfg)))
 		return;
 	if (r == 0)
@@ -379,16 +424,17 @@ static void on_cmap(void *arg, int fd, uint32_t revents)
 
 	(void)fd, (void)revents;
 	after(c, e);
-	if (c->connected && c->config_changed)
-		look_at_config(c);
 }
 
+/* Not while messages wait. All is read anew just after one went out, or when nobody sends any. */
 static void on_check(void *arg)
 {
 	struct cpglink *c = arg;
+	uint64_t since = now_ns() - c->flowed_ns;
 
 	loop_timer_in(c->check, CHECK_NS);
-	look_at_config(c);
+	if (!c->first)
+		look_at_config(c, c->config_changed && (since < FRESH_NS || since > SILENT_NS));
 }
 
 static int open_all(struct cpglink *c, struct err *err)
@@ -425,13 +471,16 @@ static int open_all(struct cpglink *c, struct err *err)
 
 static int join(struct cpglink *c, struct err *err)
 {
+	static const char *const watched[] = { "nodelist.", "totem.", "runtime.config.totem." };
+	cmap_track_handle_t track;
 	struct cpg_name g = group_name();
 	cs_error_t e;
 
-	if (cmap_track_add(c->cmap, "nodelist.",
-	                   CMAP_TRACK_ADD | CMAP_TRACK_DELETE | CMAP_TRACK_MODIFY | CMAP_TRACK_PREFIX, on_nodelist_key,
-	                   c, &c->track) != CS_OK)
-		return err_set(err, EIO, "cannot watch corosync's node list");
+	for (unsigned i = 0; i < sizeof(watched) / sizeof(watched[0]); i++)
+		if (cmap_track_add(c->cmap, watched[i],
+		                   CMAP_TRACK_ADD | CMAP_TRACK_DELETE | CMAP_TRACK_MODIFY | CMAP_TRACK_PREFIX,
+		                   on_config_key, c, &track) != CS_OK)
+			return err_set(err, EIO, "cannot watch corosync's configuration");
 	c->joined = true; /* call-backs may come at once */
 	if (votequorum_trackstart(c->vq, (uint64_t)(uintptr_t)c, CS_TRACK_CURRENT | CS_TRACK_CHANGES) != CS_OK)
 		return err_set(err, EIO, "cannot watch corosync's quorum");
@@ -456,6 +505,11 @@ static void on_again(void *arg)
 		r = c->ops->config(c->arg, &c->cfg, &err);
 	if (r == 0)
 		r = join(c, &err);
+	if (r == -EINPROGRESS) {
+		disconnect(c);
+		later(c);
+		return;
+	}
 	if (r < 0) {
 		lost(c, err.text);
 		return;
@@ -476,8 +530,12 @@ static int send_now(struct cpglink *c, const void *p, size_t len)
 
 	if (e == CS_ERR_TRY_AGAIN)
 		return -EAGAIN;
-	if (e == CS_OK)
+	if (e == CS_OK) {
+		c->flowed_ns = now_ns();
+		if (c->config_changed)
+			loop_timer_in(c->check, 0);
 		return 0;
+	}
 	log_warn("corosync does not take a message (error %d)", (int)e);
 	c->broken = true;
 	loop_timer_in(c->retry, 0);
@@ -564,6 +622,13 @@ void cpglink_enable(struct cpglink *c, bool on)
 	} else {
 		do_enable(c);
 	}
+}
+
+void cpglink_again(struct cpglink *c)
+{
+	c->backoff_ns = BACKOFF_NS;
+	if (c->enabled && !c->connected)
+		loop_timer_in(c->again, 0);
 }
 
 void cpglink_rejoin(struct cpglink *c)

@@ -16,19 +16,28 @@
 
 struct cpglink;
 
-/* What Corosync's configuration says; read when connected, and again when the node list changes. */
+#define CPG_LINKS    2u
+#define CPG_ADDR_MAX 64u
+#define CPG_PORTS    9u /* 8 links of knet; the other transports send from one below the first */
+
+/* What Corosync's configuration says; read when connected, and again when it changes. */
 struct cpg_config {
 	char cluster[CLU_NAME_MAX];
 	uint32_t node;               /* this host's id */
 	uint32_t n_nodes;            /* of the list, ascending by id */
 	uint32_t id[CLU_HOSTS_MAX];
 	char name[CLU_HOSTS_MAX][CLU_NAME_MAX];
+	char addr[CLU_HOSTS_MAX][CPG_LINKS][CPG_ADDR_MAX]; /* ring0_addr, ring1_addr: as they stand there; "" none */
+	uint16_t port[CPG_PORTS];    /* UDP ports that Corosync gets packets at */
 	uint64_t token_ns, consensus_ns;
 	bool two_node, qdevice;      /* refused: docs/fencing.md */
 };
 
 struct cpglink_ops {
-	/* Connected to Corosync, or its node list changed: -errno with a text keeps us out of the group (asked again later). */
+	/*
+	 * Connected to Corosync, or its node list changed: -errno with a text keeps us out of the group (asked again later).
+	 * -EINPROGRESS: not yet; nothing is said of it, cpglink_again() comes.
+	 */
 	int (*config)(void *arg, const struct cpg_config *c, struct err *err);
 	/* @ring and members of the group, ascending; @n 0: out of it. */
 	void (*view)(void *arg, uint64_t ring, const uint32_t *member, uint32_t n);
@@ -48,6 +57,8 @@ void cpglink_free(struct cpglink *c); /* takes NULL; leaves the group */
 int cpglink_send(struct cpglink *c, const void *p, size_t len) _must_check_;
 /* @on false: leave the group and stay out until told otherwise. Takes effect when the loop is back. */
 void cpglink_enable(struct cpglink *c, bool on);
+/* Ask config() again at once, if that kept us out. */
+void cpglink_again(struct cpglink *c);
 /* Leave and join again, soon. */
 void cpglink_rejoin(struct cpglink *c);
 /* For the developer's dump: messages and octets that wait. */

@@ -11,12 +11,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 #include "common/util.h"
+#include "hypervisor/api/leaserec.h"
+#include "hypervisor/api/pathconf.h"
 
 #define CLUSTER_NS "urn:hospes:cluster:1"
-#define LEASE_SLOT 512u
-#define MAGIC      "hospes-lease 1 "
 
 /* <hospes:cluster> ------------------------------------------------------------------------------------------------------- */
 
@@ -151,30 +150,62 @@ int domspec_of(const struct dom_config *cfg, struct clu_spec *ret, struct err *e
 
 /* Files ---------------------------------------------------------------------------------------------------------------- */
 
-int domspec_reach(const struct dom_config *cfg, struct err *err)
+/* Root would not open what lies elsewhere, whatever hvdom is told. */
+static int in_place(const struct dom_config *cfg, struct err *err)
 {
-	if (!cfg->kernel || access(cfg->kernel, R_OK) < 0)
-		return err_set(err, ENOENT, "no guest kernel %s here", cfg->kernel ? cfg->kernel : "(none named)");
-	if (cfg->initrd && access(cfg->initrd, R_OK) < 0)
-		return err_set(err, ENOENT, "no initrd %s here", cfg->initrd);
-	for (size_t i = 0; i < cfg->n_disks; i++) {
-		const struct dom_disk *k = &cfg->disk[i];
-		struct stat st;
+	struct path_rules rules = { 0 };
+	int r = geteuid() == 0 ? path_rules_load(&rules, err) : 0;
 
-		if (stat(k->source, &st) < 0)
-			return err_set(err, errno, "disk %s: %s", k->source, strerror(errno));
-		if (k->type == DOM_DISK_BLOCK ? !S_ISBLK(st.st_mode) : !S_ISREG(st.st_mode))
-			return err_set(err, EINVAL, "disk %s is not a %s", k->source,
-			               k->type == DOM_DISK_BLOCK ? "block device" : "file");
-		if (access(k->source, k->readonly ? R_OK : R_OK | W_OK) < 0)
-			return err_set(err, errno, "disk %s: %s", k->source, strerror(errno));
-	}
-	return 0;
+	if (r == 0 && geteuid() == 0)
+		r = path_check_config(&rules, cfg, err);
+	path_rules_done(&rules);
+	return r;
 }
 
-static bool guards_by_lease(const struct dom_disk *k)
+static int reach_file(const char *what, const char *path, int mode, struct err *err)
 {
-	return k->type == DOM_DISK_FILE && !k->readonly && !k->shareable;
+	return access(path, mode) < 0 ? err_sys(err, errno, "%s %s", what, path) : 0;
+}
+
+static int reach_disk(const struct dom_disk *k, struct err *err)
+{
+	_cleanup_free_ char *what = xasprintf("disk %s:", k->target);
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+	int r = reach_file(what, k->source, k->readonly ? R_OK : R_OK | W_OK, err);
+
+	if (r < 0)
+		return r;
+	if (stat(k->source, &st) < 0)
+		return err_sys(err, errno, "%s %s", what, k->source);
+	if (k->type == DOM_DISK_BLOCK ? !S_ISBLK(st.st_mode) : !S_ISREG(st.st_mode))
+		return err_set(err, EINVAL, "%s %s is not a %s", what, k->source,
+		               k->type == DOM_DISK_BLOCK ? "block device" : "file");
+	/* whether it opens, too: a volume that is not active here, a file server that knows better */
+	fd = open(k->source, (k->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+	return fd < 0 ? err_sys(err, errno, "open %s %s", what, k->source) : 0;
+}
+
+int domspec_reach(const struct dom_config *cfg, void (*at)(void *arg, const char *what), void *arg, struct err *err)
+{
+	int r;
+
+	path_touch_config(cfg, at, arg);
+	r = in_place(cfg, err);
+	if (r == 0 && cfg->kernel)
+		r = reach_file("guest kernel", cfg->kernel, R_OK, err);
+	if (r == 0 && cfg->initrd)
+		r = reach_file("initrd", cfg->initrd, R_OK, err);
+	for (size_t i = 0; r == 0 && i < cfg->n_disks; i++)
+		r = reach_disk(&cfg->disk[i], err);
+	for (size_t i = 0; r == 0 && i < cfg->n_nics; i++) {
+		_cleanup_free_ char *path = xasprintf("/sys/class/net/%s/bridge", cfg->nic[i].bridge);
+
+		if (cfg->nic[i].type == DOM_NIC_BRIDGE && access(path, F_OK) < 0)
+			r = err_set(err, ENODEV, "no bridge %s here (ip link add %s type bridge)", cfg->nic[i].bridge,
+			            cfg->nic[i].bridge);
+	}
+	return r;
 }
 
 size_t domspec_warnings(const struct dom_config *cfg, char *ret[8])
@@ -183,7 +214,9 @@ size_t domspec_warnings(const struct dom_config *cfg, char *ret[8])
 	bool lease = false;
 
 	for (size_t i = 0; i < cfg->n_disks && n < 6; i++) {
-		lease |= guards_by_lease(&cfg->disk[i]);
+		_cleanup_free_ char *beside = leaserec_path_beside(&cfg->disk[i]);
+
+		lease |= beside != NULL;
 		if (cfg->disk[i].type == DOM_DISK_BLOCK && !cfg->disk[i].readonly && !cfg->disk[i].shareable)
 			ret[n++] = xasprintf(
 				"disk %s is a block device: no lease stands beside it, only the cluster's own "
@@ -202,41 +235,14 @@ size_t domspec_warnings(const struct dom_config *cfg, char *ret[8])
 
 /* Leases --------------------------------------------------------------------------------------------------------------- */
 
-struct slot {
-	uint64_t seq, generation;
-	char uuid[40], state[16], owner[64];
-};
-
-/* One slot of 512 octets; false: empty or damaged. */
-static bool parse_slot(const char *octets, struct slot *ret)
-{
-	char line[LEASE_SLOT + 1], sum_text[20];
-	size_t len;
-	char *last;
-
-	memcpy(line, octets, LEASE_SLOT);
-	line[LEASE_SLOT] = 0;
-	len = strcspn(line, "\n");
-	line[len] = 0;
-	last = strrchr(line, ' ');
-	if (strncmp(line, MAGIC, strlen(MAGIC)) != 0 || !last)
-		return false;
-	(void)snprintf(sum_text, sizeof(sum_text), "%016" PRIx64,
-	               (uint64_t)XXH3_64bits(line, (size_t)(last + 1 - line)));
-	if (strcmp(last + 1, sum_text) != 0)
-		return false;
-	return sscanf(line + strlen(MAGIC), "%" SCNu64 " %39s %" SCNu64 " %15s %63s", &ret->seq, ret->uuid,
-	              &ret->generation, ret->state, ret->owner) == 5;
-}
-
 static char *lease_path(const struct dom_config *cfg, bool *ret_shared)
 {
-	*ret_shared = true;
-	for (size_t i = 0; i < cfg->n_disks; i++)
-		if (guards_by_lease(&cfg->disk[i]))
-			return xasprintf("%s.lease", cfg->disk[i].source);
-	*ret_shared = false;
-	return xasprintf("%s/leases/%s", path_state(), cfg->uuid);
+	char *path = NULL;
+
+	for (size_t i = 0; i < cfg->n_disks && !path; i++)
+		path = leaserec_path_beside(&cfg->disk[i]);
+	*ret_shared = path;
+	return path ? path : leaserec_path_local(cfg->uuid);
 }
 
 int domspec_lease(const struct dom_config *cfg, struct leasepeek *ret, struct err *err)
@@ -244,37 +250,25 @@ int domspec_lease(const struct dom_config *cfg, struct leasepeek *ret, struct er
 	struct leasepeek l = { 0 };
 	_cleanup_free_ char *path = lease_path(cfg, &l.shared);
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	char octets[2 * LEASE_SLOT] = { 0 };
-	struct slot s[2];
-	bool ok[2];
+	struct leaserec rec[2];
 
 	if (fd < 0 && errno != ENOENT)
 		return err_sys(err, errno, "open %s", path);
-	if (fd >= 0) {
-		ssize_t n = read(fd, octets, sizeof(octets));
-
-		if (n < 0)
-			return err_sys(err, errno, "read %s", path);
-	}
-	for (unsigned i = 0; i < 2; i++)
-		ok[i] = parse_slot(octets + i * LEASE_SLOT, &s[i]);
-	if (!ok[0] && !ok[1]) {
-		for (size_t i = 0; i < sizeof(octets); i++)
-			if (octets[i])
-				return err_set(err, EINVAL, "the lease %s is damaged", path);
-		*ret = l;
-		return 0;
-	}
-	unsigned best = ok[1] && (!ok[0] || s[1].seq > s[0].seq);
-	if (strcasecmp(s[best].uuid, cfg->uuid) != 0)
+	int n = fd < 0 ? 0 : leaserec_read(fd, cfg->uuid, rec);
+	if (n == -EINVAL)
+		return err_set(err, EINVAL, "the lease %s is damaged", path);
+	if (n == -EXDEV)
 		return err_set(err, EINVAL, "%s belongs to domain %s: the same image is in two domains", path,
-		               s[best].uuid);
-	l.there = true;
-	l.generation = s[best].generation;
-	l.taken = ok[!best] && s[!best].generation == s[best].generation;
-	(void)snprintf(l.state, sizeof(l.state), "%s", s[best].state);
-	if (strcmp(s[best].owner, "-") != 0)
-		(void)snprintf(l.owner, sizeof(l.owner), "%s", s[best].owner);
+		               rec[0].uuid);
+	if (n < 0)
+		return err_sys(err, n, "read %s", path);
+	if (n) {
+		l.there = true;
+		l.running = rec[0].rec.state == LEASE_RUNNING;
+		l.generation = rec[0].rec.generation;
+		l.taken = n == 2 && rec[1].rec.generation == rec[0].rec.generation;
+		memcpy(l.owner, rec[0].rec.owner, sizeof(l.owner));
+	}
 	*ret = l;
 	return 0;
 }

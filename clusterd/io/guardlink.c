@@ -8,9 +8,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include "clusterd/io/guardmsg.h"
-#include "clusterd/io/managed.h"
-#include "clusterd/io/parking.h"
+#include "clusterd/guard/guardmsg.h"
+#include "clusterd/guard/parking.h"
+#include "clusterd/guard/deadline.h"
 #include "common/log.h"
 #include "common/util.h"
 
@@ -25,9 +25,10 @@ struct guardlink {
 	struct loop_fd *src;
 	struct loop_timer *tick;
 	bool there, said;
-	uint64_t wanted_ns; /* the lease */
-	uint64_t park_ns;   /* its */
-	uint64_t held_ns;   /* what the guard said */
+	struct moment wanted;               /* the lease */
+	uint64_t park_ns, park_ticks, life; /* its */
+	bool stood;                         /* to be told: what is held is over */
+	struct moment held;                 /* what the guard said */
 	uint64_t heard_ns, ticked_ns;
 	struct parking parking; /* while there is no guard */
 };
@@ -62,7 +63,11 @@ static void tell(struct guardlink *g)
 {
 	struct guard_msg m = { .magic = GUARD_MAGIC,
 		               .park_ms = (uint32_t)(g->park_ns / NS_PER_MS),
-		               .deadline_ns = g->wanted_ns };
+		               .deadline_ns = g->wanted.boot_ns,
+		               .deadline_tsc = g->wanted.tsc,
+		               .park_ticks = g->park_ticks,
+		               .life = g->life,
+		               .flags = g->stood ? GUARD_F_STOOD : 0 };
 
 	/* EAGAIN: it does not read; the next tick sees that it is mute */
 	if (g->fd >= 0 && send(g->fd, &m, sizeof(m), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN)
@@ -83,7 +88,7 @@ static void on_guard(void *arg, int fd, uint32_t revents)
 		return;
 	}
 	g->heard_ns = boot_ns();
-	g->held_ns = m.deadline_ns;
+	g->held = (struct moment){ .boot_ns = m.deadline_ns, .tsc = m.deadline_tsc };
 	set_there(g, true);
 }
 
@@ -118,7 +123,8 @@ static void on_tick(void *arg)
 {
 	struct guardlink *g = arg;
 	uint64_t now = boot_ns();
-	bool near = now + g->park_ns >= g->held_ns;
+	uint64_t held_now = deadline_now_ns(&g->held, g->park_ns, g->park_ticks);
+	bool near = held_now + g->park_ns >= g->held.boot_ns;
 
 	if (now > g->ticked_ns + GUARD_SILENT_NS / 2)
 		g->heard_ns = now; /* we stood still ourselves: what it said is not read yet */
@@ -130,7 +136,7 @@ static void on_tick(void *arg)
 	else
 		tell(g);
 	if (!g->there && near)
-		g->said = parking_look(&g->parking, now, g->held_ns, g->park_ns, on_told, g) != 0;
+		g->said = parking_look(&g->parking, held_now, g->held.boot_ns, g->park_ns, on_told, g) != 0;
 	loop_timer_in(g->tick, g->there ? GUARD_EVERY_NS : near && (g->said || g->park_ns) ? SWEEP_NS : AGAIN_NS);
 }
 
@@ -143,7 +149,7 @@ struct guardlink *guardlink_new(struct loop *loop, void (*changed)(void *arg, bo
 	*g = (struct guardlink){ .loop = loop, .changed = changed, .arg = arg, .fd = -1 };
 	g->tick = loop_add_timer(loop, on_tick, g);
 	/* a guard that runs holds what it allowed: give it time to say so before anything is ended in its stead */
-	g->held_ns = boot_ns() + GUARD_SILENT_NS;
+	g->held.boot_ns = boot_ns() + GUARD_SILENT_NS;
 	if (!g->tick) {
 		guardlink_free(g);
 		return NULL;
@@ -169,16 +175,28 @@ bool guardlink_there(const struct guardlink *g)
 	return g->there;
 }
 
-void guardlink_lease(struct guardlink *g, uint64_t at_ns, uint64_t park_ns)
+void guardlink_lease(struct guardlink *g, const struct moment *at, uint64_t park_ns, uint64_t park_ticks, uint64_t life)
 {
-	if (at_ns <= g->wanted_ns)
+	if (at->boot_ns <= g->wanted.boot_ns)
 		return;
-	g->wanted_ns = at_ns;
+	g->wanted = *at;
 	g->park_ns = park_ns;
+	g->park_ticks = park_ticks;
+	g->life = life;
+	g->stood = false;
+	tell(g);
+}
+
+void guardlink_stood(struct guardlink *g)
+{
+	g->stood = true;
+	g->wanted.tsc = g->held.tsc = MOMENT_OVER_TSC;
 	tell(g);
 }
 
 uint64_t guardlink_deadline_ns(const struct guardlink *g)
 {
-	return g->there ? g->held_ns : 0;
+	struct moment now = moment_now();
+
+	return g->there && !moment_over(&g->held, &now) ? g->held.boot_ns : 0;
 }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "common/clocks.h"
 #include "common/loop.h"
 
 struct guardlink;
@@ -17,11 +18,14 @@ struct guardlink *guardlink_new(struct loop *loop, void (*changed)(void *arg, bo
 void guardlink_free(struct guardlink *g); /* takes NULL */
 bool guardlink_there(const struct guardlink *g);
 /*
- * Domains may run until @at_ns (CLOCK_BOOTTIME), and are parked @park_ns before that (0: killed at it). Without a guard it is not told on,
- * and changes nothing.
+ * Domains may run until @at, and are parked @park_ns (@park_ticks by the TSC) before that (0: killed at it). @life: of this host in the
+ * cluster (guardmsg.h). Without a guard it is not told on, and changes nothing.
  */
-void guardlink_lease(struct guardlink *g, uint64_t at_ns, uint64_t park_ns);
-/* Until when they may run for certain: what the guard said that it holds. 0: not at all. */
+void guardlink_lease(struct guardlink *g, const struct moment *at, uint64_t park_ns, uint64_t park_ticks,
+                     uint64_t life);
+/* This host's clocks stood still: the lease that is held is over, until there is another one. */
+void guardlink_stood(struct guardlink *g);
+/* Until when they may run for certain, by CLOCK_BOOTTIME: what the guard said that it holds. 0: not at all, or that is over. */
 uint64_t guardlink_deadline_ns(const struct guardlink *g);
 
 #endif

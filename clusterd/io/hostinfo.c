@@ -11,11 +11,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "common/hostname.h"
 #include "common/util.h"
-#include "hypervisor/cpufeat.h"
+#include "hypervisor/api/cpufeat.h"
+#include "hypervisor/api/hvcheck.h"
 
 #define RESERVE_MIN  (256ull << 20)
 #define STOP_GRACE_S 30
+#define REACH_PORT   5418
 
 /* Configuration -------------------------------------------------------------------------------------------------------- */
 
@@ -52,7 +55,7 @@ static int labels_of(json_t *o, struct hostconf *c, const char *path, struct err
 static int keys_of(json_t *o, struct hostconf *c, const char *path, struct err *err)
 {
 	json_t *cpus = json_object_get(o, "cpus"), *grace = json_object_get(o, "stop_grace_s"),
-	       *measure = json_object_get(o, "measure");
+	       *measure = json_object_get(o, "measure"), *port = json_object_get(o, "reach_port");
 	int r = size_of(o, "reserve", &c->reserve_bytes, path, err);
 
 	if (r == 0)
@@ -68,30 +71,16 @@ static int keys_of(json_t *o, struct hostconf *c, const char *path, struct err *
 	if (measure && (!json_is_string(measure) || (strcmp(json_string_value(measure), "machine") != 0 &&
 	                                             strcmp(json_string_value(measure), "domains") != 0)))
 		return err_set(err, EINVAL, "%s: \"measure\" is \"machine\" or \"domains\"", path);
+	if (port && (!json_is_integer(port) || json_integer_value(port) < 1 || json_integer_value(port) > 65535))
+		return err_set(err, EINVAL, "%s: \"reach_port\" is a UDP port", path);
+	if (port)
+		c->reach_port = (uint16_t)json_integer_value(port);
 	if (cpus)
 		c->cpu_milli = (uint32_t)(json_number_value(cpus) * 1000);
 	if (grace)
 		c->stop_grace_ns = (uint64_t)(json_number_value(grace) * 1e9);
 	c->domains_only = measure && !strcmp(json_string_value(measure), "domains");
 	return 0;
-}
-
-/* As hvdom and migrated find their name. */
-static void own_name(struct hostconf *c)
-{
-	_cleanup_free_ char *path = xasprintf("%s/hostname", path_conf()), *text = NULL;
-	size_t len;
-
-	if (file_read(path, 256, &text, &len) == 0) {
-		text[strcspn(text, " \t\n")] = 0;
-		if (name_is_valid(text)) {
-			(void)snprintf(c->migrated_name, sizeof(c->migrated_name), "%s", text);
-			return;
-		}
-	}
-	if (gethostname(c->migrated_name, sizeof(c->migrated_name) - 1) < 0)
-		c->migrated_name[0] = 0;
-	c->migrated_name[strcspn(c->migrated_name, ".")] = 0;
 }
 
 int hostconf_load(struct hostconf *c, struct err *err)
@@ -101,8 +90,8 @@ int hostconf_load(struct hostconf *c, struct err *err)
 	size_t len;
 	int r = file_read(path, 65536, &text, &len);
 
-	*c = (struct hostconf){ .stop_grace_ns = STOP_GRACE_S * NS_PER_S };
-	own_name(c);
+	*c = (struct hostconf){ .stop_grace_ns = STOP_GRACE_S * NS_PER_S, .reach_port = REACH_PORT };
+	host_name(c->migrated_name, sizeof(c->migrated_name));
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
@@ -220,7 +209,34 @@ static void find_bridges(struct clu_capacity *c)
 	free(list);
 }
 
-void hostinfo_capacity(const struct hostconf *conf, struct clu_capacity *ret)
+int hostinfo_engines(uint32_t *ret, struct err *err)
+{
+	static const struct {
+		const char *name;
+		uint32_t bit;
+	} known[] = { { "pv", CLU_ENGINE_PV }, { "kvm", CLU_ENGINE_KVM } };
+	struct hvcheck_engine e[HVCHECK_ENGINES_MAX];
+	int n = hvcheck_engines(e, err);
+	char text[ERR_TEXT_MAX] = "";
+	size_t at = 0;
+
+	if (n < 0)
+		return n;
+	*ret = 0;
+	for (int i = 0; i < n; i++) {
+		for (unsigned k = 0; k < ARRAY_SIZE(known); k++)
+			if (e[i].runs && !strcmp(e[i].name, known[k].name))
+				*ret |= known[k].bit;
+		if (!e[i].runs && at < sizeof(text))
+			at += (size_t)snprintf(text + at, sizeof(text) - at, "%sno engine %s here: %s", at ? "; " : "",
+			                       e[i].name, e[i].why);
+	}
+	if (err)
+		(void)snprintf(err->text, sizeof(err->text), "%s", text);
+	return 0;
+}
+
+void hostinfo_capacity(const struct hostconf *conf, uint32_t engines, struct clu_capacity *ret)
 {
 	uint64_t total = meminfo("MemTotal:"), limit = cgroup_memory(), reserve = conf->reserve_bytes;
 
@@ -231,7 +247,7 @@ void hostinfo_capacity(const struct hostconf *conf, struct clu_capacity *ret)
 		reserve = total / 20 > RESERVE_MIN ? total / 20 : RESERVE_MIN;
 	ret->mem_bytes = conf->memory_bytes ? conf->memory_bytes : total > reserve ? total - reserve : 0;
 	ret->cpu_milli = conf->cpu_milli ? conf->cpu_milli : count_cpus();
-	ret->engines = CLU_ENGINE_PV | (access("/dev/kvm", R_OK | W_OK) == 0 ? CLU_ENGINE_KVM : 0);
+	ret->engines = engines;
 	cpu_features_bits(ret->cpu_bits);
 	find_bridges(ret);
 	memcpy(ret->label, conf->label, sizeof(ret->label));

@@ -9,9 +9,8 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "clusterd/io/guardmsg.h"
 #include "clusterd/io/local_int.h"
-#include "clusterd/io/managed.h"
+#include "clusterd/guard/managed.h"
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/util.h"
@@ -41,18 +40,21 @@ void ldom_doing(struct ldom *x, const char *fmt, ...)
 
 /* Results -------------------------------------------------------------------------------------------------------------- */
 
-static void say(struct ldom *x, struct clu_cmd *c, const char *text)
+/* False: not now, or nobody could be told. */
+static bool say(struct ldom *x, struct clu_cmd *c, const char *text)
 {
 	uint64_t now = boot_ns();
 
 	if (x->said_ns && now < x->said_ns + AGAIN_NS)
-		return;
+		return false;
 	memcpy(c->uuid, x->uuid, sizeof(c->uuid));
 	(void)snprintf(c->text, sizeof(c->text), "%.190s", text);
 	(void)fault_point("clu", "result", c->kind == CLU_CMD_RESULT ? clu_result_name(c->result) : "observed", "",
 	                  x->info.pid);
-	if (nodeio_submit(x->l->n, c, NULL, 0) == 0)
-		x->said_ns = now;
+	if (nodeio_submit(x->l->n, c, NULL, 0) < 0)
+		return false;
+	x->said_ns = now;
+	return true;
 }
 
 void ldom_result(struct ldom *x, const struct clu_dom *d, enum clu_result result, uint64_t generation, const char *text)
@@ -65,22 +67,24 @@ void ldom_result(struct ldom *x, const struct clu_dom *d, enum clu_result result
 	c->result = result;
 	c->op_id = d->op_id;
 	c->generation = generation;
-	say(x, c, text);
+	(void)say(x, c, text);
 	free(c);
 }
 
-void ldom_observed(struct ldom *x, const struct clu_dom *d, enum clu_seen seen, uint64_t generation, const char *text)
+bool ldom_observed(struct ldom *x, const struct clu_dom *d, enum clu_seen seen, uint64_t generation, const char *text)
 {
 	struct clu_cmd *c = calloc(1, sizeof(*c));
+	bool said;
 
 	(void)d;
 	if (!c)
-		return;
+		return false;
 	c->kind = CLU_CMD_OBSERVED;
 	c->seen = seen;
 	c->generation = generation;
-	say(x, c, text);
+	said = say(x, c, text);
 	free(c);
+	return said;
 }
 
 struct dom_config *ldom_config(struct ldom *x, const struct clu_dom *d, struct err *err)
@@ -95,6 +99,27 @@ struct dom_config *ldom_config(struct ldom *x, const struct clu_dom *d, struct e
 	else if (dom_config_parse(xml, len, x->name, &cfg, err) < 0)
 		cfg = NULL;
 	return cfg;
+}
+
+static void on_probed(void *arg)
+{
+	local_soon(((struct ldom *)arg)->l);
+}
+
+bool ldom_ask(struct ldom *x, const struct clu_dom *d, enum probe_op op)
+{
+	const struct clu_state *s = nodeio_state(x->l->n);
+	struct probe *p = &x->probe;
+	size_t len = 0;
+	const char *xml;
+
+	if (p->op == op && p->answered)
+		return true;
+	if (p->op == op && p->work)
+		return false;
+	xml = nodeio_text(x->l->n, (uint32_t)(d - s->dom), &len);
+	probe_ask(p, x->l->helpers, op, WORK_URGENT, x->name, xml, len, on_probed, x);
+	return p->answered;
 }
 
 /* The list ------------------------------------------------------------------------------------------------------------- */
@@ -132,7 +157,9 @@ static void drop(struct ldom **p)
 	*p = x->next;
 	ldom_launch_drop(x);
 	ldom_disconnect(x);
+	probe_drop(&x->probe);
 	migorder_free(x->order);
+	migorder_free(x->cancel);
 	free(x);
 }
 
@@ -154,6 +181,7 @@ static void begin(struct ldom *x, enum clu_todo todo, uint64_t op_id)
 		x->order = NULL;
 	}
 	x->have_info = false; /* what was true for the last one may not be now */
+	probe_drop(&x->probe);
 	x->todo = todo;
 	x->op_id = op_id;
 	x->doing[0] = x->why[0] = x->news[0] = 0;
@@ -169,6 +197,8 @@ static bool work(struct ldom *x, const struct clu_dom *d, enum clu_todo todo)
 {
 	begin(x, todo, d ? d->op_id : 0);
 	ldom_look(x);
+	if (x->l->ending_ns && d && ldom_ending(x, d, todo))
+		return false;
 	if (d && todo != CLU_TODO_KILL && todo != CLU_TODO_NONE && ldom_parked(x, d))
 		return false;
 	switch (todo) {
@@ -232,11 +262,14 @@ static void on_look(void *arg)
 	struct local *l = arg;
 
 	loop_timer_in(l->look, LOOK_NS);
+	local_engines_look(l);
 	if (!nodeio_acts(l->n)) {
 		/* nothing is decided here: look on only */
 		for (struct ldom *x = l->doms; x; x = x->next) {
 			ldom_look(x);
-			if (ldom_is_parked(x))
+			if (l->ending_ns)
+				ldom_ending_alone(x);
+			else if (ldom_is_parked(x))
 				ldom_doing(x, "suspended: this host has no quorum");
 		}
 		return;
@@ -283,8 +316,11 @@ int local_inventory(struct local *l, struct clu_inventory *list, uint32_t max)
 		if (!x->have_info && boot_ns() < x->alive_ns + SILENT_NS)
 			return -EAGAIN;
 		generation = told_generation(x, d);
-		if (!generation)
-			continue;
+		if (!generation) {
+			/* what says that its guest is off may be left out when it is gone, not on its word */
+			ldom_end(x, 0);
+			return -EAGAIN;
+		}
 		if (n == max)
 			return -E2BIG;
 		memcpy(list[n].uuid, x->uuid, sizeof(list[n].uuid));
@@ -315,6 +351,11 @@ bool local_parked(const struct local *l, const char *uuid)
 	return x && ldom_is_parked(x);
 }
 
+struct workers *local_helpers(const struct local *l)
+{
+	return l->helpers;
+}
+
 const char *local_doing(const struct local *l, const char *uuid)
 {
 	const struct ldom *x = find(l, uuid);
@@ -343,9 +384,10 @@ struct local *local_new(struct loop *loop, struct nodeio *n, const struct hostco
 	if (l) {
 		*l = (struct local){ .loop = loop, .n = n, .conf = conf };
 		l->reach = calloc(CLU_DOMS_MAX, sizeof(l->reach[0]));
+		l->helpers = workers_new(loop, PROBE_HELPERS, PROBE_NS);
 		l->look = loop_add_timer(loop, on_look, l);
 	}
-	if (!l || !l->reach || !l->look || managed_each(remember_marker, l) < 0) {
+	if (!l || !l->reach || !l->look || !l->helpers || managed_each(remember_marker, l) < 0) {
 		(void)err_sys(err, l && l->look ? EIO : ENOMEM, "read %s/cluster/managed", path_run());
 		local_free(l);
 		return NULL;
@@ -361,6 +403,9 @@ void local_free(struct local *l)
 	while (l->doms)
 		drop(&l->doms);
 	loop_del_timer(l->look);
+	local_reach_end(l);
+	probe_drop(&l->engines_probe);
+	workers_free(l->helpers);
 	free(l->reach);
 	free(l);
 }

@@ -18,11 +18,18 @@ void local_free(struct local *l); /* takes NULL; domains run on */
 void local_changed(struct local *l);
 /* For HOST_UP: see nodeio_ops. */
 int local_inventory(struct local *l, struct clu_inventory *list, uint32_t max);
+/* The same: what hvdom answered last; 0 if there is none. */
+int local_engines(const struct local *l, uint32_t *ret);
 bool local_child(struct local *l, pid_t pid, int status);
+struct workers *local_helpers(const struct local *l); /* for questions to storage (probe.h) */
 /* What is being done for the domain with @uuid, for people; "" nothing. */
 const char *local_doing(const struct local *l, const char *uuid);
 /* Is its copy here suspended for want of a lease? */
 bool local_parked(const struct local *l, const char *uuid);
+/* This host is being shut down: end all domains here, by their guests (@at_once: without) and by force at @until_ns. 0: not any more. */
+void local_ending(struct local *l, uint64_t until_ns, bool at_once);
+/* Does one of them live, or is just being started? */
+bool local_lives(const struct local *l);
 /* For the developer's dump: an array. */
 json_t *local_dump(const struct local *l);
 

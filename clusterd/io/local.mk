@@ -1,14 +1,17 @@
-# The cluster daemon and its guard: what touches the machine.
-noinst_LIBRARIES += %D%/libmanaged.a %D%/libcluio.a
-%C%_libmanaged_a_SOURCES = %D%/guardmsg.h %D%/managed.h %D%/managed.c %D%/parking.h %D%/parking.c
-%C%_libcluio_a_SOURCES = %D%/balancer.h %D%/balancer.c %D%/cluctl.h %D%/cluctl_int.h %D%/cluctl.c %D%/cluctl_order.c %D%/cluctl_show.c \
+# The cluster daemon: what touches the machine.
+noinst_LIBRARIES += %D%/libcluio.a
+%C%_libcluio_a_SOURCES = %D%/balancer.h %D%/balancer.c %D%/cluctl.h %D%/cluctl_int.h %D%/cluctl.c %D%/cluctl_leave.c %D%/cluctl_order.c %D%/cluctl_show.c %D%/cluctl_rehearse.c \
 	%D%/cluwire.h %D%/cluwire_int.h %D%/cluwire.c %D%/cluwire_cmd.c %D%/cpg.h %D%/cpg.c \
-	%D%/domspec.h %D%/domspec.c %D%/fence.h %D%/fence.c %D%/guardlink.h %D%/guardlink.c %D%/hostinfo.h %D%/hostinfo.c \
-	%D%/local.h %D%/local_int.h %D%/local.c %D%/local_hv.c %D%/local_move.c %D%/local_park.c %D%/local_reach.c %D%/local_run.c \
-	%D%/migorder.h %D%/migorder.c %D%/nodeio.h %D%/nodeio_int.h %D%/nodeio.c %D%/nodeio_load.c %D%/nodeio_up.c \
-	%D%/store.h %D%/store.c
+	%D%/domspec.h %D%/domspec.c %D%/fence.h %D%/fence.c %D%/guardlink.h %D%/guardlink.c %D%/hostinfo.h %D%/hostinfo.c %D%/leave.h %D%/leave.c \
+	%D%/local.h %D%/local_int.h %D%/local.c %D%/local_end.c %D%/local_hv.c %D%/local_move.c %D%/local_park.c %D%/local_reach.c %D%/local_run.c \
+	%D%/migorder.h %D%/migorder.c %D%/nodeio.h %D%/nodeio_int.h %D%/nodeio.c %D%/nodeio_clock.c %D%/nodeio_load.c %D%/nodeio_up.c %D%/probe.h %D%/probe.c \
+	%D%/store.h %D%/store.c %D%/storer.h %D%/storer.c %D%/eventlist.h %D%/eventlist.c
 %C%_libcluio_a_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(COROSYNC_CFLAGS) $(SQLITE_CFLAGS) $(XXHASH_CFLAGS) $(JANSSON_CFLAGS) \
 	$(XML_CFLAGS)
-CLUSTERD_LIBS = %D%/libcluio.a %D%/libmanaged.a clusterd/core/libclucore.a clusterd/core/libcluplan.a clusterd/core/libclucore.a proto/libproto.a \
-	hypervisor/liblaunch.a hypervisor/libhvcall.a hypervisor/xml/libdomxml.a common/libdaemon.a common/libcommon.a
+CLUSTERD_LIBS = %D%/libcluio.a clusterd/guard/libguard.a clusterd/core/libclucore.a clusterd/core/libcluplan.a clusterd/core/libclucore.a proto/libproto.a \
+	hypervisor/api/liblaunch.a hypervisor/api/libpathconf.a hypervisor/api/libhvcall.a hypervisor/api/xml/libdomxml.a common/libdaemon.a common/libcommon.a
 CLUSTERD_SYSLIBS = $(COROSYNC_LIBS) $(PROTOBUFC_LIBS) $(SQLITE_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(XML_LIBS)
+# datagrams beside Corosync
+%C%_libcluio_a_SOURCES += %D%/aside.h %D%/aside.c %D%/nodeio_config.c %D%/nodeio_reach.c %D%/pulseio.h %D%/pulseio.c %D%/reachwire.h %D%/reachwire.c
+%C%_libcluio_a_CFLAGS += $(GCRYPT_CFLAGS)
+CLUSTERD_SYSLIBS += $(GCRYPT_LIBS) -lpthread

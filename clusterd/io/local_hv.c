@@ -6,13 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
-#include "clusterd/io/guardmsg.h"
 #include "clusterd/io/local_int.h"
-#include "clusterd/io/managed.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "hypervisor/api/hvproc.h"
 
 #define INFO_NS       NS_PER_S          /* how often one that just runs is asked */
 #define INFO_FAST_NS  (100 * NS_PER_MS) /* while something is under way */
@@ -21,6 +19,7 @@
 #define USAGE_NS      (2 * NS_PER_S)
 #define USAGE_FULL_NS (20 * NS_PER_S) /* all of it, for those who came later */
 #define MEAN_NS       (60 * NS_PER_S)
+#define WAIT_MS       10000u /* how old a disk request is before people hear of it */
 
 void ldom_disconnect(struct ldom *x)
 {
@@ -52,6 +51,22 @@ static void take_stats(struct ldom *x, const void *payload, size_t len)
 	x->cpu_at_ns = now;
 }
 
+/* Told once when a disk has not answered for some time, and when it has. */
+static void look_at_disks(struct ldom *x)
+{
+	bool waits = x->info.disk_wait_ms >= WAIT_MS;
+
+	x->stuck_said = false;
+	if (waits == x->wait_said)
+		return;
+	x->wait_said = waits;
+	if (waits)
+		(void)snprintf(x->news, sizeof(x->news), "waits for its storage: %.100s", x->info.reason_text);
+	else
+		(void)snprintf(x->news, sizeof(x->news), "its storage answers again");
+	log_warn("%s: %s", x->name, x->news);
+}
+
 static void on_reply(void *arg, uint16_t op, int status, const void *payload, size_t len, int *fds, size_t n_fds,
                      const char *text)
 {
@@ -64,7 +79,8 @@ static void on_reply(void *arg, uint16_t op, int status, const void *payload, si
 			return;
 		memset(&x->info, 0, sizeof(x->info));
 		memcpy(&x->info, payload, len < sizeof(x->info) ? len : sizeof(x->info));
-		x->info.uuid[sizeof(x->info.uuid) - 1] = 0;
+		x->info.uuid[sizeof(x->info.uuid) - 1] = x->info.reason_text[sizeof(x->info.reason_text) - 1] = 0;
+		look_at_disks(x);
 		x->info_ns = boot_ns();
 		x->have_info = true;
 		local_soon(x->l);
@@ -94,6 +110,9 @@ static void on_event(void *arg, const struct hv_event *ev)
 		x->ended_by = 0; /* it went on: on_poweroff and the like said restart */
 	if (x->ended_by)
 		(void)snprintf(x->ended_text, sizeof(x->ended_text), "%.190s", ev->text);
+	if (ev->kind == HV_EV_DISK_ERROR)
+		(void)snprintf(x->news, sizeof(x->news), "%s%.170s", ev->state == HV_DOM_PAUSED ? "is paused: " : "",
+		               ev->text);
 	if (ev->kind == HV_EV_WATCHDOG)
 		(void)snprintf(x->news, sizeof(x->news), "%.190s", ev->text);
 	x->have_info = false;
@@ -114,14 +133,9 @@ static const struct hva_ops hv_ops = { .reply = on_reply, .event = on_event, .lo
 /* Without waiting: one with a full backlog hangs. */
 static void try_connect(struct ldom *x)
 {
-	_cleanup_free_ char *path = xasprintf("%s/dom/%s/hv.sock", path_run(), x->name);
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	_cleanup_close_ int fd = hvproc_connect(x->name, SOCK_NONBLOCK);
 
-	if (fd < 0 || strlen(path) >= sizeof(a.sun_path))
-		return;
-	strcpy(a.sun_path, path);
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+	if (fd < 0)
 		return;
 	x->hva = hva_new(x->l->loop, steal_fd(&fd), &hv_ops, x, NULL);
 	if (x->hva && !hva_call(x->hva, HV_OP_SUBSCRIBE, NULL, 0, -1))
@@ -157,7 +171,7 @@ void ldom_look(struct ldom *x)
 
 	/* a connection is proof of life; without one the lock tells */
 	if (!x->hva)
-		set_alive(x, managed_alive(x->name));
+		set_alive(x, hvproc_alive(x->name));
 	if (!x->alive)
 		return;
 	if (!x->hva)
@@ -174,11 +188,37 @@ void ldom_look(struct ldom *x)
 	}
 }
 
-bool ldom_hangs(const struct ldom *x)
+bool ldom_in_kernel(const struct ldom *x)
+{
+	_cleanup_free_ char *path = NULL, *text = NULL;
+	pid_t pid = x->launch_pid ? x->launch_pid : hvproc_pid(x->name);
+	size_t len;
+
+	if (pid <= 0)
+		return false;
+	path = xasprintf("/proc/%d/stat", (int)pid);
+	if (file_read(path, 4096, &text, &len) < 0)
+		return false;
+	const char *p = strrchr(text, ')'); /* the name before it may hold anything */
+	return p && !strncmp(p, ") D", 3);
+}
+
+bool ldom_hangs(struct ldom *x)
 {
 	uint64_t now = boot_ns(), since = x->info_ns > x->alive_ns ? x->info_ns : x->alive_ns;
 
-	return x->alive && (!x->hva || x->asked_ns) && now > since + HANGS_NS;
+	if (!x->alive || (x->hva && !x->asked_ns) || now <= since + HANGS_NS)
+		return false;
+	if (!ldom_in_kernel(x))
+		return true;
+	ldom_doing(x, "its hvdom stands in the kernel, which waits for storage");
+	if (!x->stuck_said) {
+		x->stuck_said = true;
+		log_error(
+			"%s: its hvdom has not answered for %llu s: it stands in the kernel (state D), waiting for storage",
+			x->name, (unsigned long long)((now - since) / NS_PER_S));
+	}
+	return false;
 }
 
 /* Usage ---------------------------------------------------------------------------------------------------------------- */

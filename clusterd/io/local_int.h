@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Shared by local*.c: local.c (the look), local_hv.c (hvdoms), local_run.c (start, stop, kill, watch), local_move.c (migrations),
+ * Shared by local*.c: local.c (the look), local_hv.c (hvdoms), local_run.c (start, stop, kill, watch), local_end.c (the host is
+ * shut down), local_move.c (migrations),
  * local_park.c (suspended without quorum), local_reach.c (files).
  */
 #ifndef HOSPES_CLUSTERD_IO_LOCAL_INT_H
@@ -8,10 +9,11 @@
 
 #include "clusterd/io/local.h"
 #include "clusterd/io/migorder.h"
-#include "hypervisor/domcfg.h"
-#include "hypervisor/hva.h"
-#include "hypervisor/hypercall.h"
-#include "hypervisor/launch.h"
+#include "clusterd/io/probe.h"
+#include "hypervisor/api/domcfg.h"
+#include "hypervisor/api/hva.h"
+#include "hypervisor/api/hypercall.h"
+#include "hypervisor/api/launch.h"
 
 struct ldom {
 	struct ldom *next;
@@ -26,6 +28,8 @@ struct ldom {
 	bool have_info;
 	struct hv_info info;     /* the last answer */
 	uint64_t info_ns;        /* when it came; asked_ns: when the one under way was sent, 0 none */
+	bool wait_said;          /* that a disk of its does not answer is told */
+	bool stuck_said;         /* that its hvdom stands in the kernel is told */
 	uint64_t asked_ns, stats_ns, alive_ns; /* alive_ns: since when it lives */
 	enum clu_seen ended_by;  /* what its last event said about its end; 0: nothing */
 	char ended_text[CLU_TEXT_MAX];
@@ -47,17 +51,25 @@ struct ldom {
 	/* parked, and to go on */
 	uint64_t unpark_ns;      /* since when; 0: it is not parked */
 	uint64_t unparked_ns;    /* UNPARK was sent last */
+	/* asked of its storage, for the present operation */
+	struct probe probe;
 	/* PUSH, RESOLVE */
 	struct migorder *order;  /* under way with migrated */
+	struct migorder *cancel; /* of the push under way, which is to stop instead */
 	uint64_t push_op;        /* the operation that the push under way belongs to */
 	bool pushed, push_failed, push_done; /* pushed: nothing else is under way, push; or done so */
-	uint64_t order_ns;
+	uint64_t order_ns, cancelled_ns;
 	char why[CLU_TEXT_MAX];  /* of whatever failed */
 	uint64_t said_ns;        /* when the result was sent last */
 	bool unmarked_said;
 };
 
-struct lreach { uint64_t xml_id, at_ns, said_ns; };
+struct lreach {
+	uint64_t xml_id, next_ns, said_ns; /* of which text, when it is looked at again; when the verdict was sent last */
+	uint32_t silent;                   /* times that its storage did not answer, in a row */
+	struct reach_look *look;           /* under way */
+	uint64_t checked_ns;               /* when hvdom said last that it can run it; 0: not of this text, or it could not */
+};
 
 struct local {
 	struct loop *loop;
@@ -66,11 +78,18 @@ struct local {
 	struct ldom *doms;
 	struct loop_timer *look;
 	struct lreach *reach;    /* by slot, CLU_DOMS_MAX */
-	uint32_t reach_next;
+	uint32_t reach_next, reach_busy[2]; /* busy: questions under way; [1]: to storage that did not answer */
+	struct workers *helpers;
+	struct probe engines_probe; /* which engines has this host? */
+	uint64_t engines_ns;     /* when that is asked again */
+	bool have_engines;
+	uint32_t engines;        /* CLU_ENGINE_*, the last answer */
 	uint64_t usage_ns, usage_full_ns;
 	struct hostcpu cpu;
 	uint32_t said_cpu;
 	uint64_t said_mem;
+	uint64_t ending_ns;      /* this host is being shut down: until when guests may take to power off; 0: it is not */
+	bool end_at_once;
 	uint64_t list_sum;       /* of the list of the cluster's domains as written */
 };
 
@@ -79,14 +98,17 @@ void local_soon(struct local *l);
 void ldom_doing(struct ldom *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Send the result of @d's present operation, at most once a second. */
 void ldom_result(struct ldom *x, const struct clu_dom *d, enum clu_result result, uint64_t generation, const char *text);
-void ldom_observed(struct ldom *x, const struct clu_dom *d, enum clu_seen seen, uint64_t generation, const char *text);
+/* False: not now (once a second at most), or it could not be sent. */
+bool ldom_observed(struct ldom *x, const struct clu_dom *d, enum clu_seen seen, uint64_t generation, const char *text);
 /* The XML as a configuration, the caller's to free; NULL: not here or not readable. */
 struct dom_config *ldom_config(struct ldom *x, const struct clu_dom *d, struct err *err);
 
 /* local_hv.c */
 void ldom_look(struct ldom *x);            /* is it alive, what is its state: ask when due */
 void ldom_disconnect(struct ldom *x);
-bool ldom_hangs(const struct ldom *x);     /* it lives and does not answer */
+/* It lives and does not answer, and not because its hvdom stands in the kernel, where storage keeps it: that is said, and waited for. */
+bool ldom_hangs(struct ldom *x);
+bool ldom_in_kernel(const struct ldom *x); /* its main thread is in an uninterruptible wait: no signal ends it before storage answers */
 void ldom_call(struct ldom *x, uint16_t op, const void *req, size_t len);
 void local_usage(struct local *l);
 
@@ -96,6 +118,15 @@ void ldom_stop(struct ldom *x, const struct clu_dom *d);
 void ldom_watch(struct ldom *x, const struct clu_dom *d);
 bool ldom_kill(struct ldom *x, const struct clu_dom *d); /* @d: NULL: not in the cluster. True: nothing of it is left, and no marker */
 void ldom_launch_drop(struct ldom *x);
+
+/* SHUTDOWN, after @grace_ns DESTROY, then SIGKILL: what of that is due. */
+void ldom_end(struct ldom *x, uint64_t grace_ns);
+
+/* local_end.c */
+/* This host is being shut down. True: what is due for that was done; there is nothing else to do with it in this look. */
+bool ldom_ending(struct ldom *x, const struct clu_dom *d, enum clu_todo todo);
+/* The same where nothing is decided: only the copies are looked at. */
+void ldom_ending_alone(struct ldom *x);
 
 /* local_move.c */
 void ldom_push(struct ldom *x, const struct clu_dom *d);
@@ -111,8 +142,15 @@ void ldom_claim(struct ldom *x);
 bool ldom_parked(struct ldom *x, const struct clu_dom *d);
 static inline bool ldom_is_parked(const struct ldom *x) { return x->have_info && x->info.state == HV_DOM_PARKED; }
 
+/*
+ * Ask the storage of @x, once for its present operation. True: x->probe has the answer (which may be that there was none).
+ */
+bool ldom_ask(struct ldom *x, const struct clu_dom *d, enum probe_op op);
+
 /* local_reach.c */
+void local_reach_end(struct local *l);
 void local_reach(struct local *l);
+void local_engines_look(struct local *l); /* asks hvdom, when it is time */
 void local_list(struct local *l);
 
 #endif

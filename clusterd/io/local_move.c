@@ -8,13 +8,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include "clusterd/io/domspec.h"
-#include "clusterd/io/guardmsg.h"
 #include "clusterd/io/local_int.h"
-#include "clusterd/io/managed.h"
+#include "clusterd/guard/managed.h"
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "hypervisor/api/hvproc.h"
 
 #define AGAIN_NS     NS_PER_S
 #define CLAIM_NS     (2 * NS_PER_S)
@@ -168,22 +167,66 @@ static void order_push(struct ldom *x, const struct clu_dom *d)
 		no_migrated(x, d);
 }
 
+/* x->probe.lease is what the lease says. What cannot be read is read again: nothing is guessed. */
+static bool lease_read(struct ldom *x, const struct clu_dom *d)
+{
+	if (x->probe.answered && x->probe.op == PROBE_LEASE && x->probe.status < 0 &&
+	    boot_ns() > x->probe.answered_ns + AGAIN_NS)
+		probe_drop(&x->probe);
+	if (!ldom_ask(x, d, PROBE_LEASE))
+		return false;
+	if (x->probe.status < 0)
+		ldom_doing(x, "cannot read its lease: %.150s", x->probe.text);
+	return x->probe.status == 0;
+}
+
 /* No copy here any more: given away, or dead before it was? The lease, in its last write, knows. */
 static void push_gone(struct ldom *x, const struct clu_dom *d)
 {
-	struct err err = { 0 };
-	_cleanup_dom_config_ struct dom_config *cfg = ldom_config(x, d, &err);
-	struct leasepeek l = { 0 };
+	const struct leasepeek *l = &x->probe.lease;
 
-	if (!cfg || domspec_lease(cfg, &l, &err) < 0) {
-		ldom_doing(x, "cannot read its lease: %s", err.text);
+	if (!lease_read(x, d))
 		return;
-	}
-	if (l.there && l.generation > d->generation)
-		ldom_result(x, d, CLU_RESULT_MOVED, l.generation, "");
+	if (l->there && l->generation > d->generation)
+		ldom_result(x, d, CLU_RESULT_MOVED, l->generation, "");
 	else
 		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, d->generation,
 		            x->ended_text[0] ? x->ended_text : "its hvdom ended before it was given away");
+}
+
+static void cancel_answer(void *arg, json_t *o)
+{
+	struct ldom *x = arg;
+
+	/* too late is no failure: then it is stopped there */
+	if (!strcmp(json_text(o, "type"), "error"))
+		log_info("%s: %s", x->name, json_text(o, "error"));
+	migorder_free(x->cancel);
+	x->cancel = NULL;
+	x->cancelled_ns = boot_ns();
+}
+
+static void cancel_ended(void *arg, const char *why)
+{
+	struct ldom *x = arg;
+
+	(void)why;
+	migorder_free(x->cancel);
+	x->cancel = NULL;
+	x->cancelled_ns = boot_ns();
+}
+
+static const struct migorder_ops cancel_ops = { .answer = cancel_answer, .ended = cancel_ended };
+
+/* It is to stop: no reason to wait until it has moved. Asked again each second, for a push that is only just beginning. */
+static void push_cancel(struct ldom *x)
+{
+	if (x->cancel || !x->order || !x->pushed || (x->cancelled_ns && boot_ns() < x->cancelled_ns + AGAIN_NS))
+		return;
+	x->cancelled_ns = boot_ns();
+	ldom_doing(x, "the move is called off: it is to stop");
+	x->cancel = migorder_new(x->l->loop, json_pack("{s:s, s:s}", "op", "cancel", "domain", x->name), &cancel_ops,
+	                         x);
 }
 
 bool ldom_push_speaks(const struct ldom *x)
@@ -205,6 +248,8 @@ void ldom_push(struct ldom *x, const struct clu_dom *d)
 {
 	bool again = boot_ns() >= x->order_ns + AGAIN_NS;
 
+	if (d->desired == CLU_DESIRED_STOPPED)
+		push_cancel(x);
 	if (!x->alive) {
 		if (x->order)
 			return; /* its result comes */
@@ -230,6 +275,10 @@ void ldom_push(struct ldom *x, const struct clu_dom *d)
 	}
 	if (x->info.generation > d->generation || x->push_failed) {
 		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, x->info.generation, x->why[0] ? x->why : "it was taken back");
+		return;
+	}
+	if (d->desired == CLU_DESIRED_STOPPED) {
+		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, x->info.generation, "it is to stop");
 		return;
 	}
 	if (again || !x->order_ns)
@@ -296,17 +345,15 @@ void ldom_claim(struct ldom *x)
 }
 
 /* May a stopped copy here run on, now that the other end is certainly dead? Only when no other one ran in between. */
-static bool may_keep(struct ldom *x, const struct clu_dom *d)
+static bool may_keep(const struct ldom *x, const struct clu_dom *d)
 {
-	struct err err = { 0 };
-	_cleanup_dom_config_ struct dom_config *cfg = ldom_config(x, d, &err);
-	struct leasepeek l = { 0 };
+	const struct leasepeek *l = &x->probe.lease;
 
-	if (!cfg || domspec_lease(cfg, &l, &err) < 0 || !l.there || !l.shared)
+	if (x->probe.status < 0 || !l->there || !l->shared)
 		return false;
 	if (x->info.state == HV_DOM_RESTORED) /* it was given to us, and nobody had it since */
-		return l.generation == d->generation + 1 && !strcmp(l.owner, x->l->conf->migrated_name);
-	return l.generation == x->info.generation && !l.taken;
+		return l->generation == d->generation + 1 && !strcmp(l->owner, x->l->conf->migrated_name);
+	return l->generation == x->info.generation && !l->taken;
 }
 
 void ldom_resolve(struct ldom *x, const struct clu_dom *d)
@@ -323,7 +370,7 @@ void ldom_resolve(struct ldom *x, const struct clu_dom *d)
 	}
 	if (!x->have_info) {
 		if (ldom_hangs(x))
-			(void)!managed_kill(x->name);
+			(void)!hvproc_kill(x->name);
 		return;
 	}
 	if (runs(x) && x->info.generation >= d->generation) {
@@ -336,12 +383,21 @@ void ldom_resolve(struct ldom *x, const struct clu_dom *d)
 		return; /* its session ends with the link, and it goes on */
 	if (!x->stop_ns)
 		x->stop_ns = now;
+	if (x->info.state == HV_DOM_RESTORED || x->info.state == HV_DOM_RELINQUISHED) {
+		bool known = lease_read(x, d);
+
+		if (!known && (x->probe.work || x->probe.silent)) {
+			x->stop_ns =
+				now; /* storage that does not answer: no copy that may be the last one is given up for that */
+			return;
+		}
+	}
 	if ((x->info.state == HV_DOM_RESTORED || x->info.state == HV_DOM_RELINQUISHED) &&
 	    now < x->stop_ns + CLAIM_MAX_NS && may_keep(x, d)) {
 		ldom_claim(x);
 		return;
 	}
 	ldom_doing(x, "this copy is incomplete, or the other one ran after it: being killed");
-	if (managed_kill(x->name) < 0)
+	if (hvproc_kill(x->name) < 0)
 		log_error("%s: its hvdom is not found", x->name);
 }

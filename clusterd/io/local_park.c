@@ -6,11 +6,10 @@
 #include <config.h>
 #include <inttypes.h>
 #include <string.h>
-#include "clusterd/io/guardmsg.h"
 #include "clusterd/io/local_int.h"
-#include "clusterd/io/managed.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "hypervisor/api/hvproc.h"
 
 #define AGAIN_NS NS_PER_S
 #define STOP_NS  (3 * NS_PER_S) /* one that is to be stopped is resumed for that, if it can be so soon */
@@ -50,7 +49,7 @@ bool ldom_parked(struct ldom *x, const struct clu_dom *d)
 	if (!is_ours(x, d)) {
 		log_warn("%s: a suspended copy of before (generation %" PRIu64 ") is none of the cluster's: killing it",
 		         x->name, x->info.generation);
-		(void)!managed_kill(x->name);
+		(void)!hvproc_kill(x->name);
 		return true;
 	}
 	bool lease = nodeio_has_lease(x->l->n);

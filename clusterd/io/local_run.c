@@ -10,17 +10,18 @@
 #include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "clusterd/io/domspec.h"
-#include "clusterd/io/guardmsg.h"
 #include "clusterd/io/local_int.h"
-#include "clusterd/io/managed.h"
+#include "clusterd/guard/managed.h"
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "hypervisor/api/hvproc.h"
+#include "hypervisor/api/launch.h"
 
 #define LAUNCH_NS  (120 * NS_PER_S)
 #define DESTROY_NS (5 * NS_PER_S) /* from DESTROY to SIGKILL */
 #define ENDING_NS  (3 * NS_PER_S)
+#define FRESH_NS   (3 * NS_PER_S)  /* what storage said counts so long */
 #define LEASE_NS   (10 * NS_PER_S) /* how long a start waits for this host's lease */
 
 static bool is_on(uint32_t state)
@@ -95,18 +96,16 @@ static void launch(struct ldom *x, const struct clu_dom *d)
 {
 	struct err err = { 0 };
 	_cleanup_free_ char *path = NULL;
-	_cleanup_dom_config_ struct dom_config *cfg = ldom_config(x, d, &err);
-	struct leasepeek lease = { 0 };
 	struct hvlaunch l = { .name = x->name, .force = d->force, .generation = d->generation };
-	int r = cfg ? domspec_reach(cfg, &err) : -ENOENT;
+	int r = x->probe.status;
 
-	if (r == 0) /* what the next try has to go beyond */
-		r = domspec_lease(cfg, &lease, &err);
-	x->lease_generation = lease.generation;
-	if (r == 0 && lease.generation >= d->generation)
+	if (r < 0)
+		(void)err_set(&err, r, "%s", x->probe.text);
+	x->lease_generation = x->probe.lease.generation; /* what the next try has to go beyond */
+	if (r == 0 && x->lease_generation >= d->generation)
 		r = err_set(&err, ESTALE,
 		            "its lease is in generation %" PRIu64 " already: the next try goes beyond that",
-		            lease.generation);
+		            x->lease_generation);
 	if (r == 0)
 		r = managed_add(x->name, x->uuid, &err);
 	if (r == 0) {
@@ -137,6 +136,13 @@ static void launch(struct ldom *x, const struct clu_dom *d)
 	}
 }
 
+static void starting(struct ldom *x)
+{
+	bool stuck = boot_ns() > x->launch_ns + ENDING_NS && ldom_in_kernel(x);
+
+	ldom_doing(x, "starting%s", stuck ? ": its hvdom stands in the kernel, which waits for storage" : "");
+}
+
 /* Something of that name lives. True: nothing more to do in this look. */
 static bool start_alive(struct ldom *x, const struct clu_dom *d)
 {
@@ -149,15 +155,15 @@ static bool start_alive(struct ldom *x, const struct clu_dom *d)
 		return true;
 	}
 	if (x->launch_pid) {
-		ldom_doing(x, "starting");
+		starting(x);
 		if (boot_ns() > x->launch_ns + LAUNCH_NS)
-			(void)!managed_kill(x->name);
+			(void)!hvproc_kill(x->name);
 		return true;
 	}
 	if (!x->have_info) {
 		ldom_doing(x, "waiting for hvdom to answer");
 		if (ldom_hangs(x))
-			(void)!managed_kill(x->name);
+			(void)!hvproc_kill(x->name);
 		return true;
 	}
 	if (strcasecmp(x->info.uuid, x->uuid) != 0 ||
@@ -165,34 +171,40 @@ static bool start_alive(struct ldom *x, const struct clu_dom *d)
 	    x->info.state == HV_DOM_CRASHED || x->info.state == HV_DOM_SHUTDOWN) {
 		log_warn("%s: a copy of before (generation %" PRIu64 ") is in the way: killing it", x->name,
 		         x->info.generation);
-		(void)!managed_kill(x->name);
+		(void)!hvproc_kill(x->name);
 		return true;
 	}
 	if (is_on(x->info.state))
 		ldom_result(x, d, CLU_RESULT_STARTED, d->generation, "");
 	else if (boot_ns() > x->alive_ns + LAUNCH_NS)
-		(void)!managed_kill(x->name);
+		(void)!hvproc_kill(x->name);
 	return true;
 }
 
-/* Does the lease still say that it runs here? A SIGKILL leaves it so; other hosts go over it only if they are told that it is over. */
-static bool lease_left(struct ldom *x, const struct clu_dom *d, struct leasepeek *l)
+/*
+ * Does the lease still say that it runs here? A SIGKILL leaves it so; other hosts go over it only if they are told that it is over.
+ * Storage that does not answer does not say that it is given back.
+ */
+static bool lease_left(const struct ldom *x)
 {
-	struct err err = { 0 };
-	_cleanup_dom_config_ struct dom_config *cfg = ldom_config(x, d, &err);
+	const struct leasepeek *l = &x->probe.lease;
 
-	return cfg && domspec_lease(cfg, l, &err) == 0 && l->there && !strcmp(l->state, "running") &&
-	       !strcmp(l->owner, x->l->conf->migrated_name);
+	if (x->probe.silent)
+		return true;
+	return x->probe.status == 0 && l->there && l->running && !strcmp(l->owner, x->l->conf->migrated_name);
+}
+
+static bool probe_is_fresh(const struct ldom *x)
+{
+	return boot_ns() < x->probe.answered_ns + FRESH_NS;
 }
 
 void ldom_start(struct ldom *x, const struct clu_dom *d)
 {
-	struct leasepeek left = { 0 };
-
 	if (x->alive && start_alive(x, d))
 		return;
 	if (x->launch_pid) {
-		ldom_doing(x, "starting");
+		starting(x);
 		if (boot_ns() > x->launch_ns + LAUNCH_NS)
 			(void)kill(x->launch_pid, SIGKILL);
 		return;
@@ -201,8 +213,10 @@ void ldom_start(struct ldom *x, const struct clu_dom *d)
 		start_failed(x, x->ended_text[0] ? x->ended_text : "it ended right after its start, see its log");
 	if (x->start_failed) {
 		managed_remove(x->name);
-		if (x->launched && lease_left(x, d, &left))
-			x->lease_generation = left.generation;
+		if (x->launched && !ldom_ask(x, d, PROBE_LEASE))
+			return;
+		if (x->launched && !x->probe.silent && lease_left(x))
+			x->lease_generation = x->probe.lease.generation;
 		ldom_result(x, d, CLU_RESULT_START_FAILED, x->lease_generation, x->why);
 		return;
 	}
@@ -214,13 +228,18 @@ void ldom_start(struct ldom *x, const struct clu_dom *d)
 			start_failed(x, "this host has no lease (its guard or its quorum is missing)");
 		return;
 	}
-	launch(x, d);
+	if (x->probe.answered && !probe_is_fresh(x))
+		probe_drop(&x->probe);
+	if (ldom_ask(x, d, PROBE_START))
+		launch(x, d);
+	else
+		ldom_doing(x, "looking at its files");
 }
 
 /* End ------------------------------------------------------------------------------------------------------------------ */
 
 /* SHUTDOWN, after the grace DESTROY, then SIGKILL. */
-static void end_it(struct ldom *x, uint64_t grace_ns)
+void ldom_end(struct ldom *x, uint64_t grace_ns)
 {
 	struct hv_destroy_req req = { 0 };
 	uint64_t now = boot_ns();
@@ -236,20 +255,26 @@ static void end_it(struct ldom *x, uint64_t grace_ns)
 		x->destroy_ns = now;
 		ldom_call(x, HV_OP_DESTROY, &req, sizeof(req));
 	}
-	if (x->destroy_ns && now >= x->destroy_ns + DESTROY_NS && managed_kill(x->name) < 0)
-		log_error("%s does not end", x->name);
+	if (x->destroy_ns && now >= x->destroy_ns + DESTROY_NS) {
+		if (hvproc_kill(x->name) < 0)
+			log_error("%s does not end", x->name);
+		else if (ldom_in_kernel(x))
+			ldom_doing(x, "told to end, and stands in the kernel, which waits for storage");
+	}
 }
 
 void ldom_stop(struct ldom *x, const struct clu_dom *d)
 {
-	struct leasepeek left = { 0 };
-
 	if (x->launch_pid) /* of a start that others gave up */
 		(void)kill(x->launch_pid, SIGTERM);
 	if (!x->alive && !x->launch_pid) {
 		managed_remove(x->name);
-		if (lease_left(x, d, &left))
-			ldom_observed(x, d, CLU_SEEN_GONE, d->generation, "it had to be killed");
+		if (!ldom_ask(x, d, PROBE_LEASE))
+			ldom_doing(x, "ended; reading its lease");
+		else if (lease_left(x))
+			ldom_observed(x, d, CLU_SEEN_GONE, d->generation,
+			              x->probe.silent ? "it ended, and its storage does not answer"
+			                              : "it had to be killed");
 		else
 			ldom_result(x, d, CLU_RESULT_STOPPED, d->generation, "");
 		return;
@@ -257,7 +282,7 @@ void ldom_stop(struct ldom *x, const struct clu_dom *d)
 	ldom_doing(x, x->destroy_ns ? "being ended" : "asked to power off");
 	if (x->hva && !x->have_info && !ldom_hangs(x) && !x->stop_ns)
 		return; /* its state in a moment */
-	end_it(x, x->l->conf->stop_grace_ns);
+	ldom_end(x, x->l->conf->stop_grace_ns);
 }
 
 bool ldom_kill(struct ldom *x, const struct clu_dom *d)
@@ -287,7 +312,7 @@ bool ldom_kill(struct ldom *x, const struct clu_dom *d)
 		         ldom_is_parked(x) ? ", and was suspended" : "");
 		x->destroy_ns = boot_ns();
 	}
-	if (managed_kill(x->name) < 0 && boot_ns() > x->destroy_ns + DESTROY_NS)
+	if (hvproc_kill(x->name) < 0 && boot_ns() > x->destroy_ns + DESTROY_NS)
 		log_error("%s: its hvdom is not found", x->name);
 	return false;
 }
@@ -313,7 +338,7 @@ void ldom_watch(struct ldom *x, const struct clu_dom *d)
 		x->ended_by = CLU_SEEN_CRASHED;
 		(void)snprintf(x->ended_text, sizeof(x->ended_text), "its hvdom did not answer and was killed");
 		ldom_disconnect(x);
-		(void)!managed_kill(x->name);
+		(void)!hvproc_kill(x->name);
 		return;
 	}
 	if (!x->have_info)
@@ -322,19 +347,23 @@ void ldom_watch(struct ldom *x, const struct clu_dom *d)
 	case HV_DOM_RUNNING:
 	case HV_DOM_PAUSED:
 	case HV_DOM_BOOTING:
+		if (x->info.reason == HV_WHY_DISK_ERROR)
+			ldom_doing(x, "paused: %.112s", x->info.reason_text);
+		else
+			ldom_doing(x, "%.112s", x->info.reason == HV_WHY_DISK_WAIT ? x->info.reason_text : "");
 		if (x->info.generation > d->generation)
 			ldom_observed(x, d, CLU_SEEN_RUNNING, x->info.generation, "");
 		else
 			x->stop_ns = x->destroy_ns = 0;
-		if (x->news[0] && x->info.generation == d->generation)
-			ldom_observed(x, d, CLU_SEEN_RUNNING, d->generation, x->news);
-		x->news[0] = 0;
+		if (!x->news[0] || x->info.generation != d->generation ||
+		    ldom_observed(x, d, CLU_SEEN_RUNNING, d->generation, x->news))
+			x->news[0] = 0;
 		break;
 	case HV_DOM_SHUTDOWN: /* kept by its XML: the cluster has no use for that */
 	case HV_DOM_CRASHED:
 		if (!x->ended_by)
 			x->ended_by = x->info.state == HV_DOM_CRASHED ? CLU_SEEN_CRASHED : CLU_SEEN_POWEROFF;
-		end_it(x, 0);
+		ldom_end(x, 0);
 		break;
 	case HV_DOM_RESTORED: /* it came here, and the word to run is late: the cluster says that it is ours */
 		ldom_claim(x);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Events in, actions out: see nodeio.h. nodeio_feed() gives one event to the core and carries out its actions; what those bring about
- * (STORED, LOADED) is fed by nodeio_settle() when the batch is over, so that one transaction serves many messages.
+ * Events in, actions out: see nodeio.h. nodeio_feed() gives one event to the core and carries out its actions. What is to be stored goes
+ * to the storer's thread when the batch is over, so that one transaction serves many messages; STORED and LOADED come back from there.
+ * Nothing here waits for a disk: beats go on, with the index that was stored last.
  */
 #include <config.h>
 #include <errno.h>
@@ -10,23 +11,14 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
-#include "clusterd/io/guardmsg.h"
 #include "clusterd/io/nodeio_int.h"
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/util.h"
 
 #define HOUSE_NS      (250 * NS_PER_MS)
-#define LEASE_MIN_NS  (5 * NS_PER_S)
 #define BAD_SAY_NS    (10 * NS_PER_S)
 #define LOUD_SHOWN_NS (60 * NS_PER_S)
-
-uint64_t nodeio_lease_auto_ns(const struct cpg_config *c)
-{
-	uint64_t ns = 2 * (c->token_ns + c->consensus_ns) + 500 * NS_PER_MS;
-
-	return ns > LEASE_MIN_NS ? ns : LEASE_MIN_NS;
-}
 
 /* Actions -------------------------------------------------------------------------------------------------------------- */
 
@@ -146,10 +138,19 @@ static void act(struct nodeio *n, const struct clu_action *a)
 		n->touched = true;
 		break;
 	case CLU_ACT_LEASE:
-		guardlink_lease(n->guard, a->at_ns, nodeio_park_ns(n));
+		nodeio_clock_lease(n, a);
+		break;
+	case CLU_ACT_OVER:
+		guardlink_stood(n->guard);
+		break;
+	case CLU_ACT_STOOD:
+		nodeio_clock_stood(n, a->at_ns);
 		break;
 	case CLU_ACT_SUBMIT:
 		(void)!nodeio_submit(n, &a->cmd, NULL, 0);
+		break;
+	case CLU_ACT_PULSE:
+		nodeio_reach_send(n);
 		break;
 	case CLU_ACT_LOUD:
 		act_loud(n, a->text);
@@ -159,7 +160,10 @@ static void act(struct nodeio *n, const struct clu_action *a)
 
 void nodeio_feed(struct nodeio *n, struct clu_event *ev)
 {
-	ev->now_ns = boot_ns();
+	struct moment now = moment_now();
+
+	ev->now_ns = now.boot_ns;
+	ev->tick = n->use_tsc ? now.tsc : 0;
 	n->acts->n = 0;
 	n->stepping = true;
 	clu_node_step(&n->node, ev, &n->changes, n->acts);
@@ -272,7 +276,7 @@ static void message(struct nodeio *n, uint32_t node, const void *p, size_t len, 
 	cluwire_done(&w);
 }
 
-/* LOADED: what was kept meanwhile comes now, before anything newer. */
+/* What was kept meanwhile comes now, before anything newer. */
 static void feed_buffered(struct nodeio *n)
 {
 	struct nodeio_buffered *list = n->buffered;
@@ -290,6 +294,17 @@ static void feed_buffered(struct nodeio *n)
 	}
 }
 
+void nodeio_loaded(struct nodeio *n, bool ok)
+{
+	struct clu_event ev = { .kind = CLU_EV_LOADED, .ok = ok };
+
+	n->loaded_wanted = false;
+	nodeio_feed(n, &ev);
+	if (ok)
+		feed_buffered(n);
+	n->touched = true;
+}
+
 static void set_tick(struct nodeio *n)
 {
 	uint64_t at = n->have_cfg ? clu_node_deadline_ns(&n->node) : CLU_NEVER, now = boot_ns();
@@ -302,24 +317,9 @@ static void set_tick(struct nodeio *n)
 
 void nodeio_settle(struct nodeio *n)
 {
-	while (n->have_cfg && (n->store_wanted || n->loaded_wanted)) {
-		struct clu_event ev = { .kind = CLU_EV_STORED };
-
-		if (n->loaded_wanted) {
-			n->loaded_wanted = false;
-			ev = (struct clu_event){ .kind = CLU_EV_LOADED, .ok = n->loaded_ok };
-			nodeio_feed(n, &ev);
-			if (n->loaded_ok)
-				feed_buffered(n);
-			n->touched = true;
-			continue;
-		}
-		n->store_wanted = false;
-		if (!nodeio_save(n))
-			break;
-		ev.epoch = n->s->epoch, ev.index = n->s->index, ev.promised = n->s->promised;
-		nodeio_feed(n, &ev);
-	}
+	if (n->have_cfg && n->loaded_wanted && !n->loaded_ok)
+		nodeio_loaded(n, false);
+	nodeio_save(n);
 	set_tick(n);
 	if (!n->touched)
 		return;
@@ -330,48 +330,7 @@ void nodeio_settle(struct nodeio *n)
 
 /* Corosync ------------------------------------------------------------------------------------------------------------- */
 
-static int find_self(const struct cpg_config *c)
-{
-	for (uint32_t i = 0; i < c->n_nodes; i++)
-		if (c->id[i] == c->node)
-			return (int)i;
-	return -1;
-}
-
-static int check_config(struct nodeio *n, const struct cpg_config *c, struct err *err)
-{
-	int self = find_self(c);
-
-	if (c->two_node)
-		return err_set(
-			err, ENOTSUP,
-			"corosync.conf has two_node: each half would decide alone; hospes needs a majority: take two_node out, "
-			"or add a third node (hospes docs: fencing.md)");
-	if (c->qdevice)
-		return err_set(
-			err, ENOTSUP,
-			"a quorum device votes in this cluster: a side could be quorate without a majority of nodes; hospes needs one: "
-			"remove the device, or make it a third node (hospes docs: fencing.md)");
-	if (self < 0)
-		return err_set(err, EINVAL, "this node (id %u) is not in corosync's node list", c->node);
-	if (!n->have_cfg && strcmp(c->name[self], n->conf->migrated_name) != 0)
-		log_warn(
-			"corosync calls this host %s, migrated and hvdom call it %s: give it the same name in both places "
-			"(%s/hostname), or migrations will not find it",
-			c->name[self], n->conf->migrated_name, path_conf());
-	if (n->have_cfg && strcmp(c->cluster, n->cfg.cluster) != 0)
-		return err_set(err, EXDEV, "the cluster is called %s now, this daemon began with %s: restart clusterd",
-		               c->cluster, n->cfg.cluster);
-	if (n->have_cfg && c->node != n->cfg.node)
-		return err_set(err, EXDEV, "this node has id %u now, this daemon began with %u: restart clusterd",
-		               c->node, n->cfg.node);
-	if (!guardlink_there(n->guard))
-		return err_set(err, EAGAIN,
-		               "hospes-guard does not run: nothing is done without it (systemctl start hospes-guard)");
-	return 0;
-}
-
-static uint64_t random_id(void)
+uint64_t nodeio_random_id(void)
 {
 	uint64_t v = 0;
 
@@ -392,17 +351,18 @@ static int begin(struct nodeio *n, const struct cpg_config *c, struct err *err)
 	r = nodeio_open(n, err);
 	if (r < 0)
 		return r;
+	n->loaded_wanted = false;
+	n->lease_auto = !n->s->policy.lease_ns;
 	lease = n->s->policy.lease_ns ? n->s->policy.lease_ns : nodeio_lease_auto_ns(c);
-	clu_node_init(&n->node, n->s, c->node, random_id(), lease, boot_ns());
+	n->life = nodeio_random_id();
+	clu_node_init(&n->node, n->s, c->node, nodeio_random_id(), lease, boot_ns());
+	n->node.clock_stops = n->clocks == CLOCKS_MAY_STOP;
 	n->changes = (struct clu_changes){ .all = true }; /* the node list */
 	n->have_cfg = true;
 	n->must_reload = false;
-	n->store_wanted = false;
-	if (!nodeio_save(n)) {
-		n->have_cfg = false;
-		n->must_reload = true;
-		return err_set(err, EIO, "%s", n->disk_text);
-	}
+	n->store_wanted = true;
+	nodeio_save(n);
+	nodeio_reach_config(n);
 	log_info("node %u of cluster %s, state %" PRIu64 ".%" PRIu64 ", lease %.1f s", c->node, c->cluster, n->s->epoch,
 	         n->s->index, (double)lease / 1e9);
 	return 0;
@@ -411,7 +371,7 @@ static int begin(struct nodeio *n, const struct cpg_config *c, struct err *err)
 static int on_config(void *arg, const struct cpg_config *c, struct err *err)
 {
 	struct nodeio *n = arg;
-	int r = check_config(n, c, err);
+	int r = nodeio_check_config(n, c, err);
 
 	if (r < 0)
 		return r;
@@ -433,6 +393,7 @@ static int on_config(void *arg, const struct cpg_config *c, struct err *err)
 		nodeio_settle(n);
 	}
 	n->cfg = *c;
+	nodeio_reach_config(n); /* addresses, ports or the key may be others */
 	return 0;
 }
 
@@ -445,6 +406,7 @@ static void on_view(void *arg, uint64_t ring, const uint32_t *member, uint32_t n
 		return;
 	n->ring = ring;
 	n->n_members = n_members;
+	n->view_ns = boot_ns();
 	memcpy(n->member, member ? member : n->member, n_members * sizeof(member[0]));
 	n->seen_cmds = n->sent_cmds;
 	n->host_up_ns = 0;
@@ -460,10 +422,10 @@ static void on_message(void *arg, uint32_t node, const void *p, size_t len)
 {
 	struct nodeio *n = arg;
 
+	if (node == n->cfg.node)
+		n->own_ns = boot_ns();
 	if (n->have_cfg)
 		message(n, node, p, len, false);
-	if (n->loaded_wanted)
-		nodeio_settle(n); /* before the next message */
 }
 
 static void on_quorate(void *arg, bool on)
@@ -520,6 +482,9 @@ static void on_house(void *arg)
 	struct nodeio *n = arg;
 
 	loop_timer_in(n->house, HOUSE_NS);
+	if (n->use_tsc)
+		tsc_rate_measure(&n->rate);
+	nodeio_disk_look(n);
 	/* without a guard and past the lease this node is nobody's to count on: others take its domains over */
 	if (!guardlink_there(n->guard) && n->have_cfg && boot_ns() > n->node.lease_until_ns)
 		cpglink_enable(n->cpg, false);
@@ -585,17 +550,21 @@ struct fence *nodeio_fence(const struct nodeio *n)
 	return n->fence;
 }
 
-struct store *nodeio_store(const struct nodeio *n)
+const struct eventlist *nodeio_events(const struct nodeio *n)
 {
-	return n->store;
+	return n->events;
 }
 
 const char *nodeio_trouble(const struct nodeio *n)
 {
 	if (n->disk_text[0])
 		return n->disk_text;
+	if (n->stuck)
+		return n->stuck_text;
 	if (!guardlink_there(n->guard))
 		return "hospes-guard does not run: this host gets no lease (systemctl start hospes-guard)";
+	if (nodeio_reach_trouble(n)[0])
+		return nodeio_reach_trouble(n);
 	if (n->corosync_text[0])
 		return n->corosync_text;
 	if (n->aside_text[0])
@@ -677,9 +646,21 @@ void nodeio_progress(struct nodeio *n, const char *uuid, const char *json, size_
 	send_env(n, &env);
 }
 
+void nodeio_leaving(struct nodeio *n, enum clu_leaving how, bool left)
+{
+	n->leaving = how;
+	n->left = left;
+}
+
+void nodeio_new_life(struct nodeio *n)
+{
+	n->must_reload = true;
+	cpglink_rejoin(n->cpg);
+}
+
 bool nodeio_child(struct nodeio *n, pid_t pid, int status)
 {
-	return fence_child(n->fence, pid, status);
+	return fence_child(n->fence, pid, status) || nodeio_reach_child(n, pid, status);
 }
 
 /* Life ----------------------------------------------------------------------------------------------------------------- */
@@ -706,10 +687,7 @@ static void fence_failed(void *arg, const char *host, const char *why)
 		return;
 	ev.index = n->s->index, ev.time_ns = n->s->time_ns;
 	(void)snprintf(text, sizeof(text), "fencing %s: %.300s", host, why);
-	n->ops->event(n->arg, &ev);
-	if (!n->store)
-		return;
-	store_note(n->store, &ev);
+	nodeio_event(n, &ev);
 	n->store_wanted = true; /* no command may come for long: written at the next tick */
 }
 
@@ -723,7 +701,8 @@ struct nodeio *nodeio_new(struct loop *loop, const struct hostconf *conf, const 
 		return NULL;
 	n->loop = loop, n->conf = conf, n->ops = ops, n->arg = arg;
 	n->buffered_end = &n->buffered;
-	n->next_request = random_id();
+	n->next_request = nodeio_random_id();
+	nodeio_clock_init(n);
 	n->s = calloc(1, sizeof(*n->s));
 	if (n->s)
 		n->s->dom = calloc(CLU_DOMS_MAX, sizeof(n->s->dom[0]));
@@ -731,15 +710,19 @@ struct nodeio *nodeio_new(struct loop *loop, const struct hostconf *conf, const 
 	n->text = calloc(CLU_DOMS_MAX, sizeof(n->text[0]));
 	n->dom_load = calloc(CLU_DOMS_MAX, sizeof(n->dom_load[0]));
 	n->load_uuid = calloc(CLU_DOMS_MAX, sizeof(n->load_uuid[0]));
+	n->start = calloc(CLU_DOMS_MAX, sizeof(n->start[0]));
 	n->proposals = calloc(1, sizeof(*n->proposals));
 	n->load.dom = n->dom_load;
+	n->events = eventlist_new();
+	n->storer = storer_new(loop, &nodeio_storer_ops, n);
 	n->tick = loop_add_timer(loop, on_tick, n);
 	n->house = loop_add_timer(loop, on_house, n);
 	n->fence = fence_new(loop, &fence_ops, n);
 	n->guard = n->house ? guardlink_new(loop, on_guard, n) : NULL;
 	n->cpg = n->guard ? cpglink_new(loop, &cpg_ops, n) : NULL;
-	if (!n->s || !n->s->dom || !n->acts || !n->text || !n->dom_load || !n->load_uuid || !n->proposals || !n->tick ||
-	    !n->fence || !n->cpg) {
+	n->reach = n->cpg ? nodeio_reach_new(n) : NULL;
+	if (!n->reach || !n->s || !n->s->dom || !n->acts || !n->text || !n->dom_load || !n->load_uuid ||
+	    !n->proposals || !n->start || !n->tick || !n->fence || !n->cpg || !n->events || !n->storer) {
 		nodeio_free(n);
 		return NULL;
 	}
@@ -751,6 +734,7 @@ void nodeio_free(struct nodeio *n)
 {
 	if (!n)
 		return;
+	nodeio_reach_free(n->reach);
 	cpglink_free(n->cpg);
 	guardlink_free(n->guard);
 	fence_free(n->fence);
@@ -766,9 +750,12 @@ void nodeio_free(struct nodeio *n)
 	}
 	for (uint32_t i = 0; n->text && i < CLU_DOMS_MAX; i++)
 		free(n->text[i].xml);
-	store_close(n->store);
+	storer_free(n->storer);
+	store_image_free(n->image);
+	eventlist_free(n->events);
 	free(n->text);
 	free(n->proposals);
+	free(n->start);
 	free(n->load_uuid);
 	free(n->dom_load);
 	free(n->acts);

@@ -13,7 +13,7 @@
 #include "clusterd/io/fence.h"
 #include "clusterd/io/guardlink.h"
 #include "clusterd/io/hostinfo.h"
-#include "clusterd/io/store.h"
+#include "clusterd/io/eventlist.h"
 #include "common/err.h"
 #include "common/loop.h"
 #include "proto/cluster.pb-c.h"
@@ -31,6 +31,8 @@ struct nodeio_ops {
 	void (*progress)(void *arg, const char *uuid, const char *json, size_t len);
 	/* Domains of this host that run for the cluster, for HOST_UP: at most @max. -EAGAIN: cannot be told just now. */
 	int (*inventory)(void *arg, struct clu_inventory *list, uint32_t max);
+	/* The engines of this host, CLU_ENGINE_*. -EAGAIN: hvdom is asked and has not answered yet; -EIO: it cannot be asked. */
+	int (*engines)(void *arg, uint32_t *ret);
 };
 
 /* Everything passed in outlives it. NULL: out of memory. */
@@ -49,11 +51,19 @@ uint64_t nodeio_lease_left_ns(const struct nodeio *n);
 uint64_t nodeio_lease_until_ns(const struct nodeio *n); /* as the guard holds it, CLOCK_BOOTTIME; 0: none */
 uint64_t nodeio_park_ns(const struct nodeio *n);        /* how long before that its domains are parked; 0: they are killed at it */
 struct fence *nodeio_fence(const struct nodeio *n);
-struct store *nodeio_store(const struct nodeio *n); /* NULL: not open */
+const struct eventlist *nodeio_events(const struct nodeio *n);
 /* What is wrong with this node, "" nothing. */
 const char *nodeio_trouble(const struct nodeio *n);
 const struct clu_load *nodeio_load(const struct nodeio *n);
 const char *nodeio_text(const struct nodeio *n, uint32_t slot, size_t *ret_len); /* XML of a domain; NULL: not here */
+/* This host is being shut down: @how goes with every HOST_UP; @left: it says none any more. */
+void nodeio_leaving(struct nodeio *n, enum clu_leaving how, bool left);
+/* Leave the group and come back as another life of this node, from the state on disk: what was said before is over. */
+void nodeio_new_life(struct nodeio *n);
+/* Why @h could not start @d, as it said last; NULL: it can, or its word was not heard here. Borrowed until the next event. */
+const char *nodeio_reach_why(const struct nodeio *n, const struct clu_dom *d, const struct clu_host *h);
+/* How long the last start of the domain in @slot took, as seen here; 0: none was. */
+uint64_t nodeio_start_ns(const struct nodeio *n, uint32_t slot);
 /* A child ended. True: one of ours. */
 bool nodeio_child(struct nodeio *n, pid_t pid, int status);
 

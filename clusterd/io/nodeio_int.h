@@ -5,8 +5,11 @@
 
 #include "clusterd/io/cluwire.h"
 #include "clusterd/io/nodeio.h"
+#include "clusterd/io/storer.h"
+#include "common/clocks.h"
 
 #define NODEIO_SNAPSHOT_MAX (64u << 20) /* octets of one snapshot */
+#define NODEIO_LEASE_MIN    (5 * NS_PER_S) /* the shortest by itself */
 #define NODEIO_PARTS_MAX    4096u
 
 struct nodeio_text { uint64_t id; char *xml; size_t len; }; /* xml: owned, not terminated */
@@ -23,6 +26,8 @@ struct nodeio_snapshot {
 	bool whole;
 };
 
+struct nodeio_reach;
+
 struct nodeio {
 	struct loop *loop;
 	const struct hostconf *conf;
@@ -30,8 +35,19 @@ struct nodeio {
 	void *arg;
 	struct cpglink *cpg;
 	struct guardlink *guard;
+	enum clocks_kind clocks;
+	bool use_tsc;
+	struct tsc_rate rate;
+	/* of this host in the cluster: another one with each HOST_UP after it was lost, said before that (guardmsg.h) */
+	uint64_t life;
 	struct fence *fence;
-	struct store *store;
+	struct nodeio_reach *reach;
+	bool lease_auto;         /* policy lease_s was 0 when this began */
+	uint64_t own_ns;         /* when a message of this node was delivered last: corosync's order goes on */
+	struct storer *storer;
+	struct store_image *image; /* what the disk held, until begin() takes it; owned */
+	struct eventlist *events;
+	struct { uint64_t epoch, index, promised; bool load; } writing; /* what is under way to the disk; load: a snapshot's */
 	struct cpg_config cfg;
 	bool have_cfg;           /* and a state that goes with it */
 	bool must_reload;        /* the disk did not take the state: what is in memory is worth nothing */
@@ -42,6 +58,7 @@ struct nodeio {
 	bool stepping, store_wanted, loaded_wanted, loaded_ok, touched;
 	struct loop_timer *tick, *house;
 	uint64_t ring;
+	uint64_t view_ns; /* since when there is the present view */
 	uint32_t n_members, member[CLU_HOSTS_MAX];
 	struct nodeio_text *text; /* by slot, CLU_DOMS_MAX */
 	struct nodeio_snapshot snap;
@@ -49,6 +66,8 @@ struct nodeio {
 	struct nodeio_answer *answers;
 	uint64_t next_request;
 	uint64_t sent_cmds, seen_cmds, sent_ns; /* own commands under way: nothing is proposed anew meanwhile */
+	enum clu_leaving leaving;
+	bool left;
 	uint64_t host_up_ns, decide_ns, decide_at_ns;
 	uint64_t acted_ns, settle_ns; /* this node acted last; after a time without quorum nobody is declared lost before */
 	struct clu_capacity cap;
@@ -56,34 +75,62 @@ struct nodeio {
 	struct clu_load load;
 	struct clu_dom_load *dom_load; /* by slot */
 	char (*load_uuid)[CLU_UUID_MAX]; /* whose it is */
+	struct nodeio_start { uint64_t op_id, from_ns, took_ns; } *start; /* by slot; took: of the last one that was seen */
 	struct clu_proposals *proposals;
 	uint64_t bad_messages, bad_ns;
+	bool stuck;              /* the disk was said not to answer */
+	char stuck_text[ERR_TEXT_MAX];
 	char corosync_text[ERR_TEXT_MAX], disk_text[ERR_TEXT_MAX], aside_text[ERR_TEXT_MAX], loud_text[CLU_TEXT_MAX];
 	uint64_t loud_ns;
 	bool loud_few; /* said while there was no majority, which may be why */
 };
 
 /* nodeio.c */
+uint64_t nodeio_random_id(void); /* not 0 */
 void nodeio_feed(struct nodeio *n, struct clu_event *ev);
 void nodeio_settle(struct nodeio *n); /* write what is to be written, re-feed, tell others; after each event from outside */
+void nodeio_loaded(struct nodeio *n, bool ok); /* the snapshot stands in memory and on disk, or could not */
 void nodeio_answer(struct nodeio *n, uint64_t request, const struct clu_answer *a);
 
+/* nodeio_config.c: may this node be in a cluster that is configured like that? */
+int nodeio_check_config(struct nodeio *n, const struct cpg_config *c, struct err *err) _must_check_;
+
 /* nodeio_load.c */
-/* Open the disk and load the state; fresh when there is none. */
+extern const struct storer_ops nodeio_storer_ops;
+/* Take over the state that the disk held; fresh when there was none. -EINPROGRESS: it is being read, and cpglink_again() comes. */
 int nodeio_open(struct nodeio *n, struct err *err) _must_check_;
-/* Write what changed. On failure the node leaves the group and comes back by itself. False: it did not work. */
-bool nodeio_save(struct nodeio *n);
+/* Hand what changed to the storer, if it has nothing to do. On failure the node leaves the group and comes back by itself. */
+void nodeio_save(struct nodeio *n);
+void nodeio_disk_look(struct nodeio *n); /* does the disk answer? Say it when that changes */
 void nodeio_snapshot_part(struct nodeio *n, struct cluwire *w); /* takes @w's content */
 void nodeio_snapshot_drop(struct nodeio *n);
-/* Replace the state by the snapshot that is whole, and write it. */
+/* Replace the state by the snapshot that is whole; to be written as a whole. */
 bool nodeio_snapshot_load(struct nodeio *n);
 void nodeio_snapshot_send(struct nodeio *n, uint32_t to, uint64_t seq);
 void nodeio_text_put(struct nodeio *n, uint32_t slot, uint64_t id, const char *xml, size_t len);
 void nodeio_texts_tidy(struct nodeio *n); /* drop texts of domains that are gone */
 
+/* nodeio_reach.c: datagrams beside Corosync */
+struct nodeio_reach *nodeio_reach_new(struct nodeio *n);
+void nodeio_reach_free(struct nodeio_reach *r); /* takes NULL */
+void nodeio_reach_config(struct nodeio *n);     /* n->cfg or n->node is another one */
+void nodeio_reach_send(struct nodeio *n);       /* now, to each other node */
+uint64_t nodeio_reach_lease(const struct nodeio *n); /* how long this host's lease should be: less when datagrams renew it */
+bool nodeio_reach_child(struct nodeio *n, pid_t pid, int status);
+/* Slots of hosts outside of the view that are not to be given up yet: reach_coming(). */
+void nodeio_reach_coming(const struct nodeio *n, uint64_t *slots);
+const char *nodeio_reach_trouble(const struct nodeio *n); /* "" none */
+
+/* nodeio_clock.c */
+void nodeio_clock_init(struct nodeio *n);
+void nodeio_clock_lease(struct nodeio *n, const struct clu_action *a); /* tell the guard, as a moment on each clock */
+void nodeio_clock_stood(struct nodeio *n, uint64_t lost_ns);
+
 /* nodeio_up.c */
 void nodeio_house(struct nodeio *n); /* HOST_UP, decisions, fencing: whatever is due */
 void nodeio_take_usage(struct nodeio *n, uint32_t node, const Hospes__Clu__Usage *u);
+/* An event, to the list, the store, and whoever follows. */
+void nodeio_event(struct nodeio *n, const struct store_event *ev);
 /* An event for people from one applied command; @before: the domain as it was (uuid "" none). */
 void nodeio_note(struct nodeio *n, const struct clu_cmd *c, const struct clu_dom *before, const struct clu_host *hbefore);
 

@@ -10,6 +10,8 @@
 #include "common/log.h"
 #include "common/util.h"
 
+#define STUCK_NS (5 * NS_PER_S) /* a disk that takes longer is said to be stuck */
+
 /* Texts ---------------------------------------------------------------------------------------------------------------- */
 
 const char *nodeio_text(const struct nodeio *n, uint32_t slot, size_t *ret_len)
@@ -56,89 +58,155 @@ static const char *text_of(void *arg, uint32_t slot, size_t *ret_len)
 
 /* Disk ----------------------------------------------------------------------------------------------------------------- */
 
-static int text_from_disk(void *arg, uint64_t id, const char *xml, size_t len)
+static void take_image_texts(struct nodeio *n, const struct store_image *img)
 {
-	struct nodeio *n = arg;
-
-	for (uint32_t i = 0; i < n->s->n_dom; i++)
-		if (n->s->dom[i].uuid[0] && n->s->dom[i].xml_id == id)
-			nodeio_text_put(n, i, id, xml, len);
-	return 0;
+	for (size_t k = 0; k < img->n_text; k++)
+		for (uint32_t i = 0; i < n->s->n_dom; i++)
+			if (n->s->dom[i].uuid[0] && n->s->dom[i].xml_id == img->text[k].id)
+				nodeio_text_put(n, i, img->text[k].id, img->text[k].xml, img->text[k].len);
 }
 
-static void fresh_state(struct nodeio *n)
+static void take_image(struct nodeio *n, struct store_image *img)
 {
 	struct clu_dom *dom = n->s->dom;
 
-	memset(dom, 0, CLU_DOMS_MAX * sizeof(*dom));
-	clu_state_init(n->s, dom, CLU_DOMS_MAX);
-	clu_nodes_set(n->s, n->cfg.id, n->cfg.name, n->cfg.n_nodes);
-	nodeio_texts_tidy(n);
-}
-
-static int load(struct nodeio *n, struct err *err)
-{
-	int r;
-
-	fresh_state(n);
-	r = store_load(n->store, n->s, text_from_disk, n, err);
-	if (r == -EILSEQ) {
-		log_error("%s", err->text);
-		r = store_discard(n->store, n->aside_text, err);
-		fresh_state(n);
-	}
+	*n->s = *img->s;
+	n->s->dom = dom;
+	memcpy(dom, img->s->dom, CLU_DOMS_MAX * sizeof(*dom));
 	/* the list may have changed while this node was away */
-	if (r == 0)
-		clu_nodes_set(n->s, n->cfg.id, n->cfg.name, n->cfg.n_nodes);
-	return r;
+	clu_nodes_set(n->s, n->cfg.id, n->cfg.name, n->cfg.n_nodes);
+	take_image_texts(n, img);
+	nodeio_texts_tidy(n);
+	eventlist_follow(img->events, n->events);
+	eventlist_free(n->events);
+	n->events = steal_ptr(&img->events);
+	if (img->bad[0])
+		log_error("%s", img->bad);
+	memcpy(n->aside_text, img->aside, sizeof(n->aside_text));
+	if (n->aside_text[0])
+		log_error("%s", n->aside_text);
 }
 
 int nodeio_open(struct nodeio *n, struct err *err)
 {
-	_cleanup_free_ char *dir = xasprintf("%s/cluster", path_state()), *path = xasprintf("%s/state.db", dir);
-	int r = mkdir_p(dir, 0700);
-
-	store_close(n->store);
-	n->store = NULL;
-	if (r < 0)
-		r = err_sys(err, r, "create %s", dir);
-	else
-		r = store_open(path, n->cfg.cluster, &n->store, n->aside_text, err);
-	if (r == 0)
-		r = load(n, err);
-	if (r < 0) {
-		store_close(n->store);
-		n->store = NULL;
-		(void)snprintf(n->disk_text, sizeof(n->disk_text),
-		               "%.300s; this node stays out of the cluster until then", err->text);
-		return r;
-	}
-	if (n->aside_text[0])
-		log_error("%s", n->aside_text);
-	return 0;
-}
-
-bool nodeio_save(struct nodeio *n)
-{
-	struct err err = { 0 };
+	_cleanup_free_ char *path = xasprintf("%s/cluster/state.db", path_state());
 	int r;
 
-	(void)fault_point("clu", "store", "save", "", 0);
-	r = store_save(n->store, n->s, &n->changes, text_of, n, &err);
+	if (n->image) {
+		take_image(n, n->image);
+		store_image_free(steal_ptr(&n->image));
+		return 0;
+	}
+	r = storer_open(n->storer, path, n->cfg.cluster, n->cfg.id, n->cfg.name, n->cfg.n_nodes);
+	if (r == 0 || r == -EBUSY)
+		return err_set(err, EINPROGRESS, "%s is being read", path);
+	return err_sys(err, r, "open %s", path);
+}
+
+static void say_disk(struct nodeio *n, const struct err *err)
+{
+	(void)snprintf(n->disk_text, sizeof(n->disk_text), "%.300s; this node stays out of the cluster until then",
+	               err->text);
+}
+
+static void on_opened(void *arg, struct store_image *img, const struct err *err)
+{
+	struct nodeio *n = arg;
+
+	if (!img) {
+		say_disk(n, err);
+		log_error("%s", n->disk_text);
+		return; /* corosync's link asks again later */
+	}
+	store_image_free(n->image);
+	n->image = img;
+	cpglink_again(n->cpg);
+}
+
+static void disk_failed(struct nodeio *n, const struct err *err)
+{
+	/* what is in memory and not on disk is worth nothing: leave, and come back with what the disk holds */
+	log_error("%s: leaving the group; domains run on until the lease ends, then others take them over", err->text);
+	say_disk(n, err);
+	n->must_reload = true;
+	if (n->writing.load)
+		nodeio_loaded(n, false);
+	cpglink_rejoin(n->cpg);
+	nodeio_settle(n);
+}
+
+static void on_written(void *arg, int status, const struct err *err)
+{
+	struct nodeio *n = arg;
+	struct clu_event ev = { .kind = CLU_EV_STORED };
+
 	(void)fault_point("clu", "store", "save", ".done", 0);
-	if (r < 0) {
-		/* what is in memory and not on disk is worth nothing: leave, and come back with what the disk holds */
-		log_error("%s: leaving the group; domains run on until the lease ends, then others take them over",
-		          err.text);
-		(void)snprintf(n->disk_text, sizeof(n->disk_text),
-		               "%.300s; this node stays out of the cluster until then", err.text);
-		n->must_reload = true;
-		cpglink_rejoin(n->cpg);
-		return false;
+	nodeio_disk_look(n);
+	if (!n->have_cfg) { /* another life of this node waits for the store */
+		cpglink_again(n->cpg);
+		return;
+	}
+	if (status < 0) {
+		disk_failed(n, err);
+		return;
 	}
 	n->disk_text[0] = 0;
+	ev.epoch = n->writing.epoch, ev.index = n->writing.index, ev.promised = n->writing.promised;
+	if (!n->writing.load)
+		nodeio_feed(n, &ev);
+	else if (ev.epoch == n->s->epoch && ev.index == n->s->index && ev.promised == n->s->promised)
+		nodeio_loaded(n, true);
+	else
+		n->loaded_wanted = true; /* it is not what was written: once more */
+	nodeio_settle(n);
+}
+
+const struct storer_ops nodeio_storer_ops = { .opened = on_opened, .written = on_written };
+
+void nodeio_save(struct nodeio *n)
+{
+	struct store_batch *b;
+	bool load = n->loaded_wanted && n->loaded_ok;
+	static const struct err no_memory = { .code = ENOMEM, .text = "out of memory for what is to be stored" };
+
+	if (!n->have_cfg || n->must_reload || storer_busy_ns(n->storer) || (!n->store_wanted && !load))
+		return;
+	(void)fault_point("clu", "store", "save", "", 0);
+	n->writing.epoch = n->s->epoch, n->writing.index = n->s->index, n->writing.promised = n->s->promised;
+	n->writing.load = load;
+	n->loaded_wanted = n->store_wanted = false;
+	b = store_pack(storer_store(n->storer), n->s, &n->changes, text_of, n);
+	if (!b) {
+		disk_failed(n, &no_memory);
+		return;
+	}
 	n->changes = (struct clu_changes){ 0 };
-	return true;
+	storer_write(n->storer, b);
+}
+
+void nodeio_disk_look(struct nodeio *n)
+{
+	uint64_t since = storer_busy_ns(n->storer), now = boot_ns();
+	bool stuck = since && now > since + STUCK_NS;
+	struct store_event ev = { .kind = "state-stuck", .text = n->stuck_text, .domain = "", .host = "" };
+	const struct clu_host *me = n->have_cfg ? clu_host_of(n->s, n->cfg.node) : NULL;
+
+	if (stuck)
+		(void)snprintf(n->stuck_text, sizeof(n->stuck_text),
+		               "the disk below %s/cluster has not answered for %" PRIu64
+		               " s: the state has not been written; this host's domains run on",
+		               path_state(), (uint64_t)((now - since) / NS_PER_S));
+	if (stuck == n->stuck)
+		return;
+	n->stuck = stuck;
+	if (!stuck)
+		(void)snprintf(n->stuck_text, sizeof(n->stuck_text), "the disk below %s/cluster answers again",
+		               path_state());
+	if (!me)
+		return;
+	ev.host = me->name, ev.index = n->node.commit, ev.time_ns = n->s->time_ns;
+	nodeio_event(n, &ev);
+	n->store_wanted = true;
 }
 
 /* Snapshots ------------------------------------------------------------------------------------------------------------ */
@@ -255,7 +323,6 @@ bool nodeio_snapshot_load(struct nodeio *n)
 		take_texts(n);
 		nodeio_texts_tidy(n);
 		n->changes = (struct clu_changes){ .all = true };
-		ok = nodeio_save(n);
 		log_info("took over the cluster's state %" PRIu64 ".%" PRIu64 " from node %u", n->s->epoch, n->s->index,
 		         n->snap.from);
 	}

@@ -6,9 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include "clusterd/io/guardmsg.h"
 #include "clusterd/io/nodeio_int.h"
-#include "common/log.h"
 #include "common/util.h"
 
 #define AGAIN_NS    NS_PER_S        /* an own command that does not show is said again */
@@ -38,17 +36,26 @@ static void host_up(struct nodeio *n)
 	struct clu_inventory *list;
 	struct clu_cmd *c;
 	uint64_t now = boot_ns();
+	uint32_t engines;
 	int k;
 
-	if (!n->cap_ns || now > n->cap_ns + CAPACITY_NS) {
-		hostinfo_capacity(n->conf, &n->cap);
+	k = n->ops->engines(n->arg, &engines);
+	if (k == -EAGAIN && !h)
+		return;
+	if (k < 0) /* until hvdom answers: what it said last, to a clusterd before this one */
+		engines = h ? h->cap.engines : 0;
+	if (!n->cap_ns || now > n->cap_ns + CAPACITY_NS || n->cap.engines != engines) {
+		hostinfo_capacity(n->conf, engines, &n->cap);
 		n->cap_ns = now;
 	}
 	bool new_life = h && (h->state != CLU_HOST_ONLINE || h->boot != n->node.boot);
-	bool changed = h && (h->lease_ns != n->node.lease_ns || memcmp(&h->cap, &n->cap, sizeof(h->cap)) != 0);
-	if (!h || (n->host_up_ns && now < n->host_up_ns + AGAIN_NS) ||
+	uint64_t lease = clu_node_lease(&n->node, nodeio_reach_lease(n), now);
+	bool changed = h && (h->lease_ns != lease || memcmp(&h->cap, &n->cap, sizeof(h->cap)) != 0);
+	if (!h || n->left || (n->host_up_ns && now < n->host_up_ns + AGAIN_NS) ||
 	    (!new_life && (!changed || domains_in_motion(n))))
 		return;
+	if (new_life)
+		n->life = nodeio_random_id();
 	list = calloc(CLU_INVENTORY_MAX, sizeof(*list));
 	c = calloc(1, sizeof(*c));
 	k = list && c ? n->ops->inventory(n->arg, list, CLU_INVENTORY_MAX) : -ENOMEM;
@@ -57,8 +64,10 @@ static void host_up(struct nodeio *n)
 		c->rev = n->s->index;
 		(void)snprintf(c->name, sizeof(c->name), "%s", h->name);
 		c->boot = n->node.boot;
-		c->lease_ns = n->node.lease_ns;
+		c->lease_ns = lease;
 		c->self_fencing = guardlink_there(n->guard);
+		c->leaving = n->leaving;
+		c->clock_stops = n->clocks == CLOCKS_MAY_STOP;
 		c->cap = n->cap;
 		c->inventory = list;
 		c->n_inventory = (uint32_t)k;
@@ -128,6 +137,7 @@ static void decide(struct nodeio *n)
 		return;
 	n->seen_cmds = n->sent_cmds;
 	v.settling = settles;
+	nodeio_reach_coming(n, v.coming);
 	clu_decide(n->s, &v, &n->load, real_ns(), n->proposals);
 	fence_hosts(n);
 	for (uint32_t i = 0; i < n->proposals->n; i++)
@@ -137,6 +147,7 @@ static void decide(struct nodeio *n)
 
 void nodeio_house(struct nodeio *n)
 {
+	n->load.time_ns = real_ns();
 	if (!nodeio_acts(n)) {
 		fence_nobody(n);
 		return;
@@ -186,6 +197,14 @@ static const char *host_name(const struct nodeio *n, uint32_t node)
 	return h ? h->name : "nowhere";
 }
 
+void nodeio_event(struct nodeio *n, const struct store_event *ev)
+{
+	eventlist_add(n->events, ev);
+	if (storer_store(n->storer))
+		store_note(storer_store(n->storer), ev);
+	n->ops->event(n->arg, ev);
+}
+
 static void note(struct nodeio *n, const struct clu_cmd *c, const char *domain, const char *host, const char *text)
 {
 	struct store_event ev = { .index = n->s->index,
@@ -195,8 +214,7 @@ static void note(struct nodeio *n, const struct clu_cmd *c, const char *domain, 
 		                  .domain = domain,
 		                  .host = host };
 
-	store_note(n->store, &ev);
-	n->ops->event(n->arg, &ev);
+	nodeio_event(n, &ev);
 }
 
 static void note_host(struct nodeio *n, const struct clu_cmd *c, const struct clu_host *before)
@@ -204,16 +222,32 @@ static void note_host(struct nodeio *n, const struct clu_cmd *c, const struct cl
 	const struct clu_host *h = clu_host_of(n->s, before->node);
 	char text[2 * CLU_TEXT_MAX];
 
-	if (!h || (h->state == before->state && h->boot == before->boot && h->maintenance == before->maintenance))
+	if (!h || (h->state == before->state && h->boot == before->boot && h->maintenance == before->maintenance &&
+	           h->leaving == before->leaving && (h->returning == before->returning || !h->returning)))
 		return;
 	if (h->state != before->state && h->state == CLU_HOST_SAFE)
-		(void)snprintf(text, sizeof(text), "%s is safe (%s): what ran there may be started elsewhere", h->name,
-		               clu_safe_name(h->safe_by));
+		(void)snprintf(
+			text, sizeof(text),
+			h->safe_by == CLU_SAFE_LEFT
+				? "%s has left in order, nothing runs there (%s): what is to run may be started elsewhere"
+				: "%s is safe (%s): what ran there may be started elsewhere",
+			h->name, clu_safe_name(h->safe_by));
 	else if (h->state == CLU_HOST_ONLINE && (h->state != before->state || h->boot != before->boot))
-		(void)snprintf(text, sizeof(text), "%s is online", h->name);
+		(void)snprintf(text, sizeof(text), "%s is online%s", h->name,
+		               h->clock_stops ? "; its clocks may stand still while it is paused" : "");
 	else if (h->state != before->state)
-		(void)snprintf(text, sizeof(text), "%s was lost: it left the cluster, its domains may still run",
-		               h->name);
+		(void)snprintf(
+			text, sizeof(text), "%s was lost: it left the cluster, its domains may still run%s", h->name,
+			clu_deadline_counts(n->s, h)
+				? ""
+				: ", and the end of its lease does not make it safe: a fence agent or vmclus fence confirm does");
+	else if (h->leaving != before->leaving)
+		(void)snprintf(text, sizeof(text), "%s %s", h->name,
+		               h->leaving == CLU_LEAVING_DRAIN    ? "is being shut down: its domains are moved away"
+		               : h->leaving == CLU_LEAVING_ENDING ? "is being shut down: what runs there is ended"
+		                                                  : "is not shut down after all");
+	else if (h->maintenance == before->maintenance)
+		(void)snprintf(text, sizeof(text), "%s: what was moved away from it is brought back", h->name);
 	else
 		(void)snprintf(text, sizeof(text), "%s %s", h->name,
 		               h->maintenance ? "is in maintenance" : "takes domains again");
@@ -261,6 +295,7 @@ static void dom_text(const struct nodeio *n, const struct clu_dom *d, const stru
 static void note_dom(struct nodeio *n, const struct clu_cmd *c, const struct clu_dom *before)
 {
 	const struct clu_dom *d = clu_dom_of(n->s, c->uuid);
+	bool failed = c->kind == CLU_CMD_RESULT && c->result == CLU_RESULT_START_FAILED;
 	char text[3 * CLU_TEXT_MAX];
 
 	if (!d && before->uuid[0])
@@ -268,20 +303,77 @@ static void note_dom(struct nodeio *n, const struct clu_cmd *c, const struct clu
 	else if (!d)
 		return;
 	else if (c->kind == CLU_CMD_REACH && memcmp(d->unreachable, before->unreachable, sizeof(d->unreachable)) != 0)
-		(void)snprintf(text, sizeof(text), "%s: %s %s%s%s", d->name, host_name(n, c->origin),
-		               c->on ? "has its files now" : "lacks its files", c->text[0] ? ": " : "", c->text);
+		(void)snprintf(text, sizeof(text),
+		               c->on ? "%s could start on %s again%s%s" : "%s could not start on %s%s%s", d->name,
+		               host_name(n, c->origin), c->text[0] ? ": " : "", c->text);
 	else if (c->kind == CLU_CMD_OBSERVED && c->seen == CLU_SEEN_RUNNING && c->generation == d->generation &&
 	         c->origin == d->host && d->rev == before->rev && c->text[0])
 		(void)snprintf(text, sizeof(text), "%s on %s: %s", d->name, host_name(n, d->host), c->text);
 	else if (d->rev == before->rev)
 		return; /* refused */
+	else if (failed)
+		(void)snprintf(text, sizeof(text), "%s could not be started on %s%s%s", d->name,
+		               host_name(n, c->origin), c->text[0] ? ": " : "", c->text);
+	else if (c->kind == CLU_CMD_RESULT && c->result == CLU_RESULT_MOVE_FAILED)
+		(void)snprintf(text, sizeof(text), "%s was not moved to %s, it runs on %s%s%s", d->name,
+		               host_name(n, before->target), host_name(n, d->host), c->text[0] ? ": " : "", c->text);
+	else if (c->kind == CLU_CMD_OBSERVED && c->seen == CLU_SEEN_ENDED)
+		(void)snprintf(text, sizeof(text), "%s was ended on %s, which is being shut down", d->name,
+		               host_name(n, c->origin));
 	else if (c->kind == CLU_CMD_DEFINE)
 		(void)snprintf(text, sizeof(text), "%s was %s", d->name, before->uuid[0] ? "defined anew" : "defined");
 	else if (c->kind == CLU_CMD_DESIRE)
 		(void)snprintf(text, sizeof(text), "%s is to be %s", d->name, clu_desired_name(d->desired));
 	else
 		dom_text(n, d, before, text, sizeof(text));
-	note(n, c, d ? d->name : before->name, d && d->host ? host_name(n, d->host) : "", text);
+	uint32_t at = c->kind == CLU_CMD_REACH ? c->origin : d && d->host ? d->host : failed ? c->origin : 0;
+	note(n, c, d ? d->name : before->name, at ? host_name(n, at) : "", text);
+}
+
+/* How long starts take: for vmclus rehearse. */
+static void note_start(struct nodeio *n, const struct clu_cmd *c)
+{
+	const struct clu_dom *d = c->uuid[0] ? clu_dom_of(n->s, c->uuid) : NULL;
+	struct nodeio_start *st = d ? &n->start[d - n->s->dom] : NULL;
+
+	if (!d)
+		return;
+	if (c->kind == CLU_CMD_DEFINE)
+		*st = (struct nodeio_start){ 0 };
+	else if (d->phase == CLU_PHASE_STARTING && st->op_id != d->op_id)
+		st->op_id = d->op_id, st->from_ns = boot_ns();
+	else if (c->kind == CLU_CMD_RESULT && c->result == CLU_RESULT_STARTED && st->from_ns &&
+	         d->phase == CLU_PHASE_RUNNING && c->op_id == st->op_id)
+		st->took_ns = boot_ns() - st->from_ns, st->from_ns = 0;
+}
+
+uint64_t nodeio_start_ns(const struct nodeio *n, uint32_t slot)
+{
+	return n->start[slot].took_ns;
+}
+
+const char *nodeio_reach_why(const struct nodeio *n, const struct clu_dom *d, const struct clu_host *h)
+{
+	const struct store_event *ev = eventlist_last(n->events, clu_cmd_name(CLU_CMD_REACH), d->name, h->name);
+	const char *why = ev ? strstr(ev->text, ": ") : NULL;
+
+	return why && strstr(ev->text, "could not start") ? why + 2 : NULL;
+}
+
+/* A host that fails with one domain after the other. */
+static void note_suspect(struct nodeio *n, const struct clu_cmd *c, const struct clu_host *before)
+{
+	const struct clu_host *h = before->node ? clu_host_of(n->s, before->node) : NULL;
+	char text[2 * CLU_TEXT_MAX];
+
+	if (!h || before->start_fails >= h->start_fails || h->start_fails < CLU_SUSPECT)
+		return;
+	(void)snprintf(
+		text, sizeof(text),
+		"%s failed to start %u domains, one after the other: something is wrong with that host; "
+		"it gets domains only where no other host can take them (vmclus drain --undo %s trusts it again)",
+		h->name, h->start_fails, h->name);
+	note(n, c, "", h->name, text);
 }
 
 void nodeio_note(struct nodeio *n, const struct clu_cmd *c, const struct clu_dom *before,
@@ -293,6 +385,8 @@ void nodeio_note(struct nodeio *n, const struct clu_cmd *c, const struct clu_dom
 	case CLU_CMD_WAITED:
 	case CLU_CMD_HOST_SAFE:
 	case CLU_CMD_MAINTENANCE:
+	case CLU_CMD_LEAVE:
+	case CLU_CMD_LEFT:
 		note_host(n, c, hbefore);
 		break;
 	case CLU_CMD_POLICY:
@@ -305,6 +399,8 @@ void nodeio_note(struct nodeio *n, const struct clu_cmd *c, const struct clu_dom
 		note(n, c, "", "", "a rule was removed");
 		break;
 	default:
+		note_start(n, c);
 		note_dom(n, c, before);
+		note_suspect(n, c, hbefore);
 	}
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include "common/buf.h"
 #include "common/util.h"
 
 #define FORMAT    "1"
@@ -19,6 +20,24 @@ struct noted {
 	struct noted *next;
 	uint64_t index, time_ns;
 	char kind[32], domain[CLU_NAME_MAX], host[CLU_NAME_MAX], text[2 * CLU_TEXT_MAX];
+};
+
+/* One record, or none in its place (len 0); with the text of its domain when the disk lacks that one. */
+struct packed {
+	uint8_t kind;
+	uint32_t slot;
+	size_t at, len;           /* of the record, in `octets` */
+	size_t text_at, text_len; /* of the text; text_len 0: none */
+	uint64_t text_id;
+};
+
+struct store_batch {
+	bool all;
+	bool failed; /* out of memory while it was put together */
+	struct buf octets;
+	struct packed *p;
+	uint32_t n, cap;
+	struct noted *noted;
 };
 
 enum stmt { PUT_OBJ, DEL_OBJ, PUT_XML, PUT_EVENT, N_STMTS };
@@ -256,23 +275,21 @@ int store_open(const char *path, const char *cluster, struct store **ret, char *
 	return 0;
 }
 
-static void forget_noted(struct store *st)
+static void free_noted(struct noted *list)
 {
-	while (st->noted) {
-		struct noted *n = st->noted;
+	while (list) {
+		struct noted *n = list;
 
-		st->noted = n->next;
+		list = n->next;
 		free(n);
 	}
-	st->noted_end = &st->noted;
-	st->n_noted = 0;
 }
 
 void store_close(struct store *st)
 {
 	if (!st)
 		return;
-	forget_noted(st);
+	free_noted(st->noted);
 	close_db(st);
 	free(st->path);
 	free(st->cluster);
@@ -386,7 +403,7 @@ int store_events(struct store *st, uint64_t since, uint64_t after, uint32_t max,
 	return rc;
 }
 
-/* Writing -------------------------------------------------------------------------------------------------------------- */
+/* Noting --------------------------------------------------------------------------------------------------------------- */
 
 void store_note(struct store *st, const struct store_event *ev)
 {
@@ -405,6 +422,105 @@ void store_note(struct store *st, const struct store_event *ev)
 	st->n_noted++;
 }
 
+/* Packing: no disk is touched ------------------------------------------------------------------------------------------- */
+
+static void pack_text(struct store *st, struct store_batch *b, struct packed *p, const struct clu_dom *d,
+                      store_text_fn *text, void *arg)
+{
+	size_t len = 0;
+	const char *xml;
+
+	if (!d->uuid[0] || !d->xml_id || st->xml_id[p->slot] == d->xml_id)
+		return;
+	xml = text(arg, p->slot, &len);
+	if (!xml)
+		return; /* that of a host that is behind comes with its snapshot */
+	p->text_at = b->octets.len;
+	p->text_len = len;
+	p->text_id = d->xml_id;
+	buf_put(&b->octets, xml, len);
+	st->xml_id[p->slot] = d->xml_id; /* a write that fails forgets all of them */
+}
+
+static void pack_record(struct store *st, struct store_batch *b, const struct clu_state *s, enum clu_object kind,
+                        uint32_t slot, store_text_fn *text, void *arg)
+{
+	uint8_t octets[CLU_RECORD_MAX];
+	struct packed *p;
+
+	if (b->n == b->cap) {
+		uint32_t cap = b->cap ? b->cap * 2 : 16;
+
+		p = reallocarray(b->p, cap, sizeof(*p));
+		if (!p) {
+			b->failed = true;
+			return;
+		}
+		b->p = p;
+		b->cap = cap;
+	}
+	p = &b->p[b->n++];
+	*p = (struct packed){ .kind = (uint8_t)kind, .slot = slot, .at = b->octets.len };
+	p->len = clu_record_pack(s, kind, slot, octets);
+	buf_put(&b->octets, octets, p->len);
+	if (kind == CLU_OBJ_DOM)
+		pack_text(st, b, p, &s->dom[slot], text, arg);
+}
+
+static void pack_all(struct store *st, struct store_batch *b, const struct clu_state *s, store_text_fn *text, void *arg)
+{
+	memset(st->xml_id, 0, sizeof(st->xml_id));
+	pack_record(st, b, s, CLU_OBJ_POLICY, 0, text, arg);
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
+		if (s->host[i].node)
+			pack_record(st, b, s, CLU_OBJ_HOST, i, text, arg);
+	for (uint32_t i = 0; i < CLU_RULES_MAX; i++)
+		if (s->rule[i].id)
+			pack_record(st, b, s, CLU_OBJ_RULE, i, text, arg);
+	for (uint32_t i = 0; i < s->n_dom; i++)
+		if (s->dom[i].uuid[0])
+			pack_record(st, b, s, CLU_OBJ_DOM, i, text, arg);
+}
+
+struct store_batch *store_pack(struct store *st, const struct clu_state *s, const struct clu_changes *c,
+                               store_text_fn *text, void *arg)
+{
+	struct store_batch *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	b->all = c->all;
+	if (c->all)
+		pack_all(st, b, s, text, arg);
+	else
+		for (uint32_t i = 0; i < c->n; i++)
+			if (c->c[i].kind != CLU_OBJ_META)
+				pack_record(st, b, s, c->c[i].kind, c->c[i].slot, text, arg);
+	pack_record(st, b, s, CLU_OBJ_META, 0, text, arg);
+	if (b->failed || b->octets.failed) {
+		memset(st->xml_id, 0, sizeof(st->xml_id));
+		store_batch_free(b);
+		return NULL;
+	}
+	b->noted = st->noted;
+	st->noted = NULL;
+	st->noted_end = &st->noted;
+	st->n_noted = 0;
+	return b;
+}
+
+void store_batch_free(struct store_batch *b)
+{
+	if (!b)
+		return;
+	free_noted(b->noted);
+	buf_done(&b->octets);
+	free(b->p);
+	free(b);
+}
+
+/* Writing -------------------------------------------------------------------------------------------------------------- */
+
 static int step_once(struct store *st, enum stmt which, struct err *err)
 {
 	int rc = sqlite3_step(st->stmt[which]);
@@ -415,70 +531,35 @@ static int step_once(struct store *st, enum stmt which, struct err *err)
 	return r;
 }
 
-static int put_text(struct store *st, const struct clu_dom *d, uint32_t slot, store_text_fn *text, void *arg,
-                    struct err *err)
+static int put_text(struct store *st, const struct store_batch *b, const struct packed *p, struct err *err)
 {
-	size_t len = 0;
-	const char *xml;
 	sqlite3_stmt *q = st->stmt[PUT_XML];
 
-	if (!d->uuid[0] || !d->xml_id || st->xml_id[slot] == d->xml_id)
-		return 0;
-	xml = text(arg, slot, &len);
-	if (!xml)
-		return 0; /* that of a host that is behind comes with its snapshot */
-	if (sqlite3_bind_int64(q, 1, slot) != SQLITE_OK ||
-	    sqlite3_bind_int64(q, 2, (sqlite3_int64)d->xml_id) != SQLITE_OK ||
-	    sqlite3_bind_blob(q, 3, xml, (int)len, SQLITE_STATIC) != SQLITE_OK)
+	if (sqlite3_bind_int64(q, 1, p->slot) != SQLITE_OK ||
+	    sqlite3_bind_int64(q, 2, (sqlite3_int64)p->text_id) != SQLITE_OK ||
+	    sqlite3_bind_blob(q, 3, b->octets.data + p->text_at, (int)p->text_len, SQLITE_STATIC) != SQLITE_OK)
 		return err_sys(err, ENOMEM, "write %s", st->path);
-	int r = step_once(st, PUT_XML, err);
-	if (r == 0)
-		st->xml_id[slot] = d->xml_id;
-	return r;
+	return step_once(st, PUT_XML, err);
 }
 
-static int put_record(struct store *st, const struct clu_state *s, enum clu_object kind, uint32_t slot,
-                      store_text_fn *text, void *arg, struct err *err)
+static int put_record(struct store *st, const struct store_batch *b, const struct packed *p, struct err *err)
 {
-	uint8_t octets[CLU_RECORD_MAX];
-	size_t len = clu_record_pack(s, kind, slot, octets);
-	enum stmt which = len ? PUT_OBJ : DEL_OBJ;
+	enum stmt which = p->len ? PUT_OBJ : DEL_OBJ;
 	sqlite3_stmt *q = st->stmt[which];
 
-	if (sqlite3_bind_int64(q, 1, kind) != SQLITE_OK || sqlite3_bind_int64(q, 2, slot) != SQLITE_OK ||
-	    (len && sqlite3_bind_blob(q, 3, octets, (int)len, SQLITE_STATIC) != SQLITE_OK))
+	if (sqlite3_bind_int64(q, 1, p->kind) != SQLITE_OK || sqlite3_bind_int64(q, 2, p->slot) != SQLITE_OK ||
+	    (p->len && sqlite3_bind_blob(q, 3, b->octets.data + p->at, (int)p->len, SQLITE_STATIC) != SQLITE_OK))
 		return err_sys(err, ENOMEM, "write %s", st->path);
 	int r = step_once(st, which, err);
-	if (r == 0 && kind == CLU_OBJ_DOM)
-		r = put_text(st, &s->dom[slot], slot, text, arg, err);
-	return r;
+	return r == 0 && p->text_len ? put_text(st, b, p, err) : r;
 }
 
-static int put_all(struct store *st, const struct clu_state *s, store_text_fn *text, void *arg, struct err *err)
-{
-	int r = run(st, "DELETE FROM obj; DELETE FROM xml", "write", err);
-
-	memset(st->xml_id, 0, sizeof(st->xml_id));
-	if (r == 0)
-		r = put_record(st, s, CLU_OBJ_POLICY, 0, text, arg, err);
-	for (uint32_t i = 0; r == 0 && i < CLU_HOSTS_MAX; i++)
-		if (s->host[i].node)
-			r = put_record(st, s, CLU_OBJ_HOST, i, text, arg, err);
-	for (uint32_t i = 0; r == 0 && i < CLU_RULES_MAX; i++)
-		if (s->rule[i].id)
-			r = put_record(st, s, CLU_OBJ_RULE, i, text, arg, err);
-	for (uint32_t i = 0; r == 0 && i < s->n_dom; i++)
-		if (s->dom[i].uuid[0])
-			r = put_record(st, s, CLU_OBJ_DOM, i, text, arg, err);
-	return r;
-}
-
-static int put_events(struct store *st, struct err *err)
+static int put_events(struct store *st, const struct store_batch *b, struct err *err)
 {
 	sqlite3_stmt *q = st->stmt[PUT_EVENT];
 	int r = 0;
 
-	for (const struct noted *n = st->noted; r == 0 && n; n = n->next) {
+	for (const struct noted *n = b->noted; r == 0 && n; n = n->next) {
 		if (sqlite3_bind_int64(q, 1, (sqlite3_int64)n->index) != SQLITE_OK ||
 		    sqlite3_bind_int64(q, 2, (sqlite3_int64)n->time_ns) != SQLITE_OK ||
 		    sqlite3_bind_text(q, 3, n->kind, -1, SQLITE_STATIC) != SQLITE_OK ||
@@ -488,7 +569,7 @@ static int put_events(struct store *st, struct err *err)
 			return err_sys(err, ENOMEM, "write %s", st->path);
 		r = step_once(st, PUT_EVENT, err);
 	}
-	if (r == 0 && st->noted) {
+	if (r == 0 && b->noted) {
 		char sql[120];
 
 		(void)snprintf(sql, sizeof(sql), "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - %u",
@@ -498,37 +579,43 @@ static int put_events(struct store *st, struct err *err)
 	return r;
 }
 
-static int put_changes(struct store *st, const struct clu_state *s, const struct clu_changes *c, store_text_fn *text,
-                       void *arg, struct err *err)
+static int put_batch(struct store *st, const struct store_batch *b, struct err *err)
 {
-	int r = 0;
+	int r = b->all ? run(st, "DELETE FROM obj; DELETE FROM xml", "write", err) : 0;
 
-	if (c->all)
-		r = put_all(st, s, text, arg, err);
-	else
-		for (uint32_t i = 0; r == 0 && i < c->n; i++)
-			if (c->c[i].kind != CLU_OBJ_META)
-				r = put_record(st, s, c->c[i].kind, c->c[i].slot, text, arg, err);
-	if (r == 0)
-		r = put_record(st, s, CLU_OBJ_META, 0, text, arg, err);
-	return r == 0 ? put_events(st, err) : r;
+	for (uint32_t i = 0; r == 0 && i < b->n; i++)
+		r = put_record(st, b, &b->p[i], err);
+	return r == 0 ? put_events(st, b, err) : r;
+}
+
+int store_write(struct store *st, const struct store_batch *b, struct err *err)
+{
+	int r = run(st, "BEGIN IMMEDIATE", "write", err);
+
+	if (r == 0) {
+		r = put_batch(st, b, err);
+		if (r == 0)
+			r = run(st, "COMMIT", "write", err);
+		if (r < 0)
+			(void)sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
+	}
+	if (r < 0)
+		memset(st->xml_id, 0, sizeof(st->xml_id)); /* what is on disk is not known any more: write texts anew */
+	return r;
 }
 
 int store_save(struct store *st, const struct clu_state *s, const struct clu_changes *c, store_text_fn *text, void *arg,
                struct err *err)
 {
-	int r = run(st, "BEGIN IMMEDIATE", "write", err);
+	struct store_batch *b = store_pack(st, s, c, text, arg);
+	int r = b ? store_write(st, b, err) : err_sys(err, ENOMEM, "write %s", st->path);
 
-	if (r < 0)
-		return r;
-	r = put_changes(st, s, c, text, arg, err);
-	if (r == 0)
-		r = run(st, "COMMIT", "write", err);
-	if (r < 0) {
-		(void)sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
-		memset(st->xml_id, 0, sizeof(st->xml_id)); /* what is on disk is not known any more: write texts anew */
-		return r;
+	if (b && r < 0) { /* the next write tells them */
+		st->noted = b->noted;
+		for (st->noted_end = &st->noted; *st->noted_end; st->noted_end = &(*st->noted_end)->next)
+			st->n_noted++;
+		b->noted = NULL;
 	}
-	forget_noted(st);
-	return 0;
+	store_batch_free(b);
+	return r;
 }

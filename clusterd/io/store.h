@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A node's copy of the cluster's state on its disk: SQLite in WAL mode with synchronous=FULL, tables meta, obj (records), xml (texts of
- * domains), events. One write is one transaction: after a crash the file holds the state before or after it, never between. Loop thread.
+ * domains), events. One write is one transaction: after a crash the file holds the state before or after it, never between.
+ *
+ * Each function but store_note(), store_pack() and store_batch_free() waits for the disk, which may stand still for minutes: in clusterd
+ * they run on a thread of their own (storer.h). A store is used by one thread at a time; store_note() may be called any time by the one
+ * that packs.
  */
 #ifndef HOSPES_CLUSTERD_IO_STORE_H
 #define HOSPES_CLUSTERD_IO_STORE_H
@@ -41,7 +45,16 @@ int store_load(struct store *st, struct clu_state *s, int (*text)(void *arg, uin
 int store_discard(struct store *st, char *ret_aside, struct err *err) _must_check_;
 /* Add @ev to the next write. Out of memory: it is left out. */
 void store_note(struct store *st, const struct store_event *ev);
-/* Make the records that @c names durable, with the texts of changed domains and the events noted. -ENOSPC, -EROFS, -EIO. */
+/*
+ * What a write takes, as octets: the records that @c names, the texts of changed domains, the events noted. Whatever changes in memory
+ * afterwards is not in it. NULL: out of memory, nothing is lost.
+ */
+struct store_batch;
+struct store_batch *store_pack(struct store *st, const struct clu_state *s, const struct clu_changes *c, store_text_fn *text, void *arg);
+void store_batch_free(struct store_batch *b); /* takes NULL */
+/* Make @b durable. -ENOSPC, -EROFS, -EIO: nothing of it is. */
+int store_write(struct store *st, const struct store_batch *b, struct err *err) _must_check_;
+/* Both at once; what was noted waits for the next one when it fails. */
 int store_save(struct store *st, const struct clu_state *s, const struct clu_changes *c, store_text_fn *text, void *arg,
                struct err *err) _must_check_;
 /*

@@ -38,6 +38,7 @@ void beat_heard(struct beat *b, const char *p, size_t len, uint64_t now_ns)
 			b->line_len = 0;
 			if (v >= 0) {
 				b->period_s = (unsigned)v;
+				b->heard_ns = now_ns;
 				beat_anew(b, now_ns);
 			}
 		} else if (*p != '\r' && b->line_len <= BEAT_LINE_MAX) {
@@ -50,21 +51,35 @@ void beat_heard(struct beat *b, const char *p, size_t len, uint64_t now_ns)
 
 void beat_anew(struct beat *b, uint64_t now_ns)
 {
-	b->told = false;
+	b->told = b->half_told = false;
 	b->silent_ns = 0;
 	b->at_ns = now_ns;
 }
 
-bool beat_tick(struct beat *b, uint64_t now_ns)
+enum beat_news beat_tick(struct beat *b, uint64_t now_ns)
 {
 	uint64_t passed = now_ns - b->at_ns;
 
 	if (!b->period_s || b->told)
-		return false;
+		return BEAT_NOTHING;
 	b->silent_ns += passed < piece_ns(b) ? passed : piece_ns(b);
 	b->at_ns = now_ns;
 	b->told = b->silent_ns >= b->period_s * NS_PER_S;
-	return b->told;
+	if (b->told)
+		return BEAT_SILENT;
+	if (b->half_told || b->silent_ns < b->period_s * NS_PER_S / 2)
+		return BEAT_NOTHING;
+	b->half_told = true;
+	return BEAT_QUIET;
+}
+
+void beat_give_back(struct beat *b, uint64_t ns, uint64_t now_ns)
+{
+	if (!b->told)
+		return; /* heard in the meantime */
+	b->told = false;
+	b->silent_ns -= ns < b->silent_ns ? ns : b->silent_ns;
+	b->at_ns = now_ns;
 }
 
 uint64_t beat_due_ns(const struct beat *b)

@@ -19,9 +19,10 @@
 
 struct beat {
 	unsigned period_s;          /* silent for so long: it hangs; 0: not armed */
-	bool told;                  /* this silence was reported */
+	bool told, half_told;       /* this silence was reported, and half of it */
 	uint64_t silent_ns;         /* counted up to at_ns */
 	uint64_t at_ns;
+	uint64_t heard_ns;          /* the last one, 0: none */
 	char line[BEAT_LINE_MAX];   /* begun, not ended yet */
 	size_t line_len;            /* above BEAT_LINE_MAX: too long, dropped to its end */
 };
@@ -30,8 +31,11 @@ struct beat {
 void beat_heard(struct beat *b, const char *p, size_t len, uint64_t now_ns);
 /* The guest runs from now on (again): its silence so far does not count. */
 void beat_anew(struct beat *b, uint64_t now_ns);
-/* Call at beat_due_ns() or later, while the guest runs. True, once in a silence: it lasted for the period. */
-bool beat_tick(struct beat *b, uint64_t now_ns);
+enum beat_news { BEAT_NOTHING, BEAT_QUIET, BEAT_SILENT };
+/* Call at beat_due_ns() or later, while the guest runs. Once in a silence: it lasted for half the period; for all of it. */
+enum beat_news beat_tick(struct beat *b, uint64_t now_ns);
+/* After BEAT_SILENT: so much of it was not the guest's. The rest goes on. */
+void beat_give_back(struct beat *b, uint64_t ns, uint64_t now_ns);
 uint64_t beat_due_ns(const struct beat *b); /* UINT64_MAX: never */
 
 #endif

@@ -10,6 +10,7 @@
 #include <liburing.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,12 +18,15 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <linux/fs.h>
+#include <unistd.h>
+#include "common/util.h"
 
 #define RING_ENTRIES 256u
 #define BOUNCE_BYTES (256u * 1024)
 #define BOUNCE_ALIGN 4096u
 #define WORKER_IOV   64u
 #define WORKER_STACK (128u * 1024)
+#define HELD_LOOK_NS (20 * NS_PER_MS)
 
 struct queue {
 	struct blkio_req *first, **last;
@@ -35,7 +39,12 @@ struct blkio {
 	unsigned in_ring; /* requests that the kernel has or will get with the next submit */
 	unsigned unsubmitted;
 	struct loop_fd *ring_src, *done_src;
-	struct queue overflow; /* wait for room in the ring */
+	struct queue waiting; /* for the next kick, room in the ring, or a lease */
+
+	const struct deadline_page *guard; /* borrowed, NULL: none */
+	struct loop_timer *look;           /* at it again, while something is held back, deferred or refused */
+	bool deferred;
+	atomic_bool drop; /* what is held back fails */
 
 	pthread_t thread;
 	bool started, quit;
@@ -70,6 +79,24 @@ static struct blkio_req *q_get(struct queue *q)
 	return r;
 }
 
+/* Held back: see blkio_guard() ----------------------------------------------------------------------------------------- */
+
+static bool held(const struct blkio *b)
+{
+	return b->guard && deadline_page_over(b->guard);
+}
+
+/* Asked by the worker right before each system call that changes a disk. False: never. */
+static bool may_write(struct blkio *b)
+{
+	while (held(b)) {
+		if (atomic_load(&b->drop))
+			return false;
+		(void)usleep(HELD_LOOK_NS / 1000);
+	}
+	return true;
+}
+
 /* Worker -------------------------------------------------------------------------------------------------------------- */
 
 /* The part of @iov from octet @skip on, at most WORKER_IOV segments. */
@@ -88,12 +115,14 @@ static unsigned iov_window(const struct blkio_req *r, uint64_t skip, struct iove
 	return n;
 }
 
-static int rw_plain(const struct blkio_req *r)
+static int rw_plain(struct blkio *b, const struct blkio_req *r)
 {
 	struct iovec iov[WORKER_IOV];
 
 	for (uint64_t at = 0; at < r->bytes;) {
 		unsigned n = iov_window(r, at, iov);
+		if (r->op != BLKIO_READ && !may_write(b))
+			return -ECANCELED;
 		ssize_t k = r->op == BLKIO_READ
 		                    ? preadv(r->fd, iov, (int)n, (off_t)(r->offset + at))
 		                    : pwritev2(r->fd, iov, (int)n, (off_t)(r->offset + at), r->dsync ? RWF_DSYNC : 0);
@@ -132,6 +161,8 @@ static int rw_bounce(struct blkio *b, const struct blkio_req *r)
 		if (r->op == BLKIO_WRITE) {
 			struct iovec iov = { b->bounce, len };
 			copy_window(r, at, b->bounce, len, false);
+			if (!may_write(b))
+				return -ECANCELED;
 			k = pwritev2(r->fd, &iov, 1, (off_t)(r->offset + at), r->dsync ? RWF_DSYNC : 0);
 		} else {
 			k = pread(r->fd, b->bounce, len, (off_t)(r->offset + at));
@@ -154,6 +185,8 @@ static int write_zeroes(struct blkio *b, const struct blkio_req *r)
 	memset(b->bounce, 0, BOUNCE_BYTES);
 	for (uint64_t at = 0; at < r->bytes;) {
 		size_t len = r->bytes - at < BOUNCE_BYTES ? (size_t)(r->bytes - at) : BOUNCE_BYTES;
+		if (!may_write(b))
+			return -ECANCELED;
 		ssize_t k = pwrite(r->fd, b->bounce, len, (off_t)(r->offset + at));
 		if (k < 0 && errno == EINTR)
 			continue;
@@ -169,6 +202,8 @@ static int discard(struct blkio *b, const struct blkio_req *r)
 	int mode = FALLOC_FL_KEEP_SIZE |
 	           (r->op == BLKIO_ZERO && !r->may_unmap ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE);
 
+	if (!may_write(b))
+		return -ECANCELED;
 	if (!fallocate(r->fd, mode, (off_t)r->offset, (off_t)r->bytes))
 		return 0;
 	if (errno == EOPNOTSUPP && r->op == BLKIO_ZERO && (mode & FALLOC_FL_ZERO_RANGE) && r->may_unmap &&
@@ -185,18 +220,20 @@ static int work(struct blkio *b, const struct blkio_req *r)
 	switch (r->op) {
 	case BLKIO_READ:
 	case BLKIO_WRITE: {
-		int ret = r->bounce ? -EINVAL : rw_plain(r);
+		int ret = r->bounce ? -EINVAL : rw_plain(b, r);
 		/* O_DIRECT may refuse more than we foresaw */
 		return ret == -EINVAL ? rw_bounce(b, r) : ret;
 	}
 	case BLKIO_FLUSH:
+		if (!may_write(b))
+			return -ECANCELED;
 		return fdatasync(r->fd) < 0 ? -errno : 0;
 	case BLKIO_DISCARD:
 		return discard(b, r);
 	default: {
 		int ret = discard(b, r);
-		if (!ret && r->dsync && fdatasync(r->fd) < 0)
-			ret = -errno;
+		if (!ret && r->dsync)
+			ret = !may_write(b) ? -ECANCELED : fdatasync(r->fd) < 0 ? -errno : 0;
 		return ret;
 	}
 	}
@@ -277,8 +314,8 @@ static bool to_ring(struct blkio *b, struct blkio_req *r)
 
 static void fill_ring(struct blkio *b)
 {
-	while (b->overflow.first && to_ring(b, b->overflow.first))
-		(void)q_get(&b->overflow);
+	while (b->waiting.first && to_ring(b, b->waiting.first))
+		(void)q_get(&b->waiting);
 }
 
 static void reap_ring(struct blkio *b)
@@ -299,7 +336,6 @@ static void reap_ring(struct blkio *b)
 		else
 			r->done(r, res < 0 ? res : 0);
 	}
-	fill_ring(b);
 	blkio_kick(b);
 }
 
@@ -323,34 +359,84 @@ void blkio_submit(struct blkio *b, struct blkio_req *r)
 		to_worker(b, r);
 		return;
 	}
-	if (b->overflow.first || !to_ring(b, r))
-		q_put(&b->overflow, r);
+	q_put(&b->waiting, r);
 }
 
-void blkio_kick(struct blkio *b)
+/* Nothing is handed to the kernel now. Look again soon, or give up what waits. */
+static void hold(struct blkio *b)
 {
+	struct blkio_req *r;
+
+	while (atomic_load(&b->drop) && (r = q_get(&b->waiting)))
+		r->done(r, -ECANCELED);
+	if (b->waiting.first || b->unsubmitted)
+		loop_timer_in(b->look, HELD_LOOK_NS);
+}
+
+static void on_look(void *arg)
+{
+	blkio_kick(arg);
+}
+
+static void kick(struct blkio *b)
+{
+	if (!b->waiting.first && !b->unsubmitted)
+		return;
+	if (held(b)) {
+		hold(b);
+		return;
+	}
+	fill_ring(b);
 	while (b->unsubmitted) {
 		int r = io_uring_submit(&b->ring);
 		if (r == -EINTR)
 			continue;
-		if (r <= 0)
-			return; /* no memory just now: the next completion or kick tries again */
+		if (r <= 0) { /* no memory just now; and the guest may wait for this one, so that nothing else comes */
+			loop_timer_in(b->look, HELD_LOOK_NS);
+			return;
+		}
 		b->unsubmitted -= (unsigned)r < b->unsubmitted ? (unsigned)r : b->unsubmitted;
 	}
 }
 
-void blkio_wait(struct blkio *b)
+void blkio_kick(struct blkio *b)
+{
+	if (b->deferred)
+		loop_timer_in(b->look, 0);
+	else
+		kick(b);
+}
+
+void blkio_defer(struct blkio *b, bool on)
+{
+	b->deferred = on;
+}
+
+bool blkio_wait(struct blkio *b)
 {
 	struct pollfd p[2] = { { .fd = b->done_fd, .events = POLLIN },
 		               { .fd = b->uring ? b->ring.ring_fd : -1, .events = POLLIN } };
 
-	blkio_kick(b);
-	if (!b->in_worker && !b->in_ring)
-		return;
-	(void)poll(p, 2, b->unsubmitted ? 1 : -1);
+	kick(b);
+	if (!b->in_worker && !b->in_ring && !b->waiting.first)
+		return true;
+	if (atomic_load(&b->drop) && !b->in_worker && b->in_ring == b->unsubmitted && held(b))
+		return false; /* the kernel had no room for them when they were allowed */
+	(void)poll(p, 2, b->unsubmitted || b->waiting.first ? 1 : -1);
 	reap_worker(b);
 	if (b->uring)
 		reap_ring(b);
+	return true;
+}
+
+void blkio_guard(struct blkio *b, const struct deadline_page *page)
+{
+	b->guard = page;
+}
+
+void blkio_drop_held(struct blkio *b)
+{
+	atomic_store(&b->drop, true);
 }
 
 bool blkio_uses_uring(const struct blkio *b)
@@ -365,7 +451,7 @@ int blkio_new(struct loop *l, struct blkio **ret, struct err *err)
 	if (!b)
 		return err_sys(err, ENOMEM, "cannot set up disk I/O");
 	b->loop = l;
-	q_init(&b->overflow);
+	q_init(&b->waiting);
 	q_init(&b->todo);
 	q_init(&b->finished);
 	pthread_mutex_init(&b->lock, NULL);
@@ -380,7 +466,8 @@ int blkio_new(struct loop *l, struct blkio **ret, struct err *err)
 		(void)io_uring_ring_dontfork(&b->ring);
 		b->ring_src = loop_add_fd(l, b->ring.ring_fd, EPOLLIN, on_ring, b);
 	}
-	if (!b->done_src || (b->uring && !b->ring_src)) {
+	b->look = loop_add_timer(l, on_look, b);
+	if (!b->done_src || !b->look || (b->uring && !b->ring_src)) {
 		blkio_free(b);
 		return err_sys(err, ENOMEM, "cannot set up disk I/O");
 	}
@@ -407,6 +494,7 @@ void blkio_free(struct blkio *b)
 {
 	if (!b)
 		return;
+	blkio_drop_held(b);
 	if (b->started) {
 		pthread_mutex_lock(&b->lock);
 		b->quit = true;
@@ -414,6 +502,7 @@ void blkio_free(struct blkio *b)
 		pthread_mutex_unlock(&b->lock);
 		pthread_join(b->thread, NULL);
 	}
+	loop_del_timer(b->look);
 	loop_del_fd(b->ring_src);
 	loop_del_fd(b->done_src);
 	if (b->uring)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 #include "common/cleanup.h"
+#include "clusterd/guard/deadline.h"
 #include "common/err.h"
 #include "common/loop.h"
 
@@ -34,12 +35,24 @@ struct blkio_req {
 
 int blkio_new(struct loop *l, struct blkio **ret, struct err *err) _must_check_;
 int blkio_start(struct blkio *b, struct err *err) _must_check_; /* the worker thread */
-void blkio_free(struct blkio *b);                               /* takes NULL; nothing may be in flight */
+void blkio_free(struct blkio *b); /* takes NULL; nothing may be in flight, but see blkio_wait() */
+/*
+ * Nothing that is ordered reaches a disk while @page says that this host's lease is over: it is held back, and goes on if there is another
+ * lease. What the kernel has by then it may finish. @page is borrowed; before the first request.
+ */
+void blkio_guard(struct blkio *b, const struct deadline_page *page);
+/* From now on what is held back fails (-ECANCELED) instead of waiting: the domain ends. Any thread. */
+void blkio_drop_held(struct blkio *b);
 
 void blkio_submit(struct blkio *b, struct blkio_req *r); /* owned by blkio until done() */
 void blkio_kick(struct blkio *b);                        /* hand submitted requests to the kernel */
-/* Wait for at least one request to end and run the done() of all that did. */
-void blkio_wait(struct blkio *b);
+/*
+ * While @on a kick is left to the loop's next turn. Kernels before 6.12 may keep whoever submits a write while its file system is frozen:
+ * what the main thread waits for must not run into that.
+ */
+void blkio_defer(struct blkio *b, bool on);
+/* Wait for at least one request to end and run the done() of all that did. False: what is left will never end. */
+bool blkio_wait(struct blkio *b);
 bool blkio_uses_uring(const struct blkio *b);
 
 #endif

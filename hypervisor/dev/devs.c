@@ -14,14 +14,21 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 
+#include "common/util.h"
 #include "hypervisor/dev/blkio.h"
 
 #define STATE_MAGIC   0x31764448u /* "HDv1" */
 #define STATE_VERSION 1u
+#define STATE_HELD    2u /* the same, and a disk has unanswered requests, which readers of 1 would lose */
 #define STACK_BYTES   (256u * 1024)
+#define FOREVER       UINT64_MAX
+#define CALL_NS       (5 * NS_PER_S) /* for an io thread that waits for storage */
 
 /* Commands ------------------------------------------------------------------------------------------------------------ */
+
+enum { CMD_QUEUED, CMD_RUNS, CMD_DONE, CMD_LEFT };
 
 struct cmd {
 	struct devs *d;
@@ -29,37 +36,81 @@ struct cmd {
 	void *arg;
 	struct err *err;
 	int ret;
-	bool done;
+	int state; /* LEFT: nobody waits any more, it does not run */
 };
 
 static void cmd_run(void *arg)
 {
 	struct cmd *c = arg;
 	struct devs *d = c->d;
-	int ret = c->fn(d, c->arg, c->err);
 
 	pthread_mutex_lock(&d->lock);
+	bool left = c->state == CMD_LEFT;
+	c->state = CMD_RUNS;
+	pthread_mutex_unlock(&d->lock);
+	if (left) {
+		free(c);
+		return;
+	}
+	if (d->blkio)
+		blkio_defer(d->blkio, true);
+	int ret = c->fn(d, c->arg, c->err);
+	if (d->blkio)
+		blkio_defer(d->blkio, false);
+	pthread_mutex_lock(&d->lock);
 	c->ret = ret;
-	c->done = true;
+	c->state = CMD_DONE;
 	pthread_cond_broadcast(&d->cond);
 	pthread_mutex_unlock(&d->lock);
 }
 
-/* Run @fn on the io thread and wait for it. */
-static int call(struct devs *d, int (*fn)(struct devs *d, void *arg, struct err *err), void *arg, struct err *err)
+/* Wait on d->cond, with the lock. False: @at_ns (CLOCK_MONOTONIC) is over. */
+static bool cond_wait(struct devs *d, uint64_t at_ns)
 {
-	struct cmd c = { .d = d, .fn = fn, .arg = arg, .err = err };
+	struct timespec ts = { .tv_sec = (time_t)(at_ns / NS_PER_S), .tv_nsec = (long)(at_ns % NS_PER_S) };
+
+	if (at_ns != FOREVER)
+		return pthread_cond_clockwait(&d->cond, &d->lock, CLOCK_MONOTONIC, &ts) != ETIMEDOUT;
+	pthread_cond_wait(&d->cond, &d->lock);
+	return true;
+}
+
+/* Run @fn on the io thread and wait for it; one that was not begun within @limit_ns never runs. One that runs hands nothing to the kernel. */
+int devs_call_for(struct devs *d, int (*fn)(struct devs *d, void *arg, struct err *err), void *arg, uint64_t limit_ns,
+                  struct err *err)
+{
+	uint64_t at = limit_ns == FOREVER ? FOREVER : now_ns() + limit_ns;
+	struct cmd *c;
 
 	if (!d->started)
 		return fn(d, arg, err);
-	int r = loop_post(d->loop, cmd_run, &c);
-	if (r < 0)
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return err_sys(err, ENOMEM, "cannot reach the devices' thread");
+	*c = (struct cmd){ .d = d, .fn = fn, .arg = arg, .err = err };
+	int r = loop_post(d->loop, cmd_run, c);
+	if (r < 0) {
+		free(c);
 		return err_sys(err, -r, "cannot reach the devices' thread");
+	}
 	pthread_mutex_lock(&d->lock);
-	while (!c.done)
-		pthread_cond_wait(&d->cond, &d->lock);
+	while (c->state != CMD_DONE) {
+		if (cond_wait(d, c->state == CMD_QUEUED ? at : FOREVER) || c->state != CMD_QUEUED)
+			continue;
+		c->state = CMD_LEFT;
+		pthread_mutex_unlock(&d->lock);
+		return err_set(err, ETIMEDOUT, "the devices' thread has not answered for %llu ms: it waits for storage",
+		               (unsigned long long)(limit_ns / NS_PER_MS));
+	}
 	pthread_mutex_unlock(&d->lock);
-	return c.ret;
+	r = c->ret;
+	free(c);
+	return r;
+}
+
+int devs_call(struct devs *d, int (*fn)(struct devs *d, void *arg, struct err *err), void *arg, struct err *err)
+{
+	return devs_call_for(d, fn, arg, CALL_NS, err);
 }
 
 /* Life ---------------------------------------------------------------------------------------------------------------- */
@@ -135,6 +186,7 @@ int devs_new(const struct dom_config *cfg, const struct devs_events *ev, struct 
 		r = blkio_new(d->loop, &d->blkio, err);
 		if (r < 0)
 			goto fail;
+		blkio_guard(d->blkio, d->ev.deadline);
 	}
 	r = open_devices(d, cfg, err);
 	if (r < 0)
@@ -148,6 +200,16 @@ fail:
 
 static int do_quiesce(struct devs *d, void *arg, struct err *err);
 
+/* Wait for what disks have under way, on the io thread: when memory or devices go. */
+static int do_drain(struct devs *d, void *arg, struct err *err)
+{
+	(void)arg, (void)err;
+	for (size_t i = 0; i < d->n; i++)
+		if (is_disk(d->v[i]))
+			d->v[i]->ops->stop(d->v[i]);
+	return 0;
+}
+
 static int do_quit(struct devs *d, void *arg, struct err *err)
 {
 	(void)arg, (void)err;
@@ -159,9 +221,12 @@ void devs_free(struct devs *d)
 {
 	if (!d)
 		return;
+	if (d->blkio)
+		blkio_drop_held(d->blkio);
 	if (d->started) {
-		(void)call(d, do_quiesce, NULL, NULL);
-		(void)call(d, do_quit, NULL, NULL);
+		(void)devs_call_for(d, do_quiesce, NULL, FOREVER, NULL);
+		(void)devs_call_for(d, do_drain, NULL, FOREVER, NULL);
+		(void)devs_call_for(d, do_quit, NULL, FOREVER, NULL);
 		pthread_join(d->thread, NULL);
 		d->started = false;
 	}
@@ -241,7 +306,7 @@ int devs_take_mem_fd(struct devs *d)
 
 static int do_set_mem(struct devs *d, void *arg, struct err *err)
 {
-	(void)err;
+	(void)do_drain(d, NULL, err);
 	for (size_t i = 0; i < d->n; i++) {
 		vdev_stop(d->v[i]);
 		for (unsigned q = 0; q < d->v[i]->n_vq; q++)
@@ -259,7 +324,7 @@ static int do_set_mem(struct devs *d, void *arg, struct err *err)
 
 void devs_set_mem(struct devs *d, struct guestmem *m)
 {
-	(void)call(d, do_set_mem, m, NULL);
+	(void)devs_call_for(d, do_set_mem, m, FOREVER, NULL);
 }
 
 struct attach {
@@ -297,7 +362,7 @@ int devs_attach_listen(struct devs *d, size_t i, int listen_fd, struct err *err)
 	}
 	/* the accept in the loop must never wait */
 	(void)fcntl(listen_fd, F_SETFL, O_NONBLOCK);
-	return call(d, do_listen, &a, err);
+	return devs_call(d, do_listen, &a, err);
 }
 
 int devs_attach_pair(struct devs *d, size_t i, int sock, int req_fd, struct err *err)
@@ -310,28 +375,124 @@ int devs_attach_pair(struct devs *d, size_t i, int sock, int req_fd, struct err 
 		close(req_fd);
 		return r;
 	}
-	return call(d, do_pair, &a, err);
+	return devs_call(d, do_pair, &a, err);
 }
 
 /* Quiesce, save, load, resume ------------------------------------------------------------------------------------------- */
 
+void devs_drained(struct devs *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (is_disk(d->v[i]) && vblk_in_flight(d->v[i]))
+			return;
+	pthread_mutex_lock(&d->lock);
+	d->drained = true;
+	pthread_cond_broadcast(&d->cond);
+	pthread_mutex_unlock(&d->lock);
+}
+
 static int do_quiesce(struct devs *d, void *arg, struct err *err)
 {
 	(void)arg, (void)err;
-	if (d->quiesced)
-		return 0;
-	d->quiesced = true;
-	for (size_t i = 0; i < d->n; i++) {
-		(void)vudev_watch(d->v[i], false);
-		vudev_drain(d->v[i]);
-		vdev_stop(d->v[i]);
+	for (size_t i = 0; i < d->n && !d->quiesced; i++) {
+		struct vdev *v = d->v[i];
+		(void)vudev_watch(v, false);
+		vudev_drain(v);
+		if (is_disk(v))
+			v->running = false; /* what is under way ends by itself, then devs_drained() */
+		else
+			vdev_stop(v);
 	}
+	d->quiesced = true;
+	devs_drained(d);
 	return 0;
+}
+
+int devs_quiesce_begin(struct devs *d, struct err *err)
+{
+	return devs_call(d, do_quiesce, NULL, err);
+}
+
+int devs_quiesced(struct devs *d, uint64_t limit_ns, struct err *err)
+{
+	uint64_t begun = now_ns(), age = 0;
+	const char *name;
+	int r = 0;
+
+	if (!d->started)
+		(void)do_drain(d, NULL, NULL);
+	pthread_mutex_lock(&d->lock);
+	unsigned gen = d->quiesce_gen;
+	while (!d->drained && d->started && !r) {
+		bool in_time = cond_wait(d, begun + limit_ns);
+		if (d->drained)
+			break;
+		r = gen != d->quiesce_gen ? -ECANCELED : in_time ? 0 : -ETIMEDOUT;
+	}
+	pthread_mutex_unlock(&d->lock);
+	if (!r)
+		return 0;
+	if (!devs_waits(d, &name, &age))
+		return err_set(err, -r, "the disks have only just answered");
+	return err_set(err, -r, "disk %s has not answered for %.1f s", name, (double)age / 1e9);
 }
 
 int devs_quiesce(struct devs *d, struct err *err)
 {
-	return call(d, do_quiesce, NULL, err);
+	int r = devs_quiesce_begin(d, err);
+
+	if (r)
+		return r;
+	r = devs_quiesced(d, DEVS_QUIESCE_NS, err);
+	if (r && devs_resume(d, false, NULL))
+		return r;
+	return r;
+}
+
+static int do_retry(struct devs *d, void *arg, struct err *err)
+{
+	(void)arg, (void)err;
+	for (size_t i = 0; i < d->n; i++)
+		if (is_disk(d->v[i]))
+			vblk_retry(d->v[i]);
+	pthread_mutex_lock(&d->lock);
+	d->drained = false;
+	pthread_mutex_unlock(&d->lock);
+	if (d->quiesced)
+		devs_drained(d);
+	return 0;
+}
+
+void devs_retry(struct devs *d)
+{
+	(void)devs_call_for(d, do_retry, NULL, ASK_NS, NULL);
+}
+
+bool devs_held(const struct devs *d, const char **ret_name, int *ret_code)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		int code = is_disk(d->v[i]) ? vblk_held_err(d->v[i]) : 0;
+		if (code) {
+			*ret_name = d->v[i]->name;
+			*ret_code = code;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool devs_waits(const struct devs *d, const char **ret_name, uint64_t *ret_age_ns)
+{
+	uint64_t now = now_ns(), worst = 0;
+
+	for (size_t i = 0; i < d->n; i++) {
+		uint64_t age = is_disk(d->v[i]) ? vblk_age_ns(d->v[i], now) : 0;
+		if (age > worst) {
+			worst = *ret_age_ns = age;
+			*ret_name = d->v[i]->name;
+		}
+	}
+	return worst > 0;
 }
 
 static int do_resume(struct devs *d, void *arg, struct err *err)
@@ -339,6 +500,11 @@ static int do_resume(struct devs *d, void *arg, struct err *err)
 	bool kick = *(bool *)arg;
 
 	d->quiesced = false;
+	pthread_mutex_lock(&d->lock);
+	d->drained = false;
+	d->quiesce_gen++;
+	pthread_cond_broadcast(&d->cond);
+	pthread_mutex_unlock(&d->lock);
 	for (size_t i = 0; i < d->n; i++) {
 		struct vdev *v = d->v[i];
 		int r = vudev_watch(v, true);
@@ -355,17 +521,21 @@ static int do_resume(struct devs *d, void *arg, struct err *err)
 
 int devs_resume(struct devs *d, bool kick, struct err *err)
 {
-	return call(d, do_resume, &kick, err);
+	return devs_call(d, do_resume, &kick, err);
 }
 
 static int do_save(struct devs *d, void *arg, struct err *err)
 {
 	struct buf *out = arg;
 
-	if (!d->quiesced)
+	bool held = false;
+
+	if (!d->quiesced || !d->drained)
 		return err_set(err, EBUSY, "the devices must be quiet before their state is saved");
+	for (size_t i = 0; i < d->n; i++)
+		held |= is_disk(d->v[i]) && vblk_held(d->v[i]);
 	buf_put_u32(out, STATE_MAGIC);
-	buf_put_u16(out, STATE_VERSION);
+	buf_put_u16(out, held ? STATE_HELD : STATE_VERSION);
 	buf_put_u16(out, (uint16_t)d->n);
 	for (size_t i = 0; i < d->n; i++) {
 		_cleanup_buf_ struct buf rec = { 0 };
@@ -381,7 +551,7 @@ static int do_save(struct devs *d, void *arg, struct err *err)
 
 int devs_save(struct devs *d, struct buf *out, struct err *err)
 {
-	return call(d, do_save, out, err);
+	return devs_call(d, do_save, out, err);
 }
 
 static int load_pass(struct devs *d, struct rd in, bool commit, struct rd *ret_end, struct err *err)
@@ -391,9 +561,9 @@ static int load_pass(struct devs *d, struct rd in, bool commit, struct rd *ret_e
 
 	if (in.bad || magic != STATE_MAGIC)
 		return err_set(err, EINVAL, "this is not a saved state of devices");
-	if (version != STATE_VERSION)
-		return err_set(err, EINVAL, "saved state of devices has version %u, this program reads %u", version,
-		               STATE_VERSION);
+	if (version != STATE_VERSION && version != STATE_HELD)
+		return err_set(err, EINVAL, "saved state of devices has version %u, this program reads up to %u",
+		               version, STATE_HELD);
 	if (n != d->n)
 		return err_set(err, EINVAL, "saved state has %u devices, the domain %zu", n, d->n);
 	for (size_t i = 0; i < d->n; i++) {
@@ -434,208 +604,12 @@ static int do_load(struct devs *d, void *arg, struct err *err)
 		return r;
 	/* served again by devs_resume() */
 	d->quiesced = true;
+	devs_drained(d);
 	*in = end;
 	return 0;
 }
 
 int devs_load(struct devs *d, struct rd *in, struct err *err)
 {
-	return call(d, do_load, in, err);
-}
-
-/* Single kinds of devices ----------------------------------------------------------------------------------------------- */
-
-static int do_unlock(struct devs *d, void *arg, struct err *err)
-{
-	(void)arg, (void)err;
-	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->ops->virtio_id == 2)
-			vblk_unlock(d->v[i]);
-	return 0;
-}
-
-static int do_lock(struct devs *d, void *arg, struct err *err)
-{
-	for (size_t i = 0; i < d->n; i++) {
-		int r = d->v[i]->ops->virtio_id == 2 ? vblk_lock(d->v[i], err) : 0;
-		if (r < 0) {
-			do_unlock(d, arg, NULL);
-			return r;
-		}
-	}
-	return 0;
-}
-
-int devs_lock(struct devs *d, struct err *err)
-{
-	return call(d, do_lock, NULL, err);
-}
-
-void devs_unlock(struct devs *d)
-{
-	(void)call(d, do_unlock, NULL, NULL);
-}
-
-void devs_writeback(struct devs *d)
-{
-	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->ops->virtio_id == 2)
-			vblk_writeback(d->v[i]);
-}
-
-int devs_sync(struct devs *d, struct err *err)
-{
-	/* on the caller's thread: a slow disk must not hold up the network */
-	for (size_t i = 0; i < d->n; i++) {
-		int r = d->v[i]->ops->virtio_id == 2 ? vblk_sync(d->v[i], err) : 0;
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int do_announce(struct devs *d, void *arg, struct err *err)
-{
-	(void)arg, (void)err;
-	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->ops->virtio_id == 1)
-			vnet_announce(d->v[i]);
-	return 0;
-}
-
-void devs_announce(struct devs *d)
-{
-	(void)call(d, do_announce, NULL, NULL);
-}
-
-static int do_hand_over(struct devs *d, void *arg, struct err *err)
-{
-	(void)arg, (void)err;
-	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->ops->virtio_id == 1)
-			vnet_hand_over(d->v[i]);
-	return 0;
-}
-
-void devs_hand_over(struct devs *d)
-{
-	(void)call(d, do_hand_over, NULL, NULL);
-}
-
-struct console {
-	unsigned index;
-	bool take;
-	int fd;
-};
-
-static int do_console(struct devs *d, void *arg, struct err *err)
-{
-	struct console *c = arg;
-	unsigned k = 0;
-
-	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->ops->virtio_id == 3 && k++ == c->index)
-			return vconsole_attach(d->v[i], c->fd, c->take, err);
-	return err_set(err, ENOENT, "the domain has no console hvc%u", c->index);
-}
-
-int devs_console(struct devs *d, unsigned index, bool take, struct err *err)
-{
-	int sv[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
-		return err_sys(err, errno, "cannot make a console connection");
-	struct console c = { .index = index, .take = take, .fd = sv[0] };
-	int r = call(d, do_console, &c, err);
-	if (r < 0) {
-		close(sv[0]);
-		close(sv[1]);
-		return r;
-	}
-	return sv[1];
-}
-
-static int do_beat(struct devs *d, void *arg, struct err *err)
-{
-	(void)err;
-	*(unsigned *)arg = vconsole_beat(d->agent);
-	return 0;
-}
-
-unsigned devs_beat(const struct devs *d)
-{
-	unsigned period_s = 0;
-
-	(void)call((struct devs *)d, do_beat, &period_s, NULL);
-	return period_s;
-}
-
-static int do_beat_anew(struct devs *d, void *arg, struct err *err)
-{
-	(void)arg, (void)err;
-	vconsole_beat_anew(d->agent);
-	return 0;
-}
-
-void devs_beat_anew(struct devs *d)
-{
-	(void)call(d, do_beat_anew, NULL, NULL);
-}
-
-static struct vdev *balloon_of(const struct devs *d)
-{
-	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->ops->virtio_id == 5)
-			return d->v[i];
-	return NULL;
-}
-
-static int do_balloon(struct devs *d, void *arg, struct err *err)
-{
-	struct vdev *v = balloon_of(d);
-
-	if (!v)
-		return err_set(err, EOPNOTSUPP, "the domain has no memory balloon; add <memballoon model='virtio'/>");
-	if (!v->features || v->broken)
-		return err_set(err, EOPNOTSUPP, "the guest has no balloon driver loaded (module virtio_balloon)");
-	vballoon_target(v, *(uint64_t *)arg);
-	return 0;
-}
-
-int devs_balloon(struct devs *d, uint64_t target_bytes, struct err *err)
-{
-	return call(d, do_balloon, &target_bytes, err);
-}
-
-static int do_balloon_bytes(struct devs *d, void *arg, struct err *err)
-{
-	const struct vdev *v = balloon_of(d);
-	(void)err;
-
-	*(uint64_t *)arg = v ? vballoon_bytes(v) : 0;
-	return 0;
-}
-
-uint64_t devs_balloon_bytes(const struct devs *d)
-{
-	uint64_t bytes = 0;
-
-	(void)call((struct devs *)d, do_balloon_bytes, &bytes, NULL);
-	return bytes;
-}
-
-static int do_stats(struct devs *d, void *arg, struct err *err)
-{
-	struct hv_stats *st = arg;
-	(void)err;
-
-	st->n_devs = (uint32_t)d->n;
-	for (size_t i = 0; i < d->n; i++)
-		st->dev[i] = d->v[i]->st;
-	return 0;
-}
-
-void devs_stats(struct devs *d, struct hv_stats *st)
-{
-	(void)call(d, do_stats, st, NULL);
+	return devs_call(d, do_load, in, err);
 }

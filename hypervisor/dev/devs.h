@@ -4,7 +4,9 @@
  * guest; the transport for `pv` is vhost-user: two stream sockets per device (requests of the driver, requests of the device).
  *
  * Life: new (privileged: opens images, taps, logs; no locks) -> mem -> attach each device -> run -> quiesce -> save or resume -> free.
- * Every function is called from the main thread and returns when the io thread has done it.
+ * Every function is called from the main thread and returns when the io thread has done it, but for those that may wait for storage, which
+ * are for a helper thread while the main thread goes on: devs_quiesced(), devs_sync(), devs_lock(), devs_unlock().
+ * An io thread that does not take up an order within some seconds (it waits for storage itself) is left alone: -ETIMEDOUT.
  */
 #ifndef HOSPES_HYPERVISOR_DEVS_H
 #define HOSPES_HYPERVISOR_DEVS_H
@@ -13,20 +15,32 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "common/buf.h"
+#include "clusterd/guard/deadline.h"
 #include "common/err.h"
 #include "common/cleanup.h"
-#include "hypervisor/domcfg.h"
+#include "hypervisor/api/domcfg.h"
 #include "hypervisor/guestmem.h"
-#include "hypervisor/hypercall.h"
+#include "hypervisor/api/hypercall.h"
 
 struct devs;
 
 /* Told on the io thread; must only loop_post(). */
 struct devs_events {
 	void (*broken)(void *arg, const char *dev_name, const char *why);
-	/* The guest's agent let a heartbeat of its pass; once in a silence. */
+	/* The guest's agent let a heartbeat of its pass; once in a silence. quiet() when half of the time is over; NULL: not told. */
 	void (*silent)(void *arg);
+	void (*quiet)(void *arg);
+	/* A disk request failed; @held: it is kept back, for the domain to stand still until devs_retry() can do it. NULL: not told. */
+	void (*disk_error)(void *arg, const char *dev_name, int code, bool read, bool held);
+	/* One that was held is done: devs_resume() does the others. NULL: not told. */
+	void (*disk_room)(void *arg);
 	void *arg;
+	/*
+	 * Of the host's lease, NULL: it needs none. Past it no I/O reaches an image, nothing stays in a cache that could later,
+	 * and no frame is
+	 * sent. Borrowed.
+	 */
+	const struct deadline_page *deadline;
 };
 
 /* Open what the devices need. @cfg is borrowed for good. Opens no locks. Names the device, file and remedy in @err. */
@@ -58,8 +72,22 @@ int devs_attach_pair(struct devs *d, size_t i, int sock, int req_fd, struct err 
 int devs_req_fd(const struct devs *d, size_t i);
 bool devs_attached(const struct devs *d, size_t i); /* the driver connected and sent its protocol features */
 
-/* Finish in-flight I/O, drain sockets that hold complete requests, stop touching guest memory. Idempotent. */
+/*
+ * Take no more work and drain sockets that hold complete requests: at once, requests that the storage has stay with it. Idempotent.
+ * devs_quiesced(): wait until they have ended and guest memory is no more touched: at most @limit_ns, then -ETIMEDOUT and a text that names
+ * the disk; -ECANCELED when devs_resume() came first. What is held (disk_error()) does not count: it is part of the state.
+ */
+int devs_quiesce_begin(struct devs *d, struct err *err) _must_check_;
+int devs_quiesced(struct devs *d, uint64_t limit_ns, struct err *err) _must_check_;
+/* Both, with a limit of DEVS_QUIESCE_NS; on failure the devices go on. */
+#define DEVS_QUIESCE_NS (20ull * 1000000000ull)
 int devs_quiesce(struct devs *d, struct err *err) _must_check_;
+/* Try what disks hold back; answers come as disk_room() or not at all. Also while quiesced, which then ends only with it. */
+void devs_retry(struct devs *d);
+/* The disk that holds requests back: its name and errno. False: none. */
+bool devs_held(const struct devs *d, const char **ret_name, int *ret_code);
+/* The disk with the oldest request that its storage has not answered, and its age. False: none is under way. Any thread. */
+bool devs_waits(const struct devs *d, const char **ret_name, uint64_t *ret_age_ns);
 /* While quiesced: append the state of all devices (rings, features, config, half-read console input...) to @out. Versioned. */
 int devs_save(struct devs *d, struct buf *out, struct err *err) _must_check_;
 /* Before attach_pair: take over a saved state. Hostile bytes: -EINVAL, nothing changed. The devices must be the configured ones. */
@@ -90,6 +118,16 @@ int devs_console(struct devs *d, unsigned index, bool take, struct err *err) _mu
  */
 unsigned devs_beat(const struct devs *d);
 void devs_beat_anew(struct devs *d);
+/* After silent(), when somebody comes to act upon it: is it silent still? What it said and nobody has read yet counts. */
+bool devs_silent(struct devs *d);
+/* After silent(): @ns of that silence were not the guest's. It is told again when they have passed. */
+void devs_beat_give_back(struct devs *d, uint64_t ns);
+/*
+ * For the log, when the guest seems to hang: when its agent was last heard, and for each device what it and its driver have done, a line
+ * for each. @len: DEVS_LOOK_MAX is enough for all of it.
+ */
+#define DEVS_LOOK_MAX 4096u
+void devs_look(struct devs *d, char *buf, size_t len);
 /* Balloon: ask the guest to shrink or grow to @target_bytes; -EOPNOTSUPP without a balloon or driver. */
 int devs_balloon(struct devs *d, uint64_t target_bytes, struct err *err) _must_check_;
 uint64_t devs_balloon_bytes(const struct devs *d);    /* taken from the guest now */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * virtio block (virtio 1.2, 5.2) on a raw image or block device: read, write, flush, discard, write zeroes, get id. One queue.
- * The transfers are blkio.c's. Disk errors, a full file system included, become VIRTIO_BLK_S_IOERR. Threading: the io thread;
- * vblk_sync() on any.
+ * The transfers are blkio.c's; what becomes of one that failed is blkerr.c's. Threading: the io thread; vblk_sync(), the locks and
+ * vblk_age_ns() on any.
  */
 #include "config.h"
 #include "hypervisor/dev/vdev_int.h"
@@ -11,13 +11,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "common/util.h"
+#include "hypervisor/dev/blkerr.h"
 #include "hypervisor/dev/blkio.h"
+#include "common/pathopen.h"
 
 #define F_SEG_MAX      (1ull << 2)
 #define F_RO           (1ull << 5)
@@ -66,6 +70,7 @@ struct req {
 	struct req *next_free;
 	uint8_t *status; /* last octet of the chain, in guest memory */
 	uint32_t type;
+	bool probe; /* the first of those that are held */
 	struct vq_elem e;
 };
 
@@ -74,13 +79,27 @@ struct vblk {
 	const struct dom_disk *cfg; /* borrowed */
 	int fd;                     /* owned */
 	bool direct;                /* opened with O_DIRECT */
+	bool write_through;         /* a write is on the disk when it is answered */
 	bool network_fs;            /* another host may have changed what our page cache holds */
 	uint64_t sectors;
 	unsigned in_flight;
 	struct req *reqs, *free; /* owned: REQS of them, touched only as needed */
 	unsigned fresh;          /* reqs[fresh...] were never used */
+	struct blkerr_held held; /* while there are any, no others are taken */
+	_Atomic uint64_t
+		since[REQS + 1]; /* when reqs[i] was handed on; the last one: of vblk_sync(); 0: not under way */
+	atomic_int sync_err;     /* errno of a failed vblk_sync() that the guest has not heard of, 0: none */
 	bool batching;           /* push without publishing: run() does that at its end */
 };
+
+static void req_put(struct req *r)
+{
+	if (r->probe)
+		r->b->held.probing = false;
+	r->probe = false;
+	r->next_free = r->b->free;
+	r->b->free = r;
+}
 
 static void finish(struct req *r, uint8_t status, uint64_t bytes_in)
 {
@@ -94,10 +113,38 @@ static void finish(struct req *r, uint8_t status, uint64_t bytes_in)
 	*r->status = status;
 	vq_mark(q, &(struct iovec){ r->status, 1 }, 1, 1);
 	vq_push(q, r->e.head, (uint32_t)bytes_in + 1);
-	r->next_free = b->free;
-	b->free = r;
+	if (r->probe) {
+		blkerr_probe_done(&b->held, 0);
+		if (v->devs->ev.disk_room)
+			v->devs->ev.disk_room(v->devs->ev.arg);
+	}
+	req_put(r);
 	if (!b->batching)
 		vdev_flush(v, 0);
+}
+
+static void io_failed(struct req *r, int res)
+{
+	struct vblk *b = r->b;
+	const struct devs_events *ev = &b->v.devs->ev;
+	enum blkerr_verdict what = blkerr_judge(b->cfg, r->io.op, res);
+	bool told = r->probe && what == BLKERR_HOLD, read = r->io.op == BLKIO_READ;
+
+	if (what != BLKERR_HOLD) {
+		/* a read that failed half way wrote anything up to its length */
+		finish(r, what == BLKERR_REPORT ? S_IOERR : S_OK, r->type == T_IN ? r->io.bytes : 0);
+	} else {
+		/* so did one that is held: the log of written pages must know before the guest moves */
+		if (r->type == T_IN)
+			vq_mark(&b->v.vq[0], r->e.iov + r->e.n_out, r->e.n_in, r->io.bytes);
+		if (r->probe)
+			blkerr_probe_done(&b->held, res);
+		else
+			blkerr_hold(&b->held, r->e.head, res);
+		req_put(r);
+	}
+	if (ev->disk_error && !told)
+		ev->disk_error(ev->arg, b->v.name, -res, read, what == BLKERR_HOLD);
 }
 
 static void io_done(struct blkio_req *io, int res)
@@ -107,12 +154,21 @@ static void io_done(struct blkio_req *io, int res)
 	bool was_full = !b->free && b->fresh == REQS;
 
 	b->in_flight--;
-	/* a read that failed half way wrote anything up to its length */
-	finish(r, res < 0 ? S_IOERR : S_OK, r->type == T_IN ? io->bytes : 0);
+	atomic_store(&b->since[r - b->reqs], 0);
+	if (io->op == BLKIO_FLUSH && !res)
+		res = -atomic_exchange(&b->sync_err, 0);
+	if (res == -ECANCELED) /* held back for want of a lease, and the domain ends */
+		finish(r, S_IOERR, 0);
+	else if (res < 0)
+		io_failed(r, res);
+	else
+		finish(r, S_OK, r->type == T_IN ? io->bytes : 0);
 	if (was_full && b->v.running) {
 		vdev_again(&b->v, 0);
 		vdev_run_pending(&b->v);
 	}
+	if (!b->in_flight && b->v.devs->quiesced)
+		devs_drained(b->v.devs);
 }
 
 static bool aligned(const struct iovec *iov, unsigned n)
@@ -132,8 +188,9 @@ static void submit(struct req *r, enum blkio_op op, uint64_t sector, uint64_t by
 		                    .offset = sector * SECTOR,
 		                    .bytes = bytes,
 		                    .done = io_done,
-		                    .dsync = b->cfg->cache == DOM_CACHE_WRITETHROUGH };
+		                    .dsync = b->write_through };
 	b->in_flight++;
+	atomic_store(&b->since[r - b->reqs], now_ns());
 }
 
 static bool in_range(const struct vblk *b, uint64_t sector, uint64_t sectors)
@@ -228,8 +285,7 @@ static void handle(struct req *r)
 
 	if (!e->n_in || vq_copy_from(e->iov, e->n_out, 0, &h, sizeof(h)) != sizeof(h)) {
 		b->v.vq[0].broken = "a block request without header or status";
-		r->next_free = b->free;
-		b->free = r;
+		req_put(r);
 		return;
 	}
 	struct iovec *last = &e->iov[e->n_out + e->n_in - 1];
@@ -275,6 +331,7 @@ static struct req *req_get(struct vblk *b)
 		return NULL;
 	r = &b->reqs[b->fresh++];
 	r->b = b;
+	r->probe = false;
 	return r;
 }
 
@@ -283,6 +340,8 @@ static void vblk_run(struct vdev *v, unsigned q)
 	struct vblk *b = (struct vblk *)v;
 	int got = 0, n;
 
+	if (b->held.n)
+		return; /* those first */
 	b->batching = true;
 	for (n = 0; n < RUN_BUDGET; n++) {
 		struct req *r = req_get(b);
@@ -290,8 +349,7 @@ static void vblk_run(struct vdev *v, unsigned q)
 			break; /* io_done() runs us again */
 		got = vq_pop(&v->vq[q], &r->e);
 		if (got <= 0) {
-			r->next_free = b->free;
-			b->free = r;
+			req_put(r);
 			break;
 		}
 		handle(r);
@@ -303,17 +361,97 @@ static void vblk_run(struct vdev *v, unsigned q)
 		vdev_again(v, q);
 }
 
+/* Those that were held, all anew. */
+static void held_again(struct vblk *b)
+{
+	struct vdev *v = &b->v;
+	uint16_t head[BLKERR_HELD_MAX];
+	unsigned n = b->held.n;
+
+	if (b->held.probing)
+		return;
+	memcpy(head, b->held.head, n * sizeof(head[0]));
+	blkerr_clear(&b->held);
+	b->batching = true;
+	for (unsigned i = 0; i < n; i++) {
+		struct req *r = req_get(b); /* there is one: each of them had one */
+		if (!r || vq_take(&v->vq[0], head[i], &r->e) < 0) {
+			if (r)
+				req_put(r);
+			break;
+		}
+		handle(r);
+	}
+	b->batching = false;
+	blkio_kick(v->devs->blkio);
+	vdev_flush(v, 0);
+	vdev_again(v, 0);
+}
+
+void vblk_retry(struct vdev *v)
+{
+	struct vblk *b = (struct vblk *)v;
+
+	if (!b->held.n || b->in_flight || !vq_ready(&v->vq[0]))
+		return;
+	if (v->running) { /* a guest that boots is not stopped for it */
+		held_again(b);
+		vdev_run_pending(v);
+		return;
+	}
+	struct req *r = req_get(b);
+	if (!r || vq_take(&v->vq[0], b->held.head[0], &r->e) < 0) {
+		if (r)
+			req_put(r);
+		return; /* the next start tells that it is broken */
+	}
+	r->probe = b->held.probing = true;
+	handle(r);
+	blkio_kick(v->devs->blkio);
+}
+
+unsigned vblk_in_flight(const struct vdev *v)
+{
+	return ((const struct vblk *)v)->in_flight;
+}
+
+unsigned vblk_held(const struct vdev *v)
+{
+	return ((const struct vblk *)v)->held.n;
+}
+
+int vblk_held_err(const struct vdev *v)
+{
+	return blkerr_why(&((const struct vblk *)v)->held);
+}
+
+uint64_t vblk_age_ns(const struct vdev *v, uint64_t now)
+{
+	const struct vblk *b = (const struct vblk *)v;
+	uint64_t oldest = now;
+
+	for (unsigned i = 0; i <= REQS; i++) {
+		uint64_t t = atomic_load_explicit(&b->since[i], memory_order_relaxed);
+		if (t && t < oldest)
+			oldest = t;
+	}
+	return now - oldest;
+}
+
 static void vblk_stop(struct vdev *v)
 {
 	struct vblk *b = (struct vblk *)v;
 
-	while (b->in_flight)
-		blkio_wait(v->devs->blkio);
+	while (b->in_flight && blkio_wait(v->devs->blkio))
+		;
 }
 
 static void vblk_start(struct vdev *v)
 {
-	(void)v;
+	struct vblk *b = (struct vblk *)v;
+
+	if (b->held.n && vq_ready(&v->vq[0]))
+		held_again(b);
 }
 static void vblk_acked(struct vdev *v)
 {
@@ -321,7 +459,7 @@ static void vblk_acked(struct vdev *v)
 }
 static void vblk_reset(struct vdev *v)
 {
-	(void)v;
+	blkerr_clear(&((struct vblk *)v)->held);
 }
 static void vblk_config_set(struct vdev *v, unsigned offset, const uint8_t *p, unsigned len)
 {
@@ -333,13 +471,13 @@ static void vblk_save(struct vdev *v, struct buf *out)
 	struct vblk *b = (struct vblk *)v;
 
 	buf_put_u64(out, b->sectors);
+	blkerr_save(&b->held, out);
 }
 
 static int vblk_load(struct vdev *v, struct rd *in, bool commit, struct err *err)
 {
 	struct vblk *b = (struct vblk *)v;
 	uint64_t sectors = rd_u64(in);
-	(void)commit;
 
 	if (in->bad)
 		return err_set(err, EINVAL, "saved state of device %s: it ends early", v->name);
@@ -347,6 +485,8 @@ static int vblk_load(struct vdev *v, struct rd *in, bool commit, struct err *err
 		return err_set(err, EINVAL,
 		               "%s: the image %s has %llu sectors here, the guest knows %llu: not the same disk",
 		               v->name, b->cfg->source, (unsigned long long)b->sectors, (unsigned long long)sectors);
+	if (blkerr_load(&b->held, in, commit) < 0)
+		return err_set(err, EINVAL, "saved state of device %s: impossible unanswered requests", v->name);
 	return 0;
 }
 
@@ -386,13 +526,20 @@ static bool direct_works(int fd)
 	return r == (ssize_t)DIO_ALIGN;
 }
 
-static int open_image(struct vblk *b, struct err *err)
+static int open_image(struct vblk *b, const struct path_rules *paths, struct err *err)
 {
-	int flags = (b->cfg->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	int flags = b->cfg->readonly ? O_RDONLY : O_RDWR;
+	enum path_kind kind = b->cfg->type == DOM_DISK_BLOCK ? PATH_DEVICE : PATH_IMAGE;
+	_cleanup_free_ char *what = xasprintf("disk %s", b->cfg->target);
 	struct stat st;
 
-	if (b->cfg->cache == DOM_CACHE_NONE) {
-		b->fd = open(b->cfg->source, flags | O_DIRECT);
+	/*
+	 * With a lease, what is written must not wait in this host's page cache, from where the kernel would write it on when the domain is long
+	 * gone and runs elsewhere.
+	 */
+	bool leased = b->v.devs->ev.deadline != NULL;
+	if (b->cfg->cache == DOM_CACHE_NONE || (leased && b->cfg->cache == DOM_CACHE_DEFAULT)) {
+		b->fd = path_open(paths, kind, b->cfg->source, flags | O_DIRECT, what, err);
 		b->direct = b->fd >= 0 && direct_works(b->fd);
 		if (b->fd >= 0 && !b->direct) {
 			close(b->fd);
@@ -400,10 +547,9 @@ static int open_image(struct vblk *b, struct err *err)
 		}
 	}
 	if (b->fd < 0)
-		b->fd = open(b->cfg->source, flags);
+		b->fd = path_open(paths, kind, b->cfg->source, flags, what, err);
 	if (b->fd < 0)
-		return err_sys(err, errno, "disk %s: cannot open %s for %s", b->cfg->target, b->cfg->source,
-		               b->cfg->readonly ? "reading" : "reading and writing");
+		return b->fd;
 	if (fstat(b->fd, &st) < 0)
 		return err_sys(err, errno, "disk %s: cannot examine %s", b->cfg->target, b->cfg->source);
 	uint64_t bytes = (uint64_t)st.st_size;
@@ -411,14 +557,12 @@ static int open_image(struct vblk *b, struct err *err)
 		if (ioctl(b->fd, BLKGETSIZE64, &bytes) < 0)
 			return err_sys(err, errno, "disk %s: cannot get the size of %s", b->cfg->target,
 			               b->cfg->source);
-	} else if (!S_ISREG(st.st_mode)) {
-		return err_set(err, EINVAL, "disk %s: %s is neither a file nor a block device", b->cfg->target,
-		               b->cfg->source);
 	}
 	if (bytes < SECTOR)
 		return err_set(err, EINVAL, "disk %s: %s is empty; give it a size first (truncate -s 1G)",
 		               b->cfg->target, b->cfg->source);
 	b->sectors = bytes / SECTOR;
+	b->write_through = b->cfg->cache == DOM_CACHE_WRITETHROUGH || (leased && !b->direct);
 	struct statfs fs;
 	if (S_ISREG(st.st_mode) && !fstatfs(b->fd, &fs))
 		b->network_fs = fs.f_type == 0x6969 /* nfs */ || (uint32_t)fs.f_type == 0xff534d42u /* cifs */ ||
@@ -433,11 +577,12 @@ int vblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, stru
 
 	if (!b)
 		return err_sys(err, ENOMEM, "disk %s", cfg->target);
+	b->v.devs = d;
 	b->cfg = cfg;
 	b->fd = -1;
 	/* more than 128 KiB: mapped from the kernel as zeros, so that unused requests cost nothing */
 	b->reqs = calloc(REQS, sizeof(*b->reqs));
-	int r = b->reqs ? open_image(b, err) : err_sys(err, ENOMEM, "disk %s", cfg->target);
+	int r = b->reqs ? open_image(b, d->cfg->paths, err) : err_sys(err, ENOMEM, "disk %s", cfg->target);
 	if (r < 0) {
 		vblk_free(&b->v);
 		return r;
@@ -507,7 +652,16 @@ int vblk_sync(struct vdev *v, struct err *err)
 {
 	struct vblk *b = (struct vblk *)v;
 
-	if (b->cfg->readonly || !fsync(b->fd))
+	if (!b->cfg->readonly && deadline_page_over(v->devs->ev.deadline))
+		return err_set(err, ETIME, "disk %s: this host's lease is over", v->name);
+	if (b->cfg->readonly)
 		return 0;
-	return err_sys(err, errno, "disk %s: cannot write %s to stable storage", v->name, b->cfg->source);
+	atomic_store(&b->since[REQS], now_ns());
+	int e = fsync(b->fd) < 0 ? errno : 0;
+	atomic_store(&b->since[REQS], 0);
+	if (!e)
+		return 0;
+	/* the kernel tells each failure once: the guest's next flush must not succeed for that */
+	atomic_store(&b->sync_err, e);
+	return err_sys(err, e, "disk %s: cannot write %s to stable storage", v->name, b->cfg->source);
 }

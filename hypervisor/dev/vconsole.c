@@ -7,6 +7,7 @@
  */
 #include "config.h"
 #include "hypervisor/dev/vdev_int.h"
+#include "common/pathopen.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "common/boundlog.h"
 #include "common/util.h"
 #include "hypervisor/dev/beat.h"
 
@@ -23,13 +25,12 @@
 #define HISTORY_BYTES   (16u * 1024)
 #define RUN_BUDGET      64 /* chains per turn */
 #define INPUT_SAVED_MAX 4096u
-#define LOG_BYTES_MAX   (32u * 1024 * 1024) /* a guest must not fill the host's disk */
 
 struct vconsole {
 	struct vdev v;
-	bool agent;    /* no log, no history */
-	int log, file; /* owned, -1: none */
-	int client;    /* owned, -1: none */
+	bool agent; /* no log, no history */
+	struct boundlog log, file;
+	int client; /* owned, -1: none */
 	struct loop_fd *client_src;
 	bool client_watched; /* polled for input */
 	char history[HISTORY_BYTES];
@@ -74,17 +75,6 @@ static void history_add(struct vconsole *c, const char *p, size_t len)
 	c->written += len;
 }
 
-/* Forget the older half of a log that got too long; where the file system cannot, all of it. */
-static void log_bound(int fd)
-{
-	off_t size = lseek(fd, 0, SEEK_END);
-
-	if (size <= (off_t)LOG_BYTES_MAX)
-		return;
-	if (fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, LOG_BYTES_MAX / 2) < 0 && ftruncate(fd, 0) < 0)
-		return;
-}
-
 static void beat_arm(struct vconsole *c)
 {
 	if (c->agent)
@@ -106,15 +96,13 @@ static void output(struct vconsole *c, const struct iovec *iov, unsigned n, uint
 		else
 			history_add(c, buf, k);
 		/* a full disk loses log text, it does not stop the guest */
-		if (c->log >= 0 && write(c->log, buf, k) != (ssize_t)k)
+		if (boundlog_put(&c->log, buf, k))
 			c->v.st.errors++;
-		if (c->file >= 0 && write(c->file, buf, k) != (ssize_t)k)
+		if (boundlog_put(&c->file, buf, k))
 			c->v.st.errors++;
 		if (c->client >= 0 && send(c->client, buf, k, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)k)
 			c->v.st.drops++;
 	}
-	if (c->log >= 0)
-		log_bound(c->log);
 	/* not for other words: a timer that is armed in every round never runs */
 	if (beat_due_ns(&c->beat) != due)
 		beat_arm(c);
@@ -138,6 +126,14 @@ static void tx_run(struct vconsole *c)
 		vdev_again(&c->v, TX);
 }
 
+static void tell(const struct devs_events *ev, enum beat_news news)
+{
+	if (news == BEAT_QUIET && ev->quiet)
+		ev->quiet(ev->arg);
+	if (news == BEAT_SILENT && ev->silent)
+		ev->silent(ev->arg);
+}
+
 /* A device that the guest broke is silent too: what it scribbled over its rings is a hang like others. */
 static void on_beat(void *arg)
 {
@@ -148,8 +144,8 @@ static void on_beat(void *arg)
 	vdev_run_pending(&c->v);
 	if (c->v.devs->quiesced)
 		beat_anew(&c->beat, now_ns());
-	else if (beat_tick(&c->beat, now_ns()) && c->v.devs->ev.silent)
-		c->v.devs->ev.silent(c->v.devs->ev.arg);
+	else
+		tell(&c->v.devs->ev, beat_tick(&c->beat, now_ns()));
 	beat_arm(c);
 }
 
@@ -339,10 +335,8 @@ static void vconsole_free(struct vdev *v)
 	struct vconsole *c = (struct vconsole *)v;
 
 	client_close(c);
-	if (c->log >= 0)
-		close(c->log);
-	if (c->file >= 0)
-		close(c->file);
+	boundlog_done(&c->log);
+	boundlog_done(&c->file);
 	loop_del_timer(c->beat_timer);
 	free(c->input);
 	free(c);
@@ -361,14 +355,19 @@ static const struct vdev_ops vconsole_ops = {
 	.free = vconsole_free,
 };
 
-static int open_append(const char *path, const char *name, int *ret, struct err *err)
+/* The file, and the one that its past goes to. */
+static int open_append(const struct path_rules *paths, const char *path, const char *name, struct boundlog *ret,
+                       struct err *err)
 {
-	int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+	_cleanup_free_ char *what = xasprintf("console %s", name);
+	int fd = path_open(paths, PATH_OUTPUT, path, O_RDWR | O_APPEND | O_CREAT, what, err);
 
 	if (fd < 0)
-		return err_sys(err, errno, "console %s: cannot open %s for appending", name, path);
-	*ret = fd;
-	return 0;
+		return fd;
+	_cleanup_free_ char *past = xasprintf("%s.1", path);
+	int old = path_open(paths, PATH_OUTPUT, past, O_WRONLY | O_CREAT, what, err);
+	boundlog_init(ret, fd, old, BOUNDLOG_PIECE);
+	return old < 0 ? old : 0;
 }
 
 static int open_files(struct vconsole *c, const struct dom_char *cfg, unsigned index, struct err *err)
@@ -384,9 +383,9 @@ static int open_files(struct vconsole *c, const struct dom_char *cfg, unsigned i
 			return err_sys(err, -r, "console %s: cannot make the folder %s", c->v.name, path_log());
 		log = dflt = xasprintf("%s/%s-console.log", path_log(), c->v.devs->cfg->name);
 	}
-	int r = log ? open_append(log, c->v.name, &c->log, err) : 0;
+	int r = log ? open_append(c->v.devs->cfg->paths, log, c->v.name, &c->log, err) : 0;
 	if (!r && cfg->type == DOM_CHAR_FILE && cfg->path)
-		r = open_append(cfg->path, c->v.name, &c->file, err);
+		r = open_append(c->v.devs->cfg->paths, cfg->path, c->v.name, &c->file, err);
 	return r;
 }
 
@@ -397,7 +396,9 @@ int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, str
 
 	if (!c)
 		return err_sys(err, ENOMEM, "console hvc%u", index);
-	c->log = c->file = c->client = -1;
+	boundlog_init(&c->log, -1, -1, BOUNDLOG_PIECE);
+	boundlog_init(&c->file, -1, -1, BOUNDLOG_PIECE);
+	c->client = -1;
 	c->agent = !cfg;
 	snprintf(name, sizeof(name), "hvc%u", index);
 	vdev_setup(&c->v, d, &vconsole_ops, name, 2, 0);
@@ -451,6 +452,26 @@ void vconsole_beat_anew(struct vdev *v)
 
 	beat_anew(&c->beat, now_ns());
 	beat_arm(c);
+}
+
+bool vconsole_silent(struct vdev *v)
+{
+	vdev_again(v, TX);
+	vdev_run_pending(v);
+	return ((const struct vconsole *)v)->beat.told;
+}
+
+void vconsole_beat_give_back(struct vdev *v, uint64_t ns)
+{
+	struct vconsole *c = (struct vconsole *)v;
+
+	beat_give_back(&c->beat, ns, now_ns());
+	beat_arm(c);
+}
+
+uint64_t vconsole_heard_ns(const struct vdev *v)
+{
+	return ((const struct vconsole *)v)->beat.heard_ns;
 }
 
 unsigned vconsole_beat(const struct vdev *v)

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include "common/buf.h"
 #include "common/loop.h"
+#include "common/util.h"
 #include "hypervisor/dev/devs.h"
 #include "hypervisor/dev/vhost_user.h"
 #include "hypervisor/dev/virtq.h"
@@ -89,7 +90,11 @@ struct devs {
 	struct guestmem *mem;   /* borrowed, NULL: not set */
 	bool mem_was_set;       /* by the engine: descriptors of the driver are of no interest */
 	atomic_int boot_mem_fd; /* see devs_take_mem_fd() */
-	bool quiesced;
+	bool quiesced;          /* the io thread's */
+	bool drained;           /* quiesced, and no disk request is under way; under the lock */
+	unsigned quiesce_gen;   /* goes up with each resume: who waits for the one before gives up; under the lock */
+	unsigned beat_s;        /* as last heard of: main thread's, for when the io thread does not answer */
+	uint64_t balloon_bytes;
 	int again_fd; /* eventfd: some device has pending queues */
 	struct loop_fd *again_src;
 	struct blkio *blkio;      /* NULL: no disks */
@@ -97,6 +102,16 @@ struct devs {
 	size_t n;
 	struct vdev *agent; /* the one of them that is the guest agent's console */
 };
+
+#define ASK_NS (200 * NS_PER_MS) /* for what is only shown */
+/* devs.c: run @fn on the io thread and wait for it; -ETIMEDOUT: it was not begun in time (devs_call: within CALL_NS) and never runs */
+int devs_call(struct devs *d, int (*fn)(struct devs *d, void *arg, struct err *err), void *arg, struct err *err);
+int devs_call_for(struct devs *d, int (*fn)(struct devs *d, void *arg, struct err *err), void *arg, uint64_t limit_ns,
+                  struct err *err);
+static inline bool is_disk(const struct vdev *v)
+{
+	return v->ops->virtio_id == 2;
+}
 
 /* vdev.c: life of a device */
 void vdev_setup(struct vdev *v, struct devs *d, const struct vdev_ops *ops, const char *name, unsigned n_vq,
@@ -137,11 +152,22 @@ int vblk_lock(struct vdev *v, struct err *err) _must_check_;
 void vblk_unlock(struct vdev *v);
 int vblk_sync(struct vdev *v, struct err *err) _must_check_;
 void vblk_writeback(struct vdev *v);
+void vblk_retry(struct vdev *v);               /* what is held: all of it when it runs, else the first; io thread */
+unsigned vblk_in_flight(const struct vdev *v); /* io thread */
+unsigned vblk_held(const struct vdev *v);      /* io thread */
+int vblk_held_err(const struct vdev *v);       /* errno of the last one that is held, 0: none is */
+uint64_t vblk_age_ns(const struct vdev *v,
+                     uint64_t now); /* of the oldest request that the storage has not answered; 0: none */
+/* devs.c: a disk request ended while quiesced */
+void devs_drained(struct devs *d);
 void vnet_announce(struct vdev *v);
 void vnet_hand_over(struct vdev *v);
 int vconsole_attach(struct vdev *v, int fd, bool take, struct err *err) _must_check_;
 void vconsole_beat_anew(struct vdev *v);
+bool vconsole_silent(struct vdev *v);
+void vconsole_beat_give_back(struct vdev *v, uint64_t ns);
 unsigned vconsole_beat(const struct vdev *v);
+uint64_t vconsole_heard_ns(const struct vdev *v); /* the last heartbeat, 0: none here */
 void vballoon_target(struct vdev *v, uint64_t target_bytes);
 uint64_t vballoon_bytes(const struct vdev *v);
 

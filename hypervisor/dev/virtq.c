@@ -152,6 +152,19 @@ static int avail_count(struct vq *q)
 	return n;
 }
 
+int vq_take(struct vq *q, uint16_t head, struct vq_elem *e)
+{
+	if (!vq_ready(q))
+		return -EINVAL;
+	if (head >= q->c.size)
+		return vq_break(q, "an avail entry is beyond the table");
+	e->head = head;
+	e->n_out = e->n_in = 0;
+	e->out_bytes = e->in_bytes = 0;
+	int r = chain_walk(q, e, q->desc, q->c.size, head, 0);
+	return r < 0 ? r : 1;
+}
+
 int vq_pop(struct vq *q, struct vq_elem *e)
 {
 	if (!vq_ready(q))
@@ -160,16 +173,10 @@ int vq_pop(struct vq *q, struct vq_elem *e)
 	if (n <= 0)
 		return n;
 	uint16_t head = load16(q->avail + 4 + 2u * (q->c.last_avail & (q->c.size - 1)));
-	if (head >= q->c.size)
-		return vq_break(q, "an avail entry is beyond the table");
-	e->head = head;
-	e->n_out = e->n_in = 0;
-	e->out_bytes = e->in_bytes = 0;
-	int r = chain_walk(q, e, q->desc, q->c.size, head, 0);
-	if (r < 0)
-		return r;
-	q->c.last_avail++;
-	return 1;
+	int r = vq_take(q, head, e);
+	if (r > 0)
+		q->c.last_avail++;
+	return r;
 }
 
 void vq_unpop(struct vq *q, uint16_t n)
@@ -216,6 +223,15 @@ bool vq_should_call(struct vq *q)
 		return !(__atomic_load_n(FIELD16(q->avail), __ATOMIC_SEQ_CST) & VIRTQ_AVAIL_F_NO_INTERRUPT);
 	uint16_t event = __atomic_load_n(FIELD16(q->avail + used_event_off(q)), __ATOMIC_SEQ_CST);
 	return (uint16_t)(new - event - 1) < (uint16_t)(new - old);
+}
+
+bool vq_look(const struct vq *q, struct vq_look *ret)
+{
+	if (!vq_ready(q))
+		return false;
+	ret->avail = load16(q->avail + 2);
+	ret->used_event = q->event_idx ? load16(q->avail + used_event_off(q)) : 0;
+	return true;
 }
 
 void vq_mark(const struct vq *q, const struct iovec *iov, unsigned n, uint64_t bytes)

@@ -68,6 +68,8 @@ static inline bool vq_ready(const struct vq *q)
 
 /* Take the next chain: 1, 0 when there is none (then the driver will kick for the next one), -EINVAL when broken. */
 int vq_pop(struct vq *q, struct vq_elem *e) _must_check_;
+/* Take the chain at @head, which was taken before and not answered: 1, or -EINVAL when broken. */
+int vq_take(struct vq *q, uint16_t head, struct vq_elem *e) _must_check_;
 /* Give the last @n popped and not pushed chains back, as if they had never been taken. */
 void vq_unpop(struct vq *q, uint16_t n);
 /* Put a chain on the used ring; it becomes visible with vq_publish(). @bytes: written to its writable segments, marked already. */
@@ -75,6 +77,12 @@ void vq_push(struct vq *q, uint16_t head, uint32_t bytes);
 void vq_publish(struct vq *q);
 /* After vq_publish(): does the driver want to be called? Clears the want. */
 bool vq_should_call(struct vq *q);
+
+/* What the driver's side of the rings says, for the log: any number, hostile as it is. False: the queue is off. */
+struct vq_look {
+	uint16_t avail, used_event;
+};
+bool vq_look(const struct vq *q, struct vq_look *ret);
 
 /* Mark the first @bytes of @n host segments as written by the device. */
 void vq_mark(const struct vq *q, const struct iovec *iov, unsigned n, uint64_t bytes);

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
-#include "common/loop.h"
 #include "common/util.h"
 #include "hypervisor/pv/dumpfd.h"
 #include "hypervisor/pv/restorer.h"
@@ -144,6 +143,8 @@ static int dump_k_vmas(const struct pv_dump_ctx *c, pid_t pid, struct pv_image *
 
 static int add_run(struct pv_image *im, size_t *cap, uint64_t addr, uint64_t n)
 {
+	if (im->n_pages == PV_RUNS_MAX || im->page_data_len + n * PAGE_BYTES > PV_PRIVATE_MAX)
+		return -E2BIG;
 	if (im->n_pages == *cap) {
 		*cap = *cap ? *cap * 2 : 64;
 		struct pv_pages *p = reallocarray(im->pages, *cap, sizeof(*p));
@@ -154,6 +155,15 @@ static int add_run(struct pv_image *im, size_t *cap, uint64_t addr, uint64_t n)
 	im->pages[im->n_pages++] = (struct pv_pages){ .addr = addr, .n = (uint32_t)n, .data = im->page_data_len };
 	im->page_data_len += n * PAGE_BYTES;
 	return 0;
+}
+
+static int too_much(int r, struct err *err)
+{
+	return r == -ENOMEM
+	               ? err_set(err, ENOMEM, "out of memory")
+	               : err_set(err, E2BIG,
+	                         "the guest kernel has more than %u MiB of memory beside its RAM: such a guest is neither moved nor saved",
+	                         PV_PRIVATE_MAX >> 20);
 }
 
 /* Private pages that differ from their file, or are anonymous. */
@@ -183,14 +193,16 @@ static int dump_k_pages(pid_t pid, struct pv_image *im, struct err *err)
 				if (priv && !run_n++)
 					run = a;
 				if (!priv && run_n) {
-					if (add_run(im, &cap, run, run_n))
-						return err_set(err, ENOMEM, "out of memory");
+					int r = add_run(im, &cap, run, run_n);
+					if (r)
+						return too_much(r, err);
 					run_n = 0;
 				}
 			}
 		}
-		if (run_n && add_run(im, &cap, run, run_n))
-			return err_set(err, ENOMEM, "out of memory");
+		int r = run_n ? add_run(im, &cap, run, run_n) : 0;
+		if (r)
+			return too_much(r, err);
 	}
 	im->page_data = malloc(im->page_data_len ? im->page_data_len : 1);
 	if (!im->page_data)
@@ -215,6 +227,10 @@ static int dump_stub(struct pv_image *im, size_t i, pid_t pid, uint64_t mem_inod
 	r = vma_list_read(l, pid, PV_STUB_TOP, NULL, NULL, err);
 	if (r)
 		return r;
+	if (im->n_stub_vmas + l->n > pv_stub_vmas_max(im->mem_bytes))
+		return err_set(err, E2BIG,
+		               "the guest has more than %llu mappings: such a guest is neither moved nor saved",
+		               (unsigned long long)pv_stub_vmas_max(im->mem_bytes));
 	if (im->n_stub_vmas + l->n > *cap) {
 		*cap = (im->n_stub_vmas + l->n) * 2 + 4096;
 		struct vma *v = reallocarray(im->stub_vma, *cap, sizeof(*v));
@@ -352,6 +368,20 @@ static int dump_mm(pid_t pid, struct pv_image *im, struct err *err)
 	return 0;
 }
 
+/* A helper waits in poll, or is none that Hospes knows: its guest kernel would have it run something else after a move. */
+static int check_helper(pid_t k, const struct pv_thread *t, struct err *err)
+{
+	uint8_t insn[2] = { 0 };
+
+	if (t->regs.rax == SYS_poll && !pt_read(k, t->regs.rip, insn, sizeof(insn)) && insn[0] == 0x0f &&
+	    insn[1] == 0x05)
+		return 0;
+	return err_set(
+		err, ENOTSUP,
+		"a helper of the guest kernel does not wait in poll (it is at %llx): such a guest is neither moved nor saved",
+		t->regs.rip);
+}
+
 static int dump_regs(const struct pv_thread *t, struct pv_regs *out, struct err *err)
 {
 	size_t len = PT_XSTATE_MAX;
@@ -398,7 +428,9 @@ int pv_dump(const struct pv_dump_ctx *c, const struct pv_frozen *f, struct pv_im
 	if (!r)
 		r = dump_k_pages(f->k.pid, im, err);
 	for (size_t i = 0; i < f->n_helpers && !r; i++) {
-		r = dump_regs(&f->helper[i], &im->helper[i], err);
+		r = check_helper(f->k.pid, &f->helper[i], err);
+		if (!r)
+			r = dump_regs(&f->helper[i], &im->helper[i], err);
 		im->n_helpers = i + 1;
 	}
 	if (!r)

@@ -15,12 +15,14 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <linux/ptrace.h>
 #include "common/loop.h"
 #include "common/util.h"
 
 #define POKE_FIRST_US 300
 #define POKE_NEXT_US  2000
+#define HELPER_TRIES  20
 
 static pid_t status_pid(pid_t pid, const char *field)
 {
@@ -108,15 +110,15 @@ static bool sleeps(pid_t k)
 	return !p || p[1] != ' ' || p[2] == 'S';
 }
 
-/* Let go of a K that would not freeze. Detaching needs a stop, and a K that stays attached to us stands for ever at the next one. */
-static void let_go(pid_t k)
+/* Let go of a process that would not stop. Detaching needs a stop, and one that stays attached to us stands for ever at the next one. */
+static void let_go(pid_t pid)
 {
 	for (int i = 0; i < 30; i++) {
 		struct err err;
-		int r = pt_interrupt(k, &err);
+		int r = pt_interrupt(pid, &err);
 
 		if (!r)
-			pt_detach(k);
+			pt_detach(pid);
 		if (r != -ETIMEDOUT)
 			return; /* detached, or not ours any more */
 	}
@@ -184,7 +186,7 @@ static int cancel_syscall(struct pv_thread *t, long nr, struct err *err)
 	if (!r && ptrace(PTRACE_SYSCALL, t->pid, 0, 0) < 0)
 		r = -errno;
 	if (!r)
-		r = pt_wait(t->pid, 1000000, &stopped, &status);
+		r = pt_wait(t->pid, PT_PATIENCE_US, &stopped, &status);
 	if (!r && (!stopped || WSTOPSIG(status) != (SIGTRAP | 0x80)))
 		r = -EIO;
 	if (r) {
@@ -198,7 +200,7 @@ static int cancel_syscall(struct pv_thread *t, long nr, struct err *err)
 	return 0;
 }
 
-static int stop_helper(struct pv_thread *t, struct err *err)
+static int stop_once(struct pv_thread *t, struct err *err)
 {
 	int r = pt_seize(t->pid, err);
 	if (r)
@@ -213,6 +215,7 @@ static int stop_helper(struct pv_thread *t, struct err *err)
 	}
 	if (r) {
 		pt_detach(t->pid);
+		let_go(t->pid); /* if it is ours still: it did not stop */
 		return r;
 	}
 	/*
@@ -232,6 +235,19 @@ static int stop_helper(struct pv_thread *t, struct err *err)
 	return 0;
 }
 
+/* One that was met on its short way from poll to poll gets some more moments. Whether it came there counts only when it is to move (dump.c). */
+static int stop_helper(struct pv_thread *t, struct err *err)
+{
+	for (int tries = 0;; tries++) {
+		int r = stop_once(t, err);
+		if (r || t->regs.rax == SYS_poll || tries == HELPER_TRIES)
+			return r;
+		pt_detach(t->pid);
+		struct timespec ts = { .tv_nsec = 100000 };
+		nanosleep(&ts, NULL);
+	}
+}
+
 void pv_frozen_done(struct pv_frozen *f)
 {
 	free(f->stub);
@@ -244,12 +260,8 @@ void pv_frozen_kill(struct pv_frozen *f)
 	for (size_t i = 0; i < f->n_stubs; i++)
 		kill(f->stub[i], SIGKILL);
 	/* their real parent may reap these only after the tracer did */
-	for (size_t i = 0; f->active && i <= f->n_helpers; i++) {
-		pid_t pid = i < f->n_helpers ? f->helper[i].pid : f->k.pid;
-		if (kill(pid, SIGKILL) == 0 || errno == ESRCH)
-			while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-				;
-	}
+	for (size_t i = 0; f->active && i <= f->n_helpers; i++)
+		pt_kill(i < f->n_helpers ? f->helper[i].pid : f->k.pid);
 	pv_frozen_done(f);
 }
 
@@ -299,7 +311,14 @@ void pv_thaw(struct pv_frozen *f)
 	for (size_t i = 0; i < f->n_helpers; i++)
 		pt_detach(f->helper[i].pid);
 	/* failures mean that it died under us: whoever watches its pidfd sees that */
-	if (pt_set_regs(f->k.pid, &f->k.regs) == 0 && pt_set_sigmask(f->k.pid, f->k.sigmask) == 0)
+	if (pt_set_regs(f->k.pid, &f->k.regs) == 0 && pt_set_sigmask(f->k.pid, f->k.sigmask) == 0) {
 		pt_detach(f->k.pid);
+		/*
+		 * An I/O signal on K's way to its sleep waits until something else wakes it up, the next tick. That way is short, but not for one
+		 * that was led along it from call to call. So there is a tick, which K lets in only where it sleeps.
+		 */
+		if (f->k.regs.rax == SYS_rt_sigsuspend)
+			kill(f->k.pid, SIGALRM);
+	}
 	pv_frozen_done(f);
 }

@@ -4,8 +4,11 @@
 #include "hypervisor/pv/image.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include "common/util.h"
 #include "hypervisor/pv/pt.h"
 #include "hypervisor/pv/restorer.h"
@@ -28,6 +31,8 @@ void pv_image_done(struct pv_image *im)
 	free(im->stub_vma);
 	*im = (struct pv_image){ 0 };
 }
+
+#define EFLAGS_NO 0x27100u /* trap, I/O level, nested task, virtual 8086: never set where a guest kernel rests */
 
 static void put_var(struct buf *b, uint64_t v)
 {
@@ -89,7 +94,8 @@ static int get_vmas(struct rd *r, struct vma **arr, size_t *n_all, size_t *cap, 
 {
 	uint64_t n = get_var(r), at = 0, off = 0;
 
-	if (r->bad || n > PV_VMAS_MAX || n > r->left) /* each takes at least one octet */
+	if (r->bad || n > PV_VMAS_MAX || n > r->left / 3 ||
+	    *n_all + n > pv_stub_vmas_max(mem_bytes)) /* each takes three octets or more */
 		return -EINVAL;
 	if (*n_all + n > *cap) {
 		*cap = (*n_all + n) * 2;
@@ -150,8 +156,10 @@ static int get_regs(struct rd *in, struct pv_regs *r)
 		return -ENOMEM;
 	memcpy(r->xstate, p, n);
 	r->xstate_len = n;
-	/* user mode, and in the part of the address space that K uses */
-	if (r->regs.cs != 0x33 || r->regs.ss != 0x2b || r->regs.rip >= PV_TASK_TOP || r->regs.fs_base >= PV_TASK_TOP)
+	/* user mode, no segments, no single step, and in the part of the address space that K uses */
+	const struct user_regs_struct *u = &r->regs;
+	if (u->cs != 0x33 || u->ss != 0x2b || u->ds || u->es || u->fs || u->gs || (u->eflags & EFLAGS_NO) ||
+	    u->rip >= PV_TASK_TOP || u->fs_base >= PV_TASK_TOP || u->gs_base >= PV_TASK_TOP)
 		return -EINVAL;
 	return 0;
 }
@@ -260,6 +268,7 @@ static int get_fds(struct pv_image *im, struct rd *in, uint32_t n_devs)
 		im->n_fds = i + 1;
 		if (in->bad || e->fd <= last || e->fd >= 900 || !e->kind || e->kind >= PV_FD_KIND_MAX ||
 		    e->dup_of >= e->fd || e->queued_len > PV_QUEUE_MAX ||
+		    (e->flags & ~(uint32_t)(O_ACCMODE | O_NONBLOCK | O_ASYNC | O_APPEND)) || f > 3 ||
 		    ((e->kind == PV_FD_VHOST || e->kind == PV_FD_VREQ) && e->arg >= n_devs))
 			return -EINVAL;
 		last = e->fd;
@@ -303,7 +312,7 @@ static int get_pages(struct pv_image *im, struct rd *in)
 {
 	uint64_t n = get_var(in);
 
-	if (in->bad || n > 65536 || n * 9 > in->left)
+	if (in->bad || n > PV_RUNS_MAX || n * 9 > in->left)
 		return -EINVAL;
 	im->pages = calloc(n ? n : 1, sizeof(*im->pages));
 	if (!im->pages)
@@ -318,6 +327,8 @@ static int get_pages(struct pv_image *im, struct rd *in)
 			return -EINVAL;
 		p->n = (uint32_t)pages;
 		im->page_data_len += pages * PAGE_BYTES;
+		if (im->page_data_len > PV_PRIVATE_MAX)
+			return -EINVAL;
 	}
 	const void *d = rd_bytes(in, im->page_data_len);
 	if (!d)
@@ -341,6 +352,27 @@ static int check_k_vmas(const struct pv_image *im)
 			return -EINVAL;
 	}
 	return 0;
+}
+
+/*
+ * Where the guest kernel's threads stand: before one of the system calls of a safe point (K) or before a poll (a helper), in code that comes
+ * from one of its files. What they do afterwards is the guest's affair, but only there can they have been when they were frozen.
+ */
+static bool at_rest(const struct pv_image *im, const struct pv_regs *t, bool helper)
+{
+	const struct user_regs_struct *r = &t->regs;
+
+	if (r->orig_rax != ~0ull)
+		return false; /* else the kernel would "restart" a call of its own choice */
+	if (helper ? r->rax != SYS_poll
+	           : r->rax != SYS_rt_sigsuspend && (r->rax != SYS_ptrace || (uint32_t)r->rdi != PTRACE_SETREGS))
+		return false;
+	for (size_t i = 0; i < im->n_vmas; i++) {
+		const struct vma *v = &im->vma[i];
+		if (r->rip >= v->start && r->rip < v->end - 1)
+			return v->inode >= PV_BACK_FILE0 && (v->flags & VMA_EXEC);
+	}
+	return false;
 }
 
 static int get_stubs(struct pv_image *im, struct rd *in)
@@ -430,6 +462,9 @@ static int decode(struct pv_image *im, struct rd *in, uint64_t mem_bytes, uint32
 		r = check_k_vmas(im);
 	if (r)
 		return r;
+	*what = "the kernel is not at a safe point";
+	if (!at_rest(im, &im->k, false))
+		return -EINVAL;
 	*what = "kernel pages";
 	r = get_pages(im, in);
 	if (r)
@@ -443,6 +478,10 @@ static int decode(struct pv_image *im, struct rd *in, uint64_t mem_bytes, uint32
 		r = get_regs(in, &im->helper[i]);
 		if (r)
 			return r;
+		*what = "a helper of the kernel does not wait in poll";
+		if (!at_rest(im, &im->helper[i], true))
+			return -EINVAL;
+		*what = "helpers";
 	}
 	*what = "address spaces";
 	r = get_stubs(im, in);

@@ -24,6 +24,9 @@
 #define PV_QUEUE_MAX 65536u             /* octets queued in one socket */
 #define PV_EPOLL_MAX 256
 #define PV_VMAS_MAX 70000               /* of one process: vm.max_map_count and some */
+/* octets of K's memory beside the region: a guest kernel has about 1 MiB, whatever its RAM; with copies it fits hvdom's group */
+#define PV_PRIVATE_MAX (16u << 20)
+#define PV_RUNS_MAX 8192                /* pieces it may be in */
 
 enum pv_fd_kind {
 	PV_FD_CON = 1,      /* boot console: socket to hvdom */
@@ -93,10 +96,13 @@ struct pv_image {
 	struct vma *vma; size_t n_vmas;         /* K's; inode = PV_BACK_* */
 	struct pv_pages *pages; size_t n_pages; /* K's private pages, runs */
 	uint8_t *page_data; uint64_t page_data_len;
-	struct pv_regs helper[8]; size_t n_helpers;
+	struct pv_regs helper[8]; size_t n_helpers;   /* each before its poll */
 	struct pv_stub *stub; size_t n_stubs;
 	struct vma *stub_vma; size_t n_stub_vmas;
 };
+
+/* All mappings of all stubs together, so that a guest cannot make hvdom's memory grow beyond what its RAM stands for. */
+static inline uint64_t pv_stub_vmas_max(uint64_t mem_bytes) { return (1u << 18) + mem_bytes / 4096; }
 
 void pv_image_done(struct pv_image *im);
 int pv_image_encode(const struct pv_image *im, struct buf *out, struct err *err) _must_check_;

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/util.h"
-#include "hypervisor/hypercall.h"
+#include "hypervisor/api/hypercall.h"
 #include "hypervisor/pv/hashlog_int.h"
 #include "hypervisor/pv/track_int.h"
 

@@ -79,6 +79,16 @@ void pt_detach(pid_t pid)
 	ptrace(PTRACE_DETACH, pid, 0, 0);
 }
 
+void pt_kill(pid_t pid)
+{
+	int st = 0;
+
+	if (kill(pid, SIGKILL) < 0 && errno != ESRCH)
+		return;
+	while (waitpid(pid, &st, __WALL) < 0 ? errno == EINTR : WIFSTOPPED(st))
+		;
+}
+
 int pt_get_regs(pid_t pid, struct user_regs_struct *ret)
 {
 	return ptrace(PTRACE_GETREGS, pid, 0, ret) < 0 ? -errno : 0;
@@ -141,7 +151,7 @@ int pt_syscall(pid_t pid, uint64_t insn, long nr, const uint64_t args[6], long *
 	for (int tries = 0;; tries++) {
 		bool stopped;
 		int status;
-		e = pt_wait(pid, 5000000, &stopped, &status);
+		e = pt_wait(pid, PT_PATIENCE_US, &stopped, &status);
 		if (e)
 			return e;
 		if (!stopped || WSTOPSIG(status) != SIGTRAP)

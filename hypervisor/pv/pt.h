@@ -14,6 +14,11 @@
 #include "common/err.h"
 
 #define PT_XSTATE_MAX 16384u    /* AVX-512 and AMX fit; more is refused */
+/*
+ * For a process that does something for us and then stops by itself: it needs a moment on a CPU, which a busy host may give it late. One
+ * that is given up stays attached, and stands at that stop for ever.
+ */
+#define PT_PATIENCE_US 60000000u
 
 /* PTRACE_SEIZE with TRACESYSGOOD. -errno. */
 int pt_seize(pid_t pid, struct err *err) _must_check_;
@@ -22,6 +27,8 @@ int pt_wait(pid_t pid, uint64_t timeout_us, bool *ret_stopped, int *ret_status) 
 /* Stop a seized process wherever it is (group-stop event). -ETIMEDOUT after 2 s. A signal met on the way is put back. */
 int pt_interrupt(pid_t pid, struct err *err) _must_check_;
 void pt_detach(pid_t pid);
+/* Kill @pid and, if it is traced by us, see it die: else nobody can reap it. */
+void pt_kill(pid_t pid);
 
 int pt_get_regs(pid_t pid, struct user_regs_struct *ret) _must_check_;
 int pt_set_regs(pid_t pid, const struct user_regs_struct *r) _must_check_;

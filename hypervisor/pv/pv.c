@@ -22,6 +22,7 @@
 #include "common/util.h"
 #include "hypervisor/pv/kernelfile.h"
 #include "hypervisor/pv/logdirty.h"
+#include "hypervisor/pv/look.h"
 #include "hypervisor/pv/restore.h"
 
 #define BOOT_POLL_NS  (2 * NS_PER_MS)
@@ -424,8 +425,33 @@ static int pv_boot(void *vm, struct err *err)
 
 /* Life ---------------------------------------------------------------------------------------------------------------- */
 
+/* What it needs of any host. */
+static int host_probe(struct err *err)
+{
+	static const struct {
+		const char *path, *bad, *why;
+	} c[] = {
+		{ "/proc/sys/user/max_user_namespaces", "0\n",
+		  "user namespaces are switched off (sysctl user.max_user_namespaces)" },
+		{ "/proc/sys/kernel/yama/ptrace_scope", "3\n",
+		  "processes cannot be traced until the next boot (sysctl kernel.yama.ptrace_scope is 3)" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
+		_cleanup_free_ char *text = NULL;
+
+		if (file_read(c[i].path, 64, &text, NULL) == 0 && !strcmp(text, c[i].bad))
+			return err_set(err, ENOTSUP, "%s, which user-mode guests need", c[i].why);
+	}
+	return 0;
+}
+
 static int pv_probe(const struct dom_config *cfg, struct err *err)
 {
+	int r = host_probe(err);
+
+	if (r < 0 || !cfg)
+		return r;
 	if (cfg->vcpus != 1)
 		return err_set(err, ENOTSUP, "user-mode guests have one vCPU, domain '%s' asks for %u", cfg->name,
 		               cfg->vcpus);
@@ -674,6 +700,15 @@ static void pv_stats(void *vm, struct hv_stats *st)
 		st->processes -= (uint32_t)v->helpers.n;
 }
 
+static void pv_look(void *vm, struct hv_look *ret)
+{
+	struct pv_vm *v = vm;
+
+	*ret = (struct hv_look){ 0 };
+	if (v->k)
+		pv_look_at(v->k, ret);
+}
+
 static void pv_kill(void *vm)
 {
 	end_guest(vm);
@@ -696,6 +731,7 @@ const struct hv_engine_ops hv_engine_pv = {
 	.logdirty_stop = pv_logdirty_stop,
 	.input = pv_input,
 	.stats = pv_stats,
+	.look = pv_look,
 	.kill = pv_kill,
 	.close = pv_close,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Restore: writes the plan for restorer.c, has the holder start a process that carries it out, and gives K its registers.
+ * Restore: writes the plan for restorer.c and has the holder start a process that carries it out; adopt.c takes over what that made.
  * Main thread only.
  */
 #include "config.h"
@@ -8,8 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +15,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <ucontext.h>
 #include "common/loop.h"
 #include "common/util.h"
+#include "hypervisor/pv/adopt.h"
 #include "hypervisor/pv/filter.h"
 #include "hypervisor/pv/restorer.h"
 
@@ -194,38 +191,6 @@ static struct plan_vma plan_vma_of(const struct vma *v, int mem_fd, const int *f
 	return p;
 }
 
-/* An rt_sigreturn frame: struct ucontext of the kernel's ABI, without floating-point state (a helper sits in poll). */
-static void write_frame(void *to, const struct pv_regs *h)
-{
-	ucontext_t *uc = to;
-	const struct user_regs_struct *r = &h->regs;
-	greg_t *g = uc->uc_mcontext.gregs;
-
-	memset(to, 0, 512);
-	uc->uc_flags = 6;          /* UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS */
-	uc->uc_stack.ss_flags = 2; /* SS_DISABLE */
-	g[REG_R8] = (greg_t)r->r8;
-	g[REG_R9] = (greg_t)r->r9;
-	g[REG_R10] = (greg_t)r->r10;
-	g[REG_R11] = (greg_t)r->r11;
-	g[REG_R12] = (greg_t)r->r12;
-	g[REG_R13] = (greg_t)r->r13;
-	g[REG_R14] = (greg_t)r->r14;
-	g[REG_R15] = (greg_t)r->r15;
-	g[REG_RDI] = (greg_t)r->rdi;
-	g[REG_RSI] = (greg_t)r->rsi;
-	g[REG_RBP] = (greg_t)r->rbp;
-	g[REG_RBX] = (greg_t)r->rbx;
-	g[REG_RDX] = (greg_t)r->rdx;
-	g[REG_RAX] = (greg_t)r->rax;
-	g[REG_RCX] = (greg_t)r->rcx;
-	g[REG_RSP] = (greg_t)r->rsp;
-	g[REG_RIP] = (greg_t)r->rip;
-	g[REG_EFL] = (greg_t)r->eflags;
-	g[REG_CSGSFS] = (greg_t)(0x33ull | 0x2bull << 48);
-	memcpy(&uc->uc_sigmask, &h->sigmask, 8);
-}
-
 static void write_stubs(struct work *w, const int *file_at)
 {
 	const struct pv_image *im = w->im;
@@ -248,7 +213,7 @@ static uint64_t plan_bytes_for(const struct pv_image *im)
 {
 	return sizeof(struct plan) + PV_FILTER_MAX * sizeof(struct sock_filter) + im->n_fds * sizeof(struct plan_fd) +
 	       im->n_ep * sizeof(struct plan_ep) + (im->n_vmas + im->n_stub_vmas) * sizeof(struct plan_vma) +
-	       im->n_stubs * sizeof(struct plan_stub) + im->n_helpers * (sizeof(struct plan_helper) + 1024) +
+	       im->n_stubs * sizeof(struct plan_stub) + im->n_helpers * sizeof(struct plan_helper) +
 	       im->n_pages * sizeof(struct plan_pages) + im->page_data_len + 64 * 32;
 }
 
@@ -267,8 +232,7 @@ static int write_plan(struct work *w, int mem_fd, const int *file_fd, struct err
 		            .altstack_sp = im->altstack_sp,
 		            .altstack_size = im->altstack_size,
 		            .fs_base = im->k.regs.fs_base,
-		            .has_timer = im->has_timer,
-		            .drop_caps = 1 };
+		            .has_timer = im->has_timer };
 	w->used = (sizeof(*p) + 63) & ~63ull;
 	p->seccomp = take(w, PV_FILTER_MAX * sizeof(struct sock_filter));
 	p->seccomp_len = (uint32_t)pv_filter_build((struct sock_filter *)((char *)p + p->seccomp));
@@ -294,13 +258,8 @@ static int write_plan(struct work *w, int mem_fd, const int *file_fd, struct err
 	write_stubs(w, file_at);
 	p->helpers = take(w, im->n_helpers * sizeof(struct plan_helper));
 	p->n_helpers = im->n_helpers;
-	for (size_t i = 0; i < im->n_helpers; i++) {
-		uint64_t fr = take(w, 1024);
-		write_frame((char *)p + fr, &im->helper[i]);
-		((struct plan_helper *)((char *)p + p->helpers))[i] = (struct plan_helper){
-			.pid = im->helper[i].pid, .fs_base = im->helper[i].regs.fs_base, .frame = fr
-		};
-	}
+	for (size_t i = 0; i < im->n_helpers; i++)
+		((struct plan_helper *)((char *)p + p->helpers))[i] = (struct plan_helper){ .pid = im->helper[i].pid };
 	p->pages = take(w, im->n_pages * sizeof(struct plan_pages));
 	p->n_pages = im->n_pages;
 	uint64_t data = take(w, im->page_data_len);
@@ -323,9 +282,13 @@ static int code_memfd(void)
 
 	if (fd < 0) {
 		size_t len = (size_t)(__stop_restorer_code - __start_restorer_code);
-		int m = memfd_create("restorer", MFD_CLOEXEC);
-		if (m < 0 || ftruncate(m, RESTORER_CODE_BYTES) < 0 || write_full(m, __start_restorer_code, len))
+		int m = memfd_create("restorer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		if (m < 0 || ftruncate(m, RESTORER_CODE_BYTES) < 0 || write_full(m, __start_restorer_code, len) ||
+		    fcntl(m, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) {
+			if (m >= 0)
+				close(m);
 			return -1;
+		}
 		fd = m;
 	}
 	return fd;
@@ -337,121 +300,37 @@ static const char *const stage_name[] = { "starting",        "descriptors",
 	                                  "signals",         "helpers",
 	                                  "sandbox",         "done" };
 
-static int wait_done(struct work *w, int k_pidfd, struct err *err)
+/* Until the restorer is done; as soon as it has made the stubs they are looked at (@f). */
+static int wait_done(struct work *w, int k_pidfd, int cpu, struct pv_frozen *f, struct err *err)
 {
 	uint64_t end = now_ns() + 20 * NS_PER_S;
 	struct plan *p = w->plan;
+	bool seen = false;
+	uint32_t st;
 
-	for (unsigned n = 0; __atomic_load_n(&p->stage, __ATOMIC_ACQUIRE) != PLAN_DONE; n++) {
+	for (unsigned n = 0;; n++) {
+		st = __atomic_load_n(&p->stage, __ATOMIC_ACQUIRE);
+		if (!seen && st > PLAN_STUB_CHILD && !p->error) {
+			int r = pv_adopt_stubs(w->out->k, w->im, cpu, f, err);
+			if (r && !p->error)
+				return r;
+			seen = !r;
+		}
+		if (seen && st == PLAN_DONE)
+			return 0;
 		struct timespec ts = { .tv_nsec = 30000 };
 		nanosleep(&ts, NULL);
 		if (p->error || now_ns() > end ||
-		    (n % 64 == 63 && syscall(SYS_pidfd_send_signal, k_pidfd, 0, NULL, 0) < 0)) {
-			uint32_t st = p->stage;
-			int64_t e = p->error;
-			return err_sys(err,
-			               e < 0 && e > -4096 ? (int)-e
-			               : e                ? EIO
-			                                  : ETIMEDOUT,
-			               "cannot rebuild the guest (%s, %lx)",
-			               st < ARRAY_SIZE(stage_name) ? stage_name[st] : "?", p->detail);
-		}
-	}
-	return 0;
-}
-
-/* One CPU for K and all its stubs: a guest system call is two switches between them. Best effort: a cpuset may forbid it. */
-static void pin_all(pid_t k, const char *kids, int cpu)
-{
-	cpu_set_t set;
-
-	if (cpu < 0)
-		return;
-	CPU_ZERO(&set);
-	CPU_SET((size_t)cpu, &set);
-	if (sched_setaffinity(k, sizeof(set), &set) < 0)
-		return;
-	for (char *e;; kids = e) {
-		pid_t pid = (pid_t)strtol(kids, &e, 10);
-		if (e == kids || sched_setaffinity(pid, sizeof(set), &set) < 0)
-			return;
-	}
-}
-
-/* The helpers must have left the restorer's memory before it is unmapped. */
-static int wait_helpers(pid_t k, int cpu, struct pv_restored *o, size_t n_stubs, size_t n_helpers, struct err *err)
-{
-	char path[64];
-	_cleanup_free_ char *kids = NULL;
-	size_t len, i = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", k, k);
-	if (file_read(path, 1 << 20, &kids, &len))
-		return err_set(err, EIO, "cannot read %s", path);
-	pin_all(k, kids, cpu);
-	o->helpers.n = 0;
-	for (char *p = kids, *e;; p = e, i++) {
-		pid_t pid = (pid_t)strtol(p, &e, 10);
-		if (e == p)
+		    (n % 64 == 63 && syscall(SYS_pidfd_send_signal, k_pidfd, 0, NULL, 0) < 0))
 			break;
-		if (i >= n_stubs && o->helpers.n < PV_HELPERS_MAX)
-			o->helpers.pid[o->helpers.n++] = pid;
 	}
-	if (o->helpers.n != n_helpers)
-		return err_set(err, EIO, "the rebuilt guest lost a helper");
-	for (size_t j = 0; j < n_helpers; j++) {
-		for (int tries = 0;; tries++) {
-			_cleanup_free_ char *text = NULL;
-			snprintf(path, sizeof(path), "/proc/%d/syscall", o->helpers.pid[j]);
-			int r = file_read(path, 4096, &text, &len);
-			if (r || tries > 20000) {
-				_cleanup_free_ char *st = NULL;
-				snprintf(path, sizeof(path), "/proc/%d/stat", o->helpers.pid[j]);
-				if (file_read(path, 4096, &st, &len) == 0)
-					st[strcspn(st, "\n")] = 0;
-				return err_sys(err, r ? -r : ETIMEDOUT,
-				               "a helper of the rebuilt guest did not start (%s)", st ? st : "gone");
-			}
-			char *pc = strrchr(text, ' ');
-			uint64_t at = pc ? strtoull(pc, NULL, 16) : RESTORER_BASE;
-			if (strncmp(text, "running", 7) && (at < RESTORER_BASE || at >= RESTORER_TOP))
-				break;
-			struct timespec ts = { .tv_nsec = 20000 };
-			nanosleep(&ts, NULL);
-		}
-	}
-	return 0;
-}
-
-/* Take K over from the restorer: registers, no restorer mapping; all signals stay blocked until the thaw. */
-static int take_over(const struct pv_image *im, pid_t k, struct pv_frozen *f, struct err *err)
-{
-	long ret;
-	int r = pt_seize(k, err);
-
-	if (!r)
-		r = pt_interrupt(k, err);
-	if (r)
-		return r;
-	r = pt_syscall(k, im->k.regs.rip, SYS_munmap, (uint64_t[6]){ RESTORER_BASE, RESTORER_TOP - RESTORER_BASE },
-	               &ret);
-	if (!r && ret < 0)
-		r = (int)ret;
-	if (r)
-		return err_sys(err, -r, "cannot clean up inside the rebuilt guest");
-	r = pt_set_xstate(k, im->k.xstate, im->k.xstate_len);
-	if (r)
-		return err_sys(
-			err, -r,
-			"cannot set the guest's floating-point state (%u octets): does this CPU differ from the source's?",
-			im->k.xstate_len);
-	r = pt_set_regs(k, &im->k.regs);
-	if (r)
-		return err_sys(err, -r, "cannot set the guest's registers");
-	*f = (struct pv_frozen){ .active = true,
-		                 .k = { .pid = k, .regs = im->k.regs, .sigmask = im->k.sigmask },
-		                 .insn = im->k.regs.rip };
-	return 0;
+	int64_t e = p->error;
+	return err_sys(err,
+	               e < 0 && e > -4096 ? (int)-e
+	               : e                ? EIO
+	                                  : ETIMEDOUT,
+	               "cannot rebuild the guest (%s, %lx)", st < ARRAY_SIZE(stage_name) ? stage_name[st] : "?",
+	               p->detail);
 }
 
 static int64_t clock_offset(const struct pv_image *im, bool gap)
@@ -479,8 +358,9 @@ int pv_restore(struct pv_sandbox *s, const struct pv_image *im, int mem_fd, cons
 		out->vsock[i] = out->vreq[i] = -1;
 	*f = (struct pv_frozen){ 0 };
 	w.cap = (plan_bytes_for(im) + 65535) & ~65535ull;
-	_cleanup_close_ int plan = memfd_create("plan", MFD_CLOEXEC);
-	if (code < 0 || plan < 0 || ftruncate(plan, (off_t)w.cap) < 0)
+	_cleanup_close_ int plan = memfd_create("plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (code < 0 || plan < 0 || ftruncate(plan, (off_t)w.cap) < 0 ||
+	    fcntl(plan, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return err_sys(err, errno, "cannot make the plan of the restore");
 	w.plan = mmap(NULL, w.cap, PROT_READ | PROT_WRITE, MAP_SHARED, plan, 0);
 	if (w.plan == MAP_FAILED)
@@ -493,25 +373,18 @@ int pv_restore(struct pv_sandbox *s, const struct pv_image *im, int mem_fd, cons
 		if (w.own[i])
 			close(w.fds[i]);
 	if (!r)
-		r = wait_done(&w, out->k_pidfd, err);
+		r = wait_done(&w, out->k_pidfd, cpu, f, err);
+	else if (w.plan->error)
+		r = wait_done(&w, -1, cpu, f, err); /* it failed so fast that it was gone before we looked: say why */
+	munmap(w.plan, w.cap); /* and is not looked at again: what comes now believes only what it sees from outside */
 	if (!r)
-		r = wait_helpers(out->k, cpu, out, im->n_stubs, im->n_helpers, err);
+		r = pv_adopt(s->holder, im, cpu, f, err);
 	if (!r) {
-		r = take_over(im, out->k, f, err);
-		if (r) {
-			/* we are its tracer: its parent, the holder, cannot reap it before we have seen it die */
-			int st = 0;
-			kill(out->k, SIGKILL);
-			while (waitpid(out->k, &st, __WALL) < 0 ? errno == EINTR : WIFSTOPPED(st))
-				;
-		}
-	} else if (w.plan->error) {
-		/* it failed so fast that it was gone before we looked: say why */
-		r = wait_done(&w, out->k_pidfd, err);
-	}
-	munmap(w.plan, w.cap);
-	if (!r)
+		out->helpers.n = f->n_helpers;
+		for (size_t i = 0; i < f->n_helpers; i++)
+			out->helpers.pid[i] = f->helper[i].pid;
 		return 0;
+	}
 	pv_frozen_done(f);
 	int fds[] = { out->k_pidfd, out->con, out->err };
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)

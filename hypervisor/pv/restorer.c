@@ -67,7 +67,7 @@ CODE static void map_one(struct plan *p, const struct plan_vma *v, int extra_pro
 		fail(p, stage, r, v->start);
 }
 
-/* No capability, no new privilege, the filter: nothing that runs guest code is without. */
+/* No capability, no new privilege, the filter: nothing that runs guest code is without. No word of the plan leaves a part of it out. */
 CODE static void enter_sandbox(struct plan *p, uint32_t stage)
 {
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -76,18 +76,15 @@ CODE static void enter_sandbox(struct plan *p, uint32_t stage)
 		uint16_t len;
 		uint64_t filter;
 	} prog;
-	long r = 0;
+	long r;
 
 	d[0] = d[1] = d[2] = 0;
-	if (p->drop_caps)
-		r = sys(SYS_capset, &h, d, 0, 0);
+	r = sys(SYS_capset, &h, d, 0, 0);
 	if (r)
 		fail(p, stage, r, 1);
 	r = sys(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0);
 	if (r)
 		fail(p, stage, r, 2);
-	if (!p->seccomp_len)
-		return;
 	prog.len = (uint16_t)p->seccomp_len;
 	prog.filter = (uint64_t)at(p, p->seccomp);
 	r = sys(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog, 0);
@@ -284,14 +281,15 @@ CODE static void make_signals(struct plan *p)
 		fail(p, PLAN_SIGNALS, r, 102);
 }
 
-CODE static __attribute__((noreturn)) void helper_child(struct plan *p, const struct plan_helper *h)
+/* In the sandbox it sleeps, all signals blocked, until hvdom gives it its registers: no instruction of the guest's runs before that. */
+CODE static __attribute__((noreturn)) void helper_child(struct plan *p)
 {
-	uint64_t frame = (uint64_t)at(p, h->frame);
+	uint64_t all = ~0ull;
 
-	sys(SYS_arch_prctl, 0x1002, h->fs_base, 0, 0);
 	enter_sandbox(p, PLAN_HELPERS);
-	__asm__ volatile("mov %0, %%rsp; mov %1, %%eax; syscall" : : "r"(frame), "i"(SYS_rt_sigreturn) : "memory");
-	__builtin_unreachable();
+	__atomic_fetch_add(&p->parked, 1, __ATOMIC_RELEASE);
+	for (;;)
+		sys(SYS_rt_sigsuspend, &all, 8, 0, 0);
 }
 
 CODE static void make_helpers(struct plan *p, uint64_t stacks)
@@ -307,17 +305,20 @@ CODE static void make_helpers(struct plan *p, uint64_t stacks)
 		a.set_tid_size = 1;
 		a.stack = stacks + i * 8192;
 		a.stack_size = 8192;
-		register const struct plan_helper *arg __asm__("r12") = &h[i];
 		register struct plan *pp __asm__("r13") = p;
-		register void (*fn)(struct plan *, const struct plan_helper *) __asm__("r14") = helper_child;
+		register void (*fn)(struct plan *) __asm__("r14") = helper_child;
 		long r;
-		__asm__ volatile(
-			"syscall; test %%rax, %%rax; jnz 1f; mov %%r13, %%rdi; mov %%r12, %%rsi; call *%%r14; 1:"
-			: "=a"(r)
-			: "0"(SYS_clone3), "D"(&a), "S"(sizeof(a)), "r"(arg), "r"(pp), "r"(fn)
-			: "rcx", "r11", "memory");
+		__asm__ volatile("syscall; test %%rax, %%rax; jnz 1f; mov %%r13, %%rdi; call *%%r14; 1:"
+		                 : "=a"(r)
+		                 : "0"(SYS_clone3), "D"(&a), "S"(sizeof(a)), "r"(pp), "r"(fn)
+		                 : "rcx", "r11", "memory");
 		if (r != tid)
 			fail(p, PLAN_HELPERS, r, (uint64_t)tid);
+	}
+	while (__atomic_load_n(&p->parked, __ATOMIC_ACQUIRE) != p->n_helpers) {
+		if (__atomic_load_n(&p->error, __ATOMIC_ACQUIRE))
+			sys(SYS_exit_group, 70, 0, 0, 0);
+		sys(SYS_sched_yield, 0, 0, 0, 0);
 	}
 }
 

@@ -2,7 +2,8 @@
 /*
  * The restorer: a few KiB of position-independent code that runs inside a fresh process, throws away everything else of its
  * address space, and builds the guest kernel process K and its stubs from a plan. hvdom writes the plan (restore.c);
- * restorer.c carries it out. Code and plan are mapped at RESTORER_BASE, where no guest process has anything.
+ * restorer.c carries it out. Code and plan are mapped at RESTORER_BASE, where no guest process has anything. Nothing else runs in
+ * these processes until adopt.c has seen each of them locked in and the code, the plan and the stacks unmapped.
  */
 #ifndef HOSPES_PV_RESTORER_H
 #define HOSPES_PV_RESTORER_H
@@ -31,12 +32,7 @@ struct plan_stub {
 	uint64_t sigmask;
 };
 
-struct plan_helper {
-	int32_t pid;
-	uint32_t pad;
-	uint64_t fs_base;
-	uint64_t frame;         /* offset in the plan of an rt_sigreturn frame (struct rt_sigframe after the return address) */
-};
+struct plan_helper { int32_t pid; };    /* its registers come from hvdom, by ptrace, when the whole guest is locked in */
 
 struct plan_fd { int32_t from, to; uint32_t flags, owned, cloexec, pad; };   /* from: number while restoring; to: final */
 struct plan_ep { int32_t fd; uint32_t events; uint64_t data; };
@@ -52,7 +48,7 @@ struct plan {
 	int32_t mem_fd;         /* final number of the memory region */
 	int32_t ep_fd;
 	int32_t keep_below;     /* descriptors from here on are closed at the end */
-	uint32_t seccomp_len;   /* instructions; 0: no filter */
+	uint32_t seccomp_len;   /* instructions */
 	uint64_t seccomp;       /* struct sock_filter[] */
 	uint64_t fds; uint32_t n_fds, n_eps; uint64_t eps;
 	uint64_t vmas;          /* struct plan_vma[]: K's first, then the stubs' */
@@ -66,7 +62,7 @@ struct plan {
 	uint64_t fs_base;
 	uint64_t mm[11];        /* struct pv_mm */
 	uint32_t has_timer;
-	uint32_t drop_caps;
+	uint32_t parked;        /* out: helpers that are in their sandbox and sleep */
 };
 
 enum plan_stage {

@@ -18,10 +18,11 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <linux/sched.h>
-#include "common/loop.h"
 #include "common/util.h"
 #include "hypervisor/pv/holder_int.h"
 #include "hypervisor/pv/pt.h"
+
+#define EXEC_US 30000000u /* reading its file may take a while */
 
 int pv_sandbox_new(struct pv_sandbox *s, const struct pv_sandbox_cfg *cfg, struct err *err)
 {
@@ -163,8 +164,14 @@ static int follow_exec(pid_t pid, int go, struct err *err)
 	if (write(go, "g", 1) != 1)
 		return err_sys(err, errno, "cannot start the guest kernel");
 	for (;;) {
-		r = pt_wait(pid, 10000000, &stopped, &status);
-		if (r || !stopped)
+		r = pt_wait(pid, EXEC_US, &stopped, &status);
+		if (!r && !stopped)
+			return err_set(
+				err, ETIMEDOUT,
+				"the guest kernel was not executed within %u s: does this machine's storage answer, or is it "
+				"overloaded?",
+				EXEC_US / 1000000);
+		if (r)
 			return err_set(
 				err, ENOEXEC,
 				"the guest kernel could not be executed (is it an x86-64 user-mode Linux kernel?)");

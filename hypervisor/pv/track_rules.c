@@ -12,7 +12,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "common/util.h"
-#include "hypervisor/pv/image.h"
 
 #define DESCRIPTOR_BYTES     64u /* sizeof(struct page), checked by sane_descriptors() */
 #define DESCRIPTORS_PER_PAGE (PAGE_BYTES / DESCRIPTOR_BYTES)

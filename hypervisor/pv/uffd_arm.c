@@ -24,9 +24,8 @@
 #include "hypervisor/pv/armer_int.h"
 
 /* the borrowed piece of K's memory: code, the struct, a stack for the code */
-#define AT_ARMER       2048u
-#define AT_STACK_END   (UFFD_ROOM_BYTES - 64u)
-#define RUN_TIMEOUT_US 2000000u
+#define AT_ARMER     2048u
+#define AT_STACK_END (UFFD_ROOM_BYTES - 64u)
 
 _Static_assert(AT_ARMER + sizeof(struct armer) + 512 < AT_STACK_END, "room");
 
@@ -66,7 +65,7 @@ static int run(struct uffd_inject *i, pid_t nspid, uint64_t insn, long *ret)
 		r = -errno;
 	/* stops that were due before come first; every signal but the breakpoint's is blocked */
 	for (int n = 0; !r; n++) {
-		r = pt_wait(i->f->k.pid, RUN_TIMEOUT_US, &stopped, &status);
+		r = pt_wait(i->f->k.pid, PT_PATIENCE_US, &stopped, &status);
 		if (!r && !stopped && pt_interrupt(i->f->k.pid, NULL))
 			r = -ESRCH;
 		if (!r && !stopped)

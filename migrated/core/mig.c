@@ -24,6 +24,7 @@ const char *mig_reason_name(enum mig_reason r)
 		[MIG_REASON_TAKE] = "take",
 		[MIG_REASON_DAEMON] = "daemon",
 		[MIG_REASON_OPERATOR] = "operator",
+		[MIG_REASON_GUEST] = "guest",
 	};
 
 	return (unsigned)r < MIG_REASON_MAX && names[r] ? names[r] : "unknown";

@@ -50,6 +50,7 @@ enum mig_reason {
 	MIG_REASON_TAKE = 14,          /* the target could not take ownership */
 	MIG_REASON_DAEMON = 15,        /* the daemon stops or restarted */
 	MIG_REASON_OPERATOR = 16,      /* settled by vmmig resolve */
+	MIG_REASON_GUEST = 17,         /* it rebooted, crashed or ended meanwhile, by itself or by an order */
 	MIG_REASON_MAX
 };
 
@@ -104,7 +105,7 @@ enum mig_record { MIG_REC_RELINQUISHING = 1, MIG_REC_READY = 2, MIG_REC_TAKEN = 
 
 enum mig_pass { MIG_PASS_LIVE = 1, MIG_PASS_FINAL = 2 };
 
-/* Log-dirty modes as in hypervisor/hypercall.h. */
+/* Log-dirty modes as in hypervisor/api/hypercall.h. */
 enum mig_logdirty { MIG_LOGDIRTY_TRACK = 1, MIG_LOGDIRTY_HASH = 2, MIG_LOGDIRTY_STOPCOPY = 3 };
 
 /* Hypercalls the machines ask for; the I/O layer maps them to HV_OP_*. */

@@ -9,13 +9,15 @@
 #define DOUBT_NS        (1 * MIG_S) /* Go without Running: ask */
 #define RESOLVE_NS      (500 * MIG_MS)
 #define BLACKOUT_MIN_NS (3 * MIG_S)
-#define STAGE_NS        (30 * MIG_S) /* one answer of the target's preflight or restore, or of hvdom between rounds */
+#define STAGE_NS        (30 * MIG_S)   /* one answer of the target's preflight or restore, or of hvdom between rounds */
+#define JOURNAL_NS      (10 * MIG_S)   /* a disk that has not taken a record by then hangs */
+#define JOURNAL_SLOW_NS (100 * MIG_MS) /* the guest wrote on meanwhile: another round */
 
 const char *mig_source_state_name(enum mig_source_state s)
 {
-	static const char *const names[] = { "idle",     "hello",   "preflight", "arm",        "round",
-		                             "harvest",  "suspend", "final",     "relinquish", "go",
-		                             "in-doubt", "reclaim", "destroy",   "end" };
+	static const char *const names[] = { "idle",    "hello",    "preflight", "arm",     "round",
+		                             "harvest", "journal",  "suspend",   "final",   "relinquish",
+		                             "go",      "in-doubt", "reclaim",   "destroy", "end" };
 
 	return (unsigned)s < sizeof(names) / sizeof(names[0]) ? names[s] : "unknown";
 }
@@ -93,11 +95,15 @@ static void pass(struct mig_source *m, enum mig_pass kind, struct mig_actions *o
 
 static void enter_suspend(struct mig_source *m, uint64_t now, struct mig_actions *out)
 {
+	if (!m->journaled) {
+		/* before anything that leads to Ready: a daemon that restarts must know whom to tell */
+		enter(m, MIG_SRC_JOURNAL, now);
+		mig_act(out, MIG_ACT_JOURNAL)->rec = MIG_REC_RELINQUISHING;
+		return;
+	}
 	m->state = MIG_SRC_SUSPEND;
 	m->suspend_ns = now;
 	m->suspended = true;
-	/* before anything that leads to Ready: a daemon that restarts must know whom to tell */
-	mig_act(out, MIG_ACT_JOURNAL)->rec = MIG_REC_RELINQUISHING;
 	/* pipelined: hvdom answers in order, the state is captured while pages are on the wire */
 	mig_act_hv(out, MIG_HV_SUSPEND, 0);
 	if (m->mode == MIG_LOGDIRTY_TRACK || m->cfg.audit)
@@ -109,8 +115,6 @@ static void enter_suspend(struct mig_source *m, uint64_t now, struct mig_actions
 		mig_act_hv(out, MIG_HV_MEMHASH, 0);
 	else
 		m->final_hashed = true;
-	if (m->cfg.audit)
-		mig_act_hv(out, MIG_HV_AUDIT, 0); /* last: it looks at all memory while the state is on its way */
 }
 
 static void harvested(struct mig_source *m, uint64_t pages, uint64_t now, struct mig_actions *out)
@@ -133,6 +137,25 @@ static void harvested(struct mig_source *m, uint64_t pages, uint64_t now, struct
 	pass(m, MIG_PASS_LIVE, out);
 }
 
+/* The guest runs while the disk takes its time: if that was long, what it wrote meanwhile is sent before it is stopped. */
+static void journaled(struct mig_source *m, const struct mig_event *ev, struct mig_actions *out)
+{
+	if (m->state != MIG_SRC_JOURNAL || ev->journal.rec != MIG_REC_RELINQUISHING)
+		return;
+	if (ev->journal.status < 0) {
+		undo(m, MIG_REASON_JOURNAL, true, out);
+		return;
+	}
+	m->journaled = true;
+	if (ev->now_ns < m->stage_ns + JOURNAL_SLOW_NS || m->mode == MIG_LOGDIRTY_STOPCOPY) {
+		enter_suspend(m, ev->now_ns, out);
+		return;
+	}
+	m->ctl.rounds++;
+	enter(m, MIG_SRC_PASS, ev->now_ns);
+	pass(m, MIG_PASS_LIVE, out);
+}
+
 static void enter_doubt(struct mig_source *m, uint64_t now)
 {
 	m->state = MIG_SRC_DOUBT;
@@ -143,8 +166,7 @@ static void enter_doubt(struct mig_source *m, uint64_t now)
 
 static void maybe_final(struct mig_source *m, uint64_t now, struct mig_actions *out)
 {
-	if (m->state != MIG_SRC_SUSPEND || m->final_sent || !m->final_passed || !m->state_sent || !m->final_hashed ||
-	    !m->journaled)
+	if (m->state != MIG_SRC_SUSPEND || m->final_sent || !m->final_passed || !m->state_sent || !m->final_hashed)
 		return;
 	m->final_sent = true;
 	enter(m, MIG_SRC_FINAL, now);
@@ -204,6 +226,9 @@ static void hv_done(struct mig_source *m, const struct mig_event *ev, struct mig
 			harvested(m, ev->hv.v0, ev->now_ns, out);
 		else if (m->state == MIG_SRC_SUSPEND) {
 			m->final_cleaned = true;
+			/* not with the others: its answer takes the place of CLEAN's in the shared bitmap, which is harvested now */
+			if (m->cfg.audit)
+				mig_act_hv(out, MIG_HV_AUDIT, 0);
 			if (!m->cfg.verify)
 				pass(m, MIG_PASS_FINAL, out);
 		}
@@ -432,7 +457,9 @@ uint64_t mig_source_deadline_ns(const struct mig_source *m)
 		d = t < d ? t : d;
 		t = m->cfg.timeout_ns ? m->started_ns + m->cfg.timeout_ns : MIG_NEVER;
 		d = t < d ? t : d;
-		t = waits_for_answer(m) ? m->stage_ns + STAGE_NS : MIG_NEVER;
+		t = waits_for_answer(m)           ? m->stage_ns + STAGE_NS
+		    : m->state == MIG_SRC_JOURNAL ? m->stage_ns + JOURNAL_NS
+		                                  : MIG_NEVER;
 		d = t < d ? t : d;
 	} else if (m->state == MIG_SRC_GO) {
 		t = m->stage_ns + DOUBT_NS;
@@ -477,6 +504,10 @@ static void tick(struct mig_source *m, uint64_t now, struct mig_actions *out)
 			     : m->state == MIG_SRC_FINAL ? MIG_REASON_BLACKOUT
 			                                 : MIG_REASON_SOURCE_HVDOM,
 			     true, out);
+			return;
+		}
+		if (m->state == MIG_SRC_JOURNAL && now >= m->stage_ns + JOURNAL_NS) {
+			undo(m, MIG_REASON_JOURNAL, true, out);
 			return;
 		}
 		if (m->suspend_ns && m->mode != MIG_LOGDIRTY_STOPCOPY && now >= m->suspend_ns + blackout_limit_ns(m)) {
@@ -563,14 +594,7 @@ void mig_source_step(struct mig_source *m, const struct mig_event *ev, struct mi
 		}
 		break;
 	case MIG_EV_JOURNALED:
-		if (m->state != MIG_SRC_SUSPEND || ev->journal.rec != MIG_REC_RELINQUISHING)
-			break;
-		if (ev->journal.status < 0) {
-			undo(m, MIG_REASON_JOURNAL, true, out);
-			break;
-		}
-		m->journaled = true;
-		maybe_final(m, ev->now_ns, out);
+		journaled(m, ev, out);
 		break;
 	case MIG_EV_TICK:
 		tick(m, ev->now_ns, out);

@@ -18,6 +18,7 @@ enum mig_source_state {
 	MIG_SRC_ARM,        /* log-dirty is being switched on, first harvest */
 	MIG_SRC_PASS,       /* a round is on the wire */
 	MIG_SRC_CLEAN,      /* harvest between rounds */
+	MIG_SRC_JOURNAL,    /* the guest runs; waits until RELINQUISHING is durable */
 	MIG_SRC_SUSPEND,    /* guest being stopped, last harvest, state */
 	MIG_SRC_FINAL,      /* all sent; waits for Ready */
 	MIG_SRC_RELINQUISH, /* ownership is being given up */

@@ -48,7 +48,7 @@ enum mig_fate mig_target_fate(const struct mig_target *t)
 	case MIG_TGT_READY:
 		return t->abort_pending ? MIG_FATE_BUSY : MIG_FATE_READY;
 	case MIG_TGT_RUNNING:
-		return MIG_FATE_RUNNING;
+		return t->journaled ? MIG_FATE_RUNNING : MIG_FATE_BUSY; /* after a restart: TAKEN is not durable yet */
 	case MIG_TGT_END:
 		return t->started ? MIG_FATE_RUNNING : MIG_FATE_GONE;
 	default:
@@ -105,6 +105,10 @@ static void take(struct mig_target *t, uint64_t now, struct mig_actions *out)
 
 static void send_running(struct mig_target *t, struct mig_actions *out)
 {
+	if (!t->journaled) {
+		send_fate(t, out);
+		return;
+	}
 	mig_act_send(out, MIG_MSG_RUNNING, t->generation);
 	out->a[out->n - 1].msg.running_at_ns = t->running_at_ns;
 	out->a[out->n - 1].msg.stay_paused = t->stay_paused;
@@ -212,6 +216,10 @@ static void journaled(struct mig_target *t, const struct mig_event *ev, struct m
 		maybe_ready(t, ev->now_ns, out);
 		return;
 	case MIG_REC_TAKEN:
+		if (t->state == MIG_TGT_RUNNING && !t->journaled) {
+			t->journaled = ok;
+			t->note_ns = ok ? 0 : ev->now_ns + NOTE_NS;
+		}
 		if (t->state != MIG_TGT_TAKE)
 			return;
 		if (!ok) {
@@ -338,7 +346,7 @@ uint64_t mig_target_deadline_ns(const struct mig_target *t)
 	case MIG_TGT_READY:
 		return t->link_dead ? t->lease_ns : t->heard_ns + READY_SILENCE_NS;
 	case MIG_TGT_RUNNING:
-		return t->heard_ns + DONE_NS;
+		return t->journaled ? t->heard_ns + DONE_NS : t->note_ns ? t->note_ns : MIG_NEVER;
 	case MIG_TGT_NOTE:
 		return t->note_ns ? t->note_ns : MIG_NEVER;
 	default:
@@ -365,6 +373,13 @@ static void tick(struct mig_target *t, uint64_t now, struct mig_actions *out)
 		}
 		return;
 	case MIG_TGT_RUNNING:
+		if (!t->journaled) {
+			if (t->note_ns && now >= t->note_ns) {
+				t->note_ns = 0;
+				mig_act(out, MIG_ACT_JOURNAL)->rec = MIG_REC_TAKEN;
+			}
+			return;
+		}
 		/* Done was lost: the record stays and answers for us, should anybody ask */
 		if (now >= t->heard_ns + DONE_NS)
 			finish(t, MIG_OUTCOME_COMPLETED, out);

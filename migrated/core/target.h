@@ -33,7 +33,7 @@ struct mig_target {
 	uint64_t lease_ns;      /* next look at the lease */
 	uint64_t peer_lease_ns; /* since when a shared lease says that the source still owns it, 0: it does not */
 	uint64_t go_ns;         /* Go came */
-	uint64_t note_ns;       /* NOTE: GONE could not be written, try again then; 0: it is being written */
+	uint64_t note_ns; /* NOTE: GONE, RUNNING: TAKEN could not be written, try again then; 0: it is being written */
 	uint64_t running_at_ns;
 	enum mig_reason reason;
 	bool stay_paused, restored, journaled, link_dead, lease_asked;

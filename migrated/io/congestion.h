@@ -9,6 +9,12 @@
 
 #include "common/cleanup.h"
 
+/*
+ * Type of service of memory under way: AF11, bulk data to switches that look; and its bits of old put it behind all else in a
+ * host's own queue
+ * (pfifo_fast, prio). Corosync and the datagrams between clusterds pass it there.
+ */
+#define CONGESTION_TOS_BULK 0x28
 #define CONGESTION_MAX     16u /* octets with the NUL, the kernel's TCP_CA_NAME_MAX */
 #define CONGESTION_DEFAULT "cubic"
 #define CONGESTION_SYSTEM  "system" /* leave what the system has */

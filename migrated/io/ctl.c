@@ -9,6 +9,7 @@
 #include "common/util.h"
 #include "migrated/io/incoming.h"
 #include "migrated/io/orphan.h"
+#include "migrated/io/recorder.h"
 
 static void report(void *arg, json_t *o)
 {
@@ -124,6 +125,19 @@ static json_t *doubt_help(const char *domain)
 	return json_string(t);
 }
 
+/* The words for one that waits for its journal's disk, if that hangs. */
+static void journal_help(struct migrated *d, json_t *v, const char *phase)
+{
+	static const char *const wait[] = { "journal", "restore", "take", "note" };
+	struct err err = { 0 };
+
+	if (recorder_hangs(d->recorder, &err) == 0)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(wait); i++)
+		if (!strcmp(phase, wait[i]))
+			(void)json_object_set_new(v, "help", json_string(err.text));
+}
+
 static json_t *status_object(struct migrated *d, const char *domain)
 {
 	json_t *list = outgoing_status(d, domain), *in = incoming_status(d, domain);
@@ -137,6 +151,8 @@ static json_t *status_object(struct migrated *d, const char *domain)
 	json_array_foreach(list, i, v)
 	{
 		const char *phase = json_string_value(json_object_get(v, "phase"));
+		if (phase)
+			journal_help(d, v, phase);
 		if (phase && !strcmp(phase, "in-doubt"))
 			(void)json_object_set_new(v, "help",
 			                          doubt_help(json_string_value(json_object_get(v, "domain"))));

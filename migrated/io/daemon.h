@@ -15,11 +15,15 @@
 #include "migrated/io/zsock.h"
 
 #define PEER_ID_MAX 64u
-#define RECOVER_MS  300 /* how long a start waits for an hvdom; one that takes longer is asked again */
+#define RECOVER_MS  300 /* how long a start waits for an hvdom; one that takes longer is asked again, without waiting */
+#define KNOCK_NS    (2 * MIG_S) /* how long an hvdom may take to say that it is there */
 
 struct outgoing;
 struct incoming;
+struct stray;
 struct ctlsock;
+struct recorder;
+struct workers;
 struct unsettled;
 
 struct migrated {
@@ -32,12 +36,14 @@ struct migrated {
 	struct inpipe *inpipe;
 	struct outgoing *outs; /* list */
 	struct incoming *ins;  /* list */
+	struct stray *strays;  /* list: incoming.c */
 	struct ctlsock *ctl;
+	struct workers *helpers;     /* for what may not answer: preflight_ask.h */
 	struct unsettled *unsettled; /* list: sessions whose hvdom does not answer */
 	struct loop_timer *unsettled_timer;
-	bool closing;      /* the daemon ends: last words get little time */
-	uint64_t rate_bps; /* of the last migration from here: the guess for the next */
-	char *journal_dir; /* <state>/migrations */
+	bool closing;              /* the daemon ends: last words get little time */
+	uint64_t rate_bps;         /* of the last migration from here: the guess for the next */
+	struct recorder *recorder; /* the journal: <state>/migrations */
 };
 
 /* Who sent a control message: the routing id on the ROUTER, and the pinned name behind its key. */

@@ -6,18 +6,21 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
-#include "clusterd/io/managed.h"
+#include "clusterd/guard/managed.h"
 #include "common/log.h"
 #include "common/util.h"
-#include "hypervisor/hvcall.h"
+#include "hypervisor/api/hvcall.h"
 #include "common/fault.h"
+#include "hypervisor/api/dompath.h"
+#include "hypervisor/api/hvproc.h"
 #include "migrated/io/incoming_int.h"
 #include "migrated/io/leasefile.h"
-#include "migrated/io/preflight.h"
+#include "migrated/io/preflight_ask.h"
+#include "migrated/io/recorder.h"
+#include "migrated/io/standing.h"
 
 #define CREDIT_BYTES       (16ull << 20)
 #define END_NS             (30 * NS_PER_S) /* a finished session answers questions for so long */
-#define GONE_KEEP_S        (7 * 24 * 3600ull)
 #define INCOMING_MAX       16u
 #define PREFLIGHTS_MAX     20u /* tries while an older session of the domain goes away */
 #define PREFLIGHT_AGAIN_NS (100 * NS_PER_MS)
@@ -143,34 +146,86 @@ static bool unexpected(struct incoming *in, struct err *err)
 	return true;
 }
 
-static void act_preflight(struct incoming *in)
+static void preflighted(struct incoming *in, const struct preflight_answer *a)
 {
 	struct mig_event ev = { .kind = MIG_EV_PREFLIGHT };
+	struct migrated *d = in->d;
+	struct err err = { 0 };
+	unsigned others = 0;
+	int r = a->status;
+
+	if (r < 0)
+		(void)err_set(&err, r, "%s", a->text);
+	for (const struct incoming *k = d->ins; k; k = k->next)
+		others += k != in && !k->ended && k->core.state >= MIG_TGT_SPAWN && k->core.state < MIG_TGT_RUNNING;
+	if (r == 0 && others >= d->node.migrations_max)
+		r = err_set(&err, EBUSY,
+		            "%s takes in %u domains already: wait for one of them, or raise migrations_max there",
+		            d->node.name, others);
+	in->ram_available = a->ram_available;
+	if (r < 0)
+		(void)snprintf(in->text, sizeof(in->text), "%s", err.text);
+	ev.reason = r < 0 ? MIG_REASON_REFUSED : MIG_REASON_NONE;
+	ev.msg.plan_only = in->offer->offer->plan_only;
+	incoming_feed(in, &ev);
+}
+
+static void on_preflight(void *arg, int status, const uint8_t *reply, size_t len)
+{
+	struct incoming *in = arg;
+	struct preflight_answer a;
+
+	in->asked = NULL;
+	if (in->ended || in->core.state != MIG_TGT_PREFLIGHT)
+		return;
+	if (incoming_ram_promised(in->d) > in->asked_promised) { /* others were let in meanwhile */
+		act_preflight(in);
+		return;
+	}
+	preflight_answer_of(status, reply, len, in->d->node.name, &a);
+	preflighted(in, &a);
+}
+
+static void act_preflight(struct incoming *in)
+{
+	struct preflight_answer a = { 0 };
 	struct err err = { 0 };
 	struct migrated *d = in->d;
-	unsigned others = 0;
 
 	bool busy = older_session(in, &err) || unexpected(in, &err);
 	if (busy && in->preflights++ < PREFLIGHTS_MAX) {
 		loop_timer_in(in->again, PREFLIGHT_AGAIN_NS);
 		return;
 	}
-	for (const struct incoming *k = d->ins; k; k = k->next)
-		others += k != in && !k->ended && k->core.state >= MIG_TGT_SPAWN && k->core.state < MIG_TGT_RUNNING;
-	int r = busy ? -EBUSY
-	        : !in->offer->offer->cluster && !in->offer->offer->plan_only && managed_listed(in->name, in->uuid)
-	                ? err_set(&err, EPERM, "%s is a domain of the cluster of %s: vmclus move", in->name,
-	                          d->node.name)
-	                : preflight_check(in->offer->offer, d->node.name, incoming_ram_promised(d), &in->ram_available,
-	                                  &err);
-	if (r == 0 && others >= d->node.migrations_max)
-		r = err_set(&err, EBUSY,
-		            "%s takes in %u domains already: wait for one of them, or raise migrations_max there",
-		            d->node.name, others);
-	if (r < 0)
-		(void)snprintf(in->text, sizeof(in->text), "%s", err.text);
-	ev.reason = r < 0 ? MIG_REASON_REFUSED : MIG_REASON_NONE;
-	ev.msg.plan_only = in->offer->offer->plan_only;
+	if (busy) {
+		a.status = -EBUSY;
+	} else if ((a.status = recorder_hangs(d->recorder, &err)) < 0) {
+		(void)err_prefix(&err, "%s", d->node.name);
+	} else if (!in->offer->offer->cluster && !in->offer->offer->plan_only && managed_listed(in->name, in->uuid)) {
+		a.status = err_set(&err, EPERM, "%s is a domain of the cluster of %s: vmclus move", in->name,
+		                   d->node.name);
+	} else {
+		in->asked_promised = incoming_ram_promised(d);
+		in->asked = preflight_ask(d->helpers, in->offer->offer, d->node.name, in->asked_promised, on_preflight,
+		                          in);
+		if (in->asked)
+			return;
+		a.status = err_sys(&err, ENOMEM, "%s: preflight", d->node.name);
+	}
+	(void)snprintf(a.text, sizeof(a.text), "%s", err.text);
+	preflighted(in, &a);
+}
+
+static void recorded(void *arg, enum mig_record rec, int status, const struct err *err)
+{
+	struct incoming *in = arg;
+	struct mig_event ev = { .kind = MIG_EV_JOURNALED, .journal = { .rec = rec, .status = status } };
+
+	if (status < 0) {
+		log_error("%s: %s", in->name, err->text);
+		(void)snprintf(in->text, sizeof(in->text), "%s", err->text);
+	}
+	(void)fault_point("tgt", "journal", journal_rec_name(rec), ".done", in->pid);
 	incoming_feed(in, &ev);
 }
 
@@ -180,36 +235,35 @@ static void act_journal(struct incoming *in, enum mig_record rec)
 		                 .generation = in->core.generation,
 		                 .rec = rec,
 		                 .stay_paused = in->core.stay_paused };
-	struct mig_event ev = { .kind = MIG_EV_JOURNALED };
 	struct err err = { 0 };
-	const char *name = rec == MIG_REC_READY ? "ready" : rec == MIG_REC_TAKEN ? "taken" : "gone";
+	int r;
 
 	memcpy(j.name, in->name, sizeof(j.name));
 	memcpy(j.uuid, in->uuid, sizeof(j.uuid));
 	memcpy(j.peer, in->from.name, sizeof(j.peer));
-	(void)fault_point("tgt", "journal", name, "", in->pid);
-	ev.journal.rec = rec;
-	ev.journal.status = journal_append(in->d->journal_dir, &j, &err);
-	if (ev.journal.status < 0) {
-		log_error("%s: %s", in->name, err.text);
-		(void)snprintf(in->text, sizeof(in->text), "%s", err.text);
-	}
-	(void)fault_point("tgt", "journal", name, ".done", in->pid);
-	incoming_feed(in, &ev);
+	(void)fault_point("tgt", "journal", journal_rec_name(rec), "", in->pid);
+	r = recorder_append(in->d->recorder, &j, recorded, in);
+	if (r < 0)
+		recorded(in, rec, err_sys(&err, r, "journal"), &err);
 }
 
 /* --persistent: the definition stays on this host. */
+static void stored(void *arg, enum mig_record rec, int status, const struct err *err)
+{
+	(void)arg, (void)rec;
+	if (status < 0)
+		log_error("a domain runs here, but its definition could not be stored: %s", err->text);
+}
+
 static void store_definition(struct incoming *in)
 {
-	_cleanup_free_ char *dir = xasprintf("%s/domains", path_state()), *path = xasprintf("%s/%s.xml", dir, in->name);
+	_cleanup_free_ char *path = dompath_definition(in->name);
 	const Hospes__Mig__Offer *o = in->offer->offer;
-	int r = mkdir_p(dir, 0700);
+	struct err err = { 0 };
+	int r = recorder_store(in->d->recorder, path, o->xml.data, o->xml.len, stored, NULL);
 
-	if (r == 0)
-		r = file_write_atomic(path, o->xml.data, o->xml.len, 0600);
 	if (r < 0)
-		log_error("%s: runs here, but its definition could not be stored in %s: %s", in->name, path,
-		          strerror(-r));
+		stored(NULL, 0, err_sys(&err, r, "write %s", path), &err);
 }
 
 static void incoming_free(struct incoming *in)
@@ -220,6 +274,8 @@ static void incoming_free(struct incoming *in)
 			break;
 		}
 	}
+	work_drop(in->asked);
+	recorder_drop(in->d->recorder, in);
 	incoming_hvdom_done(in);
 	loop_del_timer(in->timer);
 	loop_del_timer(in->spawn_timer);
@@ -249,7 +305,8 @@ static void act_finish(struct incoming *in, const struct mig_action *a)
 		log_info("%s from %s: not taken over: %s%s%s", in->name, in->from.name, mig_reason_name(a->reason),
 		         in->text[0] ? ": " : "", in->text);
 	/* data and hvdom are let go when the loop is back: this may run inside one of their call-backs */
-	loop_timer_in(in->end, in->core.state == MIG_TGT_END && in->core.started ? 0 : END_NS);
+	bool asked_again = !in->core.started && !(in->offer && in->offer->offer->plan_only);
+	loop_timer_in(in->end, asked_again ? END_NS : 0);
 }
 
 static void act(struct incoming *in, const struct mig_action *a)
@@ -269,7 +326,7 @@ static void act(struct incoming *in, const struct mig_action *a)
 		act_journal(in, a->rec);
 		break;
 	case MIG_ACT_FORGET:
-		journal_forget(in->d->journal_dir, in->session);
+		recorder_forget(in->d->recorder, in->session);
 		break;
 	case MIG_ACT_PREFLIGHT:
 		act_preflight(in);
@@ -336,7 +393,7 @@ static void on_timer(void *arg)
 	incoming_feed(arg, &(struct mig_event){ .kind = MIG_EV_TICK });
 }
 
-static struct incoming *incoming_new(struct migrated *d, uint64_t session, const char *name, const char *uuid)
+struct incoming *incoming_new(struct migrated *d, uint64_t session, const char *name, const char *uuid)
 {
 	struct incoming *in = calloc(1, sizeof(*in));
 
@@ -369,117 +426,15 @@ static struct incoming *find(struct migrated *d, uint64_t session, const char *p
 	return NULL;
 }
 
-/* Messages that need no session --------------------------------------------------------------------------------------- */
-static void answer_hello(struct migrated *d, const struct peer_id *from, uint64_t session)
-{
-	Hospes__Mig__Envelope env = HOSPES__MIG__ENVELOPE__INIT;
-	Hospes__Mig__Hello h;
-
-	link_hello(d, &h, true);
-	env.version = MIG_VERSION;
-	env.session = session;
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_HELLO;
-	env.hello = &h;
-	link_send(d->router, from, &env);
-}
-
-static void answer_ping(struct migrated *d, const struct peer_id *from, const Hospes__Mig__Envelope *ping)
-{
-	Hospes__Mig__Envelope env = HOSPES__MIG__ENVELOPE__INIT;
-	Hospes__Mig__Pong p = HOSPES__MIG__PONG__INIT;
-
-	p.sent_ns = ping->ping->sent_ns;
-	p.here_ns = now_ns();
-	env.version = MIG_VERSION;
-	env.session = ping->session;
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_PONG;
-	env.pong = &p;
-	link_send(d->router, from, &env);
-}
-
-static void answer_fate(struct migrated *d, const struct peer_id *from, uint64_t session, enum mig_fate fate,
-                        const char *text)
-{
-	Hospes__Mig__Envelope env = HOSPES__MIG__ENVELOPE__INIT;
-	Hospes__Mig__Resolved r = HOSPES__MIG__RESOLVED__INIT;
-
-	r.fate = fate;
-	r.text = (char *)text;
-	env.version = MIG_VERSION;
-	env.session = session;
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_RESOLVED;
-	env.resolved = &r;
-	link_send(d->router, from, &env);
-}
-
-/* Does a domain with that uuid run here in generation @g or a later one? */
-static bool runs_here(const char *name, const char *uuid, uint64_t g)
-{
-	struct hvcall hv;
-	struct hv_info info;
-
-	if (hvcall_open(&hv, name, NULL) < 0)
-		return false;
-	hv.timeout_ms = 2000;
-	int r = hvcall_simple(&hv, HV_OP_INFO, NULL, 0, &info, sizeof(info), NULL);
-	hvcall_close(&hv);
-	return r == 0 && !strncasecmp(info.uuid, uuid, 36) && info.generation >= g &&
-	       (info.state == HV_DOM_RUNNING || info.state == HV_DOM_PAUSED || info.state == HV_DOM_BOOTING ||
-	        info.state == HV_DOM_PARKED); /* it may run again: nobody else may have that generation */
-}
-
-/* Go, Resolve or Abort of a session that no machine holds: the journal knows, or it never was ready here. */
-static void unknown_session(struct migrated *d, const struct peer_id *from, const Hospes__Mig__Envelope *env,
-                            const struct mig_msg *msg)
-{
-	struct journal_rec rec;
-	int r = journal_load(d->journal_dir, env->session, &rec);
-
-	if (r == 0 && !strcmp(rec.peer, from->name) && rec.rec != MIG_REC_RELINQUISHING &&
-	    rec.rec != MIG_REC_CALLED_OFF) {
-		answer_fate(d, from, env->session,
-		            rec.rec == MIG_REC_TAKEN  ? MIG_FATE_RUNNING
-		            : rec.rec == MIG_REC_GONE ? MIG_FATE_GONE
-		                                      : MIG_FATE_BUSY,
-		            "");
-		return;
-	}
-	if (msg->kind == MIG_MSG_ABORT) {
-		answer_fate(d, from, env->session, MIG_FATE_GONE,
-		            ""); /* nothing to let go; no generation was promised */
-		return;
-	}
-	if (msg->kind == MIG_MSG_RESOLVE && runs_here(env->resolve->name, env->resolve->uuid, msg->generation)) {
-		answer_fate(d, from, env->session, MIG_FATE_RUNNING, "");
-		return;
-	}
-	if (msg->kind != MIG_MSG_RESOLVE)
-		return; /* a Go without us: the source will ask with Resolve, which names the domain */
-	struct incoming *in = incoming_new(d, env->session, env->resolve->name, env->resolve->uuid);
-	if (!in)
-		return;
-	in->from = *from;
-	(void)snprintf(in->text, sizeof(in->text), "%s knows nothing of this migration (it may have restarted)",
-	               d->node.name);
-	mig_target_init_recover(&in->core, msg->generation, false, MIG_REC_GONE, false, false);
-	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_START });
-}
-
 static void new_offer(struct migrated *d, const struct peer_id *from, const Hospes__Mig__Envelope *env)
 {
 	_cleanup_free_ uint8_t *copy = NULL;
-	struct journal_rec rec;
 	struct mig_msg msg;
-	unsigned n = 0;
+	unsigned n = 0, all = 0;
 
-	/* a repeated one: begun anew, the session could end with another word than its record's */
-	if (journal_load(d->journal_dir, env->session, &rec) == 0) {
-		log_warn("%s: an offer of a migration that was under way before is ignored", from->name);
-		return;
-	}
-	for (const struct incoming *k = d->ins; k; k = k->next)
+	for (const struct incoming *k = d->ins; k; k = k->next, all++)
 		n += !k->ended;
-	if (n >= INCOMING_MAX) {
+	if (n >= INCOMING_MAX || all >= INCOMING_SESSIONS_MAX) {
 		log_warn("%s: too many migrations to here at once", from->name);
 		return;
 	}
@@ -498,49 +453,70 @@ static void new_offer(struct migrated *d, const struct peer_id *from, const Hosp
 	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_START });
 }
 
-void incoming_message(struct migrated *d, const struct peer_id *from, const Hospes__Mig__Envelope *env,
-                      const struct mig_msg *msg)
+/* A message of the peer's own session, which is not under way; @rec: its record, NULL: there is none. */
+static void at_rest(struct migrated *d, const struct peer_id *from, const Hospes__Mig__Envelope *env,
+                    const struct mig_msg *msg, const struct journal_rec *rec)
 {
-	struct mig_event ev = { .kind = MIG_EV_MSG, .msg = *msg };
-	struct incoming *in = env->session ? find(d, env->session, from->name) : NULL;
-
-	if (in) {
-		in->from = *from; /* answers go to where the peer is now */
-		(void)fault_point("tgt", "recv", mig_msg_name(msg->kind), "", in->pid);
-	}
 	switch (msg->kind) {
-	case MIG_MSG_HELLO:
-		answer_hello(d, from, env->session);
-		return;
-	case MIG_MSG_PING:
-		answer_ping(d, from, env);
-		if (in)
-			incoming_feed(in, &ev);
-		return;
 	case MIG_MSG_OFFER:
-		if (!in)
+		/* a repeated one: begun anew, the session could end with another word than its record's */
+		if (rec)
+			log_warn("%s: an offer of a migration that was under way before is ignored", from->name);
+		else
 			new_offer(d, from, env);
-		return;
-	case MIG_MSG_FINAL:
-		if (in) {
-			in->final_pb = env->final;
-			incoming_feed(in, &ev);
-			in->final_pb = NULL;
-		}
 		return;
 	case MIG_MSG_GO:
 	case MIG_MSG_RESOLVE:
 	case MIG_MSG_ABORT:
-		if (in)
-			incoming_feed(in, &ev);
-		else
-			unknown_session(d, from, env, msg);
+		incoming_unknown(d, from, env, msg, rec);
 		return;
 	case MIG_MSG_DONE:
-		if (in)
-			incoming_feed(in, &ev);
-		else
-			journal_forget(d->journal_dir, env->session);
+		/* READY is not the source's to end: the incoming hvdom may be there still */
+		if (rec && rec->rec != MIG_REC_READY)
+			recorder_forget(d->recorder, env->session);
+		return;
+	default:
+		return;
+	}
+}
+
+void incoming_message(struct migrated *d, const struct peer_id *from, const Hospes__Mig__Envelope *env,
+                      const struct mig_msg *msg)
+{
+	struct mig_event ev = { .kind = MIG_EV_MSG, .msg = *msg };
+	struct journal_rec rec;
+	enum standing st = env->session ? standing_of(d, from, env->session, &rec) : STANDING_NEW;
+	struct incoming *in = st == STANDING_LIVE ? find(d, env->session, from->name) : NULL;
+
+	if (msg->kind == MIG_MSG_HELLO) {
+		incoming_answer_hello(d, from, env->session);
+		return;
+	}
+	if (msg->kind == MIG_MSG_PING)
+		incoming_answer_ping(d, from, env);
+	if (st == STANDING_NONE) {
+		if (msg->kind != MIG_MSG_PING)
+			log_debug("%s speaks about a migration that is not its own: ignored", from->name);
+		return;
+	}
+	if (!in) {
+		at_rest(d, from, env, msg, st == STANDING_RECORD ? &rec : NULL);
+		return;
+	}
+	in->from = *from; /* answers go to where the peer is now */
+	(void)fault_point("tgt", "recv", mig_msg_name(msg->kind), "", in->pid);
+	switch (msg->kind) {
+	case MIG_MSG_FINAL:
+		in->final_pb = env->final;
+		incoming_feed(in, &ev);
+		in->final_pb = NULL;
+		return;
+	case MIG_MSG_PING:
+	case MIG_MSG_GO:
+	case MIG_MSG_RESOLVE:
+	case MIG_MSG_ABORT:
+	case MIG_MSG_DONE:
+		incoming_feed(in, &ev);
 		return;
 	default:
 		return;
@@ -637,8 +613,8 @@ int incoming_recover(struct migrated *d, const struct journal_rec *rec)
 	struct hv_info info = { 0 };
 
 	if (rec->rec == MIG_REC_GONE) {
-		if ((uint64_t)time(NULL) > rec->wall_s + GONE_KEEP_S)
-			journal_forget(d->journal_dir, rec->session);
+		if ((uint64_t)time(NULL) > rec->wall_s + RECORDER_KEEP_S)
+			recorder_forget(d->recorder, rec->session);
 		return 0; /* answered from the file when somebody asks */
 	}
 	int r = hvcall_open(&hv, rec->name, NULL);
@@ -652,11 +628,12 @@ int incoming_recover(struct migrated *d, const struct journal_rec *rec)
 		}
 		hvcall_close(&hv);
 	}
-	if (r == -ETIMEDOUT)
-		return r;
+	/* mute is not dead, and neither is one that took its socket away */
+	if (r == -ETIMEDOUT || (r < 0 && hvproc_alive(rec->name)))
+		return -ETIMEDOUT;
 	/* it was taken, and killed before TAKEN could be written: it may have run */
 	if (!taken && !running)
-		running = leasefile_taken(path_state(), rec->uuid, d->node.name, rec->generation, rec->wall_s);
+		running = leasefile_taken(rec->uuid, d->node.name, rec->generation, rec->wall_s);
 	struct incoming *in = incoming_new(d, rec->session, rec->name, rec->uuid);
 	if (!in)
 		return 0;
@@ -689,6 +666,7 @@ void incoming_child(struct migrated *d, int pid, int status)
 
 void incoming_free_all(struct migrated *d)
 {
+	incoming_strays_free(d);
 	while (d->ins)
 		incoming_free(d->ins);
 }

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
-#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -13,10 +11,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/log.h"
+#include "common/procs.h"
 #include "common/util.h"
-#include "hypervisor/hvcall.h"
-#include "clusterd/io/managed.h"
+#include "hypervisor/api/hvcall.h"
+#include "clusterd/guard/managed.h"
 #include "common/fault.h"
+#include "hypervisor/api/dompath.h"
+#include "hypervisor/api/launch.h"
 #include "migrated/io/incoming_int.h"
 
 #define SPAWN_NS        (20 * NS_PER_S)
@@ -241,6 +242,7 @@ static void on_ready(void *arg, int fd, uint32_t revents)
 	struct incoming *in = arg;
 	struct err err = { 0 };
 	char line[ERR_TEXT_MAX];
+	_cleanup_free_ char *log = dompath_log(in->name);
 	ssize_t n = read(fd, line, sizeof(line) - 1);
 
 	(void)revents;
@@ -254,8 +256,7 @@ static void on_ready(void *arg, int fd, uint32_t revents)
 	else if (!strncmp(line, "error: ", 7))
 		r = err_set(&err, EIO, "the incoming hvdom did not start on %s: %s", in->d->node.name, line + 7);
 	else
-		r = err_set(&err, EIO, "the incoming hvdom did not start on %s: see %s/%s.log there", in->d->node.name,
-		            path_log(), in->name);
+		r = err_set(&err, EIO, "the incoming hvdom did not start on %s: see %s there", in->d->node.name, log);
 	if (r == 0)
 		r = check_regions(in, &err);
 	if (r == 0)
@@ -274,73 +275,18 @@ void incoming_spawn_late(void *arg)
 	spawned(in, MIG_REASON_TARGET_HVDOM);
 }
 
-/* $HOSPES_LIBEXEC/hvdom, beside this program (the build tree), or the installed one. malloc'd. */
-static char *hvdom_path(void)
-{
-	const char *env = getenv("HOSPES_LIBEXEC");
-	char self[PATH_MAX] = "";
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-	if (env && *env)
-		return xasprintf("%s/hvdom", env);
-	self[n > 0 ? n : 0] = 0;
-	char *dir = dirname(self), *path = xasprintf("%s/hvdom", dir);
-	if (access(path, X_OK) < 0) {
-		free(path);
-		path = xasprintf("%s/../hypervisor/hvdom", dir);
-	}
-	if (access(path, X_OK) < 0) {
-		free(path);
-		path = xasprintf("%s/hvdom", HOSPES_SBINDIR);
-	}
-	return path;
-}
-
-/* After fork(): only async-signal-safe calls. */
-static void child_exec(char *const argv[], int log_fd, int ready_fd)
-{
-	sigset_t none;
-	int null = open("/dev/null", O_RDWR);
-
-	(void)setsid();
-	(void)signal(SIGPIPE, SIG_DFL);
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	if (null < 0 || dup2(null, 0) < 0 || chdir("/") < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0 ||
-	    fcntl(ready_fd, F_SETFD, 0) < 0)
-		_exit(126);
-	if (null > 2)
-		close(null);
-	execv(argv[0], argv);
-	_exit(127);
-}
-
 static int fork_hvdom(struct incoming *in, struct err *err)
 {
-	_cleanup_free_ char *log = xasprintf("%s/%s.log", path_log(), in->name);
-	int p[2];
+	struct hvlaunch l = { .name = in->name, .config = in->xml_path, .incoming = true };
+	int r = hvlaunch_begin(&l, err);
 
-	_cleanup_close_ int log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (log_fd < 0)
-		return err_sys(err, errno, "open %s", log);
-	if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
-		return err_sys(err, errno, "pipe");
-	_cleanup_close_ int wr = p[1];
-	_cleanup_free_ char *fd_text = xasprintf("%d", wr);
-	_cleanup_free_ char *hvdom = hvdom_path();
-	char *argv[] = { hvdom, (char *)"--config", in->xml_path, (char *)"--incoming", (char *)"--ready-fd", fd_text,
-		         NULL };
-	pid_t pid = fork();
-	if (pid < 0) {
-		close(p[0]);
-		return err_sys(err, errno, "fork");
-	}
-	if (!pid)
-		child_exec(argv, log_fd, wr);
-	in->pid = pid;
+	if (r < 0)
+		return r;
+	in->pid = l.pid;
 	in->child = true;
-	in->ready_fd = p[0];
-	in->ready_src = loop_add_fd(in->d->loop, p[0], EPOLLIN, on_ready, in);
+	in->ready_fd = l.ready_fd;
+	if (fcntl(l.ready_fd, F_SETFL, O_NONBLOCK) == 0)
+		in->ready_src = loop_add_fd(in->d->loop, l.ready_fd, EPOLLIN, on_ready, in);
 	return in->ready_src ? 0 : err_sys(err, ENOMEM, "watching hvdom");
 }
 
@@ -353,8 +299,6 @@ void incoming_spawn(struct incoming *in)
 	in->xml_path = xasprintf("%s/%016" PRIx64 ".xml", dir, in->session);
 	int r = mkdir_p(dir, 0700);
 	if (r == 0)
-		r = mkdir_p(path_log(), 0750);
-	if (r == 0)
 		r = file_write_atomic(in->xml_path, o->xml.data, o->xml.len, 0600);
 	r = r < 0 ? err_sys(&err, r, "write %s", in->xml_path) : fork_hvdom(in, &err);
 	if (r < 0) {
@@ -365,12 +309,18 @@ void incoming_spawn(struct incoming *in)
 	loop_timer_in(in->spawn_timer, SPAWN_NS);
 }
 
-/* Wait for the end of process @pid: it was killed, so this is short. */
-static bool wait_gone(int pid, bool child)
+/* Wait for the end of process @pid and of all that it started: they were killed, so this is short. */
+static bool wait_gone(const struct procs *p, int pid, bool child)
 {
+	bool gone = false;
+
 	for (int i = 0; i < 2000; i++) {
-		if (child ? waitpid(pid, NULL, WNOHANG) != 0 : kill(pid, 0) < 0 && errno == ESRCH)
+		if (!gone)
+			gone = child ? waitpid(pid, NULL, WNOHANG) != 0 : kill(pid, 0) < 0 && errno == ESRCH;
+		if (gone && (!p->pid || !procs_live(p)))
 			return true;
+		if (gone)
+			(void)procs_kill(p);
 		usleep(500);
 	}
 	return false;
@@ -388,9 +338,16 @@ void incoming_kill(struct incoming *in)
 	hva_free(in->hva);
 	in->hva = NULL;
 	if (in->pid > 0) {
+		struct procs p = { 0 };
+
+		/* one that gave up at once, for another of its name is there, left no record of its own */
+		if (procs_read(in->name, &p) < 0 || p.pid != in->pid)
+			p.pid = 0;
 		if (kill(in->pid, SIGKILL) < 0 && errno != ESRCH)
 			log_error("%s: cannot end the incoming hvdom %d: %s", in->name, in->pid, strerror(errno));
-		if (!wait_gone(in->pid, in->child)) {
+		if (p.pid)
+			(void)procs_kill(&p);
+		if (!wait_gone(&p, in->pid, in->child)) {
 			log_error("%s: the incoming hvdom %d does not end", in->name, in->pid);
 			return; /* no ENDED: nothing is promised */
 		}

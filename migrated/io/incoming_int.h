@@ -4,7 +4,7 @@
 #define HOSPES_MIGRATED_IO_INCOMING_INT_H
 
 #include "migrated/core/target.h"
-#include "hypervisor/hva.h"
+#include "hypervisor/api/hva.h"
 #include "migrated/io/incoming.h"
 
 #define INCOMING_EVENTS_MAX 16u
@@ -36,13 +36,27 @@ struct incoming {
 	struct hv_memhash_rep memhash; /* as Final said; n_regions 0: not asked for */
 	struct loop_timer *timer, *spawn_timer, *end, *again;
 	unsigned preflights;
+	struct work *asked; /* the preflight, under way */
+	uint64_t asked_promised;
 	struct mig_event ev[INCOMING_EVENTS_MAX];
 	unsigned ev_head, ev_n;
 	bool stepping;
 	uint64_t go_ns, running_ns, restore_ns, final_ns;
 };
 
+#define INCOMING_SESSIONS_MAX 64u /* those that have just ended included */
+
+struct incoming *incoming_new(struct migrated *d, uint64_t session, const char *name,
+                              const char *uuid); /* in d->ins; NULL: no memory */
 void incoming_feed(struct incoming *in, const struct mig_event *ev);
+
+/* incoming_stray.c: messages that need no session. */
+void incoming_answer_hello(struct migrated *d, const struct peer_id *from, uint64_t session);
+void incoming_answer_ping(struct migrated *d, const struct peer_id *from, const Hospes__Mig__Envelope *ping);
+/* Go, Resolve or Abort of a session that no machine holds: the journal knows (@rec, NULL: no record), or it never was ready here. */
+void incoming_unknown(struct migrated *d, const struct peer_id *from, const Hospes__Mig__Envelope *env,
+                      const struct mig_msg *msg, const struct journal_rec *rec);
+void incoming_strays_free(struct migrated *d);
 
 /* incoming_hvdom.c: the incoming domain's process. */
 void incoming_spawn(struct incoming *in);                               /* -> MIG_EV_SPAWNED */

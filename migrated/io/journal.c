@@ -23,6 +23,11 @@ static const char *const rec_names[] = {
 	[MIG_REC_CALLED_OFF] = "called-off",
 };
 
+const char *journal_rec_name(enum mig_record rec)
+{
+	return rec_names[rec];
+}
+
 static char *file_of(const char *dir, uint64_t session)
 {
 	return xasprintf("%s/%016" PRIx64 ".journal", dir, session);
@@ -37,19 +42,39 @@ static int sync_dir(const char *dir)
 	return 0;
 }
 
+/*
+ * A record begins with the end of the line before it: what a power loss or a full disk left of an earlier record never becomes the
+ * head of this one. NULL: names that are none, or out of memory.
+ */
+static char *line_of(const struct journal_rec *rec)
+{
+	char session[17];
+
+	if (!name_is_valid(rec->name) || !name_is_valid(rec->peer) || !uuid_is_valid(rec->uuid))
+		return NULL; /* it could not be read back */
+	(void)snprintf(session, sizeof(session), "%016" PRIx64, rec->session);
+	json_t *o = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:b, s:I}", "rec", rec_names[rec->rec], "session",
+	                      session, "generation", (json_int_t)rec->generation, "name", rec->name, "uuid", rec->uuid,
+	                      "peer", rec->peer, "stay_paused", rec->stay_paused, "wall_s", (json_int_t)time(NULL));
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL, *line = text ? xasprintf("\n%s\n", text) : NULL;
+
+	free(text);
+	json_decref(o);
+	return line;
+}
+
 int journal_append(const char *dir, const struct journal_rec *rec, struct err *err)
 {
 	_cleanup_free_ char *path = file_of(dir, rec->session);
+	_cleanup_free_ char *line = line_of(rec);
 	bool fresh = access(path, F_OK) < 0;
+
+	if (!line)
+		return err_set(err, EINVAL, "journal %s: not the name of a domain, its uuid and its peer", path);
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return err_sys(err, errno, "journal %s", path);
-	_cleanup_free_ char *line = xasprintf("{\"rec\":\"%s\",\"session\":\"%016" PRIx64 "\",\"generation\":%" PRIu64
-	                                      ",\"name\":\"%s\",\"uuid\":\"%s\","
-	                                      "\"peer\":\"%s\",\"stay_paused\":%s,\"wall_s\":%" PRIu64 "}\n",
-	                                      rec_names[rec->rec], rec->session, rec->generation, rec->name, rec->uuid,
-	                                      rec->peer, rec->stay_paused ? "true" : "false", (uint64_t)time(NULL));
 	if (fresh && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, FILE_ROOM_BYTES) < 0 && errno != EOPNOTSUPP) {
 		int r = err_sys(err, errno, "journal %s", path);
 		(void)unlink(path);
@@ -84,7 +109,8 @@ int journal_parse(const char *line, size_t len, struct journal_rec *ret)
 
 	if (!o || text_of(o, "rec", name, sizeof(name)) < 0 || text_of(o, "session", session, sizeof(session)) < 0 ||
 	    text_of(o, "name", rec.name, sizeof(rec.name)) < 0 || text_of(o, "uuid", rec.uuid, sizeof(rec.uuid)) < 0 ||
-	    text_of(o, "peer", rec.peer, sizeof(rec.peer)) < 0 || !name_is_valid(rec.name) || !name_is_valid(rec.peer))
+	    text_of(o, "peer", rec.peer, sizeof(rec.peer)) < 0 || !name_is_valid(rec.name) ||
+	    !name_is_valid(rec.peer) || !uuid_is_valid(rec.uuid))
 		goto out;
 	json_t *g = json_object_get(o, "generation");
 	char *end;
@@ -146,11 +172,14 @@ int journal_scan(const char *dir, void (*fn)(void *arg, const struct journal_rec
 			continue;
 		_cleanup_free_ char *path = xasprintf("%s/%s", dir, e->d_name);
 		struct journal_rec rec;
+		uint64_t session = strtoull(e->d_name, NULL, 16);
 		int r = load_file(path, &rec);
-		if (r == 0 && rec.session == strtoull(e->d_name, NULL, 16))
+		if (r == 0 && rec.session == session)
 			fn(arg, &rec);
 		else if (r == -EINVAL)
 			(void)unlink(path); /* torn before its first record was durable: nothing was said on it */
+		else if (r != -ENOENT)
+			fn(arg, &(struct journal_rec){ .session = session });
 	}
 	closedir(d);
 	return 0;

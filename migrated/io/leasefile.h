@@ -10,6 +10,6 @@
  * Did an hvdom on @host (this one) come to own the domain in @generation or a later one, at @since_s (CLOCK_REALTIME) or after? TAKE writes
  * that before anything can run, and an incoming hvdom writes nothing before TAKE.
  */
-bool leasefile_taken(const char *state_dir, const char *uuid, const char *host, uint64_t generation, uint64_t since_s);
+bool leasefile_taken(const char *uuid, const char *host, uint64_t generation, uint64_t since_s);
 
 #endif

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include "common/util.h"
+#include "hypervisor/api/memcheck.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* younger than some C libraries */
@@ -74,6 +75,9 @@ int memmap_open(struct memmap *m, struct hvcall *hv, struct err *err)
 	for (unsigned i = 0; i < m->n; i++)
 		m->r[i].fd = fds[i];
 	_cleanup_close_ int bitmap_fd = fds[m->n];
+	r = memcheck_map(bitmap_fd, rep.bitmap_bytes, "the dirty bitmap", err);
+	if (r < 0)
+		goto fail;
 	m->bitmap_bytes = rep.bitmap_bytes;
 	void *p = mmap(NULL, rep.bitmap_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bitmap_fd, 0);
 	if (p == MAP_FAILED) {
@@ -83,6 +87,8 @@ int memmap_open(struct memmap *m, struct hvcall *hv, struct err *err)
 	m->bitmap = p;
 	for (unsigned i = 0; i < m->n; i++) {
 		r = region_check(&rep.region[i], &rep, err);
+		if (r == 0)
+			r = memcheck_map(m->r[i].fd, rep.region[i].size_bytes, "the guest's memory", err);
 		if (r < 0)
 			goto fail;
 		m->r[i].size = rep.region[i].size_bytes;

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include "common/err.h"
-#include "hypervisor/hvcall.h"
+#include "hypervisor/api/hvcall.h"
 #include "migrated/core/mig.h"
 
 #define HUGE_BYTES (2u << 20)

@@ -7,7 +7,8 @@
 #include <string.h>
 #include "common/log.h"
 #include "common/util.h"
-#include "hypervisor/hvcall.h"
+#include "hypervisor/api/dompath.h"
+#include "hypervisor/api/hvcall.h"
 #include "migrated/io/outgoing.h"
 
 /* Connect to @name if it is a relinquished copy that nobody looks after. */
@@ -33,7 +34,7 @@ static int orphan_open(struct migrated *d, const char *name, struct hvcall *hv, 
 
 void orphan_status(struct migrated *d, const char *domain, json_t *list)
 {
-	_cleanup_free_ char *path = xasprintf("%s/dom", path_run());
+	_cleanup_free_ char *path = dompath_runs();
 	DIR *dir = opendir(path);
 
 	if (!dir)

@@ -10,11 +10,11 @@
 #include <sys/random.h>
 #include "common/log.h"
 #include "common/util.h"
-#include "hypervisor/hvcall.h"
-#include "clusterd/io/managed.h"
+#include "clusterd/guard/managed.h"
 #include "common/fault.h"
+#include "migrated/io/knock.h"
 #include "migrated/io/outgoing_int.h"
-#include "migrated/io/preflight.h"
+#include "migrated/io/recorder.h"
 
 #define PROGRESS_NS     (200 * NS_PER_MS)
 #define END_WAIT_NS     (3 * NS_PER_S)
@@ -86,25 +86,50 @@ int outgoing_open_pipe(struct outgoing *o, const Hospes__Mig__Accept *acc)
 }
 
 /* Journal ------------------------------------------------------------------------------------------------------------- */
+static void recorded(void *arg, enum mig_record rec, int status, const struct err *err)
+{
+	struct outgoing *o = arg;
+	struct mig_event ev = { .kind = MIG_EV_JOURNALED, .journal = { .rec = rec, .status = status } };
+
+	if (status < 0)
+		(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err->text);
+	if (rec == MIG_REC_CALLED_OFF) {
+		if (status < 0)
+			log_error("%s: %s", o->order.domain, err->text);
+		o->noting = status < 0 ? NOT_NOTED : NOTED;
+	}
+	(void)fault_point("src", "journal", journal_rec_name(rec), ".done", o->info.pid);
+	if (!o->telling)
+		outgoing_feed(o, &ev);
+	outgoing_maybe_end(o);
+}
+
 static void act_journal(struct outgoing *o, enum mig_record rec)
 {
 	struct journal_rec j = {
 		.session = o->session, .generation = o->core.generation_new, .rec = rec, .stay_paused = o->order.suspend
 	};
-	struct mig_event ev = { .kind = MIG_EV_JOURNALED };
 	struct err err = { 0 };
-	const char *name = rec == MIG_REC_CALLED_OFF ? "called-off" : "relinquishing";
+	int r;
 
 	memcpy(j.name, o->info.name, sizeof(j.name));
 	memcpy(j.uuid, o->info.uuid, 36);
 	memcpy(j.peer, o->peer.name, sizeof(j.peer));
-	(void)fault_point("src", "journal", name, "", o->info.pid);
-	ev.journal.rec = rec;
-	ev.journal.status = journal_append(o->d->journal_dir, &j, &err);
-	if (ev.journal.status < 0)
-		(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err.text);
-	(void)fault_point("src", "journal", name, ".done", o->info.pid);
-	outgoing_feed(o, &ev);
+	if (rec == MIG_REC_CALLED_OFF)
+		o->noting = NOTING;
+	(void)fault_point("src", "journal", journal_rec_name(rec), "", o->info.pid);
+	r = recorder_append(o->d->recorder, &j, recorded, o);
+	if (r < 0)
+		recorded(o, rec, err_sys(&err, r, "journal"), &err);
+}
+
+/* A session that was called off after Final, and that is not written down: what would be given away now could be taken for its copy. */
+static bool half_called_off(const struct migrated *d, const char *domain)
+{
+	for (const struct outgoing *o = d->outs; o; o = o->next)
+		if (o->noting != NOTED && !strcmp(o->order.domain, domain))
+			return true;
+	return false;
 }
 
 /* Reports and the end ------------------------------------------------------------------------------------------------- */
@@ -130,6 +155,8 @@ static void unlink_out(struct outgoing *o)
 static void outgoing_free(struct outgoing *o)
 {
 	unlink_out(o);
+	knock_drop(o->knock);
+	recorder_drop(o->d->recorder, o);
 	outpipe_free(o->pipe);
 	hva_free(o->hva);
 	if (o->mem_open)
@@ -214,16 +241,20 @@ static void on_end(void *arg)
 
 void outgoing_maybe_end(struct outgoing *o)
 {
-	if (o->ended && (!o->hva || !hva_pending(o->hva)))
+	if (o->ended && o->noting != NOTING && (!o->hva || !hva_pending(o->hva)))
 		loop_timer_in(o->end, 0);
 }
 
 static void act_finish(struct outgoing *o, const struct mig_action *a)
 {
+	struct err hangs = { 0 };
+
 	o->ended = true;
 	o->ended_ns = now_ns();
 	o->outcome = a->outcome;
 	o->reason = a->reason;
+	if (o->reason == MIG_REASON_JOURNAL && !o->local_text[0] && recorder_hangs(o->d->recorder, &hangs) < 0)
+		(void)snprintf(o->local_text, sizeof(o->local_text), "%s", hangs.text);
 	loop_timer_at(o->timer, MIG_NEVER);
 	loop_timer_in(o->end, END_WAIT_NS);
 	outgoing_maybe_end(o);
@@ -253,7 +284,7 @@ static void act(struct outgoing *o, const struct mig_action *a)
 		act_journal(o, a->rec);
 		break;
 	case MIG_ACT_FORGET:
-		journal_forget(o->d->journal_dir, o->session);
+		recorder_forget(o->d->recorder, o->session);
 		break;
 	case MIG_ACT_FINISH:
 		act_finish(o, a);
@@ -296,6 +327,8 @@ static void on_timer(void *arg)
 	struct outgoing *o = arg;
 
 	if (o->telling) {
+		if (o->noting == NOT_NOTED)
+			act_journal(o, MIG_REC_CALLED_OFF);
 		outgoing_send(o, &(struct mig_msg){
 					 .kind = MIG_MSG_ABORT, .reason = MIG_REASON_DAEMON, .check_lease = true });
 		loop_timer_in(o->timer, TELL_NS);
@@ -336,7 +369,8 @@ static void core_config(const struct outgoing *o, struct mig_source_config *c)
 		.generation = o->info.generation,
 		.timeout_ns = or->timeout_ns,
 		.plan_only = or->plan,
-		.stay_paused = or->suspend || o->info.state == HV_DOM_PAUSED,
+		/* one that stands still for a failed disk goes on by itself, there as here */
+		.stay_paused = or->suspend || (o->info.state == HV_DOM_PAUSED && o->info.reason != HV_WHY_DISK_ERROR),
 		.audit = or->audit,
 		.verify = or->verify,
 		.logdirty = or->logdirty,
@@ -361,13 +395,56 @@ static int begin(struct outgoing *o, struct err *err)
 		return r;
 	if (getrandom(o->key, sizeof(o->key), 0) != sizeof(o->key))
 		return err_sys(err, EIO, "random key");
-	o->queued = false;
 	core_config(o, &cfg);
 	mig_source_init(&o->core, &cfg);
 	o->begun_ns = now_ns();
 	loop_timer_in(o->progress, PROGRESS_NS);
 	outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_START });
 	return 0;
+}
+
+/* It could not even begin. One that had waited for its turn has a result; else the order itself is answered. */
+static void refuse(struct outgoing *o, const struct err *err)
+{
+	o->ended = true;
+	o->outcome = MIG_OUTCOME_FAILED;
+	o->reason = MIG_REASON_REFUSED;
+	(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err->text);
+	if (!o->waited) {
+		if (o->report)
+			o->report(o->report_arg, json_pack("{s:s, s:s}", "type", "error", "error", err->text));
+		o->reported = true;
+	}
+	loop_timer_in(o->end, 0);
+}
+
+static void hvdom_is_there(void *arg, int status, const struct hv_info *info)
+{
+	struct outgoing *o = arg;
+	struct err err = { 0 };
+	int r = 0;
+
+	(void)info;
+	o->knock = NULL;
+	if (status == -ETIMEDOUT)
+		r = err_set(&err, ETIMEDOUT, "domain %s: its hvdom does not answer: see `vmctl dominfo %s`",
+		            o->order.domain, o->order.domain);
+	if (r == 0)
+		r = begin(o, &err);
+	if (r < 0)
+		refuse(o, &err);
+}
+
+/* First of all is somebody there? Other migrations do not wait for an hvdom that does not answer. */
+static int approach(struct outgoing *o, struct err *err)
+{
+	int r = recorder_hangs(o->d->recorder, err);
+
+	if (r < 0)
+		return r;
+	o->queued = false;
+	o->knock = knock(o->d->loop, o->order.domain, KNOCK_NS, hvdom_is_there, o);
+	return o->knock ? 0 : err_sys(err, ENOMEM, "migration of %s", o->order.domain);
 }
 
 static unsigned active(const struct migrated *d)
@@ -385,14 +462,9 @@ static void start_queued(struct migrated *d)
 		struct err err = { 0 };
 		if (!o->queued || o->ended)
 			continue;
-		if (begin(o, &err) == 0)
-			continue;
-		o->queued = false;
-		o->ended = true;
-		o->outcome = MIG_OUTCOME_FAILED;
-		o->reason = MIG_REASON_REFUSED;
-		(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err.text);
-		loop_timer_in(o->end, 0);
+		o->waited = true;
+		if (approach(o, &err) < 0)
+			refuse(o, &err);
 	}
 }
 
@@ -435,6 +507,10 @@ int outgoing_push(struct migrated *d, const struct push_order *order, void (*rep
 	if (find(d, order->domain))
 		return err_set(err, EBUSY, "domain %s is being moved already: see `vmmig status %s`", order->domain,
 		               order->domain);
+	if (half_called_off(d, order->domain))
+		return err_set(err, EBUSY,
+		               "%s: the end of its last migration is not on disk yet: try again in a moment",
+		               order->domain);
 	int r = find_peer(order->host, &peer, err);
 	if (r < 0)
 		return r;
@@ -451,7 +527,7 @@ int outgoing_push(struct migrated *d, const struct push_order *order, void (*rep
 		loop_timer_in(o->progress, 0);
 		return 0;
 	}
-	r = begin(o, err);
+	r = approach(o, err);
 	if (r < 0)
 		outgoing_free(o);
 	return r;
@@ -470,7 +546,9 @@ int outgoing_cancel(struct migrated *d, const char *domain, struct err *err)
 
 	if (!o)
 		return err_set(err, ENOENT, "no migration of %s is under way here", domain);
-	if (o->queued) {
+	if (o->queued || o->knock) {
+		knock_drop(o->knock);
+		o->knock = NULL;
 		o->ended = true;
 		o->outcome = MIG_OUTCOME_CANCELLED;
 		o->reason = MIG_REASON_CANCELLED;
@@ -506,17 +584,6 @@ json_t *outgoing_status(struct migrated *d, const char *domain)
 			(void)json_array_append_new(list, p);
 		}
 	return list;
-}
-
-/* It runs on here: a later session may give it away, and this one must not be taken for that. */
-static void called_off(struct outgoing *o, const struct journal_rec *rec)
-{
-	struct journal_rec j = *rec;
-	struct err err = { 0 };
-
-	j.rec = MIG_REC_CALLED_OFF;
-	if (journal_append(o->d->journal_dir, &j, &err) < 0)
-		log_error("%s: %s", rec->name, err.text);
 }
 
 /* The journal said RELINQUISHING, or CALLED_OFF and the target was not told. What does hvdom say? */
@@ -557,10 +624,11 @@ int outgoing_recover(struct migrated *d, const struct journal_rec *rec)
 	}
 	/* it never came to RELINQUISH, hvdom resumed the guest by itself; or the copy here is gone: the lease decides over there */
 	log_info("%s: was not given away to %s before this daemon ended; telling it", rec->name, rec->peer);
-	if (here && !off)
-		called_off(o, rec);
 	o->core.generation_new = rec->generation;
 	o->telling = true;
+	if (here &&
+	    !off) /* it runs on here: a later session may give it away, and this one must not be taken for that */
+		act_journal(o, MIG_REC_CALLED_OFF);
 	loop_timer_in(o->timer, 0);
 	return 0;
 }

@@ -8,8 +8,8 @@
 #include <string.h>
 #include "common/fault.h"
 #include "common/log.h"
-#include "common/util.h"
-#include "hypervisor/hvcall.h"
+#include "hypervisor/api/hvcall.h"
+#include "hypervisor/api/memcheck.h"
 #include "migrated/io/outgoing_int.h"
 
 static int read_domain(struct outgoing *o, struct hvcall *hv, struct err *err)
@@ -175,6 +175,8 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 	struct hv_state_rep st = { 0 };
 	struct hv_suspend_rep su = { 0 };
 
+	if (op == HV_OP_SUBSCRIBE)
+		return; /* one that refuses has its end noticed at the next round */
 	ev.hv.op = hv_of_op(op);
 	ev.hv.status = status;
 	if (status < 0) {
@@ -191,7 +193,9 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 		memcpy(&o->memhash, payload, len < sizeof(o->memhash) ? len : sizeof(o->memhash));
 	} else if (op == HV_OP_GET_STATE) {
 		memcpy(&st, payload, len < sizeof(st) ? len : sizeof(st));
-		if (n_fds == 1 && st.size_bytes && st.size_bytes < 1ull << 32) {
+		struct err bad = { 0 };
+		if (n_fds == 1 && st.size_bytes && st.size_bytes < 1ull << 32 &&
+		    memcheck_read(fds[0], st.size_bytes, "the guest's state", &bad) == 0) {
 			o->state_fd = fds[0];
 			fds[0] = -1;
 			o->state_bytes = st.size_bytes;
@@ -199,6 +203,9 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 			o->captured_ns = ev.now_ns;
 		} else {
 			ev.hv.status = -EPROTO;
+			(void)snprintf(o->local_text, sizeof(o->local_text), "%s",
+			               bad.text[0] ? bad.text : "hvdom's answer to get-state makes no sense");
+			log_warn("%s: %s", o->order.domain, o->local_text);
 		}
 	}
 	(void)fault_point("src", "hv", mig_hv_name(ev.hv.op), ".done", o->info.pid);
@@ -218,7 +225,42 @@ static void hv_lost(void *arg, bool unread)
 	outgoing_maybe_end(o);
 }
 
-static const struct hva_ops hv_ops = { .reply = hv_reply, .lost = hv_lost };
+/* What the guest's life was meanwhile, in words; NULL: nothing that ends a move. */
+static const char *end_of(const struct hv_event *ev)
+{
+	switch (ev->kind) {
+	case HV_EV_REBOOT:
+		return "the guest rebooted during the move";
+	case HV_EV_POWEROFF:
+		return "the guest was shut down during the move";
+	case HV_EV_CRASH:
+		return "the guest crashed during the move";
+	case HV_EV_WATCHDOG:
+		return ev->state == HV_DOM_CRASHED ? "the guest hung during the move and was ended by its watchdog"
+		                                   : NULL;
+	case HV_EV_STATE:
+		return ev->state == HV_DOM_SHUTDOWN || ev->state == HV_DOM_CRASHED
+		               ? "the domain was ended by an order during the move"
+		               : NULL;
+	default:
+		return NULL;
+	}
+}
+
+/* A guest that starts anew, or is gone, has nothing left to move: said at once, not when the next round finds its pages untracked. */
+static void hv_event(void *arg, const struct hv_event *ev)
+{
+	struct outgoing *o = arg;
+	const char *text = end_of(ev);
+
+	if (!text || o->ended || o->recovered || !mig_source_cancellable(&o->core))
+		return;
+	(void)snprintf(o->local_text, sizeof(o->local_text), "%s", text);
+	outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_GUEST });
+	outgoing_maybe_end(o);
+}
+
+static const struct hva_ops hv_ops = { .reply = hv_reply, .event = hv_event, .lost = hv_lost };
 
 int outgoing_open_domain(struct outgoing *o, struct err *err)
 {
@@ -241,7 +283,7 @@ int outgoing_open_domain(struct outgoing *o, struct err *err)
 	if (r == 0) {
 		o->hva = hva_new(o->d->loop, hv.fd, &hv_ops, o, err);
 		hv.fd = -1;
-		r = o->hva ? 0 : -ENOMEM;
+		r = o->hva && (o->recovered || hva_call(o->hva, HV_OP_SUBSCRIBE, NULL, 0, -1)) ? 0 : -ENOMEM;
 	}
 	hvcall_close(&hv);
 	return r;

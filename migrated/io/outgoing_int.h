@@ -3,9 +3,9 @@
 #ifndef HOSPES_MIGRATED_IO_OUTGOING_INT_H
 #define HOSPES_MIGRATED_IO_OUTGOING_INT_H
 
-#include "hypervisor/hypercall.h"
+#include "hypervisor/api/hypercall.h"
 #include "migrated/core/source.h"
-#include "hypervisor/hva.h"
+#include "hypervisor/api/hva.h"
 #include "migrated/io/outgoing.h"
 
 #define EVENTS_MAX           32u
@@ -20,11 +20,14 @@ struct outgoing {
 	struct peer peer;
 	void (*report)(void *arg, json_t *obj); /* NULL: nobody listens */
 	void *report_arg;
-	bool queued;          /* waits for others to end */
-	bool recovered;       /* from the journal: in doubt, or only telling the peer to let go */
-	bool telling;         /* not relinquished after all: Abort until the peer says GONE */
-	bool told;            /* and it did */
-	bool ended, reported; /* the core is through; the result was told */
+	bool queued;    /* waits for others to end */
+	bool waited;    /* and did so */
+	struct knock *knock; /* its hvdom is being asked whether it is there; nothing has begun */
+	bool recovered; /* from the journal: in doubt, or only telling the peer to let go */
+	bool telling;   /* not relinquished after all: Abort until the peer says GONE */
+	bool told;      /* and it did */
+	enum { NOTED = 0, NOTING, NOT_NOTED } noting; /* CALLED_OFF: being written; it failed, again later */
+	bool ended, reported;                         /* the core is through; the result was told */
 	enum mig_outcome outcome;
 	enum mig_reason reason;
 	char peer_text[WIRE_TEXT_MAX + 1]; /* its words on Refuse, Abort, Resolved */

@@ -8,8 +8,8 @@
 #include "common/util.h"
 #include "common/fault.h"
 #include "migrated/io/outgoing_int.h"
-#include "hypervisor/cpufeat.h"
-#include "migrated/io/preflight.h"
+#include "hypervisor/api/cpufeat.h"
+#include "migrated/io/recorder.h"
 
 #define RETRIES_MAX 10u
 
@@ -201,7 +201,7 @@ static void told(struct outgoing *o, const struct mig_msg *msg)
 		return;
 	if (runs)
 		outgoing_send(o, &(struct mig_msg){ .kind = MIG_MSG_DONE, .generation = o->core.generation_new });
-	journal_forget(o->d->journal_dir, o->session);
+	recorder_forget(o->d->recorder, o->session);
 	o->telling = false;
 	o->ended = o->told = true;
 	o->outcome = MIG_OUTCOME_FAILED;

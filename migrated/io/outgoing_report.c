@@ -105,6 +105,9 @@ void outgoing_reason_text(const struct outgoing *o, char *dst, size_t cap)
 	case MIG_REASON_DAEMON:
 		(void)snprintf(dst, cap, "a migration daemon ended meanwhile; %s runs on here", dom);
 		return;
+	case MIG_REASON_GUEST:
+		(void)snprintf(dst, cap, "%s: %s", dom, words(o));
+		return;
 	case MIG_REASON_OPERATOR:
 		(void)snprintf(dst, cap, "settled by hand");
 		return;
@@ -115,7 +118,7 @@ void outgoing_reason_text(const struct outgoing *o, char *dst, size_t cap)
 
 static const char *phase_name(const struct outgoing *o)
 {
-	return o->queued ? "queued" : o->telling ? "letting go" : mig_source_state_name(o->core.state);
+	return o->queued || o->knock ? "queued" : o->telling ? "letting go" : mig_source_state_name(o->core.state);
 }
 
 static uint64_t remaining_pages(const struct outgoing *o, const struct out_stats *st)

@@ -2,10 +2,12 @@
 /*
  * Source data plane: see outpipe.h. Work is handed out in chunks by an atomic cursor; each page of a pass is handled by exactly
  * one worker, so the hash table needs no lock. A page is copied first and only the copy is looked at: the guest may write to
- * the page meanwhile, and what is hashed must be what is sent.
+ * the page meanwhile, and what is hashed must be what is sent. Over 800 lines: what a worker does with a page, from its hash to the wire,
+ * is one path that the compiler sees as a whole.
  */
 #include <config.h>
 #include "migrated/io/outpipe.h"
+#include "migrated/io/congestion.h"
 #include <errno.h>
 #include <lz4.h>
 #include <pthread.h>
@@ -17,6 +19,7 @@
 #include <zmq.h>
 #include "common/util.h"
 #include "migrated/core/controller.h"
+#include "migrated/core/window.h"
 #include "migrated/io/priv.h"
 #include "migrated/io/seal.h"
 
@@ -36,7 +39,8 @@ struct out_worker {
 	struct seal seal;
 	uint64_t seq;         /* next frame */
 	uint64_t sent, acked; /* payload octets */
-	uint64_t acked_at_ns; /* when acked last grew, or was equal to sent */
+	struct mig_window win;
+	uint64_t stalled_ns; /* waited since acked last grew, or was equal to sent */
 	uint32_t pass_seen;
 	uint64_t wait_ns, pass_start_ns; /* waited for the wire in this pass */
 	unsigned skip, skip_next;        /* lz4 trials */
@@ -143,7 +147,8 @@ static int credits(struct out_worker *w, int wait_ms)
 	if (wait_ms > 0) {
 		zmq_pollitem_t it = { .socket = w->sock, .events = ZMQ_POLLIN };
 		uint64_t t = now_ns();
-		zmq_poll(&it, 1, wait_ms);
+		if (zmq_poll(&it, 1, wait_ms) == 0)
+			w->stalled_ns += (uint64_t)wait_ms * NS_PER_MS;
 		w->wait_ns += now_ns() - t;
 	}
 	for (;;) {
@@ -158,16 +163,20 @@ static int credits(struct out_worker *w, int wait_ms)
 		if (c.stream != w->stream || c.octets > w->sent || c.octets < w->acked)
 			return worker_fail(w, EPROTO, "the target acknowledged what was not sent");
 		w->acked = c.octets;
-		w->acked_at_ns = now_ns();
+		mig_window_acked(&w->win, w->acked, now_ns());
+		w->stalled_ns = 0;
 	}
 }
 
-/* Wait for acknowledgements; a connection that carries none for long is broken, whatever the pings say. */
+/*
+ * Wait for acknowledgements; a connection that carries none for long is broken, whatever the pings say. What counts is how long was waited
+ * with nothing there, not what a clock says: a thread that got no CPU, or was held back by the bandwidth, has not looked.
+ */
 static int credits_wait(struct out_worker *w)
 {
 	if (stopping(w))
 		return -ECANCELED;
-	if (now_ns() > w->acked_at_ns + STALL_NS)
+	if (w->stalled_ns > STALL_NS)
 		return worker_fail(w, ETIMEDOUT, "the target acknowledges nothing");
 	return credits(w, SEND_WAIT_MS);
 }
@@ -182,11 +191,19 @@ static int pace(struct out_worker *w, uint64_t octets)
 	uint64_t wait = mig_bucket_take(&p->bucket, octets, now_ns());
 	pthread_mutex_unlock(&p->lock);
 	w->wait_ns += wait;
-	while (wait) {
-		uint64_t step = wait > SEND_WAIT_MS * NS_PER_MS ? SEND_WAIT_MS * NS_PER_MS : wait;
+	while (wait) { /* acknowledgements are timed: they are taken as they come */
+		uint64_t step = wait > SEND_WAIT_MS * NS_PER_MS ? SEND_WAIT_MS * NS_PER_MS : wait, t = now_ns();
+		zmq_pollitem_t it = { .socket = w->sock, .events = ZMQ_POLLIN };
 		struct timespec ts = { .tv_sec = 0, .tv_nsec = (long)step };
-		nanosleep(&ts, NULL);
-		wait -= step;
+		if (step < NS_PER_MS)
+			nanosleep(&ts, NULL);
+		else
+			(void)zmq_poll(&it, 1, (long)(step / NS_PER_MS));
+		int r = credits(w, 0);
+		if (r < 0)
+			return r;
+		t = now_ns() - t;
+		wait -= t < wait ? t : wait;
 		if (stopping(w))
 			return -ECANCELED;
 	}
@@ -200,8 +217,9 @@ static int send_part(struct out_worker *w, zmq_msg_t *m, int flags)
 			return worker_fail(w, errno, "socket");
 		if (stopping(w))
 			return -ECANCELED;
-		if (now_ns() > w->acked_at_ns + STALL_NS)
+		if (w->stalled_ns > STALL_NS)
 			return worker_fail(w, ETIMEDOUT, "the data connection takes nothing");
+		w->stalled_ns += SEND_WAIT_MS * NS_PER_MS;
 		w->wait_ns += SEND_WAIT_MS * NS_PER_MS;
 	}
 	return 0;
@@ -220,8 +238,8 @@ static int frame_send(struct out_worker *w, const void *data, size_t len)
 	if (wire_frame_pack(&w->frame, &w->hdr) < 0)
 		return worker_fail(w, ENOMEM, "frame header");
 	if (w->sent == w->acked)
-		w->acked_at_ns = now_ns();
-	while (w->sent - w->acked + len > p->cfg.credit_bytes) {
+		w->stalled_ns = 0;
+	while (w->sent != w->acked && w->sent - w->acked + len > w->win.octets) {
 		int r = credits_wait(w);
 		if (r < 0)
 			return r;
@@ -249,6 +267,7 @@ static int frame_send(struct out_worker *w, const void *data, size_t len)
 		return r;
 	w->seq++;
 	w->sent += len;
+	mig_window_sent(&w->win, w->sent, w->acked, now_ns());
 	atomic_fetch_add_explicit(&p->n_octets, len + w->hdr.len + WIRE_TAG_BYTES, memory_order_relaxed);
 	atomic_fetch_add_explicit(&p->n_raw, w->frame.raw_bytes, memory_order_relaxed);
 	return credits(w, 0);
@@ -324,7 +343,7 @@ static int batch_add(struct out_worker *w, unsigned region, uint64_t page, bool 
 	w->run_end = page + 1;
 	if (!zero)
 		f->raw_bytes += PAGE_BYTES;
-	if (f->raw_bytes == BATCH_BYTES || f->n_runs == WIRE_RUNS_MAX)
+	if (f->raw_bytes + PAGE_BYTES > mig_window_frame(&w->win, BATCH_BYTES) || f->n_runs == WIRE_RUNS_MAX)
 		return batch_flush(w);
 	return 0;
 }
@@ -422,17 +441,18 @@ static int state_piece(struct out_worker *w, uint64_t piece)
 	int r = batch_flush(w);
 	if (r < 0)
 		return r;
-	for (uint64_t got = 0; got < len;) {
-		ssize_t n = pread(p->state_fd, w->raw + got, len - got, (off_t)(at + got));
-		if (n <= 0)
-			return worker_fail(w, n < 0 ? errno : ENODATA, "reading the state");
-		got += (uint64_t)n;
-	}
 	w->frame.kind = WIRE_FRAME_STATE;
 	w->frame.dense = false;
-	w->frame.offset = at;
-	w->frame.raw_bytes = (uint32_t)len;
-	r = batch_flush(w);
+	for (uint64_t got = 0; got < len && r == 0;) {
+		uint64_t some = mig_window_frame(&w->win, len - got);
+		ssize_t n = pread(p->state_fd, w->raw, some, (off_t)(at + got));
+		if (n <= 0)
+			return worker_fail(w, n < 0 ? errno : ENODATA, "reading the state");
+		w->frame.offset = at + got;
+		w->frame.raw_bytes = (uint32_t)n;
+		r = batch_flush(w);
+		got += (uint64_t)n;
+	}
 	w->frame.kind = WIRE_FRAME_PAGES;
 	w->frame.offset = 0;
 	return r;
@@ -552,7 +572,7 @@ static int pass_work(struct out_worker *w)
 
 static int worker_socket(struct out_worker *w)
 {
-	int hwm = 16, zero = 0, sndtimeo = SEND_WAIT_MS, buf = 4 << 20, ivl = 100;
+	int hwm = 16, zero = 0, sndtimeo = SEND_WAIT_MS, buf = 4 << 20, ivl = 100, tos = CONGESTION_TOS_BULK;
 
 	w->sock = zmq_socket(w->p->cfg.zmq, ZMQ_DEALER);
 	if (!w->sock)
@@ -561,6 +581,7 @@ static int worker_socket(struct out_worker *w)
 	    zmq_setsockopt(w->sock, ZMQ_LINGER, &zero, sizeof(zero)) < 0 ||
 	    zmq_setsockopt(w->sock, ZMQ_SNDTIMEO, &sndtimeo, sizeof(sndtimeo)) < 0 ||
 	    zmq_setsockopt(w->sock, ZMQ_SNDBUF, &buf, sizeof(buf)) < 0 ||
+	    zmq_setsockopt(w->sock, ZMQ_TOS, &tos, sizeof(tos)) < 0 ||
 	    zmq_setsockopt(w->sock, ZMQ_RECONNECT_IVL, &ivl, sizeof(ivl)) < 0)
 		return worker_fail(w, errno, "socket");
 	return zmq_connect(w->sock, w->p->endpoint) < 0 ? worker_fail(w, errno, "connecting the data socket") : 0;
@@ -620,6 +641,7 @@ static int worker_start(struct outpipe *p, unsigned i)
 	struct out_worker *w = &p->w[i];
 
 	*w = (struct out_worker){ .p = p, .stream = i, .skip_next = 1 };
+	mig_window_init(&w->win, p->cfg.credit_bytes);
 	w->raw = aligned_alloc(64, BATCH_BYTES);
 	w->comp = malloc(BATCH_BYTES);
 	p->n_workers = i + 1;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zmq.h>
+#include "common/hostname.h"
 #include "common/util.h"
 #include "migrated/core/mig.h"
 
@@ -88,11 +89,7 @@ int node_load(struct node *n, bool create, struct err *err)
 	size_t len;
 
 	*n = (struct node){ .listen = "*", .port = MIG_PORT, .migrations_max = 4, .congestion = CONGESTION_DEFAULT };
-	if (gethostname(n->name, sizeof(n->name) - 1) < 0)
-		return err_sys(err, errno, "host name");
-	char *dot = strchr(n->name, '.');
-	if (dot)
-		*dot = 0;
+	host_name(n->name, sizeof(n->name));
 	int r = file_read(path, 65536, &text, &len);
 	if (r < 0 && r != -ENOENT)
 		return err_sys(err, r, "read %s", path);

@@ -11,10 +11,13 @@
 #include <unistd.h>
 #include <xxhash.h>
 #include "common/util.h"
-#include "hypervisor/cpufeat.h"
-#include "hypervisor/domcfg.h"
+#include "hypervisor/api/cpufeat.h"
+#include "hypervisor/api/domcfg.h"
+#include "hypervisor/api/dompath.h"
 #include "hypervisor/pv/kernelfile.h"
-#include "hypervisor/hvcall.h"
+#include "hypervisor/api/hvcall.h"
+#include "hypervisor/api/hvcheck.h"
+#include "hypervisor/api/pathconf.h"
 
 #define RAM_SPARE_BYTES (64ull << 20) /* left to the host and hvdom */
 
@@ -94,7 +97,7 @@ static int check_ram(const Hospes__Mig__Offer *o, const char *here, uint64_t pro
 
 static int check_free(const Hospes__Mig__Offer *o, const char *here, struct err *err)
 {
-	_cleanup_free_ char *dir = xasprintf("%s/dom", path_run());
+	_cleanup_free_ char *dir = dompath_runs();
 	DIR *d = opendir(dir);
 	int r = 0;
 
@@ -129,7 +132,7 @@ int file_id(const char *path, char ret[40], struct err *err)
 		pv_files_done(&files);
 		return 0;
 	}
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	_cleanup_free_ uint8_t *buf = malloc(1u << 20);
 	XXH3_state_t *st = XXH3_createState();
 	int r = fd < 0 ? err_sys(err, errno, "open %s", path) : !buf || !st ? err_sys(err, ENOMEM, "read %s", path) : 0;
@@ -156,19 +159,14 @@ static int check_kernel(const Hospes__Mig__Offer *o, const struct dom_config *cf
 {
 	char id[40];
 
-	if (!cfg->kernel || access(cfg->kernel, R_OK) < 0)
-		return err_set(err, ENOENT, "%s has no guest kernel %s: install the package that holds it there", here,
-		               cfg->kernel ? cfg->kernel : "(none named)");
-	int r = file_id(cfg->kernel, id, err);
+	int r = cfg->kernel ? file_id(cfg->kernel, id, err) : 0;
 	if (r < 0)
 		return r;
-	if (o->kernel_id[0] && strcmp(id, o->kernel_id))
+	if (cfg->kernel && o->kernel_id[0] && strcmp(id, o->kernel_id))
 		return err_set(
 			err, EXDEV,
 			"guest kernel %s (or the libc it runs on) on %s is another build than the one that runs: install the same package versions",
 			cfg->kernel, here);
-	if (cfg->initrd && access(cfg->initrd, R_OK) < 0)
-		return err_set(err, ENOENT, "%s has no initrd %s: copy it there", here, cfg->initrd);
 	return 0;
 }
 
@@ -183,24 +181,51 @@ static int check_devices(const struct dom_config *cfg, const char *here, struct 
 	}
 	for (size_t i = 0; i < cfg->n_disks; i++) {
 		const struct dom_disk *k = &cfg->disk[i];
-		struct stat st;
-		_cleanup_close_ int fd = open(k->source, (k->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-		if (fd < 0 || fstat(fd, &st) < 0)
-			return err_set(err, errno,
-			               "%s cannot open disk %s (%s): put it on storage that both hosts reach", here,
-			               k->source, strerror(errno));
-		if (k->type == DOM_DISK_BLOCK ? !S_ISBLK(st.st_mode) : !S_ISREG(st.st_mode))
-			return err_set(err, EINVAL, "disk %s on %s is not a %s", k->source, here,
-			               k->type == DOM_DISK_BLOCK ? "block device" : "file");
+		struct err why = { 0 };
+		_cleanup_free_ char *what = xasprintf("disk %s", k->target);
+		_cleanup_close_ int fd = path_open(cfg->paths, k->type == DOM_DISK_BLOCK ? PATH_DEVICE : PATH_IMAGE,
+		                                   k->source, k->readonly ? O_RDONLY : O_RDWR, what, &why);
+		if (fd < 0)
+			return err_set(err, -fd, "%s cannot take %s: %s: put it on storage that both hosts reach", here,
+			               k->source, why.text);
 	}
 	return 0;
 }
 
-int preflight_check(const Hospes__Mig__Offer *o, const char *here, uint64_t promised, uint64_t *ret_ram_available,
-                    struct err *err)
+/* What hvdom itself says: engine, guest kernel, paths. */
+static int check_engine(const Hospes__Mig__Offer *o, const char *here, struct err *err)
+{
+	struct err why = { 0 };
+	int r = hvcheck_domain((const char *)o->xml.data, o->xml.len, &why);
+
+	return r < 0 ? err_set(err, r, "%s cannot run %s: %s: mend that there, or choose another host", here, o->name,
+	                       why.text)
+	             : 0;
+}
+
+/* The peer names files, and this is root: see pathopen.h. */
+static int check_files(const Hospes__Mig__Offer *o, struct dom_config *cfg, const char *here, struct err *err)
+{
+	struct path_rules rules = { 0 };
+	int r = geteuid() == 0 ? path_rules_load(&rules, err) : 0;
+
+	cfg->paths = geteuid() == 0 ? &rules : NULL;
+	if (r == 0)
+		r = check_kernel(o, cfg, here, err);
+	if (r == 0)
+		r = check_devices(cfg, here, err);
+	cfg->paths = NULL;
+	path_rules_done(&rules);
+	return r;
+}
+
+int preflight_check(const Hospes__Mig__Offer *o, const char *here, uint64_t promised,
+                    void (*at)(void *arg, const char *what), void *arg, uint64_t *ret_ram_available, struct err *err)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
 
+	if (at)
+		at(arg, "one of the domains there");
 	int r = check_free(o, here, err);
 	if (r == 0)
 		r = check_ram(o, here, promised, ret_ram_available, err);
@@ -215,8 +240,7 @@ int preflight_check(const Hospes__Mig__Offer *o, const char *here, uint64_t prom
 	if (strcmp(o->engine, cfg->type == DOM_TYPE_UML ? "pv" : "kvm"))
 		return err_set(err, ENOTSUP, "the offered domain runs on engine %s, its XML asks for another",
 		               o->engine);
-	if (cfg->type == DOM_TYPE_KVM && access("/dev/kvm", R_OK | W_OK) < 0)
-		return err_set(err, ENODEV, "%s has no /dev/kvm: choose a host with hardware virtualisation", here);
-	r = check_kernel(o, cfg, here, err);
-	return r < 0 ? r : check_devices(cfg, here, err);
+	path_touch_config(cfg, at, arg);
+	r = check_engine(o, here, err);
+	return r < 0 ? r : check_files(o, cfg, here, err);
 }

@@ -7,9 +7,12 @@
 #include "common/cleanup.h"
 #include "migrated/io/wire.h"
 
-/* Check @offer against this host; @promised octets of memory are spoken for. -errno with the text for the source's user. */
-int preflight_check(const Hospes__Mig__Offer *offer, const char *here, uint64_t promised, uint64_t *ret_ram_available,
-                    struct err *err) _must_check_;
+/*
+ * Check @offer against this host; @promised octets of memory are spoken for. -errno with the text for the source's user. May wait for
+ * storage for ever: only in a helper (preflight_ask.h). @at (NULL: nobody) is told what is looked at next.
+ */
+int preflight_check(const Hospes__Mig__Offer *offer, const char *here, uint64_t promised,
+                    void (*at)(void *arg, const char *what), void *arg, uint64_t *ret_ram_available, struct err *err) _must_check_;
 /* Lower-case hex xxh3-128 of a file, with NUL: how hvdom names a guest kernel. */
 int file_id(const char *path, char ret[40], struct err *err) _must_check_;
 

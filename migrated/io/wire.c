@@ -27,7 +27,7 @@ static int check_offer(const Hospes__Mig__Offer *o, struct err *err)
 {
 	if (!o->name || !name_is_valid(o->name))
 		return err_set(err, EPROTO, "offer: not a domain name");
-	if (!o->uuid || strlen(o->uuid) != 36)
+	if (!o->uuid || !uuid_is_valid(o->uuid))
 		return err_set(err, EPROTO, "offer: not a uuid");
 	if (!o->engine || strlen(o->engine) > 15 || !o->kernel_id || strlen(o->kernel_id) > 39)
 		return err_set(err, EPROTO, "offer: engine or kernel id too long");
@@ -108,7 +108,7 @@ static int check_body(const Hospes__Mig__Envelope *e, struct mig_msg *m, struct 
 		return text_ok(e->abort->text, err);
 	case HOSPES__MIG__ENVELOPE__BODY_RESOLVE:
 		m->generation = e->resolve->generation;
-		if (!e->resolve->uuid || strlen(e->resolve->uuid) != 36 || !e->resolve->name ||
+		if (!e->resolve->uuid || !uuid_is_valid(e->resolve->uuid) || !e->resolve->name ||
 		    !name_is_valid(e->resolve->name))
 			return err_set(err, EPROTO, "resolve: not a domain");
 		return 0;

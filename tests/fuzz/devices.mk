@@ -1,9 +1,9 @@
 # Fuzz targets of devices: see local.mk.
 fuzz_tests += %D%/replay_virtq %D%/replay_vhost_user %D%/replay_devstate %D%/replay_vudev
-FUZZ_DEV_LIBS = hypervisor/dev/libhvdev.a common/libcommon.a $(URING_LIBS)
+FUZZ_DEV_LIBS = hypervisor/dev/libhvdev.a clusterd/guard/libguard.a common/libcommon.a $(URING_LIBS)
 FUZZ_DEV_FILES = hypervisor/guestmem.c $(addprefix hypervisor/dev/, \
-	beat.c devs.c vdev.c vudev.c vhost_user.c virtq.c blkio.c vblk.c tap.c vnet.c vconsole.c vrng.c vballoon.c) \
-	common/buf.c common/err.c common/loop.c common/util.c
+	beat.c devs.c devs_kinds.c vdev.c vudev.c vhost_user.c virtq.c blkio.c blkerr.c vblk.c tap.c vnet.c vconsole.c vrng.c vballoon.c) \
+	common/boundlog.c common/buf.c common/clocks.c clusterd/guard/deadline.c common/err.c common/loop.c common/pathopen.c common/util.c
 
 %C%_replay_virtq_SOURCES = %D%/fuzz_virtq.c $(FUZZ_REPLAY)
 %C%_replay_virtq_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"virtq"'

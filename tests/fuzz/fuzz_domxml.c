@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "hypervisor/domcfg.h"
+#include "hypervisor/api/domcfg.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {

@@ -4,7 +4,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>
-#include "hypervisor/hvmsg.h"
+#include "hypervisor/api/hvmsg.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {

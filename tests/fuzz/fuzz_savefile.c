@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 #include "common/util.h"
-#include "hypervisor/savefile.h"
+#include "hypervisor/api/savefile.h"
 
 static int memfd_with(const void *p, size_t len)
 {

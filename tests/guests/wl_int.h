@@ -45,6 +45,7 @@ struct wl_shared {
 	uint32_t dirty_mib;             /* default rewrite rate of the checksum loop */
 	char disk[32];                  /* device of the disk worker, "" for none */
 	char witness[32];               /* device of the witness, "" for none */
+	uint64_t witness_ns;            /* between two of its writes */
 	uint64_t generation;            /* of ownership that this start had; 0: not told */
 	_Atomic uint64_t max_gap_ns;    /* longest time the clock worker was not run */
 	_Atomic uint64_t echo_bytes, echo_conns, echo_open;

@@ -16,7 +16,6 @@
 #define VIOLATION_SECTOR   1
 #define FIRST_START_SECTOR 8
 #define STARTS_KEPT        64
-#define PERIOD_NS          200000000u
 
 struct witness {
 	int fd;
@@ -99,7 +98,8 @@ void wl_witness(struct wl_slot *s)
 	for (;;) {
 		char found[SECTOR_BYTES];
 
-		wl_sleep_ns(PERIOD_NS);
+		if (wl->witness_ns)
+			wl_sleep_ns(wl->witness_ns);
 		if (sector_read(s, &w, 0, found) && strcmp(found, w.mine) != 0)
 			violation(s, &w, found);
 		atomic_fetch_add(&s->count, 1);

@@ -200,6 +200,7 @@ static int run_main(void)
 	wl->fill.seq = wl->fill.size_mib ? 1 : 0; /* an order given at birth */
 	wl_cmdline("hospes.disk", access("/dev/vda", F_OK) ? "" : "/dev/vda", wl->disk, sizeof(wl->disk));
 	wl_cmdline("hospes.witness", "", wl->witness, sizeof(wl->witness));
+	wl->witness_ns = strtoull(wl_cmdline("hospes.witness_ms", "200", text, sizeof(text)), NULL, 10) * 1000000u;
 	wl->generation = strtoull(wl_cmdline("hospes.generation", "0", text, sizeof(text)), NULL, 10);
 	f = fopen("/proc/sys/kernel/random/boot_id", "re");
 	if (!f || fscanf(f, "%39s", wl->boot_id) != 1)

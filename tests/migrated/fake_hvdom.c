@@ -21,7 +21,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/util.h"
-#include "hypervisor/domcfg.h"
+#include "hypervisor/api/domcfg.h"
 #include "hypervisor/hvserver.h"
 #include "migrated/io/preflight.h"
 
@@ -180,11 +180,19 @@ static uint64_t clean(void)
 	return n;
 }
 
+/* What a compromised hvdom would try: $FAKE_EVIL. */
+static bool evil(const char *what)
+{
+	const char *e = getenv("FAKE_EVIL");
+
+	return e && !strcmp(e, what);
+}
+
 static void memory_new(void)
 {
 	g.pages = g.cfg->memory_bytes / PAGE_BYTES;
-	g.ram_fd = memfd_create("ram", MFD_CLOEXEC);
-	g.bitmap_fd = memfd_create("bitmap", MFD_CLOEXEC);
+	g.ram_fd = memfd_create("ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	g.bitmap_fd = memfd_create("bitmap", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (ftruncate(g.ram_fd, (off_t)g.cfg->memory_bytes) < 0 ||
 	    ftruncate(g.bitmap_fd, (off_t)((g.pages + 63) / 64 * 8)) < 0)
 		abort();
@@ -193,6 +201,9 @@ static void memory_new(void)
 	g.log = calloc((g.pages + 63) / 64, 8);
 	g.shadow = calloc(g.pages + 64, 8);
 	if (g.ram == MAP_FAILED || g.bitmap == MAP_FAILED || !g.log || !g.shadow)
+		abort();
+	if (!evil("unsealed") && (fcntl(g.ram_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0 ||
+	                          fcntl(g.bitmap_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0))
 		abort();
 }
 
@@ -204,6 +215,12 @@ static void reply_state(struct hvconn *c, uint64_t cookie)
 
 	if (fd < 0 || write_full(fd, &st, sizeof(st)) < 0)
 		abort();
+	int p[2];
+	if (evil("pipe") && pipe(p) == 0) {
+		hvconn_reply(c, HV_OP_GET_STATE, cookie, &rep, sizeof(rep), &p[0],
+		             1); /* both ends stay open: nothing ever comes */
+		return;
+	}
 	hvconn_reply(c, HV_OP_GET_STATE, cookie, &rep, sizeof(rep), &fd, 1);
 }
 
@@ -269,8 +286,11 @@ static void send_info(struct hvconn *c, uint64_t cookie)
 static void send_map(struct hvconn *c, uint64_t cookie)
 {
 	struct hv_map_rep m = { .n_regions = 1, .page_bytes = PAGE_BYTES, .bitmap_bytes = (g.pages + 63) / 64 * 8 };
-	int fds[2] = { g.ram_fd, g.bitmap_fd };
+	_cleanup_close_ int empty = memfd_create("empty", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fds[2] = { evil("no-ram") ? empty : g.ram_fd, evil("no-bitmap") ? empty : g.bitmap_fd };
 
+	if (fcntl(empty, F_ADD_SEALS, F_SEAL_SHRINK) < 0)
+		abort();
 	m.region[0].size_bytes = g.cfg->memory_bytes;
 	strcpy(m.region[0].name, "ram");
 	if (g.incoming)
@@ -355,6 +375,13 @@ static void relinquish(struct hvconn *c, uint64_t cookie, const struct hv_owner 
 	hvconn_reply(c, HV_OP_RELINQUISH, cookie, NULL, 0, NULL, 0);
 }
 
+static void tell(enum hv_event_kind kind, enum hv_dom_state state)
+{
+	struct hv_event ev = { .kind = kind, .state = state, .at_ns = now_ns() };
+
+	hvserver_event(g.srv, &ev);
+}
+
 static void on_request(void *arg, struct hvconn *c, uint16_t op, uint64_t cookie, const void *payload, size_t len,
                        int *fds, size_t n_fds)
 {
@@ -422,7 +449,18 @@ static void on_request(void *arg, struct hvconn *c, uint16_t op, uint64_t cookie
 		g.state = HV_DOM_PAUSED;
 		hvconn_reply(c, op, cookie, NULL, 0, NULL, 0);
 		return;
+	case HV_OP_SUBSCRIBE:
+		hvconn_subscribe(c, true);
+		hvconn_reply(c, op, cookie, NULL, 0, NULL, 0);
+		return;
+	case HV_OP_REBOOT:
+		hvconn_reply(c, op, cookie, NULL, 0, NULL, 0);
+		tell(HV_EV_REBOOT, HV_DOM_SHUTDOWN);
+		g.mode = 0; /* its new memory is not watched */
+		return;
+	case HV_OP_SHUTDOWN:
 	case HV_OP_DESTROY:
+		tell(op == HV_OP_SHUTDOWN ? HV_EV_POWEROFF : HV_EV_STATE, HV_DOM_SHUTDOWN);
 		hvconn_reply(c, op, cookie, NULL, 0, NULL, 0);
 		if (loop_post(g.loop, end_soon, NULL) < 0)
 			abort();
@@ -468,6 +506,7 @@ int main(int argc, char **argv)
 	static const struct option opts[] = { { "config", required_argument, NULL, 'c' },
 		                              { "incoming", no_argument, NULL, 'i' },
 		                              { "ready-fd", required_argument, NULL, 'r' },
+		                              { "check", required_argument, NULL, 'C' },
 		                              { 0 } };
 	static const struct hvserver_ops ops = { on_request, on_closed };
 	static const int sigs[] = { SIGTERM, SIGINT, 0 };
@@ -477,6 +516,12 @@ int main(int argc, char **argv)
 
 	log_init("fake-hvdom", LOG_LEVEL_INFO);
 	for (int o; (o = getopt_long(argc, argv, "", opts, NULL)) >= 0;) {
+		if (o == 'C') { /* $FAKE_WHY: it cannot run the domain */
+			const char *why = getenv("FAKE_WHY");
+			printf("{\"engine\":\"pv\",\"runs\":%s,\"why\":\"%s\"}\n", why ? "false" : "true",
+			       why ? why : "");
+			return 0;
+		}
 		if (o == 'c')
 			config = optarg;
 		else if (o == 'i')

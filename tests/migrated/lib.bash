@@ -16,6 +16,7 @@ host_exec() { # the same, for the background: $! is the program's pid
 host_make() { # HOST PORT
 	mkdir -p "$T/$1"/{run,state,conf,log}
 	printf '{"name": "%s", "listen": "127.0.0.1", "port": %d}\n' "$1" "$2" >"$T/$1/conf/migrated.json"
+	printf '{"images": ["%s"], "kernels": ["/bin"]}\n' "$T" >"$T/$1/conf/paths.json"
 	host_env "$1" migrated --init >"$T/$1/key"
 }
 
@@ -40,7 +41,7 @@ host_stop() { # HOST [SIGNAL]
 
 free_port() { # two ports in a row that nobody uses, below those that the kernel gives to whoever connects
 	local p
-	for ((p = 10000 + RANDOM % 20000; ; p += 2)); do
+	for ((p = 10000 + RANDOM % 10000 * 2; ; p += 2)); do # even: two pairs never share one
 		ss -Hltn "sport = :$p or sport = :$((p + 1))" | grep -q . || { echo "$p"; return; }
 	done
 }

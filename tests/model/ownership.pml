@@ -14,6 +14,13 @@
  * SUSPEND: the policy no_quorum=suspend (docs/fencing.md). A copy is PARKED at the end of the lease instead of killed, and goes on by an order
  * that its clusterd gave under the lease that lasts still.
  *
+ * FREEZE: a machine stands still and goes on, its clock or not. Nobody's wait is longer for it, and when it goes on a guest can be scheduled
+ * before the guard. Until the guard has come to it, hvdom lets no write through, and takes nothing in: it looks at the deadline itself, by a clock that
+ * ran on (clusterd/guard/deadline.h). A host without such a clock is never safe by waiting: DEAF.
+ *
+ * LEAVE: a host is shut down in order (docs/wire/cluster.md, section 4): it ends its copies, starts and takes in none, and says LEFT when none is left,
+ * which makes it SAFE at once. It comes back by HOST_UP.
+ *
  * tests/model/ownership.sh runs it as it is (nothing may be wrong) and with each BUG_* (each must be found).
  */
 #define N   3
@@ -61,9 +68,42 @@ byte lease = 7;  /* hosts whose guard lets domains run */
 byte unpark;     /* hosts whose clusterd said UNPARK, which hvdom has not read yet */
 #endif
 
+#ifdef FREEZE
+byte frozen;     /* hosts whose machine stands still */
+byte over;       /* hosts whose deadline passed meanwhile; their guard has not come to it yet */
+#endif
+#ifdef DEAF
+#define clock_runs(h) ((h) != 0)
+#else
+#define clock_runs(h) true
+#endif
+#if defined(FREEZE) && !defined(BUG_WRITE_AFTER_THAW)
+#define muted(h) bit(frozen | over, h)
+#elif defined(FREEZE)
+#define muted(h) bit(frozen, h)
+#else
+#define muted(h) false
+#endif
+#if defined(FREEZE)
+#define has_lease(h) (bit(lease, h) && !bit(over, h))
+#else
+#define has_lease(h) bit(lease, h)
+#endif
+
 byte power = 7;  /* hosts that have power */
 byte net = 7;    /* hosts whose clusterd is in the view; it is dead or cut off otherwise */
 byte stale;      /* hosts that have to say HOST_UP: their clusterd was away */
+#ifdef LEAVE
+#ifndef LEAVES
+#define LEAVES 1 /* hosts that are shut down */
+#endif
+byte leaves_left = LEAVES;
+byte leaving;    /* hosts whose file says that they leave: it outlives their clusterd, not the power */
+byte said_left;  /* LEFT was said, and is not applied yet; dropped when its clusterd leaves the view */
+#define closed(h)   (bit(leaving, h))
+#else
+#define closed(h)   0
+#endif
 #define in_view(h)  (bit(power, h) && bit(net, h))
 #define quorate     (in_view(0) + in_view(1) + in_view(2) >= MAJ)
 #define can_act(h)  (in_view(h) && quorate && hstate[h] == ONLINE && !bit(stale, h))
@@ -80,9 +120,16 @@ byte ran_there;  /* sessions whose copy ran at the target: the source's memory i
 
 byte faults_left = FAULTS, crashes_left = CRASHES, orders_left = ORDERS;
 
-#define running (copy[0] == RUNS) + (copy[1] == RUNS) + (copy[2] == RUNS)
+#define runs(h) (copy[h] == RUNS && !muted(h))
+#define running (runs(0) + runs(1) + runs(2))
 inline begin_phase(p) { dom.phase = p; dom.op++ }
+#ifdef LIES
+byte lies;       /* hosts whose copy let go of its lock file */
+#define may_lie(x) (copy[x] == RUNS && !bit(lies, x))
+inline forget_copy(h) { del(lies, h); copy[h] = NONE; generation[h] = 0; session[h] = 0; target[h] = NOBODY }
+#else
 inline forget_copy(h) { copy[h] = NONE; generation[h] = 0; session[h] = 0; target[h] = NOBODY }
+#endif
 inline set_running(at, number)
 {
 	copy[at] = RUNS;
@@ -145,32 +192,71 @@ inline host_safe(h)
 #define may_wait(x) (can_act(me) && hstate[x] == LOST && bit(knows_lost[x], me) && !bit(waited[x], me))
 #else
 #define may_wait(x) (can_act(me) && hstate[x] == LOST && bit(knows_lost[x], me) && !bit(waited[x], me) && \
-		     (!bit(lease, x) || !bit(granted[x], me)))
+		     (!bit(lease, x) || !bit(granted[x], me) || stands_still(x)) && waits_count(x))
+#endif
+#ifdef FREEZE
+#define stands_still(x) bit(frozen | over, x)
+#else
+#define stands_still(x) false
+#endif
+#ifdef BUG_TRUST_CLOCKS
+#define waits_count(x) true
+#else
+#define waits_count(x) clock_runs(x)
 #endif
 /* x pushes to me, and I hold nothing of it */
-#define offers(x)   (bit(power, me) && bit(lease, me) && know[me].phase == MIGRATING && know[me].target == me && copy[me] == NONE && \
+#define offers(x)   (bit(power, me) && has_lease(me) && know[me].phase == MIGRATING && know[me].target == me && copy[me] == NONE && !closed(me) && \
 		     copy[x] == RUNS && session[x] != 0 && target[x] == me && !bit(said_gone | said_ready, session[x]))
+#ifdef BUG_LEFT_STARTS
+#define START_ALLOWED 1
+#else
+#define START_ALLOWED (!closed(me))
+#endif
 #define asks(x)     (x != me && bit(power, me) && bit(power, x) && session[x] != 0 && target[x] == me && session[me] != session[x] && \
 		     !bit(taken | said_gone, session[x]) && (copy[x] == GIVEN || bit(said_ready, session[x])))
 #define asks_late(x) (bit(power, me) && bit(power, x) && copy[x] == GIVEN && target[x] == me && bit(taken, session[x]) && !bit(said_running, session[x]))
+#if defined(FREEZE) && !defined(BUG_LEASE_BEFORE_SWEEP)
+#define no_sweep_due(h) !bit(over, h)
+#else
+#define no_sweep_due(h) true
+#endif
 active [N] proctype node()
+#ifdef FREEZE
+	provided (!bit(frozen, _pid))
+#endif
 {
 	byte h, me = _pid;
 end:	do
 	/* clusterd: the replicated record arrives; HOST_UP after having been away */
 	:: atomic { can_act(me) && is_news(me) -> learn(me) }
-	:: atomic { in_view(me) && quorate && (hstate[me] != ONLINE || bit(stale, me)) -> host_up(me) }
+	:: atomic { in_view(me) && quorate && (hstate[me] != ONLINE || bit(stale, me)) && !closed(me) -> host_up(me) }
 
 	/* applies HOST_LOST(h); says WAITED(h) when its own wait is over */
 	:: atomic { pick(may_note); add(knows_lost[h], me); h = 0 }
-	:: atomic { pick(may_wait); add(waited[h], me); h = 0 }
+	:: atomic { pick(may_wait); add(waited[h], me);
+#ifdef FREEZE
+		if
+		:: bit(frozen, h) && bit(lease, h) && clock_runs(h) -> add(over, h)
+		:: else
+		fi;
+#endif
+		h = 0 }
 	/* a beat: those of the view that hold it ONLINE acknowledge; a majority of them is a lease */
-	:: atomic { can_act(me) && count(power & net) >= MAJ && (!bit(lease, me) || granted[me] != (power & net)) ->
+	:: atomic { can_act(me) && count(power & net) >= MAJ && no_sweep_due(me) &&
+			(!bit(lease, me) || granted[me] != (power & net) || stands_still(me)) ->
 		granted[me] = power & net;
-		add(lease, me) }
+		add(lease, me)
+#ifdef BUG_LEASE_BEFORE_SWEEP
+		; del(over, me); assert(running <= 1) /* hvdom finds a deadline that is to come */
+#endif
+		}
 
+#ifdef FREEZE
+	/* guard: it was over while the machine stood still */
+	:: atomic { bit(over, me) -> del(over, me); del(lease, me); forget_copy(me) }
+#endif
 	/* guard: the lease is over, everything is killed */
-	:: atomic { bit(lease, me) && !can_act(me) ->
+	:: atomic { bit(lease, me) && no_sweep_due(me) && !can_act(me) ->
 		del(lease, me);
 #ifdef SUSPEND
 #ifndef BUG_UNPARK_LATE
@@ -182,31 +268,48 @@ end:	do
 		:: copy[me] != PARKED -> forget_copy(me)
 		fi
 #else
-#ifndef BUG_GUARD_SLEEPS
+#ifdef BUG_TRUST_LOCK
+		if
+		:: bit(lies, me)
+		:: else -> forget_copy(me)
+		fi
+#elif !defined(BUG_GUARD_SLEEPS)
 		forget_copy(me)
 #endif
 #endif
 		}
 #ifdef SUSPEND
 	/* clusterd: what the record says is ours goes on; hvdom reads it later */
-	:: atomic { can_act(me) && bit(lease, me) && !bit(unpark, me) && copy[me] == PARKED && know[me].host == me &&
+	:: atomic { can_act(me) && has_lease(me) && !bit(unpark, me) && copy[me] == PARKED && know[me].host == me &&
 			generation[me] >= know[me].generation -> add(unpark, me) }
 #ifdef BUG_UNPARK_LATE
 	:: atomic { copy[me] == PARKED && bit(unpark, me) ->
 #else
-	:: atomic { copy[me] == PARKED && bit(unpark, me) && bit(lease, me) ->
+	:: atomic { copy[me] == PARKED && bit(unpark, me) && has_lease(me) ->
 #endif
 		del(unpark, me); h = generation[me]; set_running(me, h); h = 0 }
 #endif
 
 	/* hvdom: START */
-	:: atomic { bit(power, me) && bit(lease, me) && know[me].phase == STARTING && know[me].host == me && copy[me] == NONE ->
+	:: atomic { bit(power, me) && has_lease(me) && know[me].phase == STARTING && know[me].host == me && copy[me] == NONE && START_ALLOWED ->
 		h = know[me].generation; set_running(me, h); h = 0 }
 	:: atomic { can_act(me) && up_to_date(me) && dom.phase == STARTING && dom.host == me && copy[me] == RUNS &&
 			generation[me] == dom.generation ->
 		begin_phase(RUNNING) } /* RESULT STARTED */
 	:: atomic { can_act(me) && up_to_date(me) && dom.phase == STARTING && dom.host == me && copy[me] == NONE && crashes_left > 0 ->
 		crashes_left--; dom.host = NOBODY; begin_phase(STOPPED); learn(me) } /* RESULT START_FAILED */
+#ifdef LEAVE
+	/* somebody shuts it down: nothing is started or let in from now on; what runs is ended; when none lives that is said */
+	:: atomic { can_act(me) && leaves_left > 0 && !closed(me) -> leaves_left--; add(leaving, me) }
+	:: atomic { closed(me) && bit(power, me) && copy[me] != NONE -> forget_copy(me) }
+#ifdef BUG_LEFT_EARLY
+	:: atomic { closed(me) && can_act(me) && !bit(said_left, me) -> add(said_left, me) }
+#else
+	:: atomic { closed(me) && can_act(me) && !bit(said_left, me) && copy[me] == NONE -> add(said_left, me) }
+#endif
+	/* or it stays: another life of clusterd, which knows of no LEFT that is still under way, and says HOST_UP */
+	:: atomic { closed(me) && in_view(me) && quorate -> del(leaving, me); del(said_left, me); host_up(me) }
+#endif
 	/* it crashed; OBSERVED gone */
 	:: atomic { (copy[me] == RUNS || copy[me] == PARKED) && crashes_left > 0 -> crashes_left--; forget_copy(me) }
 	:: atomic { can_act(me) && up_to_date(me) && dom.phase == RUNNING && dom.host == me && copy[me] == NONE ->
@@ -240,7 +343,7 @@ end:	do
 		crashes_left = (bit(said_gone, session[me]) -> crashes_left : crashes_left - 1);
 		session[me] = 0; target[me] = NOBODY; dom.target = NOBODY; dom.generation = generation[me]; begin_phase(RUNNING); learn(me) }
 	/* RECLAIM: the target said GONE */
-	:: atomic { bit(power, me) && bit(lease, me) && copy[me] == GIVEN && bit(said_gone, session[me]) ->
+	:: atomic { bit(power, me) && has_lease(me) && copy[me] == GIVEN && bit(said_gone, session[me]) ->
 		assert(!bit(ran_there, session[me])); /* else its memory is older than the disks */
 		session[me] = 0; target[me] = NOBODY; set_running(me, generation[me] + 2) }
 	:: atomic { can_act(me) && up_to_date(me) && dom.phase == MIGRATING && dom.host == me && copy[me] == RUNS &&
@@ -262,7 +365,7 @@ end:	do
 	:: atomic { pick(offers);
 		copy[me] = READY; generation[me] = generation[h] + 1; session[me] = session[h];
 		add(said_ready, session[h]); h = 0 }
-	:: atomic { bit(power, me) && bit(lease, me) && copy[me] == READY && bit(said_go, session[me]) -> /* TAKE, TAKEN, RESUME */
+	:: atomic { bit(power, me) && has_lease(me) && copy[me] == READY && bit(said_go, session[me]) && !closed(me) -> /* TAKE, TAKEN, RESUME */
 		add(taken, session[me]); add(said_running, session[me]); add(ran_there, session[me]);
 		session[me] = 0; set_running(me, generation[me]) }
 	/* asked about a session that it neither holds nor took: GONE is written, then said */
@@ -279,11 +382,11 @@ end:	do
 		:: copy[me] == RUNS -> /* KEPT */
 			dom.generation = generation[me]; session[me] = 0; target[me] = NOBODY; begin_phase(RUNNING)
 #ifdef BUG_RECLAIM_BLIND
-		:: copy[me] == GIVEN && bit(lease, me) -> /* it may have run there before that host died */
+		:: copy[me] == GIVEN && has_lease(me) -> /* it may have run there before that host died */
 			assert(!bit(ran_there, session[me]));
 			set_running(me, generation[me] + 2); dom.generation = generation[me]; session[me] = 0; begin_phase(RUNNING)
 #endif
-		:: copy[me] == READY && bit(lease, me) && bit(relinquished, session[me]) -> /* the lease says so: as good as Go */
+		:: copy[me] == READY && has_lease(me) && bit(relinquished, session[me]) -> /* the lease says so: as good as Go */
 			add(taken, session[me]); add(ran_there, session[me]); session[me] = 0;
 			set_running(me, generation[me]); dom.generation = generation[me]; begin_phase(RUNNING)
 		:: copy[me] == READY || copy[me] == GIVEN || copy[me] == NONE -> /* ABSENT: be rid of it, then it starts anew */
@@ -293,7 +396,7 @@ end:	do
 
 #ifdef BUG_NO_COMMIT
 	/* it acts on a START that only itself got, and that nobody else will ever know of */
-	:: atomic { can_act(me) && dom.phase == STOPPED && copy[me] == NONE && bit(lease, me) && crashes_left > 0 ->
+	:: atomic { can_act(me) && dom.phase == STOPPED && copy[me] == NONE && has_lease(me) && crashes_left > 0 ->
 		crashes_left--; del(net, me); set_running(me, generation_max + 1) }
 #endif
 	od
@@ -303,6 +406,9 @@ end:	do
 #define can_start(x) (dom.phase == STOPPED && can_act(x))
 #define can_take(x)  (dom.phase == RUNNING && orders_left > 0 && can_act(dom.host) && can_act(x) && x != dom.host)
 #define is_lost(x)   (quorate && !in_view(x) && hstate[x] == ONLINE)
+#ifdef LEAVE
+#define has_left(x)  (quorate && bit(said_left, x) && hstate[x] != SAFE)
+#endif
 #define has_waits(x) (quorate && hstate[x] == LOST && count(waited[x]) >= MAJ)
 active proctype coordinator()
 {
@@ -325,24 +431,49 @@ end:	do
 		begin_phase(MIGRATING); h = 0 }
 	/* HOST_LOST: it left the view */
 	:: atomic { pick(is_lost); hstate[h] = LOST; waited[h] = 0; knows_lost[h] = 0; h = 0 }
+#ifdef LEAVE
+	/* LEFT is applied: no wait */
+	:: atomic { pick(has_left); del(said_left, h); host_safe(h); h = 0 }
+#endif
 	/* a majority said WAITED */
 	:: atomic { pick(has_waits); host_safe(h); h = 0 }
 	od
 }
 
 /* What can go wrong, as often as the counters allow; and heals. */
+#ifdef LEAVE
+#define GONE_WORD(h) del(said_left, h)
+#define UNLEAVE(h)   del(said_left, h); del(leaving, h)
+#else
+#define GONE_WORD(h) skip
+#define UNLEAVE(h)   skip
+#endif
 #define is_whole(x)  (faults_left > 0 && bit(power, x) && bit(net, x))
+#ifdef FREEZE
+#define is_away(x)   (!bit(net, x) && !bit(frozen, x))
+#define is_frozen(x) bit(frozen, x)
+#else
 #define is_away(x)   (!bit(net, x))
+#endif
 active proctype adversary()
 {
 	byte h;
 end:	do
 	/* clusterd dies, hangs, or is cut off */
-	:: atomic { pick(is_whole); faults_left--; del(net, h); add(stale, h); h = 0 }
+	:: atomic { pick(is_whole); faults_left--; del(net, h); add(stale, h); GONE_WORD(h); h = 0 }
 	/* power loss: memory is gone, leases and journals stay */
 	:: atomic { pick(is_whole); faults_left--; del(power, h); del(net, h); add(stale, h); del(lease, h);
-		forget_copy(h); know[h].phase = STOPPED; know[h].host = NOBODY; know[h].target = NOBODY; know[h].op = 0; h = 0 }
+		UNLEAVE(h); forget_copy(h); know[h].phase = STOPPED; know[h].host = NOBODY; know[h].target = NOBODY; know[h].op = 0; h = 0 }
 	:: atomic { pick(is_away); add(power, h); add(net, h); h = 0 }
+#ifdef FREEZE
+	/* the whole machine stands still; and goes on, its guests first */
+	:: atomic { pick(is_whole); faults_left--; add(frozen, h); del(net, h); add(stale, h); h = 0 }
+	:: atomic { pick(is_frozen); del(frozen, h); assert(running <= 1); h = 0 }
+#endif
+#ifdef LIES
+	/* a hostile hvdom lets go of its lock file, and lives */
+	:: atomic { pick(may_lie); add(lies, h); h = 0 }
+#endif
 	/* nothing can happen any more: the domain has to run, once, where the record says */
 	:: atomic { timeout ->
 		assert(running == 1 && dom.phase == RUNNING && copy[dom.host] == RUNS && generation[dom.host] == dom.generation); break }

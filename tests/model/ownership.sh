@@ -14,7 +14,7 @@ failed=0
 # run NAME SPIN-OPTIONS GCC-OPTIONS: the verifier's report in NAME.out
 run() {
 	mkdir "$1" && cp "$model" "$1" && cd "$1" && spin -a $2 ownership.pml >spin.out 2>&1 &&
-		gcc -w -O1 -DSAFETY -DVECTORSZ=512 $3 -o pan pan.c && timeout ${FULL:+60}60 ./pan $4 -n -m100000 >../$1.out 2>&1 || {
+		gcc -w -O1 -DSAFETY -DVECTORSZ=512 $3 -o pan pan.c && timeout ${FULL:+6}900 ./pan $4 -n -m100000 >../$1.out 2>&1 || {
 		cat spin.out; echo "$1: spin or gcc failed"; failed=1; }
 	cd ..
 }
@@ -24,7 +24,7 @@ story() {
 
 # holds FAULTS CRASHES ORDERS [SPIN-OPTIONS [GCC-OPTIONS]]
 holds() {
-	bounds="-DFAULTS=$1 -DCRASHES=$2 -DORDERS=$3 $4" name=holds-$1$2$3$4
+	bounds="-DFAULTS=$1 -DCRASHES=$2 -DORDERS=$3 $4" name=holds-$1$2$3$(echo "$4" | tr -d " -")
 	run "$name" "$bounds" "$5"
 	if grep -q 'errors: 0' "$name.out" && ! grep -q 'depth too small\|out of memory' "$name.out"; then
 		echo "holds with $1 faults, $2 crashes, $3 moves${4:+, $4}: $(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' "$name.out") states"
@@ -47,16 +47,30 @@ holds 1 0 1
 holds 1 1 0
 holds 1 0 1 -DSUSPEND
 holds 1 1 0 -DSUSPEND
+holds 1 0 1 -DFREEZE
+holds 1 0 0 '-DFREEZE -DDEAF'
+holds 1 0 1 -DLIES
+holds 0 1 0 -DLEAVE
+holds 0 0 1 -DLEAVE
 if [ -n "$FULL" ]; then
 	holds 2 0 0 '' -DCOLLAPSE
 	holds 1 1 1 '' -DCOLLAPSE
 	holds 2 0 0 -DSUSPEND -DCOLLAPSE
+	holds 2 0 1 -DFREEZE -DCOLLAPSE
+	holds 2 0 0 '-DFREEZE -DDEAF' -DCOLLAPSE
+	holds 1 0 0 -DLEAVE -DCOLLAPSE
 fi
 finds BUG_NO_WAIT 2 0 0
 finds BUG_GUARD_SLEEPS 2 0 0
 finds BUG_UNPARK_LATE 2 0 0 -DSUSPEND
+finds BUG_LEFT_EARLY 0 0 0 -DLEAVE
+finds BUG_LEFT_STARTS 0 0 0 -DLEAVE
 finds BUG_NO_COMMIT
 finds BUG_NO_RELINQUISH
 finds BUG_RECLAIM_BLIND 1 0 1
 finds BUG_IGNORE_GENERATION
+finds BUG_WRITE_AFTER_THAW 1 0 0 -DFREEZE
+finds BUG_LEASE_BEFORE_SWEEP 1 0 0 -DFREEZE
+finds BUG_TRUST_CLOCKS 1 0 0 '-DFREEZE -DDEAF'
+finds BUG_TRUST_LOCK 2 0 0 -DLIES
 exit $failed

@@ -13,7 +13,7 @@
 #define PROGRESS_S    30
 
 static const char usage[] =
-	"usage: simclu                       what \"make check\" runs: short stories, and every planted bug\n"
+	"usage: simclu                       what \"make check\" runs: short stories, and, without sanitizers, every planted bug\n"
 	"       simclu --seeds N [--from S]  N stories; 0 if all hold, else how to see the first that does not\n"
 	"       simclu --seed S [--trace]    one story, told\n"
 	"\n"
@@ -23,14 +23,17 @@ static const char usage[] =
 	"  --seconds N   virtual seconds of a story (1000); the last 200, or half of them, are without faults\n"
 	"  --plant BUG   with this bug in it\n"
 	"  --calm        without faults\n"
-	"  --stuck       without faults but one clusterd that hangs\n";
+	"  --pair        without faults but two hosts that cannot hear each other\n"
+	"  --stuck       without faults but one clusterd that hangs\n"
+	"  --leave       with many hosts that are shut down in order, and few other faults\n"
+	"  --bad         without faults but one host that can start nothing, and one that loses its power\n";
 
 static struct sc world;
 
 struct plan {
 	uint32_t nodes, doms, seconds, jobs;
 	const char *plant;
-	bool calm, stuck;
+	bool calm, stuck, pair, bad, leave;
 };
 
 static struct sc_options of_seed(const struct plan *p, uint64_t seed)
@@ -41,17 +44,25 @@ static struct sc_options of_seed(const struct plan *p, uint64_t seed)
 		                    .nodes = p->nodes,
 		                    .doms = p->doms,
 		                    .plant = p->plant,
-		                    .calm = p->calm || p->stuck,
+		                    .calm = p->calm || p->stuck || p->pair || p->bad,
+		                    .pair = p->pair,
 		                    .stuck = p->stuck,
+		                    .bad = p->bad,
+		                    .leave = p->leave,
 		                    .length_ns = (p->seconds > quiet ? p->seconds : quiet + 20) * S,
 		                    .quiet_ns = quiet * S };
 }
 
 static void again(const struct plan *p, uint64_t seed)
 {
-	printf("seed %" PRIu64 ": %s\nagain: simclu --seed %" PRIu64 " --nodes %u --doms %u --seconds %u%s%s --trace\n",
+	printf("seed %" PRIu64 ": %s\nagain: simclu --seed %" PRIu64
+	       " --nodes %u --doms %u --seconds %u%s%s%s%s --trace\n",
 	       seed, world.violation, seed, p->nodes, p->doms, p->seconds, p->plant ? " --plant " : "",
-	       p->plant ? p->plant : "");
+	       p->plant ? p->plant : "",
+	       p->bad     ? " --bad"
+	       : p->leave ? " --leave"
+	                  : "",
+	       p->stuck ? " --stuck" : "");
 }
 
 static double seconds(void)
@@ -87,7 +98,11 @@ static int some(const struct plan *p, uint64_t from, uint64_t n, uint64_t step, 
 	if (!quiet)
 		printf("%" PRIu64
 		       " stories of %u nodes, %u domains and %u s%s hold: %.1f stories/s, %.0f commands and %.0f events each\n",
-		       count, p->nodes, p->doms, p->seconds, p->stuck ? " with a clusterd that hangs" : "",
+		       count, p->nodes, p->doms, p->seconds,
+		       p->stuck  ? " with a clusterd that hangs"
+		       : p->pair ? " with a pair that cannot talk"
+		       : p->bad  ? " with a host that can start nothing"
+		                 : "",
 		       (double)count / t, (double)commands / (double)count, (double)events / (double)count);
 	return 0;
 }
@@ -114,12 +129,20 @@ static int planted(const struct plan *p)
 		                            "start-without-lease", "ack-before-persist", "no-commit",
 		                            "no-relinquish",       "reclaim-blind",      "generation-ignored",
 		                            "run-without-take",    "resume-in-doubt",    "old-answer-counts",
-		                            "unpark-late" };
+		                            "unpark-late",         "trust-locks",        "guard-leaves",
+		                            "write-after-thaw",    "pulse-no-promise",   "left-before-all-ended",
+		                            "starts-after-left",   "lease-longer-early", "nobody-steps-aside",
+		                            "forgets-failures",    "one-clock",          "stopped-clock-trusted",
+		                            "gives-up-at-once" };
 	int rc = 0;
 
 	for (unsigned b = 0; b < sizeof(bugs) / sizeof(bugs[0]); b++) {
 		struct plan q = *p;
 		q.plant = bugs[b];
+		q.pair = !strcmp(bugs[b], "nobody-steps-aside") || !strcmp(bugs[b], "gives-up-at-once");
+		q.seconds = q.pair ? 320 : q.seconds;
+		q.bad = !strcmp(bugs[b], "forgets-failures");
+		q.leave = !strcmp(bugs[b], "left-before-all-ended") || !strcmp(bugs[b], "starts-after-left");
 		bool found = some(&q, 1, PLANTED_SEEDS, 1, true);
 		printf("planted bug %s: %s%s", bugs[b], found ? "found: " : "NOT FOUND", found ? world.violation : "");
 		printf(found ? " (seed %" PRIu64 ")\n" : "\n", world.opt.seed);
@@ -129,18 +152,39 @@ static int planted(const struct plan *p)
 }
 
 /* make check: many short stories. */
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
 static int check(struct plan *p)
 {
-	struct plan stuck = *p, plants = *p;
-	int rc;
+	struct plan stuck = *p, pair = *p, bad = *p, plants = *p;
+	int rc, status = 0;
+	pid_t other = -1;
 
+	/* with sanitizers a story takes five times as long, and shows faults of memory: many stories and what is planted are for
+	 * simclu-long, in two halves of about the same length, a processor for each */
+	fflush(stdout);
+	if (!SANITIZED && (other = fork()) < 0)
+		return 1;
+	if (other == 0) {
+		plants.seconds = 300;
+		exit(planted(&plants));
+	}
 	p->seconds = 160;
-	rc = some(p, 1, 1000, 1, false);
+	rc = some(p, 1, SANITIZED ? 100 : 1000, 1, false);
 	stuck.stuck = true;
 	stuck.seconds = 320;
 	rc |= some(&stuck, 1, 10, 1, false);
-	plants.seconds = 300;
-	return rc | planted(&plants);
+	pair.pair = true;
+	pair.seconds = 320;
+	rc |= some(&pair, 1, 20, 1, false);
+	bad.bad = true;
+	bad.seconds = 300;
+	rc |= some(&bad, 1, 20, 1, false);
+	return rc | (other > 0 && (waitpid(other, &status, 0) != other || status != 0));
 }
 
 int main(int argc, char **argv)
@@ -162,6 +206,12 @@ int main(int argc, char **argv)
 			p.calm = true;
 		else if (!strcmp(argv[i], "--stuck"))
 			p.stuck = true;
+		else if (!strcmp(argv[i], "--pair"))
+			p.pair = true;
+		else if (!strcmp(argv[i], "--bad"))
+			p.bad = true;
+		else if (!strcmp(argv[i], "--leave"))
+			p.leave = true;
 		else if (!strcmp(argv[i], "--plant") && i + 1 < argc)
 			p.plant = argv[++i];
 		else if (!strcmp(argv[i], "--seeds"))

@@ -17,6 +17,7 @@ static struct sim_options of_seed(uint64_t seed)
 		                     .faults = (unsigned)(seed >> 1) % 4,
 		                     .fault_at_step = -1,
 		                     .restart = true,
+		                     .disk_stalls = seed % 5 < 2,
 		                     .stay_paused = seed % 7 == 0 };
 }
 

@@ -84,17 +84,11 @@ static bool before(const struct sc_ev *a, const struct sc_ev *b)
 	return a->at != b->at ? a->at < b->at : a->order < b->order;
 }
 
-void sc_at(struct sc *w, uint64_t at, enum sc_ev_kind kind, uint32_t node, uint32_t arg, uint64_t val)
+static void push(struct sc *w, struct sc_ev e)
 {
-	struct sc_ev e = { .at = at,
-		           .order = w->order++,
-		           .kind = kind,
-		           .node = node,
-		           .life = w->node[node].life,
-		           .arg = arg,
-		           .val = val };
 	uint32_t i;
 
+	e.order = w->order++;
 	if (w->qn == w->qcap) {
 		w->qcap = w->qcap ? w->qcap * 2 : 4096;
 		w->q = realloc(w->q, w->qcap * sizeof(*w->q));
@@ -102,6 +96,13 @@ void sc_at(struct sc *w, uint64_t at, enum sc_ev_kind kind, uint32_t node, uint3
 	for (i = w->qn++; i && before(&e, &w->q[(i - 1) / 4]); i = (i - 1) / 4)
 		w->q[i] = w->q[(i - 1) / 4];
 	w->q[i] = e;
+}
+
+void sc_at(struct sc *w, uint64_t at, enum sc_ev_kind kind, uint32_t node, uint32_t arg, uint64_t val)
+{
+	struct sc_ev e = { .at = at, .kind = kind, .node = node, .life = w->node[node].life, .arg = arg, .val = val };
+
+	push(w, e);
 }
 
 static bool pop(struct sc *w, struct sc_ev *ret)
@@ -149,6 +150,7 @@ void sc_alloc(struct sc *w, uint32_t nodes, uint32_t doms)
 	w->committed = calloc(SC_HISTORY, sizeof(*w->committed));
 	w->acts = calloc(1, sizeof(*w->acts));
 	w->proposals = calloc(1, sizeof(*w->proposals));
+	w->scratch = new_state(doms);
 	for (uint32_t i = 0; i < nodes; i++) {
 		struct sc_node *n = &w->node[i];
 		n->id = i + 1;
@@ -170,19 +172,28 @@ static void reset_node(struct sc *w, uint32_t i)
 		sc_msg_put(w, n->kept[k]);
 	n->kept_n = 0;
 	n->up = n->joined = n->slow = n->slow_disk = false;
-	n->writing = false;
+	n->writing = n->writing_load = false;
+	n->stalled = 0;
 	n->power = n->guard_up = n->mig_up = true;
+	n->guard_ends = false;
+	n->frozen = n->thawed = 0;
+	n->leave = SC_STAYS;
+	n->bad = false;
 	n->guard_until = n->guard_at = n->guard_park = n->guard_grace = n->park_for = 0;
 	n->life = 0;
 	n->summed_index = n->summed_life = n->summed_loads = n->loads = 0;
 	n->ring = 1;
 	n->rate = 0.995 + 0.010 * (double)sc_rnd(w, 1001) / 1000.0;
 	n->offset = 30 * S + sc_rnd(w, 1000 * S);
+	n->clocks = w->clocks ? (enum sc_clocks)sc_rnd(w, 3) : SC_CLOCKS_RUN;
+	n->guard_tick = n->guard_saw = 0;
 	if (n->s->host[0].node)
 		clu_state_clear(n->s);
 	n->s->promised = 0;
 	memset(n->s->host, 0, w->opt.nodes * sizeof(n->s->host[0]));
 	n->write_all->n_dom = w->opt.doms;
+	n->lease_ends = 0;
+	memset(&n->reach, 0, sizeof(n->reach));
 	sc_node_init(w, i);
 	if (sc_planted(w, "no-margin"))
 		n->disk->policy.margin_ns = 0;
@@ -210,6 +221,7 @@ static void reset(struct sc *w, const struct sc_options *opt)
 	memset(w->local, 0, (size_t)opt->nodes * opt->doms * sizeof(*w->local));
 	memset(w->ldom, 0, (size_t)opt->nodes * opt->doms * sizeof(*w->ldom));
 	sc_mig_reset(w);
+	sc_pulse_reset(w);
 	memset(w->link, 1, (size_t)opt->nodes * opt->nodes);
 	memset(w->history, 0, (size_t)opt->nodes * SC_HISTORY * sizeof(*w->history));
 	memset(w->committed, 0, SC_HISTORY * sizeof(*w->committed));
@@ -219,6 +231,7 @@ static void reset(struct sc *w, const struct sc_options *opt)
 		(void)snprintf(w->dom[d].name, CLU_NAME_MAX, "guest-%u", d % 1000000);
 	}
 	w->parks = sc_chance(w, 40);
+	w->clocks = !opt->calm && sc_chance(w, 40);
 	for (uint32_t i = 0; i < opt->nodes; i++)
 		reset_node(w, i);
 }
@@ -255,11 +268,39 @@ static void clusterd_event(struct sc *w, const struct sc_ev *e)
 	}
 }
 
+/* What a machine that stands still would do, it does when it goes on. */
+static bool waits(struct sc *w, const struct sc_ev *e)
+{
+	uint32_t node = sc_ev_node(w, e);
+	struct sc_node *n;
+	struct sc_ev later = *e;
+
+	if (node == NOHOST || !sc_frozen(w, node))
+		return false;
+	n = &w->node[node];
+	/* what is asked of one process stays in its order */
+	later.at = n->frozen + (e->kind == SC_EV_MIG ? 5 * MS : sc_rnd(w, 10 * MS));
+	if (e->kind == SC_EV_INBOX && n->in_at == e->at)
+		n->in_at = later.at;
+	if (e->kind == SC_EV_TICK && n->tick_at == e->at)
+		n->tick_at = later.at;
+	if (e->kind == SC_EV_GUARD && n->guard_at == e->at)
+		n->guard_at = later.at;
+	push(w, later);
+	return true;
+}
+
 static void one(struct sc *w, const struct sc_ev *e)
 {
+	if (waits(w, e))
+		return;
 	switch ((enum sc_ev_kind)e->kind) {
 	case SC_EV_REFORM:
 		sc_cpg_reform(w);
+		break;
+	case SC_EV_THAW:
+		if (w->node[e->node].frozen == e->at)
+			sc_thaw(w, e->node);
 		break;
 	case SC_EV_GUARD:
 		sc_guard(w, e->node);
@@ -269,6 +310,9 @@ static void one(struct sc *w, const struct sc_ev *e)
 		break;
 	case SC_EV_MIG:
 		sc_mig_event(w, e->arg);
+		break;
+	case SC_EV_PULSE:
+		sc_pulse_comes(w, e);
 		break;
 	case SC_EV_FAULT:
 		sc_fault(w, e);
@@ -294,6 +338,15 @@ static void one(struct sc *w, const struct sc_ev *e)
 			sc_check_stuck(w, e->node);
 		else
 			sc_stuck(w, e->node);
+		break;
+	case SC_EV_BAD:
+		sc_bad_step(w, e->arg);
+		break;
+	case SC_EV_LEAVE:
+		sc_leave_event(w, e);
+		break;
+	case SC_EV_PAIR:
+		sc_pair(w, e->node, e->arg);
 		break;
 	case SC_EV_SAMPLE:
 		sc_check_views(w);
@@ -323,6 +376,11 @@ bool sc_run(struct sc *w, const struct sc_options *opt)
 	for (uint32_t i = 0; i < opt->nodes; i++)
 		sc_node_start(w, i);
 	sc_at(w, w->now + SAMPLE_NS, SC_EV_SAMPLE, 0, 0, 0);
+	sc_bad_begin(w);
+	if (opt->pair) {
+		sc_at(w, w->now + 60 * S, SC_EV_PAIR, (uint32_t)opt->seed % opt->nodes, 0, 0);
+		sc_at(w, w->now + 140 * S, SC_EV_PAIR, (uint32_t)opt->seed % opt->nodes, 1, 0);
+	}
 	if (opt->stuck) {
 		uint32_t victim = (uint32_t)opt->seed % opt->nodes;
 		sc_at(w, w->now + 60 * S, SC_EV_STUCK, victim, 0, 0);

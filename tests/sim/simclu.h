@@ -2,8 +2,11 @@
 /*
  * A cluster in one thread with virtual time: N real cores (clusterd/core), each with a model of the machine around it. Everything random
  * comes from one seed. simclu.c: clock, queue, story; simclu_cpg.c: Corosync; simclu_node.c: what clusterd's I/O layer does;
- * simclu_host.c: guard, hvdom, leases and locks, clusterd's orders; simclu_park.c: domains suspended for want of quorum;
- * simclu_move.c: clusterd's part in migrations; simclu_mig.c, simclu_miglink.c, simclu_mighv.c: migrated around the real cores of
+ * simclu_pulse.c: datagrams beside Corosync; simclu_host.c: guard, hvdom, leases and locks, clusterd's orders; simclu_park.c:
+ * domains suspended for want of quorum;
+ * simclu_leave.c: hosts that are shut down in order; simclu_bad.c: one that can start nothing;
+ * simclu_freeze.c: machines that stand still; simclu_move.c: clusterd's part in migrations; simclu_mig.c, simclu_miglink.c,
+ * simclu_mighv.c: migrated around the real cores of
  * migrated/core; simclu_fault.c: the adversary; simclu_check_*.c: what must hold.
  */
 #ifndef HOSPES_TESTS_SIM_SIMCLU_H
@@ -14,6 +17,7 @@
 #include <stdio.h>
 #include "clusterd/core/decide.h"
 #include "clusterd/core/node.h"
+#include "clusterd/core/reach.h"
 #include "migrated/core/mig.h"
 
 #define SC_NODES CLU_HOSTS_MAX
@@ -36,8 +40,12 @@ enum sc_ev_kind {
 	SC_EV_FLUSH,   /* corosync's queue of a node is ordered */
 	SC_EV_GUARD,   /* the guard looks at its deadline */
 	SC_EV_HV,      /* hvdom: what was begun is done */
+	SC_EV_PULSE,   /* a datagram reaches a host: val is its place in sc.pulse */
 	SC_EV_MIG,     /* something of a migration: arg is its place in sc.mev */
-	SC_EV_FAULT, SC_EV_HEAL, SC_EV_ADMIN, SC_EV_FENCED, SC_EV_RESTART, SC_EV_UNLOCK, SC_EV_SAMPLE, SC_EV_STUCK,
+	SC_EV_THAW,    /* a machine that stood still goes on */
+	SC_EV_FAULT, SC_EV_HEAL, SC_EV_ADMIN, SC_EV_FENCED, SC_EV_RESTART, SC_EV_UNLOCK, SC_EV_SAMPLE, SC_EV_STUCK, SC_EV_PAIR,
+	SC_EV_BAD,     /* a step of the story with a bad host */
+	SC_EV_LEAVE,   /* clusterd looks how far its host is with being shut down; arg: how that ends */
 };
 
 struct sc_ev { uint64_t at, order; uint32_t kind, node, life, arg; uint64_t val; };
@@ -62,6 +70,7 @@ enum sc_hv { HV_NONE = 0, HV_BOOT, HV_RUN, HV_STOP, HV_SUSPENDED, HV_GIVEN, HV_I
 /* A copy of a domain on a host. */
 struct sc_copy {
 	enum sc_hv state;
+	bool lies;          /* its hvdom let go of its lock file, and lives */
 	bool marked;        /* in <run>/cluster/managed: the guard ends it, migrated lets it in */
 	uint64_t generation;
 	uint64_t memory;    /* number of the run that this memory is of */
@@ -96,27 +105,38 @@ struct sc_dom {
 	uint64_t ran, memory;    /* generation that ran last; counts runs: the memory that ran last has this number */
 	uint32_t ran_at;
 	uint32_t starts, moves;  /* since the faults stopped */
+	uint32_t bad_tries;      /* starts that a host could not do which can do none; the generation of the last one */
+	uint64_t bad_generation;
 	bool fails;              /* the adversary makes its starts fail now */
 };
 /* The lease in the host's own state directory: always there. */
 struct sc_local { uint64_t generation; uint32_t owner; bool running; };
 
 /* A record of migrated's journal: it outlives everything. */
-struct sc_journal { uint64_t session, generation; uint32_t dom, peer; enum mig_record rec; };
+/* rec: durable, 0: nothing yet. next: being written, 0: none; gone: the file goes after that, and nobody is answered from it. */
+struct sc_journal { uint64_t session, generation; uint32_t dom, peer; enum mig_record rec, next; bool gone; };
 struct sc_end; /* simclu_mig.h */
 struct sc_mev;
 
 enum sc_fault {
 	SC_CRASH_CLUSTERD, SC_PAUSE_CLUSTERD, SC_POWER, SC_GUARD, SC_MIGRATED, SC_CUT, SC_CUT_ONE_WAY, SC_CUT_PAIR, SC_FLAP, SC_SLOW,
-	SC_HVDOM, SC_SLOW_DISK, SC_ALL_DOWN, SC_CRASH_MANY, SC_FAULTS
+	SC_HVDOM, SC_SLOW_DISK, SC_ALL_DOWN, SC_CRASH_MANY, SC_DISK_STALL, SC_FREEZE, SC_LIE, SC_STOP_UNITS, SC_LEAVE, SC_FAULTS
 };
+
+/* How far a host that is shut down is: the file <run>/cluster/leaving. */
+enum sc_leave { SC_STAYS = 0, SC_LEAVES_DRAIN, SC_LEAVES_ENDING, SC_LEAVES_LEFT };
+/* When the machine stands still: no clock does; CLOCK_BOOTTIME does, the other runs on; all that it has do. */
+enum sc_clocks { SC_CLOCKS_RUN, SC_CLOCKS_TICK, SC_CLOCKS_STOP };
 
 struct sc_options {
 	uint64_t seed;
 	uint32_t nodes, doms;
 	uint64_t length_ns, quiet_ns; /* faults stop quiet_ns before the end */
 	bool calm;                    /* no faults */
+	bool pair;                    /* but one: two hosts that cannot hear each other, from 60 s on until the end of faults */
 	bool stuck;                   /* but one: a clusterd that stands still, from 60 s on */
+	bool leave;                   /* many hosts that are shut down, just when they are given something, and few other faults */
+	bool bad;                     /* but these: a host comes back empty and cannot start anything, then another one loses power */
 	const char *plant;            /* NULL: none */
 	FILE *trace;
 };
@@ -139,13 +159,22 @@ struct sc_node {
 	uint32_t id; /* node id of corosync: slot + 1 */
 	/* the machine */
 	bool power;
+	uint64_t frozen, froze, thawed; /* the whole machine stands still, until, since; when it went on last. Virtual; 0: no */
 	uint64_t offset; double rate; /* its CLOCK_BOOTTIME */
+	enum sc_clocks clocks;
 	/* guard */
 	bool guard_up;
+	bool guard_ends;      /* it was told to end, and does so when no domain of the cluster lives here */
 	uint64_t guard_until; /* its own clock */
+	uint64_t guard_tick;  /* the same moment by the other clock; 0: it has no say */
+	uint64_t guard_saw;   /* deadline that it found over */
 	uint64_t guard_at;    /* its next look; virtual */
 	uint64_t guard_park;  /* domains are asked to park so long before the deadline; 0: never */
 	uint64_t guard_grace, park_for; /* its clock; deadline that it asked for */
+	bool bad;            /* no hvdom comes up */
+	/* it is being shut down */
+	enum sc_leave leave;
+	uint64_t leave_drain_until, leave_until, leave_could, leave_said, leave_end; /* virtual */
 	/* migrated */
 	bool mig_up;
 	uint32_t mig_life, recovering; /* recovering: records that it has not looked at yet */
@@ -166,7 +195,8 @@ struct sc_node {
 	struct clu_node *n;
 	struct clu_state *s, *disk;
 	struct clu_changes changes;
-	bool store_wanted, writing, load_ok, loading;
+	bool store_wanted, writing, load_ok, loading, writing_load;
+	uint64_t stalled;     /* until when its disk takes nothing; virtual */
 	struct sc_write *write;
 	struct clu_state *write_all; /* for write->all */
 	struct sc_msg **kept;  /* buffered while it loads */
@@ -176,12 +206,21 @@ struct sc_node {
 	uint64_t host_up_ns, sent_ns, house_ns, acted_ns, settle_ns;
 	uint32_t sent_cmds, seen_cmds;
 	uint32_t *member, n_members; /* of the view */
+	uint64_t view_ns;            /* since when there is this one; its clock */
 	struct clu_load load;
 	uint64_t known_from;   /* for a checker: since when its history has no gap */
 	uint64_t summed_index; /* whose sum was checked last, in that life and after so many loads */
 	uint32_t summed_life, loads, summed_loads;
 	uint64_t fence_asked[CLU_HOSTS_MAX]; /* lost_id */
+	struct reach reach;   /* reach.out: it stepped aside, its corosync hears nobody */
+	uint64_t lease_want;  /* it changes its mind now and then */
+	uint64_t own_ns;      /* when a message of its own came last; its clock */
+	uint32_t lease_ends;  /* domains that the guard ended in this story */
 };
+
+/* A datagram: of SC_PULSE_NODES hosts at most, or there would be too many for long stories. */
+#define SC_PULSE_NODES 20u
+struct sc_pulse { struct clu_pulse p; uint64_t stamp; struct reach_row row[SC_PULSE_NODES]; uint32_t next; };
 
 /* sums of states by index, as each node had them: what is committed must be the same everywhere and for ever */
 #define SC_HISTORY 4096u
@@ -202,6 +241,8 @@ struct sc {
 	uint64_t session;
 	struct sc_mev *mev;    /* what is under way; a list of free ones */
 	uint32_t mev_n, mev_cap, mev_free;
+	struct sc_pulse *pulse; /* under way; a list of free ones: place + 1, 0: none */
+	uint32_t pulse_cap, pulse_free;
 	uint8_t *link;         /* [from * nodes + to]: holds */
 	uint32_t rings;        /* numbers given */
 	bool reform_due;
@@ -214,9 +255,9 @@ struct sc {
 	/* the adversary's plan for this seed */
 	uint64_t fault_gap, admin_gap;
 	uint32_t fault_mask, ambush_cmd, ambush_mig; /* percent */
-	bool async_disk;
 	uint64_t disk_ns;      /* a write takes so long at most */
 	uint64_t ambush_ns;    /* not before that again */
+	bool clocks;           /* some hosts' clocks stop with their machines */
 	bool parks;            /* policy no_quorum=suspend from the beginning */
 	int fence;             /* 0: none, 1: works, 2: answers get lost, 3: never answers */
 	bool stopped;          /* faults stopped */
@@ -257,7 +298,14 @@ void sc_cpg_group(struct sc *w, uint32_t node); /* clusterd joined or left */
 void sc_cpg_clear(struct sc *w, uint32_t node); /* clusterd died: nobody reads that */
 bool sc_linked(const struct sc *w, uint32_t a, uint32_t b); /* both ways, both with power */
 
+/* simclu_pulse.c */
+void sc_pulse_reset(struct sc *w);
+void sc_pulse(struct sc *w, uint32_t node); /* the core says: to each other node */
+void sc_pulse_comes(struct sc *w, const struct sc_ev *e);
+void sc_pair(struct sc *w, uint32_t a, bool check); /* cut the pair of @a and the next; or look whether only one of them suffers */
+
 /* simclu_node.c */
+void sc_node_pulse(struct sc *w, uint32_t node, const struct clu_pulse *p);
 void sc_node_init(struct sc *w, uint32_t node); /* empty disk */
 void sc_node_start(struct sc *w, uint32_t node);
 void sc_node_die(struct sc *w, uint32_t node);
@@ -272,7 +320,8 @@ bool sc_node_acts(const struct sc_node *n);
 void sc_submit(struct sc *w, uint32_t node, const struct clu_cmd *c);
 
 /* simclu_host.c */
-void sc_lease(struct sc *w, uint32_t node, uint64_t until); /* the core says: tell the guard */
+void sc_lease(struct sc *w, uint32_t node, uint64_t until, uint64_t from_tick); /* the core says: tell the guard */
+void sc_lease_over(struct sc *w, uint32_t node); /* and this, too */
 uint64_t sc_lease_left(const struct sc *w, uint32_t node);
 void sc_guard(struct sc *w, uint32_t node);
 void sc_guard_arm(struct sc *w, uint32_t node);
@@ -299,6 +348,15 @@ void sc_move_resolve(struct sc *w, uint32_t node, const struct clu_dom *d, uint3
 void sc_move_claim(struct sc *w, uint32_t node, uint32_t dom);
 void sc_move_ended(struct sc *w, uint32_t node, uint32_t dom, uint32_t order, bool answered, bool completed); /* migrated says, or died */
 
+/* simclu_freeze.c: machines that stand still */
+void sc_freeze(struct sc *w, uint32_t node, uint64_t ns);
+void sc_thaw(struct sc *w, uint32_t node);
+bool sc_frozen(const struct sc *w, uint32_t node);
+uint64_t sc_tick(const struct sc *w, const struct sc_node *n); /* the other clock; 0: there is none */
+uint32_t sc_ev_node(const struct sc *w, const struct sc_ev *e); /* whose machine has to run for it; NOHOST: none */
+/* Its machine stood still past the deadline, and hvdom lets no write of a guest through: until the guard has come to it. */
+bool sc_mute(const struct sc *w, uint32_t node);
+
 /* simclu_park.c: guard */
 void sc_park_forget(struct sc *w, uint32_t node);
 void sc_park_take_over(struct sc *w, uint32_t node); /* a guard that was restarted */
@@ -308,6 +366,22 @@ bool sc_park_spared(const struct sc_copy *c);
 uint64_t sc_park_ns(const struct sc *w, uint32_t node);
 bool sc_has_lease(const struct sc *w, uint32_t node); /* for long enough to begin something */
 bool sc_parked(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom); /* true: nothing else is to be done in this look */
+
+/* simclu_bad.c */
+void sc_bad_begin(struct sc *w);
+void sc_bad_step(struct sc *w, uint32_t step);
+/* nobody orders anything */
+static inline bool sc_bad_now(const struct sc *w) { return w->opt.bad && w->now >= 95 * S && w->now < 145 * S; }
+
+/* simclu_leave.c */
+void sc_leave_begin(struct sc *w, uint32_t node, bool drains);
+void sc_leave_then(struct sc *w, uint32_t node, uint64_t at, uint32_t what); /* once it has left: 1: the power goes; 2: it is undone */
+bool sc_lives(struct sc *w, uint32_t node); /* any copy there */
+void sc_leave_undo(struct sc *w, uint32_t node);
+void sc_leave_look(struct sc *w, uint32_t node);
+void sc_leave_event(struct sc *w, const struct sc_ev *e);
+/* True: its host is shut down, and nothing else is to be done with it in this look. */
+bool sc_leave_ends(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t dom, enum clu_todo todo);
 
 /* simclu_mig.c */
 uint32_t sc_push(struct sc *w, uint32_t node, uint32_t dom, uint32_t target); /* number of the order, 0: refused */
@@ -320,6 +394,7 @@ void sc_mig_reset(struct sc *w);
 void sc_mig_copy_gone(struct sc *w, uint32_t node, uint32_t dom); /* hvdom is dead: its connections end */
 
 /* simclu_fault.c */
+void sc_heal_power(struct sc *w, uint32_t node); /* it comes back some time */
 void sc_adversary_init(struct sc *w);
 void sc_fault(struct sc *w, const struct sc_ev *e);
 /* Some stories break just what is needed for a command, or a step of a migration. Returns the one host that gets @m, NOHOST: all do. */

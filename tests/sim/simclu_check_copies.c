@@ -3,8 +3,12 @@
 #include "config.h"
 #include "tests/sim/simclu.h"
 
-static bool can_run(const struct sc_copy *c)
+static bool can_run(struct sc *w, uint32_t node, uint32_t dom)
 {
+	const struct sc_copy *c = sc_copy(w, node, dom);
+
+	if (sc_frozen(w, node) || (c->marked && sc_mute(w, node)))
+		return false;
 	return c->state == HV_BOOT || c->state == HV_RUN || c->state == HV_STOP || c->state == HV_SUSPENDED;
 }
 
@@ -13,7 +17,7 @@ void sc_check_copies(struct sc *w, uint32_t dom)
 	uint32_t first = NOHOST;
 
 	for (uint32_t i = 0; i < w->opt.nodes; i++) {
-		if (!can_run(sc_copy(w, i, dom)))
+		if (!can_run(w, i, dom))
 			continue;
 		if (first != NOHOST)
 			sc_violation(w, "two copies of %s: on %c in generation %llu, on %c in generation %llu",
@@ -30,6 +34,8 @@ void sc_check_runs(struct sc *w, uint32_t node, uint32_t dom)
 	struct sc_copy *c = sc_copy(w, node, dom);
 	struct sc_dom *d = &w->dom[dom];
 
+	if (c->marked && sc_mute(w, node))
+		return; /* nothing of it reaches a disk */
 	if (c->generation < d->ran)
 		sc_violation(w, "%s runs on %c in generation %llu, after generation %llu ran", d->name, sc_letter(node),
 		             (unsigned long long)c->generation, (unsigned long long)d->ran);

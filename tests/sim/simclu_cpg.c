@@ -5,6 +5,8 @@
  *    so it reaches its readers in a view that its sender did not know;
  *  - of what was ordered last in an old ring each part delivers its own share: at least what one of the part had, and what was sent by it;
  *  - a link that holds one way only is none;
+ *  - it wants all to hear all: while two hosts that hear each other are in different rings, because some third pair does not, rings are
+ *    formed anew each few seconds, others each time; a host that stepped aside (clusterd/core/reach.h) hears nobody here;
  *  - clusterd that joins or leaves the group changes the view, but not the number of the ring.
  */
 #include "config.h"
@@ -39,6 +41,8 @@ void sc_msg_put(struct sc *w, struct sc_msg *m)
 bool sc_linked(const struct sc *w, uint32_t a, uint32_t b)
 {
 	if (!w->node[a].power || !w->node[b].power)
+		return false;
+	if (a != b && (w->node[a].reach.out || w->node[b].reach.out))
 		return false;
 	return a == b || (w->link[a * w->opt.nodes + b] && w->link[b * w->opt.nodes + a]);
 }
@@ -292,10 +296,46 @@ static void trace_ring(struct sc *w, uint32_t part)
 	sc_trace(w, "corosync: ring %u of %s", part, text);
 }
 
-/* Parts of nodes that all hear one another, lowest first; a part that is a ring already stays one. */
+/* Hosts that hear each other and are not together: corosync will not leave it at that. */
+static bool unsettled(const struct sc *w)
+{
+	for (uint32_t i = 0; i < w->opt.nodes; i++)
+		for (uint32_t k = 0; k < i; k++)
+			if (w->node[i].group != w->node[k].group && sc_linked(w, i, k))
+				return true;
+	return false;
+}
+
+/* Into w->node[].group: parts of nodes that all hear one another, from @first_node on. Returns how many. */
+static uint32_t parts(struct sc *w, uint32_t first, uint32_t first_node)
+{
+	uint32_t n = w->opt.nodes, count = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		w->node[i].group = 0;
+	for (uint32_t x = 0; x < n; x++) {
+		uint32_t i = (first_node + x) % n, part = first + count;
+
+		if (!w->node[i].power || w->node[i].group)
+			continue;
+		count++;
+		w->node[i].group = part;
+		for (uint32_t y = x + 1; y < n; y++) {
+			uint32_t k = (first_node + y) % n;
+			bool all = !w->node[k].group;
+			for (uint32_t j = 0; all && j < n; j++)
+				all = w->node[j].group != part || sc_linked(w, j, k);
+			if (all)
+				w->node[k].group = part;
+		}
+	}
+	return count;
+}
+
+/* Rings of the parts; a part that is a ring already stays one. */
 void sc_cpg_reform(struct sc *w)
 {
-	uint32_t first = w->rings + 1, count = 0;
+	uint32_t first = w->rings + 1, count;
 	struct {
 		uint32_t part, old;
 		bool same;
@@ -304,22 +344,18 @@ void sc_cpg_reform(struct sc *w)
 	if (!w->reform_due || w->reform_at > w->now)
 		return;
 	w->reform_due = false;
-	for (uint32_t i = 0; i < w->opt.nodes; i++)
-		w->node[i].group = 0;
-	for (uint32_t i = 0; i < w->opt.nodes; i++) {
-		if (!w->node[i].power || w->node[i].group)
-			continue;
-		uint32_t part = first + count;
-		of[count].part = part;
-		of[count++].old = w->node[i].ring;
-		w->node[i].group = part;
-		for (uint32_t k = i + 1; k < w->opt.nodes; k++) {
-			bool all = !w->node[k].group;
-			for (uint32_t j = i; all && j < k; j++)
-				all = w->node[j].group != part || sc_linked(w, j, k);
-			if (all)
-				w->node[k].group = part;
-		}
+	count = parts(w, first, 0);
+	if (unsettled(w)) {
+		count = parts(w, first, (uint32_t)sc_rnd(w, w->opt.nodes));
+		w->reform_due = true;
+		w->reform_at = w->now + 3 * S + sc_rnd(w, 2 * S);
+		sc_at(w, w->reform_at, SC_EV_REFORM, 0, 0, 0);
+	}
+	for (uint32_t p = 0; p < count; p++) {
+		of[p].part = first + p;
+		for (uint32_t i = w->opt.nodes; i-- > 0;)
+			if (w->node[i].group == of[p].part)
+				of[p].old = w->node[i].ring;
 	}
 	for (uint32_t p = 0; p < count; p++) {
 		of[p].same = true;

@@ -15,16 +15,20 @@ void sc_adversary_init(struct sc *w)
 	w->fault_gap = gaps[sc_rnd(w, 4)];
 	w->admin_gap = gaps[sc_rnd(w, 4)] / 2;
 	w->fault_mask = sc_chance(w, 30) ? ~0u : (uint32_t)sc_rnd(w, 1u << SC_FAULTS) | 1u << sc_rnd(w, SC_FAULTS);
-	w->async_disk = sc_chance(w, 30);
 	w->disk_ns = sc_chance(w, 80) ? 8 * MS : 300 * MS;
 	w->fence = (int)sc_rnd(w, 4);
 	w->ambush_cmd = w->opt.calm || sc_chance(w, 50) ? 0 : 1 + (uint32_t)sc_rnd(w, 5);
 	w->ambush_mig = w->opt.calm || sc_chance(w, 50) ? 0 : 1 + (uint32_t)sc_rnd(w, 8);
+	if (w->opt.leave) {
+		w->fault_gap = gaps[0];
+		w->fault_mask = 1u << SC_LEAVE | 1u << SC_HVDOM | 1u << SC_POWER;
+		w->ambush_cmd = 5;
+	}
 	sc_trace(
 		w,
-		"temper: a fault each %.0f s (%x), an order each %.0f s; disks take %.0f ms%s; fence %d; ambushes %u, %u %%; parks %d",
+		"temper: a fault each %.0f s (%x), an order each %.0f s; disks take %.0f ms; fence %d; ambushes %u, %u %%; parks %d",
 		(double)w->fault_gap / 1e9, w->fault_mask, (double)w->admin_gap / 1e9, (double)w->disk_ns / 1e6,
-		w->async_disk ? " meanwhile" : "", w->fence, w->ambush_cmd, w->ambush_mig, w->parks);
+		w->fence, w->ambush_cmd, w->ambush_mig, w->parks);
 	if (!w->opt.calm)
 		sc_at(w, w->now + 15 * S + sc_rnd(w, w->fault_gap), SC_EV_FAULT, 0, 0, 0);
 	sc_at(w, w->now + 5 * S, SC_EV_ADMIN, 0, 0, 0);
@@ -72,10 +76,15 @@ static void partition(struct sc *w, uint32_t node, bool one_way)
 	sc_cpg_links_changed(w, notice(w));
 }
 
+void sc_heal_power(struct sc *w, uint32_t node)
+{
+	later(w, S + while_ns(w), SC_EV_HEAL, node, HEAL_START, 0);
+}
+
 static void power(struct sc *w, uint32_t node)
 {
 	sc_power_off(w, node);
-	later(w, S + while_ns(w), SC_EV_HEAL, node, HEAL_START, 0);
+	sc_heal_power(w, node);
 }
 
 static void clusterd(struct sc *w, uint32_t node)
@@ -99,6 +108,37 @@ static void many(struct sc *w, enum sc_fault f)
 		else
 			clusterd(w, i);
 	}
+}
+
+static void isolate_for(struct sc *w, uint32_t node, uint64_t ns);
+
+/* The whole machine, as a hypervisor pauses it: nobody hears of it, and it does not know. */
+static void freeze(struct sc *w, uint32_t node)
+{
+	uint64_t ns = while_ns(w);
+
+	if (!w->node[node].power || sc_frozen(w, node))
+		return;
+	if (ns > w->quiet - w->now)
+		ns = w->quiet - w->now; /* what waits for it knows its end already */
+	isolate_for(w, node, ns);
+	sc_freeze(w, node, ns);
+}
+
+/* systemctl stop clusterd hospes-guard; and started again some time later. */
+static void stop_units(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+
+	if (!n->up || !n->guard_up)
+		return;
+	sc_trace(w, "%c: clusterd and the guard are told to end", sc_letter(node));
+	sc_node_die(w, node);
+	if (sc_planted(w, "guard-leaves"))
+		n->guard_up = false;
+	else
+		n->guard_ends = true;
+	later(w, S + while_ns(w), SC_EV_RESTART, node, 3, 0);
 }
 
 static void one_fault(struct sc *w, enum sc_fault f, uint32_t node)
@@ -154,6 +194,11 @@ static void one_fault(struct sc *w, enum sc_fault f, uint32_t node)
 		n->slow_disk = true;
 		later(w, while_ns(w), SC_EV_HEAL, node, HEAL_DISK, 0);
 		break;
+	case SC_DISK_STALL:
+		n->stalled = w->now + while_ns(w);
+		sc_trace(w, "%c: the disk of clusterd stands still for %.1f s", sc_letter(node),
+		         (double)(n->stalled - w->now) / 1e9);
+		break;
 	case SC_HVDOM:
 		sc_kill_copy(w, node, dom, "its process dies");
 		w->dom[other % w->opt.doms].fails = sc_chance(w, 30);
@@ -161,6 +206,22 @@ static void one_fault(struct sc *w, enum sc_fault f, uint32_t node)
 	case SC_ALL_DOWN:
 	case SC_CRASH_MANY:
 		many(w, f);
+		break;
+	case SC_FREEZE:
+		freeze(w, node);
+		break;
+	case SC_LIE:
+		if (sc_copy(w, node, dom)->state != HV_RUN)
+			break;
+		sc_trace(w, "%c: hvdom of %s lets go of its lock file and lives", sc_letter(node), w->dom[dom].name);
+		sc_copy(w, node, dom)->lies = true;
+		break;
+	case SC_STOP_UNITS:
+		stop_units(w, node);
+		break;
+	case SC_LEAVE:
+		if (!sc_frozen(w, node))
+			sc_leave_begin(w, node, sc_chance(w, 60));
 		break;
 	case SC_FAULTS:
 		break;
@@ -186,10 +247,8 @@ void sc_fault(struct sc *w, const struct sc_ev *e)
 	later(w, w->fault_gap / 4 + sc_rnd(w, w->fault_gap * 3 / 2), SC_EV_FAULT, 0, 0, 0);
 }
 
-static void isolate(struct sc *w, uint32_t node)
+static void isolate_for(struct sc *w, uint32_t node, uint64_t ns)
 {
-	uint64_t ns = S + while_ns(w);
-
 	for (uint32_t i = 0; i < w->opt.nodes; i++) {
 		if (i == node)
 			continue;
@@ -199,16 +258,35 @@ static void isolate(struct sc *w, uint32_t node)
 	sc_cpg_links_changed(w, notice(w));
 }
 
+static void isolate(struct sc *w, uint32_t node)
+{
+	isolate_for(w, node, S + while_ns(w));
+}
+
+static bool ambushed(enum clu_cmd_kind k)
+{
+	return k == CLU_CMD_START || k == CLU_CMD_LEAVE || k == CLU_CMD_LEFT;
+}
+
 uint32_t sc_ambush_message(struct sc *w, uint32_t from, const struct clu_msg *m)
 {
 	uint32_t victim = from;
 
 	if (m->kind != CLU_MSG_CMD || w->stopped || !w->ambush_cmd || w->now < w->ambush_ns ||
-	    !sc_chance(w, m->cmd.kind == CLU_CMD_START ? 10 * w->ambush_cmd : w->ambush_cmd))
+	    !sc_chance(w, ambushed(m->cmd.kind) ? 10 * w->ambush_cmd : w->ambush_cmd))
 		return NOHOST;
 	if (m->cmd.kind == CLU_CMD_START && sc_chance(w, 80))
 		victim = m->cmd.host - 1;
 	w->ambush_ns = w->now + w->fault_gap;
+	if ((m->cmd.kind == CLU_CMD_START || m->cmd.kind == CLU_CMD_LEFT) &&
+	    sc_chance(w, sc_lives(w, victim) ? 40 : 90)) {
+		/* shut down just when it is given something; thought better of just when it was said */
+		if (m->cmd.kind == CLU_CMD_START)
+			sc_leave_begin(w, victim, false);
+		else
+			sc_leave_then(w, from, w->now + sc_rnd(w, 20 * MS), 2);
+		return NOHOST;
+	}
 	if (sc_chance(w, 30)) {
 		w->node[victim].paused = w->now + while_ns(w);
 		sc_trace(w, "%c: clusterd stands still before it reads %s", sc_letter(victim),
@@ -307,6 +385,10 @@ void sc_restart(struct sc *w, const struct sc_ev *e)
 			sc_guard_arm(w, e->node);
 	} else if (e->arg == 2) {
 		sc_mig_start(w, e->node);
+	} else if (e->arg == 3) {
+		n->guard_ends = false;
+		later(w, 0, SC_EV_RESTART, e->node, 1, 0);
+		later(w, sc_rnd(w, S), SC_EV_RESTART, e->node, 0, 0);
 	}
 }
 
@@ -366,7 +448,7 @@ static void order(struct sc *w, uint32_t node, uint32_t dom, uint32_t what)
 	} else if (what < 11) {
 		c.kind = CLU_CMD_MAINTENANCE;
 		c.host = 1 + (uint32_t)sc_rnd(w, w->opt.nodes);
-		c.on = sc_chance(w, 40);
+		c.on = sc_chance(w, 40) && !w->opt.bad; /* the bad host is never the only one */
 	} else if (what < 12) {
 		c.kind = CLU_CMD_RULE_ADD;
 		c.rule.kind = CLU_RULE_APART;
@@ -397,7 +479,7 @@ static uint32_t any_up(struct sc *w)
 	uint32_t n = (uint32_t)sc_rnd(w, w->opt.nodes);
 
 	for (uint32_t i = 0; i < w->opt.nodes; i++, n = (n + 1) % w->opt.nodes)
-		if (w->node[n].up)
+		if (w->node[n].up && !sc_frozen(w, n))
 			return n;
 	return w->opt.nodes;
 }
@@ -425,6 +507,10 @@ void sc_admin(struct sc *w)
 
 	if (w->stopped)
 		return;
+	if (sc_bad_now(w)) {
+		later(w, 5 * S, SC_EV_ADMIN, 0, 0, 0);
+		return;
+	}
 	if (define_missing(w)) {
 		later(w, 1 * S, SC_EV_ADMIN, 0, 0, 0);
 		return;
@@ -453,7 +539,13 @@ void sc_stop_faults(struct sc *w)
 	for (uint32_t i = 0; i < w->opt.nodes; i++) {
 		struct sc_node *n = &w->node[i];
 		sc_power_on(w, i);
+		n->guard_ends = n->bad = false;
 		n->slow = n->slow_disk = false;
+		if (!sc_frozen(w, i))
+			sc_leave_undo(w, i);
+		n->stalled = 0;
+		if (n->writing)
+			sc_at(w, w->now + MS, SC_EV_STORED, i, 0, n->write->serial);
 		sc_mig_start(w, i);
 		if (!n->guard_up) {
 			n->guard_up = true;

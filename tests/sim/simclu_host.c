@@ -12,6 +12,7 @@
 #define SWEEP_NS      (50 * MS)
 #define FEED_NS       (1 * S)
 #define SAY_AGAIN_NS  (1 * S)
+#define OVER          1u /* for guard_tick: whatever the other clock says */
 
 const char *sc_hv_name(enum sc_hv s)
 {
@@ -89,7 +90,7 @@ void sc_set_copy(struct sc *w, uint32_t node, uint32_t dom, enum sc_hv state, ui
 		c->closed = w->conns;
 		c->conn = c->log_conn = c->asked = 0;
 		c->park_lease = 0;
-		c->said = false;
+		c->said = c->lies = false;
 		sc_mig_copy_gone(w, node, dom);
 	}
 	if (state == HV_BOOT || state == HV_RUN)
@@ -113,6 +114,10 @@ void sc_hv_done(struct sc *w, uint32_t node, uint32_t dom, uint32_t life)
 
 	if (c->life != life)
 		return;
+	if (c->state == HV_BOOT && c->marked && sc_mute(w, node)) {
+		sc_kill_copy(w, node, dom, "its disks are refused");
+		return;
+	}
 	if (c->state == HV_BOOT) {
 		if (w->dom[dom].fails)
 			sc_kill_copy(w, node, dom, "it does not boot");
@@ -133,9 +138,16 @@ void sc_hv_done(struct sc *w, uint32_t node, uint32_t dom, uint32_t life)
 
 uint64_t sc_lease_left(const struct sc *w, uint32_t node)
 {
-	uint64_t until = w->node[node].guard_until, now = sc_clock(w, &w->node[node]);
+	const struct sc_node *n = &w->node[node];
+	uint64_t now = sc_clock(w, n), tick = sc_tick(w, n), left = n->guard_until > now ? n->guard_until - now : 0;
 
-	return until > now ? until - now : 0;
+	if (n->guard_tick == OVER)
+		return 0;
+	if (!n->guard_tick || sc_planted(w, "one-clock"))
+		return left;
+	if (tick >= n->guard_tick)
+		return 0;
+	return n->guard_tick - tick < left ? n->guard_tick - tick : left;
 }
 
 static void guard_at(struct sc *w, uint32_t node, uint64_t at)
@@ -146,33 +158,84 @@ static void guard_at(struct sc *w, uint32_t node, uint64_t at)
 
 void sc_guard_arm(struct sc *w, uint32_t node)
 {
-	guard_at(w, node, sc_when(w, &w->node[node], w->node[node].guard_until - w->node[node].guard_park));
+	struct sc_node *n = &w->node[node];
+	uint64_t left = sc_lease_left(w, node); /* by the clock that is ahead: it looks at both, ten times a second */
+
+	guard_at(w, node, sc_when(w, n, sc_clock(w, n) + (left > n->guard_park ? left - n->guard_park : 0)));
 }
 
-void sc_lease(struct sc *w, uint32_t node, uint64_t until)
+/* What lives though the lease is over; false: nothing did. */
+static bool end_all(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+	bool alive = false;
+
+	for (uint32_t d = 0; d < w->opt.doms; d++) {
+		struct sc_copy *c = sc_copy(w, node, d);
+		if (!c->marked || c->state == HV_NONE || (n->guard_park && sc_park_spared(c)))
+			continue;
+		if (c->lies && sc_planted(w, "trust-locks"))
+			continue;
+		sc_kill_copy(w, node, d, "the lease is over");
+		n->lease_ends++;
+		alive = true;
+	}
+	return alive;
+}
+
+void sc_lease(struct sc *w, uint32_t node, uint64_t until, uint64_t from_tick)
 {
 	struct sc_node *n = &w->node[node];
 
 	if (!n->guard_up || until <= n->guard_until)
 		return;
+	if (!sc_lease_left(w, node) && n->guard_until) /* it looks at what is over before it takes another one */
+		end_all(w, node);
 	bool first = !n->guard_until;
 	n->guard_until = until;
+	n->guard_tick = from_tick ? from_tick + n->n->lease_ns : 0;
 	n->guard_park = sc_park_ns(w, node);
 	if (first)
 		sc_guard_arm(w, node);
+}
+
+/* Its clusterd found that its clock stood still. */
+void sc_lease_over(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+
+	if (!n->guard_up)
+		return;
+	n->guard_tick = OVER;
+	guard_at(w, node, w->now + MS);
+}
+
+/* Is there a domain that the guard is to end? */
+static bool guarded(struct sc *w, uint32_t node)
+{
+	for (uint32_t d = 0; d < w->opt.doms; d++)
+		if (sc_copy(w, node, d)->marked && sc_copy(w, node, d)->state != HV_NONE)
+			return true;
+	return false;
 }
 
 /* The deadline passed, or moved on meanwhile. */
 void sc_guard(struct sc *w, uint32_t node)
 {
 	struct sc_node *n = &w->node[node];
-	bool alive = false;
+	bool alive;
 	uint64_t again;
 
 	if (!n->guard_up || w->now != n->guard_at)
 		return;
 	if (sc_planted(w, "guard-asleep")) {
 		guard_at(w, node, w->now + S);
+		return;
+	}
+	if (n->guard_ends && !guarded(w, node)) {
+		sc_trace(w, "%c: the guard ends", sc_letter(node));
+		n->guard_up = n->guard_ends = false;
+		n->guard_until = 0; /* its file goes first: migrated lets nothing in any more */
 		return;
 	}
 	if (sc_lease_left(w, node) > n->guard_park) {
@@ -183,17 +246,12 @@ void sc_guard(struct sc *w, uint32_t node)
 		guard_at(w, node, w->now + again + 1);
 		return;
 	}
-	if (sc_clock(w, n) - n->guard_until < MS) { /* it takes its time */
+	if (n->guard_saw != n->guard_until) { /* it takes its time */
+		n->guard_saw = n->guard_until;
 		guard_at(w, node, w->now + MS + sc_rnd(w, GUARD_KILL_NS));
 		return;
 	}
-	for (uint32_t d = 0; d < w->opt.doms; d++) {
-		struct sc_copy *c = sc_copy(w, node, d);
-		if (!c->marked || c->state == HV_NONE || (n->guard_park && sc_park_spared(c)))
-			continue;
-		sc_kill_copy(w, node, d, "the lease is over");
-		alive = true;
-	}
+	alive = end_all(w, node);
 	/* again until nothing lives, and a look at times for what comes in late */
 	guard_at(w, node, w->now + (alive ? SWEEP_NS : FEED_NS));
 }
@@ -212,6 +270,7 @@ static void say(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t d
 	sc_trace(w, "%c: %s %s: %s, generation %llu", sc_letter(node), clu_cmd_name(c->kind), d->name,
 	         c->kind == CLU_CMD_RESULT     ? clu_result_name(c->result)
 	         : c->seen == CLU_SEEN_RUNNING ? "running"
+	         : c->seen == CLU_SEEN_ENDED   ? "ended"
 	                                       : "gone",
 	         (unsigned long long)c->generation);
 	sc_submit(w, node, c);
@@ -246,6 +305,12 @@ static void launch(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_
 	const struct sc_dom *wd = &w->dom[dom];
 	bool foreign = wd->shared && wd->lease_running && wd->lease_owner != node;
 
+	if (w->node[node].bad) {
+		w->dom[dom].bad_tries += w->dom[dom].bad_generation != d->generation;
+		w->dom[dom].bad_generation = d->generation;
+		start_failed(w, node, d, dom, 0);
+		return;
+	}
 	if (sc_lease_generation(w, node, dom) >= d->generation) {
 		start_failed(w, node, d, dom, sc_lease_generation(w, node, dom));
 		return;
@@ -346,6 +411,8 @@ static void one(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_t d
 	enum clu_todo todo = clu_todo(d, w->node[node].id);
 
 	begin(sc_ldom(w, node, dom), todo, d->op_id);
+	if (sc_leave_ends(w, node, d, dom, todo))
+		return;
 	if (todo != CLU_TODO_KILL && todo != CLU_TODO_NONE && sc_parked(w, node, d, dom))
 		return;
 	switch (todo) {
@@ -438,8 +505,10 @@ void sc_power_off(struct sc *w, uint32_t node)
 		return;
 	sc_trace(w, "%c loses power", sc_letter(node));
 	sc_node_die(w, node);
-	n->power = n->guard_up = false;
-	n->guard_until = n->guard_at = n->guard_park = n->guard_grace = n->park_for = 0;
+	n->power = n->guard_up = n->guard_ends = false;
+	n->frozen = 0;
+	n->leave = SC_STAYS; /* its file is in memory */
+	n->guard_tick = n->guard_until = n->guard_at = n->guard_park = n->guard_grace = n->park_for = 0;
 	sc_mig_die(w, node);
 	for (uint32_t d = 0; d < w->opt.doms; d++) {
 		bool locked = w->dom[d].locked == node;
@@ -465,6 +534,7 @@ void sc_power_on(struct sc *w, uint32_t node)
 	n->offset = sc_rnd(w, 20 * S);
 	n->ring = ++w->rings; /* alone at first */
 	n->slow = n->slow_disk = false;
+	n->stalled = 0;
 	sc_cpg_links_changed(w, 200 * MS + sc_rnd(w, 400 * MS));
 	sc_mig_start(w, node);
 	sc_node_start(w, node);

@@ -202,16 +202,9 @@ static void act(struct sc *w, struct sc_end *e, const struct mig_action *a)
 		data(w, e, sc_rnd(w, 5 * MS), MIG_EV_DATA_DONE);
 		break;
 	case MIG_ACT_JOURNAL:
-		if (a->rec == MIG_REC_CALLED_OFF) { /* before anybody hears that it failed */
-			sc_journal_write(w, e, a->rec);
-			break;
-		}
-		e->writing = a->rec;
-		sc_mev_to(w, e, SC_MEV_DURABLE, MS / 10 + sc_rnd(w, w->disk_ns))->ev =
-			(struct mig_event){ .kind = MIG_EV_JOURNALED, .journal = { .rec = a->rec } };
+		sc_journal_write(w, e, a->rec);
 		break;
 	case MIG_ACT_FORGET:
-		e->writing = 0; /* a record is written before anything else is done: none comes after this */
 		sc_journal_forget(w, e->node, e->session);
 		break;
 	case MIG_ACT_PREFLIGHT:
@@ -318,7 +311,7 @@ static void preflight(struct sc *w, struct sc_end *e)
 {
 	struct sc_copy *c = sc_copy(w, e->node, e->dom);
 	uint32_t use = e->use;
-	bool busy = older_session(w, e) || !c->marked;
+	bool busy = older_session(w, e) || !c->marked || w->node[e->node].leave >= SC_LEAVES_ENDING;
 
 	if (!e->used || e->use != use)
 		return;
@@ -332,7 +325,7 @@ static void preflight(struct sc *w, struct sc_end *e)
 
 static void spawn(struct sc *w, struct sc_end *e)
 {
-	bool ok = sc_copy(w, e->node, e->dom)->state == HV_NONE && !sc_chance(w, 1);
+	bool ok = sc_copy(w, e->node, e->dom)->state == HV_NONE && !w->node[e->node].bad && !sc_chance(w, 1);
 
 	if (e->core.tgt.state != MIG_TGT_SPAWN)
 		return;
@@ -345,23 +338,11 @@ static void spawn(struct sc *w, struct sc_end *e)
 	settle(w, e->node);
 }
 
-static void durable(struct sc *w, struct sc_end *e, struct sc_mev *m)
-{
-	if (e->writing != m->ev.journal.rec)
-		return;
-	if (sc_chance(w, 1))
-		m->ev.journal.status = -5;
-	else
-		sc_journal_write(w, e, m->ev.journal.rec);
-	e->writing = 0;
-	sc_end_feed(w, e, &m->ev);
-}
-
 static void tick(struct sc *w, struct sc_end *e)
 {
 	struct mig_event ev = { .kind = MIG_EV_TICK };
 
-	if (e->tick_at != w->now)
+	if (!e->tick_at || w->now < e->tick_at) /* it may be late: the machine stood still */
 		return;
 	e->tick_at = 0;
 	if (deadline(e) <= sc_clock(w, &w->node[e->node]))
@@ -381,9 +362,6 @@ static void end_event(struct sc *w, struct sc_end *e, struct sc_mev *m)
 		break;
 	case SC_MEV_DATA:
 		data_comes(w, e, m);
-		break;
-	case SC_MEV_DURABLE:
-		durable(w, e, m);
 		break;
 	case SC_MEV_TICK:
 		tick(w, e);
@@ -421,6 +399,8 @@ void sc_mig_event(struct sc *w, uint32_t i)
 		sc_hv_read(w, &m);
 	else if (m.kind == SC_MEV_RECOVER)
 		sc_mig_recover(w, &m);
+	else if (m.kind == SC_MEV_DURABLE)
+		sc_journal_durable(w, &m);
 	else if (m.kind == SC_MEV_CLOSE)
 		sc_hv_closed(w, &m);
 	else if (m.kind == SC_MEV_PARK)
@@ -456,7 +436,7 @@ uint32_t sc_push(struct sc *w, uint32_t node, uint32_t dom, uint32_t target)
 		                                  .rounds_max = 60 } };
 	struct sc_end *e;
 
-	if (push_of(w, node, dom) || c->state != HV_RUN)
+	if (push_of(w, node, dom) || c->state != HV_RUN || sc_journal_half_called_off(w, node, dom))
 		return 0;
 	e = sc_end_new(w, true, node, target, dom, ++w->session);
 	if (!e)
@@ -524,6 +504,7 @@ void sc_mig_die(struct sc *w, uint32_t node)
 	w->node[node].mig_up = false;
 	w->node[node].mig_life++;
 	w->node[node].recovering = 0;
+	sc_journal_die(w, node);
 	for (uint32_t i = 0; i < w->ends; i++) {
 		struct sc_end *e = &w->mig[i];
 		if (e->used && e->peer == node && w->node[node].power && sc_linked(w, node, e->node) &&
@@ -531,8 +512,6 @@ void sc_mig_die(struct sc *w, uint32_t node)
 			core_event(w, e, MIG_EV_LINK_DOWN, MS + sc_rnd(w, 20 * MS));
 		if (!e->used || e->node != node)
 			continue;
-		if (e->writing && sc_chance(w, 50)) /* the disk may have got it */
-			sc_journal_write(w, e, e->writing);
 		if (e->source && w->node[node].power)
 			sc_move_ended(w, node, e->dom, e->use, false, false);
 		sc_hv_close(w, e);

@@ -19,7 +19,6 @@ struct sc_end {
 		struct mig_target tgt;
 	} core;
 	enum mig_outcome outcome;
-	enum mig_record writing;   /* not durable yet */
 	uint64_t tick_at, out_ns;  /* next look at the deadline; messages leave in order */
 	uint32_t conn;             /* to hvdom; 0: none */
 	uint32_t unread, unanswered;
@@ -36,7 +35,7 @@ enum sc_mev_kind {
 
 /*
  * Something under way: to an end, to hvdom (CALL, CLOSE, PARK, UNPARK), to a guard (PARKED), or to a migrated (MSG; RECOVER, whose use
- * is that life of it).
+ * is that life of it; DURABLE, whose v0 is).
  */
 struct sc_mev {
 	enum sc_mev_kind kind;
@@ -62,8 +61,11 @@ void sc_link_send(struct sc *w, struct sc_end *e, const struct mig_msg *msg);
 void sc_link_arrives(struct sc *w, const struct sc_mev *m);
 void sc_link_tell(struct sc *w, struct sc_end *e);
 void sc_mig_recover(struct sc *w, const struct sc_mev *m); /* hvdom said how it is: what to make of a record */
-void sc_journal_write(struct sc *w, const struct sc_end *e, enum mig_record rec);
+void sc_journal_write(struct sc *w, const struct sc_end *e, enum mig_record rec); /* -> SC_MEV_DURABLE */
+void sc_journal_durable(struct sc *w, struct sc_mev *m);
 void sc_journal_forget(struct sc *w, uint32_t node, uint64_t session);
+void sc_journal_die(struct sc *w, uint32_t node); /* what is under way arrives, or does not */
+bool sc_journal_half_called_off(const struct sc *w, uint32_t node, uint32_t dom);
 
 /* simclu_park.c */
 void sc_hv_park(struct sc *w, const struct sc_mev *m);

@@ -73,7 +73,8 @@ void sc_hv_call(struct sc *w, struct sc_end *e, enum mig_hv op, uint64_t v0)
 		m->ev.hv.status = e->source ? 0 : -ECONNRESET;
 		return;
 	}
-	if (!e->source && (op == MIG_HV_TAKE || op == MIG_HV_RESUME) && !sc_lease_left(w, e->node) &&
+	if (!e->source && (op == MIG_HV_TAKE || op == MIG_HV_RESUME) &&
+	    (!sc_lease_left(w, e->node) || w->node[e->node].leave >= SC_LEAVES_ENDING) &&
 	    !sc_planted(w, "take-without-lease")) {
 		m = sc_mev_to(w, e, SC_MEV_CORE, 0);
 		m->ev.kind = MIG_EV_HV;

@@ -15,7 +15,7 @@
 
 /* Journal --------------------------------------------------------------------------------------------------------------- */
 
-static struct sc_journal *record(const struct sc_node *n, uint64_t session)
+static struct sc_journal *entry(const struct sc_node *n, uint64_t session)
 {
 	for (uint32_t i = 0; i < n->journal_n; i++)
 		if (n->journal[i].session == session)
@@ -23,31 +23,115 @@ static struct sc_journal *record(const struct sc_node *n, uint64_t session)
 	return NULL;
 }
 
+/* What is answered from: durable, and not forgotten. */
+static struct sc_journal *record(const struct sc_node *n, uint64_t session)
+{
+	struct sc_journal *j = entry(n, session);
+
+	return j && j->rec && !j->gone ? j : NULL;
+}
+
 void sc_journal_write(struct sc *w, const struct sc_end *e, enum mig_record rec)
 {
 	struct sc_node *n = &w->node[e->node];
-	struct sc_journal *j = record(n, e->session);
+	struct sc_journal *j = entry(n, e->session);
 
 	if (!j && n->journal_n == n->journal_cap) {
 		n->journal_cap = n->journal_cap ? 2 * n->journal_cap : 32;
 		n->journal = realloc(n->journal, n->journal_cap * sizeof(*n->journal));
 	}
-	if (!j)
+	if (!j) {
 		j = &n->journal[n->journal_n++];
-	*j = (struct sc_journal){ .session = e->session,
-		                  .generation = e->source ? e->core.src.generation_new : e->core.tgt.generation,
-		                  .dom = e->dom,
-		                  .peer = e->peer,
-		                  .rec = rec };
+		*j = (struct sc_journal){ .session = e->session };
+	}
+	if (j->next)
+		j->rec = j->next; /* records are written in order */
+	j->generation = e->source ? e->core.src.generation_new : e->core.tgt.generation;
+	j->dom = e->dom;
+	j->peer = e->peer;
+	j->next = rec;
+	struct sc_mev *m = sc_mev_to(w, e, SC_MEV_DURABLE, MS / 10 + sc_rnd(w, n->slow_disk ? 1500 * MS : w->disk_ns));
+	m->node = e->node;
+	m->session = e->session;
+	m->v0 = n->mig_life;
+	m->ev = (struct mig_event){ .kind = MIG_EV_JOURNALED, .journal = { .rec = rec } };
+}
+
+static void again(struct sc *w, const struct sc_mev *m, uint64_t in_ns)
+{
+	struct sc_mev copy = *m, *to = sc_mev(w, SC_MEV_DURABLE, in_ns);
+
+	copy.next = 0;
+	*to = copy;
+}
+
+void sc_journal_durable(struct sc *w, struct sc_mev *m)
+{
+	struct sc_node *n = &w->node[m->node];
+	struct sc_journal *j = entry(n, m->session);
+	struct sc_end *e = &w->mig[m->end];
+
+	if (!n->mig_up || m->v0 != n->mig_life || !j || j->next != m->ev.journal.rec)
+		return;
+	if (w->now < n->stalled) {
+		again(w, m, 200 * MS);
+		return;
+	}
+	if (sc_chance(w, 1))
+		m->ev.journal.status = -5;
+	if (m->ev.journal.status < 0 && j->next == MIG_REC_CALLED_OFF && !j->gone) {
+		m->ev.journal.status = 0;
+		again(w, m, TELL_NS); /* until it works: meanwhile the domain is not pushed */
+		return;
+	}
+	if (!m->ev.journal.status)
+		j->rec = j->next;
+	j->next = 0;
+	if (j->gone || !j->rec)
+		*j = n->journal[--n->journal_n];
+	if (e->used && e->use == m->use && !e->telling)
+		sc_end_feed(w, e, &m->ev);
 }
 
 void sc_journal_forget(struct sc *w, uint32_t node, uint64_t session)
 {
 	struct sc_node *n = &w->node[node];
-	struct sc_journal *j = record(n, session);
+	struct sc_journal *j = entry(n, session);
 
-	if (j)
+	if (j && j->next)
+		j->gone = true;
+	else if (j)
 		*j = n->journal[--n->journal_n];
+}
+
+void sc_journal_die(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+
+	for (uint32_t i = 0; i < n->journal_n;) {
+		struct sc_journal *j = &n->journal[i];
+		bool gone = false;
+		if (j->next && sc_chance(w, 50)) {
+			j->rec = j->next;
+			gone = j->gone && sc_chance(w, 50);
+		}
+		j->next = 0;
+		j->gone = false;
+		if (gone || !j->rec)
+			*j = n->journal[--n->journal_n];
+		else
+			i++;
+	}
+}
+
+bool sc_journal_half_called_off(const struct sc *w, uint32_t node, uint32_t dom)
+{
+	const struct sc_node *n = &w->node[node];
+
+	for (uint32_t i = 0; i < n->journal_n; i++)
+		if (n->journal[i].dom == dom && n->journal[i].next == MIG_REC_CALLED_OFF && !n->journal[i].gone)
+			return true;
+	return false;
 }
 
 /* Messages -------------------------------------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * clusterd's I/O layer around the real core: events in, actions out, a disk that loses what was not written, snapshots as records, own
- * commands (HOST_UP, proposals). As clusterd/io/nodeio*.c does it; besides, a disk that answers later while messages go on.
+ * commands (HOST_UP, proposals). As clusterd/io/nodeio*.c does it: messages go on while the disk writes, which may take very long.
  */
 #include "config.h"
 #include "tests/sim/simclu.h"
@@ -140,8 +140,6 @@ static void write_begin(struct sc *w, uint32_t node)
 	n->changes.n = 0;
 	n->changes.all = false;
 	uint64_t took = MS / 2 + sc_rnd(w, n->slow_disk ? 1500 * MS : w->disk_ns);
-	if (!w->async_disk && n->paused < w->now + took)
-		n->paused = w->now + took; /* it reads nothing meanwhile */
 	sc_at(w, w->now + took, SC_EV_STORED, node, 0, ++wr->serial);
 }
 
@@ -249,10 +247,19 @@ static void act(struct sc *w, uint32_t node, const struct clu_action *a, struct 
 		sc_ambush_commit(w);
 		break;
 	case CLU_ACT_LEASE:
-		sc_lease(w, node, a->at_ns);
+		sc_lease(w, node, a->at_ns, a->from_tick);
 		break;
 	case CLU_ACT_SUBMIT:
 		sc_submit(w, node, &a->cmd);
+		break;
+	case CLU_ACT_PULSE:
+		sc_pulse(w, node);
+		break;
+	case CLU_ACT_OVER:
+		sc_lease_over(w, node);
+		break;
+	case CLU_ACT_STOOD:
+		sc_trace(w, "%c: its clock stood still for %.1f s", sc_letter(node), (double)a->at_ns / 1e9);
 		break;
 	case CLU_ACT_LOUD:
 		sc_trace(w, "%c says: %s", sc_letter(node), a->text);
@@ -283,6 +290,7 @@ static void feed(struct sc *w, uint32_t node, struct clu_event *ev, struct sc_ms
 	enum clu_node_phase phase = n->n->phase;
 
 	ev->now_ns = sc_clock(w, n);
+	ev->tick = sc_tick(w, n);
 	w->acts->n = 0;
 	clu_node_step(n->n, ev, &n->changes, w->acts);
 	if (n->s->index != index)
@@ -316,14 +324,12 @@ void sc_node_settle(struct sc *w, uint32_t node)
 	struct sc_node *n = &w->node[node];
 
 	if (n->loading && !n->writing) {
-		n->loading = n->store_wanted = n->changes.all = false;
-		n->changes.n = 0;
-		copy_state(n->disk, n->s, w->opt.nodes); /* in one transaction, while nothing else is done */
-		if (n->paused < w->now + 20 * MS)
-			n->paused = w->now + sc_rnd(w, 20 * MS);
-		sc_node_loaded(w, node);
+		n->loading = false;
+		n->writing_load = true;
+		write_begin(w, node);
+	} else {
+		write_if_wanted(w, node);
 	}
-	write_if_wanted(w, node);
 	set_tick(w, node);
 	if (n->touched) {
 		n->touched = false;
@@ -360,12 +366,23 @@ void sc_node_stored(struct sc *w, uint32_t node, uint64_t serial)
 
 	if (!n->writing || (serial && serial != n->write->serial))
 		return;
+	if (serial && w->now < n->stalled) {
+		sc_at(w, n->stalled, SC_EV_STORED, node, 0, serial);
+		return;
+	}
 	n->writing = false;
 	write_lands(w, node);
 	if (!serial)
 		return;
 	ev.epoch = n->write->epoch, ev.index = n->write->index, ev.promised = n->write->promised;
-	feed(w, node, &ev, NULL);
+	if (!n->writing_load) {
+		feed(w, node, &ev, NULL);
+	} else {
+		n->writing_load = false;
+		if (ev.epoch != n->s->epoch || ev.index != n->s->index || ev.promised != n->s->promised)
+			sc_violation(w, "%c changed the state that it was loading", sc_letter(node));
+		sc_node_loaded(w, node);
+	}
 	sc_node_settle(w, node);
 }
 
@@ -376,6 +393,7 @@ void sc_node_view(struct sc *w, uint32_t node, uint32_t ring, const uint32_t *me
 	struct clu_event q = { .kind = CLU_EV_QUORATE, .ok = n_members >= w->opt.nodes / 2 + 1 };
 
 	n->n_members = n_members;
+	n->view_ns = sc_clock(w, n);
 	memcpy(n->member, member, n_members * sizeof(*member));
 	n->seen_cmds = n->sent_cmds;
 	n->host_up_ns = 0;
@@ -393,6 +411,8 @@ void sc_node_message(struct sc *w, uint32_t node, struct sc_msg *m, bool again)
 
 	if (m->m.kind == CLU_MSG_SNAPSHOT && m->m.to && m->m.to != n->id)
 		return;
+	if (m->m.from == n->id)
+		n->own_ns = sc_clock(w, n);
 	if (m->m.kind == CLU_MSG_CMD && m->m.from == n->id && !again)
 		n->seen_cmds++;
 	feed(w, node, &ev, m);
@@ -400,6 +420,18 @@ void sc_node_message(struct sc *w, uint32_t node, struct sc_msg *m, bool again)
 		n->touched = true;
 	if (n->loading)
 		sc_node_settle(w, node); /* before the next message */
+}
+
+void sc_node_pulse(struct sc *w, uint32_t node, const struct clu_pulse *p)
+{
+	struct sc_node *n = &w->node[node];
+	struct clu_event ev = { .kind = CLU_EV_PULSE, .pulse = p };
+	struct clu_peer *peer = &n->n->peer[p->from - 1];
+	uint64_t promised = peer->wait_until_ns;
+
+	feed(w, node, &ev, NULL);
+	if (sc_planted(w, "pulse-no-promise"))
+		peer->wait_until_ns = promised;
 }
 
 void sc_node_tick(struct sc *w, uint32_t node)
@@ -431,15 +463,31 @@ static void host_up(struct sc *w, uint32_t node)
 	static struct clu_inventory inv[CLU_INVENTORY_MAX];
 	uint64_t now = sc_clock(w, n);
 	struct clu_cmd c = { .kind = CLU_CMD_HOST_UP };
+	uint64_t said;
 
-	if (!h || (h->state == CLU_HOST_ONLINE && h->boot == n->n->boot) ||
+	if (sc_chance(w, 2) && !w->stopped)
+		n->lease_want = (3 + sc_rnd(w, 8)) * S;
+	else if (w->stopped)
+		n->lease_want = LEASE_NS;
+	said = clu_node_lease(n->n, n->lease_want, now);
+	if (sc_planted(w, "lease-longer-early")) { /* and for beats that are under way */
+		n->n->lease_ns = n->lease_want;
+		for (uint32_t i = 0; i < CLU_BEATS_KEPT; i++)
+			n->n->beat[i].lease_ns = n->lease_want;
+	}
+	if (!h || n->leave == SC_LEAVES_LEFT ||
+	    (h->state == CLU_HOST_ONLINE && h->boot == n->n->boot && h->lease_ns == said) ||
 	    (n->host_up_ns && now < n->host_up_ns + AGAIN_NS))
 		return;
 	n->host_up_ns = now;
 	memcpy(c.name, h->name, sizeof(c.name));
 	c.boot = n->n->boot;
-	c.lease_ns = n->n->lease_ns;
+	c.lease_ns = said;
 	c.self_fencing = true;
+	c.leaving = n->leave == SC_STAYS          ? CLU_LEAVING_NOT
+	            : n->leave == SC_LEAVES_DRAIN ? CLU_LEAVING_DRAIN
+	                                          : CLU_LEAVING_ENDING;
+	c.clock_stops = n->clocks == SC_CLOCKS_STOP && !sc_planted(w, "stopped-clock-trusted");
 	c.rev = n->s->index;
 	c.cap.mem_bytes = (uint64_t)w->opt.doms << 30;
 	c.cap.cpu_milli = 8000;
@@ -461,6 +509,19 @@ static bool settling(struct sc *w, uint32_t node)
 	return sc_park_ns(w, node) && now < n->settle_ns;
 }
 
+/* The state as a coordinator sees it that does not know who failed with what. */
+static const struct clu_state *forgetful(struct sc *w, const struct clu_state *s)
+{
+	copy_state(w->scratch, s, w->opt.nodes);
+	for (uint32_t i = 0; i < s->n_dom; i++) {
+		memset(w->scratch->dom[i].failed, 0, sizeof(s->dom[i].failed));
+		memset(w->scratch->dom[i].fail, 0, sizeof(s->dom[i].fail));
+	}
+	for (uint32_t i = 0; i < w->opt.nodes; i++)
+		w->scratch->host[i].start_fails = 0;
+	return w->scratch;
+}
+
 static void decide(struct sc *w, uint32_t node)
 {
 	struct sc_node *n = &w->node[node];
@@ -473,7 +534,11 @@ static void decide(struct sc *w, uint32_t node)
 		return;
 	n->seen_cmds = n->sent_cmds;
 	v.settling = settles;
-	clu_decide(n->s, &v, &n->load, 1000000 * S + w->now, w->proposals);
+	for (uint32_t i = 0; i < w->opt.nodes && n->n->pulses && !sc_planted(w, "gives-up-at-once"); i++)
+		if (reach_coming(&n->reach, i, n->view_ns, now))
+			v.coming[i / 64] |= 1ull << (i % 64);
+	clu_decide(sc_planted(w, "forgets-failures") ? forgetful(w, n->s) : n->s, &v, &n->load, 1000000 * S + w->now,
+	           w->proposals);
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
 		const struct clu_host *h = &n->s->host[i];
 		if (!clu_bit(w->proposals->fence, i) || n->fence_asked[i] == h->lost_id ||
@@ -501,6 +566,8 @@ void sc_node_house(struct sc *w, uint32_t node)
 	if (!sc_node_acts(n))
 		return;
 	host_up(w, node);
+	if (n->leave == SC_STAYS)
+		sc_leave_look(w, node);
 	sc_manage(w, node);
 	decide(w, node);
 }
@@ -536,7 +603,7 @@ void sc_node_start(struct sc *w, uint32_t node)
 	n->paused = 0;
 	n->tick_at = 0;
 	n->in_at = NEVER;
-	n->store_wanted = n->writing = n->loading = n->touched = false;
+	n->store_wanted = n->writing = n->writing_load = n->loading = n->touched = false;
 	n->changes.n = 0;
 	n->changes.all = false;
 	n->host_up_ns = n->sent_ns = n->acted_ns = n->settle_ns = 0;
@@ -548,6 +615,10 @@ void sc_node_start(struct sc *w, uint32_t node)
 	         (unsigned long long)n->s->index);
 	clu_node_init(n->n, n->s, n->id, 1 + (w->seq << 20) + n->life + ((uint64_t)node << 50), LEASE_NS,
 	              sc_clock(w, n));
+	n->lease_want = LEASE_NS;
+	reach_init(&n->reach, w->opt.nodes, node);
+	n->n->pulses = w->opt.nodes <= SC_PULSE_NODES;
+	n->n->clock_stops = n->clocks == SC_CLOCKS_STOP;
 	if (sc_planted(w, "no-wait-after-restart"))
 		n->n->start_ns = 0;
 	sc_check_applied(w, node, true);

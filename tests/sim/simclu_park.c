@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Policy no_quorum=suspend: the guard's questions before the deadline (clusterd/io/parking.c), hvdom's answers (hypervisor/park.c), and the
+ * Policy no_quorum=suspend: the guard's questions before the deadline (clusterd/guard/parking.c), hvdom's answers (hypervisor/park.c), and the
  * word of clusterd that lets a copy go on (clusterd/io/local_park.c).
  */
 #include "config.h"

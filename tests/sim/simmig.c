@@ -218,14 +218,18 @@ static void undo(struct sim *s, enum sim_host_id h)
 }
 
 /* Actions -------------------------------------------------------------------------------------------------------------- */
+/* In order. @rec 0: the file goes. */
 static void journal(struct sim *s, enum sim_host_id h, enum mig_record rec)
 {
-	if (rec == MIG_REC_CALLED_OFF) { /* before anybody hears that it failed */
-		s->host[h].journal = rec;
-		return;
-	}
-	s->host[h].writing = rec;
-	push(s, (struct sim_ev){ .at_ns = s->now + MS / 10 + rnd(s, 2 * MS),
+	uint64_t took = rec ? MS / 10 + rnd(s, 2 * MS) : MS / 10, at, *last = &s->host[h].last_disk_ns;
+
+	if (s->opt.disk_stalls && !rnd(s, 8))
+		took = rnd(s, 15 * MIG_S);
+	at = s->now + took;
+	if (at <= *last)
+		at = *last + 1;
+	*last = at;
+	push(s, (struct sim_ev){ .at_ns = at,
 	                         .kind = SIM_EV_DURABLE,
 	                         .host = h,
 	                         .life = s->host[h].life,
@@ -290,7 +294,7 @@ static void act(struct sim *s, enum sim_host_id h, const struct mig_action *a)
 		journal(s, h, a->rec);
 		break;
 	case MIG_ACT_FORGET:
-		ho->journal = 0;
+		journal(s, h, 0);
 		break;
 	case MIG_ACT_PREFLIGHT:
 		later(s, h, MS, (struct mig_event){ .kind = MIG_EV_PREFLIGHT });
@@ -375,6 +379,23 @@ static void feed(struct sim *s, enum sim_host_id h, struct mig_event *ev)
 	sim_check_always(s);
 }
 
+/* What was being written when the daemon died: the disk may have got the first of it. */
+static void disk_may_have(struct sim *s, enum sim_host_id h)
+{
+	for (;;) {
+		struct sim_ev *first = NULL;
+		for (unsigned i = 0; i < s->n; i++)
+			if (s->q[i].kind == SIM_EV_DURABLE && s->q[i].host == h && s->q[i].life == s->host[h].life &&
+			    (!first || s->q[i].at_ns < first->at_ns))
+				first = &s->q[i];
+		if (!first || rnd(s, 2))
+			return;
+		s->host[h].journal = first->ev.journal.rec;
+		s->host[h].journal_generation = 2;
+		*first = s->q[--s->n];
+	}
+}
+
 /* Daemons -------------------------------------------------------------------------------------------------------------- */
 static void daemon_die(struct sim *s, enum sim_host_id h)
 {
@@ -384,12 +405,9 @@ static void daemon_die(struct sim *s, enum sim_host_id h)
 		return;
 	trace(s, "%s daemon is killed", host_name(h));
 	ho->up = ho->machine = ho->telling = false;
+	disk_may_have(s, h);
+	ho->last_disk_ns = 0;
 	ho->life++;
-	if (ho->writing && rnd(s, 2)) { /* the disk may have got it */
-		ho->journal = ho->writing;
-		ho->journal_generation = 2;
-	}
-	ho->writing = 0;
 	session_end(s, h);
 	/* the peer's transport notices, sometimes */
 	if (rnd(s, 2))
@@ -484,7 +502,10 @@ static void fault(struct sim *s, enum sim_fault f)
 			push(s, (struct sim_ev){ .at_ns = s->now + rnd(s, 20 * MIG_S), .kind = SIM_EV_HEAL });
 		break;
 	case SIM_CANCEL:
-		later(s, SIM_SRC, 0, (struct mig_event){ .kind = MIG_EV_CANCEL });
+		/* by somebody, or because the guest rebooted or ended */
+		later(s, SIM_SRC, 0,
+		      (struct mig_event){ .kind = MIG_EV_CANCEL,
+		                          .reason = s->opt.seed % 2 ? MIG_REASON_CANCELLED : MIG_REASON_GUEST });
 		break;
 	default:
 		break;
@@ -523,7 +544,7 @@ static void told(struct sim *s, const struct mig_msg *msg)
 		return;
 	if (there)
 		send(s, SIM_SRC, &(struct mig_msg){ .kind = MIG_MSG_DONE, .generation = 2 });
-	s->host[SIM_SRC].journal = 0;
+	journal(s, SIM_SRC, 0);
 	s->host[SIM_SRC].telling = false;
 }
 
@@ -556,7 +577,7 @@ static void deliver(struct sim *s, struct sim_ev *e)
 		else if (msg->kind == MIG_MSG_GO || msg->kind == MIG_MSG_RESOLVE || msg->kind == MIG_MSG_ABORT)
 			unknown(s, msg);
 		else if (msg->kind == MIG_MSG_DONE)
-			ho->journal = 0;
+			journal(s, SIM_TGT, 0);
 	}
 }
 
@@ -597,8 +618,8 @@ static void one(struct sim *s, struct sim_ev *e)
 		if (e->life != ho->life)
 			break;
 		ho->journal = e->ev.journal.rec;
-		ho->writing = 0;
-		feed(s, e->host, &e->ev);
+		if (ho->journal)
+			feed(s, e->host, &e->ev);
 		break;
 	case SIM_EV_UNDO:
 		if (e->epoch == ho->hv.epoch)

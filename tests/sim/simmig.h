@@ -39,10 +39,9 @@ struct sim_host {
 	struct sim_hv hv;
 	enum mig_record journal;
 	uint64_t journal_generation;
-	enum mig_record writing;          /* not yet durable */
-	uint64_t last_hv_ns, last_out_ns; /* FIFO of answers and of messages */
-	bool machine;                     /* a core lives here */
-	bool telling;                     /* source: Abort until it hears GONE */
+	uint64_t last_hv_ns, last_out_ns, last_disk_ns; /* FIFO of answers, of messages and of what is written */
+	bool machine;                                   /* a core lives here */
+	bool telling;                                   /* source: Abort until it hears GONE */
 };
 
 enum sim_ev_kind {
@@ -78,6 +77,7 @@ struct sim_options {
 	enum sim_fault fault;
 	bool restart; /* what was killed comes back, the wire heals */
 	bool stay_paused;
+	bool disk_stalls;  /* a journal's disk stands still now and then */
 	const char *plant; /* name of a planted bug that the checker must find, NULL: none */
 	FILE *trace;       /* NULL: silent */
 };

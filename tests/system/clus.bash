@@ -18,13 +18,29 @@ at() {
 	local h=$1 pid
 	shift
 	read -r pid 2>/dev/null <"$VMLAB_DIR/$VMLAB_NAME/hosts/$h/init.pid" || { echo "$h is down" >&2; return 1; }
+	[ "${LAB_KIND:-}" != systemd ] || { at_systemd "$pid" "$@"; return; }
 	nsenter -t "$pid" -m -u -i -n -p -- "$@"
 }
-hosts_up() {
-	local f
-	for f in "$VMLAB_DIR/$VMLAB_NAME"/hosts/*/init.pid; do
-		[ ! -e "$f" ] || { f=${f%/init.pid}; echo "${f##*/}"; }
-	done
+# ... which there is with the installed programs, and in the host's own control groups (as vmlab exec)
+at_systemd() (
+	local pid=$1 ctl path d
+	shift
+	while IFS=: read -r _ ctl path; do
+		d=/sys/fs/cgroup/${ctl#name=}
+		[ -n "$ctl" ] || [ -e $d/cgroup.procs ] || d=/sys/fs/cgroup/unified
+		d+=${path%/init.scope}/user.slice/vmlab.scope
+		[ ! -e "$d/cgroup.procs" ] || echo "$BASHPID" 2>/dev/null >"$d/cgroup.procs" || true
+	done <"/proc/$pid/cgroup"
+	unset HOSPES_LIBEXEC
+	PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin exec nsenter -t "$pid" -m -u -i -n -p -C -- "$@"
+)
+# jq 1.6 -e finds no fault with nothing at all, which is what a host that does not answer says
+jq() {
+	local in
+	[[ ${1:-} = -*e* ]] || { command jq "$@"; return; }
+	in=$(cat)
+	[ -n "$in" ] || return 4
+	command jq "$@" <<<"$in"
 }
 # An order at any host: vc HOST ARGS...
 vc() { local h=$1; shift; at "$h" vmclus "$@"; }
@@ -62,9 +78,9 @@ dom_runs() { # NAME [HOST]
 	for h in $(hosts_up); do ! watch_running "$h" | grep -qx -- "$1" || where+=$h; done
 	[ "$where" = "$host" ] || { echo "$1 runs on '$where', the cluster says $host" >&2; return 1; }
 	[ -z "${2:-}" ] || [ "$host" = "$2" ] || { echo "$1 runs on $host, not on $2" >&2; return 1; }
-	[ ! -e "$SHARED/$1.img" ] || disk_locked "$SHARED/$1.img" || { echo "$1 runs but its disk is not locked" >&2; return 1; }
-	answers "$1"
+	disk_held "$1" && answers "$1"
 }
+disk_held() { [ ! -e "$SHARED/$1.img" ] || disk_locked "$SHARED/$1.img" || { echo "$1 runs but its disk is not locked" >&2; return 1; }; }
 answers() { client hospes-probe wait "$(guest_ip "$1"):7" --timeout 1 >/dev/null; }
 other_hosts() { ls "$VMLAB_DIR/$VMLAB_NAME/hosts" | grep -vx -- "$1"; }
 
@@ -137,11 +153,12 @@ watch_loop() {
 		echo .
 	done
 }
+watch_looked() { [ "$(grep -c '^\.$' "$WATCH_OUT")" -gt 2 ]; }
 watch_running() { at "$1" vmctl list --json | jq -r '.[] | select(.state == "running") | .name'; }
 watch_stop() {
+	eventually 10 watch_looked || { echo "the watch did not watch" >&2; return 1; }
 	kill "$WATCH_PID" 2>/dev/null || true
 	wait "$WATCH_PID" 2>/dev/null || true
-	[ "$(grep -c '^\.$' "$WATCH_OUT")" -gt 2 ] || { echo "the watch did not watch" >&2; return 1; }
 	if grep -v '^\.$' "$WATCH_OUT" >&2; then return 1; fi
 }
 

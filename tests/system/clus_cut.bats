@@ -6,14 +6,8 @@ load lib
 load clus
 load clus_guests
 
-setup_file() {
-	need_root
-	clus_up 3
-	command -v linux.uml >/dev/null || return 0
-	[ -z "${HOSPES_POLICY:-}" ] || vc host-a policy "$HOSPES_POLICY"
-	guests_start
-}
-teardown_file() { lab_down; }
+# shellcheck disable=SC2086 # none, or one
+setup_file() { trouble_setup_file ${HOSPES_POLICY:-}; }
 setup() { clus_need; }
 
 @test "cuts: no domain runs twice, none is lost" {

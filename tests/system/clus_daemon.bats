@@ -3,29 +3,8 @@
 # and comes back by itself.
 load lib
 load clus
-
-setup_file() {
-	need_root
-	clus_up 3
-	command -v linux.uml >/dev/null || return 0
-	clus_guest guest01 mem=128 disk=0
-	clus_guest guest02 mem=128 disk=32
-}
-teardown_file() { lab_down; }
-setup() {
-	clus_need
-	[ ! -e "$BATS_FILE_TMPDIR/failed" ] || { rm "$BATS_FILE_TMPDIR/failed"; clus_mend; eventually 60 clus_whole; eventually 60 both_run; }
-	watch_start
-}
-teardown() {
-	[ -z "${WATCH_PID:-}" ] || kill "$WATCH_PID" 2>/dev/null || true
-	[ -n "${BATS_TEST_COMPLETED:-}" ] || { touch "$BATS_FILE_TMPDIR/failed"; clus_report >&2 || true; lab_logs >&2; }
-}
-both_run() { dom_runs guest01 && dom_runs guest02; }
-never_twice() { watch_stop && witness_ok guest01 && witness_ok guest02; }
-whole() { eventually 40 clus_whole; }
-host_log() { cat "$VMLAB_DIR/$VMLAB_NAME/hosts/$1/var/log/hospes/$2.log"; }
-gather() { for g in guest01 guest02; do [ "$(dom $g host)" = "$1" ] || vc "$1" move $g "$1" >/dev/null; done; }
+load clus_guests
+GUESTS=(guest01 guest02)
 
 @test "kill -9 of clusterd, migrated: the guests on that host do not notice" {
 	local s boot1 boot2
@@ -37,7 +16,7 @@ gather() { for g in guest01 guest02; do [ "$(dom $g host)" = "$1" ] || vc "$1" m
 		sleep 1
 	done
 	whole
-	eventually 10 both_run
+	eventually 10 all_run
 	client_stop
 	[ "$(guest_boot_id guest01)" = "$boot1" ]
 	[ "$(guest_boot_id guest02)" = "$boot2" ]
@@ -47,13 +26,14 @@ gather() { for g in guest01 guest02; do [ "$(dom $g host)" = "$1" ] || vc "$1" m
 	never_twice
 }
 
+# bats test_tags=long
 @test "kill -9 of corosync, of the guard: guests run on or are safely taken over, the node is back by itself" {
 	local s
 	for s in corosync guard; do
 		gather host-c
 		vmlab service host-c kill $s
 		whole
-		eventually 40 both_run
+		eventually 40 all_run
 	done
 	never_twice
 }
@@ -72,7 +52,51 @@ guard_killed_clusterd() { host_log host-c hospes-guard | grep -q 'clusterd .* ha
 	answer_after guest01 guest02
 	not kill -0 "$pid"
 	whole
-	both_run
+	all_run
+	never_twice
+}
+
+# bats test_tags=long
+@test "clusterd and the guard told to end with guests on the host: the guard stays until they are gone" {
+	local pid gen
+	gather host-c
+	gen=$(dom guest01 generation)
+	pid=$(at host-c cat /run/vmlab/hospes-guard.pid)
+	at host-c touch /run/vmlab/hospes-guard.stop # when it ends, it stays away
+	vmlab service host-c stop clusterd
+	at host-c kill -TERM "$pid"
+	eventually 3 eval 'host_log host-c hospes-guard | grep -q "told to end, but 2 domains of the cluster live here"'
+	eventually 40 eval '[ "$(dom guest01 generation host-a)" -gt "$gen" ]'
+	copies_are host-c 0
+	eventually 5 not at host-c kill -0 "$pid"
+	host_log host-c hospes-guard | tail -n 1 | grep -q 'no domain of the cluster runs here'
+	answer_after guest01 guest02
+	vmlab service host-c start guard
+	vmlab service host-c start clusterd
+	whole
+	eventually 20 all_run
+	never_twice
+}
+
+@test "a hijacked hvdom lets go of its own lock: the guard is not deceived, nor is a second start" {
+	local pid gen
+	gather host-c
+	gen=$(dom guest01 generation)
+	pid=$(at host-c vmctl dominfo guest01 --json | jq .pid)
+	at host-c "$top_builddir/tests/system/lockcheck" --release "$pid" /run/hospes/dom/guest01/lock
+	not at host-c "$top_builddir/tests/system/lockcheck" /run/hospes/dom/guest01/lock
+	run at host-c timeout 20 "$top_builddir/hypervisor/hvdom" --config "/var/lib/hospes/shared/guest01.xml"
+	echo "$output"
+	[ "$status" -eq 1 ]
+	[[ $output = *'live on this host still'* ]]
+	vmlab cut host-c
+	eventually 25 copies_are host-c 0
+	not at host-c kill -0 "$pid"
+	eventually 40 eval '[ "$(dom guest01 generation host-a)" -gt "$gen" ]'
+	answer_after guest01 guest02
+	vmlab heal host-c
+	whole
+	eventually 20 all_run
 	never_twice
 }
 
@@ -82,6 +106,7 @@ ordered_push() {
 	{ jq -nc --arg n "$2" --arg t "$3" --argjson g "$(dom "$2" generation "$1")" '{op: "push", domain: $n, host: $t, cluster: true, generation: $g}'; sleep 3; } |
 		at "$1" timeout 20 socat - UNIX-CONNECT:/run/hospes/migrated.sock
 }
+# bats test_tags=long
 @test "a host whose clusterd hangs and whose lease is over takes no domain in, though it once expected it" {
 	local pid boot out uuid
 	need_program socat
@@ -98,7 +123,7 @@ ordered_push() {
 	jq -s -e 'last | .status == "failed" and (.error | contains("the lease of host-c in its cluster is over"))' <<<"$out"
 	kill -CONT "$pid" || true # its guard may have ended it
 	whole
-	both_run
+	all_run
 	dom_runs guest01 host-a
 	[ "$(guest_boot_id guest01)" = "$boot" ]
 	never_twice
@@ -143,7 +168,7 @@ ordered_push() {
 	dd if=/dev/urandom of="$db" bs=4096 count=4 conv=notrunc status=none
 	vmlab service host-a start clusterd
 	whole
-	both_run
+	all_run
 	host_log host-a clusterd | grep -qiE 'corrupt|malformed|not a database'
 	[ "$(dom guest01 generation host-a)" = "$(dom guest01 generation host-b)" ]
 	never_twice
@@ -168,10 +193,11 @@ ordered_push() {
 	on host-b umount "$dir" || true
 	vmlab service host-b restart clusterd
 	whole
-	eventually 40 both_run
+	eventually 40 all_run
 	never_twice
 }
 
+# bats test_tags=long
 @test "a node with another cluster's key stays out, the others do not care; with the right one it is back" {
 	local key=$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/etc/corosync/authkey
 	gather host-b
@@ -182,10 +208,10 @@ ordered_push() {
 	eventually 30 eval 'vc host-b status --json | jq -e ".quorate and ([.hosts[] | select(.state == \"online\")] | length) == 2"'
 	sleep 3
 	vc host-b status --json | jq -e '.quorate'
-	both_run
+	all_run
 	cat "$BATS_TEST_TMPDIR/authkey" >"$key"
 	vmlab service host-a kill corosync
 	whole
-	both_run
+	all_run
 	never_twice
 }

@@ -4,15 +4,6 @@ load lib
 load clus
 load clus_guests
 
-setup_file() {
-	need_root
-	clus_up 3
-	! command -v linux.uml >/dev/null || guests_start
-}
-teardown_file() { lab_down; }
-setup() { trouble_setup; }
-teardown() { trouble_teardown; }
-
 @test "power loss of a host with four guests: all start elsewhere within 15 s and answer, in a new generation" {
 	local before
 	gather host-b
@@ -66,17 +57,21 @@ teardown() { trouble_teardown; }
 	never_twice
 }
 
-@test "one-way cuts, in and out: the same" {
-	local way
-	for way in in out; do
-		gather host-a
-		vmlab cut host-a --oneway $way
-		eventually 40 taken_over host-b host-a
-		vmlab heal host-a
-		whole
-		eventually 40 all_run
-	done
+one_way_cut() { # in or out
+	gather host-a
+	vmlab cut host-a --oneway $1
+	eventually 40 taken_over host-b host-a
+	vmlab heal host-a
+	whole
+	eventually 40 all_run
 	never_twice
+}
+@test "a one-way cut, out: the same" {
+	one_way_cut out
+}
+# bats test_tags=long
+@test "a one-way cut, in: the same" {
+	one_way_cut in
 }
 
 @test "a short cut, healed before anybody was declared dead, changes nothing" {
@@ -125,21 +120,26 @@ teardown() { trouble_teardown; }
 	never_twice
 }
 
-@test "power loss of the source, and of the target, in the middle of a move" {
-	local who src dst
-	for who in source target; do
-		src=$(dom guest02 host)
-		dst=$(other_hosts "$src" | head -n 1)
-		ask guest02 "dirty 20 16" >/dev/null
-		on "$(other_hosts "$src" | tail -n 1)" vmclus move guest02 "$dst" >/dev/null 2>&1 3>&- &
-		sleep 0.25
-		if [ $who = source ]; then vmlab kill "$src"; else vmlab kill "$dst"; fi
-		answer_after guest02
-		wait $! || true
-		eventually 30 all_run
-		if [ $who = source ]; then vmlab start "$src"; else vmlab start "$dst"; fi
-		whole
-		all_run
-	done
+move_meets_power_loss() { # of its source or target
+	local src dst
+	src=$(dom guest02 host)
+	dst=$(other_hosts "$src" | head -n 1)
+	ask guest02 "dirty 20 16" >/dev/null
+	on "$(other_hosts "$src" | tail -n 1)" vmclus move guest02 "$dst" >/dev/null 2>&1 3>&- &
+	sleep 0.25
+	if [ $1 = source ]; then vmlab kill "$src"; else vmlab kill "$dst"; fi
+	answer_after guest02
+	wait $! || true
+	eventually 30 all_run
+	if [ $1 = source ]; then vmlab start "$src"; else vmlab start "$dst"; fi
+	whole
+	all_run
 	never_twice
+}
+@test "power loss of the source in the middle of a move" {
+	move_meets_power_loss source
+}
+# bats test_tags=long
+@test "power loss of the target in the middle of a move" {
+	move_meets_power_loss target
 }

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+# bats file_tags=long
 # Fencing by an agent of the package, run as it is, against a board that speaks IPMI (ipmi_sim): what it switches is the power of a lab's host.
 load lib
 load clus
@@ -11,13 +12,8 @@ setup_file() {
 	local p
 	need_root
 	for p in linux.uml fence_ipmilan ipmitool ipmi_sim; do command -v $p >/dev/null || return 0; done
-	clus_up 3
 	# so long a lease that only an agent can make a host safe within the time of these tests
-	local h
-	vc host-a policy lease_s=60
-	for h in host-a host-b host-c; do vmlab service $h restart clusterd; done
-	eventually 40 clus_whole
-	guests_start
+	trouble_setup_file lease_s=60
 	board host-b 6232
 	board host-c 6233
 }
@@ -30,7 +26,6 @@ setup() {
 	need_program fence_ipmilan ipmitool ipmi_sim
 	trouble_setup
 }
-teardown() { trouble_teardown; }
 
 # board HOST PORT: its management board, beside the hosts' own network. "set power 0" is vmlab kill.
 board() {

@@ -1,32 +1,70 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # For tests that trouble a cluster of three hosts with four guests on it. Half of the guests have no disk that is locked: only the cluster keeps
-# a second copy away, and their witness tells.
+# a second copy away, and their witness tells. The file that loads this may have fewer of them, or other ones (GUEST_KIND, as guest_xml), and
+# setups of its own.
 GUESTS=(guest01 guest02 guest03 guest04)
+GUEST_KIND=()
+
+setup_file() { trouble_setup_file; }
+teardown_file() { lab_down; }
+setup() { trouble_setup; }
+teardown() { trouble_teardown; }
+# trouble_setup_file [POLICY...]: some of it counts from the next start of clusterd only
+trouble_setup_file() {
+	need_root
+	clus_up 3
+	command -v linux.uml >/dev/null || return 0
+	if [ $# -gt 0 ]; then
+		vc host-a policy "$@"
+		clus_restart
+	fi
+	guests_start
+}
+clus_restart() {
+	local h
+	for h in $(hosts_up); do vmlab service $h restart clusterd; done
+	eventually 40 clus_whole
+}
 
 guests_start() {
 	local g disk
 	for g in "${GUESTS[@]}"; do
 		disk=0
 		[[ $g = *[13] ]] || disk=32
-		clus_define $g load=light disk=$disk mem=128
+		clus_define $g load=light disk=$disk mem=128 "${GUEST_KIND[@]}"
 		vc host-a start $g --no-wait
 	done
 	for g in "${GUESTS[@]}"; do guest_wait $g; done
 	eventually 20 all_run
 }
 # setup and teardown of each test: what failed before is mended first
-trouble_setup() {
+trouble_setup() { mended_setup; watch_start; }
+mended_setup() {
 	clus_need
-	[ ! -e "$BATS_FILE_TMPDIR/failed" ] || { rm "$BATS_FILE_TMPDIR/failed"; clus_mend; eventually 60 clus_whole; eventually 60 all_run; }
-	watch_start
+	[ -e "$BATS_FILE_TMPDIR/failed" ] || return 0
+	rm "$BATS_FILE_TMPDIR/failed"
+	clus_mend
+	eventually 60 clus_whole
+	eventually 60 all_run
 }
 trouble_teardown() {
 	[ -z "${WATCH_PID:-}" ] || kill "$WATCH_PID" 2>/dev/null || true
 	[ -n "${BATS_TEST_COMPLETED:-}" ] || { touch "$BATS_FILE_TMPDIR/failed"; clus_report >&2 || true; lab_logs >&2; }
 }
 
-all_run() { local g; for g in "${GUESTS[@]}"; do dom_runs $g || return 1; done; }
+# As dom_runs of each, with one question to each host
+all_run() {
+	local g h
+	declare -A said=() there=()
+	while read -r g h; do said[$g]=$h; done < <(clus_report | jq -r '.domains[] | select(.state == "running") | "\(.name) \(.host)"')
+	for h in $(hosts_up); do for g in $(watch_running $h); do there[$g]+=$h; done; done
+	for g in "${GUESTS[@]}"; do
+		[ -n "${said[$g]:-}" ] && [ "${there[$g]:-}" = "${said[$g]}" ] ||
+			{ echo "$g runs on '${there[$g]:-}', the cluster says '${said[$g]:-that it does not}'" >&2; return 1; }
+		disk_held $g && answers $g || return 1
+	done
+}
 all_sound() { local g; for g in "${GUESTS[@]}"; do witness_ok $g && ask $g status | jq -e '.errors == 0' >/dev/null || { echo "$g: $(ask $g status)" >&2; return 1; }; done; }
 # The double copies that were not: from outside and by the guests themselves
 never_twice() { watch_stop; all_sound; }
@@ -34,6 +72,7 @@ gather() { # HOST: all guests there
 	local g
 	for g in "${GUESTS[@]}"; do [ "$(dom $g host)" = "$1" ] || vc "$1" move $g "$1" >/dev/null; done
 }
-generations() { local g; for g in "${GUESTS[@]}"; do dom $g generation; done | tr '\n' ' '; }
+generations() { clus_report | jq -j '(.domains | map({(.name): .generation}) | add)[$ARGS.positional[]] | "\(.) "' --args "${GUESTS[@]}"; }
 boots() { local g; for g in "${GUESTS[@]}"; do guest_boot_id $g; done; }
+host_log() { cat "$VMLAB_DIR/$VMLAB_NAME/hosts/$1/var/log/hospes/$2.log"; }
 whole() { eventually 40 clus_whole; }

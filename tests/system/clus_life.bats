@@ -91,6 +91,27 @@ setup() { clus_need; }
 	[[ $output = *host-z* ]]
 }
 
+@test "a guest that is to stop in mid-move: the move is called off, nobody waits for its end" {
+	clus_guest guest04 mem=256 fill=160
+	local from to t0 pid
+	from=$(dom guest04 host)
+	to=$(other_hosts "$from" | head -n 1)
+	vmlab slow "$to" --rate 60 || skip "this kernel has no token bucket filter"
+	vc "$from" move guest04 "$to" --json >"$BATS_TEST_TMPDIR/move" 2>&1 3>&- &
+	pid=$!
+	eventually 15 grep -q "round" "$BATS_TEST_TMPDIR/move"
+	t0=$SECONDS
+	vc "$from" stop guest04
+	eventually 10 dom_is guest04 stopped
+	[ $((SECONDS - t0)) -le 10 ]
+	not wait $pid
+	vmlab heal "$to"
+	[ -z "$(at "$to" vmctl list --name | grep -x guest04)" ]
+	not answers guest04
+	not disk_locked "$SHARED/guest04.img"
+	clus_remove guest04
+}
+
 @test "a guest that crashes, and one that is killed, start again by themselves" {
 	local g pid
 	g=$(dom guest01 generation)

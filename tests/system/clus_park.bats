@@ -6,19 +6,7 @@ load clus_guests
 
 # A lease so long that a cut host can be healed after its guests are suspended and before others may start them: suspended at 12 s,
 # started elsewhere from 17.2 s on
-setup_file() {
-	need_root
-	clus_up 3
-	command -v linux.uml >/dev/null || return 0
-	local h
-	vc host-a policy lease_s=16 no_quorum=suspend
-	for h in host-a host-b host-c; do vmlab service $h restart clusterd; done
-	eventually 40 clus_whole
-	guests_start
-}
-teardown_file() { lab_down; }
-setup() { trouble_setup; }
-teardown() { trouble_teardown; }
+setup_file() { trouble_setup_file lease_s=16 no_quorum=suspend; }
 
 parked_on() { at "$1" vmctl list --json | jq -r '.[] | select(.state == "parked") | .name' | wc -l; }
 parked_are() { [ "$(parked_on "$1")" -eq "$2" ] || { echo "$1 has $(parked_on "$1") suspended copies, not $2" >&2; return 1; }; }
@@ -89,6 +77,7 @@ hvdom_pid() { at "$1" vmctl dominfo "$2" --json | jq .pid; }
 	never_twice
 }
 
+# bats test_tags=long
 @test "the guard alone, with clusterd dead: the same; a domain that does not answer is killed" {
 	local before mute
 	gather host-c
@@ -105,6 +94,7 @@ hvdom_pid() { at "$1" vmctl dominfo "$2" --json | jq .pid; }
 	never_twice
 }
 
+# bats test_tags=long
 @test "a suspended domain can be stopped" {
 	local h
 	gather host-a

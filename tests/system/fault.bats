@@ -16,9 +16,7 @@ teardown_file() {
 	lab_down
 }
 setup() {
-	need_root
-	need_program linux.uml jq
-	need_guest initramfs.img
+	need_guests
 	faults_clear
 	from=$(running_on guest01)
 	# an earlier test may have failed: begin anew
@@ -85,46 +83,81 @@ wire_cut() {
 	kill $goer
 }
 
-@test "source migrated killed: before the offer" { source_killed send.offer; }
 @test "source migrated killed: while pages are sent" { source_killed pass.live; }
-@test "source migrated killed: before suspending" { source_killed hv.suspend; }
 @test "source migrated killed: suspended" { source_killed hv.suspend.done; }
-@test "source migrated killed: before the last message" { source_killed send.final; }
-@test "source migrated killed: target is ready" { source_killed recv.ready; }
 @test "source migrated killed: intention recorded" { source_killed journal.relinquishing.done; }
-@test "source migrated killed: before giving up ownership" { source_killed hv.relinquish; }
 @test "source migrated killed: ownership given up" { source_killed hv.relinquish.done; }
-@test "source migrated killed: before go" { source_killed send.go; }
 @test "source migrated killed: after go" { source_killed send.go.after; }
-@test "source migrated killed: target runs" { source_killed recv.running; }
-@test "source migrated killed: before destroying its copy" { source_killed hv.destroy-moved; }
-
-@test "target migrated killed: before accepting" { target_killed send.accept; }
-@test "target migrated killed: at the last message" { target_killed recv.final; }
-@test "target migrated killed: before restoring" { target_killed hv.set-state; }
-@test "target migrated killed: restored" { target_killed hv.set-state.done; }
 @test "target migrated killed: before ready" { target_killed send.ready; }
-@test "target migrated killed: at go" { target_killed recv.go; }
 @test "target migrated killed: before taking over" { target_killed hv.take; }
 @test "target migrated killed: took over" { target_killed hv.take.done; }
-@test "target migrated killed: took over and recorded" { target_killed journal.taken.done; }
-@test "target migrated killed: before running" { target_killed hv.resume; }
-@test "target migrated killed: runs" { target_killed hv.resume.done; }
 @test "target migrated killed: before it says that it runs" { target_killed send.running; }
-
-@test "target hvdom killed: before restoring" { target_hvdom_killed hv.set-state; }
 @test "target hvdom killed: restored" { target_hvdom_killed hv.set-state.done; }
-@test "target hvdom killed: before ready" { target_hvdom_killed send.ready; }
 @test "target hvdom killed: at go" { target_hvdom_killed recv.go; }
-@test "target hvdom killed: before taking over" { target_hvdom_killed hv.take; }
-
 @test "wire cut: while pages are sent" { wire_cut src pass.live; }
-@test "wire cut: suspended" { wire_cut src hv.suspend.done; }
 @test "wire cut: before ready" { wire_cut tgt send.ready; }
-@test "wire cut: before go" { wire_cut src send.go; }
 @test "wire cut: after go" { wire_cut src send.go.after; }
+
+# Every other step: make check-long. tests/migrated/mig.bats and the simulation have them all the time.
+# bats test_tags=long
+@test "source migrated killed: before the offer" { source_killed send.offer; }
+# bats test_tags=long
+@test "source migrated killed: before suspending" { source_killed hv.suspend; }
+# bats test_tags=long
+@test "source migrated killed: before the last message" { source_killed send.final; }
+# bats test_tags=long
+@test "source migrated killed: target is ready" { source_killed recv.ready; }
+# bats test_tags=long
+@test "source migrated killed: before giving up ownership" { source_killed hv.relinquish; }
+# bats test_tags=long
+@test "source migrated killed: before go" { source_killed send.go; }
+# bats test_tags=long
+@test "source migrated killed: target runs" { source_killed recv.running; }
+# bats test_tags=long
+@test "source migrated killed: before destroying its copy" { source_killed hv.destroy-moved; }
+# bats test_tags=long
+@test "target migrated killed: before accepting" { target_killed send.accept; }
+# bats test_tags=long
+@test "target migrated killed: at the last message" { target_killed recv.final; }
+# bats test_tags=long
+@test "target migrated killed: before restoring" { target_killed hv.set-state; }
+# bats test_tags=long
+@test "target migrated killed: restored" { target_killed hv.set-state.done; }
+# bats test_tags=long
+@test "target migrated killed: at go" { target_killed recv.go; }
+# bats test_tags=long
+@test "target migrated killed: took over and recorded" { target_killed journal.taken.done; }
+# bats test_tags=long
+@test "target migrated killed: before running" { target_killed hv.resume; }
+# bats test_tags=long
+@test "target migrated killed: runs" { target_killed hv.resume.done; }
+# bats test_tags=long
+@test "target hvdom killed: before restoring" { target_hvdom_killed hv.set-state; }
+# bats test_tags=long
+@test "target hvdom killed: before ready" { target_hvdom_killed send.ready; }
+# bats test_tags=long
+@test "target hvdom killed: before taking over" { target_hvdom_killed hv.take; }
+# bats test_tags=long
+@test "wire cut: suspended" { wire_cut src hv.suspend.done; }
+# bats test_tags=long
+@test "wire cut: before go" { wire_cut src send.go; }
+# bats test_tags=long
 @test "wire cut: at go" { wire_cut tgt recv.go; }
+# bats test_tags=long
 @test "wire cut: before it says that it runs" { wire_cut tgt send.running; }
+
+@test "a source migrated that gets no CPU while the guest stands still: what the last round found is sent" {
+	fault "$from" src.hv.suspend.done:stop
+	vmlab exec "$from" vmmig push guest01 "$to" --json >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	local pid pusher=$!
+	pid=$(migrated_pid "$from")
+	eventually 20 grep -q '^State:.T' "/proc/$pid/status"
+	sleep 0.7 # hvdom answers all that it was asked
+	kill -CONT "$pid"
+	wait $pusher || { cat "$BATS_TEST_TMPDIR/out"; false; }
+	one_copy guest01 "$to"
+	all_well
+}
 
 @test "source hvdom killed while pages are sent: the target never runs a half guest" {
 	fault "$from" src.hv.suspend:hvdom

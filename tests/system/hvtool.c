@@ -20,9 +20,10 @@
 #include <unistd.h>
 #include "common/loop.h"
 #include "common/util.h"
-#include "hypervisor/hvcall.h"
+#include "hypervisor/api/hvcall.h"
 #include "hypervisor/pv/image.h"
 #include "hypervisor/stateframe.h"
+#include "tests/system/hvevil.h"
 
 #define CONNS 100
 #define ARGS  4
@@ -313,76 +314,6 @@ static int do_setstate(char **a, struct err *err)
 	return hvcall(h, HV_OP_SET_STATE, &q, sizeof(q), &fd, 1, NULL, 0, NULL, NULL, NULL, err);
 }
 
-/* What mangle makes wrong: each decodes, and fails later, inside the processes that are being rebuilt. */
-static void spin(struct pv_image *im, struct pv_regs *who)
-{
-	for (size_t i = 0; i < im->n_vmas; i++) {
-		if (im->pages[0].addr < im->vma[i].start || im->pages[0].addr >= im->vma[i].end)
-			continue;
-		im->vma[i].flags |= VMA_EXEC;
-		im->page_data[im->pages[0].data] = 0xeb; /* jmp to itself */
-		im->page_data[im->pages[0].data + 1] = 0xfe;
-		who->regs.rip = im->pages[0].addr;
-	}
-}
-
-static void unkind(struct pv_image *im, uint32_t from, uint32_t to)
-{
-	for (size_t i = 0; i < im->n_fds; i++)
-		if (im->fd[i].kind == from)
-			im->fd[i].kind = to;
-}
-
-static bool mangle(struct pv_image *im, const char *what)
-{
-	if (!strcmp(what, "epoll"))
-		im->ep[0].fd = 899;
-	else if (!strcmp(what, "no-epoll"))
-		im->ep_fd = 898;
-	else if (!strcmp(what, "stub-twice"))
-		im->stub[1].pid = im->stub[0].pid;
-	else if (!strcmp(what, "stub-is-k"))
-		im->stub[0].pid = im->k.pid;
-	else if (!strcmp(what, "helper-is-k"))
-		im->helper[0].pid = im->k.pid;
-	else if (!strcmp(what, "k-far"))
-		im->k.pid = 4194304;
-	else if (!strcmp(what, "xstate"))
-		memset(im->k.xstate + 512, 0xff, 64);
-	else if (!strcmp(what, "mm"))
-		memset(&im->mm, 0xff, sizeof(im->mm));
-	else if (!strcmp(what, "no-console"))
-		unkind(im, PV_FD_CON, PV_FD_DGRAM);
-	else if (!strcmp(what, "no-memory"))
-		unkind(im, PV_FD_MEM, PV_FD_PATH);
-	else if (!strcmp(what, "no-device"))
-		unkind(im, PV_FD_VHOST, PV_FD_DGRAM);
-	else if (!strcmp(what, "one-device"))
-		for (size_t i = 0; i < im->n_fds; i++)
-			im->fd[i].arg = im->fd[i].kind == PV_FD_VHOST ? 0 : im->fd[i].arg;
-	else if (!strcmp(what, "lone-pair"))
-		unkind(im, PV_FD_EPOLL, PV_FD_PAIR);
-	else if (!strcmp(what, "stub-low"))
-		im->stub_vma[0] =
-			(struct vma){ .start = 0, .end = 4096, .inode = PV_BACK_MEM, .flags = VMA_READ | VMA_SHARED };
-	else if (!strcmp(what, "file-end"))
-		for (size_t i = 0; i < im->n_vmas; i++)
-			im->vma[i].offset = im->vma[i].inode >= PV_BACK_FILE0 ? 1ull << 35 : im->vma[i].offset;
-	else if (!strcmp(what, "rip"))
-		im->k.regs.rip = 0x10000;
-	else if (!strcmp(what, "spin"))
-		spin(im, &im->k);
-	else if (!strcmp(what, "helper-rip"))
-		im->helper[0].regs.rip = 0x10000;
-	else if (!strcmp(what, "helper-spin"))
-		spin(im, &im->helper[0]);
-	else if (!strcmp(what, "files"))
-		im->file[0].id[0] ^= 1;
-	else if (strcmp(what, "nothing"))
-		return false;
-	return true;
-}
-
 /* mangle:FILE:TO:WHAT: a state with one thing made wrong */
 static int do_mangle(char **a, struct err *err)
 {
@@ -400,7 +331,7 @@ static int do_mangle(char **a, struct err *err)
 		r = pv_image_decode(&im, &engine, ram_bytes, 32, err);
 	if (r)
 		return r;
-	if (!mangle(&im, a[2]))
+	if (!evil_mangle(&im, a[2]))
 		return err_set(err, EINVAL, "unknown");
 	buf_put(&dev_buf, dev.p, dev.left);
 	stateframe_begin(&out, &dev_buf);
@@ -493,6 +424,14 @@ static int do_lock(char **a, struct err *err)
 	return do_sleep(a + 1, err);
 }
 
+/* hijack:PID: a helper of a running guest kernel runs other code from now on */
+static int do_hijack(char **a, struct err *err)
+{
+	int r = evil_hijack((pid_t)num(a[0]));
+
+	return r ? err_sys(err, -r, "hijack") : 0;
+}
+
 static const struct {
 	const char *name;
 	int (*fn)(char **a, struct err *err);
@@ -501,7 +440,7 @@ static const struct {
 	{ "lease", do_lease },       { "fds", do_fds },         { "mangle", do_mangle },   { "map", do_map },
 	{ "tamper", do_tamper },     { "savemem", do_savemem }, { "loadmem", do_loadmem }, { "getstate", do_getstate },
 	{ "setstate", do_setstate }, { "op", do_op },           { "raw", do_raw },         { "flood", do_flood },
-	{ "conns", do_conns },       { "lock", do_lock },
+	{ "conns", do_conns },       { "lock", do_lock },       { "hijack", do_hijack },
 };
 
 static bool as_wanted(int r, const char *want)

@@ -3,17 +3,7 @@
 # What holds a real, loaded guest: each of its processes, looked at from its host, and hvdom itself. Also after a restore.
 load lib
 
-setup_file() {
-	need_root
-	lab_up 1
-}
-teardown_file() { lab_down; }
-setup() {
-	need_root
-	need_program linux.uml jq
-	need_guest initramfs.img
-	g=guest$BATS_TEST_NUMBER
-}
+LAB_HOSTS=1
 teardown() { guest_remove "$g"; }
 
 # Runs on the host: look at every descendant of hvdom $1; complain about each thing that is not so. The holder (pid 1 of the guest's
@@ -66,8 +56,8 @@ guest() {
 		*) no "holds $(readlink $f)" ;;
 		esac
 	done
-	if [ -d /sys/fs/cgroup/pids/hospes ] || [ -d /sys/fs/cgroup/hospes ]; then
-		grep -q "/hospes/$name" /proc/$p/cgroup || no "is in no group of its domain"
+	if [ -d /sys/fs/cgroup/pids/hospes.slice ] || [ -d /sys/fs/cgroup/hospes.slice ]; then
+		grep -Eq "/hospes.slice/hospes-$name(\.[0-9]+)?\.scope/guest$" /proc/$p/cgroup || no "is in no group of its domain"
 	fi
 }
 walk() { local p=$1 q; guest; for q in $(cat /proc/$1/task/$1/children); do walk $q; done; }
@@ -128,12 +118,37 @@ check() { # LEAST-PROCESSES
 	[ "$status" -ne 0 ]
 }
 
-@test "limits of the control group hold, and it is removed at the end" {
-	local dir=/sys/fs/cgroup/pids/hospes max
-	[ -d /sys/fs/cgroup/pids ] || dir=/sys/fs/cgroup/hospes
+@test "the domain's user plants no links where root opens by name" {
+	guest_up host-a "$g" load=none
+	local dir=/run/hospes/dom/$g uid pid
+	pid=$(on host-a vmctl dominfo "$g" --json | jq .pid)
+	uid=$(on host-a awk '/^Uid:/{print $2}' "/proc/$pid/status")
+	[ "$(on host-a stat -c '%u %a' "$dir")" = "0 711" ]
+	[ "$(on host-a stat -c '%u %h' "$dir/lock")" = "0 1" ]
+	plant() { on host-a setpriv --reuid "$uid" --regid "$uid" --clear-groups sh -c "ln -sf /run/hospes/victim $dir/lock; ln -sf /run/hospes/migrated.sock $dir/hv.sock" 2>&1; }
+	plant || true
+	[ "$(on host-a stat -c %F "$dir/lock")$(on host-a stat -c %F "$dir/hv.sock")" = "regular filesocket" ] ||
+		[ "$(on host-a stat -c %F "$dir/lock")$(on host-a stat -c %F "$dir/hv.sock")" = "regular empty filesocket" ]
+	on host-a vmctl destroy "$g"
+	plant || true
+	# as a version of before left it, with links in place
+	on host-a chown "$uid" "$dir"
+	on host-a rm -f "$dir/hv.sock"
+	plant || true
+	[ "$(on host-a stat -c %F "$dir/lock")" = "symbolic link" ]
+	run on host-a vmctl dominfo "$g"
+	on host-a rm -f "$dir/hv.sock"
+	on host-a vmctl start "$g"
+	on host-a test ! -e /run/hospes/victim
+	[ "$(on host-a stat -c '%u %a' "$dir")" = "0 711" ]
+}
+
+@test "limits of the control group hold, hvdom is in it too, whoever started it, and it is removed at the end" {
+	local dir=/sys/fs/cgroup/pids/hospes.slice max
+	[ -d /sys/fs/cgroup/pids ] || dir=/sys/fs/cgroup/hospes.slice
 	guest_up host-a "$g" load=light
 	local d
-	d=$(on host-a sh -c "ls -d $dir/$g*" 2>/dev/null) || skip "this host has no control groups that we may use: $(grep -h limits "$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/var/log/hospes/$g.log")"
+	d=$(on host-a sh -c "ls -d $dir/hospes-$g.*scope/guest" 2>/dev/null) || skip "this host has no control groups that we may use: $(grep -h limits "$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/var/log/hospes/$g.log")"
 	max=$(on host-a cat "$d/pids.max")
 	[ "$max" = 40000 ]
 	[ "$(on host-a cat "$d/pids.current")" -ge 5 ]
@@ -146,4 +161,16 @@ check() { # LEAST-PROCESSES
 	pid=$(on host-a vmctl dominfo "$g" --json | jq .pid) || true
 	[ -z "$pid" ] || on host-a kill -KILL "$pid"
 	eventually 5 not test -e "$d"
+	not test -e "${d%/guest}"
+	# started by what the kernel spares when memory runs out, and in that one's group: a domain is neither
+	on host-a sh -c "echo -500 >/proc/self/oom_score_adj; vmctl start $g"
+	guest_wait "$g"
+	pid=$(on host-a vmctl dominfo "$g" --json | jq .pid)
+	[ "$(on host-a cat "/proc/$pid/oom_score_adj")" = 0 ]
+	on host-a grep -Eq "/hospes.slice/hospes-$g(\.[0-9]+)?\.scope(/hvdom)?$" "/proc/$pid/cgroup"
+	# no descriptor of root's with which it could move others' processes
+	not on host-a sh -c "ls -l /proc/$pid/fd | grep -q cgroup.procs"
+	# the record is root's
+	[ "$(on host-a stat -c '%u %a' "/run/hospes/procs/$g" /run/hospes/procs | tr '\n' ' ')" = '0 600 0 700 ' ]
+	[ "$(on host-a sed -n 's/^pid \([0-9]*\) .*/\1/p' "/run/hospes/procs/$g")" = "$pid" ]
 }

@@ -8,6 +8,12 @@ export VMLAB_DIR=${VMLAB_DIR:-$top_builddir/labs}
 export PATH=$top_builddir/tools:$PATH
 # nothing here may hang for ever
 export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-240}
+# ... nor wait for bats' own count: a test that ends before that has set its trap leaves the count's sleep behind, for the whole time and with
+# the pipe open that bats reads. Here it lives as long as the test.
+sleep() {
+	[ "${FUNCNAME[1]:-}" != bats_start_timeout_countdown ] || exec timeout "$1" tail --pid=$$ -s 0.5 -f /dev/null >/dev/null 2>&1 3>&-
+	command sleep "$@"
+}
 unset HOSPES_RUNDIR HOSPES_STATEDIR HOSPES_CONFDIR HOSPES_LOGDIR
 
 need_root() { [ "$(id -u)" -eq 0 ] || skip "needs root: namespaces are made"; }
@@ -18,21 +24,42 @@ need_program() {
 need_guest() { [ -e "$top_builddir/guests/$1" ] || skip "missing: guests/$1 (make guests)"; }
 
 # In setup_file: a lab of N hosts with its own name; teardown_file: lab_down. lab_up N cluster: with Corosync and clusterd (clus.bash).
+# LAB_KIND=systemd: hosts with a real systemd and the installed units; a file that must have them begins its setup_file with need_systemd.
+need_systemd() {
+	local why
+	need_root
+	why=$(vmlab __why_not_systemd)
+	[ -z "$why" ] || skip "$why"
+	export LAB_KIND=systemd
+}
+# What a file begins with that has nothing else: a lab of LAB_HOSTS, and for each test a guest's name that is its own.
+LAB_HOSTS=2
+setup_file() { need_root; lab_up "$LAB_HOSTS"; }
+teardown_file() { lab_down; }
+setup() { need_guests; }
+need_guests() {
+	need_root
+	need_program linux.uml jq
+	need_guest initramfs.img
+	g=guest$BATS_TEST_NUMBER
+}
 lab_up() {
-	local base
+	local base opts=()
 	base=$(basename "$BATS_TEST_FILENAME" .bats)
 	export VMLAB_NAME=${HOSPES_LAB_PREFIX:-t$$_}${base//[^a-z0-9]/_}
 	[ "$(id -u)" -eq 0 ] || return 0
 	vmlab down >/dev/null 2>&1 || true
 	# every daemon proves its log-dirty against a full comparison
-	export HOSPES_AUDIT=1
-	if [ "${2:-}" = cluster ]; then vmlab up "$1" >&2; else vmlab up "$1" --no-cluster >&2; fi
+	export HOSPES_AUDIT=1 LAB_IS_UP=1
+	[ "${2:-}" = cluster ] || opts+=(--no-cluster)
+	[ "${LAB_KIND:-}" != systemd ] || opts+=(--systemd)
+	vmlab up "$1" "${opts[@]}" >&2
 	SHARED=$(vmlab dir)
 	export SHARED
 	[ ! -e "$top_builddir/guests/initramfs.img" ] || cp "$top_builddir/guests/initramfs.img" "$SHARED/"
 }
 lab_down() {
-	[ "$(id -u)" -eq 0 ] || return 0
+	[ "$(id -u)" -eq 0 ] && [ -n "${LAB_IS_UP:-}" ] || return 0
 	vmlab down
 }
 lab_logs() {
@@ -46,7 +73,8 @@ lab_logs() {
 # what the daemons said goes into the log of a test that failed
 teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || lab_logs >&2; }
 on() { vmlab exec "$@"; }
-client() { vmlab client "$@"; }
+# as `vmlab client`, without its dozens of processes: what polls has to be cheap
+client() { nsenter --net="/run/netns/hospes-$VMLAB_NAME-client" -- "$@"; }
 
 # bats ends a test at a command that fails, but not at one behind "!"
 not() { if "$@"; then echo "succeeded, but should not: $*" >&2; return 1; fi; }
@@ -71,7 +99,7 @@ guest_ip() { echo "10.77.0.$((10 + 10#$(tr -dc 0-9 <<<"$1")))"; }
 
 # guest_xml NAME [key=value...]: writes $SHARED/NAME.xml, and makes its disks. mem (MiB), load, dirty, fill, disk (MiB, 0: none), bridge,
 # kernel, xml (extra devices), cmdline, on_crash, on_reboot, image (a disk that exists), cluster (attributes of <hospes:cluster>),
-# witness (1: a raw disk that nobody locks; docs/testing-guests.md)
+# witness (1: a raw disk that nobody locks; block: a block device; docs/testing-guests.md)
 guest_xml() {
 	local name=$1 mem=256 load=full dirty=16 fill=0 disk=64 bridge=br0 kernel=/usr/bin/linux.uml xml='' cmdline='' a
 	local on_crash=destroy on_reboot=restart image='' cluster='' witness='' ip
@@ -83,10 +111,12 @@ guest_xml() {
 		[ -e "$image" ] || { truncate -s "${disk}M" "$image" && mke2fs -q -F -t ext4 "$image"; }
 	fi
 	if [ -n "$witness" ]; then
+		local source="file='/var/lib/hospes/shared/$name.wit'" type=file
 		[ -e "$SHARED/$name.wit" ] || truncate -s 64K "$SHARED/$name.wit"
+		[ "$witness" != block ] || { witness_block "$name"; type=block source="dev='/dev/mapper/$name'"; }
 		witness=vd$([ -n "$image" ] && echo b || echo a)
 		cmdline+=" hospes.witness=/dev/$witness$([ -n "$image" ] || echo ' hospes.disk=')"
-		xml+="<disk type='file' device='disk'><source file='/var/lib/hospes/shared/$name.wit'/><target dev='$witness' bus='virtio'/><shareable/></disk>"
+		xml+="<disk type='$type' device='disk'><source $source/><target dev='$witness' bus='virtio'/><shareable/></disk>"
 	fi
 	{
 		cat <<-EOF
@@ -128,6 +158,12 @@ guest_xml() {
 		EOF
 	} >"$SHARED/$name.xml"
 }
+# The witness disk of a guest as a block device of all hosts; tests find it as a file all the same
+witness_block() {
+	local dir=$VMLAB_DIR/$VMLAB_NAME/disks
+	[ -e "$dir/$1" ] || vmlab disk "$1" 1
+	ln -sf "$dir/$1" "$SHARED/$1.wit"
+}
 guest_define() { # HOST NAME [key=value...]
 	local host=$1
 	shift
@@ -156,13 +192,18 @@ guest_boot_id() { ask "$1" status | jq -r .boot_id; }
 # A guest that is of no use any more, on whatever host
 guest_remove() {
 	local h
-	for h in $(lab_hosts_up); do
+	for h in $(hosts_up); do
 		on "$h" vmctl destroy "$1" >/dev/null 2>&1 || true
 		on "$h" vmctl undefine "$1" >/dev/null 2>&1 || true
 	done
 	rm -f "$SHARED/$1.img" "$SHARED/$1.img.lease" "$SHARED/$1.xml"
 }
-lab_hosts_up() { vmlab status --json | jq -r '.hosts[] | select(.state == "up") | .name'; }
+hosts_up() {
+	local f
+	for f in "$VMLAB_DIR/$VMLAB_NAME"/hosts/*/init.pid; do
+		[ ! -e "$f" ] || { f=${f%/init.pid}; echo "${f##*/}"; }
+	done
+}
 
 # ---- where a guest runs ----------------------------------------------------------------------------------------------------
 
@@ -170,16 +211,14 @@ lab_hosts_up() { vmlab status --json | jq -r '.hosts[] | select(.state == "up") 
 domain_state() { on "$1" vmctl list --all --json 2>/dev/null | jq -r --arg n "$2" '.[] | select(.name == $n) | .state' 2>/dev/null; }
 running_on() {
 	local h
-	for h in $(lab_hosts_up); do
+	for h in $(hosts_up); do
 		[ "$(domain_state "$h" "$1")" != running ] || echo "$h"
 	done
 }
 # Without asking our own programs: guest kernels by name, counted over all processes of all hosts (a host's processes are all in
 # its network namespace or below its init).
 hvdoms_on() {
-	local init
-	init=$(vmlab status --json | jq -r --arg h "$1" '.hosts[] | select(.name == $h) | .init_pid // empty')
-	[ -n "$init" ] || return 0
+	[ -e "$VMLAB_DIR/$VMLAB_NAME/hosts/$1/init.pid" ] || return 0
 	# shellcheck disable=SC2016 # expanded by that shell
 	on "$1" sh -c 'for p in /proc/[0-9]*; do
 		[ "$(cat $p/comm 2>/dev/null)" = hvdom ] && ls -l $p/fd 2>/dev/null | grep -q "/dom/'"$2"'[^/]*/lock" && echo "${p#/proc/}"; done; true'
@@ -187,11 +226,11 @@ hvdoms_on() {
 
 # one_copy NAME [HOST]: exactly one host runs it (that one, if named), and holds the lock of its disk
 one_copy() {
-	local name=$1 where
-	where=$(running_on "$name" | tr '\n' ' ')
-	where=${where% }
+	local name=$1 where end=$((SECONDS + 5))
+	# asked just now, an hvdom may have no time to answer; two are two, and wrong is wrong, at once
+	while where=$(running_on "$name" | tr '\n' ' ') && where=${where% } && [ -z "$where" ] && [ $SECONDS -lt $end ]; do sleep 0.2; done
 	if [ -z "$where" ] || [[ $where = *' '* ]] || { [ -n "${2:-}" ] && [ "$where" != "$2" ]; }; then
-		echo "$name runs on '${where:-no host}', not on ${2:-exactly one}" >&2
+		echo "$name runs on '${where:-no host}', not on ${2:-exactly one}; $(states_of "$name")" >&2
 		return 1
 	fi
 	if [ -e "$SHARED/$name.img" ] && ! disk_locked "$SHARED/$name.img"; then
@@ -199,6 +238,7 @@ one_copy() {
 		return 1
 	fi
 }
+states_of() { local h; for h in $(hosts_up); do echo "$h: $(domain_state "$h" "$1")"; done; }
 disk_locked() { "$top_builddir/tests/system/lockcheck" "$1"; }
 
 # ---- the client ------------------------------------------------------------------------------------------------------------
@@ -248,6 +288,8 @@ push() {
 	shift 3
 	PUSH_OUT=$(on "$from" vmmig push "$name" "$to" --json "$@" 2>"$BATS_TEST_TMPDIR/push.err") || rc=$?
 	PUSH_JSON=$(tail -n 1 <<<"$PUSH_OUT")
+	# seen when the test fails
+	[ $rc -eq 0 ] || echo "push $name $from $to $*: $PUSH_JSON $(cat "$BATS_TEST_TMPDIR/push.err")" >&2
 	return $rc
 }
 # push_ok FROM NAME TO: completed, and everything is as it must be
@@ -282,7 +324,7 @@ fault() {
 # Daemons that still carry a fault of an earlier test (a fault that stops leaves the daemon alive) start anew without it.
 faults_clear() {
 	local h pid
-	for h in $(lab_hosts_up); do
+	for h in $(hosts_up); do
 		pid=$(migrated_pid "$h")
 		if [ -n "$pid" ] && grep -qz '^HOSPES_FAULT=' "/proc/$pid/environ"; then
 			vmlab service "$h" kill migrated

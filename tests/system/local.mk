@@ -3,24 +3,55 @@
 include %D%/dev/local.mk
 include %D%/pv/local.mk
 
-SYSTEM_TESTS = %D%/vmlab.bats %D%/life.bats %D%/push.bats %D%/refuse.bats %D%/fault.bats %D%/redis.bats %D%/hostile.bats %D%/isolation.bats $(CLUSTER_TESTS)
-CLUSTER_TESTS = %D%/clus_fence.bats %D%/clus_life.bats %D%/clus_fail.bats %D%/clus_park.bats %D%/clus_daemon.bats
-SYSTEM_HELPERS = %D%/lockcheck %D%/hvtool
-EXTRA_DIST += $(SYSTEM_TESTS) %D%/clus_cut.bats %D%/lib.bash %D%/clus.bash %D%/clus_guests.bash tests/summary tests/summary-test.sh
+# the longest first: two at a time
+HOST_TESTS = %D%/fault.bats %D%/life.bats %D%/hostile.bats %D%/push.bats %D%/redis.bats %D%/refuse.bats %D%/disk.bats %D%/vmlab.bats %D%/isolation.bats
+# One after the other: Corosyncs run at real-time priority, and one whose links are cut takes a core whole; two labs at once starve each other.
+CLUSTER_TESTS = %D%/clus_life.bats %D%/clus_fail.bats %D%/clus_park.bats %D%/clus_pause.bats %D%/clus_daemon.bats %D%/clus_order.bats %D%/clus_pair.bats %D%/clus_stall.bats
+# on hosts with a real systemd and the installed units (vmlab up --systemd)
+SYSTEMD_TESTS = %D%/sysd_units.bats
+SYSTEM_TESTS = $(HOST_TESTS) $(CLUSTER_TESTS) $(SYSTEMD_TESTS)
+# Tests marked "# bats test_tags=long" are not among the usual ones: `make check-long`, and part of `make soak`.
+LONG_FILES = %D%/fault.bats %D%/sysd_lab.bats %D%/sysd_units.bats %D%/clus_daemon.bats %D%/clus_fail.bats %D%/clus_fence.bats %D%/clus_park.bats %D%/clus_pause.bats
+SYSTEM_HELPERS = %D%/lockcheck %D%/hvtool %D%/hangfs
+EXTRA_DIST += $(SYSTEM_TESTS) $(LONG_FILES) %D%/clus_cut.bats %D%/sysd_faults.bats %D%/soak_hosts.bats %D%/qemu_hosts.bash %D%/qemu_image.bash %D%/lib.bash %D%/clus.bash %D%/clus_guests.bash %D%/clus_hang.bash %D%/clus_pause.bash %D%/clkshim.c tests/summary tests/summary-test.sh
 TESTS += tests/summary-test.sh
 check_PROGRAMS += $(SYSTEM_HELPERS)
 %C%_lockcheck_SOURCES = %D%/lockcheck.c
-%C%_hvtool_SOURCES = %D%/hvtool.c
-%C%_hvtool_LDADD = hypervisor/libhv.a hypervisor/pv/libpv.a hypervisor/libhvcall.a common/libcommon.a
+%C%_hangfs_SOURCES = %D%/hangfs.c
+%C%_hvtool_SOURCES = %D%/hvtool.c %D%/hvevil.h %D%/hvevil.c
+%C%_hvtool_LDADD = hypervisor/libhv.a hypervisor/pv/libpv.a hypervisor/api/libhvcall.a common/libcommon.a
 
-AM_BATS_LOG_FLAGS = --tap
+# loaded into daemons of a lab host: its clocks lag
+check_DATA = %D%/clkshim.so
+CLEANFILES += %D%/clkshim.so
+%D%/clkshim.so: %D%/clkshim.c
+	$(AM_V_CC)$(MKDIR_P) $(@D) && $(CC) $(CFLAGS) -shared -fPIC -o $@ $<
+
+AM_BATS_LOG_FLAGS = --tap -T --filter-tags !long
 if !WITH_SANITIZERS
 TESTS += $(SYSTEM_TESTS)
 endif
 
-.PHONY: check-system
-check-system: all guests $(SYSTEM_HELPERS) %D%/pv/trackguest
-	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(SYSTEM_TESTS) %D%/pv/track.sh'
+.PHONY: check-system check-hosts check-cluster
+check-hosts: all guests $(SYSTEM_HELPERS) %D%/pv/trackguest
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(HOST_TESTS) %D%/pv/track.sh'
+check-cluster: all guests $(SYSTEM_HELPERS) %D%/clkshim.so
+	$(MAKE) $(AM_MAKEFLAGS) -j1 check-TESTS TESTS='$(CLUSTER_TESTS) $(SYSTEMD_TESTS)'
+check-system: all guests $(SYSTEM_HELPERS)
+	@rc=0; for t in check-hosts check-cluster; do $(MAKE) $(AM_MAKEFLAGS) $$t || rc=1; done; exit $$rc
+
+# ... and the cluster's tests once more, on hosts with systemd, long ones, too
+.PHONY: check-systemd
+check-systemd: all guests $(SYSTEM_HELPERS)
+	@why=`$(AM_TESTS_ENVIRONMENT) tools/vmlab __why_not_systemd`; test -z "$$why" || { echo "check-systemd: $$why" >&2; exit 1; }
+	LAB_KIND=systemd BATS_TEST_TIMEOUT=900 $(MAKE) $(AM_MAKEFLAGS) -j1 check-TESTS AM_BATS_LOG_FLAGS='--tap -T' \
+		TESTS='%D%/sysd_lab.bats $(SYSTEMD_TESTS) %D%/clus_life.bats %D%/clus_fail.bats %D%/clus_daemon.bats %D%/clus_park.bats %D%/clus_order.bats'
+
+# what takes minutes: pauses and stalls
+SOAK_TARGETS += check-long
+.PHONY: check-long
+check-long: all guests $(SYSTEM_HELPERS) %D%/clkshim.so
+	$(AM_TESTS_ENVIRONMENT) BATS_TEST_TIMEOUT=900 $(BATS) --tap -T --filter-tags long $(addprefix $(top_srcdir)/,$(LONG_FILES))
 
 # 200 pushes back and forth of the loaded guest, and of Debian with Redis; `make check` does 10 of each
 SOAK_TARGETS += soak-push
@@ -35,3 +66,19 @@ SOAK_CUTS = 50
 .PHONY: soak-cut
 soak-cut: all guests $(SYSTEM_HELPERS)
 	$(AM_TESTS_ENVIRONMENT) HOSPES_CUTS=$(SOAK_CUTS) BATS_TEST_TIMEOUT=10800 $(BATS) --tap $(top_srcdir)/%D%/clus_cut.bats
+
+# random faults on hosts with a real systemd: 0 double runs, 0 late writes, 0 lost domains, 0 needless new starts
+SOAK_TARGETS += soak-faults
+SOAK_FAULTS = 100
+.PHONY: soak-faults
+soak-faults: all guests $(SYSTEM_HELPERS)
+	@why=`$(AM_TESTS_ENVIRONMENT) tools/vmlab __why_not_systemd`; test -z "$$why" || { echo "soak-faults: $$why" >&2; exit 1; }
+	$(AM_TESTS_ENVIRONMENT) HOSPES_FAULTS=$(SOAK_FAULTS) BATS_TEST_TIMEOUT=14400 $(BATS) --tap $(top_srcdir)/%D%/sysd_faults.bats
+
+# the same questions to hosts that are machines (QEMU): paused with their clocks, without power, with an NFS server that stands still
+SOAK_TARGETS += soak-hosts
+SOAK_HOSTS = .
+.PHONY: soak-hosts
+soak-hosts: all guests
+	@why=`$(AM_TESTS_ENVIRONMENT) bash $(top_srcdir)/%D%/qemu_hosts.bash`; test -z "$$why" || { echo "soak-hosts: $$why" >&2; exit 1; }
+	$(AM_TESTS_ENVIRONMENT) BATS_TEST_TIMEOUT=3600 $(BATS) --tap -f '$(SOAK_HOSTS)' $(top_srcdir)/%D%/soak_hosts.bats

@@ -7,12 +7,6 @@ setup_file() {
 	lab_up 2
 	[ ! -e "$top_builddir/guests/initramfs.img" ] || guest_up host-a guest01 >&2
 }
-teardown_file() { lab_down; }
-setup() {
-	need_root
-	need_program linux.uml jq
-	need_guest initramfs.img
-}
 
 @test "plan says that it can move, and forecasts" {
 	run on host-a vmmig plan guest01 host-b --json

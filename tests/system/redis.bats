@@ -2,12 +2,6 @@
 # Debian with systemd and Redis moves while a client increments counters: none lost, none repeated, no reconnect.
 load lib
 
-setup_file() {
-	need_root
-	lab_up 2
-}
-teardown_file() { lab_down; }
-
 @test "Redis in Debian through 10 pushes" {
 	need_root
 	need_program linux.uml jq

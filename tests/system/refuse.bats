@@ -7,12 +7,6 @@ setup_file() {
 	lab_up 2
 	[ ! -e "$top_builddir/guests/initramfs.img" ] || guest_up host-a guest01 load=light >&2
 }
-teardown_file() { lab_down; }
-setup() {
-	need_root
-	need_program linux.uml jq
-	need_guest initramfs.img
-}
 # A file of host-b that says something else, for a while
 fake() { # PATH SED-EXPRESSION
 	on host-b sh -c "sed '$2' $1 >/run/fake && mount --bind /run/fake $1"
@@ -108,19 +102,53 @@ unfake() { on host-b umount "$1"; }
 	on host-a ip link del br9
 
 	# a disk on host-a's own storage, and a kernel too
-	on host-a sh -c 'truncate -s 8M /var/lib/hospes/own.img; cp /usr/bin/linux.uml /var/lib/hospes/own.uml'
-	guest_define host-a guest02 load=none disk=0 xml="<disk type='file' device='disk'><source file='/var/lib/hospes/own.img'/><target dev='vda' bus='virtio'/></disk>"
+	on host-a sh -c 'mkdir -p /var/lib/hospes/images; truncate -s 8M /var/lib/hospes/images/own.img; cp /usr/bin/linux.uml /var/lib/hospes/images/own.uml'
+	guest_define host-a guest02 load=none disk=0 xml="<disk type='file' device='disk'><source file='/var/lib/hospes/images/own.img'/><target dev='vda' bus='virtio'/></disk>"
 	guest_start host-a guest02
 	push_refused host-a guest02 host-b 'own\.img'
 	guest_remove guest02
 
-	guest_define host-a guest02 load=none disk=0 kernel=/var/lib/hospes/own.uml
+	guest_define host-a guest02 load=none disk=0 kernel=/var/lib/hospes/images/own.uml
 	guest_start host-a guest02
 	push_refused host-a guest02 host-b 'own\.uml'
 	# the same name, another build
-	on host-b sh -c 'cp /usr/bin/linux.uml /var/lib/hospes/own.uml; echo >>/var/lib/hospes/own.uml'
+	on host-b sh -c 'mkdir -p /var/lib/hospes/images; cp /usr/bin/linux.uml /var/lib/hospes/images/own.uml; echo >>/var/lib/hospes/images/own.uml'
 	push_refused host-a guest02 host-b 'build|version'
 	guest_remove guest02
+}
+
+@test "a definition names no file outside the allowed directories" {
+	local disk="<disk type='file' device='disk'><source file='/etc/hospes/stolen.img'/><target dev='vda' bus='virtio'/></disk>"
+	local console="<console type='file'><source path='/etc/cron.d/x'/><target type='virtio'/></console>" conf=/etc/hospes/paths.json what
+	for h in host-a host-b; do on "$h" sh -c 'mkdir -p /etc/cron.d; truncate -s 8M /etc/hospes/stolen.img; rm -f /etc/cron.d/x'; done
+	for what in "$disk" "$console"; do
+		guest_define host-a guest02 load=none disk=0 xml="$what"
+		run on host-a vmctl start guest02
+		[ "$status" -ne 0 ] && [[ $output == *allowed\ directory*paths.json* ]]
+		# host-a is told to allow it; host-b believes its own file only, however the domain comes
+		on host-a sh -c "echo '{\"images\": [\"/etc/hospes\"], \"outputs\": [\"/etc/cron.d\"]}' >$conf"
+		guest_start host-a guest02
+		run on host-a vmmig plan guest02 host-b
+		[ "$status" -ne 0 ] && [[ $output == *paths.json* ]]
+		push_refused host-a guest02 host-b 'paths\.json'
+		on host-a vmctl save guest02 /var/lib/hospes/shared/guest02.save
+		run on host-b vmctl restore --force /var/lib/hospes/shared/guest02.save
+		[ "$status" -ne 0 ] && [[ $output == *paths.json* ]]
+		not on host-b test -e /etc/cron.d/x
+		on host-a vmctl undefine guest02
+		on host-a rm $conf /var/lib/hospes/shared/guest02.save
+	done
+	# this host's own definitions may be exempt
+	on host-a sh -c "echo '{\"local\": \"any\"}' >$conf"
+	guest_define host-a guest02 load=none disk=0 xml="$disk"
+	guest_start host-a guest02
+	guest_remove guest02
+	on host-a sh -c "echo '{\"image\": []}' >$conf"
+	guest_define host-a guest02 load=none disk=0
+	run on host-a vmctl start guest02
+	[ "$status" -ne 0 ] && [[ $output == *unknown\ key*image* ]]
+	on host-a vmctl undefine guest02
+	on host-a rm $conf
 }
 
 @test "plan gives the same reasons and exit status" {

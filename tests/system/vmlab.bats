@@ -3,7 +3,6 @@
 load lib
 
 setup_file() { lab_up 2; }
-teardown_file() { lab_down; }
 setup() { need_root; }
 
 netns_of() { ip netns list | grep "hospes-$1-"; }

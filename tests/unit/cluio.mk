@@ -1,5 +1,5 @@
 # Unit tests of clusterd/io and of the guard.
-cluio_tests = %D%/test_cluwire %D%/test_clustore %D%/test_cluguard %D%/test_clufence %D%/test_cluhost %D%/test_cpg
+cluio_tests = %D%/test_cluwire %D%/test_clustore %D%/test_clustorer %D%/test_cluguard %D%/test_clufence %D%/test_cluhost %D%/test_cluprobe %D%/test_cluwatch %D%/test_cpg %D%/test_reach
 check_PROGRAMS += $(cluio_tests)
 TESTS += $(cluio_tests)
 CLUIO_TEST_LDADD = $(CLUSTERD_LIBS) $(TEST_LIBS) $(CLUSTERD_SYSLIBS)
@@ -11,14 +11,24 @@ CLUIO_TEST_LDADD = $(CLUSTERD_LIBS) $(TEST_LIBS) $(CLUSTERD_SYSLIBS)
 %C%_test_clustore_SOURCES = %D%/test_clustore.c
 %C%_test_clustore_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
 %C%_test_clustore_LDADD = $(CLUIO_TEST_LDADD)
+%C%_test_clustorer_SOURCES = %D%/test_clustorer.c
+%C%_test_clustorer_LDADD = $(CLUIO_TEST_LDADD)
 %C%_test_cluguard_SOURCES = %D%/test_cluguard.c
-%C%_test_cluguard_LDADD = clusterd/io/libmanaged.a $(TEST_LIBS)
+%C%_test_cluguard_LDADD = clusterd/guard/libguard.a hypervisor/api/libhvcall.a $(TEST_LIBS)
 %C%_test_clufence_SOURCES = %D%/test_clufence.c
 %C%_test_clufence_LDADD = $(CLUIO_TEST_LDADD)
+%C%_test_cluprobe_SOURCES = %D%/test_cluprobe.c
+%C%_test_cluprobe_LDADD = $(CLUIO_TEST_LDADD)
 %C%_test_cluhost_SOURCES = %D%/test_cluhost.c
 %C%_test_cluhost_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
 %C%_test_cluhost_LDADD = $(CLUIO_TEST_LDADD)
+# what it says goes to a stand-in of nodeio_submit()
+%C%_test_cluwatch_SOURCES = %D%/test_cluwatch.c
+%C%_test_cluwatch_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=nodeio_submit
+%C%_test_cluwatch_LDADD = $(CLUIO_TEST_LDADD)
 # its own stand-ins of Corosync's libraries
 %C%_test_cpg_SOURCES = %D%/test_cpg.c
 %C%_test_cpg_CFLAGS = $(AM_CFLAGS) $(COROSYNC_CFLAGS)
 %C%_test_cpg_LDADD = clusterd/io/libcluio.a $(TEST_LIBS)
+%C%_test_reach_SOURCES = %D%/test_reach.c
+%C%_test_reach_LDADD = $(CLUIO_TEST_LDADD)

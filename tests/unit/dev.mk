@@ -1,8 +1,8 @@
 # Unit tests of the virtio devices.
-dev_tests = %D%/test_virtq %D%/test_vhost_user %D%/test_beat %D%/test_devs %D%/test_devstate %D%/test_vnet
+dev_tests = %D%/test_virtq %D%/test_vhost_user %D%/test_beat %D%/test_devs %D%/test_blklease %D%/test_devstate %D%/test_vnet %D%/test_diskfail %D%/test_ioblocked
 check_PROGRAMS += $(dev_tests)
 TESTS += $(dev_tests)
-DEV_TEST_LIBS = hypervisor/dev/libhvdev.a $(TEST_LIBS) $(URING_LIBS)
+DEV_TEST_LIBS = hypervisor/dev/libhvdev.a clusterd/guard/libguard.a $(TEST_LIBS) $(URING_LIBS)
 
 %C%_test_virtq_SOURCES = %D%/test_virtq.c %D%/vdriver.h %D%/vdriver.c
 %C%_test_virtq_LDADD = $(DEV_TEST_LIBS)
@@ -14,9 +14,21 @@ DEV_TEST_LIBS = hypervisor/dev/libhvdev.a $(TEST_LIBS) $(URING_LIBS)
 %C%_test_beat_LDADD = $(DEV_TEST_LIBS)
 
 DEV_FIXTURE = %D%/devfixture.h %D%/devfixture.c %D%/vdriver.h %D%/vdriver.c
+# errors and stalls are put between the disk worker and the kernel
+%C%_test_diskfail_SOURCES = %D%/test_diskfail.c $(DEV_FIXTURE)
+%C%_test_diskfail_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pwritev2,--wrap=pwritev64v2,--wrap=preadv,--wrap=preadv64,--wrap=fsync
+%C%_test_diskfail_LDADD = $(DEV_TEST_LIBS)
+
+%C%_test_ioblocked_SOURCES = %D%/test_ioblocked.c $(DEV_FIXTURE)
+%C%_test_ioblocked_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=io_uring_submit
+%C%_test_ioblocked_LDADD = $(DEV_TEST_LIBS)
+
 %C%_test_devs_SOURCES = %D%/test_devs.c $(DEV_FIXTURE)
 %C%_test_devs_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
 %C%_test_devs_LDADD = $(DEV_TEST_LIBS)
+
+%C%_test_blklease_SOURCES = %D%/test_blklease.c $(DEV_FIXTURE)
+%C%_test_blklease_LDADD = $(DEV_TEST_LIBS)
 
 %C%_test_vnet_SOURCES = %D%/test_vnet.c %D%/vdriver.h %D%/vdriver.c
 %C%_test_vnet_LDADD = $(DEV_TEST_LIBS)

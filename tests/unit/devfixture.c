@@ -25,7 +25,22 @@ static void on_silent(void *arg)
 	(void)arg;
 	atomic_fetch_add(&fx.silent_events, 1);
 }
-const struct devs_events fx_events = { .broken = on_broken, .silent = on_silent };
+
+static void on_disk_error(void *arg, const char *name, int code, bool read, bool held)
+{
+	(void)arg, (void)read;
+	atomic_store(&fx.disk_code, strcmp(name, "vda") ? -1 : code);
+	atomic_fetch_add(held ? &fx.disk_held : &fx.disk_errors, 1);
+}
+
+static void on_disk_room(void *arg)
+{
+	(void)arg;
+	atomic_fetch_add(&fx.disk_rooms, 1);
+}
+const struct devs_events fx_events = {
+	.broken = on_broken, .silent = on_silent, .disk_error = on_disk_error, .disk_room = on_disk_room
+};
 
 static void make_config(void)
 {
@@ -55,11 +70,16 @@ int fx_setup(void **state)
 
 	atomic_store(&fx.broken_events, 0);
 	atomic_store(&fx.silent_events, 0);
+	atomic_store(&fx.disk_errors, 0);
+	atomic_store(&fx.disk_held, 0);
+	atomic_store(&fx.disk_rooms, 0);
 	fx.dir = test_dir_new();
 	if (fx.prepare)
 		fx.prepare();
 	make_config();
-	if (vdriver_mem(&fx.mem, FX_MEM) || devs_new(&fx.cfg, &fx_events, &fx.devs, &err)) {
+	struct devs_events ev = fx_events;
+	ev.deadline = fx.page;
+	if (vdriver_mem(&fx.mem, FX_MEM) || devs_new(&fx.cfg, &ev, &fx.devs, &err)) {
 		print_error("%s\n", err.text);
 		return -1;
 	}

@@ -31,11 +31,14 @@ struct devfixture {
 	int sock[N_DEVS], req[N_DEVS]; /* the driver's ends, -1: none */
 	struct vdriver drv[N_DEVS][3];
 	atomic_int broken_events, silent_events;
+	atomic_int disk_errors, disk_held, disk_rooms,
+		disk_code; /* the guest was told; held back; done after all; the last errno */
 	char broken_why[128];
-	enum dom_disk_cache cache; /* of the disk that fx_setup() makes */
-	void (*prepare)(void);     /* called when dir is there, NULL: nothing */
-	const char *image_dir;     /* below dir, NULL: dir itself */
-	uint64_t data_at;          /* where fx_blk() has its data, 0: FX_DATA */
+	enum dom_disk_cache cache;        /* of the disk that fx_setup() makes */
+	void (*prepare)(void);            /* called when dir is there, NULL: nothing */
+	const char *image_dir;            /* below dir, NULL: dir itself */
+	const struct deadline_page *page; /* of the lease, NULL: none. Borrowed; set by prepare() */
+	uint64_t data_at;                 /* where fx_blk() has its data, 0: FX_DATA */
 };
 extern struct devfixture fx;
 

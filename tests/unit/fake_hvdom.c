@@ -17,7 +17,9 @@
 #include <xxhash.h>
 #include "common/log.h"
 #include "common/util.h"
-#include "hypervisor/domcfg.h"
+#include "hypervisor/api/domcfg.h"
+#include "hypervisor/api/dompath.h"
+#include "hypervisor/api/rundir.h"
 #include "hypervisor/hvserver.h"
 
 #define STATE_BYTES 100000u
@@ -296,12 +298,15 @@ static const struct hvserver_ops ops = { .request = on_request, .closed = on_clo
 static int serve(struct fake *f, int ready_fd)
 {
 	static const int sigs[] = { SIGTERM, SIGINT, 0 };
+	_cleanup_free_ char *dir = dompath_run(f->cfg->name);
 	struct err err;
 	int fd;
 
 	f->loop = loop_new();
-	f->sock_path = xasprintf("%s/dom/%s/hv.sock", path_run(), f->cfg->name);
-	fd = hvserver_listen(f->sock_path, &err);
+	f->sock_path = dompath_sock(f->cfg->name);
+	fd = rundir_claim(dir, f->cfg->name, &err); /* held to the end */
+	if (fd >= 0)
+		fd = hvserver_listen(f->sock_path, &err);
 	if (!f->loop || fd < 0 || loop_add_signals(f->loop, sigs, on_signal, f) < 0) {
 		dprintf(ready_fd, "error: %s\n", err.text);
 		return 1;

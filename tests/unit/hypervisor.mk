@@ -1,18 +1,32 @@
 # Unit tests of hypervisor/ but its devices.
-hypervisor_tests = %D%/test_hvmsg %D%/test_hvcall %D%/test_domxml %D%/test_savefile
+hypervisor_tests = %D%/test_hvmsg %D%/test_hvcall %D%/test_hvcheck %D%/test_hvproc %D%/test_leaserec %D%/test_domxml %D%/test_savefile
 check_PROGRAMS += $(hypervisor_tests)
 TESTS += $(hypervisor_tests)
 
 %C%_test_hvmsg_SOURCES = %D%/test_hvmsg.c
-%C%_test_hvmsg_LDADD = hypervisor/libhvcall.a common/libcommon.a $(TEST_LIBS)
+%C%_test_hvmsg_LDADD = hypervisor/api/libhvcall.a common/libcommon.a $(TEST_LIBS)
 
 %C%_test_hvcall_SOURCES = %D%/test_hvcall.c
-%C%_test_hvcall_LDADD = hypervisor/libhvcall.a common/libcommon.a $(TEST_LIBS)
+%C%_test_hvcall_LDADD = hypervisor/libhvserver.a hypervisor/api/libhvcall.a common/libcommon.a $(TEST_LIBS)
+
+%C%_test_hvcheck_SOURCES = %D%/test_hvcheck.c
+%C%_test_hvcheck_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
+%C%_test_hvcheck_LDADD = hypervisor/api/liblaunch.a hypervisor/api/libhvcall.a common/libcommon.a $(TEST_LIBS) $(JANSSON_LIBS)
+
+%C%_test_hvproc_SOURCES = %D%/test_hvproc.c
+%C%_test_hvproc_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
+%C%_test_hvproc_LDADD = hypervisor/api/libhvcall.a common/libcommon.a $(TEST_LIBS)
+
+%C%_test_leaserec_SOURCES = %D%/test_leaserec.c
+%C%_test_leaserec_LDADD = hypervisor/api/libhvcall.a common/libcommon.a $(TEST_LIBS)
 
 EXTRA_DIST += %D%/xml
 %C%_test_domxml_SOURCES = %D%/test_domxml.c
 %C%_test_domxml_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
-%C%_test_domxml_LDADD = hypervisor/xml/libdomxml.a common/libcommon.a $(TEST_LIBS) $(XML_LIBS)
+%C%_test_domxml_LDADD = hypervisor/api/xml/libdomxml.a common/libcommon.a $(TEST_LIBS) $(XML_LIBS)
 
 %C%_test_savefile_SOURCES = %D%/test_savefile.c
-%C%_test_savefile_LDADD = hypervisor/libsavefile.a common/libcommon.a $(TEST_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS)
+%C%_test_savefile_LDADD = hypervisor/api/libsavefile.a common/libcommon.a $(TEST_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS)
+
+TESTS += %D%/test_hvdom.bats
+EXTRA_DIST += %D%/test_hvdom.bats

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include "common/util.h"
 
 #define XSTATE 832u
@@ -18,7 +19,7 @@ static void *dup_of(const void *p, size_t len)
 	return memcpy(q, p, len);
 }
 
-static void regs(struct pv_regs *r, int32_t pid)
+static void regs(struct pv_regs *r, int32_t pid, long nr)
 {
 	uint8_t x[XSTATE];
 
@@ -31,6 +32,8 @@ static void regs(struct pv_regs *r, int32_t pid)
 	r->regs.rip = 0x60001234;
 	r->regs.rsp = 0x7ffff0001000;
 	r->regs.eflags = 0x202;
+	r->regs.rax = (uint64_t)nr;
+	r->regs.orig_rax = ~0ull;
 }
 
 void image_sample(struct pv_image *im)
@@ -107,7 +110,7 @@ void image_sample(struct pv_image *im)
 		                 .timer_interval_ns = 10000000,
 		                 .segv_handler = PV_STUB_CODE + 0xcd,
 		                 .ep_fd = 4 };
-	regs(&im->k, 2);
+	regs(&im->k, 2, SYS_rt_sigsuspend);
 	im->sa[SIGALRM - 1] = (struct pv_sigaction){ 0x60001000, 0x04000000, 0x60001100, 1 };
 	im->mm = (struct pv_mm){
 		.start_code = 0x60000000, .end_code = 0x60002000, .start_brk = 0x60004000, .brk = 0x60005000
@@ -128,8 +131,8 @@ void image_sample(struct pv_image *im)
 		data[i] = (uint8_t)(i * 7 >> 3);
 	im->page_data = dup_of(data, sizeof(data));
 	im->page_data_len = sizeof(data);
-	regs(&im->helper[0], 3);
-	regs(&im->helper[1], 4);
+	regs(&im->helper[0], 3, SYS_poll);
+	regs(&im->helper[1], 4, SYS_poll);
 	im->n_helpers = 2;
 	im->stub = dup_of(stubs, sizeof(stubs));
 	im->n_stubs = ARRAY_SIZE(stubs);

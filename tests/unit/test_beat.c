@@ -19,7 +19,7 @@ static uint64_t run(struct beat *b, uint64_t end_ns, uint64_t late_ns)
 	uint64_t due;
 
 	while ((due = beat_due_ns(b)) != UINT64_MAX && due + late_ns <= end_ns)
-		if (beat_tick(b, due + late_ns))
+		if (beat_tick(b, due + late_ns) == BEAT_SILENT)
 			return due + late_ns;
 	return 0;
 }
@@ -85,12 +85,12 @@ static void test_silence(void **state)
 
 	(void)state;
 	assert_true(beat_due_ns(&b) == UINT64_MAX); /* an agent that never beats is never missed */
-	assert_false(beat_tick(&b, 1000 * S));
+	assert_int_equal(beat_tick(&b, 1000 * S), BEAT_NOTHING);
 	hear(&b, "hospes:beat 8\n", 100 * S);
 	assert_true(run(&b, 200 * S, 0) == 108 * S);
 	/* once in a silence */
 	assert_true(beat_due_ns(&b) == UINT64_MAX);
-	assert_false(beat_tick(&b, 300 * S));
+	assert_int_equal(beat_tick(&b, 300 * S), BEAT_NOTHING);
 	hear(&b, "hospes:beat 8\n", 400 * S);
 	assert_true(run(&b, 500 * S, 0) == 408 * S);
 	hear(&b, "hospes:beat 8\n", 500 * S);
@@ -128,7 +128,7 @@ static void test_time_that_does_not_count(void **state)
 	hear(&b, "hospes:beat 8\n", 0);
 	assert_true(run(&b, 4 * S, 0) == 0);
 	/* hours in one leap are one piece: half of the period was over, three pieces are left */
-	assert_false(beat_tick(&b, 10000 * S));
+	assert_int_equal(beat_tick(&b, 10000 * S), BEAT_NOTHING);
 	assert_true(run(&b, 20000 * S, 0) == 10003 * S);
 	/* a busy host makes it later, never sooner: eight timers, each half a second late */
 	hear(&b, "hospes:beat 8\n", 0);
@@ -143,6 +143,36 @@ static void test_time_that_does_not_count(void **state)
 	assert_true(run(&b, 300 * S, 0) == 208 * S);
 }
 
+/* What the guest could not help is given back: told when it is half over, then when it is over, and again when as much has passed. */
+static void test_given_back(void **state)
+{
+	struct beat b = { 0 };
+	int n[3] = { 0 };
+
+	(void)state;
+	hear(&b, "hospes:beat 8\n", 0);
+	for (uint64_t t = S; t <= 8 * S; t += S) {
+		enum beat_news news = beat_tick(&b, t);
+		n[news]++;
+		assert_int_equal(news, t == 4 * S ? BEAT_QUIET : t == 8 * S ? BEAT_SILENT : BEAT_NOTHING);
+	}
+	assert_true(beat_due_ns(&b) == UINT64_MAX);
+	beat_give_back(&b, 3 * S, 8 * S);
+	assert_true(run(&b, 100 * S, 0) == 11 * S);
+	beat_give_back(&b, 1000 * S, 11 * S); /* all of it, not more */
+	assert_true(run(&b, 100 * S, 0) == 19 * S);
+	/* heard before it was given back: nothing is due */
+	hear(&b, "hospes:beat 8\n", 20 * S);
+	beat_give_back(&b, S, 21 * S);
+	assert_true(run(&b, 100 * S, 0) == 28 * S);
+	/* each silence has its half */
+	hear(&b, "hospes:beat 8\n", 200 * S);
+	for (uint64_t t = 201 * S; t <= 208 * S; t += S)
+		n[beat_tick(&b, t)]++;
+	assert_int_equal(n[BEAT_QUIET], 2);
+	assert_int_equal(n[BEAT_SILENT], 2);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -151,6 +181,7 @@ int main(void)
 		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_beats),
 		cmocka_unit_test(test_time_that_does_not_count),
+		cmocka_unit_test(test_given_back),
 	};
 
 	return cmocka_run_group_tests_name("beat", tests, NULL, NULL);

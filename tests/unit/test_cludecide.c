@@ -264,25 +264,229 @@ static void test_a_lost_host(void **state)
 	assert_int_equal(count_on(1) + count_on(2), 6);
 }
 
-static void test_backoff_is_kept(void **state)
+static void fails(unsigned k, enum clu_result what)
 {
+	struct clu_cmd r = { .kind = CLU_CMD_RESULT,
+		             .origin = dom[k].host,
+		             .op_id = dom[k].op_id,
+		             .result = what,
+		             .generation = what == CLU_RESULT_MOVE_FAILED ? dom[k].generation : 0 };
+
+	memcpy(r.uuid, dom[k].uuid, sizeof(r.uuid));
+	snprintf(r.text, sizeof(r.text), "no file on node %u",
+	         what == CLU_RESULT_MOVE_FAILED ? dom[k].target : r.origin);
+	assert_int_equal(apply(&r), 0);
+}
+
+/* Propose one command, apply it; the host that it names. */
+static uint32_t proposed(enum clu_cmd_kind kind)
+{
+	decide();
+	assert_int_equal(out.n, 1);
+	assert_int_equal(out.cmd[0].kind, kind);
+	uint32_t host = kind == CLU_CMD_MOVE ? out.cmd[0].target : out.cmd[0].host;
+	assert_int_equal(apply(&out.cmd[0]), 0);
+	return host;
+}
+
+static void test_the_next_host_is_tried_at_once_then_backoff(void **state)
+{
+	uint32_t seen = 0;
+
 	(void)state;
 	guest(1, 0, 0, true);
-	decide();
-	assert_int_equal(apply(&out.cmd[0]), 0);
-	uint32_t first = dom[0].host;
-	struct clu_cmd r = {
-		.kind = CLU_CMD_RESULT, .origin = first, .op_id = dom[0].op_id, .result = CLU_RESULT_START_FAILED
-	};
-	memcpy(r.uuid, dom[0].uuid, sizeof(r.uuid));
-	assert_int_equal(apply(&r), 0);
+	s.host[2].cap.mem_bytes = 2 * GIB; /* it fits worst, and is tried all the same */
+	for (unsigned i = 0; i < NODES; i++) {
+		uint32_t host = proposed(CLU_CMD_START);
+		assert_false(seen >> host & 1);
+		seen |= 1u << host;
+		now += NS_PER_S / 10;
+		fails(0, CLU_RESULT_START_FAILED);
+	}
 	decide();
 	assert_int_equal(out.n, 0);
 	assert_int_equal(out.next_ns, dom[0].retry_ns);
+	assert_int_equal(dom[0].phase, CLU_PHASE_STOPPED);
 	now = out.next_ns;
 	decide();
 	assert_int_equal(out.n, 1);
-	assert_int_not_equal(out.cmd[0].host, first); /* elsewhere: it failed there */
+	/* a person says: again */
+	struct clu_cmd c = { .kind = CLU_CMD_DESIRE, .desired = CLU_DESIRED_RUNNING };
+	memcpy(c.uuid, dom[0].uuid, sizeof(c.uuid));
+	assert_int_equal(apply(&c), 0);
+	for (unsigned i = 0; i < NODES; i++)
+		assert_int_equal(clu_fails(&s, &dom[0], i, now, NULL), 0);
+}
+
+/* Two hosts that cannot start it, and look best, do not keep it from the third, which has no seat free for a while. */
+static void test_two_bad_hosts_and_a_good_one_that_is_busy(void **state)
+{
+	unsigned tries = 0;
+
+	(void)state;
+	guest(1, 0, 0, true);
+	s.host[2].maintenance = true;
+	for (unsigned i = 0; i < 40; i++) {
+		decide();
+		if (out.n) {
+			assert_int_equal(apply(&out.cmd[0]), 0);
+			fails(0, CLU_RESULT_START_FAILED);
+			tries++;
+		}
+		now += NS_PER_S;
+	}
+	assert_in_range(tries, 3, 9); /* 1, 2, 4, … s between them */
+	s.host[2].maintenance = false;
+	assert_int_equal(proposed(CLU_CMD_START), 3);
+	finish();
+	assert_int_equal(dom[0].host, 3);
+	assert_int_equal(dom[0].phase, CLU_PHASE_RUNNING);
+	assert_int_equal(to_rest(), 0);
+}
+
+static void test_a_crash_keeps_its_backoff(void **state)
+{
+	(void)state;
+	guest(1, 0, 0, true);
+	to_rest();
+	struct clu_cmd c = { .kind = CLU_CMD_OBSERVED,
+		             .origin = dom[0].host,
+		             .seen = CLU_SEEN_CRASHED,
+		             .generation = dom[0].generation };
+	memcpy(c.uuid, dom[0].uuid, sizeof(c.uuid));
+	assert_int_equal(apply(&c), 0);
+	decide();
+	assert_int_equal(out.n, 0);
+	assert_int_equal(out.next_ns, dom[0].retry_ns);
+	dom[0].retry_ns = now + 86400 * NS_PER_S; /* made by a clock that was wrong: nobody waits for that */
+	(void)proposed(CLU_CMD_START);
+	assert_int_equal(dom[0].phase, CLU_PHASE_STARTING);
+}
+
+static void test_a_host_that_starts_nothing_is_the_last_choice(void **state)
+{
+	uint32_t bad = 1;
+
+	(void)state;
+	for (unsigned i = 1; i <= CLU_SUSPECT; i++) {
+		guest(i, 0, 0, true);
+		s.host[1].state = s.host[2].state = CLU_HOST_NEW;
+		assert_int_equal(proposed(CLU_CMD_START), bad);
+		fails(i - 1, CLU_RESULT_START_FAILED);
+		s.host[1].state = s.host[2].state = CLU_HOST_ONLINE;
+		to_rest();
+		assert_int_not_equal(dom[i - 1].host, bad);
+	}
+	assert_true(clu_suspected(&s.host[0], now));
+	guest(9, 0, 0, true); /* it is empty, and the others are not */
+	assert_int_not_equal(proposed(CLU_CMD_START), bad);
+	finish();
+	guest(10, 0, 0, true);
+	s.host[1].state = s.host[2].state = CLU_HOST_NEW; /* better than nowhere */
+	assert_int_equal(proposed(CLU_CMD_START), bad);
+	finish();
+	assert_false(clu_suspected(&s.host[0], now)); /* it can */
+}
+
+static void test_a_failed_move_goes_elsewhere_and_holds_nobody_up(void **state)
+{
+	(void)state;
+	guest(1, 0, 0, true);
+	guest(2, 0, 0, true);
+	s.host[1].maintenance = s.host[2].maintenance = true;
+	to_rest();
+	assert_int_equal(count_on(1), 2);
+	s.host[1].maintenance = s.host[2].maintenance = false;
+	s.policy.moves_max = 1;
+	struct clu_cmd c = { .kind = CLU_CMD_MAINTENANCE, .host = 1, .on = true };
+	assert_int_equal(apply(&c), 0);
+	uint32_t first = proposed(CLU_CMD_MOVE);
+	assert_int_equal(dom[0].phase, CLU_PHASE_MIGRATING);
+	fails(0, CLU_RESULT_MOVE_FAILED);
+	assert_int_equal(dom[0].phase, CLU_PHASE_RUNNING);
+	assert_int_equal(dom[0].home, 0); /* it is there still */
+	proposed(CLU_CMD_MOVE);
+	assert_int_equal(dom[1].phase, CLU_PHASE_MIGRATING); /* the other one meanwhile */
+	finish();
+	now += 2 * NS_PER_S;
+	uint32_t second = proposed(CLU_CMD_MOVE);
+	assert_int_not_equal(first, second);
+	fails(0, CLU_RESULT_MOVE_FAILED);
+	now += 5 * NS_PER_S;
+	decide();
+	assert_int_equal(out.n, 0); /* both failed: not before half a minute */
+	assert_in_range(out.next_ns, now + 20 * NS_PER_S, now + 30 * NS_PER_S);
+	now = out.next_ns;
+	assert_int_equal(proposed(CLU_CMD_MOVE), first);
+	finish();
+	assert_int_equal(count_on(1), 0);
+	assert_int_equal(dom[0].home, 1);
+	assert_int_equal(to_rest(), 0);
+}
+
+static void test_what_a_drain_moved_is_brought_back(void **state)
+{
+	(void)state;
+	for (unsigned i = 1; i <= 6; i++)
+		guest(i, 0, 0, true);
+	to_rest();
+	uint32_t was[6];
+	for (unsigned k = 0; k < 6; k++)
+		was[k] = dom[k].host;
+	struct clu_cmd c = { .kind = CLU_CMD_MAINTENANCE, .host = 1, .on = true };
+	assert_int_equal(apply(&c), 0);
+	to_rest();
+	assert_int_equal(count_on(1), 0);
+	unsigned mine = was[0] == 1 ? 0 : was[1] == 1 ? 1 : was[2] == 1 ? 2 : 3;
+	uint32_t other = dom[mine].host == 2 ? 3 : 2;
+	struct clu_cmd m = { .kind = CLU_CMD_MOVE, .target = other };
+	memcpy(m.uuid, dom[mine].uuid, sizeof(m.uuid));
+	assert_int_equal(apply(&m), 0); /* somebody wants it there */
+	finish();
+	c.on = false;
+	assert_int_equal(apply(&c), 0);
+	assert_int_equal(to_rest(), 0); /* by itself nothing comes back */
+	c.desired = CLU_DESIRED_RUNNING;
+	assert_int_equal(apply(&c), 0);
+	to_rest();
+	for (unsigned k = 0; k < 6; k++) {
+		assert_int_equal(dom[k].host, k == mine ? other : was[k]);
+		assert_int_equal(dom[k].home, 0);
+	}
+}
+
+static void test_a_host_that_is_shut_down(void **state)
+{
+	(void)state;
+	for (unsigned i = 1; i <= 6; i++)
+		guest(i, 0, 0, true);
+	to_rest();
+	struct clu_cmd c = { .kind = CLU_CMD_LEAVE, .host = 1, .leaving = CLU_LEAVING_DRAIN };
+	assert_int_equal(apply(&c), 0);
+	decide();
+	assert_true(out.n && out.cmd[0].kind == CLU_CMD_MOVE);
+	c.leaving = CLU_LEAVING_ENDING; /* it ends them itself */
+	assert_int_equal(apply(&c), 0);
+	decide();
+	assert_int_equal(out.n, 0);
+	for (unsigned k = 0; k < 6; k++) {
+		struct clu_cmd e = {
+			.kind = CLU_CMD_OBSERVED, .origin = 1, .seen = CLU_SEEN_ENDED, .generation = dom[k].generation
+		};
+		memcpy(e.uuid, dom[k].uuid, sizeof(e.uuid));
+		if (dom[k].host != 1)
+			continue;
+		assert_int_equal(apply(&e), 0);
+		break; /* one; the other one when it has left */
+	}
+	to_rest();
+	assert_int_equal(count_on(1), 1);
+	struct clu_cmd l = { .kind = CLU_CMD_LEFT, .origin = 1, .op_id = s.host[0].up_id };
+	assert_int_equal(apply(&l), 0);
+	to_rest();
+	assert_int_equal(count_on(1), 0);
+	for (unsigned k = 0; k < 6; k++)
+		assert_int_equal(dom[k].phase, CLU_PHASE_RUNNING);
 }
 
 static void test_drain_empties_a_host_few_at_a_time(void **state)
@@ -331,7 +535,13 @@ int main(void)
 		T(test_nothing_that_is_not_committed),
 		T(test_no_more_than_fits),
 		T(test_a_lost_host),
-		T(test_backoff_is_kept),
+		T(test_the_next_host_is_tried_at_once_then_backoff),
+		T(test_two_bad_hosts_and_a_good_one_that_is_busy),
+		T(test_a_crash_keeps_its_backoff),
+		T(test_a_host_that_starts_nothing_is_the_last_choice),
+		T(test_a_failed_move_goes_elsewhere_and_holds_nobody_up),
+		T(test_what_a_drain_moved_is_brought_back),
+		T(test_a_host_that_is_shut_down),
 		T(test_drain_empties_a_host_few_at_a_time),
 		T(test_stops),
 	};

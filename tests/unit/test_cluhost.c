@@ -10,7 +10,7 @@
 #include "clusterd/io/domspec.h"
 #include "clusterd/io/hostinfo.h"
 #include "common/util.h"
-#include "hypervisor/cpufeat.h"
+#include "hypervisor/api/cpufeat.h"
 
 #define UUID "c7a5fdbd-cdaf-9455-926a-d65c16db1809"
 
@@ -67,15 +67,15 @@ static void test_conf(void **state)
 	assert_int_equal(hostconf_load(&c, &err), 0); /* no file: defaults */
 	assert_int_equal(c.stop_grace_ns, 30 * NS_PER_S);
 	assert_true(c.migrated_name[0]);
-	hostinfo_capacity(&c, &cap);
-	hostinfo_capacity(&c, &again);
-	assert_true(cap.mem_bytes > 1 << 20 && cap.cpu_milli >= 100 && (cap.engines & CLU_ENGINE_PV));
+	hostinfo_capacity(&c, CLU_ENGINE_PV, &cap);
+	hostinfo_capacity(&c, CLU_ENGINE_PV, &again);
+	assert_true(cap.mem_bytes > 1 << 20 && cap.cpu_milli >= 100 && cap.engines == CLU_ENGINE_PV);
 	assert_memory_equal(&cap, &again, sizeof(cap)); /* an equal host says equal things, octet by octet */
 	put("hostname", "host-x\n", 7);
 	put("clusterd.json", good, strlen(good));
 	assert_int_equal(hostconf_load(&c, &err), 0);
 	assert_string_equal(c.migrated_name, "host-x");
-	hostinfo_capacity(&c, &cap);
+	hostinfo_capacity(&c, CLU_ENGINE_PV, &cap);
 	assert_int_equal(cap.mem_bytes, 3ull << 30);
 	assert_int_equal(cap.cpu_milli, 1500);
 	assert_string_equal(cap.label[1], "rack1");
@@ -196,22 +196,60 @@ static void test_reach(void **state)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = with_disk();
 	_cleanup_free_ char *disk = xasprintf("%s/disk.img", dir);
+	_cleanup_free_ char *rules = xasprintf("{\"images\": [\"%s\"], \"kernels\": [\"%s\"]}", dir, dir);
 	char *warning[8];
 	struct err err;
 	(void)state;
 
-	assert_int_equal(domspec_reach(cfg, &err), -ENOENT);
+	put("paths.json", rules, strlen(rules));
+	assert_int_equal(domspec_reach(cfg, NULL, NULL, &err), -ENOENT);
 	assert_non_null(strstr(err.text, "kernel"));
 	put("linux", "x", 1);
-	assert_int_equal(domspec_reach(cfg, &err), -ENOENT);
+	assert_int_equal(domspec_reach(cfg, NULL, NULL, &err), -ENOENT);
 	assert_non_null(strstr(err.text, disk));
 	put("disk.img", "x", 1);
-	assert_int_equal(domspec_reach(cfg, &err), 0);
+	assert_int_equal(domspec_reach(cfg, NULL, NULL, &err), 0);
 	assert_int_equal(domspec_warnings(cfg, warning), 0);
 	assert_int_equal(unlink(disk), 0);
 	assert_int_equal(mkdir(disk, 0700), 0);
-	assert_int_equal(domspec_reach(cfg, &err), -EINVAL);
+	assert_int_equal(domspec_reach(cfg, NULL, NULL, &err), -EINVAL);
 	(void)rmdir(disk);
+}
+
+/* hvdom alone says which engines there are, whatever /dev has; what it does not say, is not. */
+static void test_engines(void **state)
+{
+	static const struct {
+		const char *says, *why;
+		int r;
+		uint32_t engines;
+	} t[] = {
+		{ "{\"engine\":\"pv\",\"runs\":true}\n{\"engine\":\"kvm\",\"runs\":false,\"why\":\"not yet\"}",
+		  "no engine kvm here: not yet", 0, CLU_ENGINE_PV },
+		{ "{\"engine\":\"pv\",\"runs\":false,\"why\":\"a\"}\n{\"engine\":\"kvm\",\"runs\":false,\"why\":\"b\"}",
+		  "no engine pv here: a; no engine kvm here: b", 0, 0 },
+		{ "{\"engine\":\"kvm\",\"runs\":true}\n{\"engine\":\"another\",\"runs\":true}", "", 0, CLU_ENGINE_KVM },
+		{ "nonsense", "another version", -EPROTO, 77 },
+	};
+	_cleanup_free_ char *path = xasprintf("%s/hvdom", dir);
+	uint32_t engines;
+	struct err err;
+	(void)state;
+
+	setenv("HOSPES_LIBEXEC", dir, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		_cleanup_free_ char *text = xasprintf("#!/bin/sh\ncat <<X\n%s\nX\n", t[i].says);
+
+		err = (struct err){ 0 };
+		engines = 77;
+		assert_int_equal(file_write_atomic(path, text, strlen(text), 0755), 0);
+		assert_int_equal(hostinfo_engines(&engines, &err), t[i].r);
+		assert_int_equal(engines, t[i].engines);
+		assert_non_null(strstr(err.text, t[i].why));
+	}
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(hostinfo_engines(&engines, &err), -ENOENT);
+	unsetenv("HOSPES_LIBEXEC");
 }
 
 /* One slot as lease.md has it. */
@@ -244,7 +282,7 @@ static void test_lease(void **state)
 	assert_int_equal(domspec_lease(cfg, &l, &err), 0);
 	assert_true(l.there && !l.taken && l.generation == 4);
 	assert_string_equal(l.owner, "host-a");
-	assert_string_equal(l.state, "running");
+	assert_true(l.running);
 	slot(f, 2, 5, "running", "host-b"); /* given away */
 	put("disk.img.lease", f, sizeof(f));
 	assert_int_equal(domspec_lease(cfg, &l, &err), 0);
@@ -279,6 +317,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cpu, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_spec, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reach, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_engines, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lease, setup, teardown),
 	};
 

@@ -1,333 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Nodes on a small bus: views, epochs, commit, snapshots, leases and waits, told step by step. The bus is a totally ordered queue for each
- * partition, as CPG gives; disks are immediate unless a test holds them. The great simulation with faults is in tests/sim.
- */
+/* Views, epochs, commit, snapshots, leases and waits, told step by step. The great simulation with faults is in tests/sim. */
 #include "config.h"
-#include "clusterd/core/node.h"
-
-#include "tests/unit/testutil.h"
-
-#define N     5u
-#define DOMS  4u
-#define QUEUE 4096u
-#define S     1000000000ull
-#define LEASE (8 * S)
-
-struct disk {
-	uint64_t epoch, index, promised;
-	struct clu_state s;
-	struct clu_dom dom[DOMS];
-};
-
-struct member {
-	struct clu_node n;
-	struct clu_state s;
-	struct clu_dom dom[DOMS];
-	struct disk disk;
-	bool up, held; /* held: the disk does not answer */
-	uint32_t part; /* partition it is in */
-	uint64_t committed, lease_ns, loud, answered, answer_index;
-	int answer_status;
-	struct clu_cmd buffered[64];
-	uint32_t n_buffered;
-	bool loading;
-};
-
-struct bus_msg {
-	uint32_t part;
-	struct clu_msg m;
-	struct {
-		bool set;
-		uint64_t epoch, index;
-		struct clu_state s;
-		struct clu_dom dom[DOMS];
-	} snap;
-};
-
-static struct member mem[N];
-static struct bus_msg *queue;
-static uint32_t q_head, q_tail;
-static uint64_t now, ring, request;
-
-static void feed(struct member *m, struct clu_event *ev);
-
-static void copy_state(struct clu_state *to, struct clu_dom *to_dom, const struct clu_state *from)
-{
-	memcpy(to_dom, from->dom, sizeof(struct clu_dom) * DOMS);
-	*to = *from;
-	to->dom = to_dom;
-}
-
-static void store(struct member *m)
-{
-	if (m->held)
-		return;
-	copy_state(&m->disk.s, m->disk.dom, &m->s);
-	m->disk.epoch = m->s.epoch, m->disk.index = m->s.index, m->disk.promised = m->s.promised;
-	struct clu_event ev = {
-		.kind = CLU_EV_STORED, .epoch = m->s.epoch, .index = m->s.index, .promised = m->s.promised
-	};
-	feed(m, &ev);
-}
-
-static struct bus_msg *enqueue(struct member *m, const struct clu_msg *msg)
-{
-	assert_true(q_tail - q_head < QUEUE);
-	struct bus_msg *b = &queue[q_tail++ % QUEUE];
-	b->part = m->part;
-	b->m = *msg;
-	b->m.from = m->n.node;
-	b->snap.set = false;
-	return b;
-}
-
-static void submit(struct member *m, const struct clu_cmd *c)
-{
-	struct clu_msg msg = { .kind = CLU_MSG_CMD, .cmd = *c };
-
-	msg.cmd.origin = m->n.node;
-	enqueue(m, &msg);
-}
-
-static struct bus_msg *delivering;
-
-static void load(struct member *m)
-{
-	uint64_t promised = m->s.promised;
-
-	assert_true(delivering && delivering->snap.set);
-	copy_state(&m->s, m->dom, &delivering->snap.s);
-	if (m->s.promised < promised)
-		m->s.promised = promised;
-	m->loading = true;
-}
-
-static void act(struct member *m, const struct clu_action *a)
-{
-	struct clu_msg snap = a->msg;
-
-	switch (a->kind) {
-	case CLU_ACT_SEND:
-		enqueue(m, &a->msg);
-		break;
-	case CLU_ACT_STORE:
-		store(m);
-		break;
-	case CLU_ACT_SNAPSHOT:
-		snap.kind = CLU_MSG_SNAPSHOT;
-		struct bus_msg *b = enqueue(m, &snap);
-		b->snap.set = true;
-		copy_state(&b->snap.s, b->snap.dom, &m->s);
-		break;
-	case CLU_ACT_LOAD:
-		load(m);
-		break;
-	case CLU_ACT_BUFFER:
-		assert_true(delivering && delivering->m.kind == CLU_MSG_CMD && m->n_buffered < 64);
-		m->buffered[m->n_buffered++] = delivering->m.cmd;
-		break;
-	case CLU_ACT_FORGET:
-		m->n_buffered = 0;
-		break;
-	case CLU_ACT_ANSWER:
-		m->answered = a->request;
-		m->answer_index = a->index;
-		m->answer_status = a->answer.status;
-		break;
-	case CLU_ACT_COMMITTED:
-		assert_true(a->index > m->committed);
-		m->committed = a->index;
-		break;
-	case CLU_ACT_LEASE:
-		assert_true(a->at_ns > m->lease_ns);
-		m->lease_ns = a->at_ns;
-		break;
-	case CLU_ACT_SUBMIT:
-		submit(m, &a->cmd);
-		break;
-	case CLU_ACT_LOUD:
-		m->loud++;
-		break;
-	}
-}
-
-static void feed(struct member *m, struct clu_event *ev)
-{
-	static struct clu_actions out[16];
-	static unsigned depth;
-	struct clu_changes ch = { 0 };
-
-	if (!m->up)
-		return;
-	assert_true(depth < 16);
-	struct clu_actions *o = &out[depth++];
-	o->n = 0;
-	ev->now_ns = now;
-	clu_node_step(&m->n, ev, &ch, o);
-	assert_int_equal(m->s.sum, clu_sum(&m->s));
-	for (size_t i = 0; i < o->n; i++)
-		act(m, &o->a[i]);
-	depth--;
-	if (m->loading && !m->held && depth == 0) {
-		struct clu_event ok = { .kind = CLU_EV_LOADED, .ok = true };
-		m->loading = false;
-		copy_state(&m->disk.s, m->disk.dom, &m->s);
-		m->disk.epoch = m->s.epoch, m->disk.index = m->s.index, m->disk.promised = m->s.promised;
-		feed(m, &ok);
-		struct bus_msg *was = delivering;
-		for (uint32_t i = 0; i < m->n_buffered; i++) {
-			static struct bus_msg again;
-			again.m = (struct clu_msg){ .kind = CLU_MSG_CMD,
-				                    .from = m->buffered[i].origin,
-				                    .cmd = m->buffered[i] };
-			delivering = &again;
-			struct clu_event e = { .kind = CLU_EV_MSG, .msg = &again.m };
-			feed(m, &e);
-		}
-		m->n_buffered = 0;
-		delivering = was;
-	}
-}
-
-static void deliver_one(void)
-{
-	static struct bus_msg b;
-
-	b = queue[q_head++ % QUEUE];
-	delivering = &b;
-	for (uint32_t i = 0; i < N; i++) {
-		struct clu_event ev = { .kind = CLU_EV_MSG, .msg = &b.m };
-		if (mem[i].part == b.part)
-			feed(&mem[i], &ev);
-	}
-	delivering = NULL;
-}
-
-static void deliver_all(void)
-{
-	while (q_head != q_tail)
-		deliver_one();
-}
-
-/* Partition by @parts: one digit for each member; '-' is down. Everyone in a changed partition gets a new view. */
-static void views(const char *parts)
-{
-	for (uint32_t i = 0; i < N; i++)
-		mem[i].part = parts[i] == '-' ? 100 + i : (uint32_t)parts[i];
-	ring += 4;
-	for (uint32_t i = 0; i < N; i++) {
-		uint32_t member[N], n = 0;
-		if (parts[i] == '-')
-			continue;
-		for (uint32_t j = 0; j < N; j++)
-			if (parts[j] == parts[i] && mem[j].up)
-				member[n++] = j + 1;
-		struct clu_event ev = { .kind = CLU_EV_VIEW, .ring = ring, .member = member, .n_members = n };
-		feed(&mem[i], &ev);
-	}
-}
-
-static void run(uint64_t ns)
-{
-	uint64_t end = now + ns;
-
-	for (;;) {
-		deliver_all();
-		uint64_t next = end;
-		for (uint32_t i = 0; i < N; i++) {
-			uint64_t d = mem[i].up ? clu_node_deadline_ns(&mem[i].n) : CLU_NEVER;
-			if (d < next)
-				next = d;
-		}
-		if (next >= end)
-			break;
-		now = next > now ? next : now + 1000000;
-		for (uint32_t i = 0; i < N; i++) {
-			struct clu_event ev = { .kind = CLU_EV_TICK };
-			if (mem[i].up && clu_node_deadline_ns(&mem[i].n) <= now)
-				feed(&mem[i], &ev);
-		}
-	}
-	now = end;
-}
-
-static void boot(uint32_t i)
-{
-	struct member *m = &mem[i];
-	static uint64_t boots;
-	uint32_t node[N];
-	char name[N][CLU_NAME_MAX];
-
-	for (uint32_t k = 0; k < N; k++) {
-		node[k] = k + 1;
-		snprintf(name[k], CLU_NAME_MAX, "h%u", k + 1);
-	}
-	memset(m->dom, 0, sizeof(m->dom));
-	clu_state_init(&m->s, m->dom, DOMS);
-	clu_nodes_set(&m->s, node, name, N);
-	if (m->disk.promised)
-		copy_state(&m->s, m->dom, &m->disk.s);
-	m->up = true;
-	m->held = m->loading = false;
-	m->n_buffered = 0;
-	m->committed = m->lease_ns = 0;
-	clu_node_init(&m->n, &m->s, i + 1, ++boots, LEASE, now);
-	m->n.quorate = true;
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	queue = calloc(QUEUE, sizeof(*queue));
-	memset(mem, 0, sizeof(mem));
-	q_head = q_tail = 0;
-	now = 1000 * S;
-	for (uint32_t i = 0; i < N; i++)
-		boot(i);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	free(queue);
-	return 0;
-}
-
-/* A command that always is taken: toggles maintenance of node 1. Returns its request. */
-static uint64_t toggle(uint32_t i)
-{
-	struct clu_cmd c = { .kind = CLU_CMD_MAINTENANCE, .host = 1 };
-
-	c.request = ++request;
-	c.on = !mem[i].s.host[0].maintenance;
-	submit(&mem[i], &c);
-	return request;
-}
-
-static void host_up(uint32_t i)
-{
-	struct clu_cmd c = { .kind = CLU_CMD_HOST_UP, .boot = mem[i].n.boot, .self_fencing = true, .lease_ns = LEASE };
-
-	submit(&mem[i], &c);
-	deliver_all();
-}
-
-static void all_up(void)
-{
-	views("aaaaa");
-	run(S);
-	for (uint32_t i = 0; i < N; i++)
-		host_up(i);
-	run(S);
-	for (uint32_t i = 0; i < N; i++) {
-		assert_int_equal(mem[i].n.phase, CLU_NODE_ACTIVE);
-		assert_int_equal(mem[i].n.coordinator, 1);
-		assert_true(clu_node_committed(&mem[i].n, mem[i].s.index));
-		assert_true(mem[i].lease_ns > now);
-	}
-}
+#include "tests/unit/clubus.h"
 
 static void equal(uint32_t i, uint32_t j)
 {
@@ -676,6 +350,82 @@ static void test_hello_of_an_equal_view(void **state)
 	}
 }
 
+/* The machine of member 0 stands still for @ns, and its clock with it. */
+static void pause_first(uint64_t ns)
+{
+	mem[0].up = false;
+	run(ns);
+	mem[0].up = true;
+	mem[0].lag_ns += ns;
+	mem[0].over = 0;
+	mem[0].stood_ns = 0;
+}
+
+static void test_others_clocks_tell_of_a_pause(void **state)
+{
+	(void)state;
+	all_up();
+	mem[0].n.clock_stops = true;
+	run(100 * S);
+	assert_int_equal(mem[0].stood_ns + mem[0].over, 0);
+	/* longer than the lease: it is over, as soon as the first of the others is heard */
+	uint64_t believed = mem[0].lease_ns;
+	pause_first(30 * S);
+	assert_true(believed > now - mem[0].lag_ns);
+	run(S);
+	assert_int_equal(mem[0].over, 1);
+	assert_in_range(mem[0].stood_ns, 29 * S, 31 * S); /* once, whoever else says so */
+	/* and goes on with beats of later */
+	run(2 * S);
+	assert_true(mem[0].lease_ns > believed && mem[0].lease_ns > now - mem[0].lag_ns);
+	assert_int_equal(mem[0].over, 1);
+	assert_in_range(mem[0].stood_ns, 29 * S, 31 * S);
+	run(100 * S);
+	/* a short pause is seen, but there is another lease before the old one ends */
+	pause_first(4 * S);
+	run(20 * S);
+	assert_in_range(mem[0].stood_ns, 3 * S, 5 * S);
+	assert_int_equal(mem[0].over, 0);
+	/* another's pause is none of mine: its clock falls back, mine does not */
+	mem[0].stood_ns = 0;
+	mem[1].up = false;
+	run(20 * S);
+	mem[1].up = true;
+	mem[1].lag_ns = 20 * S;
+	run(100 * S);
+	assert_int_equal(mem[0].stood_ns + mem[0].over, 0);
+}
+
+static void test_a_pause_ends_a_lease_that_is_not_renewed(void **state)
+{
+	(void)state;
+	all_up();
+	mem[0].n.clock_stops = true;
+	run(50 * S);
+	pause_first(4 * S);
+	/* one word of another comes through, then it is cut off: half of the lease is gone */
+	run(600000000);
+	views("abbbb");
+	uint64_t told = mem[0].lease_ns, at = now - mem[0].lag_ns;
+	assert_true(told > at);
+	if (!mem[0].n.over_ns) /* renewed already */
+		return;
+	run(mem[0].n.over_ns - at + S / 10);
+	assert_int_equal(mem[0].over, 1);
+	assert_true(now - mem[0].lag_ns < told);
+}
+
+/* With a clock that runs on nobody else is asked. */
+static void test_a_clock_that_runs_on(void **state)
+{
+	(void)state;
+	all_up();
+	run(50 * S);
+	pause_first(30 * S);
+	run(5 * S);
+	assert_int_equal(mem[0].stood_ns + mem[0].over, 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -692,6 +442,9 @@ int main(void)
 		T(test_a_state_that_differs_is_replaced_loudly),
 		T(test_no_lease_without_votequorum_or_guard),
 		T(test_a_member_that_hangs_is_lost),
+		T(test_others_clocks_tell_of_a_pause),
+		T(test_a_pause_ends_a_lease_that_is_not_renewed),
+		T(test_a_clock_that_runs_on),
 		T(test_a_synced_that_was_overtaken_does_not_count),
 		T(test_open_of_an_equal_view),
 		T(test_hello_of_an_equal_view),

@@ -2,6 +2,7 @@
 /* Placement: each hard rule with its reason, the score, N+1, rules that cannot hold. */
 #include "config.h"
 #include "testutil.h"
+#include "clusterd/core/rehearse.h"
 #include "tests/unit/cluworld.h"
 
 #define MIB CLUWORLD_MIB
@@ -209,15 +210,28 @@ static void test_score(void **state)
 
 	(void)state;
 	assert_int_equal(clu_place(s, NULL, &s->dom[1], false, NULL), 2); /* host-a has db; b before c */
-	s->dom[1].avoid = 2;
+	s->dom[1].failed[0] = 2;
+	s->dom[1].fail[0] = (struct clu_fail){ .node = 2, .count = 1, .until_ns = 1000, .text = "no such disk" };
 	assert_int_equal(clu_place(s, NULL, &s->dom[1], false, NULL), 3);
 	clu_judge(s, NULL, &s->dom[1], 1, &v);
 	assert_int_equal(v.why, CLU_WHY_OK);
-	assert_non_null(strstr(v.text, "failed here"));
+	assert_non_null(strstr(v.text, "failed here 1 time, so others go first: no such disk"));
 	s->host[0].maintenance = s->host[2].maintenance = true;
 	assert_int_equal(clu_place(s, NULL, &s->dom[1], false, NULL), 2); /* soft: better than nowhere */
 	s->host[0].maintenance = s->host[2].maintenance = false;
-	s->dom[1].avoid = 0;
+	load.time_ns = 1000; /* its time is over */
+	assert_int_equal(clu_place(s, &load, &s->dom[1], false, NULL), 2);
+	load.time_ns = 0;
+	memset(s->dom[1].fail, 0, sizeof(s->dom[1].fail));
+	s->dom[1].failed[0] = 0;
+	s->host[1].start_fails = CLU_SUSPECT;
+	s->host[1].suspect_ns = 1000;
+	assert_int_equal(clu_place(s, NULL, &s->dom[1], false, NULL), 3);
+	s->host[1].start_fails = 0;
+	s->host[1].leaving = CLU_LEAVING_DRAIN;
+	clu_judge(s, NULL, &s->dom[1], 1, &v);
+	assert_int_equal(v.why, CLU_WHY_MAINTENANCE);
+	s->host[1].leaving = CLU_LEAVING_NOT;
 	load.cpu_used_milli[1] = 7500; /* measured */
 	assert_int_equal(clu_place(s, &load, &s->dom[1], false, NULL), 3);
 	cluworld_rule(s, CLU_RULE_HOSTS, true, false, "web host-a"); /* soft */
@@ -412,13 +426,42 @@ static void test_names(void **state)
 	assert_string_equal(clu_why_name(CLU_WHY_MAX), "?");
 }
 
+/* Without a host: by priority, each takes its room, who waited already as well; what stays down with it is left alone. */
+static void test_rehearse(void **state)
+{
+	struct clu_state *s = cluworld_new(3, 8);
+	struct clu_load load = { 0 };
+	uint16_t order[8];
+	char why[CLU_TEXT_MAX] = "";
+
+	(void)state;
+	cluworld_dom(s, "low", 3000, 1);
+	cluworld_dom(s, "high", 6000, 1)->spec.priority = 5;
+	cluworld_dom(s, "waits", 5000, 0)->spec.priority = 2;
+	cluworld_dom(s, "down", 100, 1)->spec.ha = false;
+	cluworld_dom(s, "other", 4000, 2);
+	cluworld_dom(s, "stopped", 100, 0)->desired = CLU_DESIRED_STOPPED;
+	assert_int_equal(clu_rehearse_begin(s, 0, order), 3);
+	assert_int_equal(order[0], 1);
+	assert_int_equal(order[1], 2);
+	assert_int_equal(order[2], 0);
+	assert_int_equal(clu_rehearse_next(s, &load, 1, why), 3);
+	assert_int_equal(clu_rehearse_next(s, &load, 2, why), 0);
+	assert_non_null(strstr(why, "memory"));
+	assert_int_equal(clu_rehearse_next(s, &load, 0, why), 2);
+	s->dom[4].host = 0; /* gone from there: now there were room */
+	s->dom[4].phase = CLU_PHASE_STOPPED;
+	assert_int_equal(clu_rehearse_next(s, &load, 2, why), 2);
+	cluworld_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hard),  cmocka_unit_test(test_features),   cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_score), cmocka_unit_test(test_nowhere),    cmocka_unit_test(test_drain_together),
-		cmocka_unit_test(test_admit), cmocka_unit_test(test_rule_check), cmocka_unit_test(test_full_size),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_rehearse),       cmocka_unit_test(test_hard),  cmocka_unit_test(test_features),
+		cmocka_unit_test(test_memory),         cmocka_unit_test(test_score), cmocka_unit_test(test_nowhere),
+		cmocka_unit_test(test_drain_together), cmocka_unit_test(test_admit), cmocka_unit_test(test_rule_check),
+		cmocka_unit_test(test_full_size),      cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

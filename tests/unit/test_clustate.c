@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The replicated state: commands in every phase, records there and back, sums that follow, random commands on two copies. */
+/*
+ * The replicated state: commands in every phase, records there and back, sums that follow, random commands on two copies. Over 800 lines:
+ * the random commands draw from all the builders that the stories use.
+ */
 #include "config.h"
 #include "clusterd/core/clu.h"
 
@@ -495,12 +498,14 @@ static struct clu_cmd random_cmd(struct world *w)
 	c.on = rnd(2);
 	c.self_fencing = rnd(4) != 0;
 	c.boot = rng;
+	c.clock_stops = rng % 5 == 0;
 	c.rule = (struct clu_rule){
 		.id = 1 + rnd(50), .kind = (enum clu_rule_kind)rnd(6), .n = rnd(5), .member = { "a", "b", "c", "d" }
 	};
 	clu_policy_default(&c.policy);
 	c.policy.moves_max = rnd(4);
 	c.policy.no_quorum = rnd(3);
+	c.policy.stopping_clocks = (enum clu_stopping_clocks)(rng % 7 == 0 ? 1 : rng % 11 == 0 ? 2 : 0);
 	return c;
 }
 
@@ -563,6 +568,77 @@ static void test_random_commands(void **state)
 }
 
 /* Suspending without quorum needs a lease and a margin that leave the time for it; its record is of a version of its own. */
+static void stopping_clocks(struct world *w, enum clu_stopping_clocks v, int r)
+{
+	struct clu_cmd c = cmd(CLU_CMD_POLICY, 1, NULL);
+
+	clu_policy_default(&c.policy);
+	c.policy.stopping_clocks = v;
+	assert_int_equal(apply(w, &c), r);
+}
+
+/* A machine whose clocks its hypervisor stops with it may be one that goes on and believes in its lease. */
+static void test_clocks_that_may_stop(void **state)
+{
+	static struct world w, copy;
+	struct clu_inventory inv = { .generation = 1 };
+	struct clu_cmd c = cmd(CLU_CMD_HOST_UP, 1, NULL);
+	uint8_t buf[CLU_RECORD_MAX];
+	(void)state;
+
+	running(&w);
+	strcpy(inv.uuid, uuid_of(0));
+	c.boot = 101;
+	c.self_fencing = c.clock_stops = true;
+	c.lease_ns = 1000;
+	c.cap.mem_bytes = 1ull << 30;
+	c.rev = w.s.index;
+	c.inventory = &inv;
+	c.n_inventory = 1;
+	assert_int_equal(apply(&w, &c), 0);
+	assert_true(clu_record_pack(&w.s, CLU_OBJ_HOST, 0, buf));
+	assert_int_equal(buf[0], 3);
+	assert_true(clu_record_pack(&w.s, CLU_OBJ_HOST, 1, buf));
+	assert_int_equal(buf[0], 1); /* others: as older nodes read them */
+	reload(&w, &copy);
+	assert_true(clu_host_of(&copy.s, 1)->clock_stops);
+	assert_int_equal(lost(&w, 1), 0);
+	for (uint32_t i = 2; i <= NODES; i++)
+		assert_int_equal(waited(&w, i, 1), 0);
+	assert_int_equal(clu_host_of(&w.s, 1)->state, CLU_HOST_LOST);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_RUNNING);
+	/* somebody says that it is never paused: what was waited counts */
+	stopping_clocks(&w, (enum clu_stopping_clocks)2, -EINVAL);
+	stopping_clocks(&w, CLU_STOPPING_CLOCKS_TRUST, 0);
+	assert_true(clu_record_pack(&w.s, CLU_OBJ_POLICY, 0, buf));
+	assert_int_equal(buf[0], 4);
+	reload(&w, &copy);
+	assert_int_equal(copy.s.policy.stopping_clocks, CLU_STOPPING_CLOCKS_TRUST);
+	assert_int_equal(clu_host_of(&w.s, 1)->state, CLU_HOST_SAFE);
+	assert_int_equal(clu_host_of(&w.s, 1)->safe_by, CLU_SAFE_DEADLINE);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_STOPPED);
+	/* and with that policy a majority is enough; without it a person's word is */
+	c.n_inventory = 0;
+	c.rev = w.s.index;
+	assert_int_equal(apply(&w, &c), 0);
+	assert_int_equal(lost(&w, 1), 0);
+	for (uint32_t i = 2; i <= NODES / 2 + 2; i++)
+		assert_int_equal(waited(&w, i, 1), 0);
+	assert_int_equal(clu_host_of(&w.s, 1)->state, CLU_HOST_SAFE);
+	stopping_clocks(&w, CLU_STOPPING_CLOCKS_FENCE, 0);
+	c.rev = w.s.index;
+	assert_int_equal(apply(&w, &c), 0);
+	assert_int_equal(lost(&w, 1), 0);
+	for (uint32_t i = 2; i <= NODES; i++)
+		assert_int_equal(waited(&w, i, 1), 0);
+	assert_int_equal(clu_host_of(&w.s, 1)->state, CLU_HOST_LOST);
+	struct clu_cmd safe = cmd(CLU_CMD_HOST_SAFE, 2, NULL);
+	safe.host = 1;
+	safe.safe_by = CLU_SAFE_PERSON;
+	assert_int_equal(apply(&w, &safe), 0);
+	assert_int_equal(clu_host_of(&w.s, 1)->safe_by, CLU_SAFE_PERSON);
+}
+
 static void test_policy_no_quorum(void **state)
 {
 	static const struct {
@@ -610,6 +686,180 @@ static void test_policy_no_quorum(void **state)
 	assert_int_equal(clu_park_ns(&p, 8000000000), 0);
 }
 
+static void test_failures_by_host(void **state)
+{
+	static struct world w, copy;
+	const struct clu_fail *f;
+	uint8_t buf[CLU_RECORD_MAX];
+
+	(void)state;
+	running(&w);
+	struct clu_cmd c = cmd(CLU_CMD_OBSERVED, 1, uuid_of(0));
+	c.seen = CLU_SEEN_GONE;
+	c.generation = 1;
+	assert_int_equal(apply(&w, &c), 0);
+	assert_true(clu_record_pack(&w.s, CLU_OBJ_DOM, 0, buf));
+	assert_int_equal(buf[0], 1); /* older nodes read it as long as it says nothing that is new to them */
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(start(&w, 0, 2), 0);
+		assert_int_equal(result(&w, 0, 2, CLU_RESULT_START_FAILED, 0), 0);
+		assert_int_equal(clu_fails(&w.s, dom(&w, 0), 1, w.s.time_ns, &f), i + 1);
+		assert_int_equal(f->until_ns, w.s.time_ns + (CLU_FAIL_NS << i));
+		assert_int_equal(clu_fails(&w.s, dom(&w, 0), 1, f->until_ns, &f), 0); /* one like the others again */
+	}
+	assert_int_equal(w.s.host[1].start_fails, 1); /* one domain, however often */
+	assert_true(clu_record_pack(&w.s, CLU_OBJ_DOM, 0, buf));
+	assert_int_equal(buf[0], 2);
+	reload(&w, &copy);
+	assert_memory_equal(dom(&w, 0), dom(&copy, 0), sizeof(struct clu_dom));
+	/* a disk that is ahead of the state is not the host's fault */
+	assert_int_equal(start(&w, 0, 3), 0);
+	assert_int_equal(result(&w, 0, 3, CLU_RESULT_START_FAILED, 77), 0);
+	assert_int_equal(dom(&w, 0)->generation_max, 77);
+	assert_int_equal(clu_fails(&w.s, dom(&w, 0), 2, w.s.time_ns, NULL), 0);
+	/* something changed there */
+	c = cmd(CLU_CMD_REACH, 2, uuid_of(0));
+	c.on = true;
+	assert_int_equal(apply(&w, &c), 0);
+	assert_int_equal(clu_fails(&w.s, dom(&w, 0), 1, w.s.time_ns, &f), 0);
+	assert_null(f);
+	assert_int_equal(start(&w, 0, 2), 0);
+	assert_int_equal(result(&w, 0, 2, CLU_RESULT_START_FAILED, 0), 0);
+	w.s.host[1].boot = 9; /* another life */
+	w.s.sum = clu_sum(&w.s);
+	assert_int_equal(host_up(&w, 2, NULL, 0), 0);
+	assert_int_equal(clu_fails(&w.s, dom(&w, 0), 1, w.s.time_ns, NULL), 0);
+	assert_int_equal(w.s.host[1].start_fails, 0);
+}
+
+/* More hosts fail than are remembered one by one: that they did is not forgotten. */
+static void test_failures_of_many_hosts(void **state)
+{
+	static struct clu_state s;
+	static struct clu_dom d[1];
+	uint32_t node[12];
+	char name[12][CLU_NAME_MAX];
+	struct clu_changes ch = { 0 };
+	struct clu_answer a;
+
+	(void)state;
+	clu_state_init(&s, d, 1);
+	for (unsigned i = 0; i < 12; i++) {
+		node[i] = i + 1;
+		snprintf(name[i], CLU_NAME_MAX, "host-%u", i);
+	}
+	clu_nodes_set(&s, node, name, 12);
+	for (unsigned i = 0; i < 12; i++) {
+		struct clu_cmd c = { .kind = CLU_CMD_HOST_UP, .origin = i + 1, .boot = 1 };
+		clu_apply(&s, &c, &ch, &a);
+	}
+	struct clu_cmd c = {
+		.kind = CLU_CMD_DEFINE, .origin = 1, .name = "g", .spec = { .mem_bytes = 1, .engine = 1 }
+	};
+	strcpy(c.uuid, uuid_of(0));
+	clu_apply(&s, &c, &ch, &a);
+	c.kind = CLU_CMD_DESIRE;
+	c.desired = CLU_DESIRED_RUNNING;
+	clu_apply(&s, &c, &ch, &a);
+	for (unsigned i = 0; i < 12; i++) {
+		struct clu_cmd b = { .kind = CLU_CMD_START, .origin = 1, .host = i + 1, .time_ns = 1000 + i };
+		strcpy(b.uuid, c.uuid);
+		clu_apply(&s, &b, &ch, &a);
+		assert_int_equal(a.status, 0);
+		b.kind = CLU_CMD_RESULT;
+		b.origin = i + 1;
+		b.op_id = d[0].op_id;
+		b.result = CLU_RESULT_START_FAILED;
+		clu_apply(&s, &b, &ch, &a);
+		assert_int_equal(a.status, 0);
+		assert_int_equal(s.sum, clu_sum(&s));
+	}
+	for (unsigned i = 0; i < 12; i++)
+		assert_int_equal(clu_fails(&s, &d[0], i, s.time_ns, NULL), 1);
+}
+
+static int left(struct world *w, uint32_t node, uint64_t up_id)
+{
+	struct clu_cmd c = cmd(CLU_CMD_LEFT, node, NULL);
+
+	c.op_id = up_id;
+	return apply(w, &c);
+}
+
+static void test_a_host_that_leaves_in_order(void **state)
+{
+	static struct world w, copy;
+	struct clu_cmd c;
+	uint8_t buf[CLU_RECORD_MAX];
+
+	(void)state;
+	running(&w);
+	assert_int_equal(define(&w, 1), 0);
+	assert_int_equal(desire(&w, 1, CLU_DESIRED_RUNNING), 0);
+	assert_int_equal(start(&w, 1, 1), 0);
+	uint64_t up = w.s.host[0].up_id;
+	assert_int_equal(host_up(&w, 1, (struct clu_inventory[]){ { .generation = 1 } }, 0),
+	                 0); /* says its capacity anew */
+	assert_int_equal(dom(&w, 1)->phase, CLU_PHASE_STARTING);
+	assert_int_equal(left(&w, 1, up), -ESTALE); /* said before that */
+	assert_int_equal(w.s.host[0].state, CLU_HOST_ONLINE);
+	c = cmd(CLU_CMD_LEAVE, 1, NULL);
+	c.host = 1;
+	c.leaving = CLU_LEAVING_ENDING;
+	assert_int_equal(apply(&w, &c), 0);
+	assert_int_equal(start(&w, 0, 1), -EBUSY);
+	assert_true(clu_record_pack(&w.s, CLU_OBJ_HOST, 0, buf));
+	assert_int_equal(buf[0], 2);
+	reload(&w, &copy);
+	assert_int_equal(copy.s.host[0].leaving, CLU_LEAVING_ENDING);
+	c.leaving = (enum clu_leaving)3;
+	assert_int_equal(apply(&w, &c), -EINVAL);
+	assert_int_equal(left(&w, 1, w.s.host[0].up_id), 0);
+	assert_int_equal(w.s.host[0].state, CLU_HOST_SAFE);
+	assert_int_equal(w.s.host[0].safe_by, CLU_SAFE_LEFT);
+	assert_int_equal(dom(&w, 1)->phase, CLU_PHASE_STOPPED);
+	assert_int_equal(dom(&w, 1)->desired, CLU_DESIRED_RUNNING);
+	assert_true(dom(&w, 1)->force);
+	assert_int_equal(dom(&w, 1)->home, 1);
+	assert_int_equal(lost(&w, 1), -EALREADY);            /* it is gone already */
+	assert_int_equal(left(&w, 1, w.s.host[0].up_id), 0); /* twice does no harm */
+	assert_int_equal(start(&w, 1, 2), 0);
+	assert_int_equal(host_up(&w, 1, NULL, 0), 0);
+	assert_int_equal(w.s.host[0].state, CLU_HOST_ONLINE);
+	assert_int_equal(w.s.host[0].leaving, CLU_LEAVING_NOT);
+	/* one that was taken for lost meanwhile says the same */
+	assert_int_equal(lost(&w, 1), 0);
+	assert_int_equal(left(&w, 1, w.s.host[0].up_id), 0);
+	assert_int_equal(w.s.host[0].state, CLU_HOST_SAFE);
+}
+
+static void test_ended_for_its_host(void **state)
+{
+	static struct world w;
+
+	(void)state;
+	running(&w);
+	struct clu_cmd c = cmd(CLU_CMD_OBSERVED, dom(&w, 0)->host, uuid_of(0));
+	c.seen = CLU_SEEN_ENDED;
+	c.generation = dom(&w, 0)->generation;
+	uint32_t host = dom(&w, 0)->host;
+	assert_int_equal(apply(&w, &c), 0);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_STOPPED);
+	assert_int_equal(dom(&w, 0)->desired, CLU_DESIRED_RUNNING);
+	assert_int_equal(dom(&w, 0)->failures, 0);
+	assert_int_equal(dom(&w, 0)->retry_ns, 0);
+	assert_int_equal(dom(&w, 0)->home, host);
+	assert_int_equal(start(&w, 0, 2), 0);
+	assert_int_equal(result(&w, 0, 2, CLU_RESULT_STARTED, dom(&w, 0)->generation), 0);
+	dom(&w, 0)->spec.ha = false; /* stays with its host */
+	w.s.sum = clu_sum(&w.s);
+	c.origin = 2;
+	c.generation = dom(&w, 0)->generation;
+	assert_int_equal(apply(&w, &c), -EALREADY);
+	assert_int_equal(left(&w, 2, w.s.host[1].up_id), 0);
+	assert_int_equal(dom(&w, 0)->phase, CLU_PHASE_RUNNING);
+}
+
 static void test_hostile_records(void **state)
 {
 	static struct world w;
@@ -648,7 +898,12 @@ int main(void)
 		cmocka_unit_test(test_a_start_that_fails_is_tried_for_ever),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_random_commands),
+		cmocka_unit_test(test_clocks_that_may_stop),
 		cmocka_unit_test(test_policy_no_quorum),
+		cmocka_unit_test(test_failures_by_host),
+		cmocka_unit_test(test_failures_of_many_hosts),
+		cmocka_unit_test(test_a_host_that_leaves_in_order),
+		cmocka_unit_test(test_ended_for_its_host),
 		cmocka_unit_test(test_hostile_records),
 	};
 

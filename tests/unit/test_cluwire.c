@@ -109,7 +109,7 @@ static void fill_command(enum clu_cmd_kind kind)
 		               .op_id = 7,
 		               .generation = 8,
 		               .result = CLU_RESULT_KEPT,
-		               .seen = CLU_SEEN_CRASHED,
+		               .seen = CLU_SEEN_ENDED,
 		               .desired = CLU_DESIRED_RUNNING,
 		               .safe_by = CLU_SAFE_AGENT,
 		               .on = true,
@@ -117,7 +117,9 @@ static void fill_command(enum clu_cmd_kind kind)
 		               .text = "why, in words",
 		               .boot = 10,
 		               .lease_ns = 11,
-		               .self_fencing = true };
+		               .self_fencing = true,
+		               .leaving = CLU_LEAVING_ENDING,
+		               .clock_stops = true };
 	c->spec = (struct clu_spec){ .mem_bytes = 1 << 28,
 		                     .vcpus = 1,
 		                     .engine = 1,
@@ -143,6 +145,9 @@ static void fill_command(enum clu_cmd_kind kind)
 	c->policy.lease_ns = 7000000000;
 	c->policy.auto_balance = true;
 	c->policy.no_quorum = CLU_NO_QUORUM_SUSPEND;
+	c->policy.on_shutdown = CLU_ON_SHUTDOWN_STOP;
+	c->policy.shutdown_ns = 30000000000;
+	c->policy.stopping_clocks = CLU_STOPPING_CLOCKS_TRUST;
 	c->inventory = inv;
 	c->n_inventory = 3;
 }
@@ -166,7 +171,8 @@ static void test_commands(void **state)
 		            a->target == b->target && a->rev == b->rev && a->op_id == b->op_id &&
 		            a->generation == b->generation && a->result == b->result && a->seen == b->seen &&
 		            a->desired == b->desired && a->safe_by == b->safe_by && a->on == b->on &&
-		            a->boot == b->boot && a->lease_ns == b->lease_ns && a->self_fencing == b->self_fencing);
+		            a->boot == b->boot && a->lease_ns == b->lease_ns && a->self_fencing == b->self_fencing &&
+		            a->leaving == b->leaving && a->clock_stops == b->clock_stops);
 		if (k == CLU_CMD_DEFINE) {
 			assert_memory_equal(&a->spec, &b->spec, sizeof(a->spec));
 			assert_int_equal(w.xml_len, sizeof(xml) - 1);
@@ -264,7 +270,7 @@ static void bend_result(Hospes__Clu__Envelope *e)
 }
 static void bend_seen(Hospes__Clu__Envelope *e)
 {
-	e->command->seen = 5;
+	e->command->seen = 6;
 }
 static void bend_desired(Hospes__Clu__Envelope *e)
 {
@@ -273,6 +279,10 @@ static void bend_desired(Hospes__Clu__Envelope *e)
 static void bend_safe(Hospes__Clu__Envelope *e)
 {
 	e->command->safe_by = 4;
+}
+static void bend_leaving(Hospes__Clu__Envelope *e)
+{
+	e->command->leaving = 3;
 }
 
 static void test_refused(void **state)
@@ -298,6 +308,7 @@ static void test_refused(void **state)
 		{ "unknown seen", bend_seen, -EPROTO },
 		{ "unknown desired", bend_desired, -EPROTO },
 		{ "unknown safe_by", bend_safe, -EPROTO },
+		{ "unknown leaving", bend_leaving, -EPROTO },
 	};
 	(void)state;
 

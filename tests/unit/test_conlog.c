@@ -10,8 +10,7 @@
 #include "common/util.h"
 #include "hypervisor/conlog.h"
 
-#define RING    16384u
-#define LOG_MAX (16u << 20)
+#define RING 16384u
 
 struct fixture {
 	struct loop *loop;
@@ -32,10 +31,14 @@ static void on_input(void *arg, const void *p, size_t len)
 
 static void open_log(struct fixture *f)
 {
-	int fd = open(f->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	_cleanup_free_ char *past = xasprintf("%s.1", f->path);
+	int fd = open(f->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	int old = open(past, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	struct boundlog log;
 
-	assert_true(fd >= 0);
-	f->c = conlog_new(f->loop, fd, on_input, f);
+	assert_true(fd >= 0 && old >= 0);
+	boundlog_init(&log, fd, old, BOUNDLOG_PIECE);
+	f->c = conlog_new(f->loop, log, on_input, f);
 	assert_non_null(f->c);
 }
 
@@ -180,26 +183,55 @@ static void client_that_does_not_read(void **state)
 	for (int i = 0; i < 100; i++)
 		conlog_put(f->c, block, sizeof(block));
 	assert_true(now_ns() - t0 < 5 * NS_PER_S); /* did not wait */
-	assert_int_equal(log_size(f), 100 * (off_t)sizeof(block));
+	assert_int_equal(log_size(f), 100 * (off_t)sizeof(block) - BOUNDLOG_PIECE);
 	assert_int_equal(conlog_attach(f->c, false, &err), -EBUSY); /* it stays: it may read later */
 }
 
+static off_t past_size(const struct fixture *f)
+{
+	_cleanup_free_ char *past = xasprintf("%s.1", f->path);
+	struct stat st;
+
+	assert_int_equal(stat(past, &st), 0);
+	return st.st_size;
+}
+
+/* The last words before a piece was full are in the one before; neither grows beyond its bound. */
 static void log_is_bounded(void **state)
 {
 	struct fixture *f = *state;
 	static char block[65536];
+	_cleanup_free_ char *past = xasprintf("%s.1", f->path);
+	char got[8] = "";
 
 	/* what an earlier hvdom wrote counts too */
 	conlog_free(f->c);
-	assert_int_equal(truncate(f->path, LOG_MAX - 100), 0);
+	assert_int_equal(truncate(f->path, BOUNDLOG_PIECE - 5), 0);
 	open_log(f);
-	conlog_put(f->c, block, 100);
-	assert_int_equal(log_size(f), LOG_MAX);
+	conlog_put(f->c, "panic", 5);
+	assert_int_equal(log_size(f), BOUNDLOG_PIECE);
+	assert_int_equal(past_size(f), 0);
 	conlog_put(f->c, "anew", 4);
 	assert_int_equal(log_size(f), 4);
-	for (int i = 0; i < 300; i++)
+	assert_int_equal(past_size(f), BOUNDLOG_PIECE);
+	_cleanup_close_ int fd = open(past, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(pread(fd, got, 5, BOUNDLOG_PIECE - 5), 5);
+	assert_string_equal(got, "panic");
+	for (int i = 0; i < 300; i++) {
 		conlog_put(f->c, block, sizeof(block));
-	assert_true(log_size(f) <= LOG_MAX);
+		assert_true(log_size(f) <= BOUNDLOG_PIECE && past_size(f) == BOUNDLOG_PIECE);
+	}
+	/* one that was far larger before there was a bound */
+	conlog_free(f->c);
+	assert_int_equal(truncate(f->path, 3 * BOUNDLOG_PIECE), 0);
+	open_log(f);
+	conlog_put(f->c, "anew", 4);
+	assert_int_equal(log_size(f), 4);
+	assert_int_equal(past_size(f), BOUNDLOG_PIECE);
+	/* emptied by somebody else meanwhile */
+	assert_int_equal(truncate(f->path, 0), 0);
+	conlog_put(f->c, "x", 1);
+	assert_int_equal(log_size(f), 1);
 }
 
 static void without_a_log(void **state)
@@ -209,7 +241,9 @@ static void without_a_log(void **state)
 	char buf[8];
 
 	conlog_free(f->c);
-	f->c = conlog_new(f->loop, -1, on_input, f);
+	struct boundlog none;
+	boundlog_init(&none, -1, -1, BOUNDLOG_PIECE);
+	f->c = conlog_new(f->loop, none, on_input, f);
 	conlog_put(f->c, "text", 4);
 	_cleanup_close_ int fd = conlog_attach(f->c, false, &err);
 	assert_int_equal(drain(fd, buf, sizeof(buf)), 4);

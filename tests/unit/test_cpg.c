@@ -26,7 +26,7 @@ struct step {
 };
 
 static struct {
-	bool up, busy, refuse_join, dispatch_fails, two_node, no_nodeid, bad_name, no_cluster;
+	bool up, busy, sync, refuse_join, dispatch_fails, two_node, no_nodeid, bad_name, no_cluster;
 	cs_error_t mcast_error;
 	uint32_t nodes, added; /* in the node list; of them, added at run time */
 	bool told_of_nodes;
@@ -103,9 +103,16 @@ cs_error_t cpg_context_get(cpg_handle_t h, void **context)
 	return CS_OK;
 }
 
+/* What waits for the end of the synchronization, and the caller with it */
+static void not_in_sync(void)
+{
+	assert_false(cs.sync);
+}
+
 cs_error_t cpg_local_get(cpg_handle_t h, unsigned int *node)
 {
 	(void)h;
+	not_in_sync();
 	*node = ME;
 	return CS_OK;
 }
@@ -132,7 +139,7 @@ cs_error_t cpg_mcast_joined(cpg_handle_t h, cpg_guarantee_t guarantee, const str
 	assert_int_equal(n, 1);
 	if (cs.mcast_error)
 		return cs.mcast_error;
-	if (cs.busy)
+	if (cs.busy || cs.sync)
 		return CS_ERR_TRY_AGAIN;
 	if (iov->iov_len < 32)
 		strncat(cs.sent, iov->iov_base, iov->iov_len);
@@ -256,12 +263,20 @@ cs_error_t cmap_dispatch(cmap_handle_t h, cs_dispatch_flags_t f)
 	return CS_OK;
 }
 
+cs_error_t cmap_get_uint16(cmap_handle_t h, const char *key, uint16_t *v)
+{
+	(void)h, (void)key, (void)v;
+	not_in_sync();
+	return CS_ERR_NOT_EXIST;
+}
+
 cs_error_t cmap_get_uint32(cmap_handle_t h, const char *key, uint32_t *v)
 {
 	unsigned i;
 	char what[32];
 
 	(void)h;
+	not_in_sync();
 	if (!strcmp(key, "runtime.config.totem.token"))
 		*v = 1500;
 	else if (sscanf(key, "nodelist.node.%u.%31s", &i, what) == 2 && !strcmp(what, "nodeid") && !cs.no_nodeid)
@@ -277,6 +292,7 @@ cs_error_t cmap_get_string(cmap_handle_t h, const char *key, char **v)
 	char what[32];
 
 	(void)h;
+	not_in_sync();
 	if (!strcmp(key, "totem.cluster_name") && !cs.no_cluster) {
 		*v = strdup("lab");
 		return CS_OK;
@@ -290,6 +306,7 @@ cs_error_t cmap_get_string(cmap_handle_t h, const char *key, char **v)
 cs_error_t cmap_iter_init(cmap_handle_t h, const char *prefix, cmap_iter_handle_t *it)
 {
 	(void)h, (void)prefix;
+	not_in_sync();
 	cs.iter = 0;
 	*it = 1;
 	return CS_OK;
@@ -641,9 +658,20 @@ static void test_configuration(void **s)
 	cs.added = 1;
 	assert_int_equal(eventfd_write(cs.fd[2], 1), 0);
 	expect("config 4; ");
+	/* another one while memberships are synchronized: read after that. votequorum answers even then */
+	cs.added = 1;
+	cs.told_of_nodes = false;
+	cs.sync = true;
+	assert_int_equal(cpglink_send(link_, "x", 1), 0); /* waits */
+	assert_int_equal(eventfd_write(cs.fd[2], 1), 0);
+	turn(2500);
+	assert_string_equal(told, "end; ");
+	told[0] = 0;
+	cs.sync = false;
+	expect("config 5; ");
 	/* two_node, at run time: out, until it is gone */
 	cs.two_node = true;
-	expect("config 4 two_node; not quorate; view 0:; ");
+	expect("config 5 two_node; not quorate; view 0:; ");
 	expect_state("refused");
 	cs.two_node = false;
 	cs.nodes = 3;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Unit tests of hypervisor/xml/. xml/good/NAME.xml is written back as NAME.out (after reading it with and without change) and
+ * Unit tests of hypervisor/api/xml/. xml/good/NAME.xml is written back as NAME.out (after reading it with and without change) and
  * validated against libvirt's schema; xml/bad/NAME.xml is refused with the message in NAME.err.
  * GOLDEN_UPDATE=1 writes the .out files anew: look at the difference before committing it.
  */
@@ -13,7 +13,7 @@
 #include "common/buf.h"
 #include "common/loop.h"
 #include "common/util.h"
-#include "hypervisor/domcfg.h"
+#include "hypervisor/api/domcfg.h"
 
 static char *folder(const char *name)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Unit tests of hypervisor/hvcall.c and hvserver.c against each other, and of the server against hostile clients. */
+/* Unit tests of hypervisor/api/hvcall.c and hvserver.c against each other, and of the server against hostile clients. */
 #include "config.h"
 #include "tests/unit/testutil.h"
 
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include "common/util.h"
-#include "hypervisor/hvcall.h"
+#include "hypervisor/api/hvcall.h"
 #include "hypervisor/hvserver.h"
 
 /* A server on a thread of its own, whose dispatcher answers a few ops in ways that the tests need. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Unit tests of hypervisor/hvmsg.c, and of docs/wire/hypercall.md against hypervisor/hypercall.h. */
+/* Unit tests of hypervisor/api/hvmsg.c, and of docs/wire/hypercall.md against hypervisor/api/hypercall.h. */
 #include "config.h"
 #include "tests/unit/testutil.h"
 
 #include "common/util.h"
-#include "hypervisor/hvmsg.h"
+#include "hypervisor/api/hvmsg.h"
 
 #define GOOD HV_MAGIC, HV_VERSION
 
@@ -104,6 +104,10 @@ static const struct field fields[] = {
 	F(hv_info, owner),
 	F(hv_info, beat_s),
 	F(hv_info, watchdog_count),
+	F(hv_info, reason),
+	F(hv_info, disk_wait_ms),
+	F(hv_info, disk),
+	F(hv_info, reason_text),
 	F(hv_dev_stats, name),
 	F(hv_dev_stats, kind),
 	F(hv_dev_stats, broken),

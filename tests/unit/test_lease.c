@@ -263,7 +263,7 @@ static void cannot_be_opened(void **state)
 	assert_int_equal(f->l.n, 0);
 	assert_int_equal(unlink(f->lease[1]), 0);
 	assert_int_equal(mkdir(f->lease[1], 0700), 0);
-	assert_int_equal(leases_open(&f->l, &f->cfg, getuid(), &err), -EISDIR);
+	assert_int_equal(leases_open(&f->l, &f->cfg, getuid(), &err), -EINVAL);
 	f->cfg.disk[1].source = (char *)"/nowhere/at/all.img";
 	assert_int_equal(leases_open(&f->l, &f->cfg, getuid(), &err), -ENOENT);
 	assert_non_null(strstr(err.text, "/nowhere/at/all.img"));
@@ -299,12 +299,43 @@ static void long_names(void **state)
 	leases_done(&f->l);
 }
 
+/* This host's own lease in the cluster is over: what stands on the disk is for others to change. */
+static void hosts_lease_over(void **state)
+{
+	struct fixture *f = *state;
+	struct lease_record rec = { .generation = 2, .owner = "host-a", .state = LEASE_STOPPED };
+	_cleanup_free_ char *marker = xasprintf("%s/cluster/managed", f->dir);
+	struct deadline_page *guard = NULL, *page = NULL;
+	struct moment at = { boot_ns() + 600 * NS_PER_S, 0 };
+	struct err err;
+
+	setenv("HOSPES_RUNDIR", f->dir, 1);
+	assert_int_equal(mkdir_p(marker, 0700), 0);
+	free(steal_ptr(&marker));
+	marker = xasprintf("%s/cluster/managed/web", f->dir);
+	assert_int_equal(file_write_atomic(marker, "x", 1, 0600), 0);
+	assert_int_equal(deadline_page_make(&at, &guard, &err), 0);
+	assert_int_equal(deadline_page_of("web", &page, &err), 0);
+	open_ok(f);
+	f->l.deadline = page;
+	write_ok(f, 1, "host-a", LEASE_RUNNING);
+	deadline_page_set(guard, &(struct moment){ boot_ns(), 0 });
+	assert_int_equal(leases_write(&f->l, &rec, &err), -ETIME);
+	expect(f, 1, "host-a", LEASE_RUNNING);
+	deadline_page_set(guard, &at);
+	write_ok(f, 2, "host-a", LEASE_STOPPED);
+	leases_done(&f->l);
+	deadline_page_free(page);
+	deadline_page_free(guard);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 	static const struct CMUnitTest tests[] = {
-		T(new_then_written), T(which_disks_have_one), T(torn_writes),      T(first_write_torn), T(damaged),
-		T(one_slot_damaged), T(another_domains),      T(cannot_be_opened), T(read_only_file),   T(long_names),
+		T(new_then_written), T(which_disks_have_one), T(torn_writes),      T(first_write_torn),
+		T(damaged),          T(one_slot_damaged),     T(another_domains),  T(cannot_be_opened),
+		T(read_only_file),   T(long_names),           T(hosts_lease_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include "common/util.h"
-#include "hypervisor/hypercall.h"
+#include "hypervisor/api/hypercall.h"
 #include "hypervisor/pv/hashlog_int.h"
 #include "hypervisor/pv/logdirty.h"
 

@@ -12,7 +12,12 @@
 #include "common/util.h"
 #include "migrated/io/journal.h"
 #include "migrated/io/leasefile.h"
+#include "migrated/io/incoming_int.h"
+#include "migrated/io/outgoing_int.h"
 #include "migrated/io/peers.h"
+#include "migrated/io/standing.h"
+
+#define UUID "c7a5fdbd-cdaf-9455-926a-d65c16db1809"
 
 static char *dir;
 
@@ -21,6 +26,7 @@ static int setup(void **state)
 	(void)state;
 	dir = test_dir_new();
 	setenv("HOSPES_CONFDIR", dir, 1);
+	setenv("HOSPES_STATEDIR", dir, 1);
 	return dir ? 0 : -1;
 }
 
@@ -45,7 +51,7 @@ static void test_journal(void **state)
 		                 .rec = MIG_REC_READY,
 		                 .stay_paused = true,
 		                 .name = "guest01",
-		                 .uuid = "c7a5fdbd-cdaf-9455-926a-d65c16db1809",
+		                 .uuid = UUID,
 		                 .peer = "host-b" },
 			   got;
 	struct err err;
@@ -74,6 +80,16 @@ static void test_journal(void **state)
 	close(fd);
 	assert_int_equal(journal_load(dir, 0xabc, &got), 0);
 	assert_int_equal(got.rec, MIG_REC_TAKEN);
+	/* and what is written behind it counts again */
+	r.session = 0xabc;
+	assert_int_equal(journal_append(dir, &r, &err), 0);
+	assert_int_equal(journal_load(dir, 0xabc, &got), 0);
+	assert_int_equal(got.rec, MIG_REC_CALLED_OFF);
+	/* a text that would add fields is refused */
+	r.session = 0xabe;
+	strcpy(r.uuid, "\",\"rec\":\"taken\",\"x\":\"-aaaaaaaaaaaa");
+	assert_int_equal(journal_append(dir, &r, &err), -EINVAL);
+	assert_int_equal(journal_load(dir, 0xabe, &got), -ENOENT);
 	/* a file without any whole record is removed by the scan */
 	_cleanup_free_ char *torn = xasprintf("%s/%016x.journal", dir, 0xdef);
 	fd = open(torn, O_WRONLY | O_CREAT, 0600);
@@ -96,11 +112,17 @@ static void test_journal_lines(void **state)
 		"[]",
 		"null",
 		"{\"rec\":\"taken\"}",
-		"{\"rec\":\"eaten\",\"session\":\"1\",\"generation\":1,\"name\":\"a\",\"uuid\":\"u\",\"peer\":\"b\"}",
-		"{\"rec\":\"taken\",\"session\":\"0\",\"generation\":1,\"name\":\"a\",\"uuid\":\"u\",\"peer\":\"b\"}",
-		"{\"rec\":\"taken\",\"session\":\"1\",\"generation\":-1,\"name\":\"a\",\"uuid\":\"u\",\"peer\":\"b\"}",
-		"{\"rec\":\"taken\",\"session\":\"1\",\"generation\":1,\"name\":\"../a\",\"uuid\":\"u\",\"peer\":\"b\"}",
-		"{\"rec\":\"taken\",\"session\":\"1z\",\"generation\":1,\"name\":\"a\",\"uuid\":\"u\",\"peer\":\"b\"}",
+		"{\"rec\":\"eaten\",\"session\":\"1\",\"generation\":1,\"name\":\"a\",\"uuid\":\"" UUID
+		"\",\"peer\":\"b\"}",
+		"{\"rec\":\"taken\",\"session\":\"0\",\"generation\":1,\"name\":\"a\",\"uuid\":\"" UUID
+		"\",\"peer\":\"b\"}",
+		"{\"rec\":\"taken\",\"session\":\"1\",\"generation\":-1,\"name\":\"a\",\"uuid\":\"" UUID
+		"\",\"peer\":\"b\"}",
+		"{\"rec\":\"taken\",\"session\":\"1\",\"generation\":1,\"name\":\"a\",\"uuid\":\"../../etc/passwd\",\"peer\":\"b\"}",
+		"{\"rec\":\"taken\",\"session\":\"1\",\"generation\":1,\"name\":\"../a\",\"uuid\":\"" UUID
+		"\",\"peer\":\"b\"}",
+		"{\"rec\":\"taken\",\"session\":\"1z\",\"generation\":1,\"name\":\"a\",\"uuid\":\"" UUID
+		"\",\"peer\":\"b\"}",
 	};
 	struct journal_rec got;
 	(void)state;
@@ -121,6 +143,12 @@ static void test_node(void **state)
 	assert_int_equal(node_load(&a, true, &err), 0);
 	assert_int_equal(node_load(&b, false, &err), 0);
 	assert_string_equal(a.secret_key, b.secret_key);
+	/* its name is the one that hvdom writes into leases */
+	_cleanup_free_ char *hostname = xasprintf("%s/hostname", dir);
+	assert_int_equal(file_write_atomic(hostname, "host-x\n", 7, 0644), 0);
+	assert_int_equal(node_load(&b, false, &err), 0);
+	assert_string_equal(b.name, "host-x");
+	assert_int_equal(unlink(hostname), 0);
 	_cleanup_free_ char *path = xasprintf("%s/keys/migrated.key", dir);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
@@ -182,6 +210,53 @@ static void test_peers(void **state)
 	assert_non_null(strstr(err.text, "bad.json"));
 }
 
+/* A peer speaks for the migrations that it began, and for no others: neither live ones nor records. */
+static void test_standing(void **state)
+{
+	struct incoming in = { .session = 1, .from = { .name = "host-b" } };
+	struct outgoing out = { .session = 2 };
+	struct loop *loop = loop_new();
+	struct migrated d = { .ins = &in, .outs = &out };
+	struct peer_id b = { .name = "host-b" }, c = { .name = "host-c" };
+	struct journal_rec r = { .session = 3, .generation = 7, .name = "guest01", .uuid = UUID, .peer = "host-b" },
+			   got;
+	static const struct {
+		enum mig_record rec;
+		enum standing own;
+	} t[] = { { MIG_REC_READY, STANDING_RECORD },
+		  { MIG_REC_TAKEN, STANDING_RECORD },
+		  { MIG_REC_GONE, STANDING_RECORD },
+		  { MIG_REC_RELINQUISHING, STANDING_NONE },
+		  { MIG_REC_CALLED_OFF, STANDING_NONE } };
+	struct err err;
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		r.rec = t[i].rec;
+		assert_int_equal(journal_append(dir, &r, &err), 0);
+		d.recorder = recorder_new(loop, dir, &err);
+		assert_non_null(d.recorder);
+		assert_int_equal(standing_of(&d, &b, 1, &got), STANDING_LIVE);
+		assert_int_equal(standing_of(&d, &c, 1, &got), STANDING_NONE);
+		assert_int_equal(standing_of(&d, &b, 2, &got), STANDING_NONE);
+		assert_int_equal(standing_of(&d, &b, 4, &got), STANDING_NEW);
+		assert_int_equal(standing_of(&d, &b, 3, &got), t[i].own);
+		assert_int_equal(got.rec, t[i].rec);
+		assert_int_equal(standing_of(&d, &c, 3, &got), STANDING_NONE);
+		recorder_free(d.recorder);
+	}
+	journal_forget(dir, 3);
+	/* one that cannot be read is nobody's */
+	_cleanup_free_ char *path = xasprintf("%s/0000000000000003.journal", dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	d.recorder = recorder_new(loop, dir, &err);
+	assert_non_null(d.recorder);
+	assert_int_equal(standing_of(&d, &b, 3, &got), STANDING_NONE);
+	recorder_free(d.recorder);
+	rmdir(path);
+	loop_free(loop);
+}
+
 /* A lease as hvdom writes it (hypervisor/lease.c), in slot 1. */
 static void write_lease(const char *path, const char *uuid, unsigned generation, const char *owner, bool damaged)
 {
@@ -197,21 +272,21 @@ static void write_lease(const char *path, const char *uuid, unsigned generation,
 
 static void test_leasefile(void **state)
 {
-	const char *uuid = "c7a5fdbd-cdaf-9455-926a-d65c16db1809";
+	const char *uuid = UUID;
 	_cleanup_free_ char *leases = xasprintf("%s/leases", dir), *path = xasprintf("%s/%s", leases, uuid);
 	uint64_t now = (uint64_t)time(NULL);
 	(void)state;
 
 	assert_int_equal(mkdir(leases, 0700), 0);
-	assert_false(leasefile_taken(dir, uuid, "host-b", 8, now - 100));
+	assert_false(leasefile_taken(uuid, "host-b", 8, now - 100));
 	write_lease(path, uuid, 8, "host-b", false);
-	assert_true(leasefile_taken(dir, uuid, "host-b", 8, now - 100));
-	assert_false(leasefile_taken(dir, uuid, "host-b", 9, now - 100));
-	assert_false(leasefile_taken(dir, uuid, "host-a", 8, now - 100));
+	assert_true(leasefile_taken(uuid, "host-b", 8, now - 100));
+	assert_false(leasefile_taken(uuid, "host-b", 9, now - 100));
+	assert_false(leasefile_taken(uuid, "host-a", 8, now - 100));
 	/* of a run before this migration */
-	assert_false(leasefile_taken(dir, uuid, "host-b", 8, now + 100));
+	assert_false(leasefile_taken(uuid, "host-b", 8, now + 100));
 	write_lease(path, uuid, 8, "host-b", true);
-	assert_false(leasefile_taken(dir, uuid, "host-b", 8, now - 100));
+	assert_false(leasefile_taken(uuid, "host-b", 8, now - 100));
 	unlink(path);
 	rmdir(leases);
 }
@@ -221,6 +296,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_journal, setup, teardown),
 		cmocka_unit_test(test_journal_lines),
+		cmocka_unit_test_setup_teardown(test_standing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leasefile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_node, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_peers, setup, teardown),

@@ -2,8 +2,13 @@
 /* The data planes against one another over real sockets: what arrives is what was there, whatever became of pages between rounds. */
 #include "config.h"
 #include "tests/unit/testutil.h"
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -20,8 +25,10 @@ static struct rig {
 	struct inpipe *in;
 	struct insession *session;
 	struct outpipe *out;
+	struct out_config oc;
 	struct memmap src, dst;
 	int src_state, dst_state;
+	uint64_t bandwidth_bps;
 	struct out_stats pass;
 	struct err err;
 	char endpoint[128];
@@ -74,6 +81,7 @@ static void rig_open(unsigned streams, enum out_compress compress, uint8_t in_ke
 		                 .streams = streams,
 		                 .mem = &g.src,
 		                 .credit_bytes = 1 << 20,
+		                 .bandwidth_bps = g.bandwidth_bps,
 		                 .compress = compress,
 		                 .endpoint = g.endpoint,
 		                 .pass_done = pass_done,
@@ -97,6 +105,7 @@ static void rig_open(unsigned streams, enum out_compress compress, uint8_t in_ke
 	g.session = insession_new(g.in, &ic, &g.err);
 	oc.zmq = g.zmq;
 	oc.loop = g.loop;
+	g.oc = oc;
 	g.out = outpipe_new(&oc, &g.err);
 	assert_non_null(g.out);
 }
@@ -346,12 +355,161 @@ static void test_late(void **state)
 	rig_close();
 }
 
+/* A batch that the bandwidth holds back for longer than a connection may be silent is not one that nobody acknowledged. */
+static void test_slow(void **state)
+{
+	(void)state;
+	g.bandwidth_bps = 750;
+	rig_open(1, OUT_COMPRESS_NONE, 3);
+	g.bandwidth_bps = 0;
+	for (uint64_t i = 0; i < 17; i++) /* the first 64 KiB are free */
+		fill(i, i, false), want(i);
+	assert_int_equal(pass(MIG_PASS_LIVE, false), 1);
+	assert_int_equal(g.pass.pages_data, 17);
+	finish();
+	rig_close();
+}
+
+/* Takes the next frame, which has to come within @ms; returns its octets, 0: none came. */
+static uint64_t frame_take(void *s, int ms, zmq_msg_t *id, struct wire_frame *f)
+{
+	zmq_msg_t from, hdr, body;
+	uint64_t n = 0;
+
+	zmq_msg_init(&from);
+	zmq_msg_init(&hdr);
+	zmq_msg_init(&body);
+	assert_int_equal(zmq_setsockopt(s, ZMQ_RCVTIMEO, &ms, sizeof(ms)), 0);
+	if (zmq_msg_recv(&from, s, 0) >= 0) {
+		zmq_msg_move(id, &from);
+		assert_true(zmq_msg_recv(&hdr, s, 0) > 0 && zmq_msg_recv(&body, s, 0) > 0);
+		assert_int_equal(wire_frame_unpack(zmq_msg_data(&hdr), zmq_msg_size(&hdr), f), 0);
+		n = zmq_msg_size(&body) - WIRE_TAG_BYTES;
+	}
+	zmq_msg_close(&from);
+	zmq_msg_close(&hdr);
+	zmq_msg_close(&body);
+	return n;
+}
+
+static void frame_answer(void *s, zmq_msg_t *id, uint64_t octets)
+{
+	struct wire_credit c = { .session = 7, .octets = octets };
+	struct buf b = { 0 };
+
+	assert_int_equal(wire_credit_pack(&c, &b), 0);
+	assert_true(zmq_send(s, zmq_msg_data(id), zmq_msg_size(id), ZMQ_SNDMORE) > 0);
+	assert_int_equal(zmq_send(s, b.data, b.len, 0), b.len);
+	buf_done(&b);
+}
+
+/* A page is under way until the first answer; quick answers let frames grow, slow ones shrink them to a page again. */
+static void test_window(void **state)
+{
+	(void)state;
+	rig_open(1, OUT_COMPRESS_NONE, 3);
+	outpipe_free(g.out);
+	void *s = zmq_socket(g.zmq, ZMQ_ROUTER);
+	size_t len = sizeof(g.endpoint);
+	assert_int_equal(zmq_bind(s, "tcp://127.0.0.1:*"), 0);
+	assert_int_equal(zmq_getsockopt(s, ZMQ_LAST_ENDPOINT, g.endpoint, &len), 0);
+	g.out = outpipe_new(&g.oc, &g.err);
+	for (uint64_t i = 0; i < PAGES; i++)
+		fill(i, i, false), want(i);
+	outpipe_pass(g.out, MIG_PASS_LIVE, false, 1);
+
+	zmq_msg_t id;
+	struct wire_frame f;
+	uint64_t n = 0, got, most = 0;
+	zmq_msg_init(&id);
+	assert_int_equal(n = frame_take(s, 2000, &id, &f), PAGE_BYTES);
+	assert_int_equal(frame_take(s, 100, &id, &f), 0);
+	frame_answer(s, &id, n);
+	for (unsigned i = 0; i < 60; i++) {
+		n += got = frame_take(s, 2000, &id, &f);
+		most = got > most ? got : most;
+		frame_answer(s, &id, n);
+	}
+	assert_true(most >= 8 * PAGE_BYTES);
+	for (unsigned i = 0; i < 14; i++) { /* what is there is answered late */
+		usleep(200000);
+		while ((got = frame_take(s, 0, &id, &f)))
+			n += got;
+		frame_answer(s, &id, n);
+	}
+	assert_int_equal(got = frame_take(s, 2000, &id, &f), PAGE_BYTES);
+	outpipe_stop(g.out);
+	zmq_msg_close(&id);
+	zmq_close(s);
+	rig_close();
+}
+
+/* Datagrams to itself, one each 20 ms: what others on the same wire have to live with. */
+static struct {
+	atomic_bool stop;
+	unsigned sent, got;
+	uint64_t longest_ns;
+} beside;
+
+static void *beside_main(void *arg)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t t, end = 0;
+
+	assert_true(s >= 0 && bind(s, (struct sockaddr *)&a, len) == 0 &&
+	            getsockname(s, (struct sockaddr *)&a, &len) == 0);
+	while (beside.got < beside.sent ? !end || now_ns() < end : !atomic_load(&beside.stop)) {
+		if (!atomic_load(&beside.stop)) {
+			t = now_ns();
+			beside.sent += sendto(s, &t, sizeof(t), 0, (struct sockaddr *)&a, len) == sizeof(t);
+		} else if (!end) {
+			end = now_ns() + NS_PER_S;
+		}
+		usleep(20000);
+		while (recv(s, &t, sizeof(t), MSG_DONTWAIT) == sizeof(t)) {
+			beside.got++;
+			t = now_ns() - t;
+			beside.longest_ns = t > beside.longest_ns ? t : beside.longest_ns;
+		}
+	}
+	close(s);
+	return arg;
+}
+
+/* Through one queue of the kernel's at 1 Mbit/s, which TCP left alone fills with 0.6 s: little waits there, nothing is lost. The last test: it stays there. */
+static void test_bottleneck(void **state)
+{
+	pthread_t t;
+	(void)state;
+
+	if (unshare(CLONE_NEWNET) < 0 || system("ip link set lo mtu 1500 up && "
+	                                        "tc qdisc add dev lo root tbf rate 1mbit burst 3k limit 80k") != 0)
+		skip(); /* needs root, ip, tc and its token bucket filter */
+	rig_open(2, OUT_COMPRESS_NONE, 3);
+	assert_int_equal(pthread_create(&t, NULL, beside_main, NULL), 0);
+	for (uint64_t i = 0; i < 64; i++)
+		fill(i, i, false), want(i);
+	assert_int_equal(pass(MIG_PASS_LIVE, false), 1);
+	atomic_store(&beside.stop, true);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	finish();
+	print_message("%u datagrams, %u lost, %u ms at most\n", beside.sent, beside.sent - beside.got,
+	              (unsigned)(beside.longest_ns / NS_PER_MS));
+	assert_int_equal(beside.got, beside.sent);
+	assert_true(beside.longest_ns < 350 * NS_PER_MS);
+	rig_close();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rounds),      cmocka_unit_test(test_state),
 		                            cmocka_unit_test(test_compression), cmocka_unit_test(test_wrong_key),
 		                            cmocka_unit_test(test_short_count), cmocka_unit_test(test_stop),
-		                            cmocka_unit_test(test_dense),       cmocka_unit_test(test_late) };
+		                            cmocka_unit_test(test_dense),       cmocka_unit_test(test_late),
+		                            cmocka_unit_test(test_slow),        cmocka_unit_test(test_window),
+		                            cmocka_unit_test(test_bottleneck) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,21 +13,43 @@
 /* What the stand-ins were told, and shall answer. */
 static struct {
 	bool frozen, locked;
-	unsigned synced, announced, lock_ms; /* how long locking takes */
-	int stop, go, sync, lock;
+	unsigned synced, announced, ended, answers, lock_ms; /* how long locking takes */
+	int stop, go, sync, lock, answer;
 } w;
 
 static struct domain d;
 static struct dom_config cfg = { .name = "guest01", .uuid = UUID };
 static char *dir;
+static struct loop *loop;
 
-int domain_stop(struct domain *dom, struct hv_suspend_rep *rep, struct err *err)
+int domain_stop(struct domain *dom, unsigned flags, struct hv_suspend_rep *rep,
+                void (*then)(struct domain *d, int r, struct err *err), struct err *err)
 {
-	(void)rep;
+	(void)rep, (void)then;
+	assert_int_equal(flags, STOP_SYNC | STOP_UNLOCK);
 	if (w.stop)
 		return err_sys(err, -w.stop, "stop");
+	assert_true(w.locked);
+	w.synced++;
+	if (w.sync)
+		return err_sys(err, -w.sync, "sync");
 	w.frozen = dom->quiesced = true;
+	w.locked = false;
 	return 0;
+}
+
+void domain_pend_done(struct domain *dom, int r, struct err *err)
+{
+	(void)dom, (void)err;
+	w.answer = r;
+	w.answers++;
+}
+
+void domain_cannot_run(struct domain *dom, const char *why)
+{
+	(void)dom;
+	assert_true(why[0]);
+	w.ended++;
 }
 
 int domain_go(struct domain *dom, struct err *err)
@@ -49,14 +71,6 @@ void domain_announce(struct domain *dom)
 {
 	(void)dom;
 	w.announced++;
-}
-
-int devs_sync(struct devs *devs, struct err *err)
-{
-	(void)devs;
-	assert_true(w.frozen && w.locked); /* the last write is behind it, and nobody else's before */
-	w.synced++;
-	return w.sync ? err_sys(err, -w.sync, "sync") : 0;
 }
 
 int devs_lock(struct devs *devs, struct err *err)
@@ -98,12 +112,16 @@ static int set_up(void **state)
 	assert_int_equal(leases_open(&d.leases, &cfg, getuid(), &err), 0);
 	lease_is(G, LEASE_RUNNING, "host-a");
 	w.locked = true;
-	return 0;
+	loop = loop_new();
+	d.slow = slow_new(loop);
+	return d.slow ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
+	slow_free(d.slow);
+	loop_free(loop);
 	leases_done(&d.leases);
 	for (int i = 0; i < 2; i++)
 		free(cfg.disk[i].source);
@@ -224,6 +242,7 @@ static void taken_over(void **state)
 		lease_is(t[i].generation, t[i].state, t[i].owner);
 		assert_int_equal(domain_unpark(&d, far, &err), -ESTALE);
 		expect(HV_DOM_PARKED, false);
+		assert_int_equal(w.ended, i + 1);
 	}
 	lease_is(G, LEASE_RUNNING, "host-a");
 	/* one of them only: a start that died in the middle */
@@ -266,6 +285,33 @@ static void what_cannot_be_read_now_is_tried_again(void **state)
 	assert_true(d.owner);
 }
 
+/* A file server that does not answer: the main loop goes on, and the answer comes when it is known, however late. */
+static void a_slow_lock_holds_nobody_up(void **state)
+{
+	uint64_t t0, far = boot_ns() + 60 * NS_PER_S;
+	struct err err;
+	(void)state;
+
+	park(1);
+	w.lock_ms = 900;
+	t0 = now_ns();
+	assert_int_equal(domain_unpark(&d, far, &err), -EINPROGRESS);
+	assert_true(now_ns() - t0 < 700 * NS_PER_MS);
+	assert_int_equal(d.state, HV_DOM_PARKED);
+	assert_false(slow_give_up(d.slow)); /* it may have taken the locks */
+	while (!w.answers)
+		(void)loop_run_once(loop, 1000);
+	assert_int_equal(w.answer, 0);
+	expect(HV_DOM_RUNNING, true);
+	/* and its lease is over when the lock comes */
+	park(1);
+	assert_int_equal(domain_unpark(&d, boot_ns() + 500 * NS_PER_MS, &err), -EINPROGRESS);
+	while (w.answers < 2)
+		(void)loop_run_once(loop, 1000);
+	assert_int_equal(w.answer, -ETIME);
+	expect(HV_DOM_PARKED, false);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -274,6 +320,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_cannot_be_parked_runs_on, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(taken_over, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_cannot_be_read_now_is_tried_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_slow_lock_holds_nobody_up, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("park", tests, NULL, NULL);

@@ -3,6 +3,9 @@
 #include "config.h"
 #include "tests/unit/testutil.h"
 
+#include <fcntl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include "common/buf.h"
 #include "common/util.h"
 #include "hypervisor/pv/restorer.h"
@@ -152,6 +155,22 @@ HOSTILE(pages_many, im->pages[0].n = 65537)
 HOSTILE(pages_in_restorer, im->pages[0].addr = RESTORER_BASE)
 HOSTILE(helper_cs, im->helper[1].regs.cs = 0)
 HOSTILE(helper_rip, im->helper[0].regs.rip = 1ull << 63)
+HOSTILE(k_single_step, im->k.regs.eflags |= 0x100)
+HOSTILE(k_io_level, im->k.regs.eflags |= 0x3000)
+HOSTILE(k_segment, im->k.regs.gs = 0x2b)
+HOSTILE(k_gs, im->k.regs.gs_base = 0xffff888000000000)
+HOSTILE(k_elsewhere, im->k.regs.rip = 0x60003000)
+HOSTILE(k_nowhere, im->k.regs.rip = 0x50000000)
+HOSTILE(k_last_octet, im->k.regs.rip = 0x60001fff)
+HOSTILE(k_other_call, im->k.regs.rax = SYS_getpid)
+HOSTILE(k_other_ptrace, im->k.regs.rax = SYS_ptrace; im->k.regs.rdi = PTRACE_GETREGS)
+HOSTILE(k_restart, im->k.regs.orig_rax = SYS_rt_sigsuspend)
+HOSTILE(helper_read, im->helper[0].regs.rax = SYS_read)
+HOSTILE(helper_no_call, im->helper[1].regs.rax = ~0ull)
+HOSTILE(helper_restart, im->helper[1].regs.orig_rax = SYS_poll)
+HOSTILE(helper_in_data, im->helper[0].regs.rip = 0x60003000)
+HOSTILE(helper_in_ram, im->vma[2].flags |= VMA_EXEC; im->helper[0].regs.rip = 0x60800000)
+HOSTILE(fd_flags, im->fd[0].flags |= O_DIRECT)
 HOSTILE(stub_pid_init, im->stub[0].pid = 1)
 HOSTILE(stub_pid_far, im->stub[0].pid = 1 << 30)
 HOSTILE(stub_above_top, im->stub_vma[2].end = PV_STUB_TOP + PAGE_BYTES)
@@ -189,6 +208,14 @@ static void hostile_values(void **state)
 		H(vma_kernel, "mappings"),        H(vma_far, "mappings"),
 		H(vma_zero_page, "mappings"),     H(vma_restorer, "mappings"),
 		H(vma_over_restorer, "mappings"), H(vma_beyond_memory, "mappings"),
+		H(k_single_step, "registers"),    H(k_io_level, "registers"),
+		H(k_segment, "registers"),        H(k_gs, "registers"),
+		H(k_elsewhere, "safe point"),     H(k_nowhere, "safe point"),
+		H(k_last_octet, "safe point"),    H(k_other_call, "safe point"),
+		H(k_other_ptrace, "safe point"),  H(k_restart, "safe point"),
+		H(helper_read, "poll"),           H(helper_no_call, "poll"),
+		H(helper_restart, "poll"),        H(helper_in_data, "poll"),
+		H(helper_in_ram, "poll"),         H(fd_flags, "descriptors"),
 		H(vma_far_offset, "mappings"),    H(vma_negative_offset, "mappings"),
 		H(vma_min_offset, "mappings"),    H(vma_private_memory, "mappings"),
 		H(vma_shared_file, "mappings"),   H(vma_shared_anon, "mappings"),
@@ -340,6 +367,35 @@ static void huge_counts(void **state)
 	}
 }
 
+/* The private memory of a guest kernel has a limit of its own, whatever its octets say. */
+static void private_limit(void **state)
+{
+	(void)state;
+
+	for (int over = 0; over < 2; over++) {
+		_cleanup_buf_ struct buf b = { 0 };
+		struct pv_image im, back;
+		struct err err = { 0 };
+
+		image_sample(&im);
+		im.vma[3].end = im.vma[3].start + 2ull * PV_PRIVATE_MAX;
+		im.n_pages = 1;
+		im.pages[0] = (struct pv_pages){ .addr = im.vma[3].start,
+			                         .n = PV_PRIVATE_MAX / PAGE_BYTES + (uint32_t)over };
+		free(im.page_data);
+		im.page_data_len = (uint64_t)im.pages[0].n * PAGE_BYTES;
+		im.page_data = calloc(1, im.page_data_len);
+		encode(&im, &b);
+		int r = decode(&back, b.data, b.len, &err);
+		assert_int_equal(r, over ? -EINVAL : 0);
+		if (!r)
+			pv_image_done(&back);
+		else
+			assert_non_null(strstr(err.text, "pages"));
+		pv_image_done(&im);
+	}
+}
+
 /* Every octet, every bit: an answer, no crash; what is accepted encodes again. */
 static void flipped_bits(void **state)
 {
@@ -390,8 +446,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip),     cmocka_unit_test(truncated),   cmocka_unit_test(other_target),
-		cmocka_unit_test(hostile_values), cmocka_unit_test(huge_counts), cmocka_unit_test(flipped_bits),
-		cmocka_unit_test(no_memory),
+		cmocka_unit_test(hostile_values), cmocka_unit_test(huge_counts), cmocka_unit_test(private_limit),
+		cmocka_unit_test(flipped_bits),   cmocka_unit_test(no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 #include "common/util.h"
-#include "hypervisor/savefile.h"
+#include "hypervisor/api/savefile.h"
 
 #define RAM_PAGES   1000u
 #define STATE_BYTES 300000u

@@ -229,14 +229,62 @@ on_terminal() {
 	ordered '{"op":"policy","set":{"admission":"off","auto_balance":false,"lease_s":6.5,"moves_max":3}}'
 }
 
-@test "drain: progress, --undo" {
-	say drain '{"type":"progress","left":2,"moving":["guest01"]}' '{"type":"ok"}'
+@test "drain: who is still there and why, each news once; --undo, --bring-back" {
+	local p='{"type":"progress","left":2,"moving":1,"stage":"drain","domains":[{"name":"guest01","state":"migrating","reason":"moves to host-b","stuck":false},'
+	say drain "$p"'{"name":"big","state":"running","reason":"no host for it; 2 of 2: too little memory","stuck":true}]}' \
+		"$p"'{"name":"big","state":"running","reason":"no host for it; 2 of 2: too little memory","stuck":true}]}' '{"type":"ok"}'
 	run "$vmclus" drain host-a
 	[ "$status" -eq 0 ]
-	[[ $output == *"host-a: 2 left; on the move: guest01"*"host-a is empty"* ]]
+	[[ $output == *"host-a: 2 left, 1 on the move"*"guest01"*"moves to host-b"*"big"*"cannot leave now: no host for it; 2 of 2: too little memory"*"host-a is empty"* ]]
+	[ "$(grep -c 'on the move' <<<"$output")" -eq 1 ]
 	ordered '{"op":"drain","host":"host-a","undo":false,"wait":true}'
 	"$vmclus" drain host-a --undo
 	ordered '{"op":"drain","host":"host-a","undo":true,"wait":true}'
+	"$vmclus" drain host-a --bring-back
+	ordered '{"op":"drain","host":"host-a","undo":true,"bring_back":true,"wait":true}'
+}
+
+@test "drain --timeout: status 4 and the names of those that stay; --json has them, too" {
+	say drain '{"type":"ok","complete":false,"left":1,"domains":[{"name":"big","state":"running","reason":"too little memory","stuck":true}]}'
+	run "$vmclus" drain host-a --timeout 5
+	[ "$status" -eq 4 ]
+	[[ $output == *"1 stay so far"*"big"*"too little memory"* ]]
+	ordered '{"op":"drain","host":"host-a","undo":false,"wait":true,"timeout_s":5.0}'
+	run "$vmclus" drain host-a --timeout 5 --json
+	[ "$status" -eq 4 ]
+	jq -e '.complete == false and .domains[0].name == "big"' <<<"$output"
+	run "$vmclus" drain host-a --timeout soon
+	[ "$status" -eq 2 ]
+}
+
+@test "drain: interrupted, it says that the order stands" {
+	say drain '{"type":"progress","left":1,"moving":1,"stage":"drain","domains":[]}' '#hold'
+	# job control, or the shell has it ignore the signal
+	run bash -mc '"$0" drain host-a >/dev/null 2>"$1" & sleep 0.5; kill -INT $!; wait $!' "$vmclus" "$T/said"
+	[ "$status" -eq 130 ]
+	[[ $(cat "$T/said") == *"host-a is being emptied on"*"drain --undo host-a"* ]]
+}
+
+@test "shutdown-host: modes, time, --undo; status 4 when nobody could be told" {
+	say leave '{"type":"progress","left":1,"moving":0,"stage":"ending","domains":[{"name":"g","state":"running","reason":"asked to power off","stuck":false}]}' \
+		'{"type":"ok","complete":true}'
+	run "$vmclus" shutdown-host
+	[ "$status" -eq 0 ]
+	[[ $output == *"this host: 1 still running"*"asked to power off"*"the others know it"* ]]
+	ordered '{"op":"leave","undo":false,"wait":true}'
+	"$vmclus" shutdown-host --mode stop --timeout 20 --no-wait
+	ordered '{"op":"leave","undo":false,"wait":false,"mode":"stop","timeout_s":20.0}'
+	"$vmclus" shutdown-host --undo
+	ordered '{"op":"leave","undo":true,"wait":true}'
+	say leave '{"type":"ok","complete":false}'
+	run "$vmclus" shutdown-host
+	[ "$status" -eq 4 ]
+	[[ $output == *"without a quorum"* ]]
+	for words in '--mode off' '--undo --timeout 3' 'host-a'; do
+		# shellcheck disable=SC2086
+		run "$vmclus" shutdown-host $words
+		[ "$status" -eq 2 ]
+	done
 }
 
 @test "rules: add, list, remove" {

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
+#include "common/util.h"
 #include "hypervisor/dev/vdev_int.h"
 
 #define MEM  (4u << 20)
@@ -188,6 +189,38 @@ static void test_send(void **state)
 	assert_int_equal(st.dev[0].drops, 2);
 }
 
+/* A copy whose host has no lease any more must not draw the switches to itself. */
+static void test_lease_over(void **state)
+{
+	char *dir = test_dir_new();
+	_cleanup_free_ char *sub = xasprintf("%s/cluster", dir);
+	uint8_t f[100] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff }, got[200];
+	struct deadline_page *page = NULL;
+	struct moment over = { 0 }, far = { boot_ns() + 600 * NS_PER_S, 0 };
+	struct err err;
+	(void)state;
+
+	setenv("HOSPES_RUNDIR", dir, 1);
+	assert_int_equal(mkdir_p(sub, 0700), 0);
+	assert_int_equal(deadline_page_make(&over, &page, &err), 0);
+	devs->ev.deadline = page;
+	attach(MRG);
+	memcpy(f + 6, mac, 6);
+	memcpy(f + 12, "\x88\xb5", 2);
+	f[14] = 1;
+	guest_sends(f, sizeof(f)); /* the guest is told that it went */
+	devs_announce(devs);
+	deadline_page_set(page, &far);
+	f[14] = 2;
+	guest_sends(f, sizeof(f));
+	assert_true(recv(packet, got, sizeof(got), 0) > 14); /* the first that there is */
+	assert_memory_equal(got + 6, mac, 6);
+	assert_int_equal(got[14], 2);
+	devs->ev.deadline = NULL;
+	deadline_page_free(page);
+	test_dir_remove(dir);
+}
+
 static void test_announce(void **state)
 {
 	uint8_t got[200];
@@ -337,8 +370,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_send),           T(test_announce), T(test_receive_merged), T(test_receive_single),
-		T(test_hostile_buffer), T(test_tap_gone), T(test_open_errors),
+		T(test_lease_over),     T(test_send),           T(test_announce), T(test_receive_merged),
+		T(test_receive_single), T(test_hostile_buffer), T(test_tap_gone), T(test_open_errors),
 	};
 
 	if (unshare(CLONE_NEWNET) < 0 || access("/dev/net/tun", R_OK | W_OK) < 0) {

@@ -26,7 +26,7 @@
 #include <unistd.h>
 #include "common/loop.h"
 #include "common/util.h"
-#include "hypervisor/hypercall.h"
+#include "hypervisor/api/hypercall.h"
 #include "hypervisor/pv/kernelfile.h"
 #include "hypervisor/pv/logdirty.h"
 #include "hypervisor/pv/restore.h"

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* This host is being shut down (leave.c): each of its domains comes to an end here, whatever the state wants of it otherwise. */
+#include <config.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include "clusterd/io/local_int.h"
+#include "clusterd/guard/managed.h"
+#include "common/log.h"
+#include "common/util.h"
+#include "hypervisor/api/hvproc.h"
+
+#define FORCE_NS (2 * NS_PER_S) /* from DESTROY to the end of the time */
+
+/* How long its guest may take, from when it was asked. */
+static uint64_t grace(const struct ldom *x)
+{
+	const struct local *l = x->l;
+	uint64_t from = x->stop_ns ? x->stop_ns : boot_ns();
+	uint64_t left = l->ending_ns > from + FORCE_NS ? l->ending_ns - from - FORCE_NS : 0;
+
+	if (l->end_at_once)
+		return 0;
+	return left < l->conf->stop_grace_ns ? left : l->conf->stop_grace_ns;
+}
+
+/* The time is over: by force. */
+static bool forced(struct ldom *x)
+{
+	if (boot_ns() < x->l->ending_ns)
+		return false;
+	if (x->launch_pid)
+		(void)kill(x->launch_pid, SIGKILL);
+	if (x->alive && hvproc_kill(x->name) < 0)
+		log_error("%s does not end", x->name);
+	return true;
+}
+
+/* A copy that runs, or stands still and is not settled by a migration. */
+static void end_copy(struct ldom *x)
+{
+	if (!x->have_info && !ldom_hangs(x) && !x->stop_ns)
+		return; /* its state in a moment */
+	ldom_doing(x, x->destroy_ns ? "being ended: this host is shut down"
+	                            : "asked to power off: this host is shut down");
+	ldom_end(x, grace(x));
+}
+
+bool ldom_ending(struct ldom *x, const struct clu_dom *d, enum clu_todo todo)
+{
+	if (todo == CLU_TODO_KILL || todo == CLU_TODO_NONE)
+		return false;
+	if ((x->alive || x->launch_pid) && forced(x))
+		return true;
+	switch (todo) {
+	case CLU_TODO_START:
+		if (x->alive || x->launch_pid)
+			return false; /* it is ended when it is up */
+		managed_remove(x->name);
+		ldom_result(x, d, CLU_RESULT_START_FAILED, x->lease_generation, "the host is being shut down");
+		return true;
+	case CLU_TODO_WATCH:
+		if (x->alive)
+			end_copy(x);
+		else if (d->spec.ha) /* another host may start it, before this one has ended all */
+			ldom_observed(x, d, CLU_SEEN_ENDED, d->generation, "");
+		return true;
+	default:
+		return false;
+	}
+}
+
+void ldom_ending_alone(struct ldom *x)
+{
+	if ((!x->alive && !x->launch_pid) || forced(x) || !x->alive)
+		return;
+	if (x->have_info && (x->info.state == HV_DOM_RELINQUISHED || x->info.state == HV_DOM_INCOMING ||
+	                     x->info.state == HV_DOM_RESTORED))
+		return; /* that one its migration settles, or the end of the time */
+	end_copy(x);
+}
+
+void local_ending(struct local *l, uint64_t until_ns, bool at_once)
+{
+	l->ending_ns = until_ns;
+	l->end_at_once = at_once;
+	for (struct ldom *x = l->doms; !until_ns && x; x = x->next)
+		x->stop_ns = x->destroy_ns = 0;
+	local_soon(l);
+}
+
+bool local_lives(const struct local *l)
+{
+	for (const struct ldom *x = l->doms; x; x = x->next)
+		if (x->alive || x->launch_pid)
+			return true;
+	return false;
+}

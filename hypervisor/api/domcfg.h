@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A domain's configuration as a plain struct, and its libvirt-compatible XML form. hypervisor/api/xml/ reads and writes it with
+ * libxml2; everything else uses only this struct. Unknown but valid elements are kept (the original document is) and listed once.
+ */
+#ifndef HOSPES_HYPERVISOR_DOMCFG_H
+#define HOSPES_HYPERVISOR_DOMCFG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "common/cleanup.h"
+#include "common/err.h"
+
+struct path_rules;
+
+enum dom_type { DOM_TYPE_UML, DOM_TYPE_KVM };
+enum dom_action { DOM_ACTION_DESTROY, DOM_ACTION_RESTART, DOM_ACTION_PRESERVE };
+/* When the guest's agent lets its heartbeat pass (docs/wire/agent.md); reset is libvirt's default. */
+enum dom_watchdog { DOM_WATCHDOG_RESET, DOM_WATCHDOG_POWEROFF, DOM_WATCHDOG_PAUSE, DOM_WATCHDOG_NONE };
+enum dom_disk_type { DOM_DISK_FILE, DOM_DISK_BLOCK };
+enum dom_nic_type { DOM_NIC_BRIDGE, DOM_NIC_ETHERNET };
+enum dom_char_type { DOM_CHAR_PTY, DOM_CHAR_FILE };
+/* As libvirt's error_policy and rerror_policy. */
+enum dom_error_policy { DOM_ERROR_DEFAULT, DOM_ERROR_STOP, DOM_ERROR_REPORT, DOM_ERROR_IGNORE, DOM_ERROR_ENOSPACE };
+enum dom_disk_cache { DOM_CACHE_DEFAULT, DOM_CACHE_NONE, DOM_CACHE_WRITEBACK, DOM_CACHE_WRITETHROUGH };
+enum dom_clock { DOM_CLOCK_UTC, DOM_CLOCK_LOCALTIME };
+
+#define DOM_DISKS_MAX 8
+#define DOM_NICS_MAX 8
+#define DOM_CONSOLES_MAX 4
+#define DOM_RNGS_MAX 2
+
+struct dom_disk {
+	enum dom_disk_type type;
+	char *source;            /* absolute path; owned */
+	char target[16];         /* vda, vdb... (uml's "ubda" is read as vda) */
+	bool readonly, shareable;
+	enum dom_disk_cache cache;  /* none: O_DIRECT when the file system can; writethrough: flush every write */
+	bool discard;
+	enum dom_error_policy error_policy, rerror_policy; /* of writes; of reads */
+	char *serial;            /* owned, NULL: none */
+};
+struct dom_nic {
+	enum dom_nic_type type;
+	char bridge[16];         /* bridge: source bridge; ethernet: empty */
+	char target[16];         /* tap name; empty: chosen at start */
+	uint8_t mac[6];          /* generated from the uuid and index when the XML has none, and then written out */
+	bool mac_given;
+	uint16_t mtu;            /* 0: default */
+};
+struct dom_char {
+	enum dom_char_type type; /* pty: reachable by `vmctl console`; file: output is appended to path */
+	char *path;              /* file; owned */
+	char *log;               /* <log file=...>; owned, NULL: <log>/NAME-console.log for the first console */
+};
+
+struct dom_config {
+	enum dom_type type;
+	char name[64];
+	char uuid[37];           /* lower case; generated when absent */
+	char *title, *description;  /* owned, NULL: none */
+	uint64_t memory_bytes;      /* maximum; multiple of 4096 */
+	uint64_t current_memory_bytes;  /* balloon target at boot */
+	unsigned vcpus;
+	char *kernel;            /* <os><kernel>; owned; uml default /usr/bin/linux.uml */
+	char *initrd;            /* owned, NULL: none */
+	char *cmdline;           /* owned, NULL: none */
+	enum dom_clock clock;
+	enum dom_action on_poweroff, on_reboot, on_crash;
+	struct dom_disk disk[DOM_DISKS_MAX];
+	size_t n_disks;
+	struct dom_nic nic[DOM_NICS_MAX];
+	size_t n_nics;
+	struct dom_char console[DOM_CONSOLES_MAX];  /* hvc0.. */
+	size_t n_consoles;
+	size_t n_rngs;           /* virtio rng with /dev/urandom */
+	bool balloon;            /* virtio memballoon */
+	enum dom_watchdog watchdog;
+	char *seclabel;          /* text of <seclabel> type/model/label, owned, NULL: none; for placement rules later */
+	char **unknown;          /* xpath-like names of elements kept but not used; owned, n_unknown of them */
+	size_t n_unknown;
+	const struct path_rules *paths; /* where its files may be, set by who opens them; NULL: anywhere */
+	void *doc;               /* the parsed document (xmlDoc), owned: source for dumps that keep unknown elements */
+};
+
+/* Parse @xml (@len octets, at most 1 MiB; no network, no entities, no XInclude). @origin names it in messages:
+ * "FILE:LINE: element: reason".
+ * -EINVAL for wrong XML, -E2BIG. On failure *@ret is untouched. */
+int dom_config_parse(const char *xml, size_t len, const char *origin, struct dom_config **ret, struct err *err) _must_check_;
+int dom_config_load(const char *path, struct dom_config **ret, struct err *err) _must_check_;
+/* The XML text (malloc'd), validating against libvirt's schema, with generated values (uuid, mac) filled in and unknown elements kept. */
+int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err) _must_check_;
+void dom_config_free(struct dom_config *cfg);   /* takes NULL */
+static inline void cleanup_dom_config(struct dom_config **c) { dom_config_free(*c); }
+#define _cleanup_dom_config_ __attribute__((cleanup(cleanup_dom_config)))
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which engines this host has, and whether it could run a domain: asked of hvdom itself (`hvdom --engines`, `hvdom --check`; hvdom(8)), so
+ * that nobody else judges. Blocks until it answers or the limit is over, then it is killed: for helpers (common/worker.h) and tools, not
+ * for loops.
+ */
+#ifndef HOSPES_HYPERVISOR_HVCHECK_H
+#define HOSPES_HYPERVISOR_HVCHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "common/cleanup.h"
+#include "common/err.h"
+
+#define HVCHECK_ENGINES_MAX 8u
+#define HVCHECK_MS          4000u /* below the time limits of the helpers that ask */
+
+struct hvcheck_engine {
+	char name[16];          /* "pv", "kvm" */
+	bool runs;              /* it can, on this host */
+	char why[ERR_TEXT_MAX]; /* why not */
+};
+
+/* Returns how many engines there are in @ret. -ENOENT: no hvdom; -ETIMEDOUT; -EPROTO: no answer that makes sense. */
+int hvcheck_engines(struct hvcheck_engine ret[HVCHECK_ENGINES_MAX], struct err *err) _must_check_;
+/* Can this host run the domain of @xml? -ENOTSUP with hvdom's text: it cannot; else as above. Disks and networks are not looked at. */
+int hvcheck_domain(const char *xml, size_t len, struct err *err) _must_check_;
+
+#endif

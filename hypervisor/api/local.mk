@@ -1,0 +1,24 @@
+# What other programs may know of hvdom: its hypercall socket, a domain's definition, how it is started, the file of a saved one.
+EXTRA_DIST += %D%/hypercall.h %D%/hvcall.h %D%/domcfg.h
+include hypervisor/api/xml/local.mk
+
+# The hypercall socket: client, and the check of its messages; a domain's files, its process, what its lease says.
+noinst_LIBRARIES += %D%/libhvcall.a
+%C%_libhvcall_a_SOURCES = %D%/dompath.h %D%/dompath.c %D%/hva.h %D%/hva.c %D%/hvcall.c %D%/hvmsg.h %D%/hvmsg.c %D%/rundir.h %D%/rundir.c \
+	%D%/hvproc.h %D%/hvproc.c %D%/leaserec.h %D%/leaserec.c %D%/memcheck.h %D%/memcheck.c
+%C%_libhvcall_a_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
+
+# How hvdom is started and asked what it can run; what the host's CPU can do (needs $(JANSSON_LIBS)).
+noinst_LIBRARIES += %D%/liblaunch.a
+%C%_liblaunch_a_SOURCES = %D%/hvcheck.h %D%/hvcheck.c %D%/launch.h %D%/launch.c %D%/cpufeat.h %D%/cpufeat.c
+%C%_liblaunch_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+
+# Where the files may be that a definition names (needs $(JANSSON_LIBS)).
+noinst_LIBRARIES += %D%/libpathconf.a
+%C%_libpathconf_a_SOURCES = %D%/pathconf.h %D%/pathconf.c
+%C%_libpathconf_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+
+# The file of a saved domain (needs $(LZ4_LIBS) $(XXHASH_LIBS)).
+noinst_LIBRARIES += %D%/libsavefile.a
+%C%_libsavefile_a_SOURCES = %D%/savefile.h %D%/savefile_read.c %D%/savefile_write.c
+%C%_libsavefile_a_CFLAGS = $(AM_CFLAGS) $(LZ4_CFLAGS) $(XXHASH_CFLAGS)

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Reads <devices>: disks, interfaces, consoles, rng, memballoon. See domcfg.h for what each field means. */
+#include "config.h"
+#include "hypervisor/api/xml/domxml_int.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DISK_SERIAL_MAX 20 /* virtio-blk's GET_ID */
+#define MTU_MIN         68
+#define MTU_MAX         65521
+
+static int oom(struct dx *x)
+{
+	return err_sys(x->err, ENOMEM, "%s", x->origin);
+}
+
+/* An attribute that must be there. */
+static int need_attr(struct dx *x, const xmlNode *node, const char *name, char **ret)
+{
+	char *s = dx_attr(node, name);
+
+	if (!s || !*s) {
+		free(s);
+		return dx_fail(x, node, "attribute %s is missing", name);
+	}
+	*ret = s;
+	return 0;
+}
+
+/* An attribute that must be there with one of @names. */
+static int need_choice(struct dx *x, const xmlNode *node, const char *name, const char *const *names, size_t n,
+                       int *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	char list[128] = "";
+	int r = need_attr(x, node, name, &text), i;
+
+	if (r < 0)
+		return r;
+	i = dx_index(text, names, n);
+	if (i < 0) {
+		for (size_t k = 0; k < n; k++)
+			snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", k ? ", " : "", names[k]);
+		return dx_fail(x, node, "%s '%s' is not supported here (%s)", name, text, list);
+	}
+	*ret = i;
+	return 0;
+}
+
+static int need_absolute(struct dx *x, const xmlNode *node, const char *what, const char *path)
+{
+	if (path[0] != '/' || !path[1] || strlen(path) >= 4096 || strchr(path, '\n'))
+		return dx_fail(x, node, "%s '%.100s' is not an absolute path", what, path);
+	return 0;
+}
+
+/* A network device name as the kernel takes it. */
+static int put_ifname(struct dx *x, const xmlNode *node, const char *name, char *to)
+{
+	size_t len = strlen(name);
+
+	if (!len || len > 15 || !strcmp(name, ".") || !strcmp(name, ".."))
+		return dx_fail(x, node, "'%.40s' is no network device name (1 to 15 characters)", name);
+	for (const char *s = name; *s; s++)
+		if (!isalnum((unsigned char)*s) && !strchr("_.-", *s))
+			return dx_fail(x, node, "'%.40s' is no network device name", name);
+	memcpy(to, name, len + 1);
+	return 0;
+}
+
+static int parse_error_policies(struct dx *x, const xmlNode *drv, struct dom_disk *d)
+{
+	_cleanup_free_ char *w = dx_attr(drv, "error_policy"), *rd = dx_attr(drv, "rerror_policy");
+	int r = 0, i;
+
+	if (w)
+		r = need_choice(x, drv, "error_policy", dx_error_policies, ARRAY_SIZE(dx_error_policies), &i);
+	if (!r && w)
+		d->error_policy = (enum dom_error_policy)(DOM_ERROR_STOP + i);
+	if (!r && rd)
+		r = need_choice(x, drv, "rerror_policy", dx_error_policies, ARRAY_SIZE(dx_error_policies), &i);
+	if (!r && rd && DOM_ERROR_STOP + i == DOM_ERROR_ENOSPACE)
+		r = dx_fail(x, drv, "rerror_policy 'enospace' makes no sense (stop, report, ignore)");
+	if (!r && rd)
+		d->rerror_policy = (enum dom_error_policy)(DOM_ERROR_STOP + i);
+	return r;
+}
+
+static int parse_disk_driver(struct dx *x, const xmlNode *node, struct dom_disk *d)
+{
+	xmlNode *drv;
+	_cleanup_free_ char *type = NULL, *discard = NULL, *cache = NULL;
+	int r = dx_single(x, node, "driver", &drv), i;
+
+	if (r < 0 || !drv)
+		return r;
+	type = dx_attr(drv, "type");
+	if (type && strcmp(type, "raw"))
+		return dx_fail(x, drv, "type '%s' is not supported (raw); convert the image: qemu-img convert -O raw",
+		               type);
+	discard = dx_attr(drv, "discard");
+	if (discard && strcmp(discard, "unmap") && strcmp(discard, "ignore"))
+		return dx_fail(x, drv, "discard '%s' is not supported (unmap, ignore)", discard);
+	d->discard = discard && !strcmp(discard, "unmap");
+	cache = dx_attr(drv, "cache");
+	if (!cache)
+		return parse_error_policies(x, drv, d);
+	r = need_choice(x, drv, "cache", dx_caches, ARRAY_SIZE(dx_caches), &i);
+	if (!r)
+		d->cache = (enum dom_disk_cache)i;
+	return r ? r : parse_error_policies(x, drv, d);
+}
+
+/* "vda" stays, "ubda" and "ubd0" (uml's own names) become vda. */
+static int parse_disk_target(struct dx *x, const xmlNode *node, struct dom_disk *d)
+{
+	xmlNode *target;
+	_cleanup_free_ char *dev = NULL, *bus = NULL;
+	const char *letters = NULL;
+	int r = dx_single(x, node, "target", &target);
+
+	if (r < 0)
+		return r;
+	if (!target)
+		return dx_fail(x, node, "<target dev='vda'/> is missing");
+	r = need_attr(x, target, "dev", &dev);
+	if (r < 0)
+		return r;
+	bus = dx_attr(target, "bus");
+	if (bus && strcmp(bus, "virtio") && strcmp(bus, "uml"))
+		return dx_fail(x, target, "bus '%s' is not supported (virtio)", bus);
+	if (!strncmp(dev, "vd", 2))
+		letters = dev + 2;
+	else if (!strncmp(dev, "ubd", 3))
+		letters = dev + 3;
+	if (letters && dev[0] == 'u' && isdigit((unsigned char)*letters) && !letters[1]) {
+		snprintf(d->target, sizeof(d->target), "vd%c", 'a' + (*letters - '0'));
+		return 0;
+	}
+	if (!letters || !islower((unsigned char)*letters) || letters[1])
+		return dx_fail(x, target, "dev '%.30s' is not supported (vda to vdz)", dev);
+	snprintf(d->target, sizeof(d->target), "vd%c", *letters);
+	return 0;
+}
+
+static int parse_disk_serial(struct dx *x, const xmlNode *node, struct dom_disk *d)
+{
+	xmlNode *serial;
+	int r = dx_single(x, node, "serial", &serial);
+
+	if (r < 0 || !serial)
+		return r;
+	d->serial = dx_text(serial);
+	if (!d->serial)
+		return oom(x);
+	if (!*d->serial || strlen(d->serial) > DISK_SERIAL_MAX)
+		return dx_fail(x, serial, "has to be 1 to %d characters", DISK_SERIAL_MAX);
+	for (const char *s = d->serial; *s; s++)
+		if (!isalnum((unsigned char)*s) && !strchr("_.+-", *s))
+			return dx_fail(x, serial, "may hold letters, digits and _ . + - only");
+	return 0;
+}
+
+static int parse_disk(struct dx *x, const xmlNode *node, struct dom_config *cfg, struct dom_disk *d)
+{
+	_cleanup_free_ char *device = dx_attr(node, "device");
+	xmlNode *source;
+	int r, type = DOM_DISK_FILE;
+
+	if (device && strcmp(device, "disk"))
+		return dx_fail(x, node, "device '%s' is not supported (disk)", device);
+	r = need_choice(x, node, "type", dx_disk_types, ARRAY_SIZE(dx_disk_types), &type);
+	if (r < 0)
+		return r;
+	d->type = (enum dom_disk_type)type;
+	r = dx_single(x, node, "source", &source);
+	if (r < 0)
+		return r;
+	if (!source)
+		return dx_fail(x, node, "<source %s='...'/> is missing", dx_disk_attrs[type]);
+	r = need_attr(x, source, dx_disk_attrs[type], &d->source);
+	if (r < 0)
+		return r;
+	r = need_absolute(x, source, dx_disk_attrs[type], d->source);
+	if (r < 0)
+		return r;
+	d->readonly = dx_child(node, "readonly");
+	d->shareable = dx_child(node, "shareable");
+	r = parse_disk_driver(x, node, d);
+	if (!r)
+		r = parse_disk_target(x, node, d);
+	if (!r)
+		r = parse_disk_serial(x, node, d);
+	for (size_t i = 0; !r && &cfg->disk[i] != d; i++) {
+		if (!strcmp(cfg->disk[i].target, d->target))
+			r = dx_fail(x, node, "target %s is given twice", d->target);
+		else if (!strcmp(cfg->disk[i].source, d->source) && !d->shareable && !d->readonly)
+			r = dx_fail(x, node, "source %s is given twice", d->source);
+	}
+	return r;
+}
+
+void dx_mac_generate(const char *uuid, size_t index, uint8_t mac[6])
+{
+	uint32_t h = 2166136261u; /* FNV-1a */
+
+	for (const char *s = uuid; *s; s++)
+		h = (h ^ (uint8_t)*s) * 16777619u;
+	h = (h ^ (uint8_t)index) * 16777619u;
+	h ^= h >> 15;
+	mac[0] = 0x52;
+	mac[1] = 0x54;
+	mac[2] = 0x00;
+	mac[3] = (uint8_t)(h >> 16);
+	mac[4] = (uint8_t)(h >> 8);
+	mac[5] = (uint8_t)h;
+}
+
+static int parse_mac(struct dx *x, const xmlNode *node, struct dom_nic *nic)
+{
+	static const uint8_t none[6];
+	_cleanup_free_ char *text = NULL;
+	unsigned b[6];
+	int end = 0, r = need_attr(x, node, "address", &text);
+
+	if (r < 0)
+		return r;
+	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &end) != 6 ||
+	    end != 17 || text[end] || strspn(text, "0123456789abcdefABCDEF:") != 17)
+		return dx_fail(x, node, "'%.40s' is no MAC address", text);
+	for (int i = 0; i < 6; i++)
+		nic->mac[i] = (uint8_t)b[i];
+	if ((nic->mac[0] & 1) || !memcmp(nic->mac, none, sizeof(none)))
+		return dx_fail(x, node, "'%s' is no address of one host (multicast or zero)", text);
+	nic->mac_given = true;
+	return 0;
+}
+
+static int parse_mtu(struct dx *x, const xmlNode *node, struct dom_nic *nic)
+{
+	_cleanup_free_ char *text = NULL;
+	char *end;
+	long v;
+	int r = need_attr(x, node, "size", &text);
+
+	if (r < 0)
+		return r;
+	v = strtol(text, &end, 10);
+	if (*end || !isdigit((unsigned char)*text) || v < MTU_MIN || v > MTU_MAX)
+		return dx_fail(x, node, "size '%.20s' is not between %d and %d", text, MTU_MIN, MTU_MAX);
+	nic->mtu = (uint16_t)v;
+	return 0;
+}
+
+static int parse_nic_parts(struct dx *x, const xmlNode *node, struct dom_nic *nic)
+{
+	xmlNode *source, *target, *model, *mac, *mtu;
+	_cleanup_free_ char *text = NULL, *model_type = NULL;
+	int r;
+
+	if ((r = dx_single(x, node, "source", &source)) < 0 || (r = dx_single(x, node, "target", &target)) < 0 ||
+	    (r = dx_single(x, node, "model", &model)) < 0 || (r = dx_single(x, node, "mac", &mac)) < 0 ||
+	    (r = dx_single(x, node, "mtu", &mtu)) < 0)
+		return r;
+	if (nic->type == DOM_NIC_BRIDGE) {
+		_cleanup_free_ char *bridge = NULL;
+
+		if (!source)
+			return dx_fail(x, node, "<source bridge='...'/> is missing");
+		r = need_attr(x, source, "bridge", &bridge);
+		if (!r)
+			r = put_ifname(x, source, bridge, nic->bridge);
+		if (r < 0)
+			return r;
+	}
+	if (target) {
+		r = need_attr(x, target, "dev", &text);
+		if (!r)
+			r = put_ifname(x, target, text, nic->target);
+		if (r < 0)
+			return r;
+	}
+	if (model) {
+		model_type = dx_attr(model, "type");
+		if (!model_type || strcmp(model_type, "virtio"))
+			return dx_fail(x, model, "type '%s' is not supported (virtio)", model_type ?: "");
+	}
+	if (mtu && (r = parse_mtu(x, mtu, nic)) < 0)
+		return r;
+	return mac ? parse_mac(x, mac, nic) : 0;
+}
+
+static int parse_nic(struct dx *x, const xmlNode *node, struct dom_config *cfg, struct dom_nic *nic)
+{
+	size_t index = (size_t)(nic - cfg->nic);
+	int r, type = DOM_NIC_BRIDGE;
+
+	r = need_choice(x, node, "type", dx_nic_types, ARRAY_SIZE(dx_nic_types), &type);
+	if (r < 0)
+		return r;
+	nic->type = (enum dom_nic_type)type;
+	r = parse_nic_parts(x, node, nic);
+	if (r < 0)
+		return r;
+	if (!nic->mac_given)
+		dx_mac_generate(cfg->uuid, index, nic->mac);
+	for (size_t i = 0; i < index; i++) {
+		if (!memcmp(cfg->nic[i].mac, nic->mac, sizeof(nic->mac)))
+			return dx_fail(x, node, "MAC address is given twice");
+		if (*nic->target && !strcmp(cfg->nic[i].target, nic->target))
+			return dx_fail(x, node, "target %s is given twice", nic->target);
+	}
+	return 0;
+}
+
+static int parse_char(struct dx *x, const xmlNode *node, struct dom_char *c)
+{
+	xmlNode *source, *log;
+	_cleanup_free_ char *given = dx_attr(node, "type");
+	int r, type = DOM_CHAR_PTY;
+
+	/* libvirt: a console without a type is a pty */
+	if (given) {
+		r = need_choice(x, node, "type", dx_char_types, ARRAY_SIZE(dx_char_types), &type);
+		if (r < 0)
+			return r;
+	}
+	c->type = (enum dom_char_type)type;
+	if ((r = dx_single(x, node, "source", &source)) < 0 || (r = dx_single(x, node, "log", &log)) < 0)
+		return r;
+	if (type == DOM_CHAR_FILE) {
+		if (!source)
+			return dx_fail(x, node, "<source path='...'/> is missing");
+		r = need_attr(x, source, "path", &c->path);
+		if (!r)
+			r = need_absolute(x, source, "path", c->path);
+		if (r < 0)
+			return r;
+	}
+	if (log) {
+		r = need_attr(x, log, "file", &c->log);
+		if (!r)
+			r = need_absolute(x, log, "file", c->log);
+	}
+	return r;
+}
+
+static int parse_rng(struct dx *x, const xmlNode *node)
+{
+	static const char *const models[] = { "virtio" }, *const backends[] = { "random", "builtin" };
+	_cleanup_free_ char *path = NULL;
+	xmlNode *backend;
+	int r, i = 0;
+
+	r = need_choice(x, node, "model", models, ARRAY_SIZE(models), &i);
+	if (r < 0)
+		return r;
+	r = dx_single(x, node, "backend", &backend);
+	if (r < 0)
+		return r;
+	if (!backend)
+		return dx_fail(x, node, "<backend model='random'>/dev/urandom</backend> is missing");
+	r = need_choice(x, backend, "model", backends, ARRAY_SIZE(backends), &i);
+	if (r < 0)
+		return r;
+	path = dx_text(backend);
+	if (!path)
+		return oom(x);
+	if (*path && strcmp(path, "/dev/urandom") && strcmp(path, "/dev/random"))
+		return dx_fail(x, backend, "'%.60s' is not supported (/dev/urandom)", path);
+	return 0;
+}
+
+static int parse_balloon(struct dx *x, const xmlNode *devices, struct dom_config *cfg)
+{
+	static const char *const models[] = { "none", "virtio" };
+	xmlNode *node;
+	int i = 0, r = dx_single(x, devices, "memballoon", &node);
+
+	if (r < 0 || !node)
+		return r;
+	r = need_choice(x, node, "model", models, ARRAY_SIZE(models), &i);
+	if (!r)
+		cfg->balloon = i == 1;
+	return r;
+}
+
+/* The model names a device that the guest does not have: its agent's heartbeat is the watchdog. */
+static int parse_watchdog(struct dx *x, const xmlNode *devices, struct dom_config *cfg)
+{
+	_cleanup_free_ char *model = NULL, *action = NULL;
+	xmlNode *node;
+	int i = DOM_WATCHDOG_RESET, r = dx_single(x, devices, "watchdog", &node);
+
+	if (r < 0 || !node)
+		return r;
+	r = need_attr(x, node, "model", &model);
+	if (!r && xmlHasProp(node, (const xmlChar *)"action"))
+		r = need_choice(x, node, "action", dx_watchdogs, ARRAY_SIZE(dx_watchdogs), &i);
+	if (!r)
+		cfg->watchdog = (enum dom_watchdog)i;
+	return r;
+}
+
+static int parse_consoles(struct dx *x, const xmlNode *devices, struct dom_config *cfg)
+{
+	xmlNode *nodes[CHARS_MAX];
+	size_t n = dx_console_nodes(devices, nodes, CHARS_MAX);
+	int r = 0;
+
+	if (n > DOM_CONSOLES_MAX)
+		return dx_fail(x, devices, "more than %d consoles", DOM_CONSOLES_MAX);
+	for (size_t i = 0; !r && i < n; i++) {
+		cfg->n_consoles = i + 1; /* counted before, so that a half-read one is freed too */
+		r = parse_char(x, nodes[i], &cfg->console[i]);
+	}
+	return r;
+}
+
+int dx_parse_devices(struct dx *x, const xmlNode *devices, struct dom_config *cfg)
+{
+	int r = 0;
+
+	if (!devices)
+		return 0;
+	for (xmlNode *n = dx_child(devices, "disk"); !r && n; n = dx_next(n)) {
+		if (cfg->n_disks == DOM_DISKS_MAX)
+			return dx_fail(x, n, "more than %d disks", DOM_DISKS_MAX);
+		cfg->n_disks++;
+		r = parse_disk(x, n, cfg, &cfg->disk[cfg->n_disks - 1]);
+	}
+	for (xmlNode *n = dx_child(devices, "interface"); !r && n; n = dx_next(n)) {
+		if (cfg->n_nics == DOM_NICS_MAX)
+			return dx_fail(x, n, "more than %d interfaces", DOM_NICS_MAX);
+		cfg->n_nics++;
+		r = parse_nic(x, n, cfg, &cfg->nic[cfg->n_nics - 1]);
+	}
+	for (xmlNode *n = dx_child(devices, "rng"); !r && n; n = dx_next(n)) {
+		if (cfg->n_rngs == DOM_RNGS_MAX)
+			return dx_fail(x, n, "more than %d rngs", DOM_RNGS_MAX);
+		cfg->n_rngs++;
+		r = parse_rng(x, n);
+	}
+	if (!r)
+		r = parse_consoles(x, devices, cfg);
+	if (!r)
+		r = parse_watchdog(x, devices, cfg);
+	if (!r)
+		r = parse_balloon(x, devices, cfg);
+	return r;
+}

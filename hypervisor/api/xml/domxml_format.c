@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Writes struct dom_config as domain XML: a copy of the document it was read from (or a new one) in which everything that
+ * the struct says is brought up to date; what we do not know stays as it was. Any thread.
+ */
+#include "config.h"
+#include "hypervisor/api/domcfg.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "hypervisor/api/xml/domxml_int.h"
+
+#define X(s) ((const xmlChar *)(s))
+
+static bool put_number(xmlNode *node, uint64_t v)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, v);
+	return dx_put_text(node, text);
+}
+
+/* An element with a text, or none when @text is NULL. */
+static bool put_optional(xmlNode *parent, const char *name, const char *text, const xmlNode *after)
+{
+	xmlNode *node = dx_child(parent, name);
+
+	if (!text) {
+		if (node)
+			dx_remove(node);
+		return true;
+	}
+	return dx_put_text(dx_ensure(parent, name, after), text);
+}
+
+static bool put_memory(xmlNode *dom, const char *name, uint64_t bytes)
+{
+	xmlNode *node = dx_ensure(dom, name, NULL);
+
+	return dx_put_attr(node, "unit", "KiB") && put_number(node, bytes / 1024);
+}
+
+static bool put_os(xmlNode *dom, const struct dom_config *cfg)
+{
+	xmlNode *os = dx_ensure(dom, "os", NULL), *type = os ? dx_ensure(os, "type", NULL) : NULL;
+
+	if (!dx_put_text(type, cfg->type == DOM_TYPE_UML ? "linux" : "hvm"))
+		return false;
+	/* libvirt's schema wants it first */
+	if (os->children != type) {
+		xmlUnlinkNode(type);
+		xmlAddPrevSibling(os->children, type);
+	}
+	return put_optional(os, "kernel", cfg->kernel, type) &&
+	       put_optional(os, "initrd", cfg->initrd, dx_child(os, "kernel")) &&
+	       put_optional(os, "cmdline", cfg->cmdline, NULL);
+}
+
+static bool put_disk(xmlNode *node, const struct dom_disk *d)
+{
+	xmlNode *source = dx_ensure(node, "source", NULL), *target = dx_ensure(node, "target", NULL);
+	xmlNode *driver = dx_child(node, "driver");
+
+	if (!dx_put_attr(node, "type", dx_disk_types[d->type]) || !dx_put_attr(node, "device", "disk") || !source ||
+	    !target)
+		return false;
+	if (d->cache != DOM_CACHE_DEFAULT || d->discard || d->error_policy || d->rerror_policy || driver) {
+		driver = dx_ensure(node, "driver", NULL);
+		if (!dx_put_attr(driver, "type", "raw"))
+			return false;
+		dx_remove_attr(driver, "cache");
+		dx_remove_attr(driver, "discard");
+		dx_remove_attr(driver, "error_policy");
+		dx_remove_attr(driver, "rerror_policy");
+		if (d->cache != DOM_CACHE_DEFAULT && !dx_put_attr(driver, "cache", dx_caches[d->cache]))
+			return false;
+		if (d->discard && !dx_put_attr(driver, "discard", "unmap"))
+			return false;
+		if (d->error_policy &&
+		    !dx_put_attr(driver, "error_policy", dx_error_policies[d->error_policy - DOM_ERROR_STOP]))
+			return false;
+		if (d->rerror_policy &&
+		    !dx_put_attr(driver, "rerror_policy", dx_error_policies[d->rerror_policy - DOM_ERROR_STOP]))
+			return false;
+	}
+	dx_remove_attr(source, dx_disk_attrs[d->type == DOM_DISK_FILE ? DOM_DISK_BLOCK : DOM_DISK_FILE]);
+	return dx_put_attr(source, dx_disk_attrs[d->type], d->source) && dx_put_attr(target, "dev", d->target) &&
+	       dx_put_attr(target, "bus", "virtio") && put_optional(node, "serial", d->serial, NULL) &&
+	       (d->readonly ? !!dx_ensure(node, "readonly", NULL) : put_optional(node, "readonly", NULL, NULL)) &&
+	       (d->shareable ? !!dx_ensure(node, "shareable", NULL) : put_optional(node, "shareable", NULL, NULL));
+}
+
+static bool put_nic(xmlNode *node, const struct dom_nic *nic)
+{
+	char mac[18], mtu[8];
+
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1], nic->mac[2], nic->mac[3],
+	         nic->mac[4], nic->mac[5]);
+	snprintf(mtu, sizeof(mtu), "%u", nic->mtu);
+	if (!dx_put_attr(node, "type", dx_nic_types[nic->type]) ||
+	    !dx_put_attr(dx_ensure(node, "mac", NULL), "address", mac))
+		return false;
+	if (nic->type == DOM_NIC_BRIDGE && !dx_put_attr(dx_ensure(node, "source", NULL), "bridge", nic->bridge))
+		return false;
+	if (*nic->target && !dx_put_attr(dx_ensure(node, "target", NULL), "dev", nic->target))
+		return false;
+	if (!*nic->target && !put_optional(node, "target", NULL, NULL))
+		return false;
+	if (!dx_put_attr(dx_ensure(node, "model", NULL), "type", "virtio"))
+		return false;
+	return nic->mtu ? dx_put_attr(dx_ensure(node, "mtu", NULL), "size", mtu)
+	                : put_optional(node, "mtu", NULL, NULL);
+}
+
+static bool put_char(xmlNode *node, const struct dom_char *c)
+{
+	bool ok = dx_put_attr(node, "type", dx_char_types[c->type]);
+
+	if (ok && c->type == DOM_CHAR_FILE)
+		ok = dx_put_attr(dx_ensure(node, "source", NULL), "path", c->path);
+	if (ok && c->log)
+		ok = dx_put_attr(dx_ensure(node, "log", NULL), "file", c->log);
+	else if (ok)
+		ok = put_optional(node, "log", NULL, NULL);
+	return ok;
+}
+
+static bool put_consoles(xmlNode *devices, const struct dom_config *cfg)
+{
+	xmlNode *nodes[CHARS_MAX];
+	size_t n = dx_console_nodes(devices, nodes, CHARS_MAX);
+
+	if (n > CHARS_MAX)
+		n = CHARS_MAX;
+	while (n > cfg->n_consoles)
+		dx_remove(nodes[--n]);
+	for (size_t i = 0; i < cfg->n_consoles; i++) {
+		xmlNode *node = i < n ? nodes[i] : NULL;
+
+		if (!node) {
+			node = xmlNewChild(devices, NULL, X("console"), NULL);
+			if (!node || !dx_put_attr(dx_ensure(node, "target", NULL), "type", "virtio"))
+				return false;
+		}
+		if (!put_char(node, &cfg->console[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool put_rng(xmlNode *node)
+{
+	xmlNode *backend = dx_ensure(node, "backend", NULL);
+
+	if (!dx_put_attr(node, "model", "virtio") || !backend)
+		return false;
+	return xmlHasProp(backend, X("model")) ||
+	       (dx_put_attr(backend, "model", "random") && dx_put_text(backend, "/dev/urandom"));
+}
+
+/* Make exactly @n children @name of @devices. */
+static bool make_count(xmlNode *devices, const char *name, size_t n)
+{
+	xmlNode *next, *node = dx_child(devices, name);
+	size_t have = 0;
+
+	for (; node; node = next) {
+		next = dx_next(node);
+		if (++have > n)
+			dx_remove(node);
+	}
+	for (; have < n; have++)
+		if (!xmlNewChild(devices, NULL, X(name), NULL))
+			return false;
+	return true;
+}
+
+static bool put_watchdog(xmlNode *devices, enum dom_watchdog action)
+{
+	xmlNode *node = dx_child(devices, "watchdog");
+
+	if (!node && action == DOM_WATCHDOG_RESET)
+		return true;
+	if (!node)
+		node = dx_ensure(devices, "watchdog", NULL);
+	return node && (xmlHasProp(node, X("model")) || dx_put_attr(node, "model", "i6300esb")) &&
+	       dx_put_attr(node, "action", dx_watchdogs[action]);
+}
+
+static bool put_devices(xmlNode *dom, const struct dom_config *cfg)
+{
+	xmlNode *devices = dx_ensure(dom, "devices", NULL), *node;
+	size_t i;
+
+	if (!devices || !make_count(devices, "disk", cfg->n_disks) || !make_count(devices, "interface", cfg->n_nics) ||
+	    !make_count(devices, "rng", cfg->n_rngs))
+		return false;
+	for (i = 0, node = dx_child(devices, "disk"); node; node = dx_next(node), i++)
+		if (!put_disk(node, &cfg->disk[i]))
+			return false;
+	for (i = 0, node = dx_child(devices, "interface"); node; node = dx_next(node), i++)
+		if (!put_nic(node, &cfg->nic[i]))
+			return false;
+	for (node = dx_child(devices, "rng"); node; node = dx_next(node))
+		if (!put_rng(node))
+			return false;
+	if (!put_consoles(devices, cfg) || !put_watchdog(devices, cfg->watchdog))
+		return false;
+	node = dx_child(devices, "memballoon");
+	if (!node && !cfg->balloon)
+		return true;
+	return dx_put_attr(dx_ensure(devices, "memballoon", NULL), "model", cfg->balloon ? "virtio" : "none");
+}
+
+/* Only for a configuration that was not read from XML: the document keeps its own. */
+static bool put_seclabel(xmlNode *dom, const char *seclabel)
+{
+	_cleanup_free_ char *copy = NULL;
+	char *model, *label;
+	xmlNode *node;
+
+	if (!seclabel || dx_child(dom, "seclabel"))
+		return true;
+	copy = strdup(seclabel);
+	model = copy ? strchr(copy, '/') : NULL;
+	label = model ? strchr(model + 1, '/') : NULL;
+	if (!label)
+		return false;
+	*model++ = 0;
+	*label++ = 0;
+	node = dx_ensure(dom, "seclabel", NULL);
+	return dx_put_attr(node, "type", copy) && (!*model || dx_put_attr(node, "model", model)) &&
+	       (!*label || dx_put_text(dx_ensure(node, "label", NULL), label));
+}
+
+static bool put_domain(xmlNode *dom, const struct dom_config *cfg)
+{
+	xmlNode *name = dx_ensure(dom, "name", NULL), *uuid;
+	xmlNode *clock;
+
+	if (!dx_put_attr(dom, "type", dx_dom_types[cfg->type]) || !dx_put_text(name, cfg->name))
+		return false;
+	dx_remove_attr(dom, "id"); /* of a run, not of the domain */
+	uuid = dx_ensure(dom, "uuid", name);
+	if (!dx_put_text(uuid, cfg->uuid) || !put_optional(dom, "title", cfg->title, uuid) ||
+	    !put_optional(dom, "description", cfg->description, dx_child(dom, "title") ?: uuid) ||
+	    !put_memory(dom, "memory", cfg->memory_bytes) ||
+	    !put_memory(dom, "currentMemory", cfg->current_memory_bytes) ||
+	    !put_number(dx_ensure(dom, "vcpu", NULL), cfg->vcpus) || !put_os(dom, cfg))
+		return false;
+	clock = dx_ensure(dom, "clock", NULL);
+	return dx_put_attr(clock, "offset", dx_clocks[cfg->clock]) &&
+	       dx_put_text(dx_ensure(dom, "on_poweroff", NULL), dx_actions[cfg->on_poweroff]) &&
+	       dx_put_text(dx_ensure(dom, "on_reboot", NULL), dx_actions[cfg->on_reboot]) &&
+	       dx_put_text(dx_ensure(dom, "on_crash", NULL), dx_actions[cfg->on_crash]) && put_devices(dom, cfg) &&
+	       put_seclabel(dom, cfg->seclabel);
+}
+
+int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err)
+{
+	xmlDoc *doc = cfg->doc ? xmlCopyDoc(cfg->doc, 1) : xmlNewDoc(X("1.0"));
+	xmlNode *dom = doc ? xmlDocGetRootElement(doc) : NULL;
+	xmlChar *mem = NULL;
+	int len = 0, r = -ENOMEM;
+
+	if (doc && !dom) {
+		dom = xmlNewDocNode(doc, NULL, X("domain"), NULL);
+		if (dom)
+			xmlDocSetRootElement(doc, dom);
+	}
+	if (dom && put_domain(dom, cfg)) {
+		xmlDocDumpFormatMemoryEnc(doc, &mem, &len, "UTF-8", 1);
+		if (mem) {
+			char *copy = strdup((const char *)mem);
+
+			if (copy) {
+				*ret = copy;
+				r = 0;
+			}
+			xmlFree(mem);
+		}
+	}
+	xmlFreeDoc(doc);
+	return r < 0 ? err_sys(err, r, "write XML of domain %s", cfg->name) : 0;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Shared by the files of this folder: small readers and writers over libxml2 nodes, in the words of domain XML.
+ *
+ * Texts returned are malloc'd (free()) unless said otherwise. Foreign namespaces are invisible to all of them.
+ */
+#ifndef HOSPES_HYPERVISOR_XML_DOMXML_INT_H
+#define HOSPES_HYPERVISOR_XML_DOMXML_INT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <libxml/tree.h>
+#include "common/err.h"
+#include "hypervisor/api/domcfg.h"
+
+#define CHARS_MAX (2 * DOM_CONSOLES_MAX)
+
+/* Where messages go and what they name. */
+struct dx {
+	const char *origin; /* file name or the like; borrowed */
+	struct err *err;    /* may be NULL */
+};
+
+/* "ORIGIN:LINE: element: reason", -EINVAL. */
+int dx_fail(struct dx *x, const xmlNode *node, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+bool dx_is(const xmlNode *node, const char *name);
+/* The first child element @name, NULL if there is none. @node may be NULL. */
+xmlNode *dx_child(const xmlNode *node, const char *name);
+/* The next sibling element with the same name. */
+xmlNode *dx_next(const xmlNode *node);
+/* As dx_child, but -EINVAL when there are two. *@ret is NULL when there is none. */
+int dx_single(struct dx *x, const xmlNode *node, const char *name, xmlNode **ret) _must_check_;
+/* The element's text without surrounding white space. NULL: out of memory. */
+char *dx_text(const xmlNode *node);
+/* An attribute's text, NULL when it is missing (or memory is). */
+char *dx_attr(const xmlNode *node, const char *name);
+
+/* The index of @text in @names (@n of them, NULL entries match nothing), -1 if it is not there. */
+int dx_index(const char *text, const char *const *names, size_t n);
+
+/* Writers; all create what is missing and return false when out of memory. */
+xmlNode *dx_ensure(xmlNode *parent, const char *name, const xmlNode *after);
+bool dx_put_text(xmlNode *node, const char *text);
+bool dx_put_attr(xmlNode *node, const char *name, const char *value);
+void dx_remove_attr(xmlNode *node, const char *name);
+void dx_remove(xmlNode *node);
+
+/* The nodes of <devices> that cfg->console[] describes, in order; at most @max. Returns how many there are. */
+size_t dx_console_nodes(const xmlNode *devices, xmlNode **nodes, size_t max);
+
+/* Walk the document: refuse elements that no libvirt domain has, list in cfg->unknown what we keep but do not use. */
+int dx_check_known(struct dx *x, const xmlNode *domain, struct dom_config *cfg) _must_check_;
+
+/* Names in XML, indexed by the enums of domcfg.h; shared by reader and writer. */
+extern const char *const dx_dom_types[2];
+extern const char *const dx_actions[3];
+extern const char *const dx_watchdogs[4];
+extern const char *const dx_caches[4];
+extern const char *const dx_error_policies[4]; /* DOM_ERROR_STOP on */
+extern const char *const dx_clocks[2];
+extern const char *const dx_char_types[2];
+extern const char *const dx_disk_types[2];
+extern const char *const dx_disk_attrs[2];
+extern const char *const dx_nic_types[2];
+
+/* domxml_dev.c: fill cfg's device arrays from <devices> (may be NULL). */
+int dx_parse_devices(struct dx *x, const xmlNode *devices, struct dom_config *cfg) _must_check_;
+/* The MAC of a NIC that has none in the XML: stable for a uuid and an index, locally administered, libvirt's prefix. */
+void dx_mac_generate(const char *uuid, size_t index, uint8_t mac[6]);
+
+#endif

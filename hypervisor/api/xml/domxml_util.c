@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Readers and writers over libxml2 nodes: see domxml_int.h. */
+#include "config.h"
+#include "hypervisor/api/xml/domxml_int.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define X(s) ((const xmlChar *)(s))
+
+const char *const dx_dom_types[2] = { [DOM_TYPE_UML] = "uml", [DOM_TYPE_KVM] = "kvm" };
+const char *const dx_actions[3] = {
+	[DOM_ACTION_DESTROY] = "destroy",
+	[DOM_ACTION_RESTART] = "restart",
+	[DOM_ACTION_PRESERVE] = "preserve",
+};
+const char *const dx_watchdogs[4] = {
+	[DOM_WATCHDOG_RESET] = "reset",
+	[DOM_WATCHDOG_POWEROFF] = "poweroff",
+	[DOM_WATCHDOG_PAUSE] = "pause",
+	[DOM_WATCHDOG_NONE] = "none",
+};
+const char *const dx_error_policies[4] = { "stop", "report", "ignore", "enospace" };
+const char *const dx_caches[4] = {
+	[DOM_CACHE_DEFAULT] = "default",
+	[DOM_CACHE_NONE] = "none",
+	[DOM_CACHE_WRITEBACK] = "writeback",
+	[DOM_CACHE_WRITETHROUGH] = "writethrough",
+};
+const char *const dx_clocks[2] = { [DOM_CLOCK_UTC] = "utc", [DOM_CLOCK_LOCALTIME] = "localtime" };
+const char *const dx_char_types[2] = { [DOM_CHAR_PTY] = "pty", [DOM_CHAR_FILE] = "file" };
+const char *const dx_disk_types[2] = { [DOM_DISK_FILE] = "file", [DOM_DISK_BLOCK] = "block" };
+const char *const dx_disk_attrs[2] = { [DOM_DISK_FILE] = "file", [DOM_DISK_BLOCK] = "dev" };
+const char *const dx_nic_types[2] = { [DOM_NIC_BRIDGE] = "bridge", [DOM_NIC_ETHERNET] = "ethernet" };
+
+int dx_fail(struct dx *x, const xmlNode *node, const char *fmt, ...)
+{
+	char reason[ERR_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(reason, sizeof(reason), fmt, ap);
+	va_end(ap);
+	return err_set(x->err, EINVAL, "%s:%ld: %s: %s", x->origin, xmlGetLineNo(node), (const char *)node->name,
+	               reason);
+}
+
+bool dx_is(const xmlNode *node, const char *name)
+{
+	return node && node->type == XML_ELEMENT_NODE && !node->ns && !strcmp((const char *)node->name, name);
+}
+
+xmlNode *dx_child(const xmlNode *node, const char *name)
+{
+	if (!node)
+		return NULL;
+	for (xmlNode *c = node->children; c; c = c->next)
+		if (dx_is(c, name))
+			return c;
+	return NULL;
+}
+
+xmlNode *dx_next(const xmlNode *node)
+{
+	for (xmlNode *c = node->next; c; c = c->next)
+		if (dx_is(c, (const char *)node->name))
+			return c;
+	return NULL;
+}
+
+int dx_single(struct dx *x, const xmlNode *node, const char *name, xmlNode **ret)
+{
+	xmlNode *first = dx_child(node, name), *second = first ? dx_next(first) : NULL;
+
+	if (second)
+		return dx_fail(x, second, "is given twice, the first time in line %ld", xmlGetLineNo(first));
+	*ret = first;
+	return 0;
+}
+
+/* xmlFree() is free() unless someone changed libxml2's allocator; copy, so that callers need not know. */
+static char *own(xmlChar *s)
+{
+	char *copy;
+
+	if (!s)
+		return NULL;
+	copy = strdup((const char *)s);
+	xmlFree(s);
+	return copy;
+}
+
+char *dx_text(const xmlNode *node)
+{
+	char *s = own(xmlNodeGetContent(node)), *from = s;
+	size_t len;
+
+	if (!s)
+		return NULL;
+	while (isspace((unsigned char)*from))
+		from++;
+	len = strlen(from);
+	while (len && isspace((unsigned char)from[len - 1]))
+		len--;
+	memmove(s, from, len);
+	s[len] = 0;
+	return s;
+}
+
+char *dx_attr(const xmlNode *node, const char *name)
+{
+	return own(xmlGetNoNsProp(node, X(name)));
+}
+
+int dx_index(const char *text, const char *const *names, size_t n)
+{
+	for (size_t i = 0; text && i < n; i++)
+		if (names[i] && !strcmp(text, names[i]))
+			return (int)i;
+	return -1;
+}
+
+xmlNode *dx_ensure(xmlNode *parent, const char *name, const xmlNode *after)
+{
+	xmlNode *node = dx_child(parent, name);
+
+	if (node)
+		return node;
+	node = xmlNewDocNode(parent->doc, NULL, X(name), NULL);
+	if (!node)
+		return NULL;
+	return after ? xmlAddNextSibling((xmlNode *)(uintptr_t)after, node) : xmlAddChild(parent, node);
+}
+
+bool dx_put_text(xmlNode *node, const char *text)
+{
+	xmlNode *t;
+
+	if (!node)
+		return false;
+	while (node->children)
+		dx_remove(node->children);
+	t = xmlNewDocText(node->doc, X(text));
+	return t && xmlAddChild(node, t);
+}
+
+bool dx_put_attr(xmlNode *node, const char *name, const char *value)
+{
+	return node && xmlSetProp(node, X(name), X(value));
+}
+
+void dx_remove_attr(xmlNode *node, const char *name)
+{
+	xmlUnsetProp(node, X(name));
+}
+
+void dx_remove(xmlNode *node)
+{
+	xmlUnlinkNode(node);
+	xmlFreeNode(node);
+}
+
+/*
+ * libvirt writes the first serial port a second time as the first <console> (target type serial): that is one line to the
+ * guest, not two.
+ */
+static bool repeats_serial(const xmlNode *console)
+{
+	_cleanup_free_ char *type = NULL;
+	xmlNode *target = dx_child(console, "target");
+
+	if (target)
+		type = dx_attr(target, "type");
+	return !type || !strcmp(type, "serial");
+}
+
+size_t dx_console_nodes(const xmlNode *devices, xmlNode **nodes, size_t max)
+{
+	xmlNode *serial = dx_child(devices, "serial"), *console = dx_child(devices, "console");
+	size_t n = 0;
+
+	if (serial && console && repeats_serial(console))
+		console = dx_next(console);
+	for (xmlNode *c = serial; c; c = dx_next(c), n++)
+		if (n < max)
+			nodes[n] = c;
+	for (xmlNode *c = console; c; c = dx_next(c), n++)
+		if (n < max)
+			nodes[n] = c;
+	return n;
+}

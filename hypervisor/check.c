@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* See check.h. */
+#include "config.h"
+#include "hypervisor/check.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "hypervisor/api/pathconf.h"
+#include "hypervisor/engine.h"
+
+/* @why NULL: it can. */
+static int say(const char *engine, const struct err *why)
+{
+	json_t *o = json_pack("{s:s*, s:b, s:s*}", "engine", engine, "runs", why == NULL, "why",
+	                      why ? why->text : NULL);
+	int r = o ? json_dumpf(o, stdout, JSON_COMPACT) : -1;
+
+	json_decref(o);
+	return r < 0 || puts("") < 0 || fflush(stdout) ? 1 : why != NULL;
+}
+
+int check_engines(void)
+{
+	for (unsigned i = 0; hv_engines[i]; i++) {
+		struct err err = { 0 };
+
+		(void)say(hv_engines[i]->name, hv_engines[i]->probe(NULL, &err) < 0 ? &err : NULL);
+	}
+	return ferror(stdout) ? 1 : 0;
+}
+
+int check_domain(const char *file, bool local)
+{
+	_cleanup_dom_config_ struct dom_config *cfg = NULL;
+	const struct hv_engine_ops *ops = NULL;
+	struct path_rules rules = { 0 };
+	struct err err = { 0 };
+	int r = dom_config_load(file, &cfg, &err);
+
+	if (r == 0) {
+		ops = hv_engine_for(cfg);
+		r = geteuid() == 0 ? path_rules_load(&rules, &err) : 0; /* another user opens what it may anyway */
+	}
+	if (r == 0 && geteuid() == 0 && !(local && rules.local_any))
+		r = path_check_config(&rules, cfg, &err);
+	if (r == 0)
+		r = ops->probe(cfg, &err);
+	path_rules_done(&rules);
+	return say(ops ? ops->name : NULL, r < 0 ? &err : NULL);
+}

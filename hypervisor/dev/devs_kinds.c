@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is asked of single kinds of devices: locks and stable storage of disks, announcements of NICs, consoles, heartbeat, balloon, statistics. */
+#include "config.h"
+#include "hypervisor/dev/vdev_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static int do_unlock(struct devs *d, void *arg, struct err *err)
+{
+	(void)arg, (void)err;
+	for (size_t i = 0; i < d->n; i++)
+		if (is_disk(d->v[i]))
+			vblk_unlock(d->v[i]);
+	return 0;
+}
+
+static int do_lock(struct devs *d, void *arg, struct err *err)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		int r = is_disk(d->v[i]) ? vblk_lock(d->v[i], err) : 0;
+		if (r < 0) {
+			do_unlock(d, arg, NULL);
+			return r;
+		}
+	}
+	return 0;
+}
+
+int devs_lock(struct devs *d, struct err *err)
+{
+	return do_lock(d, NULL, err); /* on the caller's thread: it may wait for a file server */
+}
+
+void devs_unlock(struct devs *d)
+{
+	(void)do_unlock(d, NULL, NULL);
+}
+
+void devs_writeback(struct devs *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (is_disk(d->v[i]))
+			vblk_writeback(d->v[i]);
+}
+
+int devs_sync(struct devs *d, struct err *err)
+{
+	/* on the caller's thread: a slow disk must not hold up the network */
+	for (size_t i = 0; i < d->n; i++) {
+		int r = is_disk(d->v[i]) ? vblk_sync(d->v[i], err) : 0;
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int do_announce(struct devs *d, void *arg, struct err *err)
+{
+	(void)arg, (void)err;
+	for (size_t i = 0; i < d->n; i++)
+		if (d->v[i]->ops->virtio_id == 1)
+			vnet_announce(d->v[i]);
+	return 0;
+}
+
+void devs_announce(struct devs *d)
+{
+	(void)devs_call(d, do_announce, NULL, NULL);
+}
+
+static int do_hand_over(struct devs *d, void *arg, struct err *err)
+{
+	(void)arg, (void)err;
+	for (size_t i = 0; i < d->n; i++)
+		if (d->v[i]->ops->virtio_id == 1)
+			vnet_hand_over(d->v[i]);
+	return 0;
+}
+
+void devs_hand_over(struct devs *d)
+{
+	(void)devs_call(d, do_hand_over, NULL, NULL);
+}
+
+struct console {
+	unsigned index;
+	bool take;
+	int fd;
+};
+
+static int do_console(struct devs *d, void *arg, struct err *err)
+{
+	struct console *c = arg;
+	unsigned k = 0;
+
+	for (size_t i = 0; i < d->n; i++)
+		if (d->v[i]->ops->virtio_id == 3 && k++ == c->index)
+			return vconsole_attach(d->v[i], c->fd, c->take, err);
+	return err_set(err, ENOENT, "the domain has no console hvc%u", c->index);
+}
+
+int devs_console(struct devs *d, unsigned index, bool take, struct err *err)
+{
+	int sv[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
+		return err_sys(err, errno, "cannot make a console connection");
+	struct console c = { .index = index, .take = take, .fd = sv[0] };
+	int r = devs_call(d, do_console, &c, err);
+	if (r < 0) {
+		close(sv[0]);
+		close(sv[1]);
+		return r;
+	}
+	return sv[1];
+}
+
+static int do_beat(struct devs *d, void *arg, struct err *err)
+{
+	(void)err;
+	*(unsigned *)arg = vconsole_beat(d->agent);
+	return 0;
+}
+
+unsigned devs_beat(const struct devs *d)
+{
+	struct devs *w = (struct devs *)d; /* what was last heard of is no part of what callers see */
+
+	(void)devs_call_for(w, do_beat, &w->beat_s, ASK_NS, NULL);
+	return w->beat_s;
+}
+
+static int do_beat_anew(struct devs *d, void *arg, struct err *err)
+{
+	(void)arg, (void)err;
+	vconsole_beat_anew(d->agent);
+	return 0;
+}
+
+void devs_beat_anew(struct devs *d)
+{
+	(void)devs_call(d, do_beat_anew, NULL, NULL);
+}
+
+static int do_silent(struct devs *d, void *arg, struct err *err)
+{
+	(void)err;
+	*(bool *)arg = vconsole_silent(d->agent);
+	return 0;
+}
+
+bool devs_silent(struct devs *d)
+{
+	bool silent = false;
+
+	return !devs_call(d, do_silent, &silent, NULL) && silent;
+}
+
+static int do_give_back(struct devs *d, void *arg, struct err *err)
+{
+	(void)err;
+	vconsole_beat_give_back(d->agent, *(uint64_t *)arg);
+	return 0;
+}
+
+void devs_beat_give_back(struct devs *d, uint64_t ns)
+{
+	(void)devs_call(d, do_give_back, &ns, NULL);
+}
+
+static struct vdev *balloon_of(const struct devs *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->v[i]->ops->virtio_id == 5)
+			return d->v[i];
+	return NULL;
+}
+
+static int do_balloon(struct devs *d, void *arg, struct err *err)
+{
+	struct vdev *v = balloon_of(d);
+
+	if (!v)
+		return err_set(err, EOPNOTSUPP, "the domain has no memory balloon; add <memballoon model='virtio'/>");
+	if (!v->features || v->broken)
+		return err_set(err, EOPNOTSUPP, "the guest has no balloon driver loaded (module virtio_balloon)");
+	vballoon_target(v, *(uint64_t *)arg);
+	return 0;
+}
+
+int devs_balloon(struct devs *d, uint64_t target_bytes, struct err *err)
+{
+	return devs_call(d, do_balloon, &target_bytes, err);
+}
+
+static int do_balloon_bytes(struct devs *d, void *arg, struct err *err)
+{
+	const struct vdev *v = balloon_of(d);
+	(void)err;
+
+	*(uint64_t *)arg = v ? vballoon_bytes(v) : 0;
+	return 0;
+}
+
+uint64_t devs_balloon_bytes(const struct devs *d)
+{
+	struct devs *w = (struct devs *)d;
+
+	(void)devs_call_for(w, do_balloon_bytes, &w->balloon_bytes, ASK_NS, NULL);
+	return w->balloon_bytes;
+}
+
+static int do_stats(struct devs *d, void *arg, struct err *err)
+{
+	struct hv_stats *st = arg;
+	(void)err;
+
+	st->n_devs = (uint32_t)d->n;
+	for (size_t i = 0; i < d->n; i++)
+		st->dev[i] = d->v[i]->st;
+	return 0;
+}
+
+void devs_stats(struct devs *d, struct hv_stats *st)
+{
+	(void)devs_call_for(d, do_stats, st, ASK_NS, NULL);
+}

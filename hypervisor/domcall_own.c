@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Hypercalls that move ownership or end the domain: they write leases and lock disks, so what they do with files is a job of slow.c's, and
+ * what they do with the domain follows on the main thread when that is over. A job that writes commits itself first: from then on it is
+ * waited for without limit, because only the storage knows who owns the domain.
+ */
+#include "config.h"
+#include "hypervisor/domcall_int.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/log.h"
+#include "common/util.h"
+
+#define DESTROY_NS (4 * NS_PER_S) /* before clusterd takes to SIGKILL */
+
+static void on_destroy(void *arg)
+{
+	domain_end(arg, 0);
+}
+
+static void end_after_reply(struct domain *d, enum hv_dom_state state, const char *text)
+{
+	domain_set_state(d, state, text);
+	d->exiting = true; /* no further orders */
+	domain_leave(d);
+	d->destroy_timer = loop_add_timer(d->loop, on_destroy, d);
+	loop_timer_in(d->destroy_timer, NS_PER_MS);
+}
+
+static bool owner_ok(const struct hv_owner *o)
+{
+	return memchr(o->owner, 0, sizeof(o->owner)) && (!o->owner[0] || name_is_valid(o->owner));
+}
+
+/* @work, then @done on the main thread: at once, or when it is over. */
+static int run(struct domain *d, int (*work)(void *arg, struct err *err),
+               void (*then)(void *arg, int r, const struct err *err),
+               int (*done)(struct domain *d, int r, struct err *err), uint64_t limit_ns, struct err *err)
+{
+	struct slow_job job = { .work = work, .then = then, .arg = d, .limit_ns = limit_ns };
+	int r = slow_run(d->slow, &job, err);
+
+	if (r == -EBUSY) /* nothing was begun */
+		return domain_waits_err(d, EBUSY, NULL, err);
+	return r == -EINPROGRESS ? r : done(d, r, err);
+}
+
+/* The second half of @done for a job that took its time. */
+static void later(struct domain *d, int r, const struct err *err, int (*done)(struct domain *d, int r, struct err *err))
+{
+	struct err e = err ? *err : (struct err){ 0 };
+
+	if (r == -ETIMEDOUT)
+		r = domain_waits_err(d, ETIMEDOUT, NULL, &e);
+	domain_pend_done(d, done(d, r, &e), &e);
+}
+
+/* Relinquish ---------------------------------------------------------------------------------------------------------- */
+
+static int relinquish_work(void *arg, struct err *err)
+{
+	struct domain *d = arg;
+	struct lease_record rec = { .generation = d->pend.owner.generation, .state = LEASE_RUNNING }, now;
+	int r = devs_sync(d->devs, err);
+
+	if (r)
+		return r;
+	if (!slow_commit(d->slow))
+		return -ECANCELED;
+	snprintf(rec.owner, sizeof(rec.owner), "%s", d->pend.owner.owner);
+	/* from here on it is not ours, whatever becomes of the write: only a lease that says so brings it back */
+	d->pend.relinquished = true;
+	r = leases_write(&d->leases, &rec, err);
+	if (r && leases_read(&d->leases, &now, NULL) == 0 && now.generation == d->generation) {
+		d->pend.relinquished = false; /* nothing was written */
+		return r;
+	}
+	devs_unlock(d->devs);
+	return r;
+}
+
+static int relinquish_done(struct domain *d, int r, struct err *err)
+{
+	(void)err;
+	if (!d->pend.relinquished) {
+		d->owner = true;
+		return r;
+	}
+	d->suspender = NULL;
+	d->generation = d->pend.owner.generation;
+	domain_set_state(d, HV_DOM_RELINQUISHED, d->pend.owner.owner);
+	return r;
+}
+
+static void relinquish_then(void *arg, int r, const struct err *err)
+{
+	later(arg, r, err, relinquish_done);
+}
+
+int call_relinquish(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	const struct hv_owner *o = c->req;
+	int r = call_need_state(d, IN(SUSPENDED), "give the domain away", err);
+
+	if (!r && d->suspender != c->conn)
+		r = err_set(err, EPERM, "the domain was suspended by another session");
+	if (!r && (!owner_ok(o) || !o->owner[0] || o->generation <= d->generation))
+		r = err_set(err, EINVAL, "a new owner needs a name and a generation above %lu",
+		            (unsigned long)d->generation);
+	if (r)
+		return r;
+	if (slow_busy(d->slow))
+		return domain_waits_err(d, EBUSY, "the storage has not answered an earlier order yet", err);
+	d->pend.owner = *o;
+	d->pend.relinquished = false;
+	d->owner = false; /* a signal meanwhile must not write a lease beside it */
+	return run(d, relinquish_work, relinquish_then, relinquish_done, STORAGE_NS, err);
+}
+
+/* Reclaim, take ------------------------------------------------------------------------------------------------------- */
+
+static int own_work(void *arg, struct err *err)
+{
+	struct domain *d = arg;
+
+	if (!slow_commit(d->slow))
+		return -ECANCELED;
+	return domain_own_disks(d, &d->pend.owner.generation, d->pend.named, err);
+}
+
+static int reclaim_done(struct domain *d, int r, struct err *err)
+{
+	(void)err;
+	if (r)
+		return r;
+	domain_owned(d, d->pend.owner.generation);
+	d->suspender = d->pend.conn;
+	domain_set_state(d, HV_DOM_SUSPENDED, "taken back");
+	return 0;
+}
+
+static void reclaim_then(void *arg, int r, const struct err *err)
+{
+	later(arg, r, err, reclaim_done);
+}
+
+int call_reclaim(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	const struct hv_owner *o = c->req;
+	int r = call_need_state(d, IN(RELINQUISHED), "take the domain back", err);
+
+	if (!r && (!owner_ok(o) || o->generation <= d->generation))
+		r = err_set(err, EINVAL, "taking back needs a generation above %lu", (unsigned long)d->generation);
+	if (r)
+		return r;
+	d->pend.owner = *o;
+	d->pend.named = false;
+	d->pend.conn = c->conn;
+	return run(d, own_work, reclaim_then, reclaim_done, UINT64_MAX, err);
+}
+
+static int take_done(struct domain *d, int r, struct err *err)
+{
+	(void)err;
+	if (r)
+		return r;
+	domain_owned(d, d->pend.owner.generation);
+	d->importer = NULL;
+	d->suspender = d->pend.conn;
+	snprintf(d->pend.owner.owner, sizeof(d->pend.owner.owner), "%s", d->host);
+	domain_set_state(d, HV_DOM_SUSPENDED, "taken over");
+	return 0;
+}
+
+static void take_then(void *arg, int r, const struct err *err)
+{
+	later(arg, r, err, take_done);
+}
+
+int call_take(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	const struct hv_owner *o = c->req;
+	int r = call_need_state(d, IN(RESTORED), "take the domain over", err);
+
+	if (!r)
+		r = call_need_session(c, d->importer, "take the domain over", err);
+	if (!r && (!owner_ok(o) || (o->owner[0] && strcmp(o->owner, d->host))))
+		r = err_set(err, EINVAL, "this host is '%s', not '%.63s'", d->host, o->owner);
+	if (r)
+		return r;
+	d->pend.owner = *o;
+	d->pend.named = o->generation != 0;
+	d->pend.conn = c->conn;
+	r = run(d, own_work, take_then, take_done, UINT64_MAX, err);
+	if (!r)
+		*REP(c, struct hv_owner) = d->pend.owner;
+	return r;
+}
+
+/* Park, unpark -------------------------------------------------------------------------------------------------------- */
+
+int call_park(struct call *c, struct err *err)
+{
+	const struct hv_park_req *q = c->req;
+	int r = call_need_state(c->d, IN(RUNNING) | IN(PAUSED) | IN(PARKED), "suspend", err);
+
+	return r ? r : domain_park(c->d, q->lease_ns, err);
+}
+
+int call_unpark(struct call *c, struct err *err)
+{
+	const struct hv_park_req *q = c->req;
+	int r = call_need_state(c->d, IN(PARKED), "let it go on", err);
+
+	return r ? r : domain_unpark(c->d, q->lease_ns, err);
+}
+
+void domain_cannot_run(struct domain *d, const char *why)
+{
+	log_error("domain '%s' can never run again here: %s", d->cfg->name, why);
+	d->ops->kill(d->vm);
+	end_after_reply(d, HV_DOM_CRASHED, why);
+}
+
+/* Lease, destroy ------------------------------------------------------------------------------------------------------ */
+
+static int lease_work(void *arg, struct err *err)
+{
+	struct domain *d = arg;
+	struct lease_record rec;
+	int r = leases_read(&d->leases, &rec, err);
+
+	if (r)
+		return r;
+	d->pend.owner.generation = rec.generation;
+	snprintf(d->pend.owner.owner, sizeof(d->pend.owner.owner), "%s", rec.owner);
+	return 0;
+}
+
+static int lease_done(struct domain *d, int r, struct err *err)
+{
+	(void)d, (void)err;
+	return r;
+}
+
+static void lease_then(void *arg, int r, const struct err *err)
+{
+	later(arg, r, err, lease_done);
+}
+
+int call_lease(struct call *c, struct err *err)
+{
+	int r = run(c->d, lease_work, lease_then, lease_done, STORAGE_NS, err);
+
+	if (!r)
+		*REP(c, struct hv_owner) = c->d->pend.owner;
+	return r;
+}
+
+static int destroy_work(void *arg, struct err *err)
+{
+	struct domain *d = arg;
+	uint32_t flags = d->pend.destroy_flags;
+	struct lease_record rec = { .generation = d->generation,
+		                    .state = flags & HV_DESTROY_F_SAVED ? LEASE_SAVED : LEASE_STOPPED };
+	int r = 0;
+
+	snprintf(rec.owner, sizeof(rec.owner), "%s", d->host);
+	if (!(flags & HV_DESTROY_F_MOVED))
+		r = leases_write(&d->leases, &rec, err);
+	devs_unlock(d->devs);
+	return r;
+}
+
+static int destroy_done(struct domain *d, int r, struct err *err)
+{
+	if (r)
+		log_error("domain '%s' ends, and its lease still says that it runs: %s", d->cfg->name, err->text);
+	end_after_reply(d, HV_DOM_SHUTDOWN, "destroyed");
+	return 0;
+}
+
+static void destroy_then(void *arg, int r, const struct err *err)
+{
+	later(arg, r, err, destroy_done);
+}
+
+int call_destroy(struct call *c, struct err *err)
+{
+	struct domain *d = c->d;
+	const struct hv_destroy_req *q = c->req;
+
+	if ((q->flags & HV_DESTROY_F_MOVED) && d->state == HV_DOM_RELINQUISHED)
+		devs_hand_over(d->devs);
+	if (d->vm)
+		d->ops->kill(d->vm);
+	bool write = d->owner && !slow_busy(d->slow);
+	d->exiting = true;
+	if (!write)
+		return destroy_done(d, 0, err);
+	d->owner = false;
+	d->pend.destroy_flags = q->flags;
+	return run(d, destroy_work, destroy_then, destroy_done, DESTROY_NS, err);
+}

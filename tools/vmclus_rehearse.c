@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* vmclus rehearse: what would become of a host's domains if it were lost now. */
+#include "config.h"
+#include <errno.h>
+#include <stdio.h>
+#include "tools/vmclus_int.h"
+
+static void show_one(const json_t *d)
+{
+	const char *host = vmclus_text(d, "host");
+	json_t *h;
+	size_t i;
+
+	if (*host) {
+		printf("  %-20s starts on %-12s after about %.0f s (start %.1f s%s)\n", vmclus_text(d, "name"), host,
+		       vmclus_num(d, "outage_s"), vmclus_num(d, "start_s"),
+		       vmclus_true(d, "measured") ? " as measured" : ", a guess");
+		return;
+	}
+	printf("  %-20s %s: %s\n", vmclus_text(d, "name"),
+	       *vmclus_text(d, "fate") == 'n' ? "STARTS NOWHERE" : "stays down", vmclus_text(d, "text"));
+	json_array_foreach(json_object_get(d, "hosts"), i, h)
+	{
+		printf("    %-18s %s\n", vmclus_text(h, "name"), vmclus_text(h, "text"));
+	}
+}
+
+int vmclus_rehearse(struct cli *v, struct err *err)
+{
+	_cleanup_json_ json_t *o = NULL;
+	int r = vmclus_order(json_pack("{s:s, s:s}", "op", "rehearse", "host", v->arg[0]), "rehearsal", NULL, NULL, &o,
+	                     err);
+	json_t *list, *d;
+	size_t i;
+
+	if (r < 0)
+		return r;
+	list = json_object_get(o, "domains");
+	if (v->json) {
+		(void)json_object_del(o, "type");
+		jsonconn_print(o);
+	} else {
+		printf("without %s, from its last sign of life until its domains may start elsewhere: %.1f s\n",
+		       v->arg[0], vmclus_num(o, "detect_s"));
+		if (!json_array_size(list))
+			printf("  no domain runs there\n");
+		json_array_foreach(list, i, d)
+		{
+			show_one(d);
+		}
+	}
+	if (!vmclus_true(o, "ok"))
+		return err_set(err, ENOSPC, "without %s %.0f of its domains would start nowhere", v->arg[0],
+		               vmclus_num(o, "nowhere"));
+	return 0;
+}
