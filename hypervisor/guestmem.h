@@ -2,6 +2,9 @@
 /*
  * Guest memory as hvdom's own mapping, and the only way devices reach it: every access names a guest physical address that
  * is checked here. Writes by devices are marked in a bitmap of our own, after the write (no write-protect fault sees them).
+ *
+ * There is one memory file. Parts of it, the regions, stand at the guest addresses that the engine gives them, with holes between
+ * them if it likes. A page's index, in bitmaps, streams and save files, is its place in the file; the table here says its guest address.
  */
 #ifndef HOSPES_HYPERVISOR_GUESTMEM_H
 #define HOSPES_HYPERVISOR_GUESTMEM_H
@@ -12,35 +15,59 @@
 #include "common/err.h"
 #include "common/cleanup.h"
 
-struct gpa { uint64_t v; };      /* guest physical address; pv: offset in the memory region */
+#define GUESTMEM_REGIONS_MAX  4u
+#define GUESTMEM_REGION_ALIGN (64u << 12) /* so that a region's bits begin with a word of each bitmap */
+
+struct gpa { uint64_t v; };      /* guest physical address */
+
+struct guestmem_region {
+	struct gpa start;        /* page multiple */
+	uint64_t bytes;          /* multiple of GUESTMEM_REGION_ALIGN; the last one's: of a page */
+	uint64_t offset;         /* of its first octet in the file: the sum of the sizes before it */
+};
 
 struct guestmem {
 	int fd;                  /* memfd, owned */
-	uint8_t *base;           /* mapping of the whole region, PROT_READ|PROT_WRITE, shared */
-	uint64_t size;           /* octets, page multiple */
+	uint8_t *base;           /* mapping of the whole file, PROT_READ|PROT_WRITE, shared */
+	uint64_t size;           /* octets, page multiple: of all regions */
+	unsigned n_regions;
+	struct guestmem_region region[GUESTMEM_REGIONS_MAX]; /* in the file's order; no two have a guest address in common */
 	_Atomic uint64_t *dev_dirty; /* one bit per page written by a device since it was last collected; owned */
 };
 
-/* Map @fd (owned from now on, also on failure) of @size octets. */
+/* Map @fd (owned from now on, also on failure) as @n regions; their offsets are set here. */
+int guestmem_init_regions(struct guestmem *m, int fd, const struct guestmem_region *regions, unsigned n, struct err *err) _must_check_;
+/* The same with one region of @size octets at guest address 0. */
 int guestmem_init(struct guestmem *m, int fd, uint64_t size, struct err *err) _must_check_;
 void guestmem_done(struct guestmem *m);
-/* Host pointer to [@a, @a + @len), NULL when any octet is outside. Overflow-safe. Valid while @m is. */
+/* Host pointer to [@a, @a + @len), NULL when any octet is outside, or they are of two regions. Overflow-safe. Valid while @m is. */
 static inline void *guestmem_at(const struct guestmem *m, struct gpa a, uint64_t len)
 {
-	if (a.v > m->size || len > m->size - a.v)
-		return NULL;
-	return m->base + a.v;
+	for (const struct guestmem_region *r = m->region; r < m->region + m->n_regions; r++) {
+		uint64_t in = a.v - r->start.v; /* huge below its start */
+
+		if (in <= r->bytes && len <= r->bytes - in)
+			return m->base + r->offset + in;
+	}
+	return NULL;
 }
-/* Mark [@a, @a + @len) written; the range was checked before. Call after the write. */
-static inline void guestmem_mark(struct guestmem *m, struct gpa a, uint64_t len)
+/* Where in the file, and so in all bitmaps, the octet is that guestmem_at() pointed to. */
+static inline uint64_t guestmem_offset(const struct guestmem *m, const void *p)
 {
+	return (uint64_t)((const uint8_t *)p - m->base);
+}
+/* Mark @len octets written from @p on, where guestmem_at() pointed. Call after the write. */
+static inline void guestmem_mark(struct guestmem *m, const void *p, uint64_t len)
+{
+	uint64_t at = guestmem_offset(m, p);
+
 	if (!len)
 		return;
-	for (uint64_t p = a.v >> 12, e = (a.v + len - 1) >> 12; p <= e; p++) {
-		uint64_t bit = 1ull << (p & 63);
+	for (uint64_t i = at >> 12, e = (at + len - 1) >> 12; i <= e; i++) {
+		uint64_t bit = 1ull << (i & 63);
 		/* a relaxed test first: the hot rings' pages are nearly always marked already */
-		if (!(__atomic_load_n((uint64_t *)&m->dev_dirty[p >> 6], __ATOMIC_RELAXED) & bit))
-			__atomic_fetch_or((uint64_t *)&m->dev_dirty[p >> 6], bit, __ATOMIC_RELEASE);
+		if (!(__atomic_load_n((uint64_t *)&m->dev_dirty[i >> 6], __ATOMIC_RELAXED) & bit))
+			__atomic_fetch_or((uint64_t *)&m->dev_dirty[i >> 6], bit, __ATOMIC_RELEASE);
 	}
 }
 

@@ -44,15 +44,21 @@ static struct config_space config_get(const struct vdev *v)
 	return c;
 }
 
-static void punch(struct vballoon *b, uint64_t at, uint64_t bytes)
+static void punch(struct vballoon *b, const uint8_t *at, uint64_t bytes)
 {
 	struct guestmem *m = b->v.devs->mem;
 
 	/* memory that cannot have holes keeps its pages: the balloon saves nothing then, and harms nothing */
-	if (fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)bytes) < 0)
+	if (fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)guestmem_offset(m, at), (off_t)bytes) <
+	    0)
 		b->v.st.errors++;
 	else
-		guestmem_mark(m, (struct gpa){ at }, bytes);
+		guestmem_mark(m, at, bytes);
+}
+
+static const uint8_t *pfn_at(const struct guestmem *m, uint32_t pfn)
+{
+	return guestmem_at(m, (struct gpa){ (uint64_t)le32toh(pfn) * PAGE_BYTES }, PAGE_BYTES);
 }
 
 static const char *inflate(struct vballoon *b)
@@ -60,16 +66,17 @@ static const char *inflate(struct vballoon *b)
 	struct guestmem *m = b->v.devs->mem;
 	uint32_t pfn[PFNS_PER_CHAIN];
 	size_t n = vq_copy_from(b->e.iov, b->e.n_out, 0, pfn, sizeof(pfn)) / 4;
-	uint64_t at = 0, len = 0;
+	const uint8_t *at = NULL, *p;
+	uint64_t len = 0;
 
 	if (b->e.out_bytes > sizeof(pfn) || b->e.out_bytes % 4)
 		return "a balloon request is too long or not whole";
 	for (size_t i = 0; i < n; i++)
-		if (!guestmem_at(m, (struct gpa){ (uint64_t)le32toh(pfn[i]) * PAGE_BYTES }, PAGE_BYTES))
+		if (!pfn_at(m, pfn[i]))
 			return "a balloon page is outside guest memory";
 	/* neighbours in one go: the driver gives pages in any order, mostly falling */
 	for (size_t i = 0; i < n; i++) {
-		uint64_t p = (uint64_t)le32toh(pfn[i]) * PAGE_BYTES;
+		p = pfn_at(m, pfn[i]);
 		if (len && p == at + len) {
 			len += PAGE_BYTES;
 		} else if (len && p + PAGE_BYTES == at) {
@@ -91,16 +98,16 @@ static const char *inflate(struct vballoon *b)
 
 static const char *report(struct vballoon *b)
 {
-	struct guestmem *m = b->v.devs->mem;
+	const struct guestmem *m = b->v.devs->mem;
 
 	for (unsigned i = 0; i < b->e.n_in; i++) {
 		const struct iovec *iov = &b->e.iov[b->e.n_out + i];
-		uint64_t at = (uint64_t)((uint8_t *)iov->iov_base - m->base), end = at + iov->iov_len;
+		uint64_t at = guestmem_offset(m, iov->iov_base), end = at + iov->iov_len;
 		at = (at + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
 		end &= ~(uint64_t)(PAGE_BYTES - 1);
 		if (at >= end)
 			continue;
-		punch(b, at, end - at);
+		punch(b, m->base + at, end - at);
 		b->v.st.rd_ops++;
 		b->v.st.rd_bytes += end - at;
 	}

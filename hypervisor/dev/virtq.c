@@ -142,7 +142,7 @@ static int avail_count(struct vq *q)
 
 	if (!n && q->event_idx && load16(q->used + avail_event_off(q)) != q->c.last_avail) {
 		__atomic_store_n(FIELD16(q->used + avail_event_off(q)), q->c.last_avail, __ATOMIC_SEQ_CST);
-		guestmem_mark(q->mem, (struct gpa){ q->c.used.v + avail_event_off(q) }, 2);
+		guestmem_mark(q->mem, q->used + avail_event_off(q), 2);
 		/* it may have added one before it could see the new event index */
 		idx = __atomic_load_n(FIELD16(q->avail + 2), __ATOMIC_SEQ_CST);
 		n = (uint16_t)(idx - q->c.last_avail);
@@ -193,7 +193,7 @@ void vq_push(struct vq *q, uint16_t head, uint32_t bytes)
 
 	__atomic_store_n((uint32_t *)(void *)(q->used + off), id, __ATOMIC_RELAXED);
 	__atomic_store_n((uint32_t *)(void *)(q->used + off + 4), bytes, __ATOMIC_RELAXED);
-	guestmem_mark(q->mem, (struct gpa){ q->c.used.v + off }, 8);
+	guestmem_mark(q->mem, q->used + off, 8);
 	q->c.used_idx++;
 }
 
@@ -202,7 +202,7 @@ void vq_publish(struct vq *q)
 	if (!q->mem)
 		return;
 	__atomic_store_n(FIELD16(q->used + 2), q->c.used_idx, __ATOMIC_SEQ_CST);
-	guestmem_mark(q->mem, (struct gpa){ q->c.used.v + 2 }, 2);
+	guestmem_mark(q->mem, q->used + 2, 2);
 }
 
 bool vq_should_call(struct vq *q)
@@ -240,7 +240,7 @@ void vq_mark(const struct vq *q, const struct iovec *iov, unsigned n, uint64_t b
 		return;
 	for (unsigned i = 0; i < n && bytes; i++) {
 		uint64_t len = iov[i].iov_len < bytes ? iov[i].iov_len : bytes;
-		guestmem_mark(q->mem, (struct gpa){ (uint64_t)((uint8_t *)iov[i].iov_base - q->mem->base) }, len);
+		guestmem_mark(q->mem, iov[i].iov_base, len);
 		bytes -= len;
 	}
 }
@@ -260,7 +260,7 @@ static size_t iov_copy(const struct iovec *iov, unsigned n, uint64_t skip, uint8
 		size_t k = room < len - done ? room : len - done;
 		if (to) {
 			memcpy(p, buf + done, k);
-			guestmem_mark(to->mem, (struct gpa){ (uint64_t)(p - to->mem->base) }, k);
+			guestmem_mark(to->mem, p, k);
 		} else {
 			memcpy(buf + done, p, k);
 		}

@@ -1,9 +1,11 @@
 # Unit tests of the virtio devices.
-dev_tests = %D%/test_virtq %D%/test_vhost_user %D%/test_beat %D%/test_devs %D%/test_blklease %D%/test_devstate %D%/test_vnet %D%/test_diskfail %D%/test_ioblocked
+dev_tests = %D%/test_guestmem %D%/test_virtq %D%/test_vhost_user %D%/test_beat %D%/test_devs %D%/test_blklease %D%/test_devstate %D%/test_vnet %D%/test_diskfail %D%/test_ioblocked
 check_PROGRAMS += $(dev_tests)
 TESTS += $(dev_tests)
 DEV_TEST_LIBS = hypervisor/dev/libhvdev.a clusterd/guard/libguard.a $(TEST_LIBS) $(URING_LIBS)
 
+%C%_test_guestmem_SOURCES = %D%/test_guestmem.c %D%/vdriver.h %D%/vdriver.c
+%C%_test_guestmem_LDADD = $(DEV_TEST_LIBS)
 %C%_test_virtq_SOURCES = %D%/test_virtq.c %D%/vdriver.h %D%/vdriver.c
 %C%_test_virtq_LDADD = $(DEV_TEST_LIBS)
 

@@ -24,9 +24,14 @@ void vdriver_init(struct vdriver *d, struct guestmem *m, uint64_t at, uint16_t s
 	};
 }
 
+static void *at(const struct guestmem *m, struct gpa a)
+{
+	return guestmem_at(m, a, 1);
+}
+
 struct vq_desc *vdriver_desc(struct vdriver *d, unsigned i)
 {
-	return (struct vq_desc *)(void *)(d->mem->base + d->c.desc.v) + i;
+	return (struct vq_desc *)at(d->mem, d->c.desc) + i;
 }
 
 void vdriver_set(struct vdriver *d, unsigned i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
@@ -36,11 +41,11 @@ void vdriver_set(struct vdriver *d, unsigned i, uint64_t addr, uint32_t len, uin
 
 static uint16_t *avail(struct vdriver *d)
 {
-	return (uint16_t *)(void *)(d->mem->base + d->c.avail.v);
+	return at(d->mem, d->c.avail);
 }
 static uint16_t *used(const struct vdriver *d)
 {
-	return (uint16_t *)(void *)(d->mem->base + d->c.used.v);
+	return at(d->mem, d->c.used);
 }
 
 void vdriver_offer(struct vdriver *d, uint16_t head)
@@ -74,7 +79,7 @@ void vdriver_used(const struct vdriver *d, uint16_t i, uint32_t *ret_id, uint32_
 {
 	uint32_t e[2];
 
-	memcpy(e, d->mem->base + d->c.used.v + 4 + 8u * (i % d->c.size), sizeof(e));
+	memcpy(e, used(d) + 2 + 4u * (i % d->c.size), sizeof(e));
 	*ret_id = e[0];
 	*ret_len = e[1];
 }
@@ -98,7 +103,9 @@ uint16_t *vdriver_avail_event(struct vdriver *d)
 
 bool vdriver_dirty(const struct guestmem *m, uint64_t addr)
 {
-	return m->dev_dirty[addr >> 18] >> ((addr >> 12) & 63) & 1;
+	uint64_t page = guestmem_offset(m, at(m, (struct gpa){ addr })) >> 12;
+
+	return m->dev_dirty[page >> 6] >> (page & 63) & 1;
 }
 
 void vdriver_clean(struct guestmem *m)
