@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Time that passes although somebody holds a clock. CLOCK_BOOTTIME of a virtual machine stands still while its hypervisor has it paused;
- * the TSC runs on, if the processor says that it is invariant (hypervisors show that only to machines that they do not carry about).
- * So a moment is read on both, and a deadline is one on both: it is over as soon as either says so (deadline.h). Nobody adds the two up,
- * so that a clock that was set back takes nothing away. docs/fencing.md. Any thread.
+ * Time that also counts while a hypervisor pauses this machine. During a pause CLOCK_BOOTTIME stands still; the TSC
+ * runs on if the processor reports it as invariant (hypervisors do so only for machines that they do not migrate). So a
+ * moment is read on both clocks, and a deadline is set on both: it is over as soon as either clock says so
+ * (deadline.h). The two clocks are never added up, so a clock that was set back cancels nothing of what the other
+ * counts. See docs/fencing.md. Any thread.
  */
 #ifndef HOSPES_COMMON_CLOCKS_H
 #define HOSPES_COMMON_CLOCKS_H
@@ -13,34 +14,34 @@
 
 struct moment {
 	uint64_t boot_ns; /* CLOCK_BOOTTIME */
-	uint64_t tsc;     /* ticks; 0: there is no such clock, or it is not to be relied on */
+	uint64_t tsc;     /* ticks; 0: there is no TSC, or it is not reliable */
 };
 
-/* Now. The TSC is read first: a machine that is paused between the two has the earlier one there, which ends a deadline sooner. */
+/* Now. The TSC is read first: if the machine is paused between the two reads, the earlier TSC ends a deadline sooner. */
 struct moment moment_now(void);
 
-/* The time stamp counter; 0 where there is none. Not: whether it is to be relied on. */
+/* The time stamp counter; 0 where there is none. It may be unreliable: see tsc_runs_on(). */
 uint64_t tsc_read(void);
-/* Does it advance evenly, whatever becomes of the processors and of this machine? Asked once, at the begin. */
+/* True if the TSC advances evenly on all processors, also while this machine is paused. Asked once, at the start. */
 bool tsc_runs_on(void);
 
-/* Do this machine's clocks advance while it does not? */
+/* Whether this machine has a clock that advances while the machine is paused. */
 enum clocks_kind {
-	CLOCKS_RUN_ON = 0,   /* the machine is none of a hypervisor's, or its TSC runs on while it is paused */
-	CLOCKS_MAY_STOP = 1, /* a virtual machine whose clocks are its hypervisor's to stop */
+	CLOCKS_RUN_ON = 0,   /* no virtual machine, or one whose TSC runs on while it is paused */
+	CLOCKS_MAY_STOP = 1, /* a virtual machine whose hypervisor may stop all its clocks */
 	CLOCKS_VOUCHED_FOR =
-		2, /* somebody said HOSPES_CLOCKS=trusted: it is never paused, or its clocks run on all the same */
+		2, /* HOSPES_CLOCKS=trusted: the administrator says that it is never paused, or that its clocks run on */
 };
 /*
- * HOSPES_CLOCKS=boottime: there is no TSC (as on a virtual machine without an invariant one), =trusted: see above.
- * Sets *@ret_use_tsc: whether moments have one.
+ * Find out the kind. HOSPES_CLOCKS in the environment: "boottime" acts as if there were no reliable TSC; "trusted": see
+ * above. Sets *@ret_use_tsc: whether moments include the TSC.
  */
 enum clocks_kind clocks_look(bool *ret_use_tsc);
 
 /*
- * How fast the TSC is: the least of what was measured against CLOCK_MONOTONIC_RAW, over windows so short that a machine that was paused in
- * one of them (its TSC ran on, the clock did not) shows in that one only. Erring to a low rate ends deadlines sooner. Pure but for
- * tsc_rate_measure().
+ * The rate of the TSC: the lowest one measured against CLOCK_MONOTONIC_RAW over many short windows. A pause of the
+ * machine makes the rate too high (the TSC runs on, the other clock does not), but only in the window in which it
+ * happens. A rate that is too low ends deadlines sooner. All functions are pure except tsc_rate_measure().
  */
 struct tsc_rate {
 	uint64_t per_s;       /* 0: not known yet */
@@ -48,11 +49,11 @@ struct tsc_rate {
 	unsigned below;       /* samples in a row that were far below per_s */
 	uint64_t below_per_s; /* the largest of those */
 };
-/* A sample: at a moment in [@raw_first_ns, @raw_last_ns] the counter was at @tsc. Those that follow too soon are left out. */
+/* Add a sample: the TSC was @tsc between @raw_first_ns and @raw_last_ns. A sample too soon after the last is ignored. */
 void tsc_rate_sample(struct tsc_rate *r, uint64_t raw_first_ns, uint64_t tsc, uint64_t raw_last_ns);
-/* Ticks that @ns surely have, 0.1 % less than measured; 0: the rate is not known. */
+/* The ticks that surely pass in @ns: 0.1 % less than measured. 0: the rate is not known. */
 uint64_t tsc_rate_ticks(const struct tsc_rate *r, uint64_t ns);
-/* Take a sample now. The first call takes some 30 ms, others nothing. */
+/* Take a sample now. The first call takes some 30 ms, later ones return at once. */
 void tsc_rate_measure(struct tsc_rate *r);
 
 #endif

@@ -2,8 +2,9 @@
 /*
  * Errors that a person reads.
  *
- * A function returns 0 or -errno; at a boundary its last argument is a `struct err *` (may be NULL) that receives one
- * sentence: what was being done, to what, why it failed, what to do. Library code never logs; who handles it does.
+ * A function returns 0 or -errno. At a boundary its last argument is a `struct err *` (may be NULL), which receives one
+ * sentence: what was being done, to what, why it failed, what to do. Library code never logs; the code that handles the
+ * error does.
  */
 #ifndef HOSPES_COMMON_ERR_H
 #define HOSPES_COMMON_ERR_H

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Crash points for system tests: HOSPES_FAULT=POINT:ACTION in the daemon's environment. Every step of the protocol has a point,
- * named by side and action: src.send.go, src.hv.relinquish, src.hv.relinquish.done, tgt.journal.taken; of clusterd clu.store.save ...
- * Actions: kill (SIGKILL itself), stop (SIGSTOP itself), drop (leave the step out; sends only), hvdom (SIGKILL the domain's hvdom),
- * mute (SIGSTOP it: what it is asked from now on waits), hold:FILE (wait here while FILE exists).
+ * Crash points for system tests: HOSPES_FAULT=POINT:ACTION in the daemon's environment. Every step of the protocol has
+ * a point, named by side and step: src.send.go, src.hv.relinquish, src.hv.relinquish.done, tgt.journal.taken; in
+ * clusterd clu.store.save ... Actions: kill (SIGKILL itself), stop (SIGSTOP itself), drop (omit the step; sends only),
+ * hvdom (SIGKILL the domain's hvdom), mute (SIGSTOP hvdom: requests to it wait from now on), hold:FILE (wait here while
+ * FILE exists).
  */
 #ifndef HOSPES_COMMON_FAULT_H
 #define HOSPES_COMMON_FAULT_H
@@ -11,7 +12,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* True: the step is to be left out. */
+/* True: the caller omits the step. */
 bool fault_point(const char *side, const char *kind, const char *what, const char *suffix, pid_t hvdom);
 
 #endif

@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 /*
- * The first word of <conf>/hostname if it is a name, else the system's name up to its first dot, else "localhost". Never empty; cut to
- * @len - 1 octets.
+ * The first word of <conf>/hostname if it is a valid name, else the system's host name up to its first dot, else
+ * "localhost". Never empty; cut to @len - 1 octets.
  */
 void host_name(char *ret, size_t len);
 

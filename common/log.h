@@ -3,9 +3,9 @@
  * The log: daemons log, libraries return errors. One line per record on stderr (journald and the log file read that):
  * "<level> <monotonic s.us> <name>: text". Thread safe. The only mutable global of the project.
  *
- * A daemon calls log_async(): from then on nobody who logs waits for what the log is written to, a file on a disk that hangs or a
- * reader that stands still. A thread writes, in order; between lies a ring of LOG_RING_BYTES. What does not fit is left out, counted,
- * and said. Children of fork() write by themselves.
+ * After log_async(), which daemons call, logging never blocks on its output (a file on a disk that hangs, a reader that
+ * stopped). A thread writes the lines in order from a ring of LOG_RING_BYTES. Lines that do not fit are dropped, and
+ * the log says how many. Children of fork() write by themselves.
  */
 #ifndef HOSPES_COMMON_LOG_H
 #define HOSPES_COMMON_LOG_H
@@ -13,14 +13,15 @@
 #include <stdbool.h>
 
 #define LOG_RING_BYTES 131072u
-#define LOG_FLUSH_MS   1000 /* how long an exit waits for it; after a fatal signal as well */
+#define LOG_FLUSH_MS   1000 /* how long an exit waits for the ring to be written, also after a fatal signal */
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 void log_init(const char *name, enum log_level level);
-/* Once, after privileges were dropped and namespaces entered: a thread has its own. If there can be none, all is as before. */
+/* Start the thread. Call it once, after privileges were dropped and namespaces entered, since both belong to a thread.
+ * If no thread can be made, logging stays synchronous. */
 void log_async(void);
-/* Wait until what was logged before is written, at most @ms milliseconds. False: it is not. */
+/* Wait at most @ms milliseconds until all lines logged so far are written. False: they are not. */
 bool log_flush(int ms);
 void log_level_set(enum log_level level);
 enum log_level log_level_get(void);

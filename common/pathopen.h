@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Opens what others name. A domain's definition can come from a peer, a save file or another member of the cluster, and root opens the
- * paths in it: below an allowed directory, through no link that leads out of it, and only what is of the expected kind. Which directories
- * are allowed is read by hypervisor/api/pathconf.h.
+ * Opens files that others name. A domain's definition can come from a peer, a save file or another member of the
+ * cluster, and root opens the paths in it. A path is opened only below an allowed directory, through no symbolic link
+ * that leads out of it, and only if the file is of the expected kind. hypervisor/api/pathconf.h reads the allowed
+ * directories.
  */
 #ifndef HOSPES_COMMON_PATHOPEN_H
 #define HOSPES_COMMON_PATHOPEN_H
@@ -17,7 +18,7 @@ enum path_kind {
 	PATH_IMAGE,  /* a regular file; its lease beside it, too */
 	PATH_DEVICE, /* a block device */
 	PATH_KERNEL, /* a regular file that is only read: kernel, initrd */
-	PATH_OUTPUT, /* a regular file with one name that the guest's output is appended to */
+	PATH_OUTPUT, /* a regular file with a single hard link, to which the guest's output is appended */
 	PATH_KINDS
 };
 
@@ -26,25 +27,25 @@ enum path_kind {
 struct path_rules {
 	char *root[PATH_KINDS][PATH_ROOTS_MAX]; /* absolute directories, owned */
 	size_t n[PATH_KINDS];
-	bool local_any; /* definitions of this host's own may name any path ("local": "any") */
+	bool local_any; /* this host's own definitions may name any path ("local": "any") */
 };
 
-/* What the rules call a kind: the key in <conf>/paths.json. */
+/* The key of a kind in <conf>/paths.json. */
 const char *path_kind_key(enum path_kind kind);
-/* @dir is taken over, also on failure. -EINVAL: not a plain absolute path, or no room. */
+/* Takes ownership of @dir, also on failure. -EINVAL: not a plain absolute path, or no room. */
 int path_rules_add(struct path_rules *p, enum path_kind kind, char *dir) _must_check_;
 void path_rules_done(struct path_rules *p);
 
 /*
- * Open @path with @flags (of open(2); O_CREAT for PATH_OUTPUT and PATH_IMAGE only, with mode 0600; O_NOFOLLOW: the last part is
- * no link). It never waits for the other end of a
- * FIFO, and has no side effect on what it refuses. @p NULL: any path, but the kind is checked all the same.
- * -EACCES: not below an allowed directory, or a link leads out of it; -EINVAL: another kind of file; else open(2)'s. @what begins the text.
+ * Open @path with @flags of open(2). O_CREAT is for PATH_OUTPUT and PATH_IMAGE only, and creates with mode 0600;
+ * O_NOFOLLOW: the last part may be no symbolic link. The call never waits for the other end of a FIFO, and has no side
+ * effect on a file that it refuses. @p NULL: any path is allowed, but the kind is still checked. @what begins the text.
+ * -EACCES: not below an allowed directory, or a link leads out of it; -EINVAL: another kind of file; else as open(2).
  */
 int path_open(const struct path_rules *p, enum path_kind kind, const char *path, int flags, const char *what,
               struct err *err) _must_check_;
 
-/* Would path_open() take it, as far as it exists? Opens places only (O_PATH): no device, no FIFO and no file notices. */
+/* Whether path_open() would open @path, as far as it exists. Uses O_PATH only: no device, FIFO or file is touched. */
 int path_check(const struct path_rules *p, enum path_kind kind, const char *path, const char *what,
                struct err *err) _must_check_;
 

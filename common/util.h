@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Small things that at least two folders need: whole reads and writes, atomic files, descriptor passing, names, sizes. */
+/* Small functions that at least two folders need: full reads and writes, atomic files, descriptor passing, names. */
 #ifndef HOSPES_COMMON_UTIL_H
 #define HOSPES_COMMON_UTIL_H
 
@@ -14,7 +14,7 @@
 #define NS_PER_S 1000000000ull
 #define NS_PER_MS 1000000ull
 
-uint64_t boot_ns(void); /* CLOCK_BOOTTIME: counts a suspended machine's time, too */
+uint64_t boot_ns(void); /* CLOCK_BOOTTIME: also counts while the machine is suspended to memory */
 
 int read_full(int fd, void *p, size_t len) _must_check_;            /* 0, -errno, -ENODATA on early end */
 int write_full(int fd, const void *p, size_t len) _must_check_;
@@ -24,18 +24,19 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_len) _must_c
 int file_write_atomic(const char *path, const void *p, size_t len, mode_t mode) _must_check_;
 int mkdir_p(const char *path, mode_t mode) _must_check_;
 
-/* One message with up to 16 descriptors over a Unix socket. send: whole message or error. recv: bytes read (0: closed) or -errno;
- * received descriptors are CLOEXEC, *n_fds in: room, out: count; -EMSGSIZE on truncation (everything received is closed). */
+/* One message with up to 16 descriptors over a Unix socket. sock_send_fds() sends the whole message or fails.
+ * sock_recv_fds() returns the bytes read (0: closed) or -errno; received descriptors are CLOEXEC; *n_fds is the room on
+ * entry and the count on return; -EMSGSIZE: the message was truncated, and all received descriptors are closed. */
 int sock_send_fds(int fd, const void *p, size_t len, const int *fds, size_t n_fds) _must_check_;
 ssize_t sock_recv_fds(int fd, void *p, size_t len, int *fds, size_t *n_fds) _must_check_;
 
 /* A domain or host name: 1-63 of [A-Za-z0-9._+-], not starting with '.' or '-'. */
 bool name_is_valid(const char *name);
-/* A uuid as text: 8-4-4-4-12 hexadecimal digits, either case. */
+/* A uuid as text: 8-4-4-4-12 hexadecimal digits of either case. */
 bool uuid_is_valid(const char *uuid);
 /*
- * Make @s, which others wrote or which was cut, one line of UTF-8: a control character becomes a space, an octet that is none of UTF-8 "?",
- * half a character at the end goes. So it harms no terminal and no log, and fits into JSON.
+ * Turn @s, a foreign or truncated text, into one line of valid UTF-8, so that it is safe for terminals, logs and JSON.
+ * A control character becomes a space, an invalid octet "?", and half a character at the end is removed.
  */
 void text_tidy(char *s);
 /* "64", "64KiB", "1.5GiB", "2G" (1024) to bytes. -EINVAL, -ERANGE. */

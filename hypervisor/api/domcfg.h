@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A domain's configuration as a plain struct, and its libvirt-compatible XML form. hypervisor/api/xml/ reads and writes it with
- * libxml2; everything else uses only this struct. Unknown but valid elements are kept (the original document is) and listed once.
+ * A domain's configuration as a plain struct, and its libvirt-compatible XML form. hypervisor/api/xml/ reads and writes
+ * the XML with libxml2; all other code uses only this struct. Valid elements that are not used are kept, together with
+ * the original document, and listed once.
  */
 #ifndef HOSPES_HYPERVISOR_DOMCFG_H
 #define HOSPES_HYPERVISOR_DOMCFG_H
@@ -16,7 +17,7 @@ struct path_rules;
 
 enum dom_type { DOM_TYPE_UML, DOM_TYPE_KVM };
 enum dom_action { DOM_ACTION_DESTROY, DOM_ACTION_RESTART, DOM_ACTION_PRESERVE };
-/* When the guest's agent lets its heartbeat pass (docs/wire/agent.md); reset is libvirt's default. */
+/* What to do when the guest's agent misses its heartbeat (docs/wire/agent.md); reset is libvirt's default. */
 enum dom_watchdog { DOM_WATCHDOG_RESET, DOM_WATCHDOG_POWEROFF, DOM_WATCHDOG_PAUSE, DOM_WATCHDOG_NONE };
 enum dom_disk_type { DOM_DISK_FILE, DOM_DISK_BLOCK };
 enum dom_nic_type { DOM_NIC_BRIDGE, DOM_NIC_ETHERNET };
@@ -89,7 +90,7 @@ struct dom_config {
  * -EINVAL for wrong XML, -E2BIG. On failure *@ret is untouched. */
 int dom_config_parse(const char *xml, size_t len, const char *origin, struct dom_config **ret, struct err *err) _must_check_;
 int dom_config_load(const char *path, struct dom_config **ret, struct err *err) _must_check_;
-/* The XML text (malloc'd), validating against libvirt's schema, with generated values (uuid, mac) filled in and unknown elements kept. */
+/* The XML text (malloc'd), valid by libvirt's schema, with generated values (uuid, mac) and with unknown elements kept. */
 int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err) _must_check_;
 void dom_config_free(struct dom_config *cfg);   /* takes NULL */
 static inline void cleanup_dom_config(struct dom_config **c) { dom_config_free(*c); }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which engines this host has, and whether it could run a domain: asked of hvdom itself (`hvdom --engines`, `hvdom --check`; hvdom(8)), so
- * that nobody else judges. Blocks until it answers or the limit is over, then it is killed: for helpers (common/worker.h) and tools, not
- * for loops.
+ * Asks hvdom which engines this host has, and whether the host could run a domain (`hvdom --engines`, `hvdom --check`;
+ * hvdom(8)). hvdom alone decides this. A call blocks until hvdom answers or is killed at the time limit, so it is for
+ * helpers (common/worker.h) and tools, not for loops.
  */
 #ifndef HOSPES_HYPERVISOR_HVCHECK_H
 #define HOSPES_HYPERVISOR_HVCHECK_H
@@ -23,7 +23,7 @@ struct hvcheck_engine {
 
 /* Returns how many engines there are in @ret. -ENOENT: no hvdom; -ETIMEDOUT; -EPROTO: no answer that makes sense. */
 int hvcheck_engines(struct hvcheck_engine ret[HVCHECK_ENGINES_MAX], struct err *err) _must_check_;
-/* Can this host run the domain of @xml? -ENOTSUP with hvdom's text: it cannot; else as above. Disks and networks are not looked at. */
+/* Check that this host can run the domain of @xml, apart from disks and networks. -ENOTSUP with hvdom's text: it cannot. */
 int hvcheck_domain(const char *xml, size_t len, struct err *err) _must_check_;
 
 #endif

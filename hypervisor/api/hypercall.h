@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The hypercall ABI of hvdom: one request, one reply, on a Unix SEQPACKET socket `<run>/dom/NAME/hv.sock` (mode 0600).
- * The specification is docs/wire/hypercall.md; this is its C mirror. All integers are little-endian and naturally aligned.
+ * The specification is docs/wire/hypercall.md; this is its C mirror. All integers are little-endian and naturally
+ * aligned.
  *
- * - A message is `struct hv_msg` plus `len` payload octets (HV_PAYLOAD_MAX at most), with descriptors as SCM_RIGHTS where said.
- * - A reply repeats op and cookie; `status` is 0 or -errno; when it is not 0 the payload is a UTF-8 text for people.
- * - Payloads may grow at the end in later versions: readers take what they know and ignore the rest; missing octets read as 0.
+ * - A message is `struct hv_msg` plus `len` payload octets (at most HV_PAYLOAD_MAX), with descriptors as SCM_RIGHTS where
+ *   the specification says so.
+ * - A reply repeats op and cookie. `status` is 0 or -errno; if it is not 0, the payload is a UTF-8 text for people.
+ * - Payloads may grow at the end in later versions: readers ignore octets that they do not know, and read missing octets
+ *   as 0.
  * - Events (HV_OP_EVENT) may arrive between replies on a connection that subscribed.
- * - **Session**: HV_OP_SUSPEND, HV_OP_LOGDIRTY_ENABLE, HV_OP_THROTTLE and an incoming domain belong to the connection that asked.
- *   When it closes, hvdom undoes them by itself: a suspended domain that was not relinquished resumes, log-dirty and throttle end,
- *   an incoming domain that was not taken over exits. So no death of a client can leave a domain stopped, or two of it.
+ * - **Session**: HV_OP_SUSPEND, HV_OP_LOGDIRTY_ENABLE, HV_OP_THROTTLE and an incoming domain belong to the connection
+ *   that asked. When it closes, hvdom undoes them: a suspended domain that was not relinquished resumes, log-dirty and
+ *   throttle end, and an incoming domain that was not taken over exits. So the death of a client can neither leave a
+ *   domain stopped nor leave two copies of it.
  */
 #ifndef HOSPES_HYPERVISOR_HYPERCALL_H
 #define HOSPES_HYPERVISOR_HYPERCALL_H
@@ -158,9 +162,10 @@ struct hv_logdirty_rep {
 };
 
 /*
- * One region: a memfd; page i (4096 octets at offset i * 4096) has bit i of the shared bitmap, counted from bitmap_offset
- * (octets). The caller owns the bitmap's content between two log-dirty calls. Read pages that may be holes with pread() or
- * after SEEK_DATA: touching a hole through a mapping would allocate it. Holes are zero pages and never dirty.
+ * One region: a memfd; page i (4096 octets at offset i * 4096) has bit i of the shared bitmap, counted from
+ * bitmap_offset (octets). The caller owns the bitmap's content between two log-dirty calls. Read pages that may be
+ * holes with pread() or after SEEK_DATA: touching a hole through a mapping would allocate it. Holes are zero pages and
+ * never dirty.
  */
 struct hv_region { uint64_t guest_addr; uint64_t size_bytes; uint64_t bitmap_offset; char name[16]; };
 struct hv_map_rep { uint32_t n_regions; uint32_t page_bytes; uint64_t bitmap_bytes; struct hv_region region[HV_REGIONS_MAX]; };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A lease's file: two slots of 512 octets, each a record with a checksum; the valid one that was written last counts. docs/wire/lease.md.
- * Written by hvdom alone (hypervisor/lease.h), read by whoever has to know who owns a domain. No state; any thread.
+ * The format of a lease file: two slots of 512 octets, each a record with a checksum; the valid record that was written
+ * last counts. See docs/wire/lease.md. Only hvdom writes leases (hypervisor/lease.h); programs that have to know the
+ * owner of a domain read them. No state; any thread.
  */
 #ifndef HOSPES_HYPERVISOR_LEASEREC_H
 #define HOSPES_HYPERVISOR_LEASEREC_H
@@ -26,26 +27,27 @@ struct lease_record {
 
 /* One slot. */
 struct leaserec {
-	uint64_t seq;            /* counts writes of the file; the record stands in slot seq mod 2 */
+	uint64_t seq;            /* counts writes of the file; the record is in slot seq mod 2 */
 	char uuid[40];           /* of the domain */
 	struct lease_record rec;
 };
 
 const char *lease_state_name(enum lease_state state);
 
-/* The octets of @l, padded with NUL. */
+/* Write @l as octets, padded with NUL. */
 void leaserec_format(const struct leaserec *l, char ret_slot[LEASEREC_SLOT]);
 /* False: @slot is empty, torn, or of a later version. */
 bool leaserec_parse(const char slot[LEASEREC_SLOT], struct leaserec *ret) _must_check_;
 /*
- * The records in a file's @octets, the newer first in @ret. Returns how many there are; 0: the file is empty. -EINVAL: damaged; -EXDEV: one
- * of them is of another domain than @uuid, which stands in @ret[0] then.
+ * Find the valid records in a file's @octets, the newer first in @ret. Returns how many there are; 0: the file is
+ * empty.
+ * -EINVAL: the file is damaged; -EXDEV: a record belongs to another domain than @uuid, and is in @ret[0].
  */
 int leaserec_pick(const char octets[LEASEREC_BYTES], const char *uuid, struct leaserec ret[2]) _must_check_;
-/* The same of an open file, from its beginning; also the -errno of reading. */
+/* The same for an open file, read from its beginning; also returns the -errno of reading. */
 int leaserec_read(int fd, const char *uuid, struct leaserec ret[2]) _must_check_;
 
-/* Where they are, malloc'd: beside the image of @k, NULL if that disk has none; on this host, of every domain. */
+/* The paths, malloc'd: of the lease beside the image of @k (NULL: such a disk has none), and of a domain's lease here. */
 char *leaserec_path_beside(const struct dom_disk *k);
 char *leaserec_path_local(const char *uuid);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which directories a definition's files may be in: <conf>/paths.json over defaults, see hospes-domain(5). Opening is common/pathopen.h. */
+/*
+ * The directories in which a definition's files may be: the defaults and <conf>/paths.json, see hospes-domain(5).
+ * common/pathopen.h opens the files.
+ */
 #ifndef HOSPES_HYPERVISOR_PATHCONF_H
 #define HOSPES_HYPERVISOR_PATHCONF_H
 
@@ -7,14 +10,14 @@
 
 struct dom_config;
 
-/* The defaults and what <conf>/paths.json adds. -EINVAL: the file is wrong. On failure @ret holds nothing. */
+/* Load the defaults and <conf>/paths.json. -EINVAL: that file is wrong. On failure @ret holds nothing. */
 int path_rules_load(struct path_rules *ret, struct err *err) _must_check_;
 /*
- * Look at every file that @cfg needs, and tell @at (NULL: nobody looks) before each what it is: so that a helper whose storage hangs leaves
- * behind which file it was. What is found is not judged.
+ * Access every file that @cfg needs, and call @at (may be NULL) with its name before. So a helper whose storage hangs
+ * can say which file it was. The results are ignored.
  */
 void path_touch_config(const struct dom_config *cfg, void (*at)(void *arg, const char *what), void *arg);
-/* Would every path of @cfg be opened, as far as it exists? */
+/* Check that every path of @cfg would be opened, as far as it exists. */
 int path_check_config(const struct path_rules *p, const struct dom_config *cfg, struct err *err) _must_check_;
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The directory <run>/dom/NAME of a domain that runs here: the socket of its hvdom and the lock on its name. It is root's, since root opens
- * and connects by name in it; hvdom, which has become the domain's user, keeps the descriptors and cannot change a name. So it says that it
- * ends in order not by removing its socket but by a mark in the lock file. docs/adr/0062-run-directory-is-roots.md
+ * The directory <run>/dom/NAME of a domain that runs here: the socket of its hvdom and the lock on its name. It belongs
+ * to root, because root opens files and connects in it by name. hvdom has become the domain's user; it keeps the
+ * descriptors and cannot change a name. So it marks an end in order in the lock file, and does not remove its socket.
+ * See docs/adr/0062-run-directory-is-roots.md
  */
 #ifndef HOSPES_HYPERVISOR_RUNDIR_H
 #define HOSPES_HYPERVISOR_RUNDIR_H
@@ -12,20 +13,21 @@
 #include "common/err.h"
 
 /*
- * Make @dir (its parent is ours alone), take it back if a version of before gave it to the domain's user, and lock its "lock":
- * held until the
- * process ends, however it ends. One that is ending is waited for, one that runs is -EEXIST. Returns the lock's descriptor or -errno.
+ * Make @dir and lock its file "lock" until this process ends. Only our user may write to its parent. A directory
+ * that an earlier version gave to the domain's user becomes root's again. Waits for an hvdom of that name that is
+ * ending;
+ * -EEXIST: one runs. Returns the lock's descriptor or -errno.
  */
 int rundir_claim(const char *dir, const char *name, struct err *err) _must_check_;
-/* The holder of @lock_fd ends in order. */
+/* Record that the holder of @lock_fd ends in order. */
 void rundir_mark_ended(int lock_fd);
-/* Did the last one in @dir say so? */
+/* Whether the last holder in @dir recorded that. */
 bool rundir_ended(const char *dir);
 
 /*
- * A SEQPACKET connection to the socket at @path, which may not be a link to another one. @flags: SOCK_NONBLOCK. Returns it or
- * -errno: -ENOENT
- * there is none, or it ended in order; -ECONNREFUSED it died; -EAGAIN a full backlog; -ENOTSOCK something else is there.
+ * Connect (SEQPACKET) to the socket at @path, which may not be a symbolic link. @flags: SOCK_NONBLOCK or 0. Returns the
+ * descriptor or -errno: -ENOENT: no socket, or the domain ended in order; -ECONNREFUSED: hvdom died; -EAGAIN: the
+ * backlog is full; -ENOTSOCK: not a socket.
  */
 int rundir_connect(const char *path, int flags) _must_check_;
 

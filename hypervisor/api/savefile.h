@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The file of a saved domain (docs/wire/savefile.md): a writer that leaves whole files or none, a reader that trusts nothing.
- * Used by vmctl; knows nothing of hypercalls beyond the structure of memory regions. One thread per object.
+ * The file of a saved domain (docs/wire/savefile.md): a writer that leaves a whole file or none, and a reader that
+ * trusts no octet of it. Used by vmctl. Of hypercalls it knows only the structure of memory regions. One thread per
+ * object.
  */
 #ifndef HOSPES_HYPERVISOR_SAVEFILE_H
 #define HOSPES_HYPERVISOR_SAVEFILE_H
@@ -70,7 +71,7 @@ struct savefile_meta {
 	size_t xml_len;
 };
 
-/* Called now and then; false ends the work with -ECANCELED. @total 0: not known. */
+/* A progress callback. False ends the work with -ECANCELED. @total_bytes 0: not known. */
 struct savefile_progress {
 	bool (*fn)(void *arg, uint64_t done_bytes, uint64_t total_bytes);
 	void *arg;
@@ -85,9 +86,9 @@ int savefile_put_region(struct savefile_out *o, uint32_t region, int fd, const s
                         struct err *err) _must_check_;
 /* After all regions: the state, state_bytes octets from offset 0 of @fd (borrowed). */
 int savefile_put_state(struct savefile_out *o, int fd, struct err *err) _must_check_;
-/* Durable and under its name. *@ret_bytes: size of the file. */
+/* Make the file durable and give it its name. *@ret_bytes: size of the file. */
 int savefile_commit(struct savefile_out *o, uint64_t *ret_bytes, struct err *err) _must_check_;
-/* Frees; a file that was not committed leaves nothing. Takes NULL. */
+/* Free @o; a file that was not committed leaves nothing behind. Takes NULL. */
 void savefile_out_free(struct savefile_out *o);
 static inline void cleanup_savefile_out(struct savefile_out **o) { savefile_out_free(*o); }
 #define _cleanup_savefile_out_ __attribute__((cleanup(cleanup_savefile_out)))
@@ -99,11 +100,11 @@ int savefile_open(const char *path, struct savefile_in **ret, struct err *err) _
 /* The same for an open, seekable @fd (owned from now on, also on failure); @path is only its name in messages. */
 int savefile_open_fd(int fd, const char *path, struct savefile_in **ret, struct err *err) _must_check_;
 const struct savefile_meta *savefile_meta(const struct savefile_in *in);
-/* Go through the whole file: every rule and the hash. */
+/* Read the whole file and check every rule and the hash. */
 int savefile_verify(struct savefile_in *in, const struct savefile_progress *progress, struct err *err) _must_check_;
 /*
- * Again, and write the pages into the memfds @region_fds (borrowed, one per region, all zero) and the state into @state_fd
- * (borrowed, empty). On failure both hold rubbish.
+ * Check the file again, write the pages into the memfds @region_fds (borrowed, one per region, all zero) and the state
+ * into @state_fd (borrowed, empty). On failure their content is undefined.
  */
 int savefile_load(struct savefile_in *in, const int *region_fds, int state_fd, const struct savefile_progress *progress,
                   struct err *err) _must_check_;

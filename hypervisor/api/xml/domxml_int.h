@@ -16,7 +16,7 @@
 
 #define CHARS_MAX (2 * DOM_CONSOLES_MAX)
 
-/* Where messages go and what they name. */
+/* Where error texts go, and the origin that they name. */
 struct dx {
 	const char *origin; /* file name or the like; borrowed */
 	struct err *err;    /* may be NULL */
@@ -50,7 +50,7 @@ void dx_remove(xmlNode *node);
 /* The nodes of <devices> that cfg->console[] describes, in order; at most @max. Returns how many there are. */
 size_t dx_console_nodes(const xmlNode *devices, xmlNode **nodes, size_t max);
 
-/* Walk the document: refuse elements that no libvirt domain has, list in cfg->unknown what we keep but do not use. */
+/* Walk the document: refuse elements that no libvirt domain has, and list kept but unused elements in cfg->unknown. */
 int dx_check_known(struct dx *x, const xmlNode *domain, struct dom_config *cfg) _must_check_;
 
 /* Names in XML, indexed by the enums of domcfg.h; shared by reader and writer. */
@@ -67,7 +67,7 @@ extern const char *const dx_nic_types[2];
 
 /* domxml_dev.c: fill cfg's device arrays from <devices> (may be NULL). */
 int dx_parse_devices(struct dx *x, const xmlNode *devices, struct dom_config *cfg) _must_check_;
-/* The MAC of a NIC that has none in the XML: stable for a uuid and an index, locally administered, libvirt's prefix. */
+/* Generate the MAC of a NIC that has none in the XML: stable for a uuid and an index, with libvirt's prefix. */
 void dx_mac_generate(const char *uuid, size_t index, uint8_t mac[6]);
 
 #endif
