@@ -1,9 +1,14 @@
 # Unit tests of clusterd/io and of the guard.
-cluio_tests = %D%/test_cluwire %D%/test_clustore %D%/test_clustorer %D%/test_cluguard %D%/test_clufence %D%/test_cluhost %D%/test_cluprobe %D%/test_cluwatch %D%/test_cpg %D%/test_reach
+cluio_tests = %D%/test_cluformat %D%/test_cluwire %D%/test_clustore %D%/test_clustorer %D%/test_cluguard %D%/test_clufence %D%/test_cluhost %D%/test_cluprobe %D%/test_cluwatch %D%/test_cpg %D%/test_reach
 check_PROGRAMS += $(cluio_tests)
 TESTS += $(cluio_tests)
 CLUIO_TEST_LDADD = $(CLUSTERD_LIBS) $(TEST_LIBS) $(CLUSTERD_SYSLIBS)
 
+# its octets of old
+%C%_test_cluformat_SOURCES = %D%/test_cluformat.c
+%C%_test_cluformat_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(JANSSON_CFLAGS)
+%C%_test_cluformat_LDADD = $(CLUIO_TEST_LDADD)
+EXTRA_DIST += %D%/cluformat.golden
 %C%_test_cluwire_SOURCES = %D%/test_cluwire.c
 %C%_test_cluwire_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS)
 %C%_test_cluwire_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
