@@ -264,30 +264,20 @@ static void move(struct apply *a)
 static void policy(struct apply *a)
 {
 	const struct clu_policy *p = &a->c->policy;
+	const struct clu_policy_field *wrong = clu_policy_wrong(p);
 
-	if (p->mem_overcommit_pct < 10 || p->mem_overcommit_pct > 1000 || !p->restart_max || !p->moves_max ||
-	    !p->backoff_ns || p->backoff_max_ns < p->backoff_ns || p->balance_threshold_pct > 100 ||
-	    p->balance_gain_pct > 100 || p->admission > CLU_ADMIT_REFUSE || p->margin_ns < 100000000ull ||
-	    (p->lease_ns && p->lease_ns < 1000000000ull)) {
-		apply_refuse(a, EINVAL, "a policy value is out of its range (vmclus policy --help)", "", "");
-		return;
-	}
-	if (p->on_shutdown > CLU_ON_SHUTDOWN_STOP || p->shutdown_ns < 5000000000ull ||
-	    p->shutdown_ns > 3600000000000ull) {
-		apply_refuse(a, EINVAL, "on_shutdown is drain, shutdown or stop, and shutdown_s from 5 to 3600 seconds",
+	if (wrong || p->backoff_max_ns < p->backoff_ns) {
+		apply_refuse(a, EINVAL,
+		             wrong && wrong->says ? wrong->says
+		                                  : "a policy value is out of its range (vmclus policy --help)",
 		             "", "");
 		return;
 	}
-	if (p->no_quorum > CLU_NO_QUORUM_SUSPEND ||
-	    (p->no_quorum == CLU_NO_QUORUM_SUSPEND &&
-	     ((p->lease_ns && p->lease_ns < CLU_PARK_LEASE_NS) || p->margin_ns < CLU_PARK_MARGIN_NS))) {
+	if (p->no_quorum == CLU_NO_QUORUM_SUSPEND &&
+	    ((p->lease_ns && p->lease_ns < CLU_PARK_LEASE_NS) || p->margin_ns < CLU_PARK_MARGIN_NS)) {
 		apply_refuse(a, EINVAL,
 		             "no_quorum=suspend needs a lease_s of 0 or at least 4 and a margin_s of at least 0.5", "",
 		             "");
-		return;
-	}
-	if (p->stopping_clocks > CLU_STOPPING_CLOCKS_TRUST) {
-		apply_refuse(a, EINVAL, "stopping_clocks is fence or trust", "", "");
 		return;
 	}
 	apply_open(a, CLU_OBJ_POLICY, 0);

@@ -8,25 +8,6 @@
 
 #define S 1000000000ull
 
-void clu_policy_default(struct clu_policy *p)
-{
-	*p = (struct clu_policy){
-		.admission = CLU_ADMIT_WARN,
-		.mem_overcommit_pct = 100,
-		.restart_max = 5,
-		.restart_window_ns = 600 * S,
-		.backoff_ns = 1 * S,
-		.backoff_max_ns = 60 * S,
-		.balance_threshold_pct = 20,
-		.balance_hold_ns = 60 * S,
-		.balance_gain_pct = 10,
-		.balance_cooldown_ns = 120 * S,
-		.moves_max = 2,
-		.margin_ns = 1 * S,
-		.shutdown_ns = CLU_SHUTDOWN_NS,
-	};
-}
-
 uint64_t clu_park_ns(const struct clu_policy *p, uint64_t lease_ns)
 {
 	uint64_t ns = lease_ns / 4;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "clusterd/core/policy.h"
 
 #define CLU_NAME_MAX     64u /* with the NUL, as name_is_valid() */
 #define CLU_UUID_MAX     37u
@@ -160,25 +161,29 @@ struct clu_rule {
 	char member[CLU_MEMBERS_MAX][CLU_NAME_MAX];
 };
 
-/* One for the cluster. Defaults: clu_policy_default(). */
-struct clu_policy {
-	enum clu_admission admission; /* would the loss of one host leave a domain without room */
-	uint32_t mem_overcommit_pct;  /* 100: none */
-	uint32_t restart_max;         /* failures within the window before FAILED */
-	uint64_t restart_window_ns, backoff_ns, backoff_max_ns;
-	bool auto_balance;
-	uint32_t balance_threshold_pct; /* spread of load between hosts above which a plan is looked for */
-	uint64_t balance_hold_ns;       /* for how long before */
-	uint32_t balance_gain_pct;      /* least improvement of the spread */
-	uint64_t balance_cooldown_ns;   /* after a plan */
-	uint32_t moves_max;             /* migrations at one time in the cluster */
-	uint64_t lease_ns;              /* 0: from corosync's token time, see docs/fencing.md */
-	uint64_t margin_ns;             /* what others wait beyond a host's lease */
-	enum clu_no_quorum no_quorum;   /* what a host does with its domains when its lease runs out */
-	enum clu_stopping_clocks stopping_clocks;
-	enum clu_on_shutdown on_shutdown;
-	uint64_t shutdown_ns;           /* and how long that may take */
+/* One for the cluster; its fields: policy.h. */
+#define CLU_FIELD_TYPE_FLAG(name) bool name
+#define CLU_FIELD_TYPE_U32(name)  uint32_t name
+#define CLU_FIELD_TYPE_NS(name)   uint64_t name
+#define CLU_FIELD_TYPE_WORD(name) enum clu_##name name
+#define CLU_POLICY_MEMBER(number, since, kind, name, ...) CLU_FIELD_TYPE_##kind(name);
+#define CLU_POLICY_COUNT(...) +1
+struct clu_policy { CLU_POLICY_FIELDS(CLU_POLICY_MEMBER) };
+enum { CLU_POLICY_N = CLU_POLICY_FIELDS(CLU_POLICY_COUNT) };
+
+enum clu_field_kind { CLU_FIELD_FLAG, CLU_FIELD_U32, CLU_FIELD_NS, CLU_FIELD_WORD };
+struct clu_policy_field {
+	enum clu_field_kind kind;
+	uint16_t at;             /* offset in struct clu_policy */
+	uint8_t number, since;
+	bool or_zero;            /* 0 is allowed beside min to max */
+	uint64_t otherwise, min, max;
+	const char *key;
+	const char *word[4];     /* WORD: those of 0, 1, ... */
+	const char *says;        /* to who asks for a value out of range; NULL: just that it is */
 };
+extern const struct clu_policy_field clu_policy_field[CLU_POLICY_N];
+#define CLU_POLICY_END (clu_policy_field + CLU_POLICY_N)
 
 struct clu_state {
 	uint64_t epoch;          /* of the view that applied the last command: higher is newer */
@@ -280,7 +285,11 @@ struct clu_answer { int status; char text[CLU_TEXT_MAX]; };
 /* @dom: @dom_cap zeroed records that live as long as the state. @nodes: corosync's list, ascending; they take the first slots. */
 void clu_state_init(struct clu_state *s, struct clu_dom *dom, uint32_t dom_cap);
 void clu_policy_default(struct clu_policy *p);
-#define CLU_SHUTDOWN_NS    120000000000ull /* shutdown_ns by default */
+/* One field of it as a number. */
+uint64_t clu_policy_get(const struct clu_policy *p, const struct clu_policy_field *f);
+void clu_policy_set(struct clu_policy *p, const struct clu_policy_field *f, uint64_t v);
+/* The first field whose value is out of its range; NULL: none. */
+const struct clu_policy_field *clu_policy_wrong(const struct clu_policy *p);
 #define CLU_PARK_LEASE_NS  4000000000ull /* suspending needs a lease of that and this margin */
 #define CLU_PARK_MARGIN_NS 500000000ull
 /* How long before the end of a lease of @lease_ns domains are suspended: a quarter of it, 1 s to 5 s. 0: they are stopped at its end. */

@@ -9,14 +9,11 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define RECORD_VERSION  1u
+#define RECORD_VERSION 1u
 /* Of a record that says more than the version before can; else that one is written, for older nodes and so that there is one form of each. */
-#define POLICY_SUSPEND  2u
-#define POLICY_SHUTDOWN 3u
-#define POLICY_CLOCKS   4u
-#define HOST_LEAVING    2u
-#define HOST_CLOCKS     3u
-#define DOM_FAILS       2u
+#define HOST_LEAVING   2u
+#define HOST_CLOCKS    3u
+#define DOM_FAILS      2u
 
 /* Octets under way in one direction: out when @w, else in, checked. */
 struct cur {
@@ -263,43 +260,37 @@ static void rule(struct cur *c, struct clu_rule *r)
 		c->bad = true;
 }
 
+/* The first version that can say @p; NULL: the last one that there is. */
 static uint8_t policy_version(const struct clu_policy *p)
 {
-	if (p->stopping_clocks)
-		return POLICY_CLOCKS;
-	if (p->on_shutdown != CLU_ON_SHUTDOWN_DRAIN || p->shutdown_ns != CLU_SHUTDOWN_NS)
-		return POLICY_SHUTDOWN;
-	return p->no_quorum ? POLICY_SUSPEND : RECORD_VERSION;
+	uint8_t version = RECORD_VERSION;
+
+	for (const struct clu_policy_field *f = clu_policy_field; f < CLU_POLICY_END; f++)
+		if (f->since > version && (!p || clu_policy_get(p, f) != f->otherwise))
+			version = f->since;
+	return version;
 }
 
 static void policy(struct cur *c, struct clu_policy *p, uint8_t version)
 {
-	p->admission = (enum clu_admission)small(c, p->admission, CLU_ADMIT_REFUSE + 1);
-	u32(c, &p->mem_overcommit_pct);
-	u32(c, &p->restart_max);
-	u64(c, &p->restart_window_ns);
-	u64(c, &p->backoff_ns);
-	u64(c, &p->backoff_max_ns);
-	flag(c, &p->auto_balance);
-	u32(c, &p->balance_threshold_pct);
-	u64(c, &p->balance_hold_ns);
-	u32(c, &p->balance_gain_pct);
-	u64(c, &p->balance_cooldown_ns);
-	u32(c, &p->moves_max);
-	u64(c, &p->lease_ns);
-	u64(c, &p->margin_ns);
-	if (version < POLICY_SHUTDOWN && !c->w)
-		p->shutdown_ns = CLU_SHUTDOWN_NS;
-	if (version < POLICY_SUSPEND)
-		return;
-	p->no_quorum = (enum clu_no_quorum)small(c, p->no_quorum, CLU_NO_QUORUM_SUSPEND + 1);
-	if (version >= POLICY_SHUTDOWN) {
-		p->on_shutdown = (enum clu_on_shutdown)small(c, p->on_shutdown, CLU_ON_SHUTDOWN_STOP + 1);
-		u64(c, &p->shutdown_ns);
+	if (!c->w)
+		clu_policy_default(p);
+	for (uint8_t since = RECORD_VERSION; since <= version; since++) {
+		for (const struct clu_policy_field *f = clu_policy_field; f < CLU_POLICY_END; f++) {
+			void *at = (uint8_t *)p + f->at;
+
+			if (f->since != since)
+				continue;
+			if (f->kind == CLU_FIELD_FLAG)
+				flag(c, at);
+			else if (f->kind == CLU_FIELD_NS)
+				u64(c, at);
+			else if (f->kind == CLU_FIELD_U32)
+				u32(c, at);
+			else
+				clu_policy_set(p, f, small(c, (uint32_t)clu_policy_get(p, f), (uint32_t)f->max + 1));
+		}
 	}
-	if (version >= POLICY_CLOCKS)
-		p->stopping_clocks = (enum clu_stopping_clocks)small(c, p->stopping_clocks,
-		                                                     CLU_STOPPING_CLOCKS_TRUST + 1);
 	if (policy_version(p) !=
 	    version) /* there is one form of each record, or equal states would have different sums */
 		c->bad = true;
@@ -340,7 +331,7 @@ static uint8_t version_of(const struct clu_state *s, enum clu_object kind, uint3
 /* The highest that is read. */
 static uint8_t version_max(enum clu_object kind)
 {
-	return kind == CLU_OBJ_POLICY ? POLICY_CLOCKS
+	return kind == CLU_OBJ_POLICY ? policy_version(NULL)
 	       : kind == CLU_OBJ_HOST ? HOST_CLOCKS
 	       : kind == CLU_OBJ_DOM  ? DOM_FAILS
 	                              : RECORD_VERSION;

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <time.h>
 #include "clusterd/io/cluctl_int.h"
-#include "clusterd/guard/guardmsg.h"
 #include "common/log.h"
 #include "common/util.h"
 
@@ -22,136 +21,53 @@ static const char *name_of(const struct clu_state *s, uint32_t node)
 
 /* Policy --------------------------------------------------------------------------------------------------------------- */
 
-enum policy_type { P_U32, P_SECONDS, P_BOOL, P_ADMISSION, P_NO_QUORUM, P_STOPPING_CLOCKS, P_ON_SHUTDOWN };
-#define POLICY_KEY(key, field, type, max)                                                                              \
-	{                                                                                                              \
-		key, offsetof(struct clu_policy, field), type, max                                                     \
-	}
-static const struct {
-	const char *key;
-	size_t at;
-	enum policy_type type;
-	double max;
-} policy_keys[] = {
-	POLICY_KEY("admission", admission, P_ADMISSION, 0),
-	POLICY_KEY("mem_overcommit_pct", mem_overcommit_pct, P_U32, 1000),
-	POLICY_KEY("restart_max", restart_max, P_U32, 1000000),
-	POLICY_KEY("restart_window_s", restart_window_ns, P_SECONDS, 1e7),
-	POLICY_KEY("backoff_s", backoff_ns, P_SECONDS, 1e6),
-	POLICY_KEY("backoff_max_s", backoff_max_ns, P_SECONDS, 1e6),
-	POLICY_KEY("auto_balance", auto_balance, P_BOOL, 0),
-	POLICY_KEY("balance_threshold_pct", balance_threshold_pct, P_U32, 100),
-	POLICY_KEY("balance_hold_s", balance_hold_ns, P_SECONDS, 1e6),
-	POLICY_KEY("balance_gain_pct", balance_gain_pct, P_U32, 100),
-	POLICY_KEY("balance_cooldown_s", balance_cooldown_ns, P_SECONDS, 1e6),
-	POLICY_KEY("moves_max", moves_max, P_U32, 128),
-	POLICY_KEY("lease_s", lease_ns, P_SECONDS, 3600),
-	POLICY_KEY("margin_s", margin_ns, P_SECONDS, 3600),
-	POLICY_KEY("no_quorum", no_quorum, P_NO_QUORUM, 0),
-	POLICY_KEY("stopping_clocks", stopping_clocks, P_STOPPING_CLOCKS, 0),
-	POLICY_KEY("on_shutdown", on_shutdown, P_ON_SHUTDOWN, 0),
-	POLICY_KEY("shutdown_s", shutdown_ns, P_SECONDS, 3600),
-};
-static const char *const admissions[] = { "off", "warn", "refuse" };
-static const char *const no_quorums[] = { "stop", "suspend" };
-static const char *const clock_words[] = { "fence", "trust" };
-static const char *const on_shutdowns[] = { "drain", "shutdown", "stop" };
-
-/* The number of the word @v in @list; -1: it is none of them. */
-static int word_of(json_t *v, const char *const *list, unsigned n)
-{
-	for (unsigned k = 0; json_is_string(v) && k < n; k++)
-		if (!strcmp(json_string_value(v), list[k]))
-			return (int)k;
-	return -1;
-}
-
 json_t *ctl_policy_json(const struct clu_policy *p)
 {
 	json_t *o = json_object();
 
-	for (size_t i = 0; i < ARRAY_SIZE(policy_keys); i++) {
-		const void *at = (const uint8_t *)p + policy_keys[i].at;
-		json_t *v = NULL;
+	for (const struct clu_policy_field *f = clu_policy_field; f < CLU_POLICY_END; f++) {
+		uint64_t v = clu_policy_get(p, f);
 
-		switch (policy_keys[i].type) {
-		case P_U32:
-			v = json_integer(*(const uint32_t *)at);
-			break;
-		case P_SECONDS:
-			v = json_real((double)*(const uint64_t *)at / 1e9);
-			break;
-		case P_BOOL:
-			v = json_boolean(*(const bool *)at);
-			break;
-		case P_ADMISSION:
-			v = json_string(p->admission <= CLU_ADMIT_REFUSE ? admissions[p->admission] : "?");
-			break;
-		case P_NO_QUORUM:
-			v = json_string(p->no_quorum <= CLU_NO_QUORUM_SUSPEND ? no_quorums[p->no_quorum] : "?");
-			break;
-		case P_STOPPING_CLOCKS:
-			v = json_string(p->stopping_clocks <= CLU_STOPPING_CLOCKS_TRUST
-			                        ? clock_words[p->stopping_clocks]
-			                        : "?");
-			break;
-		case P_ON_SHUTDOWN:
-			v = json_string(p->on_shutdown <= CLU_ON_SHUTDOWN_STOP ? on_shutdowns[p->on_shutdown] : "?");
-			break;
-		}
-		(void)json_object_set_new(o, policy_keys[i].key, v);
+		(void)json_object_set_new(o, f->key,
+		                          f->kind == CLU_FIELD_FLAG   ? json_boolean(v)
+		                          : f->kind == CLU_FIELD_NS   ? json_real((double)v / 1e9)
+		                          : f->kind == CLU_FIELD_WORD ? json_string(v <= f->max ? f->word[v] : "?")
+		                                                      : json_integer((json_int_t)v));
 	}
 	return o;
 }
 
-static int set_one(struct clu_policy *p, size_t i, json_t *v)
+static int set_one(struct clu_policy *p, const struct clu_policy_field *f, json_t *v)
 {
-	void *at = (uint8_t *)p + policy_keys[i].at;
+	const char *word = json_string_value(v);
 	double d = json_number_value(v);
-	int word;
+	uint64_t n = 0;
 
-	switch (policy_keys[i].type) {
-	case P_U32:
-		if (!json_is_integer(v) || d < 0 || d > policy_keys[i].max)
+	switch (f->kind) {
+	case CLU_FIELD_U32:
+		if (!json_is_integer(v) || d < 0 || d > (double)f->max)
 			return -EINVAL;
-		*(uint32_t *)at = (uint32_t)d;
-		return 0;
-	case P_SECONDS:
-		if (!json_is_number(v) || !(d >= 0) || d > policy_keys[i].max)
+		n = (uint64_t)d;
+		break;
+	case CLU_FIELD_NS:
+		if (!json_is_number(v) || !(d >= 0) || d > (double)f->max / 1e9)
 			return -EINVAL;
-		*(uint64_t *)at = (uint64_t)(d * 1e9 + 0.5);
-		return 0;
-	case P_BOOL:
+		n = (uint64_t)(d * 1e9 + 0.5);
+		break;
+	case CLU_FIELD_FLAG:
 		if (!json_is_boolean(v))
 			return -EINVAL;
-		*(bool *)at = json_is_true(v);
-		return 0;
-	case P_ADMISSION:
-		word = word_of(v, admissions, ARRAY_SIZE(admissions));
-		if (word < 0)
+		n = json_is_true(v);
+		break;
+	case CLU_FIELD_WORD:
+		while (word && n <= f->max && strcmp(word, f->word[n]) != 0)
+			n++;
+		if (!word || n > f->max)
 			return -EINVAL;
-		p->admission = (enum clu_admission)word;
-		return 0;
-	case P_NO_QUORUM:
-		word = word_of(v, no_quorums, ARRAY_SIZE(no_quorums));
-		if (word < 0)
-			return -EINVAL;
-		p->no_quorum = (enum clu_no_quorum)word;
-		return 0;
-	case P_STOPPING_CLOCKS:
-		word = word_of(v, clock_words, ARRAY_SIZE(clock_words));
-		if (word < 0)
-			return -EINVAL;
-		p->stopping_clocks = (enum clu_stopping_clocks)word;
-		return 0;
-	case P_ON_SHUTDOWN:
-		word = word_of(v, on_shutdowns, ARRAY_SIZE(on_shutdowns));
-		if (word < 0)
-			return -EINVAL;
-		p->on_shutdown = (enum clu_on_shutdown)word;
-		return 0;
+		break;
 	}
-	return -EINVAL;
+	clu_policy_set(p, f, n);
+	return 0;
 }
 
 int ctl_policy_set(struct clu_policy *p, json_t *set, struct err *err)
@@ -163,13 +79,13 @@ int ctl_policy_set(struct clu_policy *p, json_t *set, struct err *err)
 		return err_set(err, EINVAL, "\"set\" is an object of policy keys");
 	json_object_foreach(set, key, v)
 	{
-		size_t i = 0;
+		const struct clu_policy_field *f = clu_policy_field;
 
-		while (i < ARRAY_SIZE(policy_keys) && strcmp(policy_keys[i].key, key) != 0)
-			i++;
-		if (i == ARRAY_SIZE(policy_keys))
+		while (f < CLU_POLICY_END && strcmp(f->key, key) != 0)
+			f++;
+		if (f == CLU_POLICY_END)
 			return err_set(err, EINVAL, "no policy \"%.40s\" (vmclus policy shows all)", key);
-		if (set_one(p, i, v) < 0)
+		if (set_one(p, f, v) < 0)
 			return err_set(err, EINVAL, "policy %s: not a value that it takes", key);
 	}
 	return 0;

@@ -23,46 +23,17 @@ static size_t list_words(char *table, size_t n, size_t width, char **ret)
 static void policy_to_pb(const struct clu_policy *p, Hospes__Clu__Policy *pb)
 {
 	hospes__clu__policy__init(pb);
-	pb->admission = p->admission;
-	pb->mem_overcommit_pct = p->mem_overcommit_pct;
-	pb->restart_max = p->restart_max;
-	pb->restart_window_ns = p->restart_window_ns;
-	pb->backoff_ns = p->backoff_ns;
-	pb->backoff_max_ns = p->backoff_max_ns;
-	pb->auto_balance = p->auto_balance;
-	pb->balance_threshold_pct = p->balance_threshold_pct;
-	pb->balance_hold_ns = p->balance_hold_ns;
-	pb->balance_gain_pct = p->balance_gain_pct;
-	pb->balance_cooldown_ns = p->balance_cooldown_ns;
-	pb->moves_max = p->moves_max;
-	pb->lease_ns = p->lease_ns;
-	pb->margin_ns = p->margin_ns;
-	pb->no_quorum = p->no_quorum;
-	pb->on_shutdown = p->on_shutdown;
-	pb->shutdown_ns = p->shutdown_ns;
-	pb->stopping_clocks = p->stopping_clocks;
+#define TO_PB(number, since, kind, name, ...) pb->name = p->name;
+	CLU_POLICY_FIELDS(TO_PB)
 }
 
 static void policy_of_pb(const Hospes__Clu__Policy *pb, struct clu_policy *p)
 {
-	p->admission = (enum clu_admission)pb->admission;
-	p->mem_overcommit_pct = pb->mem_overcommit_pct;
-	p->restart_max = pb->restart_max;
-	p->restart_window_ns = pb->restart_window_ns;
-	p->backoff_ns = pb->backoff_ns;
-	p->backoff_max_ns = pb->backoff_max_ns;
-	p->auto_balance = pb->auto_balance;
-	p->balance_threshold_pct = pb->balance_threshold_pct;
-	p->balance_hold_ns = pb->balance_hold_ns;
-	p->balance_gain_pct = pb->balance_gain_pct;
-	p->balance_cooldown_ns = pb->balance_cooldown_ns;
-	p->moves_max = pb->moves_max;
-	p->lease_ns = pb->lease_ns;
-	p->margin_ns = pb->margin_ns;
-	p->no_quorum = (enum clu_no_quorum)pb->no_quorum;
-	p->on_shutdown = (enum clu_on_shutdown)pb->on_shutdown;
-	p->shutdown_ns = pb->shutdown_ns ? pb->shutdown_ns : CLU_SHUTDOWN_NS; /* of an older node */
-	p->stopping_clocks = (enum clu_stopping_clocks)pb->stopping_clocks;
+#define OF_PB(number, since, kind, name, ...) p->name = (__typeof__(p->name))pb->name;
+	CLU_POLICY_FIELDS(OF_PB)
+	for (const struct clu_policy_field *f = clu_policy_field; f < CLU_POLICY_END; f++)
+		if (f->since > 1 && !clu_policy_get(p, f)) /* of an older node */
+			clu_policy_set(p, f, f->otherwise);
 }
 
 static void scalars_to_pb(const struct clu_cmd *c, Hospes__Clu__Command *pb)

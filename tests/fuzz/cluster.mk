@@ -6,5 +6,5 @@ fuzz_tests += %D%/replay_clumsg
 FUZZERS += fuzz/clumsg
 fuzz/clumsg: FUZZ_LIBS = $(PROTOBUFC_LIBS) $(XXHASH_LIBS)
 fuzz/clumsg: %D%/fuzz_clumsg.c clusterd/io/cluwire.c clusterd/io/cluwire_cmd.c \
-	$(addprefix clusterd/core/, clu.c record.c apply.c apply_host.c apply_result.c apply_fail.c) proto/cluster.pb-c.c common/buf.c common/err.c common/util.c
+	$(addprefix clusterd/core/, clu.c policy.c record.c apply.c apply_host.c apply_result.c apply_fail.c) proto/cluster.pb-c.c proto/policy.pb-c.c common/buf.c common/err.c common/util.c
 	$(FUZZ_LINK)
