@@ -38,6 +38,11 @@ printf '1..2\n# once\nok 1 x\nnot ok 2 y\n# in line 3\n# said why\n' | prog a FA
 want "TAP failure that says why" "1 passed, 1 failed, 0 skipped" 1
 echo "$out" | grep -q '    # said why' || { echo "not told why: $out"; bad=1; }
 echo "$out" | grep -q 'once' && { echo "told what is no failure: $out"; bad=1; }
+printf '1..2\n# tried again: x\n# late\n# tried again: that was the first try\nok 1 x\n# other\nok 2 y\n' | prog a PASS
+want "TAP second try" "2 passed, 0 failed, 0 skipped" 0
+echo "$out" | grep -q '    # late' || { echo "not told why it was tried again: $out"; bad=1; }
+echo "$out" | grep -q '^tried a second time: 1$' || { echo "not counted: $out"; bad=1; }
+echo "$out" | grep -q 'other' && { echo "told what is no failure: $out"; bad=1; }
 printf '1..2\nok 1 x\n' | prog a PASS
 want "TAP plan cut off behind a good exit status" "1 passed, 1 failed, 0 skipped" 1
 echo boom | prog a ERROR

@@ -3,7 +3,10 @@
  * LD_PRELOAD for the daemons of a lab host: CLOCK_BOOTTIME and CLOCK_MONOTONIC lag by the nanoseconds (a number of 8 octets) in
  * /run/clock-lag, timers included, as do those of a virtual machine that its hypervisor had paused for so long. The TSC is as it is.
  */
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -53,4 +56,15 @@ int timerfd_settime(int fd, int flags, const struct itimerspec *at, struct itime
 	if ((flags & TFD_TIMER_ABSTIME) && (k.it_value.tv_sec || k.it_value.tv_nsec))
 		shift(&k.it_value, lag());
 	return (int)syscall(SYS_timerfd_settime, fd, flags, &k, old);
+}
+
+int pthread_cond_clockwait(pthread_cond_t *c, pthread_mutex_t *m, clockid_t id, const struct timespec *at)
+{
+	int (*real)(pthread_cond_t *, pthread_mutex_t *, clockid_t,
+	            const struct timespec *) = dlsym(RTLD_NEXT, "pthread_cond_clockwait");
+	struct timespec t = *at;
+
+	if (id == CLOCK_MONOTONIC)
+		shift(&t, lag());
+	return real(c, m, id, &t);
 }

@@ -126,8 +126,8 @@ clus_remove() { # stop it, forget it
 witness_ok() {
 	local f=$SHARED/$1.wit v
 	v=$(dd if="$f" bs=512 skip=1 count=1 status=none | tr -d '\0')
-	[ -z "$v" ] || { echo "$1: $v" >&2; return 1; }
-	witness_starts "$1" | awk -v n="$1" '$4 < last { print n ": generation " $4 " started after " last >"/dev/stderr"; bad = 1 } { last = $4 } END { exit bad }'
+	[ -z "$v" ] || broken "$1: $v" || return 1
+	witness_starts "$1" | awk -v n="$1" '$4 < last { print "PROMISE BROKEN: " n ": generation " $4 " started after " last >"/dev/stderr"; bad = 1 } { last = $4 } END { exit bad }'
 }
 witness_starts() { dd if="$SHARED/$1.wit" bs=512 skip=8 count=64 status=none | tr '\0' '\n' | grep '^start' | sort -n -k 2; }
 witness_generation() { witness_starts "$1" | tail -n 1 | awk '{ print $4 }'; }
@@ -159,7 +159,7 @@ watch_stop() {
 	eventually 10 watch_looked || { echo "the watch did not watch" >&2; return 1; }
 	kill "$WATCH_PID" 2>/dev/null || true
 	wait "$WATCH_PID" 2>/dev/null || true
-	if grep -v '^\.$' "$WATCH_OUT" >&2; then return 1; fi
+	if grep -v '^\.$' "$WATCH_OUT" >&2; then broken "two copies"; fi
 }
 
 # answer_after NAME...: milliseconds from now until all of them answered, in MS; fails after a minute
