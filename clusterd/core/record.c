@@ -2,6 +2,7 @@
 /* Records as octets, and their sum: docs/wire/cluster.md, section 5. One description of each record serves writing and reading. */
 #include "config.h"
 #include "clusterd/core/apply_int.h"
+#include "clusterd/core/record.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -116,10 +117,40 @@ static void text(struct cur *c, char *s, size_t cap)
 		c->bad = true;
 }
 
-static void words(struct cur *c, char (*w)[CLU_WORD_MAX], unsigned n)
+/* A field of @r, by its line in record.h. */
+#define DISK(kind, name, ...) DISK_##kind(name, ##__VA_ARGS__)
+#define DISK_U64(name)        u64(c, &r->name);
+#define DISK_U32(name)        u32(c, &r->name);
+#define DISK_I32(name)        u32(c, (uint32_t *)&r->name);
+#define DISK_FLAG(name)       flag(c, &r->name);
+#define DISK_ENUM(name, most) r->name = (__typeof__(r->name))small(c, r->name, (most) + 1);
+#define DISK_TEXT(name)       text(c, r->name, sizeof(r->name));
+#define DISK_TEXTS(name, n)                                                                                            \
+	for (unsigned i = 0; i < (n); i++)                                                                             \
+		text(c, r->name[i], sizeof(r->name[0]));
+#define DISK_WORDS(name) DISK_TEXTS(name, sizeof(r->name) / sizeof(r->name[0]))
+#define DISK_MEMBERS(name)                                                                                             \
+	r->n = small(c, r->n, sizeof(r->name) / sizeof(r->name[0]) + 1);                                               \
+	DISK_TEXTS(name, r->n)
+#define DISK_BITS(name)                                                                                                \
+	for (unsigned i = 0; i < sizeof(r->name) / sizeof(r->name[0]); i++)                                            \
+		u64(c, &r->name[i]);
+
+static void capacity(struct cur *c, struct clu_capacity *r)
 {
-	for (unsigned i = 0; i < n; i++)
-		text(c, w[i], CLU_WORD_MAX);
+	CLU_CAPACITY_FIELDS(DISK)
+}
+
+static void spec(struct cur *c, struct clu_spec *r)
+{
+	CLU_SPEC_FIELDS(DISK)
+}
+
+static void rule(struct cur *c, struct clu_rule *r)
+{
+	CLU_RULE_FIELDS(DISK)
+	if (!r->id || !r->kind)
+		c->bad = true;
 }
 
 static void meta(struct cur *c, struct clu_state *s)
@@ -152,13 +183,7 @@ static void host(struct cur *c, struct clu_host *h, uint8_t version)
 	h->safe_by = (enum clu_safe_by)small(c, h->safe_by, CLU_SAFE_LEFT + 1);
 	for (unsigned i = 0; i < CLU_HOSTS_MAX / 64; i++)
 		u64(c, &h->waited[i]);
-	u64(c, &h->cap.mem_bytes);
-	u32(c, &h->cap.cpu_milli);
-	u32(c, &h->cap.engines);
-	for (unsigned i = 0; i < 4; i++)
-		u64(c, &h->cap.cpu_bits[i]);
-	words(c, h->cap.bridge, CLU_BRIDGES_MAX);
-	words(c, h->cap.label, CLU_LABELS_MAX);
+	capacity(c, &h->cap);
 	if (version < HOST_LEAVING)
 		return;
 	flag(c, &h->returning);
@@ -169,22 +194,6 @@ static void host(struct cur *c, struct clu_host *h, uint8_t version)
 		flag(c, &h->clock_stops);
 	if (host_version(h) != version)
 		c->bad = true;
-}
-
-static void spec(struct cur *c, struct clu_spec *s)
-{
-	uint32_t priority = (uint32_t)s->priority;
-
-	u64(c, &s->mem_bytes);
-	u32(c, &s->vcpus);
-	u32(c, &s->engine);
-	u32(c, &priority);
-	s->priority = (int32_t)priority;
-	u32(c, &s->order);
-	u32(c, &s->restart_max);
-	flag(c, &s->ha);
-	text(c, s->type, sizeof(s->type));
-	words(c, s->bridge, CLU_BRIDGES_MAX);
 }
 
 static bool dom_is_new(const struct clu_dom *d)
@@ -244,19 +253,6 @@ static void dom(struct cur *c, struct clu_dom *d, uint8_t version)
 		u64(c, &d->failed[i]);
 	fails(c, d);
 	if (!dom_is_new(d))
-		c->bad = true;
-}
-
-static void rule(struct cur *c, struct clu_rule *r)
-{
-	u32(c, &r->id);
-	r->kind = (enum clu_rule_kind)small(c, r->kind, CLU_RULE_CONFLICT + 1);
-	flag(c, &r->soft);
-	flag(c, &r->never);
-	r->n = small(c, r->n, CLU_MEMBERS_MAX + 1);
-	for (unsigned i = 0; i < r->n; i++)
-		text(c, r->member[i], CLU_NAME_MAX);
-	if (!r->id || !r->kind)
 		c->bad = true;
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "clusterd/core/record.h"
 #include "clusterd/io/cluwire_int.h"
 #include "common/util.h"
 
@@ -20,86 +21,57 @@ static size_t list_words(char *table, size_t n, size_t width, char **ret)
 	return used;
 }
 
-static void policy_to_pb(const struct clu_policy *p, Hospes__Clu__Policy *pb)
+/* A field of @r into @pb, by its line in record.h or policy.h; @w: room for the pointers of lists. */
+#define TO(kind, name, ...)                       TO_##kind(name)
+#define TO_POLICY(number, since, kind, name, ...) TO_U64(name)
+#define TO_U64(name)                              pb->name = r->name;
+#define TO_U32                                    TO_U64
+#define TO_I32                                    TO_U64
+#define TO_FLAG                                   TO_U64
+#define TO_ENUM                                   TO_U64
+#define TO_TEXT                                   TO_U64
+#define TO_BITS(name)                             pb->name = r->name, pb->n_##name = BITS_N;
+#define TO_WORDS(name)                                                                                                 \
+	pb->name##s = w;                                                                                               \
+	pb->n_##name##s = list_words(r->name[0], ARRAY_SIZE(r->name), sizeof(r->name[0]), w);                          \
+	w += pb->n_##name##s;
+#define TO_MEMBERS(name)                                                                                               \
+	pb->name##s = w;                                                                                               \
+	while (pb->n_##name##s < r->n && pb->n_##name##s < ARRAY_SIZE(r->name)) {                                      \
+		*w++ = r->name[pb->n_##name##s];                                                                       \
+		pb->n_##name##s++;                                                                                     \
+	}
+
+static void policy_to_pb(const struct clu_policy *r, Hospes__Clu__Policy *pb)
 {
 	hospes__clu__policy__init(pb);
-#define TO_PB(number, since, kind, name, ...) pb->name = p->name;
-	CLU_POLICY_FIELDS(TO_PB)
+	CLU_POLICY_FIELDS(TO_POLICY)
 }
 
-static void policy_of_pb(const Hospes__Clu__Policy *pb, struct clu_policy *p)
-{
-#define OF_PB(number, since, kind, name, ...) p->name = (__typeof__(p->name))pb->name;
-	CLU_POLICY_FIELDS(OF_PB)
-	for (const struct clu_policy_field *f = clu_policy_field; f < CLU_POLICY_END; f++)
-		if (f->since > 1 && !clu_policy_get(p, f)) /* of an older node */
-			clu_policy_set(p, f, f->otherwise);
-}
-
-static void scalars_to_pb(const struct clu_cmd *c, Hospes__Clu__Command *pb)
-{
-	pb->kind = c->kind;
-	pb->request = c->request;
-	pb->time_ns = c->time_ns;
-	pb->uuid = (char *)(uintptr_t)c->uuid;
-	pb->host = c->host;
-	pb->target = c->target;
-	pb->rev = c->rev;
-	pb->op_id = c->op_id;
-	pb->generation = c->generation;
-	pb->result = c->result;
-	pb->seen = c->seen;
-	pb->desired = c->desired;
-	pb->safe_by = c->safe_by;
-	pb->on = c->on;
-	pb->name = (char *)(uintptr_t)c->name;
-	pb->text = (char *)(uintptr_t)c->text;
-	pb->boot = c->boot;
-	pb->lease_ns = c->lease_ns;
-	pb->self_fencing = c->self_fencing;
-	pb->clock_stops = c->clock_stops;
-	pb->leaving = c->leaving;
-}
-
-static void spec_to_pb(struct clu_spec *s, Hospes__Clu__Spec *pb, char **bridges)
+static void spec_to_pb(struct clu_spec *r, Hospes__Clu__Spec *pb, char **w)
 {
 	hospes__clu__spec__init(pb);
-	pb->mem_bytes = s->mem_bytes;
-	pb->vcpus = s->vcpus;
-	pb->engine = s->engine;
-	pb->priority = s->priority;
-	pb->order = s->order;
-	pb->restart_max = s->restart_max;
-	pb->ha = s->ha;
-	pb->type = s->type;
-	pb->n_bridges = list_words(s->bridge[0], CLU_BRIDGES_MAX, CLU_WORD_MAX, bridges);
-	pb->bridges = bridges;
+	CLU_SPEC_FIELDS(TO)
 }
 
-static void cap_to_pb(struct clu_capacity *c, Hospes__Clu__Capacity *pb, char **bridges, char **labels)
+static void cap_to_pb(struct clu_capacity *r, Hospes__Clu__Capacity *pb, char **w)
 {
 	hospes__clu__capacity__init(pb);
-	pb->mem_bytes = c->mem_bytes;
-	pb->cpu_milli = c->cpu_milli;
-	pb->engines = c->engines;
-	pb->n_cpu_bits = BITS_N;
-	pb->cpu_bits = c->cpu_bits;
-	pb->n_bridges = list_words(c->bridge[0], CLU_BRIDGES_MAX, CLU_WORD_MAX, bridges);
-	pb->bridges = bridges;
-	pb->n_labels = list_words(c->label[0], CLU_LABELS_MAX, CLU_WORD_MAX, labels);
-	pb->labels = labels;
+	CLU_CAPACITY_FIELDS(TO)
 }
 
-static void rule_to_pb(struct clu_rule *r, Hospes__Clu__Rule *pb, char **members)
+static void rule_to_pb(struct clu_rule *r, Hospes__Clu__Rule *pb, char **w)
 {
 	hospes__clu__rule__init(pb);
-	pb->id = r->id;
-	pb->kind = r->kind;
-	pb->soft = r->soft;
-	pb->never = r->never;
-	for (pb->n_members = 0; pb->n_members < r->n && pb->n_members < CLU_MEMBERS_MAX; pb->n_members++)
-		members[pb->n_members] = r->member[pb->n_members];
-	pb->members = members;
+	CLU_RULE_FIELDS(TO)
+}
+
+static void scalars_to_pb(struct clu_cmd *r, Hospes__Clu__Command *pb)
+{
+	CLU_CMD_FIELDS(TO_U64)
+	pb->uuid = r->uuid;
+	pb->name = r->name;
+	pb->text = r->text;
 }
 
 static int put_inventory(const struct clu_cmd *c, Hospes__Clu__Command *pb, Hospes__Clu__Inventory **ret_inv)
@@ -135,20 +107,21 @@ int cluwire_pack_cmd(Hospes__Clu__Envelope *env, const struct clu_cmd *cmd, cons
 	Hospes__Clu__Policy policy;
 	_cleanup_free_ Hospes__Clu__Inventory *inv = NULL;
 	struct clu_cmd c = *cmd; /* protobuf wants pointers that are not const */
-	char *bridges[CLU_BRIDGES_MAX], *labels[CLU_LABELS_MAX], *members[CLU_MEMBERS_MAX];
+	char *w[CLU_BRIDGES_MAX + CLU_LABELS_MAX > CLU_MEMBERS_MAX ? CLU_BRIDGES_MAX + CLU_LABELS_MAX
+	                                                           : CLU_MEMBERS_MAX];
 	int r = 0;
 
 	scalars_to_pb(&c, &pb);
 	if (c.kind == CLU_CMD_DEFINE) {
-		spec_to_pb(&c.spec, &spec, bridges);
+		spec_to_pb(&c.spec, &spec, w);
 		pb.spec = &spec;
 		pb.xml = (ProtobufCBinaryData){ .len = xml ? xml_len : 0, .data = (uint8_t *)(uintptr_t)xml };
 	} else if (c.kind == CLU_CMD_HOST_UP) {
-		cap_to_pb(&c.cap, &cap, bridges, labels);
+		cap_to_pb(&c.cap, &cap, w);
 		pb.cap = &cap;
 		r = put_inventory(&c, &pb, &inv);
 	} else if (c.kind == CLU_CMD_RULE_ADD || c.kind == CLU_CMD_RULE_REMOVE) {
-		rule_to_pb(&c.rule, &rule, members);
+		rule_to_pb(&c.rule, &rule, w);
 		pb.rule = &rule;
 	} else if (c.kind == CLU_CMD_POLICY) {
 		policy_to_pb(&c.policy, &policy);
@@ -197,36 +170,65 @@ static int take_uuid(char dst[CLU_UUID_MAX], const char *src, bool may_lack, str
 	return 0;
 }
 
-static int take_spec(const Hospes__Clu__Spec *pb, struct clu_spec *s, struct err *err)
+/* A field of @r from @pb; what is wrong with it in @e. */
+#define OF(kind, name, ...)                       OF_##kind(name)
+#define OF_POLICY(number, since, kind, name, ...) OF_U64(name)
+#define OF_U64(name)                              r->name = (__typeof__(r->name))pb->name;
+#define OF_U32                                    OF_U64
+#define OF_I32                                    OF_U64
+#define OF_FLAG                                   OF_U64
+#define OF_ENUM                                   OF_U64
+#define OF_BITS(name)                             memcpy(r->name, pb->name, pb->n_##name * sizeof(r->name[0]));
+#define OF_TEXT(name)                                                                                                  \
+	if (e == 0)                                                                                                    \
+		e = take_text(r->name, sizeof(r->name), pb->name, #name, err);
+#define OF_WORDS(name)                                                                                                 \
+	if (e == 0)                                                                                                    \
+		e = take_words(r->name[0], ARRAY_SIZE(r->name), sizeof(r->name[0]), pb->name##s, pb->n_##name##s,      \
+		               #name, err);
+#define OF_MEMBERS(name)                                                                                               \
+	r->n = (uint32_t)pb->n_##name##s;                                                                              \
+	OF_WORDS(name)
+
+static int take_policy(const Hospes__Clu__Policy *pb, struct clu_policy *r, struct err *err)
 {
 	if (!pb)
-		return err_set(err, EPROTO, "define: without what it needs");
-	s->mem_bytes = pb->mem_bytes;
-	s->vcpus = pb->vcpus;
-	s->engine = pb->engine;
-	s->priority = pb->priority;
-	s->order = pb->order;
-	s->restart_max = pb->restart_max;
-	s->ha = pb->ha;
-	int r = take_text(s->type, sizeof(s->type), pb->type, "type", err);
-	if (r == 0)
-		r = take_words(s->bridge[0], CLU_BRIDGES_MAX, CLU_WORD_MAX, pb->bridges, pb->n_bridges, "bridge", err);
-	return r;
+		return err_set(err, EPROTO, "policy: is missing");
+	CLU_POLICY_FIELDS(OF_POLICY)
+	for (const struct clu_policy_field *f = clu_policy_field; f < CLU_POLICY_END; f++)
+		if (f->since > 1 && !clu_policy_get(r, f)) /* of an older node */
+			clu_policy_set(r, f, f->otherwise);
+	return 0;
 }
 
-static int take_cap(const Hospes__Clu__Capacity *pb, struct clu_capacity *c, struct err *err)
+static int take_spec(const Hospes__Clu__Spec *pb, struct clu_spec *r, struct err *err)
 {
+	int e = 0;
+
+	if (!pb)
+		return err_set(err, EPROTO, "define: without what it needs");
+	CLU_SPEC_FIELDS(OF)
+	return e;
+}
+
+static int take_cap(const Hospes__Clu__Capacity *pb, struct clu_capacity *r, struct err *err)
+{
+	int e = 0;
+
 	if (!pb || pb->n_cpu_bits > BITS_N)
 		return err_set(err, EPROTO, "host-up: without a capacity that makes sense");
-	c->mem_bytes = pb->mem_bytes;
-	c->cpu_milli = pb->cpu_milli;
-	c->engines = pb->engines;
-	for (size_t i = 0; i < pb->n_cpu_bits; i++)
-		c->cpu_bits[i] = pb->cpu_bits[i];
-	int r = take_words(c->bridge[0], CLU_BRIDGES_MAX, CLU_WORD_MAX, pb->bridges, pb->n_bridges, "bridge", err);
-	if (r == 0)
-		r = take_words(c->label[0], CLU_LABELS_MAX, CLU_WORD_MAX, pb->labels, pb->n_labels, "label", err);
-	return r;
+	CLU_CAPACITY_FIELDS(OF)
+	return e;
+}
+
+static int take_rule(const Hospes__Clu__Rule *pb, struct clu_rule *r, struct err *err)
+{
+	int e = 0;
+
+	if (!pb)
+		return err_set(err, EPROTO, "rule: is missing");
+	CLU_RULE_FIELDS(OF)
+	return e;
 }
 
 static int take_inventory(struct cluwire *w, const Hospes__Clu__Command *pb, struct err *err)
@@ -249,18 +251,6 @@ static int take_inventory(struct cluwire *w, const Hospes__Clu__Command *pb, str
 	return r;
 }
 
-static int take_rule(const Hospes__Clu__Rule *pb, struct clu_rule *rule, struct err *err)
-{
-	if (!pb)
-		return err_set(err, EPROTO, "rule: is missing");
-	rule->id = pb->id;
-	rule->kind = (enum clu_rule_kind)pb->kind;
-	rule->soft = pb->soft;
-	rule->never = pb->never;
-	rule->n = (uint32_t)pb->n_members;
-	return take_words(rule->member[0], CLU_MEMBERS_MAX, CLU_NAME_MAX, pb->members, pb->n_members, "member", err);
-}
-
 static int take_define(struct cluwire *w, const Hospes__Clu__Command *pb, struct err *err)
 {
 	if (!name_is_valid(pb->name))
@@ -272,7 +262,7 @@ static int take_define(struct cluwire *w, const Hospes__Clu__Command *pb, struct
 	return take_spec(pb->spec, &w->msg.cmd.spec, err);
 }
 
-static int take_scalars(const Hospes__Clu__Command *pb, struct clu_cmd *c, struct err *err)
+static int take_scalars(const Hospes__Clu__Command *pb, struct clu_cmd *r, struct err *err)
 {
 	if (pb->kind <= CLU_CMD_NONE || pb->kind >= CLU_CMD_MAX)
 		return err_set(err, EPROTO, "command of unknown kind %u", pb->kind);
@@ -280,30 +270,11 @@ static int take_scalars(const Hospes__Clu__Command *pb, struct clu_cmd *c, struc
 	    pb->safe_by > CLU_SAFE_PERSON || pb->leaving > CLU_LEAVING_ENDING)
 		return err_set(err, EPROTO, "%s: a value of a later version",
 		               clu_cmd_name((enum clu_cmd_kind)pb->kind));
-	c->kind = (enum clu_cmd_kind)pb->kind;
-	c->request = pb->request;
-	c->time_ns = pb->time_ns;
-	c->host = pb->host;
-	c->target = pb->target;
-	c->rev = pb->rev;
-	c->op_id = pb->op_id;
-	c->generation = pb->generation;
-	c->result = (enum clu_result)pb->result;
-	c->seen = (enum clu_seen)pb->seen;
-	c->desired = (enum clu_desired)pb->desired;
-	c->safe_by = (enum clu_safe_by)pb->safe_by;
-	c->on = pb->on;
-	c->boot = pb->boot;
-	c->lease_ns = pb->lease_ns;
-	c->self_fencing = pb->self_fencing;
-	c->clock_stops = pb->clock_stops;
-	c->leaving = (enum clu_leaving)pb->leaving;
-	int r = take_uuid(c->uuid, pb->uuid, true, err);
-	if (r == 0)
-		r = take_text(c->name, sizeof(c->name), pb->name, "name", err);
-	if (r == 0)
-		r = take_text(c->text, sizeof(c->text), pb->text, "text", err);
-	return r;
+	CLU_CMD_FIELDS(OF_U64)
+	int e = take_uuid(r->uuid, pb->uuid, true, err);
+	OF_TEXT(name)
+	OF_TEXT(text)
+	return e;
 }
 
 static bool about_a_domain(enum clu_cmd_kind k)
@@ -329,10 +300,7 @@ int cluwire_unpack_cmd(struct cluwire *w, struct err *err)
 		r = take_inventory(w, pb, err);
 	if (r == 0 && (c->kind == CLU_CMD_RULE_ADD || c->kind == CLU_CMD_RULE_REMOVE))
 		r = take_rule(pb->rule, &c->rule, err);
-	if (r == 0 && c->kind == CLU_CMD_POLICY) {
-		if (!pb->policy)
-			return err_set(err, EPROTO, "policy: is missing");
-		policy_of_pb(pb->policy, &c->policy);
-	}
+	if (r == 0 && c->kind == CLU_CMD_POLICY)
+		r = take_policy(pb->policy, &c->policy, err);
 	return r;
 }

@@ -8,6 +8,7 @@
 #include "tests/unit/testutil.h"
 #include <inttypes.h>
 #include <jansson.h>
+#include "clusterd/core/record.h"
 #include "clusterd/io/cluctl_int.h"
 #include "clusterd/io/cluwire.h"
 #include "common/util.h"
@@ -465,6 +466,41 @@ static void test_schema(void **unused)
 	assert_int_equal(hospes__clu__policy__descriptor.n_fields, CLU_POLICY_N);
 }
 
+/* The messages of the other records have their fields, in the same order. */
+enum record_kind { U64, U32, I32, FLAG, ENUM, TEXT, BITS, WORDS, MEMBERS };
+
+static void field_of(const ProtobufCMessageDescriptor *of, unsigned *i, enum record_kind kind, const char *name)
+{
+	static const ProtobufCType types[] = {
+		[U64] = PROTOBUF_C_TYPE_FIXED64,  [U32] = PROTOBUF_C_TYPE_UINT32,   [I32] = PROTOBUF_C_TYPE_SINT32,
+		[FLAG] = PROTOBUF_C_TYPE_BOOL,    [ENUM] = PROTOBUF_C_TYPE_UINT32,  [TEXT] = PROTOBUF_C_TYPE_STRING,
+		[BITS] = PROTOBUF_C_TYPE_FIXED64, [WORDS] = PROTOBUF_C_TYPE_STRING, [MEMBERS] = PROTOBUF_C_TYPE_STRING
+	};
+	_cleanup_free_ char *want = xasprintf("%s%s", name, kind >= WORDS ? "s" : "");
+	const ProtobufCFieldDescriptor *d = &of->fields[*i];
+
+	if (*i >= of->n_fields || strcmp(d->name, want) != 0 || d->id != *i + 1 || d->type != types[kind] ||
+	    (d->label == PROTOBUF_C_LABEL_REPEATED) != (kind >= BITS))
+		fail_msg("%s of proto/cluster.proto has another %s than clusterd/core/record.h", of->short_name, want);
+	++*i;
+}
+
+static void test_messages(void **unused)
+{
+	unsigned spec = 0, cap = 0, rule = 0;
+	(void)unused;
+
+#define SPEC(kind, name, ...) field_of(&hospes__clu__spec__descriptor, &spec, kind, #name);
+	CLU_SPEC_FIELDS(SPEC)
+#define CAP(kind, name, ...) field_of(&hospes__clu__capacity__descriptor, &cap, kind, #name);
+	CLU_CAPACITY_FIELDS(CAP)
+#define RULE(kind, name, ...) field_of(&hospes__clu__rule__descriptor, &rule, kind, #name);
+	CLU_RULE_FIELDS(RULE)
+	assert_int_equal(spec, hospes__clu__spec__descriptor.n_fields);
+	assert_int_equal(cap, hospes__clu__capacity__descriptor.n_fields);
+	assert_int_equal(rule, hospes__clu__rule__descriptor.n_fields);
+}
+
 /* A line that breaks one of these would break older nodes, or could not be said on the wire. */
 static void test_lines(void **unused)
 {
@@ -565,9 +601,9 @@ static void test_manual(void **unused)
 
 int main(void)
 {
-	static const struct CMUnitTest tests[] = { cmocka_unit_test(test_as_ever), cmocka_unit_test(test_schema),
-		                                   cmocka_unit_test(test_lines), cmocka_unit_test(test_each_field),
-		                                   cmocka_unit_test(test_manual) };
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(test_as_ever),    cmocka_unit_test(test_schema),
+		                                   cmocka_unit_test(test_messages),   cmocka_unit_test(test_lines),
+		                                   cmocka_unit_test(test_each_field), cmocka_unit_test(test_manual) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a domain asks for, what a host can carry, and rules: each field once, for its octets on disk (record.c) and its message
+ * (cluwire_cmd.c). proto/cluster.proto has the fields in the same order. These are the fields of version 1 of the records: later ones
+ * stand at the end of the records of domains and hosts, in record.c. The policy is in policy.h.
+ *
+ * F(kind, name, ...): U64, U32, I32, FLAG; ENUM with its highest value; TEXT; BITS: four words of 64 bits; WORDS: texts, of which the
+ * message has those that are not empty; MEMBERS: the first n texts. The message's name of WORDS and MEMBERS has an s at the end.
+ */
+#ifndef HOSPES_CLUSTERD_CORE_RECORD_H
+#define HOSPES_CLUSTERD_CORE_RECORD_H
+
+#define CLU_SPEC_FIELDS(F)                                                                                                            \
+	F(U64, mem_bytes)                                                                                                             \
+	F(U32, vcpus)                                                                                                                 \
+	F(U32, engine)                                                                                                                \
+	F(I32, priority)                                                                                                              \
+	F(U32, order)                                                                                                                 \
+	F(U32, restart_max)                                                                                                           \
+	F(FLAG, ha)                                                                                                                   \
+	F(TEXT, type)                                                                                                                 \
+	F(WORDS, bridge)
+#define CLU_CAPACITY_FIELDS(F)                                                                                                        \
+	F(U64, mem_bytes)                                                                                                             \
+	F(U32, cpu_milli)                                                                                                             \
+	F(U32, engines)                                                                                                               \
+	F(BITS, cpu_bits)                                                                                                             \
+	F(WORDS, bridge)                                                                                                              \
+	F(WORDS, label)
+#define CLU_RULE_FIELDS(F)                                                                                                            \
+	F(U32, id)                                                                                                                    \
+	F(ENUM, kind, CLU_RULE_CONFLICT)                                                                                              \
+	F(FLAG, soft)                                                                                                                 \
+	F(FLAG, never)                                                                                                                \
+	F(MEMBERS, member)
+
+/* F(name): the plain fields of a command, which is only on the wire. */
+#define CLU_CMD_FIELDS(F)                                                                                                             \
+	F(kind) F(request) F(time_ns) F(host) F(target) F(rev) F(op_id) F(generation) F(result) F(seen) F(desired) F(safe_by)         \
+	F(on) F(boot) F(lease_ns) F(self_fencing) F(clock_stops) F(leaving)
+
+#endif
