@@ -198,8 +198,11 @@ int domain_boot(struct domain *d, struct err *err)
 	}
 	devs_set_mem(d->devs, NULL); /* before the old memory goes */
 	r = dommem_new(d, err);
+	if (!r)
+		r = devs_resume(d->devs, false, err); /* the guest before may have ended while it stood still */
 	if (r)
 		return r;
+	d->quiesced = d->rebuilt = false;
 	domain_set_state(d, HV_DOM_BOOTING, "booting");
 	return d->ops->boot(d->vm, err);
 }
@@ -209,6 +212,8 @@ void domain_ready(void *arg, const struct err *failed)
 	struct domain *d = arg;
 	struct err e;
 
+	if (!failed && devs_quiesce(d->devs, &e))
+		failed = &e;
 	if (failed) {
 		log_error("%s", failed->text);
 		domain_set_state(d, HV_DOM_CRASHED, failed->text);

@@ -4,8 +4,9 @@
  * tell. What was found but not yet handed out with `clean` stays in `carry`, so that neither a peek nor a failure loses a
  * page. Main thread only.
  *
- * When tracking, a stored hash is the content of a page when it was last handed out. It decides about candidates, but not
- * for a page of the last hand-out: that one was copied some time after it was hashed, and may have changed there and back.
+ * A stored hash is the content of a page when it was last handed out. The page was copied some time after it was hashed, and may have
+ * changed there and back. When tracking, the hash decides about candidates, but not for those of the last hand-out. When hashing, nothing
+ * says that a page was touched: all that was ever handed out is handed out again at a collection of a frozen guest.
  */
 #include "config.h"
 #include "hypervisor/pv/logdirty.h"
@@ -27,7 +28,7 @@ struct pv_logdirty {
 	struct hashlog h;
 	uint64_t words;  /* of each bitmap */
 	uint64_t *carry; /* found, not yet handed out */
-	uint64_t *last;  /* handed out by the last clean collection */
+	uint64_t *last;  /* handed out by the last clean collection; hashing: by any */
 	uint64_t *found; /* scratch: pages of this collection */
 	uint64_t *cand;  /* scratch: pages that may have been written */
 	struct pv_logdirty_stats st;
@@ -119,14 +120,18 @@ static int collect_stopcopy(struct pv_logdirty *l, struct err *err)
 	return r;
 }
 
-static int collect_hash(struct pv_logdirty *l, struct err *err)
+static int collect_hash(struct pv_logdirty *l, bool frozen, struct err *err)
 {
 	/* the devices' bits first: a write marked after this is seen by the hash, or by the next collection */
 	take_dev_dirty(l->m, l->found, l->words);
 	int r = hashlog_drop_holes(&l->h, l->found, err);
 
 	or_bits(l->carry, l->found, l->words);
-	return r ? r : hashlog_compare(&l->h, NULL, true, l->carry, err);
+	if (!r)
+		r = hashlog_compare(&l->h, NULL, true, l->carry, err);
+	if (frozen)
+		or_bits(l->carry, l->last, l->words);
+	return r;
 }
 
 /* All there is goes out first: nobody waits until it is hashed. The next candidates among it go out again, hashed then. */
@@ -142,6 +147,9 @@ static int collect_track(struct pv_logdirty *l, pid_t k, const struct pv_frozen 
 	memset(l->cand, 0, l->words * 8);
 	take_dev_dirty(l->m, l->found, l->words);
 	int r = track_collect(l->t, k, f, l->found, l->cand, &all, err);
+	/* one that was handed out as a hole may have had content meanwhile */
+	for (uint64_t i = 0; i < l->words; i++)
+		l->carry[i] |= l->found[i] & l->last[i];
 	if (!r)
 		r = hashlog_drop_holes(&l->h, l->found, err);
 	or_bits(l->carry, l->found, l->words);
@@ -183,7 +191,9 @@ static int hand_out(struct pv_logdirty *l, bool frozen, struct err *err)
 	if (r)
 		return r;
 	l->fresh = false;
-	memcpy(l->last, l->mode == HV_LOGDIRTY_STOPCOPY ? l->found : l->carry, l->words * 8);
+	if (l->mode != HV_LOGDIRTY_HASH)
+		memset(l->last, 0, l->words * 8);
+	or_bits(l->last, l->mode == HV_LOGDIRTY_STOPCOPY ? l->found : l->carry, l->words);
 	memset(l->carry, 0, l->words * 8);
 	return 0;
 }
@@ -202,7 +212,7 @@ int pv_logdirty_collect(struct pv_logdirty *l, pid_t k, const struct pv_frozen *
 	if (l->mode == HV_LOGDIRTY_STOPCOPY)
 		r = collect_stopcopy(l, err);
 	else if (l->mode == HV_LOGDIRTY_HASH)
-		r = collect_hash(l, err);
+		r = collect_hash(l, f, err);
 	else
 		r = collect_track(l, k, f, clean, err);
 	if (r)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Log-dirty of a pv guest: which pages of the memory region changed since the last collection. Two methods behind one
+ * Log-dirty of a pv guest, as engine.h has it: which pages of the memory region changed since the last collection. Two methods behind one
  * object: hashing every page (always right, costs 55-110 ms per GiB) and tracking by userfaultfd write-protection
  * (track.c; where the kernel allows). Devices' own writes come from guestmem's bitmap. Main thread only.
  */

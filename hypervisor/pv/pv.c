@@ -35,7 +35,7 @@ struct pv_vm {
 	pid_t k; /* 0: no guest */
 	int k_pidfd;
 	int con, err; /* our ends of K's sockets */
-	struct loop_fd *con_src, *err_src, *box_src;
+	struct loop_fd *con_src, *err_src, *box_src, *k_src;
 	struct loop_timer *boot_timer;
 	uint64_t boot_since_ns;
 	bool booting;                  /* not yet rebuilt under the filter */
@@ -127,6 +127,35 @@ static int take_sockets(struct pv_vm *v, int con, int errfd, struct err *err)
 	return v->con_src && v->err_src ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 
+/* The holder reports the end of K, but cannot while K is traced: then we are the ones who see it, and have to let it go. */
+static void on_k(void *arg, int fd, uint32_t ev)
+{
+	struct pv_vm *v = arg;
+
+	(void)fd;
+	(void)ev;
+	loop_del_fd(v->k_src);
+	v->k_src = NULL;
+	pv_frozen_kill(&v->frozen);
+	(void)!waitpid(v->k, NULL, __WALL | WNOHANG); /* it died as it was let go: ours still */
+}
+
+static int watch_k(struct pv_vm *v, struct err *err)
+{
+	v->k_src = loop_add_fd(v->env->loop, v->k_pidfd, EPOLLIN, on_k, v);
+	return v->k_src ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+static void forget_k(struct pv_vm *v)
+{
+	loop_del_fd(v->k_src);
+	v->k_src = NULL;
+	if (v->k_pidfd >= 0)
+		close(v->k_pidfd);
+	v->k_pidfd = -1;
+	v->k = 0;
+}
+
 static void forget_guest(struct pv_vm *v)
 {
 	pv_logdirty_free(v->logdirty);
@@ -135,10 +164,7 @@ static void forget_guest(struct pv_vm *v)
 	read_con(v);
 	read_err(v);
 	drop_sockets(v);
-	if (v->k_pidfd >= 0)
-		close(v->k_pidfd);
-	v->k_pidfd = -1;
-	v->k = 0;
+	forget_k(v);
 	v->booting = false;
 	v->helpers_known = false;
 }
@@ -147,9 +173,41 @@ static void end_guest(struct pv_vm *v)
 {
 	v->k = 0; /* its end is no news */
 	pv_frozen_kill(&v->frozen);
-	if (v->box.holder > 0 && pv_sandbox_clear(&v->box, NULL))
+	if (v->box.holder > 0 && pv_sandbox_clear(&v->box, NULL)) {
+		loop_del_fd(v->box_src);
+		v->box_src = NULL;
 		pv_sandbox_done(&v->box); /* it does not answer: end it whole */
+	}
 	forget_guest(v);
+}
+
+/* @r, with nothing left where it is a failure. */
+static int or_end(struct pv_vm *v, int r)
+{
+	if (r)
+		end_guest(v);
+	return r;
+}
+
+static enum hv_exit how_it_ended(const struct pv_vm *v, int status, char *text, size_t len)
+{
+	if (WIFEXITED(status) && strstr(v->err_text, "Failed to exec kernel")) {
+		/* its way to reboot is to execute itself, which the filter refuses */
+		snprintf(text, len, "the guest reboots");
+		return HV_EXIT_REBOOT;
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		snprintf(text, len, "the guest powered off");
+		return HV_EXIT_POWEROFF;
+	}
+	if (WIFSIGNALED(status))
+		snprintf(text, len, "the guest kernel died of signal %d%s", WTERMSIG(status),
+		         WTERMSIG(status) == SIGSYS    ? " (a system call that its filter forbids)"
+		         : WTERMSIG(status) == SIGABRT ? " (panic)"
+		                                       : "");
+	else
+		snprintf(text, len, "the guest kernel ended with status %d", WEXITSTATUS(status));
+	return HV_EXIT_CRASH;
 }
 
 static void on_box(void *arg, int fd, uint32_t ev)
@@ -162,37 +220,23 @@ static void on_box(void *arg, int fd, uint32_t ev)
 
 	if (r == -EAGAIN || (!r && !v->k))
 		return;
-	bool was_booting = v->booting;
-	pv_frozen_done(&v->frozen);
+	bool was_booting = v->booting, was = v->k != 0;
+	pv_frozen_kill(&v->frozen); /* of a sandbox that was killed: it ends only after what is traced in it */
 	forget_guest(v);
 	if (r) {
 		loop_del_fd(v->box_src);
 		v->box_src = NULL;
-		v->env->exited(v->env->arg, HV_EXIT_CRASH, "the guest's sandbox was killed");
-		return;
 	}
+	char text[160] = "the guest's sandbox was killed";
+	enum hv_exit how = r ? HV_EXIT_CRASH : how_it_ended(v, status, text, sizeof(text));
 	if (was_booting) {
 		struct err e;
-		err_set(&e, ENOEXEC, "the guest kernel ended during its boot (wait status 0x%x): %.300s", status,
+		err_set(&e, ENOEXEC, "%s during its boot (wait status 0x%x): %.300s",
+		        r ? text : "the guest kernel ended", status,
 		        v->err_len ? v->err_text : "see the boot console's log");
 		v->env->ready(v->env->arg, &e);
-		return;
-	}
-	char text[160];
-	if (WIFEXITED(status) && strstr(v->err_text, "Failed to exec kernel")) {
-		/* its way to reboot is to execute itself, which the filter refuses */
-		v->env->exited(v->env->arg, HV_EXIT_REBOOT, "the guest reboots");
-	} else if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-		v->env->exited(v->env->arg, HV_EXIT_POWEROFF, "the guest powered off");
-	} else {
-		if (WIFSIGNALED(status))
-			snprintf(text, sizeof(text), "the guest kernel died of signal %d%s", WTERMSIG(status),
-			         WTERMSIG(status) == SIGSYS    ? " (a system call that its filter forbids)"
-			         : WTERMSIG(status) == SIGABRT ? " (panic)"
-			                                       : "");
-		else
-			snprintf(text, sizeof(text), "the guest kernel ended with status %d", WEXITSTATUS(status));
-		v->env->exited(v->env->arg, HV_EXIT_CRASH, text);
+	} else if (was) {
+		v->env->exited(v->env->arg, how, text);
 	}
 }
 
@@ -245,6 +289,7 @@ static int rebuild(struct pv_vm *v, const struct pv_image *im, bool gap, struct 
 		return r;
 	v->k = o.k;
 	v->k_pidfd = o.k_pidfd;
+	r = watch_k(v, err);
 	v->fds = o.fds;
 	v->helpers = o.helpers;
 	v->helpers_known = true;
@@ -253,7 +298,8 @@ static int rebuild(struct pv_vm *v, const struct pv_image *im, bool gap, struct 
 	v->mem_inode = st.st_ino;
 	v->dev_kick = true;
 	if (o.con >= 0 && o.err >= 0) {
-		r = take_sockets(v, o.con, o.err, err);
+		int e = take_sockets(v, o.con, o.err, r ? NULL : err);
+		r = r ? r : e;
 	} else {
 		r = err_set(err, EINVAL, "the guest's state has no console");
 		close(o.con >= 0 ? o.con : o.err);
@@ -269,9 +315,7 @@ static int rebuild(struct pv_vm *v, const struct pv_image *im, bool gap, struct 
 			close(o.vreq[i]);
 		}
 	}
-	if (r)
-		end_guest(v); /* a state that was refused leaves nothing: another one may be tried */
-	return r;
+	return or_end(v, r);
 }
 
 /* The guest runs its first process: take it apart and put it together again, under the filter and in our own memory. */
@@ -294,18 +338,15 @@ static int harden(struct pv_vm *v, struct err *err)
 	fill_ctx(v, &c);
 	if (!r)
 		r = pv_dump(&c, &v->frozen, &im, err);
-	if (r) {
-		pv_frozen_kill(&v->frozen);
+	if (r)
 		return r;
-	}
 	r = copy_memory(own_mem, v->env->mem, err);
 	v->k = 0; /* its end is no news */
 	pv_frozen_kill(&v->frozen);
 	int e = pv_sandbox_clear(&v->box, r ? NULL : err);
 	if (!r)
 		r = e;
-	close(v->k_pidfd);
-	v->k_pidfd = -1;
+	forget_k(v);
 	if (!r) {
 		devs_set_mem(d, v->env->mem);
 		r = rebuild(v, &im, false, err);
@@ -350,7 +391,7 @@ static void on_boot_timer(void *arg)
 		r = harden(v, &e);
 	}
 	v->booting = false;
-	v->env->ready(v->env->arg, r ? &e : NULL);
+	v->env->ready(v->env->arg, or_end(v, r) ? &e : NULL);
 }
 
 static int make_argv(struct pv_vm *v, char **argv, size_t max, struct err *err)
@@ -389,6 +430,8 @@ static int pv_boot(void *vm, struct err *err)
 	unsigned n_devs = (unsigned)devs_count(v->env->devs);
 	struct stat a, b;
 
+	if (v->k)
+		return err_set(err, EEXIST, "there is a guest already");
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, con) < 0 ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, er) < 0)
 		return err_sys(err, errno, "cannot make the boot console");
@@ -400,15 +443,16 @@ static int pv_boot(void *vm, struct err *err)
 	v->err_len = 0;
 	v->err_text[0] = 0;
 	v->mono_offset_ns = 0;
-	int r = make_argv(v, argv, ARRAY_SIZE(argv), err);
+	int r = take_sockets(v, con[0], er[0], err);
 	if (!r)
-		r = take_sockets(v, con[0], er[0], err);
+		r = make_argv(v, argv, ARRAY_SIZE(argv), err);
 	if (!r)
 		r = pv_sandbox_boot(&v->box, argv, con_k, err_k, 0, &v->k, &v->k_pidfd, listen_fd, n_devs, err);
 	for (size_t i = 0; argv[i]; i++)
 		free(argv[i]);
 	if (r)
-		return r;
+		return or_end(v, r);
+	r = watch_k(v, err);
 	for (unsigned i = 0; i < n_devs; i++) {
 		if (!r)
 			r = devs_attach_listen(v->env->devs, i, listen_fd[i], err);
@@ -416,7 +460,7 @@ static int pv_boot(void *vm, struct err *err)
 			close(listen_fd[i]);
 	}
 	if (r)
-		return r;
+		return or_end(v, r);
 	v->booting = true;
 	v->boot_since_ns = now_ns();
 	loop_timer_in(v->boot_timer, BOOT_POLL_NS);
@@ -532,14 +576,21 @@ static int pv_open(const struct hv_engine_env *env, void **ret_vm, struct err *e
 	return 0;
 }
 
+static int need_guest(const struct pv_vm *v, struct err *err)
+{
+	if (!v->k)
+		return err_set(err, ESRCH, "there is no guest");
+	return v->booting ? err_set(err, EBUSY, "the guest is still booting") : 0;
+}
+
 static int pv_suspend(void *vm, unsigned timeout_ms, struct err *err)
 {
 	struct pv_vm *v = vm;
 
-	if (!v->k || v->booting)
-		return err_set(err, EBUSY, "the guest is still booting");
-	if (v->frozen.active)
-		return 0;
+	int r = need_guest(v, err);
+
+	if (r || v->frozen.active)
+		return r;
 	return pv_freeze(v->k, 0, timeout_ms, v->helpers_known ? &v->helpers : NULL, &v->frozen, err);
 }
 
@@ -547,9 +598,11 @@ static int pv_resume(void *vm, struct err *err)
 {
 	struct pv_vm *v = vm;
 
-	if (!v->k)
-		return err_set(err, ESRCH, "there is no guest to resume");
 	pid_t k = v->k;
+	int r = need_guest(v, err);
+
+	if (r)
+		return r;
 	pv_thaw(&v->frozen);
 	if (v->dev_kick) {
 		/* one spurious tick and one spurious I/O interrupt: the guest re-arms its timer and looks at every descriptor */
@@ -566,11 +619,14 @@ static int pv_save(void *vm, struct buf *out, struct err *err)
 	struct pv_dump_ctx c;
 	struct pv_image im;
 
-	if (!v->frozen.active)
-		return err_set(err, EBUSY, "the guest must be suspended before its state is read");
+	int r = need_guest(v, err);
+	if (!r && !v->frozen.active)
+		r = err_set(err, EBUSY, "the guest must be suspended before its state is read");
+	if (r)
+		return r;
 	read_con(v);
 	fill_ctx(v, &c);
-	int r = pv_dump(&c, &v->frozen, &im, err);
+	r = pv_dump(&c, &v->frozen, &im, err);
 	if (r)
 		return r;
 	r = pv_image_encode(&im, out, err);
@@ -582,6 +638,9 @@ static int pv_load(void *vm, struct rd *in, struct err *err)
 {
 	struct pv_vm *v = vm;
 	struct pv_image im;
+
+	if (v->k)
+		return err_set(err, EEXIST, "there is a guest already");
 	int r = pv_image_decode(&im, in, v->env->mem->size, (uint32_t)devs_count(v->env->devs), err);
 
 	if (r)
@@ -607,11 +666,8 @@ static int pv_logdirty_start(void *vm, uint32_t mode, bool audit, uint32_t *ret_
 	if (r)
 		return r;
 	r = pv_logdirty_new(&c, v->env->mem, &v->frozen, &v->logdirty, ret_mode, err);
-	if (!was_frozen) {
-		int e = pv_resume(v, r ? NULL : err);
-		if (!r)
-			r = e;
-	}
+	if (!was_frozen)
+		(void)pv_resume(v, NULL); /* it is there */
 	return r;
 }
 
