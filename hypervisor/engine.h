@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The seam between hvdom and what runs a guest: one table of ops per engine, picked by the domain's type, and the contract that both sides
- * keep.
+ * keep. tests/unit/conform.c holds every engine to it. ADR 74.
  *
  * All ops run on the main thread and are implemented. "vm" is the engine's own object, made by open() and freed by close(); it has at
  * most one guest, which is in one of four states:
@@ -110,15 +110,15 @@ struct hv_engine_ops {
 	 * start leaves the guest as it was, SUSPENDED or RUNNING (which may stand still for a moment). @mode: HV_LOGDIRTY_*, *ret_mode:
 	 * what was chosen. -EINVAL: no such mode. After any failure it is off.
 	 *
-	 * collect overwrites @bitmap (a bit a page) with what changed since the last collection with @clean. Without @clean the next
+	 * collect overwrites @bitmap (a bit a page of @mem's file) with what changed since the last collection with @clean. Without @clean the next
 	 * one names these pages again. The first with @clean names every page that is not all zeros. After a failure the next names
 	 * what this one lost. The guarantee: who begins with zeros, and copies what each collection with @clean names, after it and
 	 * before the next one, be the guest running or not, has the guest's memory after one that was made SUSPENDED. So also a page
 	 * is named that changed, was copied, and changed back. A page too many is no fault.
 	 *
 	 * audit, SUSPENDED and after a collection with @clean since it is so: the pages whose content is not that which was collected,
-	 * into @bitmap, and their number. 0 is right. What devices wrote in between is found, too. -EINVAL where start was told no
-	 * @audit and it cannot do without.
+	 * into @bitmap, and their number. 0 is right. What devices wrote in between is found, too. HV_LOGDIRTY_STOPCOPY compares
+	 * nothing: there, the pages that no collection named. -EINVAL where start was told no @audit and it cannot do without.
 	 */
 	int (*logdirty_start)(void *vm, uint32_t mode, bool audit, uint32_t *ret_mode, struct err *err);
 	int (*logdirty_collect)(void *vm, bool clean, uint64_t *bitmap, uint64_t *ret_dirty, struct err *err);

@@ -1,5 +1,5 @@
 # Unit tests of hypervisor/ but its devices.
-hypervisor_tests = %D%/test_hvmsg %D%/test_hvcall %D%/test_hvcheck %D%/test_hvproc %D%/test_leaserec %D%/test_domxml %D%/test_savefile
+hypervisor_tests = %D%/test_hvmsg %D%/test_hvcall %D%/test_hvcheck %D%/test_hvproc %D%/test_leaserec %D%/test_domxml %D%/test_savefile %D%/test_engine %D%/test_domlife
 check_PROGRAMS += $(hypervisor_tests)
 TESTS += $(hypervisor_tests)
 
@@ -27,6 +27,12 @@ EXTRA_DIST += %D%/xml
 
 %C%_test_savefile_SOURCES = %D%/test_savefile.c
 %C%_test_savefile_LDADD = hypervisor/api/libsavefile.a common/libcommon.a $(TEST_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS)
+
+# what every engine has to pass
+%C%_test_engine_SOURCES = %D%/test_engine.c %D%/conform.h %D%/conform.c %D%/fake_engine.h %D%/fake_engine.c
+%C%_test_engine_LDADD = hypervisor/dev/libhvdev.a common/libcommon.a $(TEST_LIBS)
+%C%_test_domlife_SOURCES = %D%/test_domlife.c %D%/fake_engine.h %D%/fake_engine.c
+%C%_test_domlife_LDADD = hypervisor/libhv.a hypervisor/dev/libhvdev.a clusterd/guard/libguard.a hypervisor/api/libhvcall.a $(TEST_LIBS) $(XXHASH_LIBS) $(URING_LIBS)
 
 TESTS += %D%/test_hvdom.bats
 EXTRA_DIST += %D%/test_hvdom.bats
