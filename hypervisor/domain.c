@@ -373,10 +373,10 @@ void domain_broken(void *arg, const char *dev_name, const char *why)
 		free(b);
 }
 
-/* One order to the guest's agent on the console after the configured ones (docs/wire/agent.md). NULL, or why not. */
+/* One order to the guest's agent on its own console (docs/wire/agent.md). NULL, or why not. */
 const char *domain_agent_say(struct domain *d, const char *line, struct err *err)
 {
-	_cleanup_close_ int fd = devs_console(d->devs, (unsigned)d->cfg->n_consoles, true, err);
+	_cleanup_close_ int fd = devs_console(d->devs, devs_agent_console(d->cfg), true, err);
 
 	if (fd < 0)
 		return err->text;

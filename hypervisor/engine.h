@@ -81,6 +81,7 @@ struct hv_look {
 struct hv_engine_ops {
 	const char *name;
 	uint32_t caps;              /* HV_CAP_* */
+	const struct vdev_transport_ops *transport; /* how its guests reach their devices */
 	/* Can it run @cfg on this host? NULL: any domain at all? The text names cause and remedy. Privileged, before anything is opened. */
 	int (*probe)(const struct dom_config *cfg, struct err *err);
 	/* Hex identity of the guest's kernel for struct hv_hello: equal means that a state may move between the two. */

@@ -233,7 +233,7 @@ static int set_up(struct domain *d, struct err *err)
 	if (!r)
 		r = limit_resources(d, err);
 	if (!r)
-		r = devs_new(d->cfg, &ev, &d->devs, err);
+		r = devs_new(d->cfg, d->ops->transport, &ev, &d->devs, err);
 	uid_t uid = geteuid() == 0 ? domain_uid(d) : getuid();
 	if (!r)
 		r = leases_open(&d->leases, d->cfg, uid, err);

@@ -11,7 +11,7 @@ common
 proto
 hypervisor/api          hypervisor/api
 hypervisor/dev          hypervisor/api hypervisor/guestmem.h
-hypervisor/pv           hypervisor/api hypervisor/engine.h hypervisor/guestmem.h
+hypervisor/pv           hypervisor/api hypervisor/engine.h hypervisor/guestmem.h hypervisor/dev/devs.h hypervisor/dev/vudev.h
 hypervisor              hypervisor/api hypervisor/dev/devs.h
 clusterd/core
 clusterd/guard          hypervisor/api
@@ -28,7 +28,6 @@ hypervisor/dev/blkio.h          clusterd/guard/deadline.h
 hypervisor/dev/devs.h           clusterd/guard/deadline.h
 hypervisor/lease.h              clusterd/guard/deadline.h
 hypervisor/main.c               clusterd/guard/managed.h
-hypervisor/pv/dumpfd.c          hypervisor/dev/devs.h
 migrated/io/preflight.c         hypervisor/pv/kernelfile.h
 tools/vmclus_simulate.h         clusterd/core/plan.h
 tools/vmmig_peers.c             migrated/io/peers.h

@@ -7,13 +7,11 @@
 #include "hypervisor/dev/vdev_int.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #include "common/util.h"
@@ -127,12 +125,12 @@ static void on_again(void *arg, int fd, uint32_t events)
 		vdev_run_pending(d->v[i]);
 }
 
-static int add(struct devs *d, int r, struct vdev **v)
+static int add(struct devs *d, int r, struct vdev **v, struct err *err)
 {
 	if (r < 0)
 		return r;
 	d->v[d->n++] = *v;
-	return 0;
+	return d->transport->open(*v, err);
 }
 
 static int open_devices(struct devs *d, const struct dom_config *cfg, struct err *err)
@@ -143,24 +141,25 @@ static int open_devices(struct devs *d, const struct dom_config *cfg, struct err
 	if (cfg->n_disks + cfg->n_nics + cfg->n_consoles + cfg->n_rngs + 2 > VDEV_MAX)
 		return err_set(err, E2BIG, "a domain has at most %u devices", VDEV_MAX);
 	for (size_t i = 0; i < cfg->n_disks && !r; i++)
-		r = add(d, vblk_new(d, &cfg->disk[i], &v, err), &v);
+		r = add(d, vblk_new(d, &cfg->disk[i], &v, err), &v, err);
 	for (size_t i = 0; i < cfg->n_nics && !r; i++)
-		r = add(d, vnet_new(d, &cfg->nic[i], &v, err), &v);
+		r = add(d, vnet_new(d, &cfg->nic[i], &v, err), &v, err);
 	for (size_t i = 0; i < cfg->n_consoles && !r; i++)
-		r = add(d, vconsole_new(d, &cfg->console[i], (unsigned)i, &v, err), &v);
+		r = add(d, vconsole_new(d, &cfg->console[i], (unsigned)i, &v, err), &v, err);
 	/* one more console than configured: the guest agent's channel (docs/wire/agent.md) */
 	if (!r)
-		r = add(d, vconsole_new(d, NULL, (unsigned)cfg->n_consoles, &v, err), &v);
+		r = add(d, vconsole_new(d, NULL, devs_agent_console(cfg), &v, err), &v, err);
 	if (!r)
 		d->agent = v;
 	for (size_t i = 0; i < cfg->n_rngs && !r; i++)
-		r = add(d, vrng_new(d, (unsigned)i, &v, err), &v);
+		r = add(d, vrng_new(d, (unsigned)i, &v, err), &v, err);
 	if (cfg->balloon && !r)
-		r = add(d, vballoon_new(d, &v, err), &v);
+		r = add(d, vballoon_new(d, &v, err), &v, err);
 	return r;
 }
 
-int devs_new(const struct dom_config *cfg, const struct devs_events *ev, struct devs **ret, struct err *err)
+int devs_new(const struct dom_config *cfg, const struct vdev_transport_ops *transport, const struct devs_events *ev,
+             struct devs **ret, struct err *err)
 {
 	struct devs *d = calloc(1, sizeof(*d));
 	int r;
@@ -168,10 +167,10 @@ int devs_new(const struct dom_config *cfg, const struct devs_events *ev, struct 
 	if (!d)
 		return err_sys(err, ENOMEM, "cannot make the devices");
 	d->cfg = cfg;
+	d->transport = transport;
 	if (ev)
 		d->ev = *ev;
 	d->again_fd = -1;
-	atomic_init(&d->boot_mem_fd, -1);
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->cond, NULL);
 	d->loop = loop_new();
@@ -231,16 +230,13 @@ void devs_free(struct devs *d)
 		d->started = false;
 	}
 	for (size_t i = 0; i < d->n; i++) {
-		vudev_close(d->v[i], false);
+		d->transport->free(d->v[i]);
 		d->v[i]->ops->free(d->v[i]);
 	}
 	blkio_free(d->blkio);
 	loop_del_fd(d->again_src);
 	if (d->again_fd >= 0)
 		close(d->again_fd);
-	int fd = atomic_exchange(&d->boot_mem_fd, -1);
-	if (fd >= 0)
-		close(fd);
 	loop_free(d->loop);
 	pthread_cond_destroy(&d->cond);
 	pthread_mutex_destroy(&d->lock);
@@ -289,20 +285,8 @@ const char *devs_name(const struct devs *d, size_t i)
 {
 	return d->v[i]->name;
 }
-bool devs_attached(const struct devs *d, size_t i)
-{
-	return atomic_load(&d->v[i]->conn.attached);
-}
-int devs_req_fd(const struct devs *d, size_t i)
-{
-	return d->v[i]->conn.req;
-}
-int devs_take_mem_fd(struct devs *d)
-{
-	return atomic_exchange(&d->boot_mem_fd, -1);
-}
 
-/* Memory and connections ---------------------------------------------------------------------------------------------- */
+/* Memory -------------------------------------------------------------------------------------------------------------- */
 
 static int do_set_mem(struct devs *d, void *arg, struct err *err)
 {
@@ -313,10 +297,6 @@ static int do_set_mem(struct devs *d, void *arg, struct err *err)
 			vq_unmap(&d->v[i]->vq[q]);
 	}
 	d->mem = arg;
-	d->mem_was_set = arg != NULL;
-	int fd = atomic_exchange(&d->boot_mem_fd, -1);
-	if (fd >= 0)
-		close(fd);
 	for (size_t i = 0; i < d->n; i++)
 		vdev_start(d->v[i]);
 	return 0;
@@ -325,57 +305,6 @@ static int do_set_mem(struct devs *d, void *arg, struct err *err)
 void devs_set_mem(struct devs *d, struct guestmem *m)
 {
 	(void)devs_call_for(d, do_set_mem, m, FOREVER, NULL);
-}
-
-struct attach {
-	size_t i;
-	int fd, req;
-};
-
-static int do_listen(struct devs *d, void *arg, struct err *err)
-{
-	struct attach *a = arg;
-
-	return vudev_listen(d->v[a->i], a->fd, err);
-}
-
-static int do_pair(struct devs *d, void *arg, struct err *err)
-{
-	struct attach *a = arg;
-
-	return vudev_pair(d->v[a->i], a->fd, a->req, err);
-}
-
-static int check_index(const struct devs *d, size_t i, struct err *err)
-{
-	return i < d->n ? 0 : err_set(err, EINVAL, "there is no device %zu", i);
-}
-
-int devs_attach_listen(struct devs *d, size_t i, int listen_fd, struct err *err)
-{
-	struct attach a = { .i = i, .fd = listen_fd, .req = -1 };
-	int r = check_index(d, i, err);
-
-	if (r < 0) {
-		close(listen_fd);
-		return r;
-	}
-	/* the accept in the loop must never wait */
-	(void)fcntl(listen_fd, F_SETFL, O_NONBLOCK);
-	return devs_call(d, do_listen, &a, err);
-}
-
-int devs_attach_pair(struct devs *d, size_t i, int sock, int req_fd, struct err *err)
-{
-	struct attach a = { .i = i, .fd = sock, .req = req_fd };
-	int r = check_index(d, i, err);
-
-	if (r < 0) {
-		close(sock);
-		close(req_fd);
-		return r;
-	}
-	return devs_call(d, do_pair, &a, err);
 }
 
 /* Quiesce, save, load, resume ------------------------------------------------------------------------------------------- */
@@ -396,8 +325,8 @@ static int do_quiesce(struct devs *d, void *arg, struct err *err)
 	(void)arg, (void)err;
 	for (size_t i = 0; i < d->n && !d->quiesced; i++) {
 		struct vdev *v = d->v[i];
-		(void)vudev_watch(v, false);
-		vudev_drain(v);
+		(void)d->transport->watch(v, false);
+		d->transport->drain(v);
 		if (is_disk(v))
 			v->running = false; /* what is under way ends by itself, then devs_drained() */
 		else
@@ -507,7 +436,7 @@ static int do_resume(struct devs *d, void *arg, struct err *err)
 	pthread_mutex_unlock(&d->lock);
 	for (size_t i = 0; i < d->n; i++) {
 		struct vdev *v = d->v[i];
-		int r = vudev_watch(v, true);
+		int r = d->transport->watch(v, true);
 		if (r < 0)
 			return err_sys(err, -r, "cannot serve device %s", v->name);
 		if (kick)
@@ -591,14 +520,14 @@ static int do_load(struct devs *d, void *arg, struct err *err)
 	struct rd *in = arg, end;
 
 	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->running || (d->v[i]->conn.sock >= 0 && !d->quiesced))
+		if (d->v[i]->running || (!d->quiesced && d->transport->connected(d->v[i])))
 			return err_set(err, EBUSY, "device %s is in use, a state cannot be loaded", d->v[i]->name);
 	int r = load_pass(d, *in, false, &end, err);
 	if (r < 0)
 		return r;
 	/* connections of an attempt before this one */
 	for (size_t i = 0; i < d->n; i++)
-		vudev_close(d->v[i], false);
+		d->transport->close(d->v[i]);
 	r = load_pass(d, *in, true, &end, err);
 	if (r < 0)
 		return r;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * All virtio devices of one domain, served on a thread of their own ("io thread"). The engine (main thread) connects them to the
- * guest; the transport for `pv` is vhost-user: two stream sockets per device (requests of the driver, requests of the device).
+ * guest, through the transport that it chose and by that transport's own header (vudev.h).
  *
- * Life: new (privileged: opens images, taps, logs; no locks) -> mem -> attach each device -> run -> quiesce -> save or resume -> free.
+ * Life: new (privileged: opens images, taps, logs; no locks) -> mem -> connect each device -> run -> quiesce -> save or resume -> free.
  * Every function is called from the main thread and returns when the io thread has done it, but for those that may wait for storage, which
  * are for a helper thread while the main thread goes on: devs_quiesced(), devs_sync(), devs_lock(), devs_unlock().
  * An io thread that does not take up an order within some seconds (it waits for storage itself) is left alone: -ETIMEDOUT.
@@ -23,6 +23,7 @@
 #include "hypervisor/api/hypercall.h"
 
 struct devs;
+struct vdev_transport_ops;
 
 /* Told on the io thread; must only loop_post(). */
 struct devs_events {
@@ -43,34 +44,26 @@ struct devs_events {
 	const struct deadline_page *deadline;
 };
 
-/* Open what the devices need. @cfg is borrowed for good. Opens no locks. Names the device, file and remedy in @err. */
-int devs_new(const struct dom_config *cfg, const struct devs_events *ev, struct devs **ret,
-             struct err *err) _must_check_;
+/*
+ * Open what the devices need; drivers will come by @transport. @cfg is borrowed for good. Opens no locks. Names the device,
+ * file and remedy in @err.
+ */
+int devs_new(const struct dom_config *cfg, const struct vdev_transport_ops *transport, const struct devs_events *ev,
+             struct devs **ret, struct err *err) _must_check_;
 void devs_free(struct devs *d);                               /* takes NULL; stops the io thread, closes all */
 int devs_start(struct devs *d, struct err *err) _must_check_; /* start the io thread (after privileges are dropped) */
 
 size_t devs_count(const struct devs *d);
 uint32_t devs_virtio_id(const struct devs *d, size_t i); /* 1 net, 2 block, 3 console, 4 rng, 5 balloon */
 const char *devs_name(const struct devs *d, size_t i);   /* vda, vnet0, hvc0... */
+/* N of hvcN, the channel to the guest's agent: the console after the configured ones. */
+static inline unsigned devs_agent_console(const struct dom_config *cfg)
+{
+	return (unsigned)cfg->n_consoles;
+}
 
-/* The memory that descriptors point into; replaces any earlier one (only while quiesced or before attach). Borrowed. */
-/* NULL: none, before a boot; then a descriptor of an earlier boot is forgotten too. */
+/* The memory that descriptors point into; replaces any earlier one (only while quiesced or before drivers come). Borrowed. NULL: none. */
 void devs_set_mem(struct devs *d, struct guestmem *m);
-/*
- * The first memory descriptor that a driver sent along with SET_MEM_TABLE while no memory was set: owned by the caller, -1 none
- * (yet, or taken already). An engine whose guest kernel makes its own memory file maps that one.
- */
-int devs_take_mem_fd(struct devs *d) _must_check_;
-/*
- * Boot: device @i is served on a vhost-user connection that the guest kernel opens to @listen_fd (owned from now on).
- * SET_MEM_TABLE is answered with *our* mapping (devs_set_mem): descriptors that the guest sends are closed unread.
- */
-int devs_attach_listen(struct devs *d, size_t i, int listen_fd, struct err *err) _must_check_;
-/* Restore: device @i is served on the connected pair (both owned from now on): @sock carries the driver's requests, @req_fd ours. */
-int devs_attach_pair(struct devs *d, size_t i, int sock, int req_fd, struct err *err) _must_check_;
-/* The descriptor on which device @i sends its own requests (borrowed), -1: none yet. */
-int devs_req_fd(const struct devs *d, size_t i);
-bool devs_attached(const struct devs *d, size_t i); /* the driver connected and sent its protocol features */
 
 /*
  * Take no more work and drain sockets that hold complete requests: at once, requests that the storage has stay with it. Idempotent.
@@ -90,9 +83,9 @@ bool devs_held(const struct devs *d, const char **ret_name, int *ret_code);
 bool devs_waits(const struct devs *d, const char **ret_name, uint64_t *ret_age_ns);
 /* While quiesced: append the state of all devices (rings, features, config, half-read console input...) to @out. Versioned. */
 int devs_save(struct devs *d, struct buf *out, struct err *err) _must_check_;
-/* Before attach_pair: take over a saved state. Hostile bytes: -EINVAL, nothing changed. The devices must be the configured ones. */
+/* Before drivers are connected: take over a saved state. Hostile bytes: -EINVAL, nothing changed. The devices are the configured ones. */
 int devs_load(struct devs *d, struct rd *in, struct err *err) _must_check_;
-/* Serve again after quiesce, or after load + attach_pair; @kick: treat every queue as kicked and call every queue once (after restore). */
+/* Serve again after quiesce, or after load and connecting; @kick: treat every queue as kicked and call every queue once (after restore). */
 int devs_resume(struct devs *d, bool kick, struct err *err) _must_check_;
 
 /* Disk image locks (OFD, whole file, exclusive; shared for readonly/shareable). -EAGAIN names the image. All or none. */
@@ -108,7 +101,7 @@ void devs_announce(struct devs *d);
 /* The guest runs elsewhere and has announced itself: send the frames that wait for it here after it. While quiesced. */
 void devs_hand_over(struct devs *d);
 /*
- * A stream socket to console @index (0 = hvc0..., the one after the configured ones is the guest agent's); @take: drop the present client,
+ * A stream socket to console @index (0 = hvc0..., or devs_agent_console()); @take: drop the present client,
  * else -EBUSY. Returns the client's end.
  */
 int devs_console(struct devs *d, unsigned index, bool take, struct err *err) _must_check_;

@@ -6,10 +6,8 @@
 #include "config.h"
 #include "hypervisor/dev/vdev_int.h"
 
-#include <linux/sockios.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include "common/util.h"
 
 struct text {
@@ -29,16 +27,10 @@ static void __attribute__((format(printf, 2, 3))) put(struct text *t, const char
 	t->left -= k;
 }
 
-/* Octets that wait in a socket: to be read from it (SIOCINQ), or for the other end to read (SIOCOUTQ; 0 or more than they are). */
-static int waiting(int fd, unsigned long what)
-{
-	int n = 0;
-
-	return fd >= 0 && ioctl(fd, what, &n) == 0 ? n : 0;
-}
-
 static void look_at(struct text *t, const struct vdev *v, uint64_t now)
 {
+	char waits[96];
+
 	put(t, "%s:%s%s", v->name, v->running ? "" : " stands still", v->broken ? " broken" : "");
 	for (unsigned q = 0; q < v->n_vq; q++) {
 		struct vq_look l;
@@ -50,10 +42,8 @@ static void look_at(struct text *t, const struct vdev *v, uint64_t now)
 		put(t, " [%u: avail %u taken %u, used %u called %u wanted %u%s]", q, l.avail, v->vq[q].c.last_avail,
 		    v->vq[q].c.used_idx, v->vq[q].signalled, l.used_event, v->pending & (1u << q) ? ", to run" : "");
 	}
-	put(t, " unread: %d of its, %s of ours", waiting(v->conn.sock, SIOCINQ),
-	    waiting(v->conn.req, SIOCOUTQ) ? "some" : "none");
-	if (v->conn.call_pending)
-		put(t, ", calls 0x%x unsent", v->conn.call_pending);
+	v->transport->look(v, waits, sizeof(waits));
+	put(t, " %s", waits);
 	if (is_disk(v))
 		put(t, "; %u under way, the oldest for %.1f s, %u held", vblk_in_flight(v),
 		    (double)vblk_age_ns(v, now) / 1e9, vblk_held(v));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What all virtio devices have in common: features, queues, running and stopping, state. The transport is vudev.c, what a
- * device does is behind its ops. Threading: the io thread.
+ * What all virtio devices have in common: features, queues, running and stopping, state. Its transport and what a device does
+ * are behind their ops. Threading: the io thread.
  */
 #include "config.h"
 #include "hypervisor/dev/vdev_int.h"
@@ -18,8 +18,8 @@ void vdev_setup(struct vdev *v, struct devs *d, const struct vdev_ops *ops, cons
 	snprintf(v->st.name, sizeof(v->st.name), "%s", name);
 	v->st.kind = ops->virtio_id;
 	v->n_vq = n_vq;
-	v->offered = features | VDEV_F_COMMON;
-	v->conn.listen_fd = v->conn.sock = v->conn.req = -1;
+	v->transport = d->transport;
+	v->offered = features | VDEV_F_COMMON | d->transport->features;
 }
 
 static void check_broken(struct vdev *v)
@@ -41,7 +41,7 @@ void vdev_start(struct vdev *v)
 {
 	struct devs *d = v->devs;
 
-	if (d->quiesced || !d->mem || v->broken || v->conn.sock < 0 || !v->features)
+	if (d->quiesced || !d->mem || v->broken || !v->features || !v->transport->connected(v))
 		return;
 	map_queues(v);
 	v->running = true;
@@ -58,7 +58,7 @@ void vdev_start(struct vdev *v)
 			vdev_flush(v, q);
 		}
 		if (v->config_news)
-			vudev_config_change(v);
+			v->transport->config_changed(v);
 	}
 	v->ops->start(v);
 	vdev_run_pending(v);
@@ -146,14 +146,14 @@ void vdev_flush(struct vdev *v, unsigned q)
 {
 	vq_publish(&v->vq[q]);
 	if (vq_should_call(&v->vq[q]))
-		vudev_call(v, q);
+		v->transport->call(v, q);
 }
 
 void vdev_config_changed(struct vdev *v)
 {
 	v->config_news = true;
-	if (v->conn.req >= 0 && v->running)
-		vudev_config_change(v);
+	if (v->running)
+		v->transport->config_changed(v);
 }
 
 #define FLAG_BROKEN      1u
@@ -162,8 +162,11 @@ void vdev_config_changed(struct vdev *v)
 /* State: docs/wire/devstate.md, "Device record". */
 void vdev_save(struct vdev *v, struct buf *out)
 {
+	_cleanup_buf_ struct buf said = { 0 };
+	uint64_t word = v->transport->save(v, &said);
+
 	buf_put_u64(out, v->features);
-	buf_put_u64(out, v->conn.proto);
+	buf_put_u64(out, word);
 	buf_put_u8(out, (v->broken ? FLAG_BROKEN : 0) | (v->config_news ? FLAG_CONFIG_NEWS : 0));
 	buf_put_u8(out, (uint8_t)v->n_vq);
 	for (unsigned q = 0; q < v->n_vq; q++) {
@@ -176,8 +179,9 @@ void vdev_save(struct vdev *v, struct buf *out)
 		buf_put_u64(out, c->avail.v);
 		buf_put_u64(out, c->used.v);
 	}
-	buf_put_u32(out, (uint32_t)v->conn.in_len);
-	buf_put(out, v->conn.in, v->conn.in_len);
+	buf_put_u32(out, (uint32_t)said.len);
+	buf_put(out, said.data, said.len);
+	out->failed |= said.failed;
 	v->ops->save(v, out);
 }
 
@@ -208,31 +212,29 @@ static int load_queues(const struct vdev *v, struct rd *in, struct vq_conf *c, s
 int vdev_load(struct vdev *v, struct rd *in, bool commit, struct err *err)
 {
 	struct vq_conf c[VDEV_QUEUES_MAX];
-	uint64_t features = rd_u64(in), proto = rd_u64(in);
+	uint64_t features = rd_u64(in), word = rd_u64(in);
 	uint8_t flags = rd_u8(in);
 
 	if (features & ~v->offered)
 		return err_set(err, EINVAL,
 		               "saved state of device %s uses features 0x%llx that this host's device does not have",
 		               v->name, (unsigned long long)(features & ~v->offered));
-	if ((proto & ~VU_PF_OFFERED) || (flags & ~(FLAG_BROKEN | FLAG_CONFIG_NEWS)))
-		return bad(v, err, "unknown protocol features or flags");
+	if (flags & ~(FLAG_BROKEN | FLAG_CONFIG_NEWS))
+		return bad(v, err, "unknown flags");
 	int r = load_queues(v, in, c, err);
 	if (r < 0)
 		return r;
 	uint32_t n = rd_u32(in);
-	if (n > sizeof(v->conn.in))
-		return bad(v, err, "too many octets of a request");
-	const void *half = rd_bytes(in, n);
+	const void *said = rd_bytes(in, n);
 	if (in->bad)
 		return bad(v, err, "it ends early");
+	r = v->transport->load(v, word, said, n, commit, err);
+	if (r < 0)
+		return r;
 	if (!commit)
 		return v->ops->load(v, in, false, err);
 	for (unsigned q = 0; q < v->n_vq; q++)
 		v->vq[q] = (struct vq){ .c = c[q] };
-	v->conn.proto = proto;
-	memcpy(v->conn.in, half, n);
-	v->conn.in_len = n;
 	r = v->ops->load(v, in, true, err);
 	v->broken = flags & FLAG_BROKEN ? "it was broken on the host that it came from" : NULL;
 	v->st.broken = v->broken != NULL;

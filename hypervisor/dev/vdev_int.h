@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the device files share: a virtio device behind its ops table, its vhost-user connection, and the set they live in.
+ * What the files of devices and transports share: a virtio device behind its ops table, the transport behind its own, and the
+ * set that devices live in. A device does not know its transport, a transport does not know what its device does.
  * Threading: everything here belongs to the io thread, but for what says otherwise.
  *
- * Adding a device: a file with a `static const struct vdev_ops` and a constructor, a line in devs_new().
+ * Adding a device: a file with a `static const struct vdev_ops` and a constructor, a line in open_devices().
+ * Adding a transport: a file with a `const struct vdev_transport_ops` and a header for the engine that connects devices through it.
  */
 #ifndef HOSPES_HYPERVISOR_DEV_VDEV_INT_H
 #define HOSPES_HYPERVISOR_DEV_VDEV_INT_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include "common/buf.h"
 #include "common/loop.h"
 #include "common/util.h"
 #include "hypervisor/dev/devs.h"
-#include "hypervisor/dev/vhost_user.h"
 #include "hypervisor/dev/virtq.h"
 
 #define VDEV_QUEUES_MAX 5u
@@ -24,8 +24,7 @@
 #define VIRTIO_RING_F_INDIRECT_DESC (1ull << 28)
 #define VIRTIO_RING_F_EVENT_IDX     (1ull << 29)
 #define VIRTIO_F_VERSION_1          (1ull << 32)
-#define VDEV_F_COMMON                                                                                                  \
-	(VIRTIO_RING_F_INDIRECT_DESC | VIRTIO_RING_F_EVENT_IDX | VIRTIO_F_VERSION_1 | VU_F_PROTOCOL_FEATURES)
+#define VDEV_F_COMMON               (VIRTIO_RING_F_INDIRECT_DESC | VIRTIO_RING_F_EVENT_IDX | VIRTIO_F_VERSION_1)
 
 struct vdev;
 struct blkio;
@@ -46,23 +45,32 @@ struct vdev_ops {
 	void (*free)(struct vdev *v); /* the device's own part and @v itself */
 };
 
-struct vu_conn {
-	int listen_fd, sock, req; /* owned, -1: none */
-	struct loop_fd *listen_src, *sock_src, *req_src;
-	uint64_t proto;       /* protocol features that the driver chose */
-	atomic_bool attached; /* read by the main thread */
-	uint8_t in[4096];     /* octets of requests that are not complete yet */
-	size_t in_len;
-	uint8_t out[VU_MSG_MAX]; /* rest of a reply that the socket did not take */
-	size_t out_len;
-	int fds[VU_FDS_MAX]; /* descriptors of the message being read, owned */
-	size_t n_fds;
-	uint32_t call_pending; /* queues whose call met EAGAIN */
-	bool config_pending;   /* the same for a config change */
+/*
+ * How drivers reach their devices: the same for all devices of a domain, its engine's choice. What the driver wants, the
+ * transport does with vdev_ack(), vdev_enable(), vdev_reset(), vdev_run_pending() and the queues' vq_conf, after it has checked
+ * it; v->port is what it keeps for one device. Every op is set, none blocks.
+ */
+struct vdev_transport_ops {
+	uint64_t features;                            /* virtio feature bits that it adds to what a device offers */
+	int (*open)(struct vdev *v, struct err *err); /* sets v->port: nobody is connected */
+	void (*free)(struct vdev *v);                 /* close() and forget v->port, which may be NULL */
+	void (*close)(struct vdev *v);                /* cut the driver off, reset the device */
+	bool (*connected)(const struct vdev *v);      /* a driver is there: the device may run */
+	int (*watch)(struct vdev *v, bool on);        /* wait for what the driver says, or leave it unheard */
+	void (*drain)(struct vdev *v);                /* while unheard: do what it has said completely */
+	void (*call)(struct vdev *v, unsigned q);     /* tell the driver of used entries in queue @q */
+	void (*config_changed)(struct vdev *v);       /* tell it of a new config */
+	/* Its part of a device's record (docs/wire/devstate.md): returns the word, appends the octets to @out. */
+	uint64_t (*save)(const struct vdev *v, struct buf *out);
+	/* Called twice: first with !commit (check only), then to take over. */
+	int (*load)(struct vdev *v, uint64_t word, const void *p, size_t len, bool commit, struct err *err);
+	void (*look)(const struct vdev *v, char *buf, size_t len); /* what of its messages waits, for the log */
 };
 
 struct vdev {
 	const struct vdev_ops *ops;
+	const struct vdev_transport_ops *transport;
+	void *port; /* the transport's own, NULL: not open */
 	struct devs *devs;
 	char name[16];
 	uint64_t offered, features; /* virtio feature bits: ours, and the driver's choice */
@@ -76,24 +84,22 @@ struct vdev {
 	bool config_news;   /* the config changed and the driver has not read it since */
 	const char *broken; /* why, static text; NULL: sound */
 	struct hv_dev_stats st;
-	struct vu_conn conn;
 };
 
 struct devs {
 	const struct dom_config *cfg; /* borrowed */
+	const struct vdev_transport_ops *transport;
 	struct devs_events ev;
 	struct loop *loop;
 	pthread_t thread;
 	bool started;         /* the io thread runs; until then calls run in place */
 	pthread_mutex_t lock; /* of the hand-over of commands */
 	pthread_cond_t cond;
-	struct guestmem *mem;   /* borrowed, NULL: not set */
-	bool mem_was_set;       /* by the engine: descriptors of the driver are of no interest */
-	atomic_int boot_mem_fd; /* see devs_take_mem_fd() */
-	bool quiesced;          /* the io thread's */
-	bool drained;           /* quiesced, and no disk request is under way; under the lock */
-	unsigned quiesce_gen;   /* goes up with each resume: who waits for the one before gives up; under the lock */
-	unsigned beat_s;        /* as last heard of: main thread's, for when the io thread does not answer */
+	struct guestmem *mem; /* borrowed, NULL: not set */
+	bool quiesced;        /* the io thread's */
+	bool drained;         /* quiesced, and no disk request is under way; under the lock */
+	unsigned quiesce_gen; /* goes up with each resume: who waits for the one before gives up; under the lock */
+	unsigned beat_s;      /* as last heard of: main thread's, for when the io thread does not answer */
 	uint64_t balloon_bytes;
 	int again_fd; /* eventfd: some device has pending queues */
 	struct loop_fd *again_src;
@@ -129,15 +135,6 @@ void vdev_config_changed(struct vdev *v);
 void vdev_save(struct vdev *v, struct buf *out);
 /* Parse one device's record; changes @v only with @commit. */
 int vdev_load(struct vdev *v, struct rd *in, bool commit, struct err *err) _must_check_;
-
-/* vudev.c: the vhost-user connection */
-int vudev_listen(struct vdev *v, int listen_fd, struct err *err) _must_check_;
-int vudev_pair(struct vdev *v, int sock, int req, struct err *err) _must_check_;
-void vudev_close(struct vdev *v, bool keep_listening);
-void vudev_drain(struct vdev *v);         /* handle complete requests that wait in the socket */
-int vudev_watch(struct vdev *v, bool on); /* poll the sockets or leave them alone */
-void vudev_call(struct vdev *v, unsigned q);
-void vudev_config_change(struct vdev *v);
 
 /* constructors; *@ret is owned by the caller. A console without @cfg is the guest agent's */
 int vblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, struct err *err) _must_check_;

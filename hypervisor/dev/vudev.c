@@ -1,19 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The vhost-user connection of one device: two stream sockets, no eventfds, no REPLY_ACK (docs/wire/vhost-user.md). Octets are
+ * The transport vhost-user: the connection of one device is two stream sockets, no eventfds, no REPLY_ACK (docs/wire/vhost-user.md). Octets are
  * vhost_user.c's business, rings virtq.c's. A driver that breaks the protocol loses its connection, nothing else.
  * Threading: the io thread; nothing here blocks.
  */
 #include "config.h"
-#include "hypervisor/dev/vdev_int.h"
+#include "hypervisor/dev/vudev.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include "hypervisor/dev/vdev_int.h"
+#include "hypervisor/dev/vhost_user.h"
 
 #define READS_PER_WAKEUP 8
 #define READS_PER_DRAIN  4096
+
+struct vu_conn {
+	int listen_fd, sock, req; /* owned, -1: none */
+	struct loop_fd *listen_src, *sock_src, *req_src;
+	uint64_t proto;       /* protocol features that the driver chose */
+	atomic_bool attached; /* read by the main thread */
+	uint8_t in[4096];     /* octets of requests that are not complete yet */
+	size_t in_len;
+	uint8_t out[VU_MSG_MAX]; /* rest of a reply that the socket did not take */
+	size_t out_len;
+	int fds[VU_FDS_MAX]; /* descriptors of the message being read, owned */
+	size_t n_fds;
+	uint32_t call_pending; /* queues whose call met EAGAIN */
+	bool config_pending;   /* the same for a config change */
+};
 
 static void on_sock(void *arg, int fd, uint32_t events);
 static void on_req(void *arg, int fd, uint32_t events);
@@ -39,9 +61,9 @@ static void req_close(struct vu_conn *c)
 	close_fd(&c->req);
 }
 
-void vudev_close(struct vdev *v, bool keep_listening)
+static void hang_up(struct vdev *v, bool keep_listening)
 {
-	struct vu_conn *c = &v->conn;
+	struct vu_conn *c = v->port;
 
 	atomic_store(&c->attached, false);
 	vdev_reset(v);
@@ -70,7 +92,7 @@ static void fail(struct vdev *v, const char *why)
 	/* told first: who sees the connection end can rely on it */
 	if (ev->broken)
 		ev->broken(ev->arg, v->name, why);
-	vudev_close(v, true);
+	hang_up(v, true);
 	v->st.broken = 1;
 	v->broken = why;
 }
@@ -80,7 +102,7 @@ static void fail(struct vdev *v, const char *why)
 /* 0, or -EAGAIN: call again when the socket is writable. One message is far below a socket buffer: it goes whole or not at all. */
 static int req_send(struct vdev *v, const uint8_t *msg, size_t len)
 {
-	struct vu_conn *c = &v->conn;
+	struct vu_conn *c = v->port;
 
 	if (c->req < 0)
 		return 0;
@@ -97,27 +119,29 @@ static int req_send(struct vdev *v, const uint8_t *msg, size_t len)
 	return 0;
 }
 
-void vudev_call(struct vdev *v, unsigned q)
+static void send_call(struct vdev *v, unsigned q)
 {
+	struct vu_conn *c = v->port;
 	uint8_t msg[VU_MSG_MAX];
 
-	if (v->conn.call_pending & (1u << q))
+	if (c->call_pending & (1u << q))
 		return;
 	if (req_send(v, msg, vu_backend_call(msg, q)) == -EAGAIN)
-		v->conn.call_pending |= 1u << q;
+		c->call_pending |= 1u << q;
 }
 
-void vudev_config_change(struct vdev *v)
+static void send_config_change(struct vdev *v)
 {
+	struct vu_conn *c = v->port;
 	uint8_t msg[VU_MSG_MAX];
 
-	v->conn.config_pending = req_send(v, msg, vu_backend_config_change(msg)) == -EAGAIN;
+	c->config_pending = req_send(v, msg, vu_backend_config_change(msg)) == -EAGAIN;
 }
 
 static void on_req(void *arg, int fd, uint32_t events)
 {
 	struct vdev *v = arg;
-	struct vu_conn *c = &v->conn;
+	struct vu_conn *c = v->port;
 	(void)fd;
 
 	if (events & (EPOLLHUP | EPOLLERR)) {
@@ -129,16 +153,16 @@ static void on_req(void *arg, int fd, uint32_t events)
 	loop_mod_fd(c->req_src, 0);
 	for (unsigned q = 0; calls && q < v->n_vq; q++)
 		if (calls & (1u << q))
-			vudev_call(v, q);
+			send_call(v, q);
 	if (c->config_pending)
-		vudev_config_change(v);
+		send_config_change(v);
 }
 
 /* Requests of the driver ---------------------------------------------------------------------------------------------- */
 
 static int reply(struct vdev *v, const uint8_t *msg, size_t len)
 {
-	struct vu_conn *c = &v->conn;
+	struct vu_conn *c = v->port;
 	ssize_t r = send(c->sock, msg, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (r < 0)
@@ -174,16 +198,12 @@ static int on_mem_table(struct vdev *v, const struct vu_msg *m, const char **why
 			return -EPROTO;
 		}
 	}
-	if (m->mem.n && v->conn.n_fds && !d->mem_was_set && atomic_load(&d->boot_mem_fd) < 0) {
-		atomic_store(&d->boot_mem_fd, v->conn.fds[0]);
-		v->conn.fds[0] = v->conn.fds[--v->conn.n_fds];
-	}
 	return 0;
 }
 
 static int on_req_fd(struct vdev *v, const char **why)
 {
-	struct vu_conn *c = &v->conn;
+	struct vu_conn *c = v->port;
 	int type = 0, domain = 0;
 	socklen_t tl = sizeof(type), dl = sizeof(domain);
 
@@ -277,8 +297,10 @@ static int on_proto_features(struct vdev *v, uint64_t proto, const char **why)
 		*why = "the driver's protocol features do not include BACKEND_REQ, CONFIG and INBAND_NOTIFICATIONS";
 		return -EPROTO;
 	}
-	v->conn.proto = proto;
-	atomic_store(&v->conn.attached, true);
+	struct vu_conn *c = v->port;
+
+	c->proto = proto;
+	atomic_store(&c->attached, true);
 	return 0;
 }
 
@@ -329,7 +351,7 @@ static int dispatch(struct vdev *v, const struct vu_msg *m, const char **why)
 /* Handle all complete requests in the buffer. False: the connection is gone. */
 static bool handle_input(struct vdev *v)
 {
-	struct vu_conn *c = &v->conn;
+	struct vu_conn *c = v->port;
 	size_t at = 0;
 
 	while (!c->out_len) {
@@ -389,7 +411,7 @@ static ssize_t receive(struct vu_conn *c)
 /* False: the connection is gone. */
 static bool read_requests(struct vdev *v, int reads)
 {
-	struct vu_conn *c = &v->conn;
+	struct vu_conn *c = v->port;
 
 	while (reads-- > 0 && !c->out_len) {
 		ssize_t r = receive(c);
@@ -399,7 +421,7 @@ static bool read_requests(struct vdev *v, int reads)
 			return true;
 		if (r <= 0) {
 			/* the guest is gone or restarts: no fault of the device */
-			vudev_close(v, true);
+			hang_up(v, true);
 			return false;
 		}
 		bool full = c->in_len == sizeof(c->in);
@@ -414,12 +436,12 @@ static bool read_requests(struct vdev *v, int reads)
 static void on_sock(void *arg, int fd, uint32_t events)
 {
 	struct vdev *v = arg;
-	struct vu_conn *c = &v->conn;
+	struct vu_conn *c = v->port;
 
 	if (c->out_len) {
 		ssize_t r = send(fd, c->out, c->out_len, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (r < 0 && errno != EAGAIN && errno != EINTR) {
-			vudev_close(v, true);
+			hang_up(v, true);
 			return;
 		}
 		if (r > 0) {
@@ -437,9 +459,9 @@ static void on_sock(void *arg, int fd, uint32_t events)
 	vdev_run_pending(v);
 }
 
-void vudev_drain(struct vdev *v)
+static void conn_drain(struct vdev *v)
 {
-	struct vu_conn *c = &v->conn;
+	struct vu_conn *c = v->port;
 
 	for (int i = 0; i < READS_PER_DRAIN && c->sock >= 0 && !c->out_len; i++) {
 		ssize_t r = receive(c);
@@ -453,9 +475,9 @@ void vudev_drain(struct vdev *v)
 
 /* Connections --------------------------------------------------------------------------------------------------------- */
 
-int vudev_watch(struct vdev *v, bool on)
+static int conn_watch(struct vdev *v, bool on)
 {
-	struct vu_conn *c = &v->conn;
+	struct vu_conn *c = v->port;
 	struct loop *l = v->devs->loop;
 
 	if (!on) {
@@ -486,7 +508,7 @@ int vudev_watch(struct vdev *v, bool on)
 static void on_listen(void *arg, int fd, uint32_t events)
 {
 	struct vdev *v = arg;
-	struct vu_conn *c = &v->conn;
+	struct vu_conn *c = v->port;
 	(void)events;
 
 	int sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -505,20 +527,37 @@ static void on_listen(void *arg, int fd, uint32_t events)
 		loop_mod_fd(c->listen_src, 0);
 }
 
-int vudev_listen(struct vdev *v, int listen_fd, struct err *err)
+static int serve(struct vdev *v, struct err *err)
 {
-	vudev_close(v, false);
-	v->conn.listen_fd = listen_fd;
-	int r = v->devs->quiesced ? 0 : vudev_watch(v, true);
+	int r = v->devs->quiesced ? 0 : conn_watch(v, true);
+
 	return r < 0 ? err_sys(err, -r, "cannot serve device %s", v->name) : 0;
 }
 
-int vudev_pair(struct vdev *v, int sock, int req, struct err *err)
+struct socks {
+	size_t i;
+	int sock, req;
+};
+
+static int do_listen(struct devs *d, void *arg, struct err *err)
 {
-	struct vu_conn *c = &v->conn;
+	const struct socks *s = arg;
+	struct vdev *v = d->v[s->i];
+	struct vu_conn *c = v->port;
+
+	hang_up(v, false);
+	c->listen_fd = s->sock;
+	return serve(v, err);
+}
+
+static int do_pair(struct devs *d, void *arg, struct err *err)
+{
+	const struct socks *s = arg;
+	struct vdev *v = d->v[s->i];
+	struct vu_conn *c = v->port;
 
 	vdev_stop(v);
-	vudev_watch(v, false);
+	(void)conn_watch(v, false);
 	close_fd(&c->listen_fd);
 	close_fd(&c->sock);
 	req_close(c);
@@ -526,9 +565,133 @@ int vudev_pair(struct vdev *v, int sock, int req, struct err *err)
 	c->out_len = 0;
 	c->call_pending = 0;
 	c->config_pending = false;
-	c->sock = sock;
-	c->req = req;
+	c->sock = s->sock;
+	c->req = s->req;
 	atomic_store(&c->attached, c->proto != 0);
-	int r = v->devs->quiesced ? 0 : vudev_watch(v, true);
-	return r < 0 ? err_sys(err, -r, "cannot serve device %s", v->name) : 0;
+	return serve(v, err);
 }
+
+/* Each of @s is the device's now, or closed. */
+static int attach(struct devs *d, int (*fn)(struct devs *d, void *arg, struct err *err), struct socks s,
+                  struct err *err)
+{
+	if (s.i < d->n)
+		return devs_call(d, fn, &s, err);
+	close_fd(&s.sock);
+	close_fd(&s.req);
+	return err_set(err, EINVAL, "there is no device %zu", s.i);
+}
+
+int vudev_listen(struct devs *d, size_t i, int listen_fd, struct err *err)
+{
+	/* the accept in the loop must never wait */
+	(void)fcntl(listen_fd, F_SETFL, O_NONBLOCK);
+	return attach(d, do_listen, (struct socks){ i, listen_fd, -1 }, err);
+}
+
+int vudev_pair(struct devs *d, size_t i, int sock, int req_fd, struct err *err)
+{
+	return attach(d, do_pair, (struct socks){ i, sock, req_fd }, err);
+}
+
+void vudev_socks(const struct devs *d, size_t i, int *ret_sock, int *ret_req_fd)
+{
+	const struct vu_conn *c = d->v[i]->port;
+
+	*ret_sock = c->sock;
+	*ret_req_fd = c->req;
+}
+
+bool vudev_attached(const struct devs *d, size_t i)
+{
+	return atomic_load(&((const struct vu_conn *)d->v[i]->port)->attached);
+}
+
+/* The transport ------------------------------------------------------------------------------------------------------- */
+
+static int conn_open(struct vdev *v, struct err *err)
+{
+	struct vu_conn *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return err_sys(err, ENOMEM, "device %s", v->name);
+	c->listen_fd = c->sock = c->req = -1;
+	v->port = c;
+	return 0;
+}
+
+static void conn_close(struct vdev *v)
+{
+	hang_up(v, false);
+}
+
+static void conn_free(struct vdev *v)
+{
+	if (v->port)
+		conn_close(v);
+	free(v->port);
+	v->port = NULL;
+}
+
+static bool conn_up(const struct vdev *v)
+{
+	return ((const struct vu_conn *)v->port)->sock >= 0;
+}
+
+static uint64_t conn_save(const struct vdev *v, struct buf *out)
+{
+	const struct vu_conn *c = v->port;
+
+	buf_put(out, c->in, c->in_len);
+	return c->proto;
+}
+
+static int conn_load(struct vdev *v, uint64_t proto, const void *in, size_t len, bool commit, struct err *err)
+{
+	struct vu_conn *c = v->port;
+
+	if (proto & ~VU_PF_OFFERED)
+		return err_set(err, EINVAL, "saved state of device %s: unknown protocol features", v->name);
+	if (len > sizeof(c->in))
+		return err_set(err, EINVAL, "saved state of device %s: too many octets of a request", v->name);
+	if (commit) {
+		c->proto = proto;
+		memcpy(c->in, in, len);
+		c->in_len = len;
+	}
+	return 0;
+}
+
+/* Octets that wait in a socket: to be read from it (SIOCINQ), or for the other end to read (SIOCOUTQ; 0 or more than they are). */
+static int waiting(int fd, unsigned long what)
+{
+	int n = 0;
+
+	return fd >= 0 && ioctl(fd, what, &n) == 0 ? n : 0;
+}
+
+static void conn_look(const struct vdev *v, char *buf, size_t len)
+{
+	const struct vu_conn *c = v->port;
+	char calls[40] = "";
+
+	if (c->call_pending)
+		snprintf(calls, sizeof(calls), ", calls 0x%x unsent", c->call_pending);
+	snprintf(buf, len, "unread: %d of its, %s of ours%s", waiting(c->sock, SIOCINQ),
+	         waiting(c->req, SIOCOUTQ) ? "some" : "none", calls);
+}
+
+const struct vdev_transport_ops vudev_transport = {
+	.features = VU_F_PROTOCOL_FEATURES,
+	.open = conn_open,
+	.free = conn_free,
+	.close = conn_close,
+	.connected = conn_up,
+	.watch = conn_watch,
+	.drain = conn_drain,
+	.call = send_call,
+	.config_changed = send_config_change,
+	.save = conn_save,
+	.load = conn_load,
+	.look = conn_look,
+};

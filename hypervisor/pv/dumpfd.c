@@ -21,6 +21,7 @@
 #include <linux/sockios.h>
 #include "common/util.h"
 #include "hypervisor/dev/devs.h"
+#include "hypervisor/dev/vudev.h"
 
 static int get_fd(int k_pidfd, int fd)
 {
@@ -162,7 +163,8 @@ static int find_peer(const struct pv_fds *fds, const int *dup, int from)
 static int pair_sockets(struct pv_fds *fds, int *dup, struct devs *devs, struct err *err)
 {
 	for (size_t d = 0; devs && d < devs_count(devs); d++) {
-		int req = devs_req_fd(devs, d);
+		int sock, req;
+		vudev_socks(devs, d, &sock, &req);
 		int i = req >= 0 ? find_peer(fds, dup, req) : -1;
 		if (i < 0)
 			return err_set(err, ENOTSUP,

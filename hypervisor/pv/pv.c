@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include "common/util.h"
+#include "hypervisor/dev/vudev.h"
 #include "hypervisor/pv/kernelfile.h"
 #include "hypervisor/pv/logdirty.h"
 #include "hypervisor/pv/look.h"
@@ -309,7 +310,7 @@ static int rebuild(struct pv_vm *v, const struct pv_image *im, bool gap, struct 
 			r = err_set(err, EINVAL, "the guest's state has no connection for device %s",
 			            devs_name(v->env->devs, i));
 		if (!r) {
-			r = devs_attach_pair(v->env->devs, i, o.vsock[i], o.vreq[i], err);
+			r = vudev_pair(v->env->devs, i, o.vsock[i], o.vreq[i], err);
 		} else {
 			close(o.vsock[i]);
 			close(o.vreq[i]);
@@ -406,7 +407,7 @@ static int make_argv(struct pv_vm *v, char **argv, size_t max, struct err *err)
 	argv[n++] = strdup("con=null");
 	argv[n++] = strdup("ssl=null");
 	argv[n++] = strdup("con0=fd:0,fd:1");
-	argv[n++] = xasprintf("hospes.agent=hvc%zu", c->n_consoles);
+	argv[n++] = xasprintf("hospes.agent=hvc%u", devs_agent_console(c));
 	argv[n++] = xasprintf("hospes.generation=%lu", (unsigned long)v->env->generation);
 	for (size_t i = 0; i < devs_count(v->env->devs); i++)
 		argv[n++] = xasprintf("virtio_uml.device=/v/%zu:%u:%zu", i, devs_virtio_id(v->env->devs, i), i);
@@ -455,7 +456,7 @@ static int pv_boot(void *vm, struct err *err)
 	r = watch_k(v, err);
 	for (unsigned i = 0; i < n_devs; i++) {
 		if (!r)
-			r = devs_attach_listen(v->env->devs, i, listen_fd[i], err);
+			r = vudev_listen(v->env->devs, i, listen_fd[i], err);
 		else
 			close(listen_fd[i]);
 	}
@@ -773,6 +774,7 @@ static void pv_kill(void *vm)
 const struct hv_engine_ops hv_engine_pv = {
 	.name = "pv",
 	.caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_HASH | HV_CAP_LOGDIRTY_TRACK,
+	.transport = &vudev_transport,
 	.probe = pv_probe,
 	.kernel_id = pv_kernel_id,
 	.open = pv_open,

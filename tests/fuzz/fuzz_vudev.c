@@ -6,17 +6,21 @@
  */
 #include "config.h"
 #include "tests/fuzz/fuzz.h"
+#include "hypervisor/dev/vhost_user.h"
+#include "hypervisor/dev/vudev.h"
 #include "tests/fuzz/fuzzdevs.h"
 
 #include <string.h>
 #include <sys/socket.h>
 
-static void connect_all(struct vdev *v, int sv[2], int rq[2])
+static void connect_all(struct devs *d, size_t i, int sv[2], int rq[2])
 {
+	struct vdev *v = d->v[i];
+
 	FUZZ_CHECK(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) &&
 	           !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, rq));
-	FUZZ_CHECK(vudev_pair(v, sv[1], rq[1], NULL) == 0);
-	v->conn.proto = VU_PF_NEEDED;
+	FUZZ_CHECK(v->transport->load(v, VU_PF_NEEDED, "", 0, true, NULL) == 0);
+	FUZZ_CHECK(vudev_pair(d, i, sv[1], rq[1], NULL) == 0);
 	vdev_ack(v, v->offered);
 	for (unsigned q = 0; q < v->n_vq; q++)
 		v->vq[q].c = (struct vq_conf){ .size = 16,
@@ -46,14 +50,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	rest = len - image;
 	memset(mem.base, 0, 0x10000);
 	memcpy(mem.base, data, image);
-	connect_all(v, sv, rq);
+	connect_all(d, data[0] % d->n, sv, rq);
 	if (rest)
 		(void)!send(sv[0], data + image, rest < 65536 ? rest : 65536, MSG_DONTWAIT | MSG_NOSIGNAL);
 	vdev_start(v);
 	for (int i = 0; i < 50; i++)
 		loop_run_once(d->loop, 0);
 	FUZZ_CHECK(!v->running || !v->broken);
-	vudev_close(v, false);
+	v->transport->close(v);
 	close(sv[0]);
 	close(rq[0]);
 	return 0;

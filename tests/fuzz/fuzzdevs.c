@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "hypervisor/dev/blkio.h"
+#include "hypervisor/dev/vudev.h"
 #include "tests/fuzz/fuzz.h"
 
 #define MEM (1u << 20)
@@ -35,7 +36,7 @@ struct devs *fuzzdevs(struct guestmem *m)
 	cfg.console[0].log = log;
 	cfg.n_disks = cfg.n_consoles = cfg.n_rngs = 1;
 	cfg.balloon = true;
-	FUZZ_CHECK(devs_new(&cfg, NULL, &d, NULL) == 0);
+	FUZZ_CHECK(devs_new(&cfg, &vudev_transport, NULL, &d, NULL) == 0);
 	close(disk);
 	FUZZ_CHECK(unlink(path) == 0 && unlink(log) == 0 && unlink(past) == 0 && rmdir(dir) == 0);
 	FUZZ_CHECK(blkio_start(d->blkio, NULL) == 0);

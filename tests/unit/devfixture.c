@@ -79,7 +79,7 @@ int fx_setup(void **state)
 	make_config();
 	struct devs_events ev = fx_events;
 	ev.deadline = fx.page;
-	if (vdriver_mem(&fx.mem, FX_MEM) || devs_new(&fx.cfg, &ev, &fx.devs, &err)) {
+	if (vdriver_mem(&fx.mem, FX_MEM) || devs_new(&fx.cfg, &vudev_transport, &ev, &fx.devs, &err)) {
 		print_error("%s\n", err.text);
 		return -1;
 	}
@@ -187,7 +187,7 @@ void fx_pair(int dev)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, a), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b), 0);
-	assert_int_equal(devs_attach_pair(fx.devs, (size_t)dev, a[1], b[1], NULL), 0);
+	assert_int_equal(vudev_pair(fx.devs, (size_t)dev, a[1], b[1], NULL), 0);
 	fx.sock[dev] = a[0];
 	fx.req[dev] = b[0];
 }
@@ -201,7 +201,7 @@ void fx_attach_features(int dev, uint64_t features)
 void fx_attach(int dev)
 {
 	fx_attach_features(dev, FX_FEATURES | fx_extra_features[dev]);
-	assert_true(devs_attached(fx.devs, (size_t)dev));
+	assert_true(vudev_attached(fx.devs, (size_t)dev));
 }
 
 void fx_kick(int dev, unsigned q)

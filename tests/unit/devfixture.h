@@ -10,6 +10,7 @@
 
 #include "hypervisor/dev/devs.h"
 #include "hypervisor/dev/vhost_user.h"
+#include "hypervisor/dev/vudev.h"
 #include "tests/unit/testutil.h"
 #include "tests/unit/vdriver.h"
 

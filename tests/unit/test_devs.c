@@ -219,7 +219,7 @@ static void test_lock(void **state)
 	(void)state;
 
 	assert_int_equal(devs_lock(fx.devs, NULL), 0);
-	assert_int_equal(devs_new(&fx.cfg, NULL, &other, NULL), 0);
+	assert_int_equal(devs_new(&fx.cfg, &vudev_transport, NULL, &other, NULL), 0);
 	assert_int_equal(devs_lock(other, &err), -EAGAIN);
 	assert_non_null(strstr(err.text, fx.cfg.disk[0].source));
 	devs_unlock(fx.devs);
@@ -587,7 +587,7 @@ static void test_protocol_hostile(void **state)
 		assert_int_equal(atomic_load(&fx.broken_events), (int)i + 1);
 		if (!strstr(fx.broken_why, all[i].why))
 			fail_msg("case %zu: %s", i, fx.broken_why);
-		assert_false(devs_attached(fx.devs, RNG0));
+		assert_false(vudev_attached(fx.devs, RNG0));
 		close(fx.sock[RNG0]);
 		close(fx.req[RNG0]);
 		fx.sock[RNG0] = fx.req[RNG0] = -1;
@@ -656,22 +656,20 @@ static void test_listen_and_reboot(void **state)
 	int l = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(l, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	assert_int_equal(listen(l, 1), 0);
-	assert_int_equal(devs_attach_listen(fx.devs, RNG0, l, NULL), 0);
+	assert_int_equal(vudev_listen(fx.devs, RNG0, l, NULL), 0);
 	for (int round = 0; round < 3; round++) {
-		assert_false(devs_attached(fx.devs, RNG0));
+		assert_false(vudev_attached(fx.devs, RNG0));
 		boot_connect(RNG0, path);
 		fx_handshake(RNG0, FX_FEATURES);
-		assert_true(devs_attached(fx.devs, RNG0));
+		assert_true(vudev_attached(fx.devs, RNG0));
 		vdriver_chain(&fx.drv[RNG0][0], 0, 1, seg);
 		fx_kick(RNG0, 0);
 		fx_wait_used(RNG0, 0, 1);
 		close(fx.sock[RNG0]);
-		for (int i = 0; i < 1000 && devs_attached(fx.devs, RNG0); i++)
+		for (int i = 0; i < 1000 && vudev_attached(fx.devs, RNG0); i++)
 			usleep(1000);
 	}
 	fx.sock[RNG0] = -1;
-	/* memory was set by us: the driver's descriptors are of no interest */
-	assert_int_equal(devs_take_mem_fd(fx.devs), -1);
 	assert_int_equal(atomic_load(&fx.broken_events), 0);
 }
 
@@ -686,15 +684,15 @@ static void test_open_errors(void **state)
 
 	snprintf(path, sizeof(path), "%s/missing.img", fx.dir);
 	fx.cfg.disk[0].source = path;
-	assert_int_equal(devs_new(&fx.cfg, NULL, &d2, &err), -ENOENT);
+	assert_int_equal(devs_new(&fx.cfg, &vudev_transport, NULL, &d2, &err), -ENOENT);
 	assert_non_null(strstr(err.text, "missing.img"));
 	fx.cfg.disk[0].source = fx.dir;
-	assert_true(devs_new(&fx.cfg, NULL, &d2, &err) < 0);
+	assert_true(devs_new(&fx.cfg, &vudev_transport, NULL, &d2, &err) < 0);
 	fx.cfg.disk[0].source = (char *)"/dev/null";
-	assert_int_equal(devs_new(&fx.cfg, NULL, &d2, &err), -EINVAL);
+	assert_int_equal(devs_new(&fx.cfg, &vudev_transport, NULL, &d2, &err), -EINVAL);
 	fx.cfg.disk[0].source = good;
 	assert_int_equal(truncate(good, 0), 0);
-	assert_int_equal(devs_new(&fx.cfg, NULL, &d2, &err), -EINVAL);
+	assert_int_equal(devs_new(&fx.cfg, &vudev_transport, NULL, &d2, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "empty"));
 	assert_null(d2);
 }
@@ -705,7 +703,7 @@ static void test_allocations(void **state)
 	unsigned failures = 0;
 	(void)state;
 
-	FOR_EACH_ALLOC_FAILURE(r = devs_new(&fx.cfg, NULL, &fx.devs, NULL))
+	FOR_EACH_ALLOC_FAILURE(r = devs_new(&fx.cfg, &vudev_transport, NULL, &fx.devs, NULL))
 	{
 		if (alloc_failed)
 			failures++;

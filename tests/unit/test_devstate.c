@@ -42,7 +42,7 @@ static void test_round_trip(void **state)
 	(void)state;
 
 	lived(&a);
-	assert_int_equal(devs_new(&fx.cfg, &fx_events, &d2, NULL), 0);
+	assert_int_equal(devs_new(&fx.cfg, &vudev_transport, &fx_events, &d2, NULL), 0);
 	assert_int_equal(devs_start(d2, NULL), 0);
 	devs_set_mem(d2, &fx.mem);
 	struct rd rd = rd_of(a.data, a.len);
@@ -62,7 +62,7 @@ static void test_round_trip(void **state)
 		close(old[i]);
 		close(old_req[i]);
 		fx_pair(i);
-		assert_true(devs_attached(fx.devs, (size_t)i));
+		assert_true(vudev_attached(fx.devs, (size_t)i));
 	}
 	/* a restore that is tried again */
 	rd = rd_of(a.data, a.len);
@@ -110,7 +110,7 @@ static void test_state_hostile(void **state)
 	(void)state;
 
 	lived(&a);
-	assert_int_equal(devs_new(&fx.cfg, NULL, &d2, NULL), 0);
+	assert_int_equal(devs_new(&fx.cfg, &vudev_transport, NULL, &d2, NULL), 0);
 	assert_int_equal(devs_quiesce(d2, NULL), 0);
 	save(d2, &empty);
 	for (size_t n = 0; n < a.len; n++) {
@@ -181,21 +181,21 @@ static void test_state_other(void **state)
 
 	lived(&a);
 	assert_int_equal(truncate(fx.cfg.disk[0].source, FX_DISK_BYTES * 2), 0);
-	assert_int_equal(devs_new(&fx.cfg, NULL, &d2, NULL), 0);
+	assert_int_equal(devs_new(&fx.cfg, &vudev_transport, NULL, &d2, NULL), 0);
 	struct rd rd = rd_of(a.data, a.len);
 	assert_int_equal(devs_load(d2, &rd, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "not the same disk"));
 	devs_free(d2);
 	assert_int_equal(truncate(fx.cfg.disk[0].source, FX_DISK_BYTES), 0);
 	fx.cfg.disk[0].readonly = true;
-	assert_int_equal(devs_new(&fx.cfg, NULL, &d2, NULL), 0);
+	assert_int_equal(devs_new(&fx.cfg, &vudev_transport, NULL, &d2, NULL), 0);
 	rd = rd_of(a.data, a.len);
 	assert_int_equal(devs_load(d2, &rd, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "features"));
 	devs_free(d2);
 	fx.cfg.disk[0].readonly = false;
 	fx.cfg.n_rngs = 2;
-	assert_int_equal(devs_new(&fx.cfg, NULL, &d2, NULL), 0);
+	assert_int_equal(devs_new(&fx.cfg, &vudev_transport, NULL, &d2, NULL), 0);
 	rd = rd_of(a.data, a.len);
 	assert_int_equal(devs_load(d2, &rd, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "5 devices"));

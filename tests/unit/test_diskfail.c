@@ -198,7 +198,7 @@ static void test_state(void **state)
 	devs_free(old);
 	close(fx.sock[VDA]);
 	close(fx.req[VDA]);
-	assert_int_equal(devs_new(&fx.cfg, &fx_events, &d2, NULL), 0);
+	assert_int_equal(devs_new(&fx.cfg, &vudev_transport, &fx_events, &d2, NULL), 0);
 	fx.devs = d2;
 	assert_int_equal(devs_start(d2, NULL), 0);
 	/* every octet turned over harms nobody */

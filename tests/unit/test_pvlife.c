@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include "common/util.h"
 #include "hypervisor/dev/devs.h"
+#include "hypervisor/dev/vdev_int.h"
+#include "hypervisor/dev/vudev.h"
 #include "hypervisor/engine.h"
 #include "hypervisor/pv/dump.h"
 #include "hypervisor/pv/dumpfd.h"
@@ -211,19 +213,20 @@ const char *devs_name(const struct devs *d, size_t i)
 	(void)d, (void)i;
 	return "hvc0";
 }
-int devs_attach_listen(struct devs *d, size_t i, int fd, struct err *err)
+int vudev_listen(struct devs *d, size_t i, int fd, struct err *err)
 {
 	(void)d, (void)i;
 	close(fd);
 	return w.attach_fails ? err_set(err, ENOMEM, "no room") : 0;
 }
-int devs_attach_pair(struct devs *d, size_t i, int sock, int req, struct err *err)
+int vudev_pair(struct devs *d, size_t i, int sock, int req, struct err *err)
 {
 	(void)d, (void)i, (void)err;
 	close(sock);
 	close(req);
 	return 0;
 }
+const struct vdev_transport_ops vudev_transport = { .features = 0 };
 int devs_quiesce(struct devs *d, struct err *err)
 {
 	(void)d, (void)err;

@@ -16,6 +16,8 @@
 
 #include "common/util.h"
 #include "hypervisor/dev/vdev_int.h"
+#include "hypervisor/dev/vhost_user.h"
+#include "hypervisor/dev/vudev.h"
 
 #define MEM  (4u << 20)
 #define DATA 0x200000ull
@@ -56,7 +58,7 @@ static void attach(uint64_t features)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, a), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b), 0);
 	assert_int_equal(devs_quiesce(devs, NULL), 0);
-	assert_int_equal(devs_attach_pair(devs, 0, a[1], b[1], NULL), 0);
+	assert_int_equal(vudev_pair(devs, 0, a[1], b[1], NULL), 0);
 	sock = a[0];
 	req = b[0];
 	struct vdev *v = devs->v[0];
@@ -80,7 +82,8 @@ static int setup(void **state)
 	memcpy(cfg.nic[0].mac, mac, 6);
 	cfg.nic[0].mtu = 1400;
 	atomic_store(&broken_events, 0);
-	if (vdriver_mem(&mem, MEM) || devs_new(&cfg, &events, &devs, &err) || devs_start(devs, &err)) {
+	if (vdriver_mem(&mem, MEM) || devs_new(&cfg, &vudev_transport, &events, &devs, &err) ||
+	    devs_start(devs, &err)) {
 		print_error("%s\n", err.text);
 		return -1;
 	}
@@ -347,19 +350,19 @@ static void test_open_errors(void **state)
 	struct err err = { 0 };
 	(void)state;
 
-	assert_int_equal(devs_new(&cfg, NULL, &d2, &err), -EBUSY);
+	assert_int_equal(devs_new(&cfg, &vudev_transport, NULL, &d2, &err), -EBUSY);
 	assert_non_null(strstr(err.text, "tapunit0"));
 	cfg.nic[0].type = DOM_NIC_BRIDGE;
 	snprintf(cfg.nic[0].bridge, sizeof(cfg.nic[0].bridge), "nobridge");
 	snprintf(cfg.nic[0].target, sizeof(cfg.nic[0].target), "vnet5");
-	assert_true(devs_new(&cfg, NULL, &d2, &err) < 0);
+	assert_true(devs_new(&cfg, &vudev_transport, NULL, &d2, &err) < 0);
 	assert_non_null(strstr(err.text, "nobridge"));
 	cfg.nic[0].type = DOM_NIC_ETHERNET;
-	assert_int_equal(devs_new(&cfg, NULL, &d2, &err), 0);
+	assert_int_equal(devs_new(&cfg, &vudev_transport, NULL, &d2, &err), 0);
 	assert_string_equal(devs_name(d2, 0), "vnet5");
 	/* libvirt's automatic names are ours to change when taken */
 	struct devs *d3 = NULL;
-	assert_int_equal(devs_new(&cfg, NULL, &d3, &err), 0);
+	assert_int_equal(devs_new(&cfg, &vudev_transport, NULL, &d3, &err), 0);
 	assert_string_not_equal(devs_name(d3, 0), "vnet5");
 	assert_non_null(strstr(devs_name(d3, 0), "vnet"));
 	devs_free(d3);

@@ -21,6 +21,7 @@
 
 #include "common/util.h"
 #include "hypervisor/dev/blkio.h"
+#include "hypervisor/dev/vudev.h"
 
 #define MEM_MIB   128ull
 #define TIMEOUT_S 120
@@ -164,7 +165,7 @@ static void start_guest(const char *kernel, const char *initrd)
 	argv[n++] = xasprintf("noreboot");
 	for (size_t i = 0; i < devs_count(devs); i++) {
 		snprintf(path, sizeof(path), "%s/%s.sock", dir, devs_name(devs, i));
-		if (devs_attach_listen(devs, i, listen_at(path), &err) < 0)
+		if (vudev_listen(devs, i, listen_at(path), &err) < 0)
 			die("attach", &err);
 		argv[n++] = xasprintf("virtio_uml.device=%s:%u:%zu", path, devs_virtio_id(devs, i), i);
 	}
@@ -326,12 +327,13 @@ static void handover(int round)
 		die("save", &err);
 	uint64_t t1 = now_ns();
 	for (size_t i = 0; i < n; i++) {
-		sock[i] = dup(devs->v[i]->conn.sock);
-		req[i] = dup(devs->v[i]->conn.req);
+		vudev_socks(devs, i, &sock[i], &req[i]);
+		sock[i] = dup(sock[i]);
+		req[i] = dup(req[i]);
 	}
 	client = console;
 	devs_free(devs);
-	if (devs_new(&cfg, &ev, &devs, &err) < 0)
+	if (devs_new(&cfg, &vudev_transport, &ev, &devs, &err) < 0)
 		die("devs_new", &err);
 	devs_set_mem(devs, &mem);
 	if (devs_start(devs, &err) < 0)
@@ -341,7 +343,7 @@ static void handover(int round)
 		die("load", &err);
 	check(rd.left == 0, "state read to its end", NULL);
 	for (size_t i = 0; i < n; i++)
-		if (devs_attach_pair(devs, i, sock[i], req[i], &err) < 0)
+		if (vudev_pair(devs, i, sock[i], req[i], &err) < 0)
 			die("attach", &err);
 	if (devs_lock(devs, &err) < 0)
 		die("lock", &err);
@@ -359,13 +361,32 @@ static void handover(int round)
 	       state.len, (double)(t1 - t0) / 1e6, (double)(t3 - t2) / 1e6, (double)(now_ns() - t0) / 1e6);
 }
 
+/* The guest kernel makes its memory file, once its devices are connected to it: taken from its descriptors. -1: not yet. */
+static int guest_memory(void)
+{
+	char path[64], to[256];
+
+	for (int n = 3; n < 64; n++) {
+		struct stat st;
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", guest, n);
+		ssize_t len = readlink(path, to, sizeof(to) - 1);
+		if (len < 0)
+			continue;
+		to[len] = 0;
+		if (strstr(to, " (deleted)") && stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+		    st.st_size >= (off_t)(MEM_MIB << 20) && vudev_attached(devs, 0))
+			return open(path, O_RDWR | O_CLOEXEC);
+	}
+	return -1;
+}
+
 static void boot(const char *kernel, const char *initrd)
 {
 	struct devs_events ev = { .broken = on_broken };
 	struct err err = { 0 };
 	int fd = -1;
 
-	if (devs_new(&cfg, &ev, &devs, &err) < 0)
+	if (devs_new(&cfg, &vudev_transport, &ev, &devs, &err) < 0)
 		die("devs_new", &err);
 	if (devs_lock(devs, &err) < 0 || devs_start(devs, &err) < 0)
 		die("start", &err);
@@ -377,11 +398,11 @@ static void boot(const char *kernel, const char *initrd)
 	start_guest(kernel, initrd);
 	for (int i = 0; i < 500 && fd < 0; i++) {
 		usleep(20000);
-		fd = devs_take_mem_fd(devs);
+		fd = guest_memory();
 	}
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0)
-		die("no memory descriptor came", NULL);
+		die("the guest has no memory file", NULL);
 	if (guestmem_init(&mem, fd, (uint64_t)st.st_size & ~4095ull, &err) < 0)
 		die("memory", &err);
 	devs_set_mem(devs, &mem);
@@ -450,7 +471,7 @@ int main(int argc, char **argv)
 		die("waitpid", NULL);
 	check(WIFEXITED(status) || WIFSIGNALED(status), "the guest kernel ended", NULL);
 	usleep(100000);
-	check(!devs_attached(devs, 0), "its end was seen", NULL);
+	check(!vudev_attached(devs, 0), "its end was seen", NULL);
 	devs_free(devs);
 	guestmem_done(&mem);
 	free_config();
