@@ -12,9 +12,16 @@
 
 #define RECV_BYTES 65536
 
+/* It accepts or takes nothing any more. */
+static int stands_still(const struct jsonconn_peer *peer, struct err *err)
+{
+	return err_set(err, ETIMEDOUT, "%s does not answer: it stands still, or this host is overloaded", peer->daemon);
+}
+
 int jsonconn_open(struct jsonconn *c, const struct jsonconn_peer *peer, struct err *err)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct timeval limit = { .tv_sec = peer->answer_s };
 	_cleanup_free_ char *path = xasprintf("%s/%s.sock", path_run(), peer->daemon);
 
 	*c = (struct jsonconn){ .peer = peer, .fd = -1 };
@@ -24,10 +31,13 @@ int jsonconn_open(struct jsonconn *c, const struct jsonconn_peer *peer, struct e
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		return err_sys(err, errno, "socket");
+	(void)setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)); /* of connect(), too */
 	if (!connect(c->fd, (struct sockaddr *)&a, sizeof(a)))
 		return 0;
 	int r = errno;
 	jsonconn_close(c);
+	if (r == EAGAIN) /* too many wait to be accepted */
+		return stands_still(peer, err);
 	if (r == EACCES)
 		return err_set(err, r, "%s: permission denied; run as root", path);
 	return err_set(err, r, "%s does not run on this host (%s: %s): %s", peer->daemon, path, strerror(r),
@@ -53,6 +63,8 @@ int jsonconn_send(struct jsonconn *c, json_t *o, struct err *err)
 	r = write_full(c->fd, text, strlen(text));
 	if (!r)
 		r = write_full(c->fd, "\n", 1);
+	if (r == -EAGAIN)
+		return stands_still(c->peer, err);
 	return r < 0 ? err_sys(err, r, "%s", c->peer->daemon) : 0;
 }
 

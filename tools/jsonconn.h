@@ -23,6 +23,7 @@ struct jsonconn_peer {
 	const char *expected;  /* "DAEMON said something that is not EXPECTED" */
 	const char *lost;      /* "DAEMON went away; LOST" */
 	size_t line_bytes_max; /* about; what is longer fails with -ENOMEM */
+	unsigned answer_s;     /* how long it may take to accept a connection, or more of an order; 0: for ever */
 };
 
 struct jsonconn {
@@ -31,12 +32,12 @@ struct jsonconn {
 	struct buf in;                    /* received and not yet taken */
 };
 
-/* @c is closed on failure. -EACCES and what connect() says have a text of their own. */
+/* @c is closed on failure. -EACCES, -ETIMEDOUT (of answer_s) and what connect() says have a text of their own. */
 int jsonconn_open(struct jsonconn *c, const struct jsonconn_peer *peer, struct err *err) _must_check_;
 void jsonconn_close(struct jsonconn *c); /* again is fine */
 static inline void cleanup_jsonconn(struct jsonconn *c) { jsonconn_close(c); }
 #define _cleanup_jsonconn_ __attribute__((cleanup(cleanup_jsonconn)))
-/* One object, one line. Takes @o; NULL counts as out of memory. */
+/* One object, one line. Takes @o; NULL counts as out of memory. -ETIMEDOUT: of answer_s. */
 int jsonconn_send(struct jsonconn *c, json_t *o, struct err *err) _must_check_;
 /*
  * The next object; owned by the caller. @wait false: -EAGAIN, without a text, when none is complete yet. -EINTR: a signal came.

@@ -4,8 +4,12 @@
 #include "tools/vmclus_int.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define SILENT_MS 3000 /* after so long without a line clusterd is asked whether it lives */
 
 const struct jsonconn_peer vmclus_peer = {
 	.daemon = "clusterd",
@@ -13,7 +17,47 @@ const struct jsonconn_peer vmclus_peer = {
 	.expected = "a JSON object; is it of another version?",
 	.lost = "whether the order was taken shows in vmclus status, on any host",
 	.line_bytes_max = 64u << 20, /* a status of thousands of domains is large */
+	.answer_s = VMCLUS_ANSWER_S,
 };
+
+/* For how long a clusterd that says nothing may leave a ping unanswered. */
+static unsigned answer_s(void)
+{
+	const char *env = secure_getenv("HOSPES_ANSWER_S");
+	int s = env ? atoi(env) : 0;
+
+	return s > 0 ? (unsigned)s : VMCLUS_ANSWER_S;
+}
+
+/*
+ * Nothing comes on @c, whose order may take as long as it likes: does clusterd live? Asked on a connection of its own, where any answer will
+ * do. 0: it does, or @c can be read. Counts polls of a second instead of looking at a clock, which goes on while this program is suspended.
+ */
+static int ping(struct jsonconn *c, struct err *err)
+{
+	_cleanup_jsonconn_ struct jsonconn beside = { .fd = -1 };
+	unsigned limit_s = answer_s();
+	int r = jsonconn_open(&beside, &vmclus_peer, err);
+
+	if (r == 0)
+		r = jsonconn_send(&beside, json_pack("{s:s}", "op", "ping"), err);
+	if (r < 0)
+		return r == -ETIMEDOUT ? r : 0; /* if it is gone, @c says so */
+	for (unsigned s = 0; s < limit_s; s++) {
+		struct pollfd fd[] = { { .fd = c->fd, .events = POLLIN }, { .fd = beside.fd, .events = POLLIN } };
+
+		if (poll(fd, ARRAY_SIZE(fd), 1000) > 0)
+			return 0;
+		if (s == 0 && limit_s > 1)
+			fprintf(stderr, "vmclus: clusterd does not answer; waiting for it, at most %u s\n",
+			        limit_s - 1);
+	}
+	return err_set(
+		err, ETIMEDOUT,
+		"clusterd has not answered for %u s: it stands still, or this host is overloaded; "
+		"if it goes on, it may carry the order out yet (vmclus status on another host shows the cluster)",
+		limit_s + SILENT_MS / 1000);
+}
 
 /* "EAGAIN" to 11: clusterd names what went wrong, so that numbers stay out of the contract. */
 static int code_of(const char *name)
@@ -30,8 +74,15 @@ static int code_of(const char *name)
 int vmclus_recv(struct jsonconn *c, bool wait, json_t **ret, struct err *err)
 {
 	_cleanup_json_ json_t *o = NULL;
-	int r = jsonconn_recv(c, wait, &o, err);
+	int r = jsonconn_recv(c, false, &o, err);
 
+	while (r == -EAGAIN && wait) {
+		struct pollfd fd = { .fd = c->fd, .events = POLLIN };
+
+		r = poll(&fd, 1, SILENT_MS) == 0 ? ping(c, err) : 0;
+		if (r == 0)
+			r = jsonconn_recv(c, false, &o, err);
+	}
 	if (r < 0)
 		return r;
 	if (!strcmp(vmclus_text(o, "type"), "error")) {

@@ -9,8 +9,12 @@
 /* Exit statuses: a person was asked, and did not confirm; some domains stay, or the others could not be told. */
 enum { VMCLUS_DECLINED = 3, VMCLUS_PARTLY = 4 };
 
+#define VMCLUS_ANSWER_S 10 /* a clusterd that shows no sign of life for so long counts as standing still */
+
 extern const struct jsonconn_peer vmclus_peer; /* this host's clusterd */
-/* As jsonconn_recv(), but an object of type "error" comes as -errno with its text. */
+/*
+ * As jsonconn_recv(), but an object of type "error" comes as -errno with its text. @wait: for as long as clusterd lives, then -ETIMEDOUT.
+ */
 int vmclus_recv(struct jsonconn *c, bool wait, json_t **ret, struct err *err) _must_check_;
 /*
  * Send @order (taken) and read answers until one of type "ok" or @final (may be NULL); that one is in @ret (may be NULL). Others go to

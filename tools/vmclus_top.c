@@ -17,6 +17,8 @@
 #include "common/loop.h"
 #include "common/util.h"
 
+#define SILENT_NS (5 * NS_PER_S)
+
 static volatile sig_atomic_t stopped, suspended;
 static struct termios before; /* of the terminal, to put back */
 
@@ -95,6 +97,7 @@ static int reconnect(struct top *t)
 	struct err err = { 0 };
 
 	jsonconn_close(&t->conn);
+	t->heard_ns = now_ns();
 	int r = jsonconn_open(&t->conn, &vmclus_peer, &err);
 	if (!r)
 		r = jsonconn_send(&t->conn, json_pack("{s:s, s:b}", "op", "status", "watch", 1), &err);
@@ -128,6 +131,7 @@ static void take_reports(struct top *t)
 		json_decref(t->status);
 		t->status = o;
 		t->trouble[0] = 0;
+		t->heard_ns = now_ns();
 		note_migrations(t);
 	}
 }
@@ -179,10 +183,21 @@ static void take_keys(struct top *t)
 	}
 }
 
+/* A report comes once a second. */
+static void look_at_silence(struct top *t)
+{
+	uint64_t now = now_ns();
+
+	if (t->conn.fd >= 0 && now > t->heard_ns + SILENT_NS)
+		(void)snprintf(t->trouble, sizeof(t->trouble), "clusterd has not answered for %u s",
+		               (unsigned)((now - t->heard_ns) / NS_PER_S));
+}
+
 static void draw(struct top *t)
 {
 	struct buf b = { 0 };
 
+	look_at_silence(t);
 	screen_size(t);
 	top_draw(t, &b);
 	if (!b.failed)

@@ -10,6 +10,7 @@ enum top_sort { TOP_BY_NAME, TOP_BY_HOST, TOP_BY_STATE, TOP_BY_CPU, TOP_BY_MEM }
 struct top {
 	struct jsonconn conn;  /* fd -1: clusterd is away */
 	json_t *status;           /* the last report; NULL: none yet */
+	uint64_t heard_ns;        /* when the last one came, or the connection was made */
 	json_t *since;            /* of each migrating domain: now_ns() when it was first seen so */
 	char trouble[ERR_TEXT_MAX]; /* why there is nothing newer; empty: all is well */
 	enum top_sort sort;

@@ -251,6 +251,7 @@ static const struct {
 	{ "rehearse", ctl_rehearse, false },
 	{ "balance", ctl_balance, false },
 	{ "policy", ctl_policy, false },
+	{ "ping", ctl_ok, true },
 	{ "state", ctl_dump, true },
 	{ "loglevel", ctl_loglevel, true },
 };

@@ -2,7 +2,7 @@
 /*
  * A stand-in for clusterd's order socket. "fake_clusterd DIR" listens on DIR/clusterd.sock; each order is appended to DIR/orders, and
  * the lines of DIR/OP (its "op") are the answer. Lines that begin with '#': "#sleep MS", "#close", "#hold" (until the client goes).
- * One client at a time, which is all that the tests of vmclus need.
+ * Pings go to DIR/pings instead. A process serves each client, and ends with this one.
  */
 #include "config.h"
 
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -45,7 +46,7 @@ static bool answer(FILE *to, const char *dir, const char *op)
 
 static void serve(int fd, const char *dir)
 {
-	_cleanup_free_ char *path = xasprintf("%s/orders", dir), *line = NULL;
+	_cleanup_free_ char *line = NULL;
 	_cleanup_fclose_ FILE *f = fdopen(fd, "r+");
 	size_t cap = 0;
 
@@ -56,6 +57,7 @@ static void serve(int fd, const char *dir)
 	while (getline(&line, &cap, f) > 0) {
 		json_t *o = json_loads(line, 0, NULL);
 		const char *op = json_string_value(json_object_get(o, "op"));
+		_cleanup_free_ char *path = xasprintf("%s/%s", dir, op && !strcmp(op, "ping") ? "pings" : "orders");
 		FILE *log = fopen(path, "ae");
 
 		if (log) {
@@ -75,6 +77,7 @@ int main(int argc, char **argv)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGCHLD, SIG_IGN);
 	if (argc != 2 || fd < 0 ||
 	    snprintf(a.sun_path, sizeof(a.sun_path), "%s/clusterd.sock", argv[1]) >= (int)sizeof(a.sun_path))
 		return 2;
@@ -85,7 +88,13 @@ int main(int argc, char **argv)
 	for (;;) {
 		int c = accept(fd, NULL, NULL);
 
-		if (c >= 0)
+		if (c < 0)
+			continue;
+		if (fork() == 0) {
+			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 			serve(c, argv[1]);
+			return 0;
+		}
+		close(c);
 	}
 }

@@ -384,3 +384,46 @@ on_terminal() {
 	[[ $output == *" icanon"* ]]
 	[[ $output == *" echo "* ]]
 }
+
+@test "a clusterd that stands still: words after some seconds, then a clear failure; SIGCONT in time, and all goes on" {
+	export HOSPES_ANSWER_S=2
+	say drain '#hold'
+	kill -STOP "$SERVER"
+	run timeout 20 "$vmclus" drain host-a --json
+	[ "$status" -eq 1 ]
+	[[ $output == *"clusterd does not answer; waiting for it, at most 1 s"*"clusterd has not answered for 5 s"*"may carry the order out yet"* ]]
+	jq -e '.status == "failed" and .code == "ETIMEDOUT"' <<<"$(grep '^{' <<<"$output")"
+	export HOSPES_ANSWER_S=10
+	say start '{"type":"ok"}'
+	(sleep 5; kill -CONT "$SERVER") &
+	run timeout 20 "$vmclus" start guest01
+	[ "$status" -eq 0 ]
+	[[ $output == *"does not answer"*"Domain 'guest01' started"* ]]
+}
+
+@test "an order that takes long is waited for as long as clusterd answers to pings" {
+	export HOSPES_ANSWER_S=1
+	say drain '#sleep 7000' '{"type":"ok"}'
+	run timeout 20 "$vmclus" drain host-a
+	[ "$status" -eq 0 ]
+	[ "$output" = "host-a is empty, and gets no domains until vmclus drain --undo" ]
+	[ "$(wc -l <"$T/pings")" -eq 2 ]
+	[ "$(wc -l <"$T/orders")" -eq 1 ]
+}
+
+@test "so many wait for a clusterd that stands still that it takes no more connections: they fail, too" {
+	kill -STOP "$SERVER"
+	for i in {1..12}; do (timeout 30 "$vmclus" status >"$T/said$i" 2>&1 || echo $? >"$T/ended$i") & waiters[i]=$!; done
+	wait "${waiters[@]}" || true
+	[ "$(cat "$T"/ended* | sort | uniq -c | tr -s ' ')" = ' 12 1' ]
+	[ "$(cat "$T"/said* | grep -c 'stands still')" -eq 12 ]
+	grep -q 'clusterd does not answer: it stands still' "$T"/said*
+}
+
+@test "top says when the reports stay away" {
+	command -v script >/dev/null || skip "missing: script"
+	say status "$(status_report)" '#hold'
+	run bash -c "(sleep 7; printf q) | timeout 15 script -qec 'stty rows 20 cols 100; $vmclus top' /dev/null"
+	[ "$status" -eq 0 ]
+	[[ $output == *"clusterd has not answered for 5 s"* ]]
+}
