@@ -50,7 +50,7 @@ static bool say(struct ldom *x, struct clu_cmd *c, const char *text)
 	memcpy(c->uuid, x->uuid, sizeof(c->uuid));
 	(void)snprintf(c->text, sizeof(c->text), "%.190s", text);
 	(void)fault_point("clu", "result", c->kind == CLU_CMD_RESULT ? clu_result_name(c->result) : "observed", "",
-	                  x->info.pid);
+	                  x->hv.info.pid);
 	if (nodeio_submit(x->l->n, c, NULL, 0) < 0)
 		return false;
 	x->said_ns = now;
@@ -142,7 +142,7 @@ static struct ldom *get(struct local *l, const char *uuid, const char *name)
 	if (!x)
 		return NULL;
 	x->l = l;
-	x->ready_fd = -1;
+	x->start.ready_fd = -1;
 	(void)snprintf(x->uuid, sizeof(x->uuid), "%s", uuid);
 	(void)snprintf(x->name, sizeof(x->name), "%s", name);
 	x->next = l->doms;
@@ -158,8 +158,8 @@ static void drop(struct ldom **p)
 	ldom_launch_drop(x);
 	ldom_disconnect(x);
 	probe_drop(&x->probe);
-	migorder_free(x->order);
-	migorder_free(x->cancel);
+	migorder_free(x->move.order);
+	migorder_free(x->move.cancel);
 	free(x);
 }
 
@@ -171,25 +171,27 @@ static void remember_marker(void *arg, const char *name, const char *uuid)
 /* A new operation: nothing of the last one counts for it. */
 static void begin(struct ldom *x, enum clu_todo todo, uint64_t op_id)
 {
-	bool same_work = x->todo == todo && x->op_id == op_id;
-
-	if (same_work)
+	if (x->todo == todo && x->op_id == op_id)
 		return;
 	/* a push goes on in migrated whatever we think of it: its last words are for people */
-	if (x->order && !x->pushed) {
-		migorder_free(x->order);
-		x->order = NULL;
+	if (x->move.order && !x->move.pushed) {
+		migorder_free(x->move.order);
+		x->move.order = NULL;
 	}
-	x->have_info = false; /* what was true for the last one may not be now */
+	x->hv.have_info = false; /* what was true for the last one may not be now */
 	probe_drop(&x->probe);
 	x->todo = todo;
 	x->op_id = op_id;
 	x->doing[0] = x->why[0] = x->news[0] = 0;
-	x->launched = x->start_failed = x->push_failed = x->push_done = false;
-	x->launch_ns = x->launch_pid ? x->launch_ns : 0;
-	x->stop_ns = x->destroy_ns = x->said_ns = x->lease_generation = 0;
-	x->order_ns = x->order ? boot_ns() : 0;
-	x->pushed = x->pushed && x->order;
+	x->said_ns = 0;
+	x->start.launched = x->start.failed = false;
+	x->start.since_ns = x->start.pid ? x->start.since_ns : 0;
+	x->start.lease_generation = 0;
+	x->stop.since_ns = x->stop.destroy_ns = 0;
+	x->move.done = x->move.failed = false;
+	x->move.order_ns = x->move.order ? boot_ns() : 0;
+	x->move.pushed = x->move.pushed && x->move.order;
+	x->move.waits_ns = 0;
 }
 
 /* One domain; true: nothing of it is left here and nothing is to be done. */
@@ -285,9 +287,9 @@ static void on_look(void *arg)
 /* In which generation does this copy run, or may it come to run? 0: it is not one to tell of. */
 static uint64_t told_generation(const struct ldom *x, const struct clu_dom *d)
 {
-	if (!x->have_info) /* mute: it may run */
+	if (!x->hv.have_info) /* mute: it may run */
 		return d->generation;
-	switch (x->info.state) {
+	switch (x->hv.info.state) {
 	case HV_DOM_INCOMING:
 	case HV_DOM_RESTORED: /* it may be ours before this is heard */
 		return d->phase == CLU_PHASE_MIGRATING ? d->generation + 1 : d->generation;
@@ -297,7 +299,7 @@ static uint64_t told_generation(const struct ldom *x, const struct clu_dom *d)
 	case HV_DOM_CRASHED:
 		return 0;
 	default:
-		return x->info.generation;
+		return x->hv.info.generation;
 	}
 }
 
@@ -311,9 +313,9 @@ int local_inventory(struct local *l, struct clu_inventory *list, uint32_t max)
 		uint64_t generation;
 
 		ldom_look(x);
-		if (!d || !x->alive)
+		if (!d || !x->hv.alive)
 			continue;
-		if (!x->have_info && boot_ns() < x->alive_ns + SILENT_NS)
+		if (!x->hv.have_info && boot_ns() < x->hv.alive_ns + SILENT_NS)
 			return -EAGAIN;
 		generation = told_generation(x, d);
 		if (!generation) {
@@ -332,7 +334,7 @@ int local_inventory(struct local *l, struct clu_inventory *list, uint32_t max)
 bool local_child(struct local *l, pid_t pid, int status)
 {
 	for (struct ldom *x = l->doms; x; x = x->next) {
-		if (x->launch_pid != pid)
+		if (x->start.pid != pid)
 			continue;
 		/* its pipe says the rest: it is at its end now, whatever was in it */
 		log_debug("%s: hvdom %d ended: %s %d", x->name, (int)pid,
@@ -371,9 +373,9 @@ json_t *local_dump(const struct local *l)
 	for (const struct ldom *x = l->doms; x; x = x->next)
 		(void)json_array_append_new(
 			a, json_pack("{s:s, s:s, s:s, s:b, s:i, s:I, s:s}", "name", x->name, "uuid", x->uuid, "todo",
-		                     (size_t)x->todo < ARRAY_SIZE(todo) ? todo[x->todo] : "?", "alive", x->alive,
-		                     "state", x->have_info ? (int)x->info.state : 0, "generation",
-		                     (json_int_t)(x->have_info ? x->info.generation : 0), "doing", x->doing));
+		                     (size_t)x->todo < ARRAY_SIZE(todo) ? todo[x->todo] : "?", "alive", x->hv.alive,
+		                     "state", x->hv.have_info ? (int)x->hv.info.state : 0, "generation",
+		                     (json_int_t)(x->hv.have_info ? x->hv.info.generation : 0), "doing", x->doing));
 	return a;
 }
 

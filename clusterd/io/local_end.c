@@ -16,7 +16,7 @@
 static uint64_t grace(const struct ldom *x)
 {
 	const struct local *l = x->l;
-	uint64_t from = x->stop_ns ? x->stop_ns : boot_ns();
+	uint64_t from = x->stop.since_ns ? x->stop.since_ns : boot_ns();
 	uint64_t left = l->ending_ns > from + FORCE_NS ? l->ending_ns - from - FORCE_NS : 0;
 
 	if (l->end_at_once)
@@ -29,9 +29,9 @@ static bool forced(struct ldom *x)
 {
 	if (boot_ns() < x->l->ending_ns)
 		return false;
-	if (x->launch_pid)
-		(void)kill(x->launch_pid, SIGKILL);
-	if (x->alive && hvproc_kill(x->name) < 0)
+	if (x->start.pid)
+		(void)kill(x->start.pid, SIGKILL);
+	if (x->hv.alive && hvproc_kill(x->name) < 0)
 		log_error("%s does not end", x->name);
 	return true;
 }
@@ -39,10 +39,10 @@ static bool forced(struct ldom *x)
 /* A copy that runs, or stands still and is not settled by a migration. */
 static void end_copy(struct ldom *x)
 {
-	if (!x->have_info && !ldom_hangs(x) && !x->stop_ns)
+	if (!x->hv.have_info && !ldom_hangs(x) && !x->stop.since_ns)
 		return; /* its state in a moment */
-	ldom_doing(x, x->destroy_ns ? "being ended: this host is shut down"
-	                            : "asked to power off: this host is shut down");
+	ldom_doing(x, x->stop.destroy_ns ? "being ended: this host is shut down"
+	                                 : "asked to power off: this host is shut down");
 	ldom_end(x, grace(x));
 }
 
@@ -50,17 +50,17 @@ bool ldom_ending(struct ldom *x, const struct clu_dom *d, enum clu_todo todo)
 {
 	if (todo == CLU_TODO_KILL || todo == CLU_TODO_NONE)
 		return false;
-	if ((x->alive || x->launch_pid) && forced(x))
+	if ((x->hv.alive || x->start.pid) && forced(x))
 		return true;
 	switch (todo) {
 	case CLU_TODO_START:
-		if (x->alive || x->launch_pid)
+		if (x->hv.alive || x->start.pid)
 			return false; /* it is ended when it is up */
 		managed_remove(x->name);
-		ldom_result(x, d, CLU_RESULT_START_FAILED, x->lease_generation, "the host is being shut down");
+		ldom_result(x, d, CLU_RESULT_START_FAILED, x->start.lease_generation, "the host is being shut down");
 		return true;
 	case CLU_TODO_WATCH:
-		if (x->alive)
+		if (x->hv.alive)
 			end_copy(x);
 		else if (d->spec.ha) /* another host may start it, before this one has ended all */
 			ldom_observed(x, d, CLU_SEEN_ENDED, d->generation, "");
@@ -72,10 +72,10 @@ bool ldom_ending(struct ldom *x, const struct clu_dom *d, enum clu_todo todo)
 
 void ldom_ending_alone(struct ldom *x)
 {
-	if ((!x->alive && !x->launch_pid) || forced(x) || !x->alive)
+	if ((!x->hv.alive && !x->start.pid) || forced(x) || !x->hv.alive)
 		return;
-	if (x->have_info && (x->info.state == HV_DOM_RELINQUISHED || x->info.state == HV_DOM_INCOMING ||
-	                     x->info.state == HV_DOM_RESTORED))
+	if (x->hv.have_info && (x->hv.info.state == HV_DOM_RELINQUISHED || x->hv.info.state == HV_DOM_INCOMING ||
+	                        x->hv.info.state == HV_DOM_RESTORED))
 		return; /* that one its migration settles, or the end of the time */
 	end_copy(x);
 }
@@ -85,14 +85,14 @@ void local_ending(struct local *l, uint64_t until_ns, bool at_once)
 	l->ending_ns = until_ns;
 	l->end_at_once = at_once;
 	for (struct ldom *x = l->doms; !until_ns && x; x = x->next)
-		x->stop_ns = x->destroy_ns = 0;
+		x->stop.since_ns = x->stop.destroy_ns = 0;
 	local_soon(l);
 }
 
 bool local_lives(const struct local *l)
 {
 	for (const struct ldom *x = l->doms; x; x = x->next)
-		if (x->alive || x->launch_pid)
+		if (x->hv.alive || x->start.pid)
 			return true;
 	return false;
 }

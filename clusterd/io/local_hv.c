@@ -23,10 +23,10 @@
 
 void ldom_disconnect(struct ldom *x)
 {
-	hva_free(x->hva);
-	x->hva = NULL;
-	x->have_info = false;
-	x->asked_ns = x->stats_ns = x->cpu_at_ns = 0;
+	hva_free(x->hv.link);
+	x->hv.link = NULL;
+	x->hv.have_info = false;
+	x->hv.asked_ns = x->hv.stats_ns = x->usage.at_ns = 0;
 }
 
 static void take_stats(struct ldom *x, const void *payload, size_t len)
@@ -36,32 +36,33 @@ static void take_stats(struct ldom *x, const void *payload, size_t len)
 
 	memcpy(&st, payload, len < sizeof(st) ? len : sizeof(st));
 	used = st.cpu_ns + st.hv_cpu_ns;
-	x->load.used_bytes = st.ram_used_bytes + st.hv_rss_bytes;
-	x->load.dirty_bps = st.dirty_pages_per_s * PAGE_BYTES;
-	if (x->cpu_at_ns && now > x->cpu_at_ns && used >= x->cpu_ns) {
-		uint64_t dt = now - x->cpu_at_ns, milli = (used - x->cpu_ns) * 1000 / dt;
+	x->usage.load.used_bytes = st.ram_used_bytes + st.hv_rss_bytes;
+	x->usage.load.dirty_bps = st.dirty_pages_per_s * PAGE_BYTES;
+	if (x->usage.at_ns && now > x->usage.at_ns && used >= x->usage.cpu_ns) {
+		uint64_t dt = now - x->usage.at_ns, milli = (used - x->usage.cpu_ns) * 1000 / dt;
 
 		/* the mean of the last minute, roughly; all of it at first */
-		if (!x->load.cpu_milli || dt >= MEAN_NS)
-			x->load.cpu_milli = (uint32_t)milli;
+		if (!x->usage.load.cpu_milli || dt >= MEAN_NS)
+			x->usage.load.cpu_milli = (uint32_t)milli;
 		else
-			x->load.cpu_milli = (uint32_t)((x->load.cpu_milli * (MEAN_NS - dt) + milli * dt) / MEAN_NS);
+			x->usage.load.cpu_milli =
+				(uint32_t)((x->usage.load.cpu_milli * (MEAN_NS - dt) + milli * dt) / MEAN_NS);
 	}
-	x->cpu_ns = used;
-	x->cpu_at_ns = now;
+	x->usage.cpu_ns = used;
+	x->usage.at_ns = now;
 }
 
 /* Told once when a disk has not answered for some time, and when it has. */
 static void look_at_disks(struct ldom *x)
 {
-	bool waits = x->info.disk_wait_ms >= WAIT_MS;
+	bool waits = x->hv.info.disk_wait_ms >= WAIT_MS;
 
-	x->stuck_said = false;
-	if (waits == x->wait_said)
+	x->hv.stuck_said = false;
+	if (waits == x->hv.wait_said)
 		return;
-	x->wait_said = waits;
+	x->hv.wait_said = waits;
 	if (waits)
-		(void)snprintf(x->news, sizeof(x->news), "waits for its storage: %.100s", x->info.reason_text);
+		(void)snprintf(x->news, sizeof(x->news), "waits for its storage: %.100s", x->hv.info.reason_text);
 	else
 		(void)snprintf(x->news, sizeof(x->news), "its storage answers again");
 	log_warn("%s: %s", x->name, x->news);
@@ -74,20 +75,21 @@ static void on_reply(void *arg, uint16_t op, int status, const void *payload, si
 
 	(void)fds, (void)n_fds;
 	if (op == HV_OP_INFO) {
-		x->asked_ns = 0;
+		x->hv.asked_ns = 0;
 		if (status < 0)
 			return;
-		memset(&x->info, 0, sizeof(x->info));
-		memcpy(&x->info, payload, len < sizeof(x->info) ? len : sizeof(x->info));
-		x->info.uuid[sizeof(x->info.uuid) - 1] = x->info.reason_text[sizeof(x->info.reason_text) - 1] = 0;
+		memset(&x->hv.info, 0, sizeof(x->hv.info));
+		memcpy(&x->hv.info, payload, len < sizeof(x->hv.info) ? len : sizeof(x->hv.info));
+		x->hv.info.uuid[sizeof(x->hv.info.uuid) - 1] =
+			x->hv.info.reason_text[sizeof(x->hv.info.reason_text) - 1] = 0;
 		look_at_disks(x);
-		x->info_ns = boot_ns();
-		x->have_info = true;
+		x->hv.info_ns = boot_ns();
+		x->hv.have_info = true;
 		local_soon(x->l);
 	} else if (op == HV_OP_STATS && status == 0) {
 		take_stats(x, payload, len);
 	} else if (op == HV_OP_UNPARK) {
-		x->have_info = false;
+		x->hv.have_info = false;
 		if (status == 0)
 			(void)snprintf(x->news, sizeof(x->news), "it was suspended for want of quorum, and goes on");
 		else
@@ -103,19 +105,19 @@ static void on_event(void *arg, const struct hv_event *ev)
 	struct ldom *x = arg;
 
 	if (ev->kind == HV_EV_POWEROFF)
-		x->ended_by = CLU_SEEN_POWEROFF;
+		x->ended.by = CLU_SEEN_POWEROFF;
 	else if (ev->kind == HV_EV_CRASH || (ev->kind == HV_EV_WATCHDOG && ev->state == HV_DOM_CRASHED))
-		x->ended_by = CLU_SEEN_CRASHED;
+		x->ended.by = CLU_SEEN_CRASHED;
 	else if (ev->kind == HV_EV_STATE && ev->state == HV_DOM_RUNNING)
-		x->ended_by = 0; /* it went on: on_poweroff and the like said restart */
-	if (x->ended_by)
-		(void)snprintf(x->ended_text, sizeof(x->ended_text), "%.190s", ev->text);
+		x->ended.by = 0; /* it went on: on_poweroff and the like said restart */
+	if (x->ended.by)
+		(void)snprintf(x->ended.text, sizeof(x->ended.text), "%.190s", ev->text);
 	if (ev->kind == HV_EV_DISK_ERROR)
 		(void)snprintf(x->news, sizeof(x->news), "%s%.170s", ev->state == HV_DOM_PAUSED ? "is paused: " : "",
 		               ev->text);
 	if (ev->kind == HV_EV_WATCHDOG)
 		(void)snprintf(x->news, sizeof(x->news), "%.190s", ev->text);
-	x->have_info = false;
+	x->hv.have_info = false;
 	local_soon(x->l);
 }
 
@@ -137,31 +139,31 @@ static void try_connect(struct ldom *x)
 
 	if (fd < 0)
 		return;
-	x->hva = hva_new(x->l->loop, steal_fd(&fd), &hv_ops, x, NULL);
-	if (x->hva && !hva_call(x->hva, HV_OP_SUBSCRIBE, NULL, 0, -1))
+	x->hv.link = hva_new(x->l->loop, steal_fd(&fd), &hv_ops, x, NULL);
+	if (x->hv.link && !hva_call(x->hv.link, HV_OP_SUBSCRIBE, NULL, 0, -1))
 		ldom_disconnect(x);
-	x->asked_ns = 0;
+	x->hv.asked_ns = 0;
 }
 
 void ldom_call(struct ldom *x, uint16_t op, const void *req, size_t len)
 {
-	if (x->hva && !hva_call(x->hva, op, req, len, -1))
+	if (x->hv.link && !hva_call(x->hv.link, op, req, len, -1))
 		ldom_disconnect(x);
 }
 
 static void set_alive(struct ldom *x, bool alive)
 {
-	if (x->alive == alive)
+	if (x->hv.alive == alive)
 		return;
-	x->alive = alive;
-	x->alive_ns = alive ? boot_ns() : 0;
-	x->info_ns = 0;
+	x->hv.alive = alive;
+	x->hv.alive_ns = alive ? boot_ns() : 0;
+	x->hv.info_ns = 0;
 	if (!alive) {
 		ldom_disconnect(x);
-		x->load = (struct clu_dom_load){ 0 };
+		x->usage.load = (struct clu_dom_load){ 0 };
 	} else {
-		x->ended_by = 0;
-		x->ended_text[0] = 0;
+		x->ended.by = 0;
+		x->ended.text[0] = 0;
 	}
 }
 
@@ -170,20 +172,20 @@ void ldom_look(struct ldom *x)
 	uint64_t now = boot_ns(), every = x->todo == CLU_TODO_WATCH ? INFO_NS : INFO_FAST_NS;
 
 	/* a connection is proof of life; without one the lock tells */
-	if (!x->hva)
+	if (!x->hv.link)
 		set_alive(x, hvproc_alive(x->name));
-	if (!x->alive)
+	if (!x->hv.alive)
 		return;
-	if (!x->hva)
+	if (!x->hv.link)
 		try_connect(x);
-	if (!x->hva)
+	if (!x->hv.link)
 		return;
-	if (!x->asked_ns && (!x->have_info || now >= x->info_ns + every)) {
-		x->asked_ns = now;
+	if (!x->hv.asked_ns && (!x->hv.have_info || now >= x->hv.info_ns + every)) {
+		x->hv.asked_ns = now;
 		ldom_call(x, HV_OP_INFO, NULL, 0);
 	}
-	if (x->hva && now >= x->stats_ns + STATS_NS && x->have_info && x->info.state == HV_DOM_RUNNING) {
-		x->stats_ns = now;
+	if (x->hv.link && now >= x->hv.stats_ns + STATS_NS && x->hv.have_info && x->hv.info.state == HV_DOM_RUNNING) {
+		x->hv.stats_ns = now;
 		ldom_call(x, HV_OP_STATS, NULL, 0);
 	}
 }
@@ -191,7 +193,7 @@ void ldom_look(struct ldom *x)
 bool ldom_in_kernel(const struct ldom *x)
 {
 	_cleanup_free_ char *path = NULL, *text = NULL;
-	pid_t pid = x->launch_pid ? x->launch_pid : hvproc_pid(x->name);
+	pid_t pid = x->start.pid ? x->start.pid : hvproc_pid(x->name);
 	size_t len;
 
 	if (pid <= 0)
@@ -205,15 +207,15 @@ bool ldom_in_kernel(const struct ldom *x)
 
 bool ldom_hangs(struct ldom *x)
 {
-	uint64_t now = boot_ns(), since = x->info_ns > x->alive_ns ? x->info_ns : x->alive_ns;
+	uint64_t now = boot_ns(), since = x->hv.info_ns > x->hv.alive_ns ? x->hv.info_ns : x->hv.alive_ns;
 
-	if (!x->alive || (x->hva && !x->asked_ns) || now <= since + HANGS_NS)
+	if (!x->hv.alive || (x->hv.link && !x->hv.asked_ns) || now <= since + HANGS_NS)
 		return false;
 	if (!ldom_in_kernel(x))
 		return true;
 	ldom_doing(x, "its hvdom stands in the kernel, which waits for storage");
-	if (!x->stuck_said) {
-		x->stuck_said = true;
+	if (!x->hv.stuck_said) {
+		x->hv.stuck_said = true;
 		log_error(
 			"%s: its hvdom has not answered for %llu s: it stands in the kernel (state D), waiting for storage",
 			x->name, (unsigned long long)((now - since) / NS_PER_S));
@@ -248,8 +250,8 @@ static void host_usage(struct local *l, uint32_t *ret_cpu, uint64_t *ret_mem)
 		return;
 	}
 	for (const struct ldom *x = l->doms; x; x = x->next) {
-		*ret_cpu += x->alive ? x->load.cpu_milli : 0;
-		*ret_mem += x->alive ? x->load.used_bytes : 0;
+		*ret_cpu += x->hv.alive ? x->usage.load.cpu_milli : 0;
+		*ret_mem += x->hv.alive ? x->usage.load.used_bytes : 0;
 	}
 }
 
@@ -268,14 +270,14 @@ void local_usage(struct local *l)
 	du = calloc(CLU_INVENTORY_MAX, sizeof(*du));
 	list = calloc(CLU_INVENTORY_MAX, sizeof(*list));
 	for (struct ldom *x = l->doms; du && list && x && n < CLU_INVENTORY_MAX; x = x->next) {
-		if (!x->alive || !x->cpu_at_ns || (!full && !load_differs(&x->load, &x->said_load)))
+		if (!x->hv.alive || !x->usage.at_ns || (!full && !load_differs(&x->usage.load, &x->usage.said)))
 			continue;
 		hospes__clu__domain_usage__init(&du[n]);
 		du[n].uuid = x->uuid;
-		du[n].cpu_milli = x->load.cpu_milli;
-		du[n].used_bytes = x->load.used_bytes;
-		du[n].dirty_bps = x->load.dirty_bps;
-		x->said_load = x->load;
+		du[n].cpu_milli = x->usage.load.cpu_milli;
+		du[n].used_bytes = x->usage.load.used_bytes;
+		du[n].dirty_bps = x->usage.load.dirty_bps;
+		x->usage.said = x->usage.load;
 		list[n] = &du[n];
 		n++;
 	}

@@ -15,53 +15,65 @@
 #include "hypervisor/api/hypercall.h"
 #include "hypervisor/api/launch.h"
 
+/* A domain of this host. What belongs to an operation is forgotten when the state names another one (begin() in local.c). */
 struct ldom {
 	struct ldom *next;
 	struct local *l;
 	char uuid[CLU_UUID_MAX], name[CLU_NAME_MAX];
-	enum clu_todo todo;      /* at the last look */
-	uint64_t op_id;          /* of the operation that the fields below belong to: they are forgotten when it changes */
-	char doing[CLU_TEXT_MAX];
-	/* its hvdom */
-	bool alive;              /* its lock is held */
-	struct hva *hva;
-	bool have_info;
-	struct hv_info info;     /* the last answer */
-	uint64_t info_ns;        /* when it came; asked_ns: when the one under way was sent, 0 none */
-	bool wait_said;          /* that a disk of its does not answer is told */
-	bool stuck_said;         /* that its hvdom stands in the kernel is told */
-	uint64_t asked_ns, stats_ns, alive_ns; /* alive_ns: since when it lives */
-	enum clu_seen ended_by;  /* what its last event said about its end; 0: nothing */
-	char ended_text[CLU_TEXT_MAX];
-	char news[CLU_TEXT_MAX]; /* to be told once: what its watchdog did, if it lives on; "" nothing */
-	/* usage */
-	uint64_t cpu_ns, cpu_at_ns;
-	struct clu_dom_load load, said_load;
-	/* START */
-	pid_t launch_pid;        /* hvdom that we started and that is not ready yet; 0: none */
-	int ready_fd;
-	struct loop_fd *ready_src;
-	uint64_t launch_ns;
-	char line[ERR_TEXT_MAX];
-	size_t line_len;
-	bool launched, start_failed;
-	uint64_t lease_generation;
-	/* STOP */
-	uint64_t stop_ns, destroy_ns;
-	/* parked, and to go on */
-	uint64_t unpark_ns;      /* since when; 0: it is not parked */
-	uint64_t unparked_ns;    /* UNPARK was sent last */
-	/* asked of its storage, for the present operation */
-	struct probe probe;
+	/* The operation */
+	enum clu_todo todo;          /* at the last look */
+	uint64_t op_id;
+	char doing[CLU_TEXT_MAX];    /* for people; "" nothing */
+	char why[CLU_TEXT_MAX];      /* of whatever failed */
+	uint64_t said_ns;            /* when its result was sent last */
+	struct probe probe;          /* of its storage */
+	char news[CLU_TEXT_MAX];     /* to be told once: what its watchdog did, if it lives on; "" nothing */
+	/* Its hvdom */
+	struct {
+		bool alive;              /* its lock is held */
+		uint64_t alive_ns;       /* since when */
+		struct hva *link;        /* NULL: not connected */
+		bool have_info;
+		struct hv_info info;     /* the last answer */
+		uint64_t info_ns;        /* when it came */
+		uint64_t asked_ns;       /* when the INFO under way was sent; 0: none is */
+		uint64_t stats_ns;       /* when STATS was sent last */
+		bool wait_said;          /* that a disk of its does not answer is told */
+		bool stuck_said;         /* that its hvdom stands in the kernel is told */
+	} hv;
+	/* What its last event said about its end */
+	struct {
+		enum clu_seen by;        /* 0: nothing */
+		char text[CLU_TEXT_MAX];
+	} ended;
+	struct {
+		uint64_t cpu_ns, at_ns;  /* of the last STATS, and when that came; at_ns 0: none */
+		struct clu_dom_load load, said; /* said: what others know */
+	} usage;
+	struct {
+		pid_t pid;               /* hvdom that we started and that is not ready yet; 0: none */
+		int ready_fd;            /* its word comes there; -1: none */
+		struct loop_fd *ready_src;
+		char line[ERR_TEXT_MAX]; /* that word so far */
+		size_t line_len;
+		uint64_t since_ns;       /* when it was started, or since when this host's lease is waited for */
+		bool launched, failed;
+		uint64_t lease_generation; /* what the next try has to go beyond */
+	} start;
+	/* STOP, and whatever else ends it */
+	struct { uint64_t since_ns, destroy_ns; } stop; /* when it was asked to power off, when DESTROY was sent; 0: not */
+	/* Suspended without quorum */
+	struct { uint64_t since_ns, asked_ns; } park; /* 0: it is not; when UNPARK was sent last */
 	/* PUSH, RESOLVE */
-	struct migorder *order;  /* under way with migrated */
-	struct migorder *cancel; /* of the push under way, which is to stop instead */
-	uint64_t push_op;        /* the operation that the push under way belongs to */
-	bool pushed, push_failed, push_done; /* pushed: nothing else is under way, push; or done so */
-	uint64_t order_ns, cancelled_ns;
-	char why[CLU_TEXT_MAX];  /* of whatever failed */
-	uint64_t said_ns;        /* when the result was sent last */
-	bool unmarked_said;
+	struct {
+		struct migorder *order;  /* under way with migrated */
+		struct migorder *cancel; /* of the push under way, which is to stop instead */
+		uint64_t push_op;        /* the operation that the push under way belongs to */
+		bool pushed;             /* nothing else is under way, push; or done so */
+		bool done, failed;       /* migrated said how it ended; badly */
+		uint64_t order_ns, cancelled_ns;
+		uint64_t waits_ns;       /* since when migrated is not to be reached (PUSH), or this copy is in doubt (RESOLVE); 0: not */
+	} move;
 };
 
 struct lreach {
@@ -140,7 +152,7 @@ void ldom_claim(struct ldom *x);
 /* local_park.c */
 /* True: its hvdom is parked, and what is due for that was done; there is nothing else to do with it in this look. */
 bool ldom_parked(struct ldom *x, const struct clu_dom *d);
-static inline bool ldom_is_parked(const struct ldom *x) { return x->have_info && x->info.state == HV_DOM_PARKED; }
+static inline bool ldom_is_parked(const struct ldom *x) { return x->hv.have_info && x->hv.info.state == HV_DOM_PARKED; }
 
 /*
  * Ask the storage of @x, once for its present operation. True: x->probe has the answer (which may be that there was none).

@@ -23,8 +23,8 @@
 
 static bool runs(const struct ldom *x)
 {
-	return x->have_info &&
-	       (x->info.state == HV_DOM_RUNNING || x->info.state == HV_DOM_PAUSED || x->info.state == HV_DOM_BOOTING);
+	return x->hv.have_info && (x->hv.info.state == HV_DOM_RUNNING || x->hv.info.state == HV_DOM_PAUSED ||
+	                           x->hv.info.state == HV_DOM_BOOTING);
 }
 
 static const char *json_text(json_t *o, const char *key)
@@ -36,8 +36,8 @@ static const char *json_text(json_t *o, const char *key)
 
 static void order_done(struct ldom *x)
 {
-	migorder_free(x->order);
-	x->order = NULL;
+	migorder_free(x->move.order);
+	x->move.order = NULL;
 	local_soon(x->l);
 }
 
@@ -55,15 +55,15 @@ static void push_answer(void *arg, json_t *o)
 {
 	struct ldom *x = arg;
 	const char *type = json_text(o, "type");
-	bool present = x->todo == CLU_TODO_PUSH && x->op_id == x->push_op;
+	bool present = x->todo == CLU_TODO_PUSH && x->op_id == x->move.push_op;
 
 	if (!strcmp(type, "progress")) {
 		if (!present)
 			return;
 		ldom_doing(x, "moving: %.20s, round %d", json_text(o, "phase"),
 		           (int)json_integer_value(json_object_get(o, "round")));
-		if (boot_ns() >= x->order_ns + 400 * NS_PER_MS) {
-			x->order_ns = boot_ns();
+		if (boot_ns() >= x->move.order_ns + 400 * NS_PER_MS) {
+			x->move.order_ns = boot_ns();
 			tell_progress(x, o);
 		}
 		return;
@@ -72,17 +72,17 @@ static void push_answer(void *arg, json_t *o)
 		return;
 	if (!present) {
 		tell_progress(x, o);
-		x->pushed = false;
+		x->move.pushed = false;
 		order_done(x);
 		return;
 	}
-	x->push_done = true;
-	x->push_failed = strcmp(json_text(o, "status"), "completed") != 0;
-	if (x->push_failed)
+	x->move.done = true;
+	x->move.failed = strcmp(json_text(o, "status"), "completed") != 0;
+	if (x->move.failed)
 		(void)snprintf(x->why, sizeof(x->why), "%.190s", json_text(o, "error"));
 	if (!strcmp(type, "result"))
 		tell_progress(x, o);
-	log_info("%s: push: %s", x->name, x->push_failed ? x->why : "completed");
+	log_info("%s: push: %s", x->name, x->move.failed ? x->why : "completed");
 	order_done(x);
 }
 
@@ -92,8 +92,8 @@ static void push_ended(void *arg, const char *why)
 
 	/* the push may go on or not: the next look asks its hvdom */
 	(void)snprintf(x->why, sizeof(x->why), "%s", why);
-	x->pushed = false;
-	x->order_ns = boot_ns();
+	x->move.pushed = false;
+	x->move.order_ns = boot_ns();
 	order_done(x);
 }
 
@@ -113,10 +113,10 @@ static void ask_answer(void *arg, json_t *o)
 		/* one that was called off and whose target may not be back for days is in nobody's way */
 		sessions += strcmp(json_text(m, "phase"), "letting go") != 0;
 	}
-	x->pushed = sessions == 0; /* free to push */
+	x->move.pushed = sessions == 0; /* free to push */
 	if (sessions)
 		ldom_doing(x, "moving, ordered by an earlier clusterd");
-	x->order_ns = sessions ? boot_ns() : 0; /* nothing in the way: no reason to wait */
+	x->move.order_ns = sessions ? boot_ns() : 0; /* nothing in the way: no reason to wait */
 	order_done(x);
 }
 
@@ -137,31 +137,31 @@ static const char *name_of(const struct ldom *x, uint32_t node)
 static void no_migrated(struct ldom *x, const struct clu_dom *d)
 {
 	ldom_doing(x, "waiting for migrated");
-	if (!x->stop_ns)
-		x->stop_ns = boot_ns(); /* since when it is not to be reached */
-	x->order_ns = boot_ns();
-	if (boot_ns() > x->stop_ns + NO_MIGRATED)
-		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, x->info.generation, "migrated does not run on the source");
+	if (!x->move.waits_ns)
+		x->move.waits_ns = boot_ns();
+	x->move.order_ns = boot_ns();
+	if (boot_ns() > x->move.waits_ns + NO_MIGRATED)
+		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, x->hv.info.generation, "migrated does not run on the source");
 }
 
 static void order_push(struct ldom *x, const struct clu_dom *d)
 {
 	json_t *o;
 
-	if (!x->pushed) {
+	if (!x->move.pushed) {
 		o = json_pack("{s:s, s:s}", "op", "status", "domain", x->name);
-		x->order = migorder_new(x->l->loop, o, &ask_ops, x);
-		if (!x->order)
+		x->move.order = migorder_new(x->l->loop, o, &ask_ops, x);
+		if (!x->move.order)
 			no_migrated(x, d);
 		return;
 	}
-	(void)fault_point("clu", "push", "order", "", x->info.pid);
+	(void)fault_point("clu", "push", "order", "", x->hv.info.pid);
 	o = json_pack("{s:s, s:s, s:s, s:b, s:I}", "op", "push", "domain", x->name, "host", name_of(x, d->target),
 	              "cluster", 1, "generation", (json_int_t)d->generation);
-	x->push_op = d->op_id;
-	x->order = migorder_new(x->l->loop, o, &push_ops, x);
-	(void)fault_point("clu", "push", "order", ".done", x->info.pid);
-	if (x->order)
+	x->move.push_op = d->op_id;
+	x->move.order = migorder_new(x->l->loop, o, &push_ops, x);
+	(void)fault_point("clu", "push", "order", ".done", x->hv.info.pid);
+	if (x->move.order)
 		ldom_doing(x, "moving to %s", name_of(x, d->target));
 	else
 		no_migrated(x, d);
@@ -191,7 +191,7 @@ static void push_gone(struct ldom *x, const struct clu_dom *d)
 		ldom_result(x, d, CLU_RESULT_MOVED, l->generation, "");
 	else
 		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, d->generation,
-		            x->ended_text[0] ? x->ended_text : "its hvdom ended before it was given away");
+		            x->ended.text[0] ? x->ended.text : "its hvdom ended before it was given away");
 }
 
 static void cancel_answer(void *arg, json_t *o)
@@ -201,9 +201,9 @@ static void cancel_answer(void *arg, json_t *o)
 	/* too late is no failure: then it is stopped there */
 	if (!strcmp(json_text(o, "type"), "error"))
 		log_info("%s: %s", x->name, json_text(o, "error"));
-	migorder_free(x->cancel);
-	x->cancel = NULL;
-	x->cancelled_ns = boot_ns();
+	migorder_free(x->move.cancel);
+	x->move.cancel = NULL;
+	x->move.cancelled_ns = boot_ns();
 }
 
 static void cancel_ended(void *arg, const char *why)
@@ -211,9 +211,9 @@ static void cancel_ended(void *arg, const char *why)
 	struct ldom *x = arg;
 
 	(void)why;
-	migorder_free(x->cancel);
-	x->cancel = NULL;
-	x->cancelled_ns = boot_ns();
+	migorder_free(x->move.cancel);
+	x->move.cancel = NULL;
+	x->move.cancelled_ns = boot_ns();
 }
 
 static const struct migorder_ops cancel_ops = { .answer = cancel_answer, .ended = cancel_ended };
@@ -221,67 +221,69 @@ static const struct migorder_ops cancel_ops = { .answer = cancel_answer, .ended 
 /* It is to stop: no reason to wait until it has moved. Asked again each second, for a push that is only just beginning. */
 static void push_cancel(struct ldom *x)
 {
-	if (x->cancel || !x->order || !x->pushed || (x->cancelled_ns && boot_ns() < x->cancelled_ns + AGAIN_NS))
+	if (x->move.cancel || !x->move.order || !x->move.pushed ||
+	    (x->move.cancelled_ns && boot_ns() < x->move.cancelled_ns + AGAIN_NS))
 		return;
-	x->cancelled_ns = boot_ns();
+	x->move.cancelled_ns = boot_ns();
 	ldom_doing(x, "the move is called off: it is to stop");
-	x->cancel = migorder_new(x->l->loop, json_pack("{s:s, s:s}", "op", "cancel", "domain", x->name), &cancel_ops,
-	                         x);
+	x->move.cancel = migorder_new(x->l->loop, json_pack("{s:s, s:s}", "op", "cancel", "domain", x->name),
+	                              &cancel_ops, x);
 }
 
 bool ldom_push_speaks(const struct ldom *x)
 {
-	return x->order && x->pushed && boot_ns() < x->order_ns + LAST_WORDS;
+	return x->move.order && x->move.pushed && boot_ns() < x->move.order_ns + LAST_WORDS;
 }
 
 /* That of an earlier operation is in the way of a new one. */
 static void old_order_drop(struct ldom *x)
 {
-	if (!x->order || !x->pushed || x->push_op == x->op_id)
+	if (!x->move.order || !x->move.pushed || x->move.push_op == x->op_id)
 		return;
-	migorder_free(x->order);
-	x->order = NULL;
-	x->pushed = false;
+	migorder_free(x->move.order);
+	x->move.order = NULL;
+	x->move.pushed = false;
 }
 
 void ldom_push(struct ldom *x, const struct clu_dom *d)
 {
-	bool again = boot_ns() >= x->order_ns + AGAIN_NS;
+	bool again = boot_ns() >= x->move.order_ns + AGAIN_NS;
 
 	if (d->desired == CLU_DESIRED_STOPPED)
 		push_cancel(x);
-	if (!x->alive) {
-		if (x->order)
+	if (!x->hv.alive) {
+		if (x->move.order)
 			return; /* its result comes */
-		if (x->push_done && !x->push_failed)
+		if (x->move.done && !x->move.failed)
 			ldom_result(x, d, CLU_RESULT_MOVED, d->generation + 1, "");
 		else
 			push_gone(x, d);
 		return;
 	}
-	if (x->push_done && !x->push_failed) {
+	if (x->move.done && !x->move.failed) {
 		ldom_result(x, d, CLU_RESULT_MOVED, d->generation + 1, "");
 		return;
 	}
 	old_order_drop(x);
-	if (!x->have_info || x->order)
+	if (!x->hv.have_info || x->move.order)
 		return;
 	if (!runs(x)) {
-		if (!x->push_done || x->info.state == HV_DOM_RELINQUISHED)
+		if (!x->move.done || x->hv.info.state == HV_DOM_RELINQUISHED)
 			ldom_doing(x, "moving: %s",
-			           x->info.state == HV_DOM_RELINQUISHED ? "given away, waiting for the target's word"
-			                                                : "stopped");
+			           x->hv.info.state == HV_DOM_RELINQUISHED ? "given away, waiting for the target's word"
+			                                                   : "stopped");
 		return;
 	}
-	if (x->info.generation > d->generation || x->push_failed) {
-		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, x->info.generation, x->why[0] ? x->why : "it was taken back");
+	if (x->hv.info.generation > d->generation || x->move.failed) {
+		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, x->hv.info.generation,
+		            x->why[0] ? x->why : "it was taken back");
 		return;
 	}
 	if (d->desired == CLU_DESIRED_STOPPED) {
-		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, x->info.generation, "it is to stop");
+		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, x->hv.info.generation, "it is to stop");
 		return;
 	}
-	if (again || !x->order_ns)
+	if (again || !x->move.order_ns)
 		order_push(x, d);
 }
 
@@ -294,13 +296,13 @@ void ldom_accept(struct ldom *x, const struct clu_dom *d)
 	/* it is the guard's from before it can run; migrated lets nothing in without this */
 	if (managed_add(x->name, x->uuid, &err) < 0)
 		log_error("%s: %s", x->name, err.text);
-	if (!x->alive) {
+	if (!x->hv.alive) {
 		ldom_doing(x, "expected from %s", name_of(x, d->host));
 		return;
 	}
 	ldom_doing(x, "coming from %s", name_of(x, d->host));
-	if (runs(x) && x->info.generation > d->generation)
-		ldom_observed(x, d, CLU_SEEN_RUNNING, x->info.generation, "");
+	if (runs(x) && x->hv.info.generation > d->generation)
+		ldom_observed(x, d, CLU_SEEN_RUNNING, x->hv.info.generation, "");
 }
 
 /* Resolve -------------------------------------------------------------------------------------------------------------- */
@@ -329,18 +331,18 @@ void ldom_claim(struct ldom *x)
 	uint64_t now = boot_ns();
 
 	old_order_drop(x);
-	if (x->order || (x->order_ns && now < x->order_ns + CLAIM_NS))
+	if (x->move.order || (x->move.order_ns && now < x->move.order_ns + CLAIM_NS))
 		return;
-	if (!x->order_ns) { /* the peer's own word mostly comes at once */
-		x->order_ns = now;
+	if (!x->move.order_ns) { /* the peer's own word mostly comes at once */
+		x->move.order_ns = now;
 		return;
 	}
-	x->order_ns = now;
+	x->move.order_ns = now;
 	ldom_doing(x, "taking it over: the other end is lost");
-	x->order = migorder_new(x->l->loop,
-	                        json_pack("{s:s, s:s, s:s}", "op", "resolve", "domain", x->name, "owner", "local"),
-	                        &claim_ops, x);
-	if (!x->order)
+	x->move.order = migorder_new(x->l->loop,
+	                             json_pack("{s:s, s:s, s:s}", "op", "resolve", "domain", x->name, "owner", "local"),
+	                             &claim_ops, x);
+	if (!x->move.order)
 		log_warn("%s: migrated does not run here: waiting for it", x->name);
 }
 
@@ -351,49 +353,49 @@ static bool may_keep(const struct ldom *x, const struct clu_dom *d)
 
 	if (x->probe.status < 0 || !l->there || !l->shared)
 		return false;
-	if (x->info.state == HV_DOM_RESTORED) /* it was given to us, and nobody had it since */
+	if (x->hv.info.state == HV_DOM_RESTORED) /* it was given to us, and nobody had it since */
 		return l->generation == d->generation + 1 && !strcmp(l->owner, x->l->conf->migrated_name);
-	return l->generation == x->info.generation && !l->taken;
+	return l->generation == x->hv.info.generation && !l->taken;
 }
 
 void ldom_resolve(struct ldom *x, const struct clu_dom *d)
 {
 	uint64_t now = boot_ns();
 
-	if (!x->alive) {
-		if (x->order)
+	if (!x->hv.alive) {
+		if (x->move.order)
 			order_done(x);
 		managed_remove(x->name);
 		ldom_result(x, d, CLU_RESULT_ABSENT, d->generation,
 		            "the other end of its migration was lost, and it is not here");
 		return;
 	}
-	if (!x->have_info) {
+	if (!x->hv.have_info) {
 		if (ldom_hangs(x))
 			(void)!hvproc_kill(x->name);
 		return;
 	}
-	if (runs(x) && x->info.generation >= d->generation) {
-		if (x->order)
+	if (runs(x) && x->hv.info.generation >= d->generation) {
+		if (x->move.order)
 			order_done(x);
-		ldom_result(x, d, CLU_RESULT_KEPT, x->info.generation, "");
+		ldom_result(x, d, CLU_RESULT_KEPT, x->hv.info.generation, "");
 		return;
 	}
-	if (x->info.state == HV_DOM_SUSPENDED)
+	if (x->hv.info.state == HV_DOM_SUSPENDED)
 		return; /* its session ends with the link, and it goes on */
-	if (!x->stop_ns)
-		x->stop_ns = now;
-	if (x->info.state == HV_DOM_RESTORED || x->info.state == HV_DOM_RELINQUISHED) {
+	if (!x->move.waits_ns)
+		x->move.waits_ns = now;
+	if (x->hv.info.state == HV_DOM_RESTORED || x->hv.info.state == HV_DOM_RELINQUISHED) {
 		bool known = lease_read(x, d);
 
 		if (!known && (x->probe.work || x->probe.silent)) {
-			x->stop_ns =
-				now; /* storage that does not answer: no copy that may be the last one is given up for that */
+			/* storage that does not answer: no copy that may be the last one is given up for that */
+			x->move.waits_ns = now;
 			return;
 		}
 	}
-	if ((x->info.state == HV_DOM_RESTORED || x->info.state == HV_DOM_RELINQUISHED) &&
-	    now < x->stop_ns + CLAIM_MAX_NS && may_keep(x, d)) {
+	if ((x->hv.info.state == HV_DOM_RESTORED || x->hv.info.state == HV_DOM_RELINQUISHED) &&
+	    now < x->move.waits_ns + CLAIM_MAX_NS && may_keep(x, d)) {
 		ldom_claim(x);
 		return;
 	}

@@ -19,7 +19,7 @@ static bool is_ours(const struct ldom *x, const struct clu_dom *d)
 {
 	uint64_t least = d->generation + (x->todo == CLU_TODO_ACCEPT);
 
-	return !strcasecmp(x->info.uuid, x->uuid) && x->info.generation >= least;
+	return !strcasecmp(x->hv.info.uuid, x->uuid) && x->hv.info.generation >= least;
 }
 
 static void unpark(struct ldom *x, uint64_t now)
@@ -27,9 +27,9 @@ static void unpark(struct ldom *x, uint64_t now)
 	struct hv_park_req q = { .lease_ns = nodeio_lease_until_ns(x->l->n) };
 
 	ldom_doing(x, "suspended, going on");
-	if (x->unparked_ns && now < x->unparked_ns + AGAIN_NS)
+	if (x->park.asked_ns && now < x->park.asked_ns + AGAIN_NS)
 		return;
-	x->unparked_ns = now;
+	x->park.asked_ns = now;
 	ldom_call(x, HV_OP_UNPARK, &q, sizeof(q));
 }
 
@@ -38,22 +38,22 @@ bool ldom_parked(struct ldom *x, const struct clu_dom *d)
 	uint64_t now = boot_ns();
 
 	if (!ldom_is_parked(x)) {
-		if (x->unpark_ns && x->have_info) {
-			x->unpark_ns = x->unparked_ns = 0;
+		if (x->park.since_ns && x->hv.have_info) {
+			x->park.since_ns = x->park.asked_ns = 0;
 			x->doing[0] = 0;
 		}
 		return false;
 	}
-	if (!x->unpark_ns)
-		x->unpark_ns = now;
+	if (!x->park.since_ns)
+		x->park.since_ns = now;
 	if (!is_ours(x, d)) {
 		log_warn("%s: a suspended copy of before (generation %" PRIu64 ") is none of the cluster's: killing it",
-		         x->name, x->info.generation);
+		         x->name, x->hv.info.generation);
 		(void)!hvproc_kill(x->name);
 		return true;
 	}
 	bool lease = nodeio_has_lease(x->l->n);
-	if (x->todo == CLU_TODO_STOP && (!lease || now > x->unpark_ns + STOP_NS))
+	if (x->todo == CLU_TODO_STOP && (!lease || now > x->park.since_ns + STOP_NS))
 		return false; /* it is ended as it is */
 	if (lease)
 		unpark(x, now);

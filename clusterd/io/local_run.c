@@ -33,17 +33,17 @@ static bool is_on(uint32_t state)
 
 void ldom_launch_drop(struct ldom *x)
 {
-	loop_del_fd(x->ready_src);
-	x->ready_src = NULL;
-	if (x->ready_fd >= 0)
-		close(x->ready_fd);
-	x->ready_fd = -1;
-	x->launch_pid = 0;
+	loop_del_fd(x->start.ready_src);
+	x->start.ready_src = NULL;
+	if (x->start.ready_fd >= 0)
+		close(x->start.ready_fd);
+	x->start.ready_fd = -1;
+	x->start.pid = 0;
 }
 
 static void start_failed(struct ldom *x, const char *text)
 {
-	x->start_failed = true;
+	x->start.failed = true;
 	(void)snprintf(x->why, sizeof(x->why), "%.190s", text);
 	log_warn("%s: %s", x->name, text);
 }
@@ -52,24 +52,24 @@ static void start_failed(struct ldom *x, const char *text)
 static void on_ready(void *arg, int fd, uint32_t revents)
 {
 	struct ldom *x = arg;
-	struct hvlaunch l = { .name = x->name, .pid = x->launch_pid };
+	struct hvlaunch l = { .name = x->name, .pid = x->start.pid };
 	struct err err = { 0 };
-	ssize_t n = read(fd, x->line + x->line_len, sizeof(x->line) - 1 - x->line_len);
+	ssize_t n = read(fd, x->start.line + x->start.line_len, sizeof(x->start.line) - 1 - x->start.line_len);
 
 	(void)revents;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n > 0)
-		x->line_len += (size_t)n;
-	x->line[x->line_len] = 0;
-	if (n > 0 && !strchr(x->line, '\n') && x->line_len < sizeof(x->line) - 1)
+		x->start.line_len += (size_t)n;
+	x->start.line[x->start.line_len] = 0;
+	if (n > 0 && !strchr(x->start.line, '\n') && x->start.line_len < sizeof(x->start.line) - 1)
 		return;
-	x->line[strcspn(x->line, "\n")] = 0;
-	if (hvlaunch_result(&l, x->line, &err) < 0)
+	x->start.line[strcspn(x->start.line, "\n")] = 0;
+	if (hvlaunch_result(&l, x->start.line, &err) < 0)
 		start_failed(x, err.text);
 	else
 		log_info("%s is started", x->name);
-	(void)fault_point("clu", "start", x->start_failed ? "failed" : "ok", "", l.pid);
+	(void)fault_point("clu", "start", x->start.failed ? "failed" : "ok", "", l.pid);
 	ldom_launch_drop(x);
 	local_soon(x->l);
 }
@@ -101,11 +101,11 @@ static void launch(struct ldom *x, const struct clu_dom *d)
 
 	if (r < 0)
 		(void)err_set(&err, r, "%s", x->probe.text);
-	x->lease_generation = x->probe.lease.generation; /* what the next try has to go beyond */
-	if (r == 0 && x->lease_generation >= d->generation)
+	x->start.lease_generation = x->probe.lease.generation; /* what the next try has to go beyond */
+	if (r == 0 && x->start.lease_generation >= d->generation)
 		r = err_set(&err, ESTALE,
 		            "its lease is in generation %" PRIu64 " already: the next try goes beyond that",
-		            x->lease_generation);
+		            x->start.lease_generation);
 	if (r == 0)
 		r = managed_add(x->name, x->uuid, &err);
 	if (r == 0) {
@@ -122,14 +122,14 @@ static void launch(struct ldom *x, const struct clu_dom *d)
 		start_failed(x, err.text);
 		return;
 	}
-	x->launched = true;
-	x->launch_ns = boot_ns();
-	x->launch_pid = l.pid;
-	x->ready_fd = l.ready_fd;
-	x->line_len = 0;
+	x->start.launched = true;
+	x->start.since_ns = boot_ns();
+	x->start.pid = l.pid;
+	x->start.ready_fd = l.ready_fd;
+	x->start.line_len = 0;
 	(void)fcntl(l.ready_fd, F_SETFL, O_NONBLOCK);
-	x->ready_src = loop_add_fd(x->l->loop, l.ready_fd, EPOLLIN, on_ready, x);
-	if (!x->ready_src) {
+	x->start.ready_src = loop_add_fd(x->l->loop, l.ready_fd, EPOLLIN, on_ready, x);
+	if (!x->start.ready_src) {
 		start_failed(x, "out of memory");
 		hvlaunch_kill(&l);
 		ldom_launch_drop(x);
@@ -138,7 +138,7 @@ static void launch(struct ldom *x, const struct clu_dom *d)
 
 static void starting(struct ldom *x)
 {
-	bool stuck = boot_ns() > x->launch_ns + ENDING_NS && ldom_in_kernel(x);
+	bool stuck = boot_ns() > x->start.since_ns + ENDING_NS && ldom_in_kernel(x);
 
 	ldom_doing(x, "starting%s", stuck ? ": its hvdom stands in the kernel, which waits for storage" : "");
 }
@@ -150,33 +150,33 @@ static bool start_alive(struct ldom *x, const struct clu_dom *d)
 	bool ours = managed_uuid(x->name, marked) == 0 && !strcmp(marked, x->uuid);
 
 	if (!ours) {
-		ldom_result(x, d, CLU_RESULT_START_FAILED, x->lease_generation,
+		ldom_result(x, d, CLU_RESULT_START_FAILED, x->start.lease_generation,
 		            "a domain of that name runs there that is not the cluster's: vmctl shutdown it first");
 		return true;
 	}
-	if (x->launch_pid) {
+	if (x->start.pid) {
 		starting(x);
-		if (boot_ns() > x->launch_ns + LAUNCH_NS)
+		if (boot_ns() > x->start.since_ns + LAUNCH_NS)
 			(void)!hvproc_kill(x->name);
 		return true;
 	}
-	if (!x->have_info) {
+	if (!x->hv.have_info) {
 		ldom_doing(x, "waiting for hvdom to answer");
 		if (ldom_hangs(x))
 			(void)!hvproc_kill(x->name);
 		return true;
 	}
-	if (strcasecmp(x->info.uuid, x->uuid) != 0 ||
-	    (x->info.generation != d->generation && x->info.state != HV_DOM_BOOTING) ||
-	    x->info.state == HV_DOM_CRASHED || x->info.state == HV_DOM_SHUTDOWN) {
+	if (strcasecmp(x->hv.info.uuid, x->uuid) != 0 ||
+	    (x->hv.info.generation != d->generation && x->hv.info.state != HV_DOM_BOOTING) ||
+	    x->hv.info.state == HV_DOM_CRASHED || x->hv.info.state == HV_DOM_SHUTDOWN) {
 		log_warn("%s: a copy of before (generation %" PRIu64 ") is in the way: killing it", x->name,
-		         x->info.generation);
+		         x->hv.info.generation);
 		(void)!hvproc_kill(x->name);
 		return true;
 	}
-	if (is_on(x->info.state))
+	if (is_on(x->hv.info.state))
 		ldom_result(x, d, CLU_RESULT_STARTED, d->generation, "");
-	else if (boot_ns() > x->alive_ns + LAUNCH_NS)
+	else if (boot_ns() > x->hv.alive_ns + LAUNCH_NS)
 		(void)!hvproc_kill(x->name);
 	return true;
 }
@@ -201,30 +201,30 @@ static bool probe_is_fresh(const struct ldom *x)
 
 void ldom_start(struct ldom *x, const struct clu_dom *d)
 {
-	if (x->alive && start_alive(x, d))
+	if (x->hv.alive && start_alive(x, d))
 		return;
-	if (x->launch_pid) {
+	if (x->start.pid) {
 		starting(x);
-		if (boot_ns() > x->launch_ns + LAUNCH_NS)
-			(void)kill(x->launch_pid, SIGKILL);
+		if (boot_ns() > x->start.since_ns + LAUNCH_NS)
+			(void)kill(x->start.pid, SIGKILL);
 		return;
 	}
-	if (x->launched && !x->start_failed)
-		start_failed(x, x->ended_text[0] ? x->ended_text : "it ended right after its start, see its log");
-	if (x->start_failed) {
+	if (x->start.launched && !x->start.failed)
+		start_failed(x, x->ended.text[0] ? x->ended.text : "it ended right after its start, see its log");
+	if (x->start.failed) {
 		managed_remove(x->name);
-		if (x->launched && !ldom_ask(x, d, PROBE_LEASE))
+		if (x->start.launched && !ldom_ask(x, d, PROBE_LEASE))
 			return;
-		if (x->launched && !x->probe.silent && lease_left(x))
-			x->lease_generation = x->probe.lease.generation;
-		ldom_result(x, d, CLU_RESULT_START_FAILED, x->lease_generation, x->why);
+		if (x->start.launched && !x->probe.silent && lease_left(x))
+			x->start.lease_generation = x->probe.lease.generation;
+		ldom_result(x, d, CLU_RESULT_START_FAILED, x->start.lease_generation, x->why);
 		return;
 	}
 	if (!nodeio_has_lease(x->l->n)) {
 		ldom_doing(x, "waiting for this host's lease");
-		if (!x->launch_ns)
-			x->launch_ns = boot_ns();
-		if (boot_ns() > x->launch_ns + LEASE_NS)
+		if (!x->start.since_ns)
+			x->start.since_ns = boot_ns();
+		if (boot_ns() > x->start.since_ns + LEASE_NS)
 			start_failed(x, "this host has no lease (its guard or its quorum is missing)");
 		return;
 	}
@@ -243,19 +243,19 @@ void ldom_end(struct ldom *x, uint64_t grace_ns)
 {
 	struct hv_destroy_req req = { 0 };
 	uint64_t now = boot_ns();
-	bool off = x->have_info && (x->info.state == HV_DOM_SHUTDOWN || x->info.state == HV_DOM_CRASHED ||
-	                            x->info.state == HV_DOM_PARKED);
+	bool off = x->hv.have_info && (x->hv.info.state == HV_DOM_SHUTDOWN || x->hv.info.state == HV_DOM_CRASHED ||
+	                               x->hv.info.state == HV_DOM_PARKED);
 
-	if (!x->stop_ns) {
-		x->stop_ns = now;
+	if (!x->stop.since_ns) {
+		x->stop.since_ns = now;
 		if (grace_ns && !off)
 			ldom_call(x, HV_OP_SHUTDOWN, NULL, 0);
 	}
-	if (!x->destroy_ns && (off || now >= x->stop_ns + grace_ns)) {
-		x->destroy_ns = now;
+	if (!x->stop.destroy_ns && (off || now >= x->stop.since_ns + grace_ns)) {
+		x->stop.destroy_ns = now;
 		ldom_call(x, HV_OP_DESTROY, &req, sizeof(req));
 	}
-	if (x->destroy_ns && now >= x->destroy_ns + DESTROY_NS) {
+	if (x->stop.destroy_ns && now >= x->stop.destroy_ns + DESTROY_NS) {
 		if (hvproc_kill(x->name) < 0)
 			log_error("%s does not end", x->name);
 		else if (ldom_in_kernel(x))
@@ -265,9 +265,9 @@ void ldom_end(struct ldom *x, uint64_t grace_ns)
 
 void ldom_stop(struct ldom *x, const struct clu_dom *d)
 {
-	if (x->launch_pid) /* of a start that others gave up */
-		(void)kill(x->launch_pid, SIGTERM);
-	if (!x->alive && !x->launch_pid) {
+	if (x->start.pid) /* of a start that others gave up */
+		(void)kill(x->start.pid, SIGTERM);
+	if (!x->hv.alive && !x->start.pid) {
 		managed_remove(x->name);
 		if (!ldom_ask(x, d, PROBE_LEASE))
 			ldom_doing(x, "ended; reading its lease");
@@ -279,40 +279,40 @@ void ldom_stop(struct ldom *x, const struct clu_dom *d)
 			ldom_result(x, d, CLU_RESULT_STOPPED, d->generation, "");
 		return;
 	}
-	ldom_doing(x, x->destroy_ns ? "being ended" : "asked to power off");
-	if (x->hva && !x->have_info && !ldom_hangs(x) && !x->stop_ns)
+	ldom_doing(x, x->stop.destroy_ns ? "being ended" : "asked to power off");
+	if (x->hv.link && !x->hv.have_info && !ldom_hangs(x) && !x->stop.since_ns)
 		return; /* its state in a moment */
 	ldom_end(x, x->l->conf->stop_grace_ns);
 }
 
 bool ldom_kill(struct ldom *x, const struct clu_dom *d)
 {
-	if (x->launch_pid)
-		(void)kill(x->launch_pid, SIGKILL);
-	if (!x->alive && !x->launch_pid) {
+	if (x->start.pid)
+		(void)kill(x->start.pid, SIGKILL);
+	if (!x->hv.alive && !x->start.pid) {
 		managed_remove(x->name);
 		return true;
 	}
-	if (!x->stop_ns)
-		x->stop_ns = boot_ns();
-	bool ending = x->have_info && (x->info.state == HV_DOM_SHUTDOWN || x->info.state == HV_DOM_CRASHED);
-	if (x->alive && (!x->have_info || ending) && boot_ns() < x->stop_ns + ENDING_NS)
+	if (!x->stop.since_ns)
+		x->stop.since_ns = boot_ns();
+	bool ending = x->hv.have_info && (x->hv.info.state == HV_DOM_SHUTDOWN || x->hv.info.state == HV_DOM_CRASHED);
+	if (x->hv.alive && (!x->hv.have_info || ending) && boot_ns() < x->stop.since_ns + ENDING_NS)
 		return false; /* which kind of copy it is, in a moment; or it is just ending */
-	if (x->have_info && x->info.state == HV_DOM_RELINQUISHED) {
+	if (x->hv.have_info && x->hv.info.state == HV_DOM_RELINQUISHED) {
 		ldom_doing(x, "given away: migrated ends this copy");
 		return false;
 	}
-	if (d && x->have_info && is_on(x->info.state) && x->info.generation > d->generation_max) {
-		ldom_observed(x, d, CLU_SEEN_RUNNING, x->info.generation, ""); /* moved here by hand */
+	if (d && x->hv.have_info && is_on(x->hv.info.state) && x->hv.info.generation > d->generation_max) {
+		ldom_observed(x, d, CLU_SEEN_RUNNING, x->hv.info.generation, ""); /* moved here by hand */
 		return false;
 	}
 	ldom_doing(x, "a copy that is none of the cluster's: being killed");
-	if (!x->destroy_ns) {
+	if (!x->stop.destroy_ns) {
 		log_warn("%s: this copy is none of the cluster's%s: killing it", x->name,
 		         ldom_is_parked(x) ? ", and was suspended" : "");
-		x->destroy_ns = boot_ns();
+		x->stop.destroy_ns = boot_ns();
 	}
-	if (hvproc_kill(x->name) < 0 && boot_ns() > x->destroy_ns + DESTROY_NS)
+	if (hvproc_kill(x->name) < 0 && boot_ns() > x->stop.destroy_ns + DESTROY_NS)
 		log_error("%s: its hvdom is not found", x->name);
 	return false;
 }
@@ -321,48 +321,48 @@ bool ldom_kill(struct ldom *x, const struct clu_dom *d)
 
 static void watch_gone(struct ldom *x, const struct clu_dom *d)
 {
-	enum clu_seen seen = x->ended_by ? x->ended_by : CLU_SEEN_GONE;
-	const char *text = x->ended_text[0] ? x->ended_text : seen == CLU_SEEN_GONE ? "its hvdom is gone" : "";
+	enum clu_seen seen = x->ended.by ? x->ended.by : CLU_SEEN_GONE;
+	const char *text = x->ended.text[0] ? x->ended.text : seen == CLU_SEEN_GONE ? "its hvdom is gone" : "";
 
 	ldom_observed(x, d, seen, d->generation, text);
 }
 
 void ldom_watch(struct ldom *x, const struct clu_dom *d)
 {
-	if (!x->alive) {
+	if (!x->hv.alive) {
 		watch_gone(x, d);
 		return;
 	}
 	if (ldom_hangs(x)) {
 		log_error("%s: its hvdom does not answer any more: killing it", x->name);
-		x->ended_by = CLU_SEEN_CRASHED;
-		(void)snprintf(x->ended_text, sizeof(x->ended_text), "its hvdom did not answer and was killed");
+		x->ended.by = CLU_SEEN_CRASHED;
+		(void)snprintf(x->ended.text, sizeof(x->ended.text), "its hvdom did not answer and was killed");
 		ldom_disconnect(x);
 		(void)!hvproc_kill(x->name);
 		return;
 	}
-	if (!x->have_info)
+	if (!x->hv.have_info)
 		return;
-	switch (x->info.state) {
+	switch (x->hv.info.state) {
 	case HV_DOM_RUNNING:
 	case HV_DOM_PAUSED:
 	case HV_DOM_BOOTING:
-		if (x->info.reason == HV_WHY_DISK_ERROR)
-			ldom_doing(x, "paused: %.112s", x->info.reason_text);
+		if (x->hv.info.reason == HV_WHY_DISK_ERROR)
+			ldom_doing(x, "paused: %.112s", x->hv.info.reason_text);
 		else
-			ldom_doing(x, "%.112s", x->info.reason == HV_WHY_DISK_WAIT ? x->info.reason_text : "");
-		if (x->info.generation > d->generation)
-			ldom_observed(x, d, CLU_SEEN_RUNNING, x->info.generation, "");
+			ldom_doing(x, "%.112s", x->hv.info.reason == HV_WHY_DISK_WAIT ? x->hv.info.reason_text : "");
+		if (x->hv.info.generation > d->generation)
+			ldom_observed(x, d, CLU_SEEN_RUNNING, x->hv.info.generation, "");
 		else
-			x->stop_ns = x->destroy_ns = 0;
-		if (!x->news[0] || x->info.generation != d->generation ||
+			x->stop.since_ns = x->stop.destroy_ns = 0;
+		if (!x->news[0] || x->hv.info.generation != d->generation ||
 		    ldom_observed(x, d, CLU_SEEN_RUNNING, d->generation, x->news))
 			x->news[0] = 0;
 		break;
 	case HV_DOM_SHUTDOWN: /* kept by its XML: the cluster has no use for that */
 	case HV_DOM_CRASHED:
-		if (!x->ended_by)
-			x->ended_by = x->info.state == HV_DOM_CRASHED ? CLU_SEEN_CRASHED : CLU_SEEN_POWEROFF;
+		if (!x->ended.by)
+			x->ended.by = x->hv.info.state == HV_DOM_CRASHED ? CLU_SEEN_CRASHED : CLU_SEEN_POWEROFF;
 		ldom_end(x, 0);
 		break;
 	case HV_DOM_RESTORED: /* it came here, and the word to run is late: the cluster says that it is ours */

@@ -31,10 +31,10 @@ static struct ldom guest(const char *news)
 {
 	struct ldom x = { .l = &here,
 		          .name = "guest01",
-		          .alive = true,
-		          .have_info = true,
-		          .info_ns = boot_ns(),
-		          .info = { .state = HV_DOM_RUNNING, .generation = 7 } };
+		          .hv = { .alive = true,
+		                  .have_info = true,
+		                  .info_ns = boot_ns(),
+		                  .info = { .state = HV_DOM_RUNNING, .generation = 7 } } };
 
 	(void)snprintf(x.news, sizeof(x.news), "%s", news);
 	n_said = 0;
@@ -99,10 +99,10 @@ static void test_another_generation(void **state)
 	struct ldom x = guest("old");
 	(void)state;
 
-	x.info.generation = 6;
+	x.hv.info.generation = 6;
 	ldom_watch(&x, &dom);
 	assert_int_equal(n_said, 0);
-	x.info.generation = 7;
+	x.hv.info.generation = 7;
 	ldom_watch(&x, &dom);
 	assert_int_equal(n_said, 0);
 }
