@@ -30,7 +30,7 @@ struct balancer_move {
 	enum balancer_status status;
 	char error[CLU_TEXT_MAX];
 	uint64_t sent_ns, rev;   /* of the domain when it was proposed */
-	bool told;
+	bool reported;
 };
 /* Moves being carried out, for one client or for the automatic. */
 struct balancer_run {

@@ -31,7 +31,9 @@ struct order {
 	bool seen;               /* what is waited for has begun */
 	json_t *report;          /* owned; move: migrated's last word */
 	json_t *warnings;        /* owned; array */
-	uint64_t since, last_id, told_ns, told_rev;
+	uint64_t since, last_id; /* events */
+	uint64_t reported_ns, reported_rev; /* of the last status or progress line */
+	uint64_t seen_ns;        /* start: when it was first looked at; move: when its domain was first seen there */
 	bool watch;
 	struct balancer_plan *plan; /* owned */
 	struct balancer_run run;

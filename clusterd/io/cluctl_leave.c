@@ -86,11 +86,11 @@ static void look(struct client *c, uint32_t node, struct stay *ret)
 /* Once a second. Takes what @t holds. */
 static void progress(struct client *c, struct stay *t, const char *stage)
 {
-	if (boot_ns() < c->o.told_ns + NS_PER_S) {
+	if (boot_ns() < c->o.reported_ns + NS_PER_S) {
 		json_decref(t->domains);
 		return;
 	}
-	c->o.told_ns = boot_ns();
+	c->o.reported_ns = boot_ns();
 	ctl_reply(c, json_pack("{s:s, s:i, s:i, s:o, s:s}", "type", "progress", "left", (int)t->left, "moving",
 	                       (int)t->moving, "domains", t->domains, "stage", stage));
 }

@@ -188,7 +188,7 @@ void ctl_undefine(struct client *c)
 /* start, stop ---------------------------------------------------------------------------------------------------------- */
 
 /* Every host that may take it tried, the best one, @node, too? Then say what each said. */
-static bool told_failures(struct client *c, const struct clu_dom *d, uint32_t node)
+static bool failed_everywhere(struct client *c, const struct clu_dom *d, uint32_t node)
 {
 	const struct clu_state *s = ctl_state(c);
 	const struct clu_host *best = clu_host_of((struct clu_state *)s, node);
@@ -216,10 +216,10 @@ static bool no_start(struct client *c, const struct clu_dom *d)
 		ctl_fail(c, EIO, "%s failed %u times: %s", d->name, d->failures, d->text);
 		return true;
 	}
-	if (d->phase != CLU_PHASE_STOPPED || d->desired != CLU_DESIRED_RUNNING || boot_ns() < c->o.told_ns + NO_ROOM_NS)
+	if (d->phase != CLU_PHASE_STOPPED || d->desired != CLU_DESIRED_RUNNING || boot_ns() < c->o.seen_ns + NO_ROOM_NS)
 		return false;
 	node = clu_place(s, nodeio_load(c->ctl->n), d, false, why);
-	if (node && d->avoid && told_failures(c, d, node))
+	if (node && d->avoid && failed_everywhere(c, d, node))
 		return true;
 	if (node)
 		return false;
@@ -241,8 +241,8 @@ static bool started(struct client *c)
 		ctl_fail(c, ENOENT, "it was undefined meanwhile");
 		return true;
 	}
-	if (!c->o.told_ns)
-		c->o.told_ns = boot_ns();
+	if (!c->o.seen_ns)
+		c->o.seen_ns = boot_ns();
 	if (!certain(c, d)) {
 		if (ctl_too_late(c))
 			ctl_fail(c, ETIMEDOUT, "%s is to run; whether it does is not known yet", d->name);
@@ -346,9 +346,9 @@ static bool moved(struct client *c)
 	if (!certain(c, d) || d->phase == CLU_PHASE_MIGRATING || d->phase == CLU_PHASE_RESOLVING)
 		return false;
 	if (d->phase == CLU_PHASE_RUNNING && d->host == c->o.node) {
-		if (!c->o.told_ns)
-			c->o.told_ns = boot_ns();
-		return c->o.report || boot_ns() > c->o.told_ns + REPORT_NS;
+		if (!c->o.seen_ns)
+			c->o.seen_ns = boot_ns();
+		return c->o.report || boot_ns() > c->o.seen_ns + REPORT_NS;
 	}
 	ctl_fail(c, EIO, "%s was not moved to %s: %s", d->name, host_name(c, c->o.node),
 	         d->text[0]                      ? d->text

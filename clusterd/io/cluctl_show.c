@@ -226,12 +226,12 @@ static bool watching(struct client *c)
 	const struct clu_state *s = ctl_state(c);
 	uint64_t now = boot_ns(), rev = s ? s->index ^ nodeio_node(c->ctl->n)->commit << 32 : 0;
 
-	if (rev == c->o.told_rev && now < c->o.told_ns + NS_PER_S)
+	if (rev == c->o.reported_rev && now < c->o.reported_ns + NS_PER_S)
 		return false;
 	if (c->s.out.len) /* it has not read the last one */
 		return false;
-	c->o.told_rev = rev;
-	c->o.told_ns = now;
+	c->o.reported_rev = rev;
+	c->o.reported_ns = now;
 	ctl_reply(c, status_json(c));
 	return false;
 }
@@ -304,16 +304,16 @@ void ctl_explain(struct client *c)
 
 /* Events --------------------------------------------------------------------------------------------------------------- */
 
-struct telling {
+struct events_reply {
 	struct client *c;
 	uint64_t commit;
 	uint32_t n;
 	bool stop;
 };
 
-static void tell_event(void *arg, const struct store_event *ev)
+static void event_reply(void *arg, const struct store_event *ev)
 {
-	struct telling *t = arg;
+	struct events_reply *t = arg;
 	char when[40];
 	time_t s = (time_t)(ev->time_ns / NS_PER_S);
 	struct tm tm;
@@ -335,11 +335,12 @@ static void tell_event(void *arg, const struct store_event *ev)
 
 static bool events_go_on(struct client *c)
 {
-	struct telling t = { .c = c, .commit = nodeio_acts(c->ctl->n) ? nodeio_node(c->ctl->n)->commit : UINT64_MAX };
+	struct events_reply t = { .c = c,
+		                  .commit = nodeio_acts(c->ctl->n) ? nodeio_node(c->ctl->n)->commit : UINT64_MAX };
 
 	if (c->s.out.len > 1u << 20)
 		return false; /* it reads slowly */
-	eventlist_each(nodeio_events(c->ctl->n), c->o.since, c->o.last_id, EVENTS_PER_LOOK, tell_event, &t);
+	eventlist_each(nodeio_events(c->ctl->n), c->o.since, c->o.last_id, EVENTS_PER_LOOK, event_reply, &t);
 	return !c->o.watch && t.n < EVENTS_PER_LOOK;
 }
 
@@ -381,9 +382,9 @@ static bool balancing(struct client *c)
 	for (uint32_t i = 0; i < c->o.run.n; i++) {
 		struct balancer_move *m = &c->o.run.move[i];
 
-		if (m->told || m->status <= BALANCER_MOVING)
+		if (m->reported || m->status <= BALANCER_MOVING)
 			continue;
-		m->told = true;
+		m->reported = true;
 		ctl_reply(c, json_pack("{s:s, s:s, s:s?, s:s?, s:s, s:s?}", "type", "move", "domain", m->name, "from",
 		                       name_of(ctl_state(c), m->from), "to", name_of(ctl_state(c), m->to), "status",
 		                       balancer_status_name(m->status), "error", m->error[0] ? m->error : NULL));

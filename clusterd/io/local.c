@@ -285,7 +285,7 @@ static void on_look(void *arg)
 /* For others ----------------------------------------------------------------------------------------------------------- */
 
 /* In which generation does this copy run, or may it come to run? 0: it is not one to tell of. */
-static uint64_t told_generation(const struct ldom *x, const struct clu_dom *d)
+static uint64_t inventory_generation(const struct ldom *x, const struct clu_dom *d)
 {
 	if (!x->hv.have_info) /* mute: it may run */
 		return d->generation;
@@ -317,7 +317,7 @@ int local_inventory(struct local *l, struct clu_inventory *list, uint32_t max)
 			continue;
 		if (!x->hv.have_info && boot_ns() < x->hv.alive_ns + SILENT_NS)
 			return -EAGAIN;
-		generation = told_generation(x, d);
+		generation = inventory_generation(x, d);
 		if (!generation) {
 			/* what says that its guest is off may be left out when it is gone, not on its word */
 			ldom_end(x, 0);

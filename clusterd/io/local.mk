@@ -4,7 +4,7 @@ noinst_LIBRARIES += %D%/libcluio.a
 	%D%/cluwire.h %D%/cluwire_int.h %D%/cluwire.c %D%/cluwire_cmd.c %D%/cpg.h %D%/cpg.c \
 	%D%/domspec.h %D%/domspec.c %D%/fence.h %D%/fence.c %D%/guardlink.h %D%/guardlink.c %D%/hostinfo.h %D%/hostinfo.c %D%/leave.h %D%/leave.c \
 	%D%/local.h %D%/local_int.h %D%/local.c %D%/local_end.c %D%/local_hv.c %D%/local_move.c %D%/local_park.c %D%/local_reach.c %D%/local_run.c \
-	%D%/migorder.h %D%/migorder.c %D%/nodeio.h %D%/nodeio_int.h %D%/nodeio.c %D%/nodeio_clock.c %D%/nodeio_load.c %D%/nodeio_up.c %D%/probe.h %D%/probe.c \
+	%D%/migorder.h %D%/migorder.c %D%/nodeio.h %D%/nodeio_int.h %D%/nodeio.c %D%/nodeio_answer.c %D%/nodeio_clock.c %D%/nodeio_event.c %D%/nodeio_propose.c %D%/nodeio_pump.c %D%/nodeio_store.c %D%/probe.h %D%/probe.c \
 	%D%/store.h %D%/store.c %D%/storer.h %D%/storer.c %D%/eventlist.h %D%/eventlist.c
 %C%_libcluio_a_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(COROSYNC_CFLAGS) $(SQLITE_CFLAGS) $(XXHASH_CFLAGS) $(JANSSON_CFLAGS) \
 	$(XML_CFLAGS)

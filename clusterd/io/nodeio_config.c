@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What of Corosync's configuration keeps this node out of the cluster. */
+/* Corosync's configuration: what of it keeps this node out of the cluster, how a life of this node begins with it, and what follows from a change. */
 #include <config.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include "clusterd/io/nodeio_int.h"
 #include "common/log.h"
@@ -15,7 +16,8 @@ static int find_self(const struct cpg_config *c)
 	return -1;
 }
 
-int nodeio_check_config(struct nodeio *n, const struct cpg_config *c, struct err *err)
+/* May this node be in a cluster that is configured like that? */
+static int check(const struct nodeio *n, const struct cpg_config *c, struct err *err)
 {
 	int self = find_self(c);
 
@@ -45,5 +47,62 @@ int nodeio_check_config(struct nodeio *n, const struct cpg_config *c, struct err
 	if (!guardlink_there(n->guard))
 		return err_set(err, EAGAIN,
 		               "hospes-guard does not run: nothing is done without it (systemctl start hospes-guard)");
+	return 0;
+}
+
+/* The first time, and after the disk failed: the state is what the disk holds, and this node another life of it. */
+static int begin(struct nodeio *n, const struct cpg_config *c, struct err *err)
+{
+	uint64_t lease;
+	int r;
+
+	n->cfg = *c;
+	n->have_cfg = false;
+	r = nodeio_open(n, err);
+	if (r < 0)
+		return r;
+	n->loaded_wanted = false;
+	n->lease_auto = !n->s->policy.lease_ns;
+	lease = n->s->policy.lease_ns ? n->s->policy.lease_ns : nodeio_lease_auto_ns(c);
+	n->life = nodeio_random_id();
+	clu_node_init(&n->node, n->s, c->node, nodeio_random_id(), lease, boot_ns());
+	n->node.clock_stops = n->clocks == CLOCKS_MAY_STOP;
+	n->changes = (struct clu_changes){ .all = true }; /* the node list */
+	n->have_cfg = true;
+	n->must_reload = false;
+	n->store_wanted = true;
+	nodeio_save(n);
+	nodeio_reach_config(n);
+	log_info("node %u of cluster %s, state %" PRIu64 ".%" PRIu64 ", lease %.1f s", c->node, c->cluster, n->s->epoch,
+	         n->s->index, (double)lease / 1e9);
+	return 0;
+}
+
+int nodeio_on_config(void *arg, const struct cpg_config *c, struct err *err)
+{
+	struct nodeio *n = arg;
+	int r = check(n, c, err);
+
+	if (r < 0)
+		return r;
+	if (!n->have_cfg || n->must_reload)
+		return begin(n, c, err);
+	if (c->n_nodes != n->cfg.n_nodes || memcmp(c->id, n->cfg.id, sizeof(c->id)) != 0 ||
+	    memcmp(c->name, n->cfg.name, sizeof(c->name)) != 0) {
+		struct clu_event ev = {
+			.kind = CLU_EV_VIEW, .ring = n->ring, .member = n->member, .n_members = n->n_members
+		};
+
+		log_info("corosync's node list changed: %u nodes now", c->n_nodes);
+		clu_nodes_set(n->s, c->id, (char(*)[CLU_NAME_MAX])(uintptr_t)c->name, c->n_nodes);
+		n->changes.all = true;
+		n->cfg = *c;
+		n->store_wanted = true;
+		if (n->n_members)
+			nodeio_feed(n, &ev);
+		nodeio_settle(n);
+	}
+	n->cfg = *c;
+	nodeio_reach_config(n); /* addresses, ports or the key may be others */
 	return 0;
 }

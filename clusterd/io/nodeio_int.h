@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Shared by nodeio.c (events and actions), nodeio_load.c (disk, snapshots, texts), nodeio_up.c (own commands, decisions, fencing). */
+/*
+ * Shared by nodeio.c (life, what others ask), nodeio_pump.c (events and actions), nodeio_answer.c, nodeio_config.c, nodeio_store.c (disk,
+ * snapshots, texts), nodeio_propose.c (own commands, decisions, fencing), nodeio_event.c (for people), nodeio_clock.c, nodeio_reach.c.
+ */
 #ifndef HOSPES_CLUSTERD_IO_NODEIO_INT_H
 #define HOSPES_CLUSTERD_IO_NODEIO_INT_H
 
@@ -8,9 +11,8 @@
 #include "clusterd/io/storer.h"
 #include "common/clocks.h"
 
-#define NODEIO_SNAPSHOT_MAX (64u << 20) /* octets of one snapshot */
-#define NODEIO_LEASE_MIN    (5 * NS_PER_S) /* the shortest by itself */
-#define NODEIO_PARTS_MAX    4096u
+#define NODEIO_LEASE_MIN (5 * NS_PER_S) /* the shortest by itself */
+#define NODEIO_PARTS_MAX 4096u /* of one snapshot */
 
 struct nodeio_text { uint64_t id; char *xml; size_t len; }; /* xml: owned, not terminated */
 struct nodeio_buffered { struct nodeio_buffered *next; uint32_t node; size_t len; uint8_t octets[]; };
@@ -22,7 +24,6 @@ struct nodeio_snapshot {
 	uint64_t epoch, index, sum, seq;
 	struct cluwire *part; /* owned, n of them */
 	uint32_t n, cap;
-	size_t bytes;
 	bool whole;
 };
 
@@ -55,8 +56,8 @@ struct nodeio {
 	struct clu_node node;
 	struct clu_changes changes;
 	struct clu_actions *acts; /* scratch for one step */
-	bool stepping, store_wanted, loaded_wanted, loaded_ok, touched;
-	struct loop_timer *tick, *house;
+	bool store_wanted, loaded_wanted, loaded_ok, touched;
+	struct loop_timer *tick, *period;
 	uint64_t ring;
 	uint64_t view_ns; /* since when there is the present view */
 	uint32_t n_members, member[CLU_HOSTS_MAX];
@@ -68,7 +69,7 @@ struct nodeio {
 	uint64_t sent_cmds, seen_cmds, sent_ns; /* own commands under way: nothing is proposed anew meanwhile */
 	enum clu_leaving leaving;
 	bool left;
-	uint64_t host_up_ns, decide_ns, decide_at_ns;
+	uint64_t host_up_ns; /* HOST_UP was sent last */
 	uint64_t acted_ns, settle_ns; /* this node acted last; after a time without quorum nobody is declared lost before */
 	struct clu_capacity cap;
 	uint64_t cap_ns;
@@ -87,15 +88,26 @@ struct nodeio {
 
 /* nodeio.c */
 uint64_t nodeio_random_id(void); /* not 0 */
+
+/* nodeio_pump.c */
+extern const struct cpglink_ops nodeio_cpg_ops;
 void nodeio_feed(struct nodeio *n, struct clu_event *ev);
 void nodeio_settle(struct nodeio *n); /* write what is to be written, re-feed, tell others; after each event from outside */
 void nodeio_loaded(struct nodeio *n, bool ok); /* the snapshot stands in memory and on disk, or could not */
-void nodeio_answer(struct nodeio *n, uint64_t request, const struct clu_answer *a);
 
-/* nodeio_config.c: may this node be in a cluster that is configured like that? */
-int nodeio_check_config(struct nodeio *n, const struct cpg_config *c, struct err *err) _must_check_;
+void nodeio_buffered_forget(struct nodeio *n);
 
-/* nodeio_load.c */
+/* nodeio_answer.c */
+void nodeio_answer_hold(struct nodeio *n, const struct clu_action *a); /* until its index is committed; one of index 0 goes at once */
+void nodeio_answers_release(struct nodeio *n, uint64_t commit);
+/* The state was replaced: whether a command is part of it nobody can tell, which each is told. */
+void nodeio_answers_forget(struct nodeio *n);
+void nodeio_answers_free(struct nodeio *n);
+
+/* nodeio_config.c: of struct cpglink_ops. An error keeps this node out of the group. */
+int nodeio_on_config(void *arg, const struct cpg_config *c, struct err *err) _must_check_;
+
+/* nodeio_store.c */
 extern const struct storer_ops nodeio_storer_ops;
 /* Take over the state that the disk held; fresh when there was none. -EINPROGRESS: it is being read, and cpglink_again() comes. */
 int nodeio_open(struct nodeio *n, struct err *err) _must_check_;
@@ -126,9 +138,11 @@ void nodeio_clock_init(struct nodeio *n);
 void nodeio_clock_lease(struct nodeio *n, const struct clu_action *a); /* tell the guard, as a moment on each clock */
 void nodeio_clock_stood(struct nodeio *n, uint64_t lost_ns);
 
-/* nodeio_up.c */
-void nodeio_house(struct nodeio *n); /* HOST_UP, decisions, fencing: whatever is due */
+/* nodeio_propose.c */
+void nodeio_propose(struct nodeio *n); /* HOST_UP, decisions, fencing: whatever is due */
 void nodeio_take_usage(struct nodeio *n, uint32_t node, const Hospes__Clu__Usage *u);
+
+/* nodeio_event.c */
 /* An event, to the list, the store, and whoever follows. */
 void nodeio_event(struct nodeio *n, const struct store_event *ev);
 /* An event for people from one applied command; @before: the domain as it was (uuid "" none). */

@@ -117,7 +117,7 @@ void nodeio_reach_send(struct nodeio *n)
 
 /* Receiving -------------------------------------------------------------------------------------------------------------- */
 
-static void came(void *arg, const void *p, size_t len, const struct sockaddr_in6 *from)
+static void on_datagram(void *arg, const void *p, size_t len, const struct sockaddr_in6 *from)
 {
 	struct nodeio_reach *r = arg;
 	struct nodeio *n = r->n;
@@ -152,7 +152,7 @@ static void batch_end(void *arg)
 	nodeio_settle(r->n);
 }
 
-static const struct pulseio_ops io_ops = { .came = came, .batch_end = batch_end };
+static const struct pulseio_ops io_ops = { .received = on_datagram, .batch_end = batch_end };
 
 /* Clock and life --------------------------------------------------------------------------------------------------------- */
 

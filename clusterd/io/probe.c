@@ -108,7 +108,7 @@ static void on_done(void *arg, int status, const uint8_t *reply, size_t len)
 		(void)snprintf(text, sizeof(text), "no helper looked at its storage: %s", strerror(-status));
 		answer(p, status, text);
 	}
-	p->told(p->arg);
+	p->done(p->arg);
 }
 
 void probe_drop(struct probe *p)
@@ -118,12 +118,12 @@ void probe_drop(struct probe *p)
 }
 
 void probe_ask(struct probe *p, struct workers *ws, enum probe_op op, enum work_kind kind, const char *name,
-               const char *xml, size_t len, void (*told)(void *arg), void *arg)
+               const char *xml, size_t len, void (*done)(void *arg), void *arg)
 {
 	_cleanup_buf_ struct buf b = { 0 };
 
 	probe_drop(p);
-	p->op = op, p->told = told, p->arg = arg;
+	p->op = op, p->done = done, p->arg = arg;
 	if (!xml) {
 		answer(p, -ENOENT, "the definition is not at hand here");
 		return;

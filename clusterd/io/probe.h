@@ -32,16 +32,16 @@ struct probe {
 	char text[ERR_TEXT_MAX];
 	struct leasepeek lease;  /* of status 0, LEASE and START */
 	uint32_t engines;        /* of status 0, ENGINES: CLU_ENGINE_*; the text says why not the others */
-	void (*told)(void *arg);
+	void (*done)(void *arg);
 	void *arg;
 };
 
 /*
- * Ask. @xml NULL: an answer, too. What was under way is dropped. @told: from the loop, when it is answered. Out of memory is an
+ * Ask. @xml NULL: an answer, too. What was under way is dropped. @done: from the loop, when it is answered. Out of memory is an
  * answer, too.
  */
 void probe_ask(struct probe *p, struct workers *ws, enum probe_op op, enum work_kind kind, const char *name, const char *xml,
-               size_t len, void (*told)(void *arg), void *arg);
+               size_t len, void (*done)(void *arg), void *arg);
 void probe_drop(struct probe *p); /* back to zero */
 
 /* The helper's part, for worker_main(). */

@@ -79,7 +79,7 @@ static void on_readable(void *arg, int fd, uint32_t revents)
 				                          .sin6_port = four.sin_port,
 				                          .sin6_addr = mapped(four.sin_addr) };
 		}
-		p->ops->came(p->arg, octets, (size_t)r, &from.six);
+		p->ops->received(p->arg, octets, (size_t)r, &from.six);
 	}
 	p->ops->batch_end(p->arg);
 }

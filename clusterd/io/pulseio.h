@@ -13,7 +13,7 @@
 struct pulseio;
 
 struct pulseio_ops {
-	void (*came)(void *arg, const void *p, size_t len,
+	void (*received)(void *arg, const void *p, size_t len,
 	             const struct sockaddr_in6 *from); /* IPv4 as a mapped address */
 	void (*batch_end)(void *arg);
 };

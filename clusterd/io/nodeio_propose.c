@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What this node says by itself: HOST_UP; proposals and fencing when it coordinates. And what all use, which proposals go by. */
+#include <config.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "clusterd/io/nodeio_int.h"
+#include "common/util.h"
+
+#define AGAIN_NS    NS_PER_S        /* an own command that does not show is said again */
+#define CAPACITY_NS (10 * NS_PER_S) /* how often capacity is measured anew */
+#define LOST_CMD_NS (2 * NS_PER_S)  /* a command of ours not delivered after so long is lost */
+#define IDLE_NS     (3 * NS_PER_S)  /* a change of view is over sooner: after more, there was no quorum */
+
+/* HOST_UP -------------------------------------------------------------------------------------------------------------- */
+
+/* A new capacity can wait until nothing is under way here: an inventory goes with it. */
+static bool domains_in_motion(const struct nodeio *n)
+{
+	for (uint32_t i = 0; i < n->s->n_dom; i++) {
+		const struct clu_dom *d = &n->s->dom[i];
+		bool here = d->host == n->cfg.node || d->target == n->cfg.node;
+
+		if (d->uuid[0] && here && d->phase != CLU_PHASE_STOPPED && d->phase != CLU_PHASE_FAILED &&
+		    d->phase != CLU_PHASE_RUNNING)
+			return true;
+	}
+	return false;
+}
+
+static void host_up(struct nodeio *n)
+{
+	const struct clu_host *h = clu_host_of(n->s, n->cfg.node);
+	struct clu_inventory *list;
+	struct clu_cmd *c;
+	uint64_t now = boot_ns();
+	uint32_t engines;
+	int k;
+
+	k = n->ops->engines(n->arg, &engines);
+	if (k == -EAGAIN && !h)
+		return;
+	if (k < 0) /* until hvdom answers: what it said last, to a clusterd before this one */
+		engines = h ? h->cap.engines : 0;
+	if (!n->cap_ns || now > n->cap_ns + CAPACITY_NS || n->cap.engines != engines) {
+		hostinfo_capacity(n->conf, engines, &n->cap);
+		n->cap_ns = now;
+	}
+	bool new_life = h && (h->state != CLU_HOST_ONLINE || h->boot != n->node.boot);
+	uint64_t lease = clu_node_lease(&n->node, nodeio_reach_lease(n), now);
+	bool changed = h && (h->lease_ns != lease || memcmp(&h->cap, &n->cap, sizeof(h->cap)) != 0);
+	if (!h || n->left || (n->host_up_ns && now < n->host_up_ns + AGAIN_NS) ||
+	    (!new_life && (!changed || domains_in_motion(n))))
+		return;
+	if (new_life)
+		n->life = nodeio_random_id();
+	list = calloc(CLU_INVENTORY_MAX, sizeof(*list));
+	c = calloc(1, sizeof(*c));
+	k = list && c ? n->ops->inventory(n->arg, list, CLU_INVENTORY_MAX) : -ENOMEM;
+	if (k >= 0) {
+		c->kind = CLU_CMD_HOST_UP;
+		c->rev = n->s->index;
+		(void)snprintf(c->name, sizeof(c->name), "%s", h->name);
+		c->boot = n->node.boot;
+		c->lease_ns = lease;
+		c->self_fencing = guardlink_there(n->guard);
+		c->leaving = n->leaving;
+		c->clock_stops = n->clocks == CLOCKS_MAY_STOP;
+		c->cap = n->cap;
+		c->inventory = list;
+		c->n_inventory = (uint32_t)k;
+		if (nodeio_submit(n, c, NULL, 0) == 0)
+			n->host_up_ns = now;
+	}
+	free(c);
+	free(list);
+}
+
+/* Decisions ------------------------------------------------------------------------------------------------------------ */
+
+static void fence_hosts(struct nodeio *n)
+{
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
+		const struct clu_host *h = &n->s->host[i];
+
+		/* only a loss that cannot be undone: an agent switches machines off */
+		if (clu_bit(n->proposals->fence, i) && clu_node_committed(&n->node, h->lost_id))
+			fence_want(n->fence, h->name, h->lost_id);
+		else
+			fence_unwant(n->fence, h->name);
+	}
+}
+
+static void fence_nobody(struct nodeio *n)
+{
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++)
+		fence_unwant(n->fence, n->s->host[i].name);
+}
+
+static uint64_t real_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/*
+ * When quorum comes back the hosts come one after the other. With suspended domains it is worth the time to wait for the last: each has
+ * been away for longer than its lease, so that being declared lost would at once give away what it could resume.
+ */
+static bool settling(struct nodeio *n)
+{
+	uint64_t now = boot_ns();
+
+	if (now > n->acted_ns + IDLE_NS)
+		n->settle_ns = now + n->cfg.token_ns + n->cfg.consensus_ns;
+	n->acted_ns = now;
+	return nodeio_park_ns(n) && now < n->settle_ns;
+}
+
+static void decide(struct nodeio *n)
+{
+	uint32_t alive[CLU_HOSTS_MAX];
+	struct clu_view v = { .member = alive, .n = clu_node_alive(&n->node, alive), .commit = n->node.commit };
+	bool settles = settling(n);
+	uint64_t now = boot_ns();
+
+	if (!clu_node_coordinates(&n->node)) {
+		fence_nobody(n);
+		return;
+	}
+	/* the last proposals have not come back yet: the state does not show them */
+	if (n->seen_cmds < n->sent_cmds && now < n->sent_ns + LOST_CMD_NS)
+		return;
+	n->seen_cmds = n->sent_cmds;
+	v.settling = settles;
+	nodeio_reach_coming(n, v.coming);
+	clu_decide(n->s, &v, &n->load, real_ns(), n->proposals);
+	fence_hosts(n);
+	for (uint32_t i = 0; i < n->proposals->n; i++)
+		if (nodeio_submit(n, &n->proposals->cmd[i], NULL, 0) < 0)
+			break;
+}
+
+void nodeio_propose(struct nodeio *n)
+{
+	n->load.time_ns = real_ns();
+	if (!nodeio_acts(n)) {
+		fence_nobody(n);
+		return;
+	}
+	host_up(n);
+	decide(n);
+}
+
+/* Usage ---------------------------------------------------------------------------------------------------------------- */
+
+void nodeio_take_usage(struct nodeio *n, uint32_t node, const Hospes__Clu__Usage *u)
+{
+	const struct clu_host *h = clu_host_of(n->s, node);
+
+	if (!h)
+		return;
+	if (!u->domains_only) {
+		n->load.cpu_used_milli[clu_slot(n->s, h)] = u->cpu_milli;
+		n->load.mem_used_bytes[clu_slot(n->s, h)] = u->mem_bytes;
+	}
+	for (size_t i = 0; i < u->n_domains; i++) {
+		const Hospes__Clu__DomainUsage *du = u->domains[i];
+		const struct clu_dom *d = clu_dom_of(n->s, du->uuid);
+		uint32_t slot = d ? (uint32_t)(d - n->s->dom) : 0;
+
+		/* a late word of the former host does not count */
+		if (!d || (d->host && d->host != node))
+			continue;
+		memcpy(n->load_uuid[slot], d->uuid, CLU_UUID_MAX);
+		n->dom_load[slot] = (struct clu_dom_load){ .cpu_milli = du->cpu_milli,
+			                                   .used_bytes = du->used_bytes,
+			                                   .dirty_bps = du->dirty_bps };
+	}
+	for (uint32_t i = 0; i < n->s->n_dom; i++)
+		if (n->load_uuid[i][0] && strcmp(n->load_uuid[i], n->s->dom[i].uuid) != 0) {
+			n->load_uuid[i][0] = 0;
+			n->dom_load[i] = (struct clu_dom_load){ 0 };
+		}
+}
