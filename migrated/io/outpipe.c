@@ -1,34 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Source data plane: see outpipe.h. Work is handed out in chunks by an atomic cursor; each page of a pass is handled by exactly
- * one worker, so the hash table needs no lock. A page is copied first and only the copy is looked at: the guest may write to
- * the page meanwhile, and what is hashed must be what is sent. Over 800 lines: what a worker does with a page, from its hash to the wire,
- * is one path that the compiler sees as a whole.
+ * one worker, so the hash table needs no lock. outbatch.c makes frames of pages; here they are sealed, paced and sent.
  */
 #include <config.h>
 #include "migrated/io/outpipe.h"
 #include "migrated/io/congestion.h"
 #include <errno.h>
-#include <lz4.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <xxh_x86dispatch.h>
 #include <zmq.h>
 #include "common/util.h"
 #include "migrated/core/controller.h"
 #include "migrated/core/window.h"
+#include "migrated/io/outbatch.h"
 #include "migrated/io/priv.h"
 #include "migrated/io/seal.h"
 
-#define BATCH_PAGES  64u /* 256 KiB: stays in the second-level cache between copy, hash and seal */
-#define BATCH_BYTES  (BATCH_PAGES * PAGE_BYTES)
 #define CHUNK_WORDS  (HUGE_PAGES / 64) /* handed out at a time */
 #define SEND_WAIT_MS 50
 #define STALL_NS     (5 * NS_PER_S) /* nothing acknowledged for so long: the data connection is broken */
-#define SKIP_MAX     64u            /* batches sent raw after a trial that did not pay */
 
 struct out_worker {
 	struct outpipe *p;
@@ -43,11 +37,7 @@ struct out_worker {
 	uint64_t stalled_ns; /* waited since acked last grew, or was equal to sent */
 	uint32_t pass_seen;
 	uint64_t wait_ns, pass_start_ns; /* waited for the wire in this pass */
-	unsigned skip, skip_next;        /* lz4 trials */
-	struct wire_frame frame;         /* batch being built */
-	uint64_t run_end;                /* page after the last run */
-	uint8_t *raw;                    /* BATCH_BYTES */
-	uint8_t *comp;
+	struct outbatch batch;
 	struct buf hdr;
 };
 
@@ -75,7 +65,7 @@ struct outpipe {
 	/* any time */
 	atomic_bool stop;
 	_Atomic uint64_t cursor, state_cursor;
-	_Atomic uint64_t n_data, n_zero, n_same, n_octets, n_raw;
+	_Atomic uint64_t n_octets, n_raw;
 	_Atomic uint32_t epoch; /* call-backs of a stopped pass are dropped */
 	unsigned n_workers;
 	struct out_worker w[MIG_STREAMS_MAX];
@@ -225,17 +215,16 @@ static int send_part(struct out_worker *w, zmq_msg_t *m, int flags)
 	return 0;
 }
 
-/* Seal @len octets as the payload of w->frame and send both parts. */
-static int frame_send(struct out_worker *w, const void *data, size_t len)
+/* Seal @len octets as the payload of @f and send both parts. */
+static int frame_send(void *arg, struct wire_frame *f, const void *data, size_t len)
 {
+	struct out_worker *w = arg;
 	struct outpipe *p = w->p;
 	zmq_msg_t hdr, body;
 
-	w->frame.session = p->cfg.session;
-	w->frame.stream = w->stream;
-	w->frame.seq = w->seq;
+	f->seq = w->seq;
 	buf_reset(&w->hdr);
-	if (wire_frame_pack(&w->frame, &w->hdr) < 0)
+	if (wire_frame_pack(f, &w->hdr) < 0)
 		return worker_fail(w, ENOMEM, "frame header");
 	if (w->sent == w->acked)
 		w->stalled_ns = 0;
@@ -269,133 +258,18 @@ static int frame_send(struct out_worker *w, const void *data, size_t len)
 	w->sent += len;
 	mig_window_sent(&w->win, w->sent, w->acked, now_ns());
 	atomic_fetch_add_explicit(&p->n_octets, len + w->hdr.len + WIRE_TAG_BYTES, memory_order_relaxed);
-	atomic_fetch_add_explicit(&p->n_raw, w->frame.raw_bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&p->n_raw, f->raw_bytes, memory_order_relaxed);
 	return credits(w, 0);
 }
 
-/* Compress when asked, or when the wire and not the processor is what this pass waits for. */
-static bool lz4_wanted(struct out_worker *w)
+static bool wire_bound(void *arg)
 {
-	enum out_compress c = w->p->cfg.compress;
+	const struct out_worker *w = arg;
 
-	if (c == OUT_COMPRESS_NONE || w->frame.raw_bytes < PAGE_BYTES)
-		return false;
-	if (c == OUT_COMPRESS_AUTO && w->wait_ns * 3 < now_ns() - w->pass_start_ns)
-		return false;
-	if (w->skip) {
-		w->skip--;
-		return false;
-	}
-	return true;
+	return w->wait_ns * 3 >= now_ns() - w->pass_start_ns;
 }
 
-static int batch_flush(struct out_worker *w)
-{
-	struct wire_frame *f = &w->frame;
-	const uint8_t *data = w->raw;
-	size_t len = f->raw_bytes;
-
-	if (!f->n_runs && f->kind == WIRE_FRAME_PAGES)
-		return 0;
-	f->codec = WIRE_CODEC_RAW;
-	if (lz4_wanted(w)) {
-		int n = LZ4_compress_fast((const char *)w->raw, (char *)w->comp, (int)len, (int)(len - len / 8), 2);
-		if (n > 0) {
-			f->codec = WIRE_CODEC_LZ4;
-			data = w->comp;
-			len = (size_t)n;
-			w->skip_next = 1;
-		} else {
-			w->skip = w->skip_next;
-			w->skip_next = w->skip_next * 2 > SKIP_MAX ? SKIP_MAX : w->skip_next * 2;
-		}
-	}
-	int r = frame_send(w, data, len);
-	f->n_runs = 0;
-	f->raw_bytes = 0;
-	w->run_end = 0;
-	return r;
-}
-
-/* Batches do not mix what goes to memory of the two kinds. */
-static int batch_dense(struct out_worker *w, bool dense)
-{
-	int r = w->frame.dense != dense ? batch_flush(w) : 0;
-
-	w->frame.dense = dense;
-	return r;
-}
-
-/* Note one page in the batch; data pages are already at their place in w->raw. */
-static int batch_add(struct out_worker *w, unsigned region, uint64_t page, bool zero)
-{
-	struct wire_frame *f = &w->frame;
-
-	f->region = region;
-	uint32_t *last = f->n_runs ? &f->runs[2 * f->n_runs - 1] : NULL;
-	if (last && page == w->run_end && (*last & 1) == zero) {
-		*last += 2;
-	} else {
-		f->runs[2 * f->n_runs] = (uint32_t)(page - w->run_end);
-		f->runs[2 * f->n_runs + 1] = 2u | zero;
-		f->n_runs++;
-	}
-	w->run_end = page + 1;
-	if (!zero)
-		f->raw_bytes += PAGE_BYTES;
-	if (f->raw_bytes + PAGE_BYTES > mig_window_frame(&w->win, BATCH_BYTES) || f->n_runs == WIRE_RUNS_MAX)
-		return batch_flush(w);
-	return 0;
-}
-
-static bool page_is_zero(const void *page)
-{
-	const uint64_t *p = page;
-
-	for (unsigned i = 0; i < PAGE_BYTES / 8; i += 8)
-		if (p[i] | p[i + 1] | p[i + 2] | p[i + 3] | p[i + 4] | p[i + 5] | p[i + 6] | p[i + 7])
-			return false;
-	return true;
-}
-
-static uint64_t page_hash(const void *page)
-{
-	uint64_t h = XXH3_64bits(page, PAGE_BYTES);
-
-	return h ? h : 1; /* 0: the target has zeros there */
-}
-
-static int page_zero(struct out_worker *w, unsigned region, uint64_t page)
-{
-	uint64_t *hash = &w->p->hash[region][page];
-
-	atomic_fetch_add_explicit(&w->p->n_zero, 1, memory_order_relaxed);
-	if (!*hash)
-		return 0; /* it is zero there already */
-	*hash = 0;
-	return batch_add(w, region, page, true);
-}
-
-static int page_data(struct out_worker *w, unsigned region, uint64_t page)
-{
-	struct outpipe *p = w->p;
-	const uint8_t *src = p->cfg.mem->r[region].base + page * PAGE_BYTES;
-	uint8_t *copy = w->raw + w->frame.raw_bytes;
-
-	if (p->hash_all && page_hash(src) == p->hash[region][page]) /* the guest is stopped: no copy needed to look */
-		return 0;
-	memcpy(copy, src, PAGE_BYTES);
-	if (page_is_zero(copy))
-		return page_zero(w, region, page);
-	uint64_t h = page_hash(copy);
-	if (h == p->hash[region][page]) {
-		atomic_fetch_add_explicit(&p->n_same, 1, memory_order_relaxed);
-		return 0;
-	}
-	p->hash[region][page] = h;
-	atomic_fetch_add_explicit(&p->n_data, 1, memory_order_relaxed);
-	return batch_add(w, region, page, false);
-}
+static const struct outbatch_ops batch_ops = { .send = frame_send, .wire_bound = wire_bound };
 
 static int chunk(struct out_worker *w, unsigned region, uint64_t word)
 {
@@ -408,7 +282,7 @@ static int chunk(struct out_worker *w, unsigned region, uint64_t word)
 	for (uint64_t k = word; k < end && whole; k++)
 		whole = p->present[region][k] == UINT64_MAX;
 	whole = whole && p->round == 1 && !last;
-	int r = batch_dense(w, whole);
+	int r = outbatch_dense(&w->batch, whole);
 	if (whole && r == 0)
 		(void)madvise(p->cfg.mem->r[region].base + word * 64 * PAGE_BYTES, CHUNK_WORDS * 64 * PAGE_BYTES,
 		              MADV_POPULATE_READ);
@@ -427,7 +301,12 @@ static int chunk(struct out_worker *w, unsigned region, uint64_t word)
 		while (want && r == 0) {
 			unsigned b = (unsigned)__builtin_ctzll(want);
 			want &= want - 1;
-			r = here >> b & 1 ? page_data(w, region, word * 64 + b) : page_zero(w, region, word * 64 + b);
+			uint64_t page = word * 64 + b, *hash = &p->hash[region][page];
+			if (here >> b & 1)
+				r = outbatch_page(&w->batch, region, page,
+				                  p->cfg.mem->r[region].base + page * PAGE_BYTES, hash, p->hash_all);
+			else
+				r = outbatch_zero(&w->batch, region, page, hash);
 		}
 	}
 	return r;
@@ -438,23 +317,15 @@ static int state_piece(struct out_worker *w, uint64_t piece)
 	struct outpipe *p = w->p;
 	uint64_t at = piece * BATCH_BYTES, len = p->state_size - at < BATCH_BYTES ? p->state_size - at : BATCH_BYTES;
 
-	int r = batch_flush(w);
-	if (r < 0)
-		return r;
-	w->frame.kind = WIRE_FRAME_STATE;
-	w->frame.dense = false;
+	int r = outbatch_flush(&w->batch);
 	for (uint64_t got = 0; got < len && r == 0;) {
 		uint64_t some = mig_window_frame(&w->win, len - got);
-		ssize_t n = pread(p->state_fd, w->raw, some, (off_t)(at + got));
+		ssize_t n = pread(p->state_fd, w->batch.raw, some, (off_t)(at + got));
 		if (n <= 0)
 			return worker_fail(w, n < 0 ? errno : ENODATA, "reading the state");
-		w->frame.offset = at + got;
-		w->frame.raw_bytes = (uint32_t)n;
-		r = batch_flush(w);
+		r = outbatch_state(&w->batch, at + got, (size_t)n);
 		got += (uint64_t)n;
 	}
-	w->frame.kind = WIRE_FRAME_PAGES;
-	w->frame.offset = 0;
 	return r;
 }
 
@@ -522,9 +393,9 @@ static int pass_chunks(struct out_worker *w)
 	for (;;) {
 		uint64_t c = atomic_fetch_add(&p->cursor, 1);
 		if (c >= p->chunk_first[p->cfg.mem->n])
-			return batch_flush(w);
+			return outbatch_flush(&w->batch);
 		while (c >= p->chunk_first[region + 1]) {
-			int r = batch_flush(w);
+			int r = outbatch_flush(&w->batch);
 			if (r < 0)
 				return r;
 			region++;
@@ -595,7 +466,6 @@ static void *worker_main(void *arg)
 	priv_none();
 	int r = worker_socket(w);
 
-	w->frame.kind = WIRE_FRAME_PAGES;
 	while (r == 0) {
 		pthread_mutex_lock(&p->lock);
 		uint64_t pieces = 0;
@@ -640,14 +510,12 @@ static int worker_start(struct outpipe *p, unsigned i)
 {
 	struct out_worker *w = &p->w[i];
 
-	*w = (struct out_worker){ .p = p, .stream = i, .skip_next = 1 };
+	*w = (struct out_worker){ .p = p, .stream = i };
 	mig_window_init(&w->win, p->cfg.credit_bytes);
-	w->raw = aligned_alloc(64, BATCH_BYTES);
-	w->comp = malloc(BATCH_BYTES);
 	p->n_workers = i + 1;
-	if (!w->raw || !w->comp)
-		return -ENOMEM;
-	int r = seal_init(&w->seal, p->cfg.key);
+	int r = outbatch_init(&w->batch, &batch_ops, w, &w->win, p->cfg.compress, p->cfg.session, i);
+	if (r == 0)
+		r = seal_init(&w->seal, p->cfg.key);
 	if (r < 0)
 		return r;
 	r = -pthread_create(&w->thread, NULL, worker_main, w);
@@ -717,7 +585,7 @@ void outpipe_pass(struct outpipe *p, enum mig_pass kind, bool hash_all, uint32_t
 	p->pass_from = st;
 	atomic_store(&p->cursor, 0);
 	for (unsigned i = 0; i < p->n_workers; i++)
-		p->w[i].frame.round = round;
+		p->w[i].batch.frame.round = round;
 	p->pass_id++;
 	pthread_cond_broadcast(&p->cond);
 	pthread_mutex_unlock(&p->lock);
@@ -765,8 +633,7 @@ void outpipe_free(struct outpipe *p)
 		if (w->running)
 			pthread_join(w->thread, NULL);
 		seal_done(&w->seal);
-		free(w->raw);
-		free(w->comp);
+		outbatch_done(&w->batch);
 		buf_done(&w->hdr);
 	}
 	for (unsigned i = 0; i < MIG_REGIONS_MAX; i++) {
@@ -788,7 +655,7 @@ uint64_t outpipe_changed(struct outpipe *p, uint64_t *ret_first)
 			return 0;
 		for (uint64_t k = 0; k < r->pages; k++) {
 			const uint8_t *page = r->base + k * PAGE_BYTES;
-			uint64_t h = p->present[i][k / 64] >> (k % 64) & 1 && !page_is_zero(page) ? page_hash(page) : 0;
+			uint64_t h = p->present[i][k / 64] >> (k % 64) & 1 ? outbatch_hash(page) : 0;
 			if (h != p->hash[i][k] && !n++)
 				*ret_first = k;
 		}
@@ -798,11 +665,13 @@ uint64_t outpipe_changed(struct outpipe *p, uint64_t *ret_first)
 
 void outpipe_stats(struct outpipe *p, struct out_stats *ret)
 {
-	ret->pages_data = atomic_load(&p->n_data);
-	ret->pages_zero = atomic_load(&p->n_zero);
-	ret->pages_same = atomic_load(&p->n_same);
-	ret->octets = atomic_load(&p->n_octets);
-	ret->raw_octets = atomic_load(&p->n_raw);
+	*ret = (struct out_stats){ .octets = atomic_load(&p->n_octets), .raw_octets = atomic_load(&p->n_raw) };
+	for (unsigned i = 0; i < p->n_workers; i++) {
+		const struct outbatch *b = &p->w[i].batch;
+		ret->pages_data += atomic_load(&b->n_data);
+		ret->pages_zero += atomic_load(&b->n_zero);
+		ret->pages_same += atomic_load(&b->n_same);
+	}
 }
 
 unsigned outpipe_frames(struct outpipe *p, uint64_t frames[MIG_STREAMS_MAX])
