@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Target sessions: see incoming.h. incoming_feed() gives events to the core and carries out its actions in order. Loop thread. */
+/* Target sessions: see incoming.h. Events go to the core by pump.c; act() carries out the actions that come of them. Loop thread. */
 #include <config.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -309,8 +309,9 @@ static void act_finish(struct incoming *in, const struct mig_action *a)
 	loop_timer_in(in->end, asked_again ? END_NS : 0);
 }
 
-static void act(struct incoming *in, const struct mig_action *a)
+static void act(void *arg, const struct mig_action *a)
 {
+	struct incoming *in = arg;
 	uint64_t frames[MIG_STREAMS_MAX] = { 0 };
 
 	switch (a->kind) {
@@ -355,37 +356,35 @@ static void act(struct incoming *in, const struct mig_action *a)
 	}
 }
 
-void incoming_feed(struct incoming *in, const struct mig_event *ev)
+static void step(void *arg, const struct mig_event *ev, struct mig_actions *out)
 {
-	if (in->ev_n == INCOMING_EVENTS_MAX)
+	struct incoming *in = arg;
+	enum mig_target_state before = in->core.state;
+
+	mig_target_step(&in->core, ev, out);
+	if (in->core.state == before)
 		return;
-	in->ev[(in->ev_head + in->ev_n++) % INCOMING_EVENTS_MAX] = *ev;
-	if (in->stepping)
-		return;
-	in->stepping = true;
-	while (in->ev_n) {
-		struct mig_actions acts;
-		struct mig_event e = in->ev[in->ev_head];
-		in->ev_head = (in->ev_head + 1) % INCOMING_EVENTS_MAX;
-		in->ev_n--;
-		if (!e.now_ns)
-			e.now_ns = now_ns();
-		enum mig_target_state before = in->core.state;
-		mig_target_step(&in->core, &e, &acts);
-		if (in->core.state != before)
-			log_debug("%s: %s -> %s", in->name, mig_target_state_name(before),
-			          mig_target_state_name(in->core.state));
-		if (in->core.state == MIG_TGT_RUNNING && before != MIG_TGT_RUNNING) {
-			in->running_ns = in->core.running_at_ns;
-			if (in->offer && in->offer->offer->persistent)
-				store_definition(in);
-		}
-		for (size_t i = 0; i < acts.n; i++)
-			act(in, &acts.a[i]);
+	log_debug("%s: %s -> %s", in->name, mig_target_state_name(before), mig_target_state_name(in->core.state));
+	if (in->core.state == MIG_TGT_RUNNING) {
+		in->running_ns = in->core.running_at_ns;
+		if (in->offer && in->offer->offer->persistent)
+			store_definition(in);
 	}
-	in->stepping = false;
+}
+
+static void drained(void *arg)
+{
+	struct incoming *in = arg;
+
 	if (!in->ended)
 		loop_timer_at(in->timer, mig_target_deadline_ns(&in->core));
+}
+
+static const struct pump_ops pump_ops = { .step = step, .act = act, .drained = drained };
+
+void incoming_feed(struct incoming *in, const struct mig_event *ev)
+{
+	pump_feed(&in->pump, ev);
 }
 
 static void on_timer(void *arg)
@@ -400,6 +399,7 @@ struct incoming *incoming_new(struct migrated *d, uint64_t session, const char *
 	if (!in)
 		return NULL;
 	in->d = d;
+	in->pump = (struct pump){ .ops = &pump_ops, .arg = in };
 	in->session = session;
 	in->ready_fd = in->state_fd = -1;
 	in->begun_ns = now_ns();

@@ -61,31 +61,20 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 	struct hv_owner ow = { 0 };
 
 	(void)fds, (void)n_fds;
+	ev.hv.op = pump_hv_of(op);
 	ev.hv.status = status;
-	switch (op) {
-	case HV_OP_MEMHASH:
+	switch (ev.hv.op) {
+	case MIG_HV_MEMHASH:
 		got_memhash(in, status, payload, len);
 		return;
-	case HV_OP_SET_STATE:
-		ev.hv.op = MIG_HV_SET_STATE;
+	case MIG_HV_SET_STATE:
 		in->restore_ns = ev.now_ns - in->final_ns;
 		break;
-	case HV_OP_TAKE:
-		ev.hv.op = MIG_HV_TAKE;
-		break;
-	case HV_OP_PAUSE:
-		ev.hv.op = MIG_HV_PAUSE;
-		break;
-	case HV_OP_ANNOUNCE:
-		ev.hv.op = MIG_HV_ANNOUNCE;
-		break;
-	case HV_OP_RESUME:
-		ev.hv.op = MIG_HV_RESUME;
+	case MIG_HV_RESUME:
 		memcpy(&re, payload, len < sizeof(re) ? len : sizeof(re));
 		ev.hv.v0 = re.running_at_ns;
 		break;
-	case HV_OP_LEASE:
-		ev.hv.op = MIG_HV_LEASE;
+	case MIG_HV_LEASE:
 		memcpy(&ow, payload, len < sizeof(ow) ? len : sizeof(ow));
 		ow.owner[sizeof(ow.owner) - 1] = 0;
 		ev.hv.v0 = ow.generation;
@@ -93,6 +82,10 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 		                    : !strcmp(ow.owner, in->d->node.name) ? MIG_LEASE_SELF
 		                    : !strcmp(ow.owner, in->from.name)    ? MIG_LEASE_PEER
 		                                                          : MIG_LEASE_OTHER;
+		break;
+	case MIG_HV_TAKE:
+	case MIG_HV_PAUSE:
+	case MIG_HV_ANNOUNCE:
 		break;
 	default:
 		return;
@@ -120,12 +113,7 @@ static const struct hva_ops hv_ops = { .reply = hv_reply, .lost = hv_lost };
 
 void incoming_hv(struct incoming *in, enum mig_hv op, uint64_t v0)
 {
-	struct hv_owner ow = { .generation = v0 };
-	struct hv_state_req st = { .size_bytes = in->state_bytes };
-	const void *req = NULL;
-	size_t len = 0;
-	uint16_t hv = 0;
-	int fd = -1;
+	union pump_req req = { 0 };
 
 	(void)fault_point("tgt", "hv", mig_hv_name(op), "", in->pid);
 	/* a clusterd that hangs lets the lease run out and others take it for certain that nothing of the cluster begins here */
@@ -134,32 +122,15 @@ void incoming_hv(struct incoming *in, enum mig_hv op, uint64_t v0)
 		incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_HV, .hv = { .op = op, .status = -ETIME } });
 		return;
 	}
-	switch (op) {
-	case MIG_HV_SET_STATE:
-		hv = HV_OP_SET_STATE, req = &st, len = sizeof(st), fd = in->state_fd;
-		break;
-	case MIG_HV_TAKE:
-		hv = HV_OP_TAKE, req = &ow, len = sizeof(ow);
-		(void)snprintf(ow.owner, sizeof(ow.owner), "%s", in->d->node.name);
-		break;
-	case MIG_HV_RESUME:
-		hv = HV_OP_RESUME;
-		break;
-	case MIG_HV_PAUSE:
-		hv = HV_OP_PAUSE;
-		break;
-	case MIG_HV_ANNOUNCE:
-		hv = HV_OP_ANNOUNCE;
-		break;
-	case MIG_HV_LEASE:
-		hv = HV_OP_LEASE;
-		break;
-	default:
-		return;
+	if (op == MIG_HV_SET_STATE)
+		req.state.size_bytes = in->state_bytes;
+	if (op == MIG_HV_TAKE) {
+		req.owner.generation = v0;
+		(void)snprintf(req.owner.owner, sizeof(req.owner.owner), "%s", in->d->node.name);
 	}
-	if (op == MIG_HV_SET_STATE && in->memhash.n_regions && in->hva)
-		(void)hva_call(in->hva, HV_OP_MEMHASH, NULL, 0, -1); /* answered first */
-	if (!in->hva || !hva_call(in->hva, hv, req, len, fd))
+	if (op == MIG_HV_SET_STATE && in->memhash.n_regions)
+		(void)pump_call(in->hva, MIG_HV_MEMHASH, &req, -1); /* answered first */
+	if (!pump_call(in->hva, op, &req, op == MIG_HV_SET_STATE ? in->state_fd : -1))
 		hv_lost(in, true);
 }
 

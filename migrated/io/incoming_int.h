@@ -4,10 +4,8 @@
 #define HOSPES_MIGRATED_IO_INCOMING_INT_H
 
 #include "migrated/core/target.h"
-#include "hypervisor/api/hva.h"
 #include "migrated/io/incoming.h"
-
-#define INCOMING_EVENTS_MAX 16u
+#include "migrated/io/pump.h"
 
 struct incoming {
 	struct incoming *next;
@@ -38,9 +36,7 @@ struct incoming {
 	unsigned preflights;
 	struct work *asked; /* the preflight, under way */
 	uint64_t asked_promised;
-	struct mig_event ev[INCOMING_EVENTS_MAX];
-	unsigned ev_head, ev_n;
-	bool stepping;
+	struct pump pump;
 	uint64_t go_ns, running_ns, restore_ns, final_ns;
 };
 

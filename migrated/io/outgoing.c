@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Source sessions: see outgoing.h. outgoing_feed() is the heart: it gives an event to the core and carries out the actions in order;
- * events that come up meanwhile wait in a small ring. The core decides, this file only does. Loop thread.
+ * Source sessions: see outgoing.h. Events go to the core by pump.c; act() carries out the actions that come of them. The core decides,
+ * this file only does. Loop thread.
  */
 #include <config.h>
 #include <errno.h>
@@ -260,8 +260,10 @@ static void act_finish(struct outgoing *o, const struct mig_action *a)
 	outgoing_maybe_end(o);
 }
 
-static void act(struct outgoing *o, const struct mig_action *a)
+static void act(void *arg, const struct mig_action *a)
 {
+	struct outgoing *o = arg;
+
 	switch (a->kind) {
 	case MIG_ACT_SEND:
 		outgoing_send(o, &a->msg);
@@ -294,32 +296,30 @@ static void act(struct outgoing *o, const struct mig_action *a)
 	}
 }
 
-void outgoing_feed(struct outgoing *o, const struct mig_event *ev)
+static void step(void *arg, const struct mig_event *ev, struct mig_actions *out)
 {
-	if (o->ev_n == EVENTS_MAX)
-		return; /* cannot be: at most one event per answer under way */
-	o->ev[(o->ev_head + o->ev_n++) % EVENTS_MAX] = *ev;
-	if (o->stepping)
-		return;
-	o->stepping = true;
-	while (o->ev_n) {
-		struct mig_actions acts;
-		struct mig_event e = o->ev[o->ev_head];
-		o->ev_head = (o->ev_head + 1) % EVENTS_MAX;
-		o->ev_n--;
-		if (!e.now_ns)
-			e.now_ns = now_ns();
-		enum mig_source_state before = o->core.state;
-		mig_source_step(&o->core, &e, &acts);
-		if (o->core.state != before)
-			log_debug("%s: %s -> %s", o->order.domain, mig_source_state_name(before),
-			          mig_source_state_name(o->core.state));
-		for (size_t i = 0; i < acts.n; i++)
-			act(o, &acts.a[i]);
-	}
-	o->stepping = false;
+	struct outgoing *o = arg;
+	enum mig_source_state before = o->core.state;
+
+	mig_source_step(&o->core, ev, out);
+	if (o->core.state != before)
+		log_debug("%s: %s -> %s", o->order.domain, mig_source_state_name(before),
+		          mig_source_state_name(o->core.state));
+}
+
+static void drained(void *arg)
+{
+	struct outgoing *o = arg;
+
 	if (!o->ended)
 		loop_timer_at(o->timer, mig_source_deadline_ns(&o->core));
+}
+
+static const struct pump_ops pump_ops = { .step = step, .act = act, .drained = drained };
+
+void outgoing_feed(struct outgoing *o, const struct mig_event *ev)
+{
+	pump_feed(&o->pump, ev);
 }
 
 static void on_timer(void *arg)
@@ -345,6 +345,7 @@ static struct outgoing *outgoing_new(struct migrated *d)
 	if (!o)
 		return NULL;
 	o->d = d;
+	o->pump = (struct pump){ .ops = &pump_ops, .arg = o };
 	o->state_fd = -1;
 	o->rtt_ns = MIG_NEVER;
 	o->timer = loop_add_timer(d->loop, on_timer, o);

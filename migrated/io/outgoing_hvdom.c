@@ -62,90 +62,34 @@ static int check_state(const struct outgoing *o, struct err *err)
 
 void outgoing_hv(struct outgoing *o, enum mig_hv op, uint64_t v0)
 {
-	struct hv_logdirty_req ld = { .mode = (uint32_t)v0, .flags = o->order.audit ? HV_LOGDIRTY_F_AUDIT : 0 };
-	struct hv_throttle_req th = { .percent = (uint32_t)v0 };
-	struct hv_destroy_req de = { .flags = HV_DESTROY_F_MOVED };
-	struct hv_owner ow = { .generation = v0 };
-	const void *req = NULL;
-	size_t len = 0;
-	uint16_t hv = 0;
+	union pump_req req = { 0 };
 
 	(void)fault_point("src", "hv", mig_hv_name(op), "", o->info.pid);
-	(void)snprintf(ow.owner, sizeof(ow.owner), "%s", op == MIG_HV_RELINQUISH ? o->peer.name : o->d->node.name);
 	switch (op) {
 	case MIG_HV_LOGDIRTY_ENABLE:
-		hv = HV_OP_LOGDIRTY_ENABLE, req = &ld, len = sizeof(ld);
-		break;
-	case MIG_HV_CLEAN:
-		hv = HV_OP_LOGDIRTY_CLEAN;
-		break;
-	case MIG_HV_LOGDIRTY_DISABLE:
-		hv = HV_OP_LOGDIRTY_DISABLE;
+		req.logdirty.mode = (uint32_t)v0;
+		req.logdirty.flags = o->order.audit ? HV_LOGDIRTY_F_AUDIT : 0;
 		break;
 	case MIG_HV_THROTTLE:
-		hv = HV_OP_THROTTLE, req = &th, len = sizeof(th);
+		req.throttle.percent = (uint32_t)v0;
 		break;
 	case MIG_HV_SUSPEND:
-		hv = HV_OP_SUSPEND, o->suspend_ns = now_ns();
-		break;
-	case MIG_HV_RESUME:
-		hv = HV_OP_RESUME;
-		break;
-	case MIG_HV_GET_STATE:
-		hv = HV_OP_GET_STATE;
+		o->suspend_ns = now_ns();
 		break;
 	case MIG_HV_RELINQUISH:
-		hv = HV_OP_RELINQUISH, req = &ow, len = sizeof(ow);
-		break;
 	case MIG_HV_RECLAIM:
-		hv = HV_OP_RECLAIM, req = &ow, len = sizeof(ow);
+		req.owner.generation = v0;
+		(void)snprintf(req.owner.owner, sizeof(req.owner.owner), "%s",
+		               op == MIG_HV_RELINQUISH ? o->peer.name : o->d->node.name);
 		break;
 	case MIG_HV_DESTROY_MOVED:
-		hv = HV_OP_DESTROY, req = &de, len = sizeof(de);
-		break;
-	case MIG_HV_AUDIT:
-		hv = HV_OP_AUDIT;
-		break;
-	case MIG_HV_MEMHASH:
-		hv = HV_OP_MEMHASH;
+		req.destroy.flags = HV_DESTROY_F_MOVED;
 		break;
 	default:
-		return;
+		break;
 	}
-	if (!o->hva || !hva_call(o->hva, hv, req, len, -1))
+	if (!pump_call(o->hva, op, &req, -1))
 		outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_HV_LOST });
-}
-
-static enum mig_hv hv_of_op(uint16_t op)
-{
-	switch (op) {
-	case HV_OP_LOGDIRTY_ENABLE:
-		return MIG_HV_LOGDIRTY_ENABLE;
-	case HV_OP_LOGDIRTY_CLEAN:
-		return MIG_HV_CLEAN;
-	case HV_OP_LOGDIRTY_DISABLE:
-		return MIG_HV_LOGDIRTY_DISABLE;
-	case HV_OP_THROTTLE:
-		return MIG_HV_THROTTLE;
-	case HV_OP_SUSPEND:
-		return MIG_HV_SUSPEND;
-	case HV_OP_RESUME:
-		return MIG_HV_RESUME;
-	case HV_OP_GET_STATE:
-		return MIG_HV_GET_STATE;
-	case HV_OP_RELINQUISH:
-		return MIG_HV_RELINQUISH;
-	case HV_OP_RECLAIM:
-		return MIG_HV_RECLAIM;
-	case HV_OP_DESTROY:
-		return MIG_HV_DESTROY_MOVED;
-	case HV_OP_AUDIT:
-		return MIG_HV_AUDIT;
-	case HV_OP_MEMHASH:
-		return MIG_HV_MEMHASH;
-	default:
-		return 0;
-	}
 }
 
 static void got_logdirty(struct outgoing *o, struct mig_event *ev, const void *payload, size_t len)
@@ -177,7 +121,7 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 
 	if (op == HV_OP_SUBSCRIBE)
 		return; /* one that refuses has its end noticed at the next round */
-	ev.hv.op = hv_of_op(op);
+	ev.hv.op = pump_hv_of(op);
 	ev.hv.status = status;
 	if (status < 0) {
 		log_warn("%s: hypercall %s: %s", o->order.domain, mig_hv_name(ev.hv.op), text);

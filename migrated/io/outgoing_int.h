@@ -5,10 +5,9 @@
 
 #include "hypervisor/api/hypercall.h"
 #include "migrated/core/source.h"
-#include "hypervisor/api/hva.h"
 #include "migrated/io/outgoing.h"
+#include "migrated/io/pump.h"
 
-#define EVENTS_MAX           32u
 #define OUTGOING_OVERHEAD_NS (25 * MIG_MS) /* blackout besides pages */
 
 struct outgoing {
@@ -54,9 +53,7 @@ struct outgoing {
 	uint64_t target_ram_available;
 	/* machinery */
 	struct loop_timer *timer, *progress, *end;
-	struct mig_event ev[EVENTS_MAX];
-	unsigned ev_head, ev_n;
-	bool stepping;
+	struct pump pump;
 	uint64_t begun_ns, ended_ns, suspend_ns, suspended_ns, captured_ns, passed_ns, go_ns, final_ns, ready_ns;
 	struct hv_memhash_rep memhash; /* --verify */
 	uint64_t scan_ns;              /* of the last harvest */

@@ -1,5 +1,5 @@
 # Unit tests of migrated.
-migrated_tests = %D%/test_migwire %D%/test_migctl %D%/test_migwindow %D%/test_migcore %D%/test_migbatch %D%/test_migpipe %D%/test_migfiles %D%/test_recorder %D%/test_congestion
+migrated_tests = %D%/test_migwire %D%/test_migctl %D%/test_migwindow %D%/test_migcore %D%/test_migbatch %D%/test_migpump %D%/test_migpipe %D%/test_migfiles %D%/test_recorder %D%/test_congestion
 check_PROGRAMS += $(migrated_tests)
 TESTS += $(migrated_tests)
 MIG_TEST_LDADD = $(MIGRATED_LIBS) $(TEST_LIBS) $(MIGRATED_SYSLIBS)
@@ -17,6 +17,9 @@ MIG_TEST_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(ZMQ_CFLAGS)
 %C%_test_migbatch_SOURCES = %D%/test_migbatch.c
 %C%_test_migbatch_CFLAGS = $(MIG_TEST_CFLAGS)
 %C%_test_migbatch_LDADD = $(MIG_TEST_LDADD)
+%C%_test_migpump_SOURCES = %D%/test_migpump.c
+%C%_test_migpump_CFLAGS = $(MIG_TEST_CFLAGS)
+%C%_test_migpump_LDADD = $(MIG_TEST_LDADD)
 %C%_test_migpipe_SOURCES = %D%/test_migpipe.c
 %C%_test_migpipe_CFLAGS = $(MIG_TEST_CFLAGS)
 %C%_test_migpipe_LDADD = $(MIG_TEST_LDADD)
