@@ -44,20 +44,26 @@ static const struct hv_engine_ops *const pv = &hv_engine_pv;
 
 /* The guest ------------------------------------------------------------------------------------------------------------- */
 
+/* Until its parent ends; that may have been before this one could say so */
+static _Noreturn void live_below(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == parent)
+		pause();
+	_exit(0);
+}
+
 static pid_t spawn(int *ret_pidfd)
 {
-	pid_t k = fork();
+	pid_t self = getpid(), k = fork();
 
 	if (!k) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pid_t me = getpid();
+
 		for (int i = 0; i < 3; i++)
-			if (!fork()) { /* two helpers and a first process */
-				prctl(PR_SET_PDEATHSIG, SIGKILL);
-				pause();
-				_exit(0);
-			}
-		for (;;)
-			pause();
+			if (!fork()) /* two helpers and a first process */
+				live_below(me);
+		live_below(self);
 	}
 	*ret_pidfd = (int)syscall(SYS_pidfd_open, k, 0);
 	assert_true(*ret_pidfd >= 0);
