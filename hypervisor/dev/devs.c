@@ -204,7 +204,7 @@ static int do_drain(struct devs *d, void *arg, struct err *err)
 {
 	(void)arg, (void)err;
 	for (size_t i = 0; i < d->n; i++)
-		if (is_disk(d->v[i]))
+		if (d->v[i]->ops->storage)
 			d->v[i]->ops->stop(d->v[i]);
 	return 0;
 }
@@ -312,7 +312,7 @@ void devs_set_mem(struct devs *d, struct guestmem *m)
 void devs_drained(struct devs *d)
 {
 	for (size_t i = 0; i < d->n; i++)
-		if (is_disk(d->v[i]) && vblk_in_flight(d->v[i]))
+		if (d->v[i]->ops->storage && d->v[i]->ops->storage->in_flight(d->v[i]))
 			return;
 	pthread_mutex_lock(&d->lock);
 	d->drained = true;
@@ -327,7 +327,7 @@ static int do_quiesce(struct devs *d, void *arg, struct err *err)
 		struct vdev *v = d->v[i];
 		(void)d->transport->watch(v, false);
 		d->transport->drain(v);
-		if (is_disk(v))
+		if (v->ops->storage)
 			v->running = false; /* what is under way ends by itself, then devs_drained() */
 		else
 			vdev_stop(v);
@@ -382,8 +382,8 @@ static int do_retry(struct devs *d, void *arg, struct err *err)
 {
 	(void)arg, (void)err;
 	for (size_t i = 0; i < d->n; i++)
-		if (is_disk(d->v[i]))
-			vblk_retry(d->v[i]);
+		if (d->v[i]->ops->storage)
+			d->v[i]->ops->storage->retry(d->v[i]);
 	pthread_mutex_lock(&d->lock);
 	d->drained = false;
 	pthread_mutex_unlock(&d->lock);
@@ -400,7 +400,7 @@ void devs_retry(struct devs *d)
 bool devs_held(const struct devs *d, const char **ret_name, int *ret_code)
 {
 	for (size_t i = 0; i < d->n; i++) {
-		int code = is_disk(d->v[i]) ? vblk_held_err(d->v[i]) : 0;
+		int code = d->v[i]->ops->storage ? d->v[i]->ops->storage->held_err(d->v[i]) : 0;
 		if (code) {
 			*ret_name = d->v[i]->name;
 			*ret_code = code;
@@ -415,7 +415,7 @@ bool devs_waits(const struct devs *d, const char **ret_name, uint64_t *ret_age_n
 	uint64_t now = now_ns(), worst = 0;
 
 	for (size_t i = 0; i < d->n; i++) {
-		uint64_t age = is_disk(d->v[i]) ? vblk_age_ns(d->v[i], now) : 0;
+		uint64_t age = d->v[i]->ops->storage ? d->v[i]->ops->storage->age_ns(d->v[i], now) : 0;
 		if (age > worst) {
 			worst = *ret_age_ns = age;
 			*ret_name = d->v[i]->name;
@@ -462,7 +462,7 @@ static int do_save(struct devs *d, void *arg, struct err *err)
 	if (!d->quiesced || !d->drained)
 		return err_set(err, EBUSY, "the devices must be quiet before their state is saved");
 	for (size_t i = 0; i < d->n; i++)
-		held |= is_disk(d->v[i]) && vblk_held(d->v[i]);
+		held |= d->v[i]->ops->storage && d->v[i]->ops->storage->held(d->v[i]);
 	buf_put_u32(out, STATE_MAGIC);
 	buf_put_u16(out, held ? STATE_HELD : STATE_VERSION);
 	buf_put_u16(out, (uint16_t)d->n);

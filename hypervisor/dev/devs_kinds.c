@@ -12,15 +12,15 @@ static int do_unlock(struct devs *d, void *arg, struct err *err)
 {
 	(void)arg, (void)err;
 	for (size_t i = 0; i < d->n; i++)
-		if (is_disk(d->v[i]))
-			vblk_unlock(d->v[i]);
+		if (d->v[i]->ops->storage)
+			d->v[i]->ops->storage->unlock(d->v[i]);
 	return 0;
 }
 
 static int do_lock(struct devs *d, void *arg, struct err *err)
 {
 	for (size_t i = 0; i < d->n; i++) {
-		int r = is_disk(d->v[i]) ? vblk_lock(d->v[i], err) : 0;
+		int r = d->v[i]->ops->storage ? d->v[i]->ops->storage->lock(d->v[i], err) : 0;
 		if (r < 0) {
 			do_unlock(d, arg, NULL);
 			return r;
@@ -42,15 +42,15 @@ void devs_unlock(struct devs *d)
 void devs_writeback(struct devs *d)
 {
 	for (size_t i = 0; i < d->n; i++)
-		if (is_disk(d->v[i]))
-			vblk_writeback(d->v[i]);
+		if (d->v[i]->ops->storage)
+			d->v[i]->ops->storage->writeback(d->v[i]);
 }
 
 int devs_sync(struct devs *d, struct err *err)
 {
 	/* on the caller's thread: a slow disk must not hold up the network */
 	for (size_t i = 0; i < d->n; i++) {
-		int r = is_disk(d->v[i]) ? vblk_sync(d->v[i], err) : 0;
+		int r = d->v[i]->ops->storage ? d->v[i]->ops->storage->sync(d->v[i], err) : 0;
 		if (r < 0)
 			return r;
 	}
@@ -61,8 +61,8 @@ static int do_announce(struct devs *d, void *arg, struct err *err)
 {
 	(void)arg, (void)err;
 	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->ops->virtio_id == 1)
-			vnet_announce(d->v[i]);
+		if (d->v[i]->ops->net)
+			d->v[i]->ops->net->announce(d->v[i]);
 	return 0;
 }
 
@@ -75,8 +75,8 @@ static int do_hand_over(struct devs *d, void *arg, struct err *err)
 {
 	(void)arg, (void)err;
 	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->ops->virtio_id == 1)
-			vnet_hand_over(d->v[i]);
+		if (d->v[i]->ops->net)
+			d->v[i]->ops->net->hand_over(d->v[i]);
 	return 0;
 }
 
@@ -97,8 +97,8 @@ static int do_console(struct devs *d, void *arg, struct err *err)
 	unsigned k = 0;
 
 	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->ops->virtio_id == 3 && k++ == c->index)
-			return vconsole_attach(d->v[i], c->fd, c->take, err);
+		if (d->v[i]->ops->console && k++ == c->index)
+			return d->v[i]->ops->console->attach(d->v[i], c->fd, c->take, err);
 	return err_set(err, ENOENT, "the domain has no console hvc%u", c->index);
 }
 
@@ -174,7 +174,7 @@ void devs_beat_give_back(struct devs *d, uint64_t ns)
 static struct vdev *balloon_of(const struct devs *d)
 {
 	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->ops->virtio_id == 5)
+		if (d->v[i]->ops->balloon)
 			return d->v[i];
 	return NULL;
 }
@@ -187,7 +187,7 @@ static int do_balloon(struct devs *d, void *arg, struct err *err)
 		return err_set(err, EOPNOTSUPP, "the domain has no memory balloon; add <memballoon model='virtio'/>");
 	if (!v->features || v->broken)
 		return err_set(err, EOPNOTSUPP, "the guest has no balloon driver loaded (module virtio_balloon)");
-	vballoon_target(v, *(uint64_t *)arg);
+	v->ops->balloon->target(v, *(uint64_t *)arg);
 	return 0;
 }
 
@@ -201,7 +201,7 @@ static int do_balloon_bytes(struct devs *d, void *arg, struct err *err)
 	const struct vdev *v = balloon_of(d);
 	(void)err;
 
-	*(uint64_t *)arg = v ? vballoon_bytes(v) : 0;
+	*(uint64_t *)arg = v ? v->ops->balloon->bytes(v) : 0;
 	return 0;
 }
 

@@ -44,9 +44,10 @@ static void look_at(struct text *t, const struct vdev *v, uint64_t now)
 	}
 	v->transport->look(v, waits, sizeof(waits));
 	put(t, " %s", waits);
-	if (is_disk(v))
-		put(t, "; %u under way, the oldest for %.1f s, %u held", vblk_in_flight(v),
-		    (double)vblk_age_ns(v, now) / 1e9, vblk_held(v));
+	const struct vdev_storage_ops *so = v->ops->storage;
+	if (so)
+		put(t, "; %u under way, the oldest for %.1f s, %u held", so->in_flight(v),
+		    (double)so->age_ns(v, now) / 1e9, so->held(v));
 	put(t, "\n");
 }
 

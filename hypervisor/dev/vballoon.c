@@ -157,7 +157,7 @@ static void config_set_pages(struct vballoon *b, uint32_t pages)
 	memcpy(b->v.config, &c, sizeof(c));
 }
 
-void vballoon_target(struct vdev *v, uint64_t target_bytes)
+static void vballoon_target(struct vdev *v, uint64_t target_bytes)
 {
 	struct vballoon *b = (struct vballoon *)v;
 	uint64_t all = v->devs->cfg->memory_bytes;
@@ -169,7 +169,7 @@ void vballoon_target(struct vdev *v, uint64_t target_bytes)
 	loop_timer_in(b->retry, RETRY_NS);
 }
 
-uint64_t vballoon_bytes(const struct vdev *v)
+static uint64_t vballoon_bytes(const struct vdev *v)
 {
 	uint64_t bytes = (uint64_t)le32toh(config_get(v).actual) * PAGE_BYTES;
 
@@ -238,6 +238,8 @@ static void vballoon_free(struct vdev *v)
 	free(v);
 }
 
+static const struct vdev_balloon_ops vballoon_balloon = { .target = vballoon_target, .bytes = vballoon_bytes };
+
 static const struct vdev_ops vballoon_ops = {
 	.virtio_id = 5,
 	.acked = vballoon_acked,
@@ -249,6 +251,7 @@ static const struct vdev_ops vballoon_ops = {
 	.save = vballoon_save,
 	.load = vballoon_load,
 	.free = vballoon_free,
+	.balloon = &vballoon_balloon,
 };
 
 int vballoon_new(struct devs *d, struct vdev **ret, struct err *err)

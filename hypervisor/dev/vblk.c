@@ -388,7 +388,7 @@ static void held_again(struct vblk *b)
 	vdev_again(v, 0);
 }
 
-void vblk_retry(struct vdev *v)
+static void vblk_retry(struct vdev *v)
 {
 	struct vblk *b = (struct vblk *)v;
 
@@ -410,22 +410,22 @@ void vblk_retry(struct vdev *v)
 	blkio_kick(v->devs->blkio);
 }
 
-unsigned vblk_in_flight(const struct vdev *v)
+static unsigned vblk_in_flight(const struct vdev *v)
 {
 	return ((const struct vblk *)v)->in_flight;
 }
 
-unsigned vblk_held(const struct vdev *v)
+static unsigned vblk_held(const struct vdev *v)
 {
 	return ((const struct vblk *)v)->held.n;
 }
 
-int vblk_held_err(const struct vdev *v)
+static int vblk_held_err(const struct vdev *v)
 {
 	return blkerr_why(&((const struct vblk *)v)->held);
 }
 
-uint64_t vblk_age_ns(const struct vdev *v, uint64_t now)
+static uint64_t vblk_age_ns(const struct vdev *v, uint64_t now)
 {
 	const struct vblk *b = (const struct vblk *)v;
 	uint64_t oldest = now;
@@ -500,6 +500,73 @@ static void vblk_free(struct vdev *v)
 	free(b);
 }
 
+/* Locks, and what two hosts must agree on ------------------------------------------------------------------------------- */
+
+static int vblk_lock(struct vdev *v, struct err *err)
+{
+	struct vblk *b = (struct vblk *)v;
+	bool shared = b->cfg->readonly || b->cfg->shareable;
+	struct flock fl = { .l_type = shared ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(b->fd, F_OFD_SETLK, &fl) < 0) {
+		if (errno == EAGAIN || errno == EACCES)
+			return err_set(err, EAGAIN, "disk %s: the image %s is locked by another domain or host",
+			               v->name, b->cfg->source);
+		return err_sys(err, errno, "disk %s: cannot lock %s", v->name, b->cfg->source);
+	}
+	if (b->network_fs)
+		(void)posix_fadvise(b->fd, 0, 0, POSIX_FADV_DONTNEED);
+	return 0;
+}
+
+static void vblk_unlock(struct vdev *v)
+{
+	struct vblk *b = (struct vblk *)v;
+	struct flock fl = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	(void)fcntl(b->fd, F_OFD_SETLK, &fl);
+}
+
+static void vblk_writeback(struct vdev *v)
+{
+	struct vblk *b = (struct vblk *)v;
+
+	if (!b->cfg->readonly)
+		(void)sync_file_range(b->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+static int vblk_sync(struct vdev *v, struct err *err)
+{
+	struct vblk *b = (struct vblk *)v;
+
+	if (!b->cfg->readonly && deadline_page_over(v->devs->ev.deadline))
+		return err_set(err, ETIME, "disk %s: this host's lease is over", v->name);
+	if (b->cfg->readonly)
+		return 0;
+	atomic_store(&b->since[REQS], now_ns());
+	int e = fsync(b->fd) < 0 ? errno : 0;
+	atomic_store(&b->since[REQS], 0);
+	if (!e)
+		return 0;
+	/* the kernel tells each failure once: the guest's next flush must not succeed for that */
+	atomic_store(&b->sync_err, e);
+	return err_sys(err, e, "disk %s: cannot write %s to stable storage", v->name, b->cfg->source);
+}
+
+/* Life ---------------------------------------------------------------------------------------------------------------- */
+
+static const struct vdev_storage_ops vblk_storage = {
+	.lock = vblk_lock,
+	.unlock = vblk_unlock,
+	.sync = vblk_sync,
+	.writeback = vblk_writeback,
+	.retry = vblk_retry,
+	.in_flight = vblk_in_flight,
+	.held = vblk_held,
+	.held_err = vblk_held_err,
+	.age_ns = vblk_age_ns,
+};
+
 static const struct vdev_ops vblk_ops = {
 	.virtio_id = 2,
 	.acked = vblk_acked,
@@ -511,6 +578,7 @@ static const struct vdev_ops vblk_ops = {
 	.save = vblk_save,
 	.load = vblk_load,
 	.free = vblk_free,
+	.storage = &vblk_storage,
 };
 
 /* Does O_DIRECT take transfers of one sector? Else the page cache serves better than a bounce of every request. */
@@ -611,57 +679,4 @@ int vblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, stru
 	b->v.config_len = sizeof(c);
 	*ret = &b->v;
 	return 0;
-}
-
-/* Locks, and what two hosts must agree on ------------------------------------------------------------------------------- */
-
-int vblk_lock(struct vdev *v, struct err *err)
-{
-	struct vblk *b = (struct vblk *)v;
-	bool shared = b->cfg->readonly || b->cfg->shareable;
-	struct flock fl = { .l_type = shared ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
-
-	if (fcntl(b->fd, F_OFD_SETLK, &fl) < 0) {
-		if (errno == EAGAIN || errno == EACCES)
-			return err_set(err, EAGAIN, "disk %s: the image %s is locked by another domain or host",
-			               v->name, b->cfg->source);
-		return err_sys(err, errno, "disk %s: cannot lock %s", v->name, b->cfg->source);
-	}
-	if (b->network_fs)
-		(void)posix_fadvise(b->fd, 0, 0, POSIX_FADV_DONTNEED);
-	return 0;
-}
-
-void vblk_unlock(struct vdev *v)
-{
-	struct vblk *b = (struct vblk *)v;
-	struct flock fl = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
-
-	(void)fcntl(b->fd, F_OFD_SETLK, &fl);
-}
-
-void vblk_writeback(struct vdev *v)
-{
-	struct vblk *b = (struct vblk *)v;
-
-	if (!b->cfg->readonly)
-		(void)sync_file_range(b->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-}
-
-int vblk_sync(struct vdev *v, struct err *err)
-{
-	struct vblk *b = (struct vblk *)v;
-
-	if (!b->cfg->readonly && deadline_page_over(v->devs->ev.deadline))
-		return err_set(err, ETIME, "disk %s: this host's lease is over", v->name);
-	if (b->cfg->readonly)
-		return 0;
-	atomic_store(&b->since[REQS], now_ns());
-	int e = fsync(b->fd) < 0 ? errno : 0;
-	atomic_store(&b->since[REQS], 0);
-	if (!e)
-		return 0;
-	/* the kernel tells each failure once: the guest's next flush must not succeed for that */
-	atomic_store(&b->sync_err, e);
-	return err_sys(err, e, "disk %s: cannot write %s to stable storage", v->name, b->cfg->source);
 }

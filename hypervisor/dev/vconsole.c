@@ -342,6 +342,38 @@ static void vconsole_free(struct vdev *v)
 	free(c);
 }
 
+static int vconsole_attach(struct vdev *v, int fd, bool take, struct err *err)
+{
+	struct vconsole *c = (struct vconsole *)v;
+
+	if (c->client >= 0) {
+		char x;
+		bool alive = recv(c->client, &x, 1, MSG_DONTWAIT | MSG_PEEK) != 0;
+		if (alive && !take)
+			return err_set(err, EBUSY, "console %s has a client already; take it over with --force",
+			               v->name);
+		client_close(c);
+	}
+	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
+	struct loop_fd *src = loop_add_fd(v->devs->loop, fd, 0, on_client, c);
+	if (!src)
+		return err_sys(err, ENOMEM, "console %s", v->name);
+	c->client = fd;
+	c->client_src = src;
+	c->client_watched = false;
+	size_t at = c->written % HISTORY_BYTES;
+	if (c->written >= HISTORY_BYTES)
+		(void)!send(fd, c->history + at, HISTORY_BYTES - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)!send(fd, c->history, at, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (v->running) {
+		vdev_again(v, RX);
+		vdev_run_pending(v);
+	}
+	return 0;
+}
+
+static const struct vdev_console_ops vconsole_console = { .attach = vconsole_attach };
+
 static const struct vdev_ops vconsole_ops = {
 	.virtio_id = 3,
 	.acked = vconsole_acked,
@@ -353,6 +385,7 @@ static const struct vdev_ops vconsole_ops = {
 	.save = vconsole_save,
 	.load = vconsole_load,
 	.free = vconsole_free,
+	.console = &vconsole_console,
 };
 
 /* The file, and the one that its past goes to. */
@@ -413,36 +446,6 @@ int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, str
 		return r;
 	}
 	*ret = &c->v;
-	return 0;
-}
-
-int vconsole_attach(struct vdev *v, int fd, bool take, struct err *err)
-{
-	struct vconsole *c = (struct vconsole *)v;
-
-	if (c->client >= 0) {
-		char x;
-		bool alive = recv(c->client, &x, 1, MSG_DONTWAIT | MSG_PEEK) != 0;
-		if (alive && !take)
-			return err_set(err, EBUSY, "console %s has a client already; take it over with --force",
-			               v->name);
-		client_close(c);
-	}
-	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
-	struct loop_fd *src = loop_add_fd(v->devs->loop, fd, 0, on_client, c);
-	if (!src)
-		return err_sys(err, ENOMEM, "console %s", v->name);
-	c->client = fd;
-	c->client_src = src;
-	c->client_watched = false;
-	size_t at = c->written % HISTORY_BYTES;
-	if (c->written >= HISTORY_BYTES)
-		(void)!send(fd, c->history + at, HISTORY_BYTES - at, MSG_DONTWAIT | MSG_NOSIGNAL);
-	(void)!send(fd, c->history, at, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (v->running) {
-		vdev_again(v, RX);
-		vdev_run_pending(v);
-	}
 	return 0;
 }
 

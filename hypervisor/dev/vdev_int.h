@@ -29,6 +29,31 @@
 struct vdev;
 struct blkio;
 
+/* What only some devices do. Every op of a table is set; on the io thread, but for what says otherwise. */
+struct vdev_storage_ops {
+	int (*lock)(struct vdev *v, struct err *err); /* these four on any thread */
+	void (*unlock)(struct vdev *v);
+	int (*sync)(struct vdev *v, struct err *err);
+	void (*writeback)(struct vdev *v);
+	void (*retry)(struct vdev *v); /* what is held: all of it when it runs, else the first */
+	unsigned (*in_flight)(
+		const struct vdev *v); /* requests that the storage has; devs_drained() when the last one ended */
+	unsigned (*held)(const struct vdev *v);
+	int (*held_err)(const struct vdev *v);                  /* errno of the last one that is held, 0: none is */
+	uint64_t (*age_ns)(const struct vdev *v, uint64_t now); /* of the oldest one in flight, 0: none. Any thread */
+};
+struct vdev_net_ops {
+	void (*announce)(struct vdev *v);
+	void (*hand_over)(struct vdev *v);
+};
+struct vdev_console_ops {
+	int (*attach)(struct vdev *v, int fd, bool take, struct err *err); /* @fd is its own from then on, on success */
+};
+struct vdev_balloon_ops {
+	void (*target)(struct vdev *v, uint64_t target_bytes);
+	uint64_t (*bytes)(const struct vdev *v);
+};
+
 /* Every op is set. Work per call is bounded, so that no device starves another. */
 struct vdev_ops {
 	uint32_t virtio_id;
@@ -43,6 +68,11 @@ struct vdev_ops {
 	/* Called twice: first with !commit (check only), then to take over. */
 	int (*load)(struct vdev *v, struct rd *in, bool commit, struct err *err);
 	void (*free)(struct vdev *v); /* the device's own part and @v itself */
+	/* NULL: it is nothing of the kind */
+	const struct vdev_storage_ops *storage;
+	const struct vdev_net_ops *net;
+	const struct vdev_console_ops *console;
+	const struct vdev_balloon_ops *balloon;
 };
 
 /*
@@ -114,10 +144,6 @@ struct devs {
 int devs_call(struct devs *d, int (*fn)(struct devs *d, void *arg, struct err *err), void *arg, struct err *err);
 int devs_call_for(struct devs *d, int (*fn)(struct devs *d, void *arg, struct err *err), void *arg, uint64_t limit_ns,
                   struct err *err);
-static inline bool is_disk(const struct vdev *v)
-{
-	return v->ops->virtio_id == 2;
-}
 
 /* vdev.c: life of a device */
 void vdev_setup(struct vdev *v, struct devs *d, const struct vdev_ops *ops, const char *name, unsigned n_vq,
@@ -144,28 +170,13 @@ int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, str
 int vrng_new(struct devs *d, unsigned index, struct vdev **ret, struct err *err) _must_check_;
 int vballoon_new(struct devs *d, struct vdev **ret, struct err *err) _must_check_;
 
-/* what devs.c asks of single kinds */
-int vblk_lock(struct vdev *v, struct err *err) _must_check_;
-void vblk_unlock(struct vdev *v);
-int vblk_sync(struct vdev *v, struct err *err) _must_check_;
-void vblk_writeback(struct vdev *v);
-void vblk_retry(struct vdev *v);               /* what is held: all of it when it runs, else the first; io thread */
-unsigned vblk_in_flight(const struct vdev *v); /* io thread */
-unsigned vblk_held(const struct vdev *v);      /* io thread */
-int vblk_held_err(const struct vdev *v);       /* errno of the last one that is held, 0: none is */
-uint64_t vblk_age_ns(const struct vdev *v,
-                     uint64_t now); /* of the oldest request that the storage has not answered; 0: none */
 /* devs.c: a disk request ended while quiesced */
 void devs_drained(struct devs *d);
-void vnet_announce(struct vdev *v);
-void vnet_hand_over(struct vdev *v);
-int vconsole_attach(struct vdev *v, int fd, bool take, struct err *err) _must_check_;
+/* the guest agent's console */
 void vconsole_beat_anew(struct vdev *v);
 bool vconsole_silent(struct vdev *v);
 void vconsole_beat_give_back(struct vdev *v, uint64_t ns);
 unsigned vconsole_beat(const struct vdev *v);
 uint64_t vconsole_heard_ns(const struct vdev *v); /* the last heartbeat, 0: none here */
-void vballoon_target(struct vdev *v, uint64_t target_bytes);
-uint64_t vballoon_bytes(const struct vdev *v);
 
 #endif

@@ -391,49 +391,8 @@ static void vnet_free(struct vdev *v)
 	free(n);
 }
 
-static const struct vdev_ops vnet_ops = {
-	.virtio_id = 1,
-	.acked = vnet_acked,
-	.start = vnet_start,
-	.stop = vnet_stop,
-	.run = vnet_run,
-	.config_set = vnet_config_set,
-	.reset = vnet_reset,
-	.save = vnet_save,
-	.load = vnet_load,
-	.free = vnet_free,
-};
-
-int vnet_new(struct devs *d, const struct dom_nic *cfg, struct vdev **ret, struct err *err)
-{
-	struct vnet *n = calloc(1, sizeof(*n));
-	char name[16];
-
-	if (!n)
-		return err_sys(err, ENOMEM, "NIC %s", cfg->target);
-	n->cfg = cfg;
-	n->tap = -1;
-	int r = tap_open(cfg->target, cfg->type == DOM_NIC_BRIDGE ? cfg->bridge : "", cfg->mac, cfg->mtu, name, &n->tap,
-	                 err);
-	if (r < 0) {
-		vnet_free(&n->v);
-		return r;
-	}
-	uint64_t f = F_CSUM | F_GUEST_CSUM | F_MAC | F_GUEST_TSO4 | F_GUEST_TSO6 | F_GUEST_ECN | F_HOST_TSO4 |
-	             F_HOST_TSO6 | F_HOST_ECN | F_MRG_RXBUF | F_STATUS;
-	if (cfg->mtu)
-		f |= F_MTU;
-	vdev_setup(&n->v, d, &vnet_ops, name, 2, f);
-	struct config_space c = { .status = htole16(1), .max_pairs = htole16(1), .mtu = htole16(cfg->mtu) };
-	memcpy(c.mac, cfg->mac, 6);
-	memcpy(n->v.config, &c, sizeof(c));
-	n->v.config_len = sizeof(c);
-	*ret = &n->v;
-	return 0;
-}
-
 /* After a move: switches learn the new port from the sender's MAC, neighbours keep their ARP entries fresh. */
-void vnet_announce(struct vdev *v)
+static void vnet_announce(struct vdev *v)
 {
 	struct vnet *n = (struct vnet *)v;
 	uint8_t f[TAP_HDR_BYTES + 60] = { 0 }, *eth = f + TAP_HDR_BYTES, *arp = eth + 14;
@@ -468,7 +427,7 @@ void vnet_announce(struct vdev *v)
  * where the guest is. Under a source address of our own: with the true sender's, every switch on the way would learn that the
  * sender lives here.
  */
-void vnet_hand_over(struct vdev *v)
+static void vnet_hand_over(struct vdev *v)
 {
 	struct vnet *n = (struct vnet *)v;
 	uint8_t *f = malloc(FRAME_MAX);
@@ -486,4 +445,48 @@ void vnet_hand_over(struct vdev *v)
 			v->st.drops++;
 	}
 	free(f);
+}
+
+static const struct vdev_net_ops vnet_net = { .announce = vnet_announce, .hand_over = vnet_hand_over };
+
+static const struct vdev_ops vnet_ops = {
+	.virtio_id = 1,
+	.acked = vnet_acked,
+	.start = vnet_start,
+	.stop = vnet_stop,
+	.run = vnet_run,
+	.config_set = vnet_config_set,
+	.reset = vnet_reset,
+	.save = vnet_save,
+	.load = vnet_load,
+	.free = vnet_free,
+	.net = &vnet_net,
+};
+
+int vnet_new(struct devs *d, const struct dom_nic *cfg, struct vdev **ret, struct err *err)
+{
+	struct vnet *n = calloc(1, sizeof(*n));
+	char name[16];
+
+	if (!n)
+		return err_sys(err, ENOMEM, "NIC %s", cfg->target);
+	n->cfg = cfg;
+	n->tap = -1;
+	int r = tap_open(cfg->target, cfg->type == DOM_NIC_BRIDGE ? cfg->bridge : "", cfg->mac, cfg->mtu, name, &n->tap,
+	                 err);
+	if (r < 0) {
+		vnet_free(&n->v);
+		return r;
+	}
+	uint64_t f = F_CSUM | F_GUEST_CSUM | F_MAC | F_GUEST_TSO4 | F_GUEST_TSO6 | F_GUEST_ECN | F_HOST_TSO4 |
+	             F_HOST_TSO6 | F_HOST_ECN | F_MRG_RXBUF | F_STATUS;
+	if (cfg->mtu)
+		f |= F_MTU;
+	vdev_setup(&n->v, d, &vnet_ops, name, 2, f);
+	struct config_space c = { .status = htole16(1), .max_pairs = htole16(1), .mtu = htole16(cfg->mtu) };
+	memcpy(c.mac, cfg->mac, 6);
+	memcpy(n->v.config, &c, sizeof(c));
+	n->v.config_len = sizeof(c);
+	*ret = &n->v;
+	return 0;
 }
