@@ -1,25 +1,15 @@
 # Fuzz targets of the pv engine: see local.mk.
 fuzz_tests += %D%/replay_pvimage %D%/replay_kernelfile %D%/replay_setstate
 FUZZ_PV_LIBS = hypervisor/libhv.a hypervisor/pv/libpv.a hypervisor/pv/libkernelfile.a common/libcommon.a $(XXHASH_LIBS)
-FUZZ_PV_FILES = hypervisor/pv/image.c common/buf.c common/err.c common/util.c
 
 %C%_replay_pvimage_SOURCES = %D%/fuzz_pvimage.c $(FUZZ_REPLAY)
 %C%_replay_pvimage_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"pvimage"'
 %C%_replay_pvimage_LDADD = $(FUZZ_PV_LIBS)
-FUZZERS += fuzz/pvimage
-fuzz/pvimage: %D%/fuzz_pvimage.c $(FUZZ_PV_FILES)
-	$(FUZZ_LINK)
 
 %C%_replay_kernelfile_SOURCES = %D%/fuzz_kernelfile.c $(FUZZ_REPLAY)
 %C%_replay_kernelfile_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"kernelfile"'
 %C%_replay_kernelfile_LDADD = $(FUZZ_PV_LIBS)
-FUZZERS += fuzz/kernelfile
-fuzz/kernelfile: %D%/fuzz_kernelfile.c hypervisor/pv/kernelfile.c common/err.c common/util.c
-	$(FUZZ_LINK)
 
 %C%_replay_setstate_SOURCES = %D%/fuzz_setstate.c $(FUZZ_REPLAY)
 %C%_replay_setstate_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"setstate"'
 %C%_replay_setstate_LDADD = $(FUZZ_PV_LIBS)
-FUZZERS += fuzz/setstate
-fuzz/setstate: %D%/fuzz_setstate.c hypervisor/stateframe.c $(FUZZ_PV_FILES)
-	$(FUZZ_LINK)
