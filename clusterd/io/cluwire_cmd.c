@@ -178,7 +178,9 @@ static int take_uuid(char dst[CLU_UUID_MAX], const char *src, bool may_lack, str
 #define OF_I32                                    OF_U64
 #define OF_FLAG                                   OF_U64
 #define OF_ENUM                                   OF_U64
-#define OF_BITS(name)                             memcpy(r->name, pb->name, pb->n_##name * sizeof(r->name[0]));
+#define OF_BITS(name)                                                                                                  \
+	for (size_t i = 0; i < pb->n_##name; i++)                                                                      \
+		r->name[i] = pb->name[i];
 #define OF_TEXT(name)                                                                                                  \
 	if (e == 0)                                                                                                    \
 		e = take_text(r->name, sizeof(r->name), pb->name, #name, err);
