@@ -111,11 +111,11 @@ struct hv_engine_ops {
 	 * start leaves the guest as it was, SUSPENDED or RUNNING (which may stand still for a moment). @mode: HV_LOGDIRTY_*, *ret_mode:
 	 * what was chosen. -EINVAL: no such mode. After any failure it is off.
 	 *
-	 * collect overwrites @bitmap (a bit a page of @mem's file) with what changed since the last collection with @clean. Without @clean the next
-	 * one names these pages again. The first with @clean names every page that is not all zeros. After a failure the next names
-	 * what this one lost. The guarantee: who begins with zeros, and copies what each collection with @clean names, after it and
-	 * before the next one, be the guest running or not, has the guest's memory after one that was made SUSPENDED. So also a page
-	 * is named that changed, was copied, and changed back. A page too many is no fault.
+	 * collect overwrites @bitmap (a bit a page of @mem's file) with what changed since the last collection with @clean. Without
+	 * @clean the next one names these pages again. The first with @clean names every page that is not all zeros. After a failure
+	 * the next names what this one lost. The guarantee: who begins with zeros, and copies what each collection with @clean names,
+	 * after it and before the next one, be the guest running or not, has the guest's memory after one that was made SUSPENDED. So
+	 * also a page is named that changed, was copied, and changed back. A page too many is no fault.
 	 *
 	 * audit, SUSPENDED and after a collection with @clean since it is so: the pages whose content is not that which was collected,
 	 * into @bitmap, and their number. 0 is right. What devices wrote in between is found, too. HV_LOGDIRTY_STOPCOPY compares

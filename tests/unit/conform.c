@@ -519,6 +519,7 @@ static int rounds(struct run *r, uint32_t mode)
 static int log_dirty(struct run *r)
 {
 	uint32_t mode = 0;
+	uint64_t n;
 
 	DO(BOOT, TURN, RESUME);
 	for (size_t i = 0; i < r->c->n_modes; i++) {
@@ -531,7 +532,7 @@ static int log_dirty(struct run *r)
 				DO(SUSPEND);
 			int e = r->c->ops->logdirty_start(r->c->vm, NO_MODE, true, &mode, &r->err);
 			MUST(e == -EINVAL, "log-dirty began in a mode that there is not: %d", e);
-			e = r->c->ops->logdirty_collect(r->c->vm, true, r->bits, &(uint64_t){ 0 }, &r->err);
+			e = r->c->ops->logdirty_collect(r->c->vm, true, r->bits, &n, &r->err);
 			MUST(e == -EINVAL, "log-dirty is on after it was refused");
 			e = r->c->ops->logdirty_start(r->c->vm, r->c->modes[i], true, &mode, &r->err);
 			MUST(!e, "log-dirty does not begin in mode %u: %.200s", r->c->modes[i], r->err.text);
@@ -560,9 +561,10 @@ static const struct step {
 
 static int with_vm(struct conform *c, int (*fn)(struct run *r, void *arg), void *arg)
 {
-	struct run r = { .c = c, .pages = c->env.mem->size / PAGE_BYTES };
+	struct run r = { .c = c };
 	int ret = c->fresh(c);
 
+	r.pages = c->env.mem->size / PAGE_BYTES; /* of the memory that is there now */
 	r.words = (r.pages + 63) / 64;
 	r.bits = calloc(r.words, 8);
 	r.copy = calloc(r.pages, PAGE_BYTES);
@@ -631,8 +633,10 @@ static int all_orders(struct conform *c)
 
 int conform_run(struct conform *c)
 {
+	struct err err;
+
 	c->why[0] = 0;
-	if (c->ops->probe(NULL, &(struct err){ 0 })) {
+	if (c->ops->probe(NULL, &err)) {
 		snprintf(c->why, sizeof(c->why), "the engine cannot run on this host");
 		return -1;
 	}
