@@ -10,10 +10,10 @@
 #include "hypervisor/engine.h"
 
 /* @why NULL: it can. */
-static int say(const char *engine, const struct err *why)
+static int say(const char *engine, const char *identity, const struct err *why)
 {
-	json_t *o = json_pack("{s:s*, s:b, s:s*}", "engine", engine, "runs", why == NULL, "why",
-	                      why ? why->text : NULL);
+	json_t *o = json_pack("{s:s*, s:b, s:s*, s:s*}", "engine", engine, "runs", why == NULL, "identity", identity,
+	                      "why", why ? why->text : NULL);
 	int r = o ? json_dumpf(o, stdout, JSON_COMPACT) : -1;
 
 	json_decref(o);
@@ -22,10 +22,10 @@ static int say(const char *engine, const struct err *why)
 
 int check_engines(void)
 {
-	for (unsigned i = 0; hv_engines[i]; i++) {
+	for (const struct hv_engine *e = hv_engines; e->name; e++) {
 		struct err err = { 0 };
 
-		(void)say(hv_engines[i]->name, hv_engines[i]->probe(NULL, &err) < 0 ? &err : NULL);
+		(void)say(e->name, NULL, hv_engine_probe(e, NULL, &err) < 0 ? &err : NULL);
 	}
 	return ferror(stdout) ? 1 : 0;
 }
@@ -33,19 +33,22 @@ int check_engines(void)
 int check_domain(const char *file, bool local)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
-	const struct hv_engine_ops *ops = NULL;
+	const struct hv_engine *e = NULL;
+	char identity[HV_IDENTITY_MAX] = "";
 	struct path_rules rules = { 0 };
 	struct err err = { 0 };
 	int r = dom_config_load(file, &cfg, &err);
 
 	if (r == 0) {
-		ops = hv_engine_for(cfg);
+		e = hv_engine_for(cfg);
 		r = geteuid() == 0 ? path_rules_load(&rules, &err) : 0; /* another user opens what it may anyway */
 	}
 	if (r == 0 && geteuid() == 0 && !(local && rules.local_any))
 		r = path_check_config(&rules, cfg, &err);
 	if (r == 0)
-		r = ops->probe(cfg, &err);
+		r = hv_engine_probe(e, cfg, &err);
+	if (r == 0)
+		r = e->ops->identity(cfg, identity, &err);
 	path_rules_done(&rules);
-	return say(ops ? ops->name : NULL, r < 0 ? &err : NULL);
+	return say(e ? e->name : NULL, identity[0] ? identity : NULL, r < 0 ? &err : NULL);
 }

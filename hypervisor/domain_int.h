@@ -54,7 +54,7 @@ struct domain {
 	const char *went_how;               /* static text */
 	struct hv_look look;                /* of look_ns, in the middle of its agent's silence; 0: never */
 	uint64_t look_ns, starved_told_ns;
-	char kernel_id[40];
+	char identity[HV_IDENTITY_MAX];     /* the engine's; HELLO's kernel_id */
 	/* sessions: NULL: none */
 	struct hvconn *suspender;           /* RESUME is its business */
 	struct hvconn *logger;              /* log-dirty belongs to it */

@@ -53,7 +53,7 @@ static int op_hello(struct call *c, struct err *err)
 	h->caps = c->d->ops->caps;
 	snprintf(h->engine, sizeof(h->engine), "%s", c->d->ops->name);
 	snprintf(h->build, sizeof(h->build), "%s", PACKAGE_VERSION);
-	snprintf(h->kernel_id, sizeof(h->kernel_id), "%s", c->d->kernel_id);
+	snprintf(h->kernel_id, sizeof(h->kernel_id), "%s", c->d->identity);
 	return 0;
 }
 

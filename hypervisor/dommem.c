@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The domain's memory region and the dirty bitmap shared with migrated: sealed memfds. Main thread. */
+/* The domain's memory file and the dirty bitmap shared with migrated: sealed memfds. Main thread. */
 #include "config.h"
 #include "hypervisor/domain_int.h"
 
@@ -25,10 +25,13 @@ static int sealed_memfd(const char *name, uint64_t bytes, struct err *err)
 
 int dommem_new(struct domain *d, struct err *err)
 {
+	struct guestmem_region region[GUESTMEM_REGIONS_MAX];
+	unsigned n = d->ops->regions(d->cfg, region);
+
 	guestmem_done(&d->mem);
 	int fd = sealed_memfd("hospes-ram", d->cfg->memory_bytes, err);
 
-	return fd < 0 ? fd : guestmem_init(&d->mem, fd, d->cfg->memory_bytes, err);
+	return fd < 0 ? fd : guestmem_init_regions(&d->mem, fd, region, n, err);
 }
 
 int dommem_bitmap(struct domain *d, struct err *err)

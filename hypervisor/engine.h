@@ -84,8 +84,13 @@ struct hv_engine_ops {
 	const struct vdev_transport_ops *transport; /* how its guests reach their devices */
 	/* Can it run @cfg on this host? NULL: any domain at all? The text names cause and remedy. Privileged, before anything is opened. */
 	int (*probe)(const struct dom_config *cfg, struct err *err);
-	/* Hex identity of the guest's kernel for struct hv_hello: equal means that a state may move between the two. */
-	int (*kernel_id)(const struct dom_config *cfg, char out[40], struct err *err);
+	/*
+	 * What a state of @cfg's guest depends on here, besides @cfg: a text in the engine's own form, empty if it depends on nothing.
+	 * A state moves only between hosts with the same text. pv: the builds of guest kernel and libc. Called with privileges and without.
+	 */
+	int (*identity)(const struct dom_config *cfg, char out[HV_IDENTITY_MAX], struct err *err);
+	/* Where the guest has its memory: regions of @cfg's memory size in all, as guestmem.h wants them. Returns how many. */
+	unsigned (*regions)(const struct dom_config *cfg, struct guestmem_region ret[GUESTMEM_REGIONS_MAX]);
 	/* After privileges were dropped, before threads are started. On failure there is no vm. */
 	int (*open)(const struct hv_engine_env *env, void **ret_vm, struct err *err);
 	/* Start a fresh guest: BOOTING, ready() follows. Also after exited(). On failure no guest is left. */
@@ -134,11 +139,16 @@ struct hv_engine_ops {
 };
 
 extern const struct hv_engine_ops hv_engine_pv;
-extern const struct hv_engine_ops hv_engine_kvm;
 
-/* All engines, NULL at the end. */
-extern const struct hv_engine_ops *const hv_engines[];
+/* The engines that domains ask for (dom_engine()); a name of NULL at the end. ops NULL: not part of this version. */
+struct hv_engine {
+	const char *name;
+	const struct hv_engine_ops *ops;
+};
+extern const struct hv_engine hv_engines[];
 /* The engine for @cfg's domain type. */
-const struct hv_engine_ops *hv_engine_for(const struct dom_config *cfg);
+const struct hv_engine *hv_engine_for(const struct dom_config *cfg);
+/* Can it run @cfg here? As the op of that name. */
+int hv_engine_probe(const struct hv_engine *e, const struct dom_config *cfg, struct err *err) _must_check_;
 
 #endif

@@ -222,7 +222,7 @@ static int set_up(struct domain *d, struct err *err)
 	/* another user opens what it may anyway */
 	r = geteuid() == 0 ? bound_paths(d, err) : 0;
 	if (!r)
-		r = d->ops->probe(d->cfg, err);
+		r = hv_engine_probe(hv_engine_for(d->cfg), d->cfg, err);
 	if (!r)
 		r = claim_name(d, err);
 	if (!r)
@@ -256,7 +256,7 @@ static int set_up(struct domain *d, struct err *err)
 	signal(SIGPIPE, SIG_IGN);
 	r = drop_privileges(d, err);
 	if (!r)
-		r = d->ops->kernel_id(d->cfg, d->kernel_id, err);
+		r = d->ops->identity(d->cfg, d->identity, err);
 	if (!r && d->incoming)
 		r = dommem_new(d, err);
 	d->env.devs = d->devs;
@@ -410,7 +410,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	d.loop = loop_new();
-	d.ops = hv_engine_for(d.cfg);
+	d.ops = hv_engine_for(d.cfg)->ops;
 	host_name(d.host, sizeof(d.host));
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	d.env = (struct hv_engine_env){ .loop = d.loop,

@@ -28,7 +28,6 @@ hypervisor/dev/blkio.h          clusterd/guard/deadline.h
 hypervisor/dev/devs.h           clusterd/guard/deadline.h
 hypervisor/lease.h              clusterd/guard/deadline.h
 hypervisor/main.c               clusterd/guard/managed.h
-migrated/io/preflight.c         hypervisor/pv/kernelfile.h
 tools/vmclus_simulate.h         clusterd/core/plan.h
 tools/vmmig_peers.c             migrated/io/peers.h
 '

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "clusterd/io/hostinfo.h"
 #include "common/util.h"
 #include "hypervisor/api/leaserec.h"
 #include "hypervisor/api/pathconf.h"
@@ -135,7 +136,7 @@ int domspec_of(const struct dom_config *cfg, struct clu_spec *ret, struct err *e
 {
 	struct clu_spec s = { .mem_bytes = cfg->memory_bytes,
 		              .vcpus = cfg->vcpus,
-		              .engine = cfg->type == DOM_TYPE_KVM ? CLU_ENGINE_KVM : CLU_ENGINE_PV,
+		              .engine = hostinfo_engine(dom_engine(cfg)),
 		              .ha = true };
 	int r;
 

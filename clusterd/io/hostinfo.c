@@ -209,12 +209,13 @@ static void find_bridges(struct clu_capacity *c)
 	free(list);
 }
 
+uint32_t hostinfo_engine(const char *name)
+{
+	return !strcmp(name, "pv") ? CLU_ENGINE_PV : !strcmp(name, "kvm") ? CLU_ENGINE_KVM : 0;
+}
+
 int hostinfo_engines(uint32_t *ret, struct err *err)
 {
-	static const struct {
-		const char *name;
-		uint32_t bit;
-	} known[] = { { "pv", CLU_ENGINE_PV }, { "kvm", CLU_ENGINE_KVM } };
 	struct hvcheck_engine e[HVCHECK_ENGINES_MAX];
 	int n = hvcheck_engines(e, err);
 	char text[ERR_TEXT_MAX] = "";
@@ -224,9 +225,8 @@ int hostinfo_engines(uint32_t *ret, struct err *err)
 		return n;
 	*ret = 0;
 	for (int i = 0; i < n; i++) {
-		for (unsigned k = 0; k < ARRAY_SIZE(known); k++)
-			if (e[i].runs && !strcmp(e[i].name, known[k].name))
-				*ret |= known[k].bit;
+		if (e[i].runs)
+			*ret |= hostinfo_engine(e[i].name);
 		if (!e[i].runs && at < sizeof(text))
 			at += (size_t)snprintf(text + at, sizeof(text) - at, "%sno engine %s here: %s", at ? "; " : "",
 			                       e[i].name, e[i].why);

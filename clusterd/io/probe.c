@@ -22,13 +22,14 @@ static int look(struct worker_here *here, enum probe_op op, const char *name, co
                 struct err *err)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
+	struct hvcheck_engine e;
 	int r = dom_config_parse(xml, strlen(xml), name, &cfg, err);
 
 	if (r == 0 && op & PROBE_REACH)
 		r = domspec_reach(cfg, tell_where, here, err);
 	if (r == 0 && op & PROBE_CHECK) {
 		worker_at(here, "hvdom --check");
-		r = hvcheck_domain(xml, strlen(xml), err);
+		r = hvcheck_domain(xml, strlen(xml), &e, err);
 	}
 	if (r == 0 && op & PROBE_LEASE) {
 		worker_at(here, "its lease");

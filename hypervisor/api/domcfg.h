@@ -92,6 +92,8 @@ int dom_config_parse(const char *xml, size_t len, const char *origin, struct dom
 int dom_config_load(const char *path, struct dom_config **ret, struct err *err) _must_check_;
 /* The XML text (malloc'd), valid by libvirt's schema, with generated values (uuid, mac) and with unknown elements kept. */
 int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err) _must_check_;
+/* The name of the engine for its type ("pv", "kvm"), a static text. */
+const char *dom_engine(const struct dom_config *cfg);
 void dom_config_free(struct dom_config *cfg);   /* takes NULL */
 static inline void cleanup_dom_config(struct dom_config **c) { dom_config_free(*c); }
 #define _cleanup_dom_config_ __attribute__((cleanup(cleanup_dom_config)))

@@ -93,18 +93,21 @@ static int next(char **at, struct hvcheck_engine *ret, struct err *err)
 	char *line = strsep(at, "\n");
 	json_t *o = line && *line ? json_loads(line, JSON_REJECT_DUPLICATES, NULL) : NULL;
 	const char *name = json_string_value(json_object_get(o, "engine")),
-		   *why = json_string_value(json_object_get(o, "why"));
+		   *why = json_string_value(json_object_get(o, "why")),
+		   *identity = json_string_value(json_object_get(o, "identity"));
 	const json_t *runs = json_object_get(o, "runs");
 	int r = 1;
 
 	if (!line || !*line)
 		return 0;
-	if (!json_is_boolean(runs) || (!name && json_is_true(runs)) || (name && strlen(name) >= sizeof(ret->name)))
+	if (!json_is_boolean(runs) || (!name && json_is_true(runs)) || (name && strlen(name) >= sizeof(ret->name)) ||
+	    (identity && strlen(identity) >= sizeof(ret->identity)))
 		r = err_set(err, EPROTO, "hvdom says \"%.60s\" when it is asked for engines: is it of another version?",
 		            line);
 	if (r > 0) {
 		*ret = (struct hvcheck_engine){ .runs = json_is_true(runs) };
 		(void)snprintf(ret->name, sizeof(ret->name), "%s", name ? name : "");
+		(void)snprintf(ret->identity, sizeof(ret->identity), "%s", identity ? identity : "");
 		(void)snprintf(ret->why, sizeof(ret->why), "%s", ret->runs ? "" : why ? why : "hvdom does not say why");
 		text_tidy(ret->why);
 	}
@@ -130,19 +133,19 @@ int hvcheck_engines(struct hvcheck_engine ret[HVCHECK_ENGINES_MAX], struct err *
 	return r == 0 && !n ? err_set(err, EPROTO, "hvdom names no engine") : r < 0 ? r : n;
 }
 
-int hvcheck_domain(const char *xml, size_t len, struct err *err)
+int hvcheck_domain(const char *xml, size_t len, struct hvcheck_engine *ret, struct err *err)
 {
 	_cleanup_close_ int in = memfd_create("domain", MFD_CLOEXEC);
 	char buf[ANSWER_MAX], *at = buf;
-	struct hvcheck_engine e;
 	int r = in < 0 ? -errno : write_full(in, xml, len);
 
+	*ret = (struct hvcheck_engine){ 0 };
 	if (r < 0)
 		return err_sys(err, r, "hand a definition to hvdom");
 	r = ask("--check", "/dev/stdin", in, buf, err);
 	if (r == 0)
-		r = next(&at, &e, err);
+		r = next(&at, ret, err);
 	if (r == 0)
 		return err_set(err, EPROTO, "hvdom does not say whether it can run the domain");
-	return r < 0 ? r : e.runs ? 0 : err_set(err, ENOTSUP, "%s", e.why);
+	return r < 0 ? r : ret->runs ? 0 : err_set(err, ENOTSUP, "%s", ret->why);
 }

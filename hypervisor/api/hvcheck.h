@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include "common/cleanup.h"
 #include "common/err.h"
+#include "hypervisor/api/hypercall.h"
 
 #define HVCHECK_ENGINES_MAX 8u
 #define HVCHECK_MS          4000u /* below the time limits of the helpers that ask */
@@ -19,11 +20,15 @@ struct hvcheck_engine {
 	char name[16];          /* "pv", "kvm" */
 	bool runs;              /* it can, on this host */
 	char why[ERR_TEXT_MAX]; /* why not */
+	char identity[HV_IDENTITY_MAX]; /* of a domain: what its state depends on here (struct hv_hello's kernel_id) */
 };
 
 /* Returns how many engines there are in @ret. -ENOENT: no hvdom; -ETIMEDOUT; -EPROTO: no answer that makes sense. */
 int hvcheck_engines(struct hvcheck_engine ret[HVCHECK_ENGINES_MAX], struct err *err) _must_check_;
-/* Check that this host can run the domain of @xml, apart from disks and networks. -ENOTSUP with hvdom's text: it cannot. */
-int hvcheck_domain(const char *xml, size_t len, struct err *err) _must_check_;
+/*
+ * Check that this host can run the domain of @xml, apart from disks and networks. -ENOTSUP with hvdom's text: it cannot. *@ret: all that
+ * hvdom said, whether it can or not; the name is empty if it said nothing, or if @xml is no definition.
+ */
+int hvcheck_domain(const char *xml, size_t len, struct hvcheck_engine *ret, struct err *err) _must_check_;
 
 #endif

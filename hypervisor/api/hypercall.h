@@ -25,6 +25,7 @@
 #define HV_PAYLOAD_MAX 65536u
 #define HV_NAME_MAX 64u             /* with the NUL */
 #define HV_REGIONS_MAX 4u
+#define HV_IDENTITY_MAX 40u
 #define HV_DEVS_MAX 32u
 
 struct hv_msg {
@@ -100,7 +101,7 @@ struct hv_hello {
 	uint32_t caps;              /* HV_CAP_* */
 	char engine[16];            /* "pv", "kvm" */
 	char build[32];             /* program version */
-	char kernel_id[40];         /* hex xxh3-128 of the guest kernel file, with NUL */
+	char kernel_id[HV_IDENTITY_MAX]; /* what a state of the guest depends on here, in the engine's own form; with NUL, empty: nothing */
 };
 
 struct hv_info {

@@ -511,7 +511,7 @@ static int pv_probe(const struct dom_config *cfg, struct err *err)
 	return 0;
 }
 
-static int pv_kernel_id(const struct dom_config *cfg, char out[40], struct err *err)
+static int pv_identity(const struct dom_config *cfg, char out[HV_IDENTITY_MAX], struct err *err)
 {
 	struct pv_files f;
 	int r = pv_files_open(&f, cfg->kernel, err);
@@ -521,6 +521,13 @@ static int pv_kernel_id(const struct dom_config *cfg, char out[40], struct err *
 	pv_files_id(&f, out);
 	pv_files_done(&f);
 	return 0;
+}
+
+/* A user-mode kernel takes an address for an offset in its memory file. */
+static unsigned pv_regions(const struct dom_config *cfg, struct guestmem_region ret[GUESTMEM_REGIONS_MAX])
+{
+	ret[0] = (struct guestmem_region){ .bytes = cfg->memory_bytes };
+	return 1;
 }
 
 static void pv_close(void *vm)
@@ -776,7 +783,8 @@ const struct hv_engine_ops hv_engine_pv = {
 	.caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_HASH | HV_CAP_LOGDIRTY_TRACK,
 	.transport = &vudev_transport,
 	.probe = pv_probe,
-	.kernel_id = pv_kernel_id,
+	.identity = pv_identity,
+	.regions = pv_regions,
 	.open = pv_open,
 	.boot = pv_boot,
 	.suspend = pv_suspend,

@@ -5,16 +5,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 #include "common/util.h"
 #include "hypervisor/api/cpufeat.h"
 #include "hypervisor/api/domcfg.h"
 #include "hypervisor/api/dompath.h"
-#include "hypervisor/pv/kernelfile.h"
 #include "hypervisor/api/hvcall.h"
 #include "hypervisor/api/hvcheck.h"
 #include "hypervisor/api/pathconf.h"
@@ -122,54 +119,6 @@ static int check_free(const Hospes__Mig__Offer *o, const char *here, struct err 
 	return r;
 }
 
-/* A user-mode kernel is one with the libc it runs on: the guest's memory holds pages of both. */
-int file_id(const char *path, char ret[40], struct err *err)
-{
-	struct pv_files files;
-
-	if (pv_files_open(&files, path, NULL) == 0) {
-		pv_files_id(&files, ret);
-		pv_files_done(&files);
-		return 0;
-	}
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	_cleanup_free_ uint8_t *buf = malloc(1u << 20);
-	XXH3_state_t *st = XXH3_createState();
-	int r = fd < 0 ? err_sys(err, errno, "open %s", path) : !buf || !st ? err_sys(err, ENOMEM, "read %s", path) : 0;
-
-	if (r == 0)
-		(void)XXH3_128bits_reset(st);
-	while (r == 0) {
-		ssize_t n = read(fd, buf, 1u << 20);
-		if (n < 0)
-			r = err_sys(err, errno, "read %s", path);
-		if (n <= 0)
-			break;
-		(void)XXH3_128bits_update(st, buf, (size_t)n);
-	}
-	if (r == 0) {
-		XXH128_hash_t h = XXH3_128bits_digest(st);
-		(void)snprintf(ret, 40, "%016" PRIx64 "%016" PRIx64, (uint64_t)h.high64, (uint64_t)h.low64);
-	}
-	XXH3_freeState(st);
-	return r;
-}
-
-static int check_kernel(const Hospes__Mig__Offer *o, const struct dom_config *cfg, const char *here, struct err *err)
-{
-	char id[40];
-
-	int r = cfg->kernel ? file_id(cfg->kernel, id, err) : 0;
-	if (r < 0)
-		return r;
-	if (cfg->kernel && o->kernel_id[0] && strcmp(id, o->kernel_id))
-		return err_set(
-			err, EXDEV,
-			"guest kernel %s (or the libc it runs on) on %s is another build than the one that runs: install the same package versions",
-			cfg->kernel, here);
-	return 0;
-}
-
 static int check_devices(const struct dom_config *cfg, const char *here, struct err *err)
 {
 	for (size_t i = 0; i < cfg->n_nics; i++) {
@@ -193,25 +142,33 @@ static int check_devices(const struct dom_config *cfg, const char *here, struct 
 }
 
 /* What hvdom itself says: engine, guest kernel, paths. */
-static int check_engine(const Hospes__Mig__Offer *o, const char *here, struct err *err)
+static int check_engine(const Hospes__Mig__Offer *o, const struct dom_config *cfg, const char *here, struct err *err)
 {
 	struct err why = { 0 };
-	int r = hvcheck_domain((const char *)o->xml.data, o->xml.len, &why);
+	struct hvcheck_engine e;
+	int r = hvcheck_domain((const char *)o->xml.data, o->xml.len, &e, &why);
 
-	return r < 0 ? err_set(err, r, "%s cannot run %s: %s: mend that there, or choose another host", here, o->name,
-	                       why.text)
-	             : 0;
+	if (e.name[0] && strcmp(o->engine, e.name))
+		return err_set(err, ENOTSUP, "the offered domain runs on engine %s, its XML asks for another",
+		               o->engine);
+	if (r < 0)
+		return err_set(err, r, "%s cannot run %s: %s: mend that there, or choose another host", here, o->name,
+		               why.text);
+	if (strcmp(e.identity, o->kernel_id))
+		return err_set(
+			err, EXDEV,
+			"guest kernel %s (or the libc it runs on) on %s is another build than the one that runs: install the same package versions",
+			cfg->kernel ? cfg->kernel : "of the engine", here);
+	return 0;
 }
 
 /* The peer names files, and this is root: see pathopen.h. */
-static int check_files(const Hospes__Mig__Offer *o, struct dom_config *cfg, const char *here, struct err *err)
+static int check_files(struct dom_config *cfg, const char *here, struct err *err)
 {
 	struct path_rules rules = { 0 };
 	int r = geteuid() == 0 ? path_rules_load(&rules, err) : 0;
 
 	cfg->paths = geteuid() == 0 ? &rules : NULL;
-	if (r == 0)
-		r = check_kernel(o, cfg, here, err);
 	if (r == 0)
 		r = check_devices(cfg, here, err);
 	cfg->paths = NULL;
@@ -237,10 +194,7 @@ int preflight_check(const Hospes__Mig__Offer *o, const char *here, uint64_t prom
 		return r;
 	if (strcmp(cfg->name, o->name) || strcasecmp(cfg->uuid, o->uuid))
 		return err_set(err, EPROTO, "the offered XML describes another domain than %s", o->name);
-	if (strcmp(o->engine, cfg->type == DOM_TYPE_UML ? "pv" : "kvm"))
-		return err_set(err, ENOTSUP, "the offered domain runs on engine %s, its XML asks for another",
-		               o->engine);
 	path_touch_config(cfg, at, arg);
-	r = check_engine(o, here, err);
-	return r < 0 ? r : check_files(o, cfg, here, err);
+	r = check_engine(o, cfg, here, err);
+	return r < 0 ? r : check_files(cfg, here, err);
 }

@@ -13,7 +13,5 @@
  */
 int preflight_check(const Hospes__Mig__Offer *offer, const char *here, uint64_t promised,
                     void (*at)(void *arg, const char *what), void *arg, uint64_t *ret_ram_available, struct err *err) _must_check_;
-/* Lower-case hex xxh3-128 of a file, with NUL: how hvdom names a guest kernel. */
-int file_id(const char *path, char ret[40], struct err *err) _must_check_;
 
 #endif

@@ -43,6 +43,9 @@ last() { tail -n 1 "$T/out"; }
 	FAKE_WHY="no such engine" host_start b
 	run ! push a b; last | jq -e '.error | test("b cannot run g1: no such engine")'
 	host_stop b
+	FAKE_IDENTITY=another host_start b
+	run ! push a b; last | jq -e '.error | test("on b is another build")'
+	host_stop b
 	host_start b
 	run ! host_env a vmmig push nobody b --json; [[ $output == *"does not run"* ]]
 	domain_start b g1x

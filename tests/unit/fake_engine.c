@@ -94,7 +94,13 @@ static int fake_probe(const struct dom_config *cfg, struct err *err)
 	return 0;
 }
 
-static int fake_kernel_id(const struct dom_config *cfg, char out[40], struct err *err)
+static unsigned fake_regions(const struct dom_config *cfg, struct guestmem_region ret[GUESTMEM_REGIONS_MAX])
+{
+	ret[0] = (struct guestmem_region){ .bytes = cfg->memory_bytes };
+	return 1;
+}
+
+static int fake_identity(const struct dom_config *cfg, char out[HV_IDENTITY_MAX], struct err *err)
 {
 	(void)cfg, (void)err;
 	strcpy(out, "fa4e");
@@ -328,7 +334,8 @@ uint64_t fake_age(const void *vm)
 const struct hv_engine_ops fake_engine = {
 	.name = "fake",
 	.probe = fake_probe,
-	.kernel_id = fake_kernel_id,
+	.identity = fake_identity,
+	.regions = fake_regions,
 	.open = fake_open,
 	.boot = fake_boot,
 	.suspend = fake_suspend,

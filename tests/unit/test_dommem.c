@@ -11,6 +11,22 @@
 
 #define BYTES (40ull << 20)
 
+/* Two engines: one region; two with a hole. */
+static unsigned whole(const struct dom_config *cfg, struct guestmem_region ret[GUESTMEM_REGIONS_MAX])
+{
+	ret[0] = (struct guestmem_region){ .bytes = cfg->memory_bytes };
+	return 1;
+}
+
+static unsigned holed(const struct dom_config *cfg, struct guestmem_region ret[GUESTMEM_REGIONS_MAX])
+{
+	ret[0] = (struct guestmem_region){ .bytes = 30u << 20 };
+	ret[1] = (struct guestmem_region){ .start = { 1ull << 32 }, .bytes = cfg->memory_bytes - (30u << 20) };
+	return 2;
+}
+
+static const struct hv_engine_ops one = { .regions = whole }, two = { .regions = holed };
+
 struct fixture {
 	struct domain d;
 	struct dom_config cfg;
@@ -22,7 +38,7 @@ static int set_up(void **state)
 	struct err err;
 
 	f->cfg.memory_bytes = BYTES;
-	f->d = (struct domain){ .mem.fd = -1, .bitmap_fd = -1, .cfg = &f->cfg };
+	f->d = (struct domain){ .mem.fd = -1, .bitmap_fd = -1, .cfg = &f->cfg, .ops = &one };
 	if (dommem_new(&f->d, &err))
 		fail_msg("%s", err.text);
 	*state = f;
@@ -140,10 +156,30 @@ static void new_memory_is_empty(void **state)
 	assert_int_equal(f->d.mem.size, BYTES);
 }
 
+/* One file, one bitmap and one hash, whatever the guest's addresses are. */
+static void regions(void **state)
+{
+	struct fixture *f = *state;
+	struct err err;
+
+	f->d.mem.base[5 * PAGE_BYTES] = 1;
+	f->d.mem.base[BYTES - 1] = 2;
+	uint64_t h = hash(f);
+	f->d.ops = &two;
+	assert_int_equal(dommem_new(&f->d, &err), 0);
+	assert_int_equal(f->d.mem.size, BYTES);
+	is_sealed(f->d.mem.fd, BYTES);
+	*(uint8_t *)guestmem_at(&f->d.mem, (struct gpa){ 5 * PAGE_BYTES }, 1) = 1;
+	assert_null(guestmem_at(&f->d.mem, (struct gpa){ BYTES - 1 }, 1));
+	*(uint8_t *)guestmem_at(&f->d.mem, (struct gpa){ (1ull << 32) + (10u << 20) - 1 }, 1) = 2;
+	assert_int_equal(hash(f), h);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
-	static const struct CMUnitTest tests[] = { T(sealed), T(bitmap_sizes), T(hashes), T(new_memory_is_empty) };
+	static const struct CMUnitTest tests[] = { T(sealed), T(bitmap_sizes), T(hashes), T(new_memory_is_empty),
+		                                   T(regions) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,19 +54,25 @@ static void test_engines(void **state)
 static void test_domain(void **state)
 {
 	_cleanup_free_ char *path = xasprintf("%s/got", dir), *got = NULL;
+	struct hvcheck_engine e;
 	struct err err;
 	(void)state;
 
-	hvdom("[ \"$1\" = --check ] && cat \"$2\" >got && echo '{\"engine\":\"pv\",\"runs\":true,\"later\":[1]}'");
-	assert_int_equal(hvcheck_domain("<domain/>", 9, &err), 0);
+	hvdom("[ \"$1\" = --check ] && cat \"$2\" >got && echo '{\"engine\":\"pv\",\"runs\":true,\"identity\":\"ab\",\"later\":[1]}'");
+	assert_int_equal(hvcheck_domain("<domain/>", 9, &e, &err), 0);
 	assert_int_equal(file_read(path, 100, &got, NULL), 0);
 	assert_string_equal(got, "<domain/>");
+	assert_string_equal(e.name, "pv");
+	assert_string_equal(e.identity, "ab");
 	hvdom("echo '{\"engine\":\"kvm\",\"runs\":false,\"why\":\"not here\"}'; exit 1");
-	assert_int_equal(hvcheck_domain("<domain/>", 9, &err), -ENOTSUP);
+	assert_int_equal(hvcheck_domain("<domain/>", 9, &e, &err), -ENOTSUP);
 	assert_string_equal(err.text, "not here");
+	assert_string_equal(e.name, "kvm");
+	assert_string_equal(e.identity, "");
 	hvdom("echo '{\"runs\":false}'");
-	assert_int_equal(hvcheck_domain("<domain/>", 9, &err), -ENOTSUP);
+	assert_int_equal(hvcheck_domain("<domain/>", 9, &e, &err), -ENOTSUP);
 	assert_true(err.text[0]);
+	assert_string_equal(e.name, "");
 }
 
 static void test_nonsense(void **state)
@@ -85,6 +91,7 @@ static void test_nonsense(void **state)
 		"echo '{\"engine\":7,\"runs\":true}'",
 		"echo '{\"engine\":\"0123456789abcdef\",\"runs\":true}'",
 		"echo '{\"engine\":\"pv\",\"runs\":true,\"runs\":false}'",
+		"echo '{\"engine\":\"pv\",\"runs\":true,\"identity\":\"0123456789012345678901234567890123456789\"}'",
 		"echo '{\"engine\":\"pv\",\"runs\":true'",
 		"head -c 100000 /dev/zero | tr '\\0' x",
 		"while :; do echo '{\"engine\":\"pv\",\"runs\":true}'; done",
@@ -95,13 +102,13 @@ static void test_nonsense(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(script); i++) {
 		hvdom(script[i]);
-		if (hvcheck_engines(e, &err) != -EPROTO || hvcheck_domain("<domain/>", 9, &err) != -EPROTO)
+		if (hvcheck_engines(e, &err) != -EPROTO || hvcheck_domain("<domain/>", 9, e, &err) != -EPROTO)
 			fail_msg("%s: %s", script[i], err.text);
 		assert_true(err.text[0]);
 	}
 	setenv("HOSPES_LIBEXEC", "/none", 1);
 	assert_int_equal(hvcheck_engines(e, &err), -ENOENT);
-	assert_int_equal(hvcheck_domain("<domain/>", 9, &err), -ENOENT);
+	assert_int_equal(hvcheck_domain("<domain/>", 9, e, &err), -ENOENT);
 }
 
 /* One that hangs is killed, and its end is waited for. */
@@ -132,7 +139,7 @@ static void test_no_memory(void **state)
 	hvdom("echo '{\"engine\":\"pv\",\"runs\":true}'");
 	FOR_EACH_ALLOC_FAILURE(r = hvcheck_engines(e, &err))
 	assert_true(r == 1 || (alloc_failed && r < 0));
-	FOR_EACH_ALLOC_FAILURE(r = hvcheck_domain("x", 1, &err))
+	FOR_EACH_ALLOC_FAILURE(r = hvcheck_domain("x", 1, e, &err))
 	assert_true(r == 0 || (alloc_failed && r < 0));
 }
 

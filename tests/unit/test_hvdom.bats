@@ -7,8 +7,7 @@ setup() {
 	hvdom=$top_builddir/hypervisor/hvdom
 	mkdir -p "$T/conf"
 	printf '{"kernels": ["%s"]}' "$T" >"$T/conf/paths.json"
-	printf '#!/bin/true\n' >"$T/linux"
-	chmod 755 "$T/linux"
+	install -m 755 "$BATS_TEST_DIRNAME/../fuzz/corpus/kernelfile/good" "$T/linux"
 }
 
 teardown() {
@@ -37,10 +36,19 @@ xml() { # TYPE KERNEL [VCPUS]
 	xml uml "$T/linux" >"$T/good.xml"
 	run "$hvdom" --check "$T/good.xml"
 	[ "$status" -eq 0 ]
-	[ "$output" = '{"engine":"pv","runs":true}' ]
+	[ "$(jq -c 'del(.identity)' <<<"$output")" = '{"engine":"pv","runs":true}' ]
+	[[ $(jq -r .identity <<<"$output") =~ ^[0-9a-f]{32}$ ]]
+	one=$output
 	run "$hvdom" --check /dev/stdin <"$T/good.xml"
-	[ "$output" = '{"engine":"pv","runs":true}' ]
-	for what in "kvm $T/linux 1 hardware-assisted" "uml $T/none 1 $T/none" "uml $T/linux 2 vCPU"; do
+	[ "$output" = "$one" ]
+	# another build
+	echo >>"$T/linux"
+	run "$hvdom" --check "$T/good.xml"
+	[ "$status" -eq 0 ]
+	[ "$output" != "$one" ]
+	printf '#!/bin/true\n' >"$T/script"
+	chmod 755 "$T/script"
+	for what in "kvm $T/linux 1 hardware-assisted" "uml $T/none 1 $T/none" "uml $T/linux 2 vCPU" "uml $T/script 1 knows"; do
 		# shellcheck disable=SC2086 # words
 		set -- $what
 		xml "$1" "$2" "$3" >"$T/bad.xml"

@@ -46,7 +46,7 @@ static bool put_os(xmlNode *dom, const struct dom_config *cfg)
 {
 	xmlNode *os = dx_ensure(dom, "os", NULL), *type = os ? dx_ensure(os, "type", NULL) : NULL;
 
-	if (!dx_put_text(type, cfg->type == DOM_TYPE_UML ? "linux" : "hvm"))
+	if (!dx_put_text(type, dx_os_types[cfg->type]))
 		return false;
 	/* libvirt's schema wants it first */
 	if (os->children != type) {

@@ -55,6 +55,7 @@ int dx_check_known(struct dx *x, const xmlNode *domain, struct dom_config *cfg) 
 
 /* Names in XML, indexed by the enums of domcfg.h; shared by reader and writer. */
 extern const char *const dx_dom_types[2];
+extern const char *const dx_os_types[2];
 extern const char *const dx_actions[3];
 extern const char *const dx_watchdogs[4];
 extern const char *const dx_caches[4];

@@ -193,7 +193,7 @@ static int parse_os_type(struct dx *x, const xmlNode *os, struct dom_config *cfg
 		known = !strcmp(type, "hvm") || !strcmp(type, "linux");
 	if (!known)
 		return dx_fail(x, node, "'%.40s' does not go with domain type %s (%s)", type, dx_dom_types[cfg->type],
-		               cfg->type == DOM_TYPE_UML ? "linux" : "hvm");
+		               dx_os_types[cfg->type]);
 	arch = dx_attr(node, "arch");
 	if (arch && strcmp(arch, "x86_64"))
 		return dx_fail(x, node, "arch '%.40s' is not supported (x86_64)", arch);

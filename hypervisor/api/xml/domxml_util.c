@@ -11,6 +11,8 @@
 #define X(s) ((const xmlChar *)(s))
 
 const char *const dx_dom_types[2] = { [DOM_TYPE_UML] = "uml", [DOM_TYPE_KVM] = "kvm" };
+const char *const dx_os_types[2] = { [DOM_TYPE_UML] = "linux", [DOM_TYPE_KVM] = "hvm" };
+static const char *const engines[2] = { [DOM_TYPE_UML] = "pv", [DOM_TYPE_KVM] = "kvm" };
 const char *const dx_actions[3] = {
 	[DOM_ACTION_DESTROY] = "destroy",
 	[DOM_ACTION_RESTART] = "restart",
@@ -190,4 +192,9 @@ size_t dx_console_nodes(const xmlNode *devices, xmlNode **nodes, size_t max)
 		if (n < max)
 			nodes[n] = c;
 	return n;
+}
+
+const char *dom_engine(const struct dom_config *cfg)
+{
+	return engines[cfg->type];
 }
