@@ -123,7 +123,7 @@ struct hv_engine_ops {
 	 * also a page is named that changed, was copied, and changed back. A page too many is no fault.
 	 *
 	 * audit, SUSPENDED and after a collection with @clean since it is so: the pages whose content is not that which was collected,
-	 * into @bitmap, and their number. 0 is right. What devices wrote in between is found, too. HV_LOGDIRTY_STOPCOPY compares
+	 * into @bitmap, and their number. 0 is right. What devices wrote in between is found, too. HV_LOGDIRTY_NONE compares
 	 * nothing: there, the pages that no collection named. -EINVAL where start was told no @audit and it cannot do without.
 	 */
 	int (*logdirty_start)(void *vm, uint32_t mode, bool audit, uint32_t *ret_mode, struct err *err);

@@ -91,8 +91,8 @@ enum hv_dom_state {                 /* numbers are on the wire */
 #define HV_WHY_WATCHDOG 3u          /* paused: the heartbeat was missed */
 #define HV_WHY_DISK_WAIT 4u         /* not paused: a disk has not answered for some time */
 
-#define HV_CAP_LOGDIRTY_TRACK 1u    /* tracking is possible here */
-#define HV_CAP_LOGDIRTY_HASH 2u
+#define HV_CAP_LOGDIRTY_RECORD 1u   /* that mode may be had */
+#define HV_CAP_LOGDIRTY_COMPARE 2u
 #define HV_CAP_MIGRATE 4u
 #define HV_CAP_PREPARE 8u
 
@@ -148,11 +148,12 @@ struct hv_stats {
 struct hv_suspend_rep { uint64_t freeze_ns; uint64_t quiesce_ns; };
 struct hv_resume_rep { uint64_t resume_ns; uint64_t running_at_ns; /* CLOCK_MONOTONIC of this host when vCPUs ran */ };
 
-#define HV_LOGDIRTY_AUTO 0u
-#define HV_LOGDIRTY_TRACK 1u        /* userfaultfd write-protect, or the engine's own log */
-#define HV_LOGDIRTY_HASH 2u         /* compare page hashes */
-#define HV_LOGDIRTY_STOPCOPY 3u     /* no tracking: everything is dirty */
-#define HV_LOGDIRTY_F_AUDIT 1u      /* also hash everything so that HV_OP_AUDIT can prove the log */
+/* What a log-dirty mode is for who reads the log; how it is done is the engine's affair. Scripts call them auto, track, hash, stopcopy. */
+#define HV_LOGDIRTY_BEST 0u         /* asked for: what the engine does best here */
+#define HV_LOGDIRTY_RECORD 1u       /* writes are recorded as they happen: a collection costs what was written */
+#define HV_LOGDIRTY_COMPARE 2u      /* a collection compares all memory with what it was: it costs what there is */
+#define HV_LOGDIRTY_NONE 3u         /* there is no log: every page with content counts as dirty each time */
+#define HV_LOGDIRTY_F_AUDIT 1u      /* also keep what HV_OP_AUDIT needs to prove the log */
 
 struct hv_logdirty_req { uint32_t mode; uint32_t flags; };
 struct hv_logdirty_rep {

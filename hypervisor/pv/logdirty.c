@@ -23,7 +23,7 @@
 
 struct pv_logdirty {
 	struct pv_logdirty_cfg cfg;
-	uint32_t mode;      /* HV_LOGDIRTY_TRACK, _HASH or _STOPCOPY */
+	uint32_t mode;      /* HV_LOGDIRTY_RECORD (tracking), _COMPARE (hashing) or _NONE */
 	struct guestmem *m; /* borrowed */
 	struct hashlog h;
 	uint64_t words;  /* of each bitmap */
@@ -63,19 +63,19 @@ static void take_dev_dirty(struct guestmem *m, uint64_t *bits, uint64_t words)
 static int choose(struct pv_logdirty *l, const struct pv_frozen *f, struct err *err)
 {
 	switch (l->cfg.mode) {
-	case HV_LOGDIRTY_AUTO:
-		l->mode = HV_LOGDIRTY_HASH;
+	case HV_LOGDIRTY_BEST:
+		l->mode = HV_LOGDIRTY_COMPARE;
 		if (f && l->m->size > AUTO_TRACK_BYTES &&
 		    !track_new(&l->t, l->m, l->cfg.k_pidfd, l->cfg.mem_inode, f, err))
-			l->mode = HV_LOGDIRTY_TRACK;
+			l->mode = HV_LOGDIRTY_RECORD;
 		return 0;
-	case HV_LOGDIRTY_TRACK:
-		l->mode = HV_LOGDIRTY_TRACK;
+	case HV_LOGDIRTY_RECORD:
+		l->mode = HV_LOGDIRTY_RECORD;
 		if (!f)
 			return err_set(err, EINVAL, "tracking a guest's writes begins while it is suspended");
 		return track_new(&l->t, l->m, l->cfg.k_pidfd, l->cfg.mem_inode, f, err);
-	case HV_LOGDIRTY_HASH:
-	case HV_LOGDIRTY_STOPCOPY:
+	case HV_LOGDIRTY_COMPARE:
+	case HV_LOGDIRTY_NONE:
 		l->mode = l->cfg.mode;
 		return 0;
 	}
@@ -185,15 +185,15 @@ static int hand_out(struct pv_logdirty *l, bool frozen, struct err *err)
 {
 	int r = 0;
 
-	if (l->mode == HV_LOGDIRTY_TRACK && !l->stored)
+	if (l->mode == HV_LOGDIRTY_RECORD && !l->stored)
 		r = unhashed(l) || (frozen && !l->cfg.audit) ? hashlog_forget(&l->h, l->carry, err)
 		                                             : hashlog_store(&l->h, l->carry, err);
 	if (r)
 		return r;
 	l->fresh = false;
-	if (l->mode != HV_LOGDIRTY_HASH)
+	if (l->mode != HV_LOGDIRTY_COMPARE)
 		memset(l->last, 0, l->words * 8);
-	or_bits(l->last, l->mode == HV_LOGDIRTY_STOPCOPY ? l->found : l->carry, l->words);
+	or_bits(l->last, l->mode == HV_LOGDIRTY_NONE ? l->found : l->carry, l->words);
 	memset(l->carry, 0, l->words * 8);
 	return 0;
 }
@@ -209,9 +209,9 @@ int pv_logdirty_collect(struct pv_logdirty *l, pid_t k, const struct pv_frozen *
 	l->stored = false;
 	l->st.collections++;
 	l->st.candidates = 0;
-	if (l->mode == HV_LOGDIRTY_STOPCOPY)
+	if (l->mode == HV_LOGDIRTY_NONE)
 		r = collect_stopcopy(l, err);
-	else if (l->mode == HV_LOGDIRTY_HASH)
+	else if (l->mode == HV_LOGDIRTY_COMPARE)
 		r = collect_hash(l, f, err);
 	else
 		r = collect_track(l, k, f, clean, err);
@@ -226,10 +226,10 @@ int pv_logdirty_audit(struct pv_logdirty *l, uint64_t *bitmap, uint64_t *ret_mis
 {
 	int r;
 
-	if (l->mode == HV_LOGDIRTY_TRACK && !l->cfg.audit)
+	if (l->mode == HV_LOGDIRTY_RECORD && !l->cfg.audit)
 		return err_set(err, EINVAL, "log-dirty was begun without its audit");
 	memset(bitmap, 0, l->words * 8);
-	if (l->mode == HV_LOGDIRTY_STOPCOPY) {
+	if (l->mode == HV_LOGDIRTY_NONE) {
 		r = hashlog_data(&l->h, bitmap, err);
 		for (uint64_t i = 0; i < l->words; i++)
 			bitmap[i] &= ~l->last[i];

@@ -16,7 +16,7 @@
 struct pv_logdirty;
 
 struct pv_logdirty_cfg {
-	uint32_t mode;          /* HV_LOGDIRTY_AUTO, _TRACK, _HASH, _STOPCOPY */
+	uint32_t mode;          /* HV_LOGDIRTY_*: RECORD is tracking, COMPARE hashing */
 	bool audit;             /* keep hashes beside tracking, so that pv_logdirty_audit() can prove it */
 	int k_pidfd;            /* borrowed */
 	uint64_t mem_inode;     /* inode of the memory region's file as /proc/PID/maps shows it */

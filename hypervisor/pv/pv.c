@@ -780,7 +780,7 @@ static void pv_kill(void *vm)
 
 const struct hv_engine_ops hv_engine_pv = {
 	.name = "pv",
-	.caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_HASH | HV_CAP_LOGDIRTY_TRACK,
+	.caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_COMPARE | HV_CAP_LOGDIRTY_RECORD,
 	.transport = &vudev_transport,
 	.probe = pv_probe,
 	.identity = pv_identity,

@@ -105,8 +105,8 @@ enum mig_record { MIG_REC_RELINQUISHING = 1, MIG_REC_READY = 2, MIG_REC_TAKEN = 
 
 enum mig_pass { MIG_PASS_LIVE = 1, MIG_PASS_FINAL = 2 };
 
-/* Log-dirty modes as in hypervisor/api/hypercall.h. */
-enum mig_logdirty { MIG_LOGDIRTY_TRACK = 1, MIG_LOGDIRTY_HASH = 2, MIG_LOGDIRTY_STOPCOPY = 3 };
+/* Log-dirty modes as in hypervisor/api/hypercall.h: by what a collection costs. */
+enum mig_logdirty { MIG_LOGDIRTY_RECORD = 1, MIG_LOGDIRTY_COMPARE = 2, MIG_LOGDIRTY_NONE = 3 };
 
 /* Hypercalls the machines ask for; the I/O layer maps them to HV_OP_*. */
 enum mig_hv {

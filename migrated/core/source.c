@@ -90,7 +90,7 @@ static void pass(struct mig_source *m, enum mig_pass kind, struct mig_actions *o
 	struct mig_action *a = mig_act(out, MIG_ACT_PASS);
 
 	a->pass.kind = kind;
-	a->pass.hash_all = kind == MIG_PASS_FINAL && m->mode != MIG_LOGDIRTY_TRACK;
+	a->pass.hash_all = kind == MIG_PASS_FINAL && m->mode != MIG_LOGDIRTY_RECORD;
 }
 
 static void enter_suspend(struct mig_source *m, uint64_t now, struct mig_actions *out)
@@ -106,7 +106,7 @@ static void enter_suspend(struct mig_source *m, uint64_t now, struct mig_actions
 	m->suspended = true;
 	/* pipelined: hvdom answers in order, the state is captured while pages are on the wire */
 	mig_act_hv(out, MIG_HV_SUSPEND, 0);
-	if (m->mode == MIG_LOGDIRTY_TRACK || m->cfg.audit)
+	if (m->mode == MIG_LOGDIRTY_RECORD || m->cfg.audit)
 		mig_act_hv(out, MIG_HV_CLEAN, 0);
 	else
 		m->final_cleaned = true; /* every page is compared or sent */
@@ -147,7 +147,7 @@ static void journaled(struct mig_source *m, const struct mig_event *ev, struct m
 		return;
 	}
 	m->journaled = true;
-	if (ev->now_ns < m->stage_ns + JOURNAL_SLOW_NS || m->mode == MIG_LOGDIRTY_STOPCOPY) {
+	if (ev->now_ns < m->stage_ns + JOURNAL_SLOW_NS || m->mode == MIG_LOGDIRTY_NONE) {
 		enter_suspend(m, ev->now_ns, out);
 		return;
 	}
@@ -216,7 +216,7 @@ static void hv_done(struct mig_source *m, const struct mig_event *ev, struct mig
 			return;
 		m->mode = (enum mig_logdirty)ev->hv.v0;
 		m->armed_ns = ev->now_ns;
-		if (m->mode == MIG_LOGDIRTY_STOPCOPY)
+		if (m->mode == MIG_LOGDIRTY_NONE)
 			enter_suspend(m, ev->now_ns, out);
 		else
 			mig_act_hv(out, MIG_HV_CLEAN, 0);
@@ -510,7 +510,7 @@ static void tick(struct mig_source *m, uint64_t now, struct mig_actions *out)
 			undo(m, MIG_REASON_JOURNAL, true, out);
 			return;
 		}
-		if (m->suspend_ns && m->mode != MIG_LOGDIRTY_STOPCOPY && now >= m->suspend_ns + blackout_limit_ns(m)) {
+		if (m->suspend_ns && m->mode != MIG_LOGDIRTY_NONE && now >= m->suspend_ns + blackout_limit_ns(m)) {
 			undo(m, MIG_REASON_BLACKOUT, true, out);
 			return;
 		}

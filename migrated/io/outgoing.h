@@ -18,7 +18,7 @@ struct push_order {
 	enum mig_converge converge;
 	bool suspend, persistent, plan, verify, audit;
 	bool cluster;      /* ordered by clusterd; of a domain of the cluster nobody else may */
-	uint32_t logdirty; /* HV_LOGDIRTY_*, 0: hvdom chooses */
+	uint32_t logdirty; /* HV_LOGDIRTY_*, 0: the engine's best */
 };
 
 /*

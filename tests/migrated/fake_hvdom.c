@@ -166,7 +166,7 @@ static uint64_t clean(void)
 
 	for (uint64_t i = 0; i < (g.pages + 63) / 64; i++) {
 		uint64_t v = atomic_exchange(&g.log[i], 0);
-		if (g.mode == HV_LOGDIRTY_HASH) {
+		if (g.mode == HV_LOGDIRTY_COMPARE) {
 			v = 0;
 			for (uint64_t b = 0; b < 64 && i * 64 + b < g.pages && i * 64 + b <= g.hot; b++)
 				if (g.shadow[i * 64 + b] != word_of(i * 64 + b)) {
@@ -308,7 +308,7 @@ static const char *identity(void)
 static void send_hello(struct hvconn *c, uint64_t cookie)
 {
 	struct hv_hello h = { .version = 1,
-		              .caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_HASH | HV_CAP_LOGDIRTY_TRACK,
+		              .caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_COMPARE | HV_CAP_LOGDIRTY_RECORD,
 		              .engine = "pv",
 		              .build = "fake" };
 
@@ -357,7 +357,7 @@ static void do_logdirty(struct hvconn *c, uint16_t op, uint64_t cookie, const vo
 
 	if (op == HV_OP_LOGDIRTY_ENABLE) {
 		g.session = c;
-		g.mode = q->mode ? q->mode : HV_LOGDIRTY_TRACK;
+		g.mode = q->mode ? q->mode : HV_LOGDIRTY_RECORD;
 		for (uint64_t i = 0; i <= g.hot; i++)
 			atomic_fetch_or(&g.log[i / 64], 1ull << (i % 64));
 		memset(g.shadow, 0xff, g.pages * 8);

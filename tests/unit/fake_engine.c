@@ -217,13 +217,13 @@ static int fake_log_start(void *vm, uint32_t mode, bool audit, uint32_t *ret_mod
 	(void)audit;
 	if (!r && f->log && !BREACH(START_TWICE))
 		r = err_set(err, EALREADY, "it is on");
-	if (!r && mode > HV_LOGDIRTY_STOPCOPY && !BREACH(START_ANY))
+	if (!r && mode > HV_LOGDIRTY_NONE && !BREACH(START_ANY))
 		r = err_set(err, EINVAL, "no such mode");
 	if (r)
 		return r;
 	f->log = f->fresh = true;
 	memset(f->dirty, 0, f->pages);
-	*ret_mode = mode ? mode : HV_LOGDIRTY_TRACK;
+	*ret_mode = mode ? mode : HV_LOGDIRTY_RECORD;
 	if (f->state == RUNNING && BREACH(START_SUSPENDS))
 		return fake_suspend(f, 0, err);
 	return f->state == SUSPENDED && BREACH(START_RESUMES) ? fake_resume(f, err) : 0;

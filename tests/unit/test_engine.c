@@ -59,7 +59,7 @@ static uint64_t age(struct conform *c)
 
 static int conforms(enum fake_breach b, char *why, size_t len)
 {
-	static const uint32_t modes[] = { HV_LOGDIRTY_TRACK, HV_LOGDIRTY_HASH };
+	static const uint32_t modes[] = { HV_LOGDIRTY_RECORD, HV_LOGDIRTY_COMPARE };
 	struct err err;
 	struct conform c = { .ops = &fake_engine,
 		             .modes = modes,

@@ -30,7 +30,7 @@ static void setup(struct fix *x, uint32_t mode)
 	assert_int_equal(guestmem_init(&x->m, fd, PAGES * PAGE_BYTES, &err), 0);
 	struct pv_logdirty_cfg c = { .mode = mode, .audit = true, .k_pidfd = -1 };
 	assert_int_equal(pv_logdirty_new(&c, &x->m, NULL, &x->l, &got, &err), 0);
-	if (mode != HV_LOGDIRTY_AUTO)
+	if (mode != HV_LOGDIRTY_BEST)
 		assert_int_equal(got, mode);
 }
 
@@ -99,7 +99,7 @@ static void test_hash_rounds(void **state)
 	struct fix x;
 
 	(void)state;
-	setup(&x, HV_LOGDIRTY_HASH);
+	setup(&x, HV_LOGDIRTY_COMPARE);
 	assert_int_equal(collect(&x, true), 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++)
 		poke(&x, pages[i], 7);
@@ -122,7 +122,7 @@ static void test_peek_keeps(void **state)
 	struct fix x;
 
 	(void)state;
-	setup(&x, HV_LOGDIRTY_HASH);
+	setup(&x, HV_LOGDIRTY_COMPARE);
 	poke(&x, 5, 1);
 	assert_int_equal(collect(&x, true), 1);
 	poke(&x, 5, 2);
@@ -139,7 +139,7 @@ static void test_there_and_back(void **state)
 	struct fix x;
 
 	(void)state;
-	setup(&x, HV_LOGDIRTY_HASH);
+	setup(&x, HV_LOGDIRTY_COMPARE);
 	poke(&x, 5, 1);
 	poke(&x, 6, 1);
 	assert_int_equal(collect(&x, true), 2);
@@ -161,7 +161,7 @@ static void test_holes(void **state)
 	struct fix x;
 
 	(void)state;
-	setup(&x, HV_LOGDIRTY_HASH);
+	setup(&x, HV_LOGDIRTY_COMPARE);
 	poke(&x, 100, 1);
 	uint64_t b = blocks(&x);
 	assert_int_equal(collect(&x, true), 1);
@@ -185,7 +185,7 @@ static void test_devices(void **state)
 	struct fix x;
 
 	(void)state;
-	setup(&x, HV_LOGDIRTY_HASH);
+	setup(&x, HV_LOGDIRTY_COMPARE);
 	poke(&x, 70, 1);
 	assert_int_equal(collect(&x, true), 1);
 	/* written by a device with what was there before: reported, for the copy may have caught something between */
@@ -206,7 +206,7 @@ static void test_stopcopy(void **state)
 	struct fix x;
 
 	(void)state;
-	setup(&x, HV_LOGDIRTY_STOPCOPY);
+	setup(&x, HV_LOGDIRTY_NONE);
 	poke(&x, 1, 1);
 	poke(&x, 1000, 1);
 	assert_int_equal(collect(&x, true), 2);
@@ -228,12 +228,12 @@ static void test_modes(void **state)
 	uint32_t got;
 
 	(void)state;
-	setup(&x, HV_LOGDIRTY_AUTO);
+	setup(&x, HV_LOGDIRTY_BEST);
 	struct pv_logdirty_cfg c = { .mode = 77, .k_pidfd = -1 };
 	assert_int_equal(pv_logdirty_new(&c, &x.m, NULL, &l, &got, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "77"));
 	/* tracking arms inside a frozen guest: without one it must say so */
-	c.mode = HV_LOGDIRTY_TRACK;
+	c.mode = HV_LOGDIRTY_RECORD;
 	assert_int_not_equal(pv_logdirty_new(&c, &x.m, NULL, &l, &got, &err), 0);
 	assert_null(l);
 	done(&x);
@@ -248,8 +248,8 @@ static void test_no_memory(void **state)
 	int r = 0;
 
 	(void)state;
-	setup(&x, HV_LOGDIRTY_HASH);
-	struct pv_logdirty_cfg c = { .mode = HV_LOGDIRTY_HASH, .k_pidfd = -1 };
+	setup(&x, HV_LOGDIRTY_COMPARE);
+	struct pv_logdirty_cfg c = { .mode = HV_LOGDIRTY_COMPARE, .k_pidfd = -1 };
 	FOR_EACH_ALLOC_FAILURE({
 		struct pv_logdirty *l = NULL;
 		uint32_t got;

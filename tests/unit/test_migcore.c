@@ -32,7 +32,7 @@ static void suspend(struct mig_source *m)
 	step(m, (struct mig_event){ .kind = MIG_EV_START });
 	hears(m, MIG_MSG_HELLO);
 	hears(m, MIG_MSG_ACCEPT);
-	hv_answers(m, MIG_HV_LOGDIRTY_ENABLE, MIG_LOGDIRTY_STOPCOPY);
+	hv_answers(m, MIG_HV_LOGDIRTY_ENABLE, MIG_LOGDIRTY_NONE);
 	step(m, (struct mig_event){ .kind = MIG_EV_JOURNALED, .journal = { .rec = MIG_REC_RELINQUISHING } });
 	hv_answers(m, MIG_HV_SUSPEND, 0);
 	hv_answers(m, MIG_HV_GET_STATE, 100);
@@ -128,7 +128,7 @@ static void relinquishing(struct mig_source *m)
 	step(m, (struct mig_event){ .kind = MIG_EV_START });
 	hears(m, MIG_MSG_HELLO);
 	hears(m, MIG_MSG_ACCEPT);
-	hv_answers(m, MIG_HV_LOGDIRTY_ENABLE, MIG_LOGDIRTY_TRACK);
+	hv_answers(m, MIG_HV_LOGDIRTY_ENABLE, MIG_LOGDIRTY_RECORD);
 	hv_answers(m, MIG_HV_CLEAN, 1000);
 	rounds(m);
 	assert_int_equal(m->state, MIG_SRC_JOURNAL);
@@ -269,7 +269,7 @@ static void test_audit_waits_for_the_harvest(void **state)
 	step(&m, (struct mig_event){ .kind = MIG_EV_START });
 	hears(&m, MIG_MSG_HELLO);
 	hears(&m, MIG_MSG_ACCEPT);
-	hv_answers(&m, MIG_HV_LOGDIRTY_ENABLE, MIG_LOGDIRTY_TRACK);
+	hv_answers(&m, MIG_HV_LOGDIRTY_ENABLE, MIG_LOGDIRTY_RECORD);
 	hv_answers(&m, MIG_HV_CLEAN, 1000);
 	for (unsigned i = 0; i < 8 && m.state != MIG_SRC_SUSPEND; i++)
 		step(&m,

@@ -327,7 +327,7 @@ static bool survives_death(struct guest *g)
 {
 	struct err err = { 0 };
 	struct pv_logdirty *l = NULL;
-	struct pv_logdirty_cfg c = { .mode = HV_LOGDIRTY_TRACK, .k_pidfd = g->rs.k_pidfd, .mem_inode = g->mem_inode };
+	struct pv_logdirty_cfg c = { .mode = HV_LOGDIRTY_RECORD, .k_pidfd = g->rs.k_pidfd, .mem_inode = g->mem_inode };
 	uint32_t mode;
 	pid_t killer = fork();
 
@@ -390,7 +390,7 @@ int main(int argc, char **argv)
 	if (!bits || copy == MAP_FAILED)
 		return 1;
 	struct pv_logdirty_cfg c = {
-		.mode = HV_LOGDIRTY_TRACK, .audit = audit, .k_pidfd = g.rs.k_pidfd, .mem_inode = g.mem_inode
+		.mode = HV_LOGDIRTY_RECORD, .audit = audit, .k_pidfd = g.rs.k_pidfd, .mem_inode = g.mem_inode
 	};
 	unsigned unarmed = rearm(&g, &c, 30, bits);
 	freeze(&g);
