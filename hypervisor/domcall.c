@@ -17,7 +17,7 @@
 
 #define STATE_MAX (256u << 20) /* octets of a state that is accepted */
 
-int call_need_state(const struct domain *d, unsigned mask, const char *what, struct err *err)
+static int state_err(const struct domain *d, const char *what, struct err *err)
 {
 	static const char *const names[] = { "?",
 		                             "booting",
@@ -30,18 +30,9 @@ int call_need_state(const struct domain *d, unsigned mask, const char *what, str
 		                             "shut down",
 		                             "crashed",
 		                             "suspended because its host lost quorum; only clusterd lets it go on" };
-	if (mask >> d->state & 1)
-		return 0;
+
 	return err_set(err, EBUSY, "cannot %s: domain '%s' is %s", what, d->cfg->name,
 	               names[d->state < ARRAY_SIZE(names) ? d->state : 0]);
-}
-/* What a session began is its own: another one that meddles would let a move lose pages or run a guest that is being copied. */
-int call_need_session(const struct call *c, const struct hvconn *owner, const char *what, struct err *err)
-{
-	if (!owner || owner == c->conn)
-		return 0;
-	return err_set(err, EPERM, "cannot %s: another session of domain '%s' is at it (a migration or a save?)", what,
-	               c->d->cfg->name);
 }
 
 static int op_hello(struct call *c, struct err *err)
@@ -149,31 +140,29 @@ static int op_pause(struct call *c, struct err *err)
 		d->paused = true; /* not only by its disk */
 		return 0;
 	}
-	/* a suspended domain that this session took over may start its life paused */
-	if (d->state == HV_DOM_SUSPENDED && d->suspender == c->conn) {
-		d->suspender = NULL;
-	} else {
-		r = call_need_state(d, IN(RUNNING) | IN(BOOTING), "pause", err);
-		if (!r && d->state == HV_DOM_BOOTING) {
-			d->paused = true; /* takes effect when the boot is done */
-			return 0;
-		}
-		if (!r)
-			r = domain_stop(d, 0, NULL, paused, err);
+	if (d->state == HV_DOM_BOOTING) {
+		d->paused = true; /* takes effect when the boot is done */
+		return 0;
 	}
-	if (r)
-		return r;
-	pause_done(d);
-	return 0;
+	/* a suspended domain that this session took over may start its life paused */
+	if (d->state == HV_DOM_SUSPENDED && d->suspender != c->conn)
+		return state_err(d, "pause", err);
+	if (d->state == HV_DOM_SUSPENDED)
+		d->suspender = NULL;
+	else
+		r = domain_stop(d, 0, NULL, paused, err);
+	if (!r)
+		pause_done(d);
+	return r;
 }
 
 static int op_unpause(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
-	int r = call_need_state(d, IN(PAUSED) | IN(RUNNING) | IN(BOOTING), "unpause", err);
+	int r;
 
-	if (r || d->state == HV_DOM_RUNNING)
-		return r;
+	if (d->state == HV_DOM_RUNNING)
+		return 0;
 	d->paused = false;
 	if (d->state == HV_DOM_BOOTING)
 		return 0;
@@ -204,11 +193,8 @@ static void suspended(struct domain *d, int r, struct err *err)
 static int op_suspend(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
-	int r = call_need_state(d, IN(RUNNING) | IN(PAUSED), "suspend", err);
-	struct hv_suspend_rep *rep = REP(c, struct hv_suspend_rep);
+	int r = domain_stop(d, 0, REP(c, struct hv_suspend_rep), suspended, err);
 
-	if (!r)
-		r = domain_stop(d, 0, rep, suspended, err);
 	if (!r)
 		suspend_done(d, c->conn);
 	return r;
@@ -218,12 +204,8 @@ static int op_resume(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
 	uint64_t t0 = now_ns();
-	int r = call_need_state(d, IN(SUSPENDED), "resume", err);
+	int r;
 
-	if (!r)
-		r = call_need_session(c, d->suspender, "resume", err);
-	if (r)
-		return r;
 	if (!d->owner)
 		return err_set(err, EPERM, "domain '%s' does not belong to this host", d->cfg->name);
 	if (d->paused) {
@@ -254,18 +236,14 @@ static int op_logdirty_enable(struct call *c, struct err *err)
 	struct hv_logdirty_rep *rep = REP(c, struct hv_logdirty_rep);
 	uint64_t t0 = now_ns();
 	uint32_t mode = 0;
-	int r = call_need_state(d, IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED), "log dirty pages", err);
+	int r;
 
-	if (!r && d->logdirty_mode)
-		r = err_set(err, EALREADY, "somebody logs the dirty pages of '%s' already (another migration?)",
-		            d->cfg->name);
-	if (!r)
-		r = dommem_bitmap(d, err);
+	if (d->logdirty_mode)
+		return err_set(err, EALREADY, "somebody logs the dirty pages of '%s' already (another migration?)",
+		               d->cfg->name);
+	r = dommem_bitmap(d, err);
 	if (!r) {
-		/* the duty cycle must not be in its frozen half: the engine would thaw what it holds */
-		bool held = d->throttle_holds;
 		r = d->ops->logdirty_start(d->vm, q->mode, q->flags & HV_LOGDIRTY_F_AUDIT, &mode, err);
-		(void)held;
 		devs_beat_anew(d->devs); /* the guest stood still for that, and the devices do not know */
 	}
 	if (r)
@@ -285,9 +263,7 @@ static int logdirty_get(struct call *c, bool clean, struct err *err)
 
 	if (!d->logdirty_mode || !d->bitmap)
 		return err_set(err, EINVAL, "log-dirty is off");
-	int r = call_need_session(c, d->logger, "read the dirty pages", err);
-	if (!r)
-		r = d->ops->logdirty_collect(d->vm, clean, d->bitmap, &rep->dirty_pages, err);
+	int r = d->ops->logdirty_collect(d->vm, clean, d->bitmap, &rep->dirty_pages, err);
 	if (r)
 		return r;
 	rep->mode = d->logdirty_mode;
@@ -314,11 +290,9 @@ static int op_logdirty_clean(struct call *c, struct err *err)
 
 static int op_logdirty_disable(struct call *c, struct err *err)
 {
-	int r = call_need_session(c, c->d->logger, "end log-dirty", err);
-
-	if (!r)
-		domain_logdirty_off(c->d);
-	return r;
+	(void)err;
+	domain_logdirty_off(c->d);
+	return 0;
 }
 
 static int op_audit(struct call *c, struct err *err)
@@ -329,9 +303,7 @@ static int op_audit(struct call *c, struct err *err)
 
 	if (!d->logdirty_mode || !d->bitmap)
 		return err_set(err, EINVAL, "log-dirty is off");
-	int r = call_need_session(c, d->logger, "audit the dirty pages", err);
-	if (!r)
-		r = d->ops->logdirty_audit(d->vm, d->bitmap, &rep->dirty_pages, err);
+	int r = d->ops->logdirty_audit(d->vm, d->bitmap, &rep->dirty_pages, err);
 	rep->mode = d->logdirty_mode;
 	rep->scan_ns = now_ns() - t0;
 	return r;
@@ -343,13 +315,8 @@ static int op_map_memory(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
 	struct hv_map_rep *m = REP(c, struct hv_map_rep);
-	int r = call_need_state(d,
-	                        IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED) | IN(INCOMING) | IN(RESTORED) |
-	                                IN(RELINQUISHED),
-	                        "map memory", err);
+	int r = dommem_bitmap(d, err);
 
-	if (!r)
-		r = dommem_bitmap(d, err);
 	if (r)
 		return r;
 	m->n_regions = 1;
@@ -382,10 +349,8 @@ static int op_get_state(struct call *c, struct err *err)
 	struct hv_state_rep *rep = REP(c, struct hv_state_rep);
 	_cleanup_buf_ struct buf b = { 0 }, dev = { 0 };
 	uint64_t t0 = now_ns();
-	int r = call_need_state(d, IN(SUSPENDED), "read the state", err);
+	int r = devs_save(d->devs, &dev, err);
 
-	if (!r)
-		r = devs_save(d->devs, &dev, err);
 	stateframe_begin(&b, &dev);
 	if (!r)
 		r = d->ops->save(d->vm, &b, err);
@@ -409,12 +374,7 @@ static int op_set_state(struct call *c, struct err *err)
 	struct domain *d = c->d;
 	const struct hv_state_req *q = c->req;
 	struct stat st;
-	int r = call_need_state(d, IN(INCOMING), "load a state", err);
 
-	if (!r)
-		r = call_need_session(c, d->importer, "load a state", err);
-	if (r)
-		return r;
 	d->importer = c->conn;
 	if (c->n_fds != 1 || fstat(c->fds[0], &st) < 0 || !S_ISREG(st.st_mode) ||
 	    (uint64_t)st.st_size < q->size_bytes || q->size_bytes < 16 || q->size_bytes > STATE_MAX)
@@ -430,7 +390,7 @@ static int op_set_state(struct call *c, struct err *err)
 		at += (uint64_t)n;
 	}
 	struct rd dev, in;
-	r = stateframe_split(p, q->size_bytes, &dev, &in, err);
+	int r = stateframe_split(p, q->size_bytes, &dev, &in, err);
 	if (!r)
 		r = devs_load(d->devs, &dev, err);
 	if (!r) {
@@ -447,11 +407,9 @@ static int op_set_state(struct call *c, struct err *err)
 static int op_memhash(struct call *c, struct err *err)
 {
 	struct hv_memhash_rep *rep = REP(c, struct hv_memhash_rep);
-	int r = call_need_state(c->d, IN(SUSPENDED) | IN(RESTORED) | IN(RELINQUISHED) | IN(INCOMING) | IN(PAUSED),
-	                        "hash the memory", err);
 
 	rep->n_regions = 1;
-	return r ? r : dommem_hash(c->d, &rep->hash[0], err);
+	return dommem_hash(c->d, &rep->hash[0], err);
 }
 
 /* The rest ------------------------------------------------------------------------------------------------------------ */
@@ -479,10 +437,6 @@ static int op_balloon(struct call *c, struct err *err)
 
 static int agent_order(struct call *c, const char *line, struct err *err)
 {
-	int r = call_need_state(c->d, IN(RUNNING), "ask the guest", err);
-
-	if (r)
-		return r;
 	return domain_agent_say(c->d, line, err) ? -err->code : 0;
 }
 
@@ -551,50 +505,60 @@ static int op_loglevel(struct call *c, struct err *err)
 	return 0;
 }
 
-static const struct op {
-	size_t req_bytes; /* at least so many are looked at; shorter requests are zero-extended */
+/* Who carries a hypercall out; when it is allowed stands in hvmsg.c. */
+static const struct {
 	int (*fn)(struct call *c, struct err *err);
+	const char *what; /* it does, if it may be refused */
 } ops[HV_OP_MAX] = {
-	[HV_OP_HELLO] = { 0, op_hello },
-	[HV_OP_INFO] = { 0, op_info },
-	[HV_OP_STATS] = { 0, op_stats },
-	[HV_OP_PAUSE] = { 0, op_pause },
-	[HV_OP_UNPAUSE] = { 0, op_unpause },
-	[HV_OP_SUSPEND] = { 0, op_suspend },
-	[HV_OP_RESUME] = { 0, op_resume },
-	[HV_OP_LOGDIRTY_ENABLE] = { sizeof(struct hv_logdirty_req), op_logdirty_enable },
-	[HV_OP_LOGDIRTY_PEEK] = { 0, op_logdirty_peek },
-	[HV_OP_LOGDIRTY_CLEAN] = { 0, op_logdirty_clean },
-	[HV_OP_LOGDIRTY_DISABLE] = { 0, op_logdirty_disable },
-	[HV_OP_MAP_MEMORY] = { 0, op_map_memory },
-	[HV_OP_GET_STATE] = { 0, op_get_state },
-	[HV_OP_SET_STATE] = { sizeof(struct hv_state_req), op_set_state },
-	[HV_OP_THROTTLE] = { sizeof(struct hv_throttle_req), op_throttle },
-	[HV_OP_BALLOON] = { sizeof(struct hv_balloon_req), op_balloon },
-	[HV_OP_SHUTDOWN] = { 0, op_shutdown },
-	[HV_OP_REBOOT] = { 0, op_reboot },
-	[HV_OP_DESTROY] = { sizeof(struct hv_destroy_req), call_destroy },
-	[HV_OP_SUBSCRIBE] = { 0, op_subscribe },
-	[HV_OP_CONSOLE] = { sizeof(struct hv_console_req), op_console },
-	[HV_OP_RELINQUISH] = { sizeof(struct hv_owner), call_relinquish },
-	[HV_OP_RECLAIM] = { sizeof(struct hv_owner), call_reclaim },
-	[HV_OP_TAKE] = { sizeof(struct hv_owner), call_take },
-	[HV_OP_LEASE] = { 0, call_lease },
-	[HV_OP_ANNOUNCE] = { 0, op_announce },
-	[HV_OP_DUMPXML] = { 0, op_dumpxml },
-	[HV_OP_LOGLEVEL] = { sizeof(uint32_t), op_loglevel },
-	[HV_OP_MEMHASH] = { 0, op_memhash },
-	[HV_OP_AUDIT] = { 0, op_audit },
-	[HV_OP_PARK] = { sizeof(struct hv_park_req), call_park },
-	[HV_OP_UNPARK] = { sizeof(struct hv_park_req), call_unpark },
+	[HV_OP_HELLO] = { op_hello, NULL },
+	[HV_OP_INFO] = { op_info, NULL },
+	[HV_OP_STATS] = { op_stats, NULL },
+	[HV_OP_PAUSE] = { op_pause, "pause" },
+	[HV_OP_UNPAUSE] = { op_unpause, "unpause" },
+	[HV_OP_SUSPEND] = { op_suspend, "suspend" },
+	[HV_OP_RESUME] = { op_resume, "resume" },
+	[HV_OP_LOGDIRTY_ENABLE] = { op_logdirty_enable, "log dirty pages" },
+	[HV_OP_LOGDIRTY_PEEK] = { op_logdirty_peek, "read the dirty pages" },
+	[HV_OP_LOGDIRTY_CLEAN] = { op_logdirty_clean, "read the dirty pages" },
+	[HV_OP_LOGDIRTY_DISABLE] = { op_logdirty_disable, "end log-dirty" },
+	[HV_OP_MAP_MEMORY] = { op_map_memory, "map memory" },
+	[HV_OP_GET_STATE] = { op_get_state, "read the state" },
+	[HV_OP_SET_STATE] = { op_set_state, "load a state" },
+	[HV_OP_THROTTLE] = { op_throttle, NULL },
+	[HV_OP_BALLOON] = { op_balloon, NULL },
+	[HV_OP_SHUTDOWN] = { op_shutdown, "ask the guest" },
+	[HV_OP_REBOOT] = { op_reboot, "ask the guest" },
+	[HV_OP_DESTROY] = { call_destroy, NULL },
+	[HV_OP_SUBSCRIBE] = { op_subscribe, NULL },
+	[HV_OP_CONSOLE] = { op_console, NULL },
+	[HV_OP_RELINQUISH] = { call_relinquish, "give the domain away" },
+	[HV_OP_RECLAIM] = { call_reclaim, "take the domain back" },
+	[HV_OP_TAKE] = { call_take, "take the domain over" },
+	[HV_OP_LEASE] = { call_lease, NULL },
+	[HV_OP_ANNOUNCE] = { op_announce, NULL },
+	[HV_OP_DUMPXML] = { op_dumpxml, NULL },
+	[HV_OP_LOGLEVEL] = { op_loglevel, NULL },
+	[HV_OP_MEMHASH] = { op_memhash, "hash the memory" },
+	[HV_OP_AUDIT] = { op_audit, "audit the dirty pages" },
+	[HV_OP_PARK] = { call_park, "suspend" },
+	[HV_OP_UNPARK] = { call_unpark, "let it go on" },
 };
 
-/* While an order waits for storage, nothing else may change the domain. */
-static bool while_pending(uint16_t op)
+/* What a session began is its own: another one that meddles would let a move lose pages or run a guest that is being copied. */
+static int may(const struct call *c, const struct hvmsg_op *o, const char *what, struct err *err)
 {
-	return op == HV_OP_HELLO || op == HV_OP_INFO || op == HV_OP_STATS || op == HV_OP_SUBSCRIBE ||
-	       op == HV_OP_DUMPXML || op == HV_OP_LOGLEVEL || op == HV_OP_CONSOLE || op == HV_OP_MAP_MEMORY ||
-	       op == HV_OP_DESTROY;
+	const struct domain *d = c->d;
+	const struct hvconn *const owner[] = {
+		[HVMSG_SUSPENSION] = d->suspender, [HVMSG_LOGDIRTY] = d->logger, [HVMSG_INCOMING] = d->importer
+	};
+
+	if (!(o->states >> d->state & 1))
+		return state_err(d, what, err);
+	if (owner[o->session] && owner[o->session] != c->conn)
+		return err_set(err, EPERM,
+		               "cannot %s: another session of domain '%s' is at it (a migration or a save?)", what,
+		               d->cfg->name);
+	return 0;
 }
 
 /* Whoever suspended it, or took it over, is gone. */
@@ -618,22 +582,17 @@ static void suspender_left(struct domain *d)
 void domain_pend_done(struct domain *d, int r, struct err *err)
 {
 	struct pending *p = &d->pend;
-	const void *rep = NULL;
-	size_t len = 0;
+	const void *rep = p->op == HV_OP_SUSPEND ? (const void *)&p->suspend : &p->owner;
 
 	if (!p->active)
 		return;
 	p->active = false;
-	if (p->op == HV_OP_SUSPEND)
-		rep = &p->suspend, len = sizeof(p->suspend);
-	else if (p->op == HV_OP_TAKE || p->op == HV_OP_LEASE)
-		rep = &p->owner, len = sizeof(p->owner);
 	if (r && !err->code)
 		err_sys(err, -r, "hypercall %u failed", p->op);
 	if (p->conn && r)
 		hvconn_fail(p->conn, p->op, p->cookie, err);
 	else if (p->conn)
-		hvconn_reply(p->conn, p->op, p->cookie, rep, len, NULL, 0);
+		hvconn_reply(p->conn, p->op, p->cookie, rep, hvmsg_op(p->op)->rep_len, NULL, 0);
 	else if (r)
 		log_warn("domain '%s': %s, and nobody waits for the answer", d->cfg->name, err->text);
 	if (!p->conn && !d->suspender)
@@ -649,21 +608,21 @@ static void on_request(void *arg, struct hvconn *conn, uint16_t op, uint64_t coo
 	uint64_t req[64] = { 0 };
 	struct err err = { 0 };
 	struct domain *d = arg;
-	struct call c = { .d = d, .conn = conn, .req = req, .fds = fds, .n_fds = n_fds, .rep = &rep };
-
-	if (op >= HV_OP_MAX || !ops[op].fn) {
-		err_set(&err, ENOSYS, "hvdom %s does not know hypercall %u", PACKAGE_VERSION, op);
-		hvconn_fail(conn, op, cookie, &err);
-		return;
-	}
-	memcpy(req, payload, len < sizeof(req) ? len : sizeof(req));
-	memset(rep.bytes, 0, sizeof(struct hv_stats));
+	const struct hvmsg_op *o = hvmsg_op(op); /* there is one: see hvserver.h */
+	struct call c = {
+		.d = d, .conn = conn, .req = req, .fds = fds, .n_fds = n_fds, .rep = &rep, .rep_len = o->rep_len
+	};
 	int r;
+
+	memcpy(req, payload, len < sizeof(req) ? len : sizeof(req));
+	memset(rep.bytes, 0, o->rep_len);
 	if (d->exiting && op != HV_OP_INFO)
 		r = err_set(&err, ESRCH, "domain '%s' is ending", d->cfg->name);
-	else if (d->pend.active && !while_pending(op))
+	else if (d->pend.active && !o->storage) /* nothing else may change the domain */
 		r = domain_waits_err(d, EBUSY, "the domain is busy: an order before this one waits for storage", &err);
 	else
+		r = may(&c, o, ops[op].what, &err);
+	if (!r)
 		r = ops[op].fn(&c, &err);
 	if (r == -EINPROGRESS) {
 		d->pend.active = true;

@@ -3,6 +3,7 @@
 #ifndef HOSPES_HYPERVISOR_DOMCALL_INT_H
 #define HOSPES_HYPERVISOR_DOMCALL_INT_H
 
+#include "hypervisor/api/hvmsg.h"
 #include "hypervisor/domain_int.h"
 
 struct call {
@@ -16,18 +17,13 @@ struct call {
 		uint8_t bytes[HV_PAYLOAD_MAX];
 		uint64_t align;
 	} * rep;
-	size_t rep_len;
+	size_t rep_len; /* as the table of hypercalls says; only DUMPXML sets it */
 	int rep_fds[HV_REGIONS_MAX + 1];
 	size_t n_rep_fds;
 	bool close_rep_fd; /* the reply's first descriptor is ours to close afterwards */
 };
 
-#define REP(c, type) ((c)->rep_len = sizeof(type), (type *)(c)->rep->bytes)
-
-#define IN(s) (1u << HV_DOM_##s)
-
-int call_need_state(const struct domain *d, unsigned mask, const char *what, struct err *err) _must_check_;
-int call_need_session(const struct call *c, const struct hvconn *owner, const char *what, struct err *err) _must_check_;
+#define REP(c, type) ((type *)(c)->rep->bytes)
 
 /* domcall_own.c; all may return -EINPROGRESS: domain_pend_done() answers */
 int call_relinquish(struct call *c, struct err *err) _must_check_;

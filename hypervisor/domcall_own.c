@@ -104,9 +104,9 @@ int call_relinquish(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
 	const struct hv_owner *o = c->req;
-	int r = call_need_state(d, IN(SUSPENDED), "give the domain away", err);
+	int r = 0;
 
-	if (!r && d->suspender != c->conn)
+	if (d->suspender != c->conn)
 		r = err_set(err, EPERM, "the domain was suspended by another session");
 	if (!r && (!owner_ok(o) || !o->owner[0] || o->generation <= d->generation))
 		r = err_set(err, EINVAL, "a new owner needs a name and a generation above %lu",
@@ -152,12 +152,9 @@ int call_reclaim(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
 	const struct hv_owner *o = c->req;
-	int r = call_need_state(d, IN(RELINQUISHED), "take the domain back", err);
 
-	if (!r && (!owner_ok(o) || o->generation <= d->generation))
-		r = err_set(err, EINVAL, "taking back needs a generation above %lu", (unsigned long)d->generation);
-	if (r)
-		return r;
+	if (!owner_ok(o) || o->generation <= d->generation)
+		return err_set(err, EINVAL, "taking back needs a generation above %lu", (unsigned long)d->generation);
 	d->pend.owner = *o;
 	d->pend.named = false;
 	d->pend.conn = c->conn;
@@ -186,18 +183,13 @@ int call_take(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
 	const struct hv_owner *o = c->req;
-	int r = call_need_state(d, IN(RESTORED), "take the domain over", err);
 
-	if (!r)
-		r = call_need_session(c, d->importer, "take the domain over", err);
-	if (!r && (!owner_ok(o) || (o->owner[0] && strcmp(o->owner, d->host))))
-		r = err_set(err, EINVAL, "this host is '%s', not '%.63s'", d->host, o->owner);
-	if (r)
-		return r;
+	if (!owner_ok(o) || (o->owner[0] && strcmp(o->owner, d->host)))
+		return err_set(err, EINVAL, "this host is '%s', not '%.63s'", d->host, o->owner);
 	d->pend.owner = *o;
 	d->pend.named = o->generation != 0;
 	d->pend.conn = c->conn;
-	r = run(d, own_work, take_then, take_done, UINT64_MAX, err);
+	int r = run(d, own_work, take_then, take_done, UINT64_MAX, err);
 	if (!r)
 		*REP(c, struct hv_owner) = d->pend.owner;
 	return r;
@@ -208,17 +200,15 @@ int call_take(struct call *c, struct err *err)
 int call_park(struct call *c, struct err *err)
 {
 	const struct hv_park_req *q = c->req;
-	int r = call_need_state(c->d, IN(RUNNING) | IN(PAUSED) | IN(PARKED), "suspend", err);
 
-	return r ? r : domain_park(c->d, q->lease_ns, err);
+	return domain_park(c->d, q->lease_ns, err);
 }
 
 int call_unpark(struct call *c, struct err *err)
 {
 	const struct hv_park_req *q = c->req;
-	int r = call_need_state(c->d, IN(PARKED), "let it go on", err);
 
-	return r ? r : domain_unpark(c->d, q->lease_ns, err);
+	return domain_unpark(c->d, q->lease_ns, err);
 }
 
 void domain_cannot_run(struct domain *d, const char *why)

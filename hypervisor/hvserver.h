@@ -20,7 +20,7 @@ struct hvconn;
 struct hvserver_ops {
 	/*
 	 * One checked request. @payload is valid during the call and at least this version's request structure of @op (what the
-	 * caller left out reads as 0). Only SET_STATE and PREPARE come with descriptors, exactly one; those in @fds are owned by the
+	 * caller left out reads as 0). Only SET_STATE comes with descriptors, exactly one; those in @fds are owned by the
 	 * server and closed after return (set to -1 what is kept). The dispatcher must call hvconn_reply() or hvconn_fail() exactly
 	 * once, now or later (then it keeps @conn and @cookie).
 	 */

@@ -33,7 +33,7 @@
 
 static void usage(FILE *f)
 {
-	fputs("usage: hvdom --config FILE [--ready-fd N] [--incoming] [--generation N] [--force] [--local] [--log-level L] [--foreground]\n"
+	fputs("usage: hvdom --config FILE [--ready-fd N] [--incoming] [--generation N] [--force] [--local] [--log-level L]\n"
 	      "       hvdom --engines\n"
 	      "       hvdom --check FILE [--local]\n"
 	      "Runs one domain until it ends. Usually started by vmctl or migrated.\n"
@@ -44,7 +44,6 @@ static void usage(FILE *f)
 	      "  --local           the definition is this host's own: paths.json may let it name any path\n"
 	      "  --ready-fd N      write \"ok\" or \"error: TEXT\" to descriptor N once it is known\n"
 	      "  --log-level L     error, warn, info (default), debug\n"
-	      "  --foreground      accepted for service managers; hvdom never forks into the background\n"
 	      "  --engines         say which engines this host has, one line of JSON each, and end\n"
 	      "  --check FILE      say whether the domain could run here, the same way, and end\n"
 	      "  --version, --help\n",
@@ -338,7 +337,6 @@ int main(int argc, char **argv)
 		{ "local", no_argument, NULL, 'L' },
 		{ "force", no_argument, NULL, 'F' },
 		{ "log-level", required_argument, NULL, 'l' },
-		{ "foreground", no_argument, NULL, 'f' },
 		{ "engines", no_argument, NULL, 'e' },
 		{ "check", required_argument, NULL, 'C' },
 		{ "version", no_argument, NULL, 'V' },
@@ -377,8 +375,6 @@ int main(int argc, char **argv)
 			break;
 		case 'L':
 			d.local = true;
-			break;
-		case 'f':
 			break;
 		case 'e':
 			return check_engines();

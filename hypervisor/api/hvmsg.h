@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The check of every hypercall request before any other code reads it. It is pure, so that it can be fuzzed. Only
- * hvserver.c uses it; the format is docs/wire/hypercall.md.
+ * The table of hypercalls, and the check of every request before any other code reads it. Both are pure, so that they can be
+ * fuzzed. The format is docs/wire/hypercall.md.
  */
 #ifndef HOSPES_HYPERVISOR_HVMSG_H
 #define HOSPES_HYPERVISOR_HVMSG_H
@@ -18,10 +18,26 @@ enum hvmsg_verdict {
 	HVMSG_HANGUP, /* answer with the error, end the connection: it does not speak our protocol */
 };
 
-/* The name of an op for people ("suspend"), "unknown" when there is none. */
-const char *hvmsg_op_name(uint16_t op);
+/* The session that a hypercall belongs to. While one connection has begun it, all others are refused (hypercall.md). */
+enum hvmsg_session { HVMSG_ANYBODY, HVMSG_SUSPENSION, HVMSG_LOGDIRTY, HVMSG_INCOMING };
 
-/* The size of this version's request structure; a shorter payload is padded with zeroes. 0: no payload. */
+#define HVMSG_IN(state) (1u << HV_DOM_##state)
+#define HVMSG_ANY_STATE UINT16_MAX
+
+/* One hypercall. docs/wire/hypercall.md has the same table. */
+struct hvmsg_op {
+	const char *name;          /* for people: "suspend" */
+	uint16_t req_len, rep_len; /* of this version's structures; a shorter request is padded with zeroes; DUMPXML's reply varies: 0 */
+	uint8_t n_fds;             /* descriptors that must come with the request */
+	bool storage;              /* it is served while another call waits for storage */
+	uint16_t states;           /* HVMSG_IN() of each state in which it is allowed */
+	enum hvmsg_session session;
+};
+
+/* NULL: no request has that number. */
+const struct hvmsg_op *hvmsg_op(uint16_t op);
+/* Its name, or "unknown"; its req_len, or 0. */
+const char *hvmsg_op_name(uint16_t op);
 size_t hvmsg_req_len(uint16_t op);
 
 /*

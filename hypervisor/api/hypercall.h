@@ -70,7 +70,7 @@ enum hv_op {
 	HV_OP_DUMPXML = 28,         /* -> the domain XML text in use */
 	HV_OP_LOGLEVEL = 29,        /* u32 level */
 	HV_OP_MEMHASH = 30,         /* suspended or restored: -> struct hv_memhash_rep, xxh3-64 per region of 4 KiB pages */
-	HV_OP_PREPARE = 31,         /* incoming: struct hv_state_req + memfd of an early state blob: pre-build for it; optional */
+	/* 31 was kept for a hypercall that never came */
 	/* suspended, after CLEAN: pages that differ from what log-dirty reported, in the bitmap -> struct hv_logdirty_rep */
 	HV_OP_AUDIT = 32,
 	HV_OP_PARK = 33,            /* running or paused: struct hv_park_req: stop, sync, unlock the disks; the leases stay as they are */
@@ -94,7 +94,6 @@ enum hv_dom_state {                 /* numbers are on the wire */
 #define HV_CAP_LOGDIRTY_RECORD 1u   /* that mode may be had */
 #define HV_CAP_LOGDIRTY_COMPARE 2u
 #define HV_CAP_MIGRATE 4u
-#define HV_CAP_PREPARE 8u
 
 struct hv_hello {
 	uint32_t version;           /* highest ABI version spoken */

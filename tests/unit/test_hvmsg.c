@@ -64,10 +64,11 @@ static void test_every_op_has_a_name(void **state)
 {
 	(void)state;
 	for (uint16_t op = 1; op < HV_OP_MAX; op++)
-		assert_int_equal(!strcmp(hvmsg_op_name(op), "unknown"), op == HV_OP_EVENT);
+		assert_int_equal(!strcmp(hvmsg_op_name(op), "unknown"), op == HV_OP_EVENT || op == 31);
 	assert_string_equal(hvmsg_op_name(HV_OP_MAX), "unknown");
 	assert_int_equal(hvmsg_req_len(HV_OP_TAKE), 72);
 	assert_int_equal(hvmsg_req_len(9999), 0);
+	assert_null(hvmsg_op(9999));
 }
 
 struct field {
@@ -191,12 +192,82 @@ static void test_document_is_true(void **state)
 	assert_int_equal(rows, ARRAY_SIZE(fields));
 }
 
+/* The size of the structure of a cell of the table, as its own section says it. */
+static unsigned size_of(const char *text, const char *cell)
+{
+	_cleanup_free_ char *head = xasprintf("### %s\n", cell);
+	const char *section = strstr(text, head), *total = section ? strstr(section, "\nTotal: ") : NULL;
+
+	return total ? (unsigned)atoi(total + 8) : !strcmp(cell, "u32 level") ? 4 : 0;
+}
+
+static uint16_t states_of(char *cell)
+{
+	static const char *const names[] = { "",          "booting",      "running",  "paused",
+		                             "suspended", "relinquished", "incoming", "restored",
+		                             "shut down", "crashed",      "parked" };
+	uint16_t states = 0;
+
+	for (char *name; (name = strsep(&cell, ","));) {
+		unsigned i = 1;
+
+		name += *name == ' ';
+		if (!strcmp(name, "any"))
+			return HVMSG_ANY_STATE;
+		while (i < ARRAY_SIZE(names) && strcmp(names[i], name) != 0)
+			i++;
+		assert_true(i < ARRAY_SIZE(names));
+		states |= (uint16_t)(1u << i);
+	}
+	return states;
+}
+
+/* The table of operations is the one that hvdom goes by. */
+static void test_operations_are_true(void **state)
+{
+	static const char *const sessions[] = { "-", "suspension", "log-dirty", "incoming" };
+	_cleanup_free_ char *path = xasprintf("%s/docs/wire/hypercall.md", getenv("top_srcdir") ?: ".");
+	_cleanup_free_ char *text = NULL, *table = NULL;
+	unsigned rows = 0;
+
+	(void)state;
+	assert_int_equal(file_read(path, 1 << 20, &text, NULL), 0);
+	table = strdup(strstr(text, "## Operations"));
+	*strstr(table, "\n## ") = 0;
+	for (char *rest = table, *line; (line = strsep(&rest, "\n"));) {
+		char cell[8][100];
+		unsigned nr;
+
+		if (sscanf(line, "| %u | %99[^|] | %99[^|] | %99[^|] | %99[^|] | %99[^|] | %99[^|] | %99[^|]", &nr,
+		           cell[1], cell[2], cell[3], cell[4], cell[5], cell[6], cell[7]) != 8)
+			continue;
+		const struct hvmsg_op *op = hvmsg_op((uint16_t)nr);
+		rows++;
+		assert_int_equal(nr, rows);
+		for (unsigned i = 1; i < 8; i++)
+			cell[i][strcspn(cell[i], "|") - 1] = 0; /* the blank before the next */
+		if (!op) {
+			assert_string_equal(cell[5], "-");
+			continue;
+		}
+		for (unsigned i = 0; op->name[i] || cell[1][i]; i++)
+			assert_int_equal(op->name[i] == '-' ? '_' : op->name[i],
+			                 cell[1][i] == '_' ? '_' : cell[1][i] | 0x20);
+		if (size_of(text, cell[2]) != op->req_len || size_of(text, cell[3]) != op->rep_len ||
+		    (strstr(cell[4], "request: ") != NULL) != (op->n_fds == 1) || states_of(cell[5]) != op->states ||
+		    strcmp(cell[6], sessions[op->session]) != 0 || strcmp(cell[7], op->storage ? "served" : "-") != 0)
+			fail_msg("%s: the document and hvmsg.c say different things", op->name);
+	}
+	assert_int_equal(rows, HV_OP_MAX - 1);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_every_op_has_a_name),
 		cmocka_unit_test(test_document_is_true),
+		cmocka_unit_test(test_operations_are_true),
 	};
 
 	return cmocka_run_group_tests_name("hvmsg", tests, NULL, NULL);
