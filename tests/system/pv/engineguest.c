@@ -115,7 +115,7 @@ static void spoil(struct conform *c, bool on)
 static bool poke(struct conform *c, uint32_t mode, uint64_t page, uint8_t v)
 {
 	(void)c;
-	if (mode != HV_LOGDIRTY_HASH)
+	if (mode != HV_LOGDIRTY_COMPARE)
 		return false;
 	g.mem.base[page * PAGE_BYTES] = v;
 	return true;
@@ -150,7 +150,7 @@ static int skip(const char *why)
 
 int main(int argc, char **argv)
 {
-	static const uint32_t modes[] = { HV_LOGDIRTY_HASH, HV_LOGDIRTY_TRACK };
+	static const uint32_t modes[] = { HV_LOGDIRTY_COMPARE, HV_LOGDIRTY_RECORD };
 
 	if (argc < 2)
 		return 2;
