@@ -170,8 +170,10 @@ static void forget_guest(struct pv_vm *v)
 	v->helpers_known = false;
 }
 
-static void end_guest(struct pv_vm *v)
+static void pv_kill(void *vm)
 {
+	struct pv_vm *v = vm;
+
 	v->k = 0; /* its end is no news */
 	pv_frozen_kill(&v->frozen);
 	if (v->box.holder > 0 && pv_sandbox_clear(&v->box, NULL)) {
@@ -186,7 +188,7 @@ static void end_guest(struct pv_vm *v)
 static int or_end(struct pv_vm *v, int r)
 {
 	if (r)
-		end_guest(v);
+		pv_kill(v);
 	return r;
 }
 
@@ -771,11 +773,6 @@ static void pv_look(void *vm, struct hv_look *ret)
 	*ret = (struct hv_look){ 0 };
 	if (v->k)
 		pv_look_at(v->k, ret);
-}
-
-static void pv_kill(void *vm)
-{
-	end_guest(vm);
 }
 
 const struct hv_engine_ops hv_engine_pv = {
