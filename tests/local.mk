@@ -23,10 +23,13 @@ include %D%/guests/local.mk
 # The longest first.
 COMPUTE_TESTS = %D%/sim/simclu-long %D%/sim/simclu %D%/unit/test_cluplan %D%/sim/simmig %D%/model/ownership.sh %D%/scenario/migstories.sh %D%/scenario/planstories.sh \
 	$(fuzz_tests)
-.PHONY: check-compute check-rest
-check-compute: all $(check_PROGRAMS)
+.PHONY: check-compute check-rest check-programs
+# after `all`, which makes the generated headers that they include
+check-programs: all
+	$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS)
+check-compute: check-programs
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(COMPUTE_TESTS)'
-check-rest: all $(check_PROGRAMS)
+check-rest: check-programs
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(filter-out $(COMPUTE_TESTS),$(TESTS))'
 
 # who may include whom
