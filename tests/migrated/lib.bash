@@ -108,7 +108,7 @@ settled() { # wait until exactly one copy runs, say where
 }
 
 no_violation() {
-	[[ ! -e $T/disk.violations ]] || { cat "$T/disk.violations" >&2; return 1; }
+	[[ ! -e $T/disk.violations ]] || { sed "s/^/PROMISE BROKEN: /" "$T/disk.violations" >&2; return 1; }
 }
 
 clean_up() {

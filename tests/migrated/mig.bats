@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # migrated and vmmig against the stand-in hvdom: orders, refusals, cancelling, convergence, crashes. Its guest counts its own writes,
 # so a lost page is a violation; so is running without the disk's lock or the lease.
+load ../retry
 bats_require_minimum_version 1.5.0
 load lib.bash
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # What hvdom says of engines and domains without running one.
+load ../retry
 
 setup() {
 	T=$(mktemp -d)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
 # vmclus against a stand-in for clusterd (fake_clusterd.c): which order each command makes of its words, and what it makes of the answers.
+load ../retry
 
 : "${top_builddir:=$BATS_TEST_DIRNAME/../../build}"
 

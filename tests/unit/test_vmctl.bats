@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # vmctl against a stand-in for hvdom (fake_hvdom.c): every command, what it says when things go wrong, and what it leaves behind.
+load ../retry
 
 setup() {
 	T=$(mktemp -d)
