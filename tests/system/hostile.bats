@@ -47,7 +47,7 @@ saved_guest() {
 	guest_up host-a "$g" load=light
 	hv resume=EBUSY relinquish:9:host-b=EBUSY reclaim:9:host-a=EBUSY take:0=EBUSY getstate=EBUSY memhash=EBUSY \
 		setstate:/etc/passwd=EBUSY clean=EINVAL peek=EINVAL audit=EINVAL logdirty:77=? logdirty-off throttle:100=EINVAL throttle:4294967295=EINVAL \
-		balloon:99999999999999=ERANGE console:99=ENOENT loglevel:9=EINVAL op:0=EOPNOTSUPP op:9999=EOPNOTSUPP @2 op:31=EPROTO @1 op:65535=EOPNOTSUPP \
+		balloon:99999999999999=ERANGE console:99=ENOENT loglevel:9=EINVAL op:0=EOPNOTSUPP op:9999=EOPNOTSUPP @2 op:31=EOPNOTSUPP @1 op:65535=EOPNOTSUPP \
 		unpause hello stats dumpxml announce state:running
 	sound
 }
