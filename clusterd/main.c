@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* clusterd: the cluster daemon of a host. Wiring only; see clusterd(8). */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -100,7 +100,7 @@ static int set_up(struct app *a, struct err *err)
 {
 	static const int sigs[] = { SIGTERM, SIGINT, SIGCHLD, 0 };
 
-	(void)signal(SIGPIPE, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
 	a->loop = loop_new();
 	if (!a->loop || loop_add_signals(a->loop, sigs, on_signal, a) < 0)
 		return err_sys(err, errno, "event loop");

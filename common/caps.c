@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Privileges of a daemon: see caps.h. */
-#include <config.h>
+#include "config.h"
 #include "common/caps.h"
 #include <cap-ng.h>
 #include <errno.h>

@@ -127,7 +127,7 @@ void tsc_rate_measure(struct tsc_rate *r)
 		uint64_t from = 0, to = SAMPLE_WIDTH_NS + 1, tsc = 0;
 
 		if (i)
-			(void)nanosleep(&pause, NULL);
+			nanosleep(&pause, NULL);
 		for (unsigned try = 0; try < 5 && to - from > SAMPLE_WIDTH_NS; try++) {
 			from = raw_ns();
 			tsc = tsc_read();

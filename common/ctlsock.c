@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The order socket of a daemon: see ctlsock.h. */
-#include <config.h>
+#include "config.h"
 #include "common/ctlsock.h"
 #include <errno.h>
 #include <string.h>
@@ -193,13 +193,13 @@ static int listen_on(struct ctlsock *s, struct err *err)
 		close(probe);
 	if (alive)
 		return err_set(err, EADDRINUSE, "another %s serves %s", s->type->name, path);
-	(void)unlink(path);
+	unlink(path);
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	mode_t old = umask(0177);
 	r = s->fd < 0 || bind(s->fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(s->fd, s->type->backlog) < 0
 	            ? -errno
 	            : 0;
-	(void)umask(old);
+	umask(old);
 	if (r < 0)
 		return err_sys(err, r, "listen on %s", path);
 	s->path = steal_ptr(&path);
@@ -233,7 +233,7 @@ void ctlsock_free(struct ctlsock *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	if (s->path)
-		(void)unlink(s->path);
+		unlink(s->path);
 	free(s->path);
 	free(s);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Crash points: see fault.h. Without HOSPES_FAULT each costs one getenv(). */
-#include <config.h>
+#include "config.h"
 #include "common/fault.h"
 #include <signal.h>
 #include <stdio.h>
@@ -23,17 +23,17 @@ bool fault_point(const char *side, const char *kind, const char *what, const cha
 	log_warn("fault injection: %s: %s", name, action);
 	(void)log_flush(LOG_FLUSH_MS);
 	if (!strcmp(action, "kill"))
-		(void)kill(getpid(), SIGKILL);
+		kill(getpid(), SIGKILL);
 	else if (!strcmp(action, "stop"))
-		(void)kill(getpid(), SIGSTOP);
+		kill(getpid(), SIGSTOP);
 	else if (!strcmp(action, "hvdom") && hvdom > 0)
-		(void)kill(hvdom, SIGKILL);
+		kill(hvdom, SIGKILL);
 	else if (!strcmp(action, "mute") && hvdom > 0)
-		(void)kill(hvdom, SIGSTOP);
+		kill(hvdom, SIGSTOP);
 	while (!strncmp(action, "hold:", 5) && access(action + 5, F_OK) == 0)
-		(void)usleep(10000);
+		usleep(10000);
 	if (strcmp(action, "drop"))
 		return false;
-	(void)unsetenv("HOSPES_FAULT"); /* once: what is lost is said again */
+	unsetenv("HOSPES_FAULT"); /* once: what is lost is said again */
 	return true;
 }

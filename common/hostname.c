@@ -22,5 +22,5 @@ void host_name(char *ret, size_t len)
 	}
 	if (name == system && gethostname(system, sizeof(system)) == 0)
 		system[strcspn(system, ".")] = 0;
-	(void)snprintf(ret, len, "%s", name[0] ? name : "localhost");
+	snprintf(ret, len, "%s", name[0] ? name : "localhost");
 }

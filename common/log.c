@@ -118,7 +118,7 @@ static void write_out(const char *line, size_t n)
 		if (errno == ENOTSOCK && write(STDERR_FILENO, line, n) >= 0)
 			return;
 		if (errno == EAGAIN)
-			(void)poll(&p, 1, 1000);
+			poll(&p, 1, 1000);
 		else if (errno != EINTR)
 			return; /* nowhere left to say it */
 	}
@@ -173,11 +173,11 @@ static bool put_lost(size_t more)
 
 static void give(const char *line, size_t n)
 {
-	(void)pthread_mutex_lock(&ring.lock);
+	pthread_mutex_lock(&ring.lock);
 	if (!put_lost(n + sizeof(uint16_t)) || !put(line, n, 0))
 		ring.lost++;
-	(void)pthread_cond_signal(&ring.wake);
-	(void)pthread_mutex_unlock(&ring.lock);
+	pthread_cond_signal(&ring.wake);
+	pthread_mutex_unlock(&ring.lock);
 }
 
 static void *run(void *arg)
@@ -186,19 +186,19 @@ static void *run(void *arg)
 	uint16_t len;
 
 	(void)arg;
-	(void)pthread_mutex_lock(&ring.lock);
+	pthread_mutex_lock(&ring.lock);
 	for (;;) {
 		if (ring.given == ring.taken)
 			(void)put_lost(0);
 		while (ring.given == ring.taken)
-			(void)pthread_cond_wait(&ring.wake, &ring.lock);
+			pthread_cond_wait(&ring.wake, &ring.lock);
 		copy_out(&len, sizeof(len));
 		copy_out(line, len);
 		uint64_t upto = ring.taken;
-		(void)pthread_mutex_unlock(&ring.lock);
+		pthread_mutex_unlock(&ring.lock);
 		write_out(line, len);
 		atomic_store(&ring.written, upto);
-		(void)pthread_mutex_lock(&ring.lock);
+		pthread_mutex_lock(&ring.lock);
 	}
 	return NULL;
 }
@@ -214,7 +214,7 @@ bool log_flush(int ms)
 	if (!ring.pid || ring.pid != getpid())
 		return true;
 	while (atomic_load(&ring.written) < upto && now_ns() < end)
-		(void)nanosleep(&moment, NULL);
+		nanosleep(&moment, NULL);
 	return atomic_load(&ring.written) >= upto;
 }
 
@@ -227,7 +227,7 @@ static void at_exit(void)
 static void on_fatal(int sig)
 {
 	(void)log_flush(LOG_FLUSH_MS);
-	(void)raise(sig); /* SA_RESETHAND: it is pending until this returns */
+	raise(sig); /* SA_RESETHAND: it is pending until this returns */
 }
 
 static void catch_fatal(void)
@@ -237,7 +237,7 @@ static void catch_fatal(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(sigs); i++)
 		if (sigaction(sigs[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL) /* a sanitizer's stays */
-			(void)sigaction(sigs[i], &sa, NULL);
+			sigaction(sigs[i], &sa, NULL);
 }
 
 void log_async(void)
@@ -252,16 +252,16 @@ void log_async(void)
 	/* who logs may have real-time priority, and the thread none: it must not be put aside with the lock */
 	if (!pthread_mutexattr_init(&mutex)) {
 		if (!pthread_mutexattr_setprotocol(&mutex, PTHREAD_PRIO_INHERIT))
-			(void)pthread_mutex_init(&ring.lock, &mutex);
-		(void)pthread_mutexattr_destroy(&mutex);
+			pthread_mutex_init(&ring.lock, &mutex);
+		pthread_mutexattr_destroy(&mutex);
 	}
-	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	int r = pthread_create(&t, &attr, run, NULL);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	(void)pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
 	if (r)
 		return;
 	ring.pid = getpid();

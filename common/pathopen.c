@@ -141,7 +141,7 @@ static int reopen(int place, int flags)
 	char self[32];
 	int fd;
 
-	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", place);
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", place);
 	fd = open(self, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	return fd < 0 ? -errno : fd;
 }

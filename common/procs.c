@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The record of a domain's processes: see procs.h. */
-#include <config.h>
+#include "config.h"
 #include "common/procs.h"
 #include <ctype.h>
 #include <dirent.h>
@@ -25,7 +25,7 @@ static int start_of(pid_t pid, uint64_t *ret)
 	char path[64], *at;
 	int r;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	r = file_read(path, 4096, &text, NULL);
 	if (r < 0)
 		return r;
@@ -117,7 +117,7 @@ static int is_of_user(const struct procs *p, pid_t pid)
 	unsigned uid;
 	int r;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
 	r = file_read(path, 16384, &text, NULL);
 	if (r < 0)
 		return r;
@@ -134,7 +134,7 @@ static int is_in_group(const struct procs *p, pid_t pid)
 	size_t len;
 	int r;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
 	r = base ? file_read(path, 65536, &text, NULL) : -EINVAL;
 	if (r < 0)
 		return r;
@@ -185,7 +185,7 @@ static int visit_members(const struct procs *p, int dir, bool kill)
 		/* 0: a process of another pid namespace, which is none of ours to judge, let alone to kill */
 		if (pid > 0 && add(&n, visit(p, pid, is_in_group, kill)) && !kill)
 			break;
-	(void)fclose(f);
+	fclose(f);
 	return n;
 }
 
@@ -204,7 +204,7 @@ static int visit_tree(const struct procs *p, int dir, bool kill)
 		if (sub >= 0 || errno != ENOENT)
 			(void)add(&n, sub >= 0 ? visit_members(p, sub, kill) : -errno);
 	}
-	(void)closedir(d);
+	closedir(d);
 	return n;
 }
 
@@ -265,7 +265,7 @@ static int visit_user(const struct procs *p, bool kill)
 		if (!*end && pid > 1 && pid <= INT_MAX && is_of_user(p, (pid_t)pid) > 0)
 			(void)add(&n, visit(p, (pid_t)pid, is_of_user, kill));
 	}
-	(void)closedir(d);
+	closedir(d);
 	return n;
 }
 

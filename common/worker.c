@@ -141,7 +141,7 @@ static void on_end(void *arg, int fd, uint32_t revents)
 	siginfo_t si;
 
 	(void)revents;
-	(void)waitid(P_PIDFD, (id_t)fd, &si, WEXITED | WNOHANG); /* somebody else may have seen to it */
+	waitid(P_PIDFD, (id_t)fd, &si, WEXITED | WNOHANG); /* somebody else may have seen to it */
 	if (k->sock < 0) {
 		ws->hung--;
 	} else {
@@ -157,7 +157,7 @@ static void on_end(void *arg, int fd, uint32_t revents)
 
 static void kill_it(struct worker *k)
 {
-	(void)pidfd_send_signal(k->pidfd, SIGKILL, NULL, 0);
+	pidfd_send_signal(k->pidfd, SIGKILL, NULL, 0);
 	loop_del_fd(k->src);
 	k->src = NULL;
 	close(k->sock);
@@ -180,7 +180,7 @@ static void on_reply(void *arg, int fd, uint32_t revents)
 	if (n <= 0 || !w) { /* the end of its process tells the rest */
 		loop_del_fd(k->src);
 		k->src = NULL;
-		(void)pidfd_send_signal(k->pidfd, SIGKILL, NULL, 0);
+		pidfd_send_signal(k->pidfd, SIGKILL, NULL, 0);
 		return;
 	}
 	k->work = NULL;
@@ -198,12 +198,12 @@ static void __attribute__((noreturn)) become_helper(int sock)
 	sigset_t none;
 
 	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(sigs); i++)
-		(void)signal(sigs[i], SIG_DFL);
+		signal(sigs[i], SIG_DFL);
 	if (dup2(sock, STDIN_FILENO) < 0)
 		_exit(126);
-	(void)close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 	(void)execl("/proc/self/exe", "hospes-helper", WORKER_ARG, (char *)NULL);
 	_exit(126);
 }
@@ -280,7 +280,7 @@ static void hand_over(struct worker *k, struct work *w)
 
 	unqueue(w);
 	if (sock_send_fds(k->sock, &c, 1, &w->req, 1) < 0)
-		(void)pidfd_send_signal(k->pidfd, SIGKILL, NULL, 0); /* its end is told */
+		pidfd_send_signal(k->pidfd, SIGKILL, NULL, 0); /* its end is told */
 	k->work = w;
 	k->until_ns = now_ns() + ws->timeout_ns;
 	ws->busy[w->kind]++;
@@ -411,7 +411,7 @@ void workers_free(struct workers *ws)
 
 		if (k->work)
 			work_free(k->work);
-		(void)pidfd_send_signal(k->pidfd, SIGKILL, NULL, 0);
+		pidfd_send_signal(k->pidfd, SIGKILL, NULL, 0);
 		worker_free(k);
 	}
 	for (int i = 0; i < WORK_KINDS; i++) {
@@ -446,14 +446,14 @@ void worker_at(const struct worker_here *here, const char *what)
 {
 	char text[WORKER_AT_MAX] = "";
 
-	(void)snprintf(text, sizeof(text), "%s", what);
+	snprintf(text, sizeof(text), "%s", what);
 	(void)!pwrite(here->fd, text, sizeof(text), (off_t)here->at);
 }
 
 int worker_main(void (*serve)(struct worker_here *here, const uint8_t *req, size_t len, struct buf *reply))
 {
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)prctl(PR_SET_NAME, "hospes-helper");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "hospes-helper");
 	for (;;) {
 		_cleanup_buf_ struct buf request = { 0 }, reply = { 0 };
 		_cleanup_close_ int req = -1;

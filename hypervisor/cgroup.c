@@ -77,7 +77,7 @@ static int remove_tree(const char *path)
 	for (size_t i = 0; i < ARRAY_SIZE(leaf); i++) {
 		_cleanup_free_ char *p = xasprintf("%s/%s", path, leaf[i]);
 
-		(void)rmdir(p);
+		rmdir(p);
 	}
 	return rmdir(path) < 0 ? -errno : 0;
 }

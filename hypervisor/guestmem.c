@@ -65,8 +65,8 @@ int guestmem_init_regions(struct guestmem *m, int fd, const struct guestmem_regi
 		return r;
 	}
 	/* neither a core dump nor a forked child has business with the guest's memory */
-	(void)madvise(base, size, MADV_DONTDUMP);
-	(void)madvise(base, size, MADV_DONTFORK);
+	madvise(base, size, MADV_DONTDUMP);
+	madvise(base, size, MADV_DONTFORK);
 	new.fd = steal_fd(&own);
 	new.base = base;
 	new.n_regions = n;

@@ -98,7 +98,7 @@ int leases_check(struct leases *l, const struct lease_record *rec, struct err *e
 		struct lease_record now;
 		int r;
 
-		(void)posix_fadvise(l->fd[i], 0, 0, POSIX_FADV_DONTNEED); /* NFS: what the server has now */
+		posix_fadvise(l->fd[i], 0, 0, POSIX_FADV_DONTNEED); /* NFS: what the server has now */
 		r = read_one(l, i, &now, err);
 		if (r == -EINVAL) /* damaged, or another domain's: not as it was left */
 			return -ESTALE;

@@ -182,7 +182,7 @@ static int limit_resources(struct domain *d, struct err *err)
 	const char *group = cgroup_evidence(&d->cgroup, &d->procs.group_ino);
 	if (!group || strlen(group) >= sizeof(d->procs.group))
 		return 0;
-	(void)strcpy(d->procs.group, group);
+	strcpy(d->procs.group, group);
 	return procs_write(d->cfg->name, &d->procs, err);
 }
 

@@ -225,7 +225,7 @@ void domain_disk_watch(struct domain *d)
 
 	if (!devs_held(d->devs, &name, &code))
 		return;
-	(void)snprintf(d->disk_text, sizeof(d->disk_text), "disk %s: %s", name, strerror(code));
+	snprintf(d->disk_text, sizeof(d->disk_text), "disk %s: %s", name, strerror(code));
 	if (!d->disk_timer)
 		d->disk_timer = loop_add_timer(d->loop, on_disk_timer, d);
 	if (d->disk_timer)
@@ -250,8 +250,8 @@ static void on_disk_error(void *arg)
 		domain_disk_watch(d);
 	} else if (!d->disk_told_ns || now >= d->disk_told_ns + TELL_NS) {
 		d->disk_told_ns = now;
-		(void)snprintf(text, sizeof(text), "disk %s: cannot %s: %s (the guest goes on)", x->name,
-		               x->read ? "read" : "write", strerror(x->code));
+		snprintf(text, sizeof(text), "disk %s: cannot %s: %s (the guest goes on)", x->name,
+		         x->read ? "read" : "write", strerror(x->code));
 		log_warn("domain '%s': %s", d->cfg->name, text);
 		domain_tell(d, HV_EV_DISK_ERROR, d->state, text);
 	}
@@ -265,7 +265,7 @@ void domain_disk_error(void *arg, const char *dev_name, int code, bool read, boo
 	if (!x)
 		return;
 	*x = (struct disk_error){ .d = arg, .code = code, .read = read, .held = held };
-	(void)snprintf(x->name, sizeof(x->name), "%s", dev_name);
+	snprintf(x->name, sizeof(x->name), "%s", dev_name);
 	if (loop_post(x->d->loop, on_disk_error, x))
 		free(x);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* migrated: the migration daemon of a host. Wiring only; see migrated(8). */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
@@ -66,9 +66,9 @@ static int serve(void)
 	int rc = 1, r;
 
 	/* frames are big and short-lived: keep their memory instead of mapping and clearing it anew for each */
-	(void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
-	(void)mallopt(M_TRIM_THRESHOLD, 128 << 20);
-	(void)signal(SIGPIPE, SIG_IGN);
+	mallopt(M_MMAP_THRESHOLD, 64 << 20);
+	mallopt(M_TRIM_THRESHOLD, 128 << 20);
+	signal(SIGPIPE, SIG_IGN);
 	if (!app.loop || loop_add_signals(app.loop, sigs, on_signal, &app) < 0) {
 		log_error("event loop: %s", strerror(errno));
 		return 1;

@@ -163,7 +163,7 @@ static int run(struct cli *v)
 			                                     "code", code ?: "EIO");
 			jsonconn_print(o);
 		}
-		(void)fflush(stdout); /* what led to it comes first */
+		fflush(stdout); /* what led to it comes first */
 		fprintf(stderr, "%s: %s\n", name, why);
 		return CLI_FAILED;
 	}

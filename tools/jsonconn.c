@@ -31,7 +31,7 @@ int jsonconn_open(struct jsonconn *c, const struct jsonconn_peer *peer, struct e
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		return err_sys(err, errno, "socket");
-	(void)setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)); /* of connect(), too */
+	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)); /* of connect(), too */
 	if (!connect(c->fd, (struct sockaddr *)&a, sizeof(a)))
 		return 0;
 	int r = errno;

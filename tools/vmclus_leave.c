@@ -79,8 +79,8 @@ static void interrupt_says(const char *text)
 {
 	struct sigaction sa = { .sa_handler = on_interrupt };
 
-	(void)snprintf(interrupted, sizeof(interrupted), "\nvmclus: %s\n", text);
-	(void)sigaction(SIGINT, &sa, NULL);
+	snprintf(interrupted, sizeof(interrupted), "\nvmclus: %s\n", text);
+	sigaction(SIGINT, &sa, NULL);
 }
 
 static int with_time(struct cli *v, unsigned opt, json_t *order, struct err *err)

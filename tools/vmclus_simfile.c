@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A described cluster as a snapshot for the balancer. What is read is judged: it may be anybody's. See vmclus_simulate.h. */
-#include <config.h>
+#include "config.h"
 #include "tools/vmclus_simulate.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* simulate: command line and output. See vmclus_simulate.h. */
-#include <config.h>
+#include "config.h"
 #include "tools/vmclus_simulate.h"
 
 #include <errno.h>

@@ -36,7 +36,7 @@ static void catch_signals(void)
 	struct sigaction sa = { .sa_handler = on_signal };
 
 	for (size_t i = 0; i < ARRAY_SIZE(sigs); i++)
-		(void)sigaction(sigs[i], &sa, NULL);
+		sigaction(sigs[i], &sa, NULL);
 }
 
 static void say(const char *text)
@@ -51,14 +51,14 @@ static void screen_enter(void)
 	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
 	raw.c_cc[VMIN] = 0;
 	raw.c_cc[VTIME] = 0;
-	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
 	say("\033[?1049h\033[?25l"); /* the other screen, no cursor */
 }
 
 static void screen_leave(void)
 {
 	say("\033[0m\033[?25h\033[?1049l");
-	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
 }
 
 static void screen_size(struct top *t)
@@ -103,7 +103,7 @@ static int reconnect(struct top *t)
 		r = jsonconn_send(&t->conn, json_pack("{s:s, s:b}", "op", "status", "watch", 1), &err);
 	if (r < 0) {
 		jsonconn_close(&t->conn);
-		(void)snprintf(t->trouble, sizeof(t->trouble), "%s", err.text);
+		snprintf(t->trouble, sizeof(t->trouble), "%s", err.text);
 	}
 	return r;
 }
@@ -120,7 +120,7 @@ static void take_reports(struct top *t)
 		if (r == -EAGAIN || r == -EINTR)
 			return;
 		if (r < 0) {
-			(void)snprintf(t->trouble, sizeof(t->trouble), "%s", err.text);
+			snprintf(t->trouble, sizeof(t->trouble), "%s", err.text);
 			jsonconn_close(&t->conn);
 			return;
 		}
@@ -189,8 +189,8 @@ static void look_at_silence(struct top *t)
 	uint64_t now = now_ns();
 
 	if (t->conn.fd >= 0 && now > t->heard_ns + SILENT_NS)
-		(void)snprintf(t->trouble, sizeof(t->trouble), "clusterd has not answered for %u s",
-		               (unsigned)((now - t->heard_ns) / NS_PER_S));
+		snprintf(t->trouble, sizeof(t->trouble), "clusterd has not answered for %u s",
+		         (unsigned)((now - t->heard_ns) / NS_PER_S));
 }
 
 static void draw(struct top *t)
@@ -216,7 +216,7 @@ static void run_loop(struct top *t)
 		if (suspended) {
 			suspended = 0;
 			screen_leave();
-			(void)raise(SIGSTOP);
+			raise(SIGSTOP);
 			screen_enter();
 		}
 		if (n > 0 && fds[0].revents)

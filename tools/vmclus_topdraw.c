@@ -39,7 +39,7 @@ __attribute__((format(printf, 3, 4))) static void line(struct frame *f, const ch
 	if (!f->left)
 		return;
 	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	for (; text[len]; len++) {
 		bool begins = ((unsigned char)text[len] & 0xc0) != 0x80;
@@ -93,7 +93,7 @@ static void draw_head(struct top *t, struct frame *f)
 	size_t online = 0, i;
 
 	if (localtime_r(&now, &tm))
-		(void)strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
+		strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
 	if (!t->status) {
 		line(f, BOLD, "vmclus top  %s", clock);
 	} else {
@@ -204,7 +204,7 @@ static void draw_domain(struct frame *f, const json_t *d, bool selected)
 	bool bad = !strcmp(state, "failed") || !strcmp(state, "unknown");
 	char where[160], mem[32];
 
-	(void)snprintf(where, sizeof(where), "%s%s%s", *host ? host : "-", *target ? " > " : "", target);
+	snprintf(where, sizeof(where), "%s%s%s", *host ? host : "-", *target ? " > " : "", target);
 	line(f,
 	     selected ? INVERSE
 	     : bad    ? RED

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* vmmig: moves domains between hosts. This file: commands, single orders to migrated; the rest is vmmig_*.c. */
-#include <config.h>
+#include "config.h"
 #include "tools/vmmig_int.h"
 #include <errno.h>
 #include <stdio.h>
@@ -35,7 +35,7 @@ void vmmig_catch_signals(void)
 {
 	struct sigaction sa = { .sa_handler = on_signal }; /* no SA_RESTART: recv() must return */
 
-	(void)sigaction(SIGINT, &sa, NULL); /* SIGTERM just ends vmmig; the migration goes on */
+	sigaction(SIGINT, &sa, NULL); /* SIGTERM just ends vmmig; the migration goes on */
 }
 
 int vmmig_fail(const struct err *err)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* vmmig peers: reads and writes the files that migrated pins keys by; it reads them anew at every connection. */
-#include <config.h>
+#include "config.h"
 #include <stdio.h>
 #include <string.h>
 #include "migrated/io/peers.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* vmmig push and plan: the order, the progress bar, the result. Ctrl-C calls the migration off while that is possible. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -154,7 +154,7 @@ static void bar(json_t *o)
 
 	if (!tty && !strcmp(last_phase, text(o, "phase"))) /* one line per phase is enough for a file */
 		return;
-	(void)snprintf(last_phase, sizeof(last_phase), "%s", text(o, "phase"));
+	snprintf(last_phase, sizeof(last_phase), "%s", text(o, "phase"));
 	memset(fill, '.', 20);
 	memset(fill, '#', (size_t)(n < 0 ? 0 : n > 20 ? 20 : n));
 	fill[20] = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* vmmig status, cancel, resolve. */
-#include <config.h>
+#include "config.h"
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>

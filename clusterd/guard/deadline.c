@@ -58,7 +58,7 @@ static bool read_boot_id(char ret[40])
 	if (file_read("/proc/sys/kernel/random/boot_id", 64, &text, NULL) < 0)
 		return false;
 	text[strcspn(text, "\n")] = 0;
-	(void)snprintf(ret, 40, "%s", text);
+	snprintf(ret, 40, "%s", text);
 	return true;
 }
 
@@ -78,7 +78,7 @@ static int map(int fd, int prot, struct deadline_page **ret)
 	if (at == MAP_FAILED)
 		return -errno;
 	if (!p) {
-		(void)munmap(at, PAGE_BYTES);
+		munmap(at, PAGE_BYTES);
 		return -ENOMEM;
 	}
 	p->at = at;
@@ -191,6 +191,6 @@ void deadline_page_free(struct deadline_page *p)
 {
 	if (!p)
 		return;
-	(void)munmap(p->at, PAGE_BYTES);
+	munmap(p->at, PAGE_BYTES);
 	free(p);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* clusterd's connections to the guard: see guard_int.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/guard/guard_int.h"
 #include <errno.h>
 #include <signal.h>
@@ -168,7 +168,7 @@ void guard_look_at_clients(struct guard *g)
 			"clusterd (pid %d) hangs and its lease is over: killing it; the next one that hangs so soon gets %u s",
 			(int)c->pid, (unsigned)(patience_ns(g, c) / NS_PER_S));
 		if (c->pidfd >= 0)
-			(void)pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+			pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
 		client_drop(c);
 	}
 }

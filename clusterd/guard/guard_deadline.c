@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The file with the guard's deadline: see guard_int.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/guard/guard_int.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@ void guard_read_boot_id(struct guard *g)
 
 	if (file_read("/proc/sys/kernel/random/boot_id", 64, &text, NULL) == 0) {
 		text[strcspn(text, "\n")] = 0;
-		(void)snprintf(g->boot_id, sizeof(g->boot_id), "%s", text);
+		snprintf(g->boot_id, sizeof(g->boot_id), "%s", text);
 	}
 }
 
@@ -56,7 +56,7 @@ void guard_save_deadline(struct guard *g)
 	 * need not outlive the machine */
 	if (fd < 0 || write(fd, text, (size_t)n) != n || rename(tmp, g->deadline_path) < 0) {
 		log_warn("cannot write %s: %s", g->deadline_path, strerror(errno));
-		(void)unlink(g->deadline_path);
+		unlink(g->deadline_path);
 	}
 	deadline_page_set(g->page, &g->deadline);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The end of domains whose lease is over: see guard_int.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/guard/guard_int.h"
 #include <string.h>
 #include "common/log.h"

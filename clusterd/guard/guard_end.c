@@ -4,7 +4,7 @@
  * every lease that clusterd still gets, until they are gone or stand still; told to renew itself, it executes its program anew under the
  * same process id. See guard_int.h.
  */
-#include <config.h>
+#include "config.h"
 #include "clusterd/guard/guard_int.h"
 #include <errno.h>
 #include <limits.h>
@@ -65,7 +65,7 @@ static void count(void *arg, const char *name, const char *uuid)
 	if (!hvproc_alive(name) || (guard_is_over(s->g) && parking_spares(&s->g->parking, name)))
 		return;
 	if (!s->n++)
-		(void)snprintf(s->name, sizeof(s->name), "%s", name);
+		snprintf(s->name, sizeof(s->name), "%s", name);
 }
 
 /* What lives, -errno; with @s->n 0 it is certain that nothing does. */
@@ -82,7 +82,7 @@ bool guard_may_end(struct guard *g)
 
 	if (r >= 0 && !s.n && !guard_is_over(g)) {
 		/* what begins now finds no lease any more, or is seen by the second look: hvdom says that it is there before it looks */
-		(void)unlink(g->deadline_path);
+		unlink(g->deadline_path);
 		deadline_page_set(g->page, &(struct moment){ 0 });
 		r = look(g, &s);
 		if (r < 0 || s.n)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The watchdog that the guard feeds: see guard_int.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/guard/guard_int.h"
 #include <errno.h>
 #include <fcntl.h>

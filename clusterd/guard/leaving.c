@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The file that says that this host leaves: see leaving.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/guard/leaving.h"
 #include <errno.h>
 #include <inttypes.h>

@@ -4,7 +4,7 @@
  * which clusterd moves on, and how long before it domains are to be parked (0: never). Small on purpose: libc and common/ only, one
  * thread, no state but a file that lets a successor know what was allowed. See hospes-guard(8) and docs/fencing.md.
  */
-#include <config.h>
+#include "config.h"
 #include "clusterd/guard/guard_int.h"
 #include <errno.h>
 #include <getopt.h>
@@ -73,13 +73,13 @@ static int listen_on(struct guard *g, struct err *err)
 		close(probe);
 	if (alive)
 		return err_set(err, EADDRINUSE, "another hospes-guard serves %s", g->sock_path);
-	(void)unlink(g->sock_path);
+	unlink(g->sock_path);
 	g->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	mode_t old = umask(0177);
 	r = g->listen_fd < 0 || bind(g->listen_fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(g->listen_fd, 4) < 0
 	            ? -errno
 	            : 0;
-	(void)umask(old);
+	umask(old);
 	return r < 0 ? err_sys(err, r, "listen on %s", g->sock_path) : 0;
 }
 
@@ -108,8 +108,8 @@ static int set_up(struct guard *g, struct err *err)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
 	g->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	g->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (g->signal_fd < 0 || g->timer_fd < 0)
@@ -202,7 +202,7 @@ int main(int argc, char **argv)
 	log_info("ends: it was told to, and no domain of the cluster runs here");
 	if (g.watchdog_fd >= 0 && write(g.watchdog_fd, "V", 1) < 0)
 		log_warn("watchdog: %s", strerror(errno));
-	(void)unlink(g.sock_path);
+	unlink(g.sock_path);
 	free(g.sock_path);
 	free(g.deadline_path);
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Markers of the cluster's domains, and the end of those that have one: see managed.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/guard/managed.h"
 #include <dirent.h>
 #include <errno.h>
@@ -26,7 +26,7 @@ int managed_add(const char *name, const char *uuid, struct err *err)
 	if (managed_uuid(name, have) == 0 && !strcmp(have, uuid))
 		return 0;
 	r = mkdir_p(dir, 0700);
-	(void)snprintf(text, sizeof(text), "%s\n", uuid);
+	snprintf(text, sizeof(text), "%s\n", uuid);
 	if (r == 0)
 		r = file_write_atomic(path, text, strlen(text), 0600);
 	return r < 0 ? err_sys(err, r, "write %s", path) : 0;
@@ -36,7 +36,7 @@ void managed_remove(const char *name)
 {
 	_cleanup_free_ char *dir = marker_dir(), *path = xasprintf("%s/%s", dir, name);
 
-	(void)unlink(path);
+	unlink(path);
 }
 
 int managed_uuid(const char *name, char ret[MANAGED_UUID])
@@ -48,7 +48,7 @@ int managed_uuid(const char *name, char ret[MANAGED_UUID])
 	if (r < 0)
 		return r;
 	text[strcspn(text, "\n")] = 0;
-	(void)snprintf(ret, MANAGED_UUID, "%s", text);
+	snprintf(ret, MANAGED_UUID, "%s", text);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Domains are parked before the deadline and killed at it: see parking.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/guard/parking.h"
 #include <errno.h>
 #include <stdio.h>
@@ -69,7 +69,7 @@ static void ask(void *arg, const char *name, const char *uuid)
 	if (fd < 0 || send(fd, &m, sizeof(m), MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)sizeof(m))
 		return;
 	*s = (struct parking_slot){ .state = PARKING_ASKED, .fd = steal_fd(&fd) };
-	(void)snprintf(s->name, sizeof(s->name), "%s", name);
+	snprintf(s->name, sizeof(s->name), "%s", name);
 }
 
 /* What came from one domain; a connection that ended takes with it what was said on it. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Corosync's packets dropped by nftables, for as long as somebody asks for it: see aside.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/aside.h"
 #include <errno.h>
 #include <signal.h>
@@ -60,8 +60,8 @@ static _Noreturn void child(int in)
 	sigset_t none;
 
 	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)signal(SIGPIPE, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
 	if (dup2(in, STDIN_FILENO) == STDIN_FILENO)
 		(void)execlp("nft", "nft", "-f", "-", (char *)NULL);
 	_exit(127);
@@ -82,7 +82,7 @@ static void run(struct aside *a)
 	fd = memfd_create("hospes-aside", MFD_CLOEXEC);
 	if (fd < 0 || aside_script(a->on, a->port, a->n, script, sizeof(script)) < 0 ||
 	    pwrite(fd, script, strlen(script), 0) != (ssize_t)strlen(script)) {
-		(void)snprintf(a->problem, sizeof(a->problem), "cannot tell nft what to do");
+		snprintf(a->problem, sizeof(a->problem), "cannot tell nft what to do");
 		return;
 	}
 	pid = fork();
@@ -100,7 +100,7 @@ static void on_timer(void *arg)
 	struct aside *a = arg;
 
 	if (a->pid) { /* it hangs; it is a child of ours as long as it was not waited for */
-		(void)kill(a->pid, SIGKILL);
+		kill(a->pid, SIGKILL);
 		loop_timer_in(a->timer, LIMIT_NS);
 		return;
 	}
@@ -122,7 +122,7 @@ bool aside_child(struct aside *a, pid_t pid, int status)
 
 		if (strcmp(a->problem, why) != 0)
 			log_error("cannot take corosync aside: %s", why);
-		(void)snprintf(a->problem, sizeof(a->problem), "%s", why);
+		snprintf(a->problem, sizeof(a->problem), "%s", why);
 	}
 	if (a->dirty)
 		run(a);

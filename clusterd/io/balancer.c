@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Plans and their execution: see balancer.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/balancer.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -77,7 +77,7 @@ static uint32_t moving_now(const struct clu_state *s)
 static void end_move(struct balancer_move *m, enum balancer_status status, const char *error)
 {
 	m->status = status;
-	(void)snprintf(m->error, sizeof(m->error), "%s", error);
+	snprintf(m->error, sizeof(m->error), "%s", error);
 }
 
 /* How far is one that was proposed? */
@@ -175,7 +175,7 @@ static void run_over(struct balancer *b)
 		if (m->status != BALANCER_DONE)
 			log_info("balance: %s: %s: %s", m->name, balancer_status_name(m->status), m->error);
 	}
-	(void)snprintf(b->text, sizeof(b->text), "%u of %u moves done; resting", done, b->run.n);
+	snprintf(b->text, sizeof(b->text), "%u of %u moves done; resting", done, b->run.n);
 	log_info("balance: %s", b->text);
 	balancer_run_done(&b->run);
 	b->running = false;
@@ -191,7 +191,7 @@ static void look_for_plan(struct balancer *b)
 
 	if (plan && balancer_plan(b, 0, true, plan) == 0) {
 		clu_plan_say_end(&plan->result, why);
-		(void)snprintf(b->text, sizeof(b->text), "%s", why);
+		snprintf(b->text, sizeof(b->text), "%s", why);
 		if (plan->result.end == CLU_PLAN_MOVES && plan->n && balancer_run_begin(b, plan, &b->run) == 0) {
 			log_info("balance: %s", why);
 			b->running = true;
@@ -215,8 +215,8 @@ static void automatic(struct balancer *b)
 	if (!ws)
 		return;
 	spread = clu_plan_balance_spread(s, nodeio_load(b->n), ws, bytes);
-	(void)snprintf(b->text, sizeof(b->text), "spread %.0f %%, threshold %u %%", spread * 100,
-	               s->policy.balance_threshold_pct);
+	snprintf(b->text, sizeof(b->text), "spread %.0f %%, threshold %u %%", spread * 100,
+	         s->policy.balance_threshold_pct);
 	if (spread * 100 <= s->policy.balance_threshold_pct) {
 		b->above_since_ns = 0;
 		return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Orders from vmclus: see cluctl.h. A client has one order at a time; what it sends meanwhile waits. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -59,7 +59,7 @@ void ctl_fail(struct client *c, int code, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	text_tidy(text);
 	ctl_over(c, json_pack("{s:s, s:s+, s:s}", "type", "error", "error", text, "", "code", name ? name : "EIO"));
@@ -71,7 +71,7 @@ void ctl_warn(struct client *c, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	text_tidy(text);
 	if (!c->o.warnings)
@@ -263,7 +263,7 @@ static void run_order(struct client *c)
 	for (size_t i = 0; op && i < ARRAY_SIZE(ops); i++) {
 		if (strcmp(ops[i].op, op) != 0)
 			continue;
-		(void)snprintf(c->o.op, sizeof(c->o.op), "%s", op);
+		snprintf(c->o.op, sizeof(c->o.op), "%s", op);
 		if (!ops[i].any_time && !ctl_state(c))
 			ctl_fail(c, EAGAIN, "this node is not in a cluster yet: %s", nodeio_trouble(c->ctl->n));
 		else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Orders that empty a host: drain (maintenance), leave (it is shut down). Both tell who is still there, and why. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,9 +19,9 @@ static void say_failed(struct client *c, const struct clu_dom *d, const struct c
 {
 	uint64_t now = nodeio_load(c->ctl->n)->time_ns;
 
-	(void)snprintf(text, cap, "failed to move to %s %u time%s, tried again in %.0f s: %s", name_of(c, f->node),
-	               f->count, f->count == 1 ? "" : "s", f->until_ns > now ? (double)(f->until_ns - now) / 1e9 : 0.0,
-	               f->text[0] ? f->text : d->text);
+	snprintf(text, cap, "failed to move to %s %u time%s, tried again in %.0f s: %s", name_of(c, f->node), f->count,
+	         f->count == 1 ? "" : "s", f->until_ns > now ? (double)(f->until_ns - now) / 1e9 : 0.0,
+	         f->text[0] ? f->text : d->text);
 }
 
 /* Why @d is still on its host. True: it cannot leave as things are. */
@@ -33,16 +33,16 @@ static bool why_here(struct client *c, const struct clu_dom *d, char text[2 * CL
 	uint32_t to;
 
 	if (d->phase == CLU_PHASE_MIGRATING) {
-		(void)snprintf(text, 2 * CLU_TEXT_MAX, "moves to %s", name_of(c, d->target));
+		snprintf(text, 2 * CLU_TEXT_MAX, "moves to %s", name_of(c, d->target));
 		return false;
 	}
 	if (d->phase != CLU_PHASE_RUNNING || d->desired != CLU_DESIRED_RUNNING) {
-		(void)snprintf(text, 2 * CLU_TEXT_MAX, "%s", clu_phase_name(d->phase));
+		snprintf(text, 2 * CLU_TEXT_MAX, "%s", clu_phase_name(d->phase));
 		return false;
 	}
 	to = clu_place(s, nodeio_load(c->ctl->n), d, true, why);
 	if (!to) {
-		(void)snprintf(text, 2 * CLU_TEXT_MAX, "%s", why);
+		snprintf(text, 2 * CLU_TEXT_MAX, "%s", why);
 		return true;
 	}
 	if (clu_fails(s, d, clu_slot(s, clu_host_of((struct clu_state *)s, to)), nodeio_load(c->ctl->n)->time_ns, &f) &&
@@ -50,7 +50,7 @@ static bool why_here(struct client *c, const struct clu_dom *d, char text[2 * CL
 		say_failed(c, d, f, text, 2 * CLU_TEXT_MAX);
 		return true;
 	}
-	(void)snprintf(text, 2 * CLU_TEXT_MAX, "waits for its turn%s%s", d->text[0] ? ": " : "", d->text);
+	snprintf(text, 2 * CLU_TEXT_MAX, "waits for its turn%s%s", d->text[0] ? ": " : "", d->text);
 	return false;
 }
 

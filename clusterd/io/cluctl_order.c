@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Orders that change the cluster: each checks what it can, makes one command, and says what is waited for after its commit. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -225,8 +225,8 @@ static bool no_start(struct client *c, const struct clu_dom *d)
 		return false;
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && s->host[i].node && !lacks[0]; i++)
 		if (clu_bit(d->unreachable, i) && nodeio_reach_why(c->ctl->n, d, &s->host[i]))
-			(void)snprintf(lacks, sizeof(lacks), "; %s: %.190s", s->host[i].name,
-			               nodeio_reach_why(c->ctl->n, d, &s->host[i]));
+			snprintf(lacks, sizeof(lacks), "; %s: %.190s", s->host[i].name,
+			         nodeio_reach_why(c->ctl->n, d, &s->host[i]));
 	ctl_fail(c, ENOSPC,
 	         "%s is to run, but no host can take it now: %s%s (vmclus explain %s); it starts when one can", d->name,
 	         why, lacks, d->name);
@@ -433,7 +433,7 @@ void ctl_rule_add(struct client *c)
 			ctl_fail(c, EINVAL, "a member is a name of at most %u letters", CLU_NAME_MAX - 1);
 			return;
 		}
-		(void)snprintf(rule.member[rule.n++], CLU_NAME_MAX, "%s", s);
+		snprintf(rule.member[rule.n++], CLU_NAME_MAX, "%s", s);
 	}
 	int r = clu_rule_check(ctl_state(c), &rule, why);
 	if (r < 0) {

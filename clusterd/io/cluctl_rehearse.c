@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The order "rehearse": where the domains of a host would go if it were lost now, how long that would take, and what would fail. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -105,8 +105,8 @@ static void place_one(struct rehearsal *r, uint32_t dom)
 	const struct clu_host *h = node ? clu_host_of(r->s, node) : NULL;
 
 	if (!r->quorum)
-		(void)snprintf(why, sizeof(why), "without %s fewer than a majority of the hosts would be left",
-		               r->s->host[r->slot].name);
+		snprintf(why, sizeof(why), "without %s fewer than a majority of the hosts would be left",
+		         r->s->host[r->slot].name);
 	if (h) { /* a host starts so many at a time */
 		slot = clu_slot(r->s, h);
 		start *= 1 + r->starting[slot]++ / CLU_STARTS_PER_HOST;

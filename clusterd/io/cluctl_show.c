@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Orders that tell: status, rules, explain, events, balance, policy, state. JSON keys are a contract (docs/wire/clusterctl.md). */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -110,12 +110,12 @@ static void awaits_text(const struct clu_state *s, const struct clu_host *h, cha
 
 	to[0] = 0;
 	if (h->state == CLU_HOST_LOST && clu_deadline_counts(s, h))
-		(void)snprintf(to, len, "the end of its lease");
+		snprintf(to, len, "the end of its lease");
 	else if (h->state == CLU_HOST_LOST)
-		(void)snprintf(to, len,
-		               "%s, so the end of its lease is not enough: a fence agent, or your word that it is off "
-		               "(vmclus fence confirm %s)",
-		               why, h->name);
+		snprintf(to, len,
+		         "%s, so the end of its lease is not enough: a fence agent, or your word that it is off "
+		         "(vmclus fence confirm %s)",
+		         why, h->name);
 }
 
 static json_t *host_json(struct client *c, uint32_t slot)
@@ -256,7 +256,7 @@ void ctl_verdict_text(struct client *c, const struct clu_dom *d, const struct cl
 	const char *why = v->why == CLU_WHY_FILES ? nodeio_reach_why(c->ctl->n, d, h) : NULL;
 
 	if (why)
-		(void)snprintf(v->text, sizeof(v->text), "%.190s", why);
+		snprintf(v->text, sizeof(v->text), "%.190s", why);
 }
 
 void ctl_explain(struct client *c)
@@ -290,14 +290,14 @@ void ctl_explain(struct client *c)
 	if (clu_host_of(s, d->host))
 		awaits_text(s, clu_host_of(s, d->host), awaits, sizeof(awaits));
 	if (d->host)
-		(void)snprintf(text, sizeof(text), "%s is %s on %s%s%s%s%s; the best place now: %s", d->name,
-		               clu_phase_name(d->phase), name_of(s, d->host), d->text[0] ? ": " : "", d->text,
-		               awaits[0] ? ", which is lost. To be safe it awaits: " : "", awaits,
-		               best ? name_of(s, best) : why);
+		snprintf(text, sizeof(text), "%s is %s on %s%s%s%s%s; the best place now: %s", d->name,
+		         clu_phase_name(d->phase), name_of(s, d->host), d->text[0] ? ": " : "", d->text,
+		         awaits[0] ? ", which is lost. To be safe it awaits: " : "", awaits,
+		         best ? name_of(s, best) : why);
 	else
-		(void)snprintf(text, sizeof(text), "%s is %s%s%s; %s %s", d->name, clu_phase_name(d->phase),
-		               d->text[0] ? ": " : "", d->text,
-		               best ? "it would start on" : "no host can take it:", best ? name_of(s, best) : why);
+		snprintf(text, sizeof(text), "%s is %s%s%s; %s %s", d->name, clu_phase_name(d->phase),
+		         d->text[0] ? ": " : "", d->text,
+		         best ? "it would start on" : "no host can take it:", best ? name_of(s, best) : why);
 	ctl_over(c, json_pack("{s:s, s:s, s:s?, s:o, s:s}", "type", "explain", "name", d->name, "host",
 	                      name_of(s, d->host), "hosts", hosts, "text", text));
 }
@@ -325,7 +325,7 @@ static void event_reply(void *arg, const struct store_event *ev)
 	}
 	(void)gmtime_r(&s, &tm);
 	n = strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-	(void)snprintf(when + n, sizeof(when) - n, ".%03uZ", (unsigned)(ev->time_ns % NS_PER_S / NS_PER_MS));
+	snprintf(when + n, sizeof(when) - n, ".%03uZ", (unsigned)(ev->time_ns % NS_PER_S / NS_PER_MS));
 	t->c->o.last_id = ev->id;
 	t->n++;
 	ctl_reply(t->c, json_pack("{s:s, s:I, s:s, s:s, s:s, s:s?, s:s?}", "type", "event", "index",
@@ -449,7 +449,7 @@ void ctl_dump(struct client *c)
 	char sum[20];
 
 	if (s) {
-		(void)snprintf(sum, sizeof(sum), "%016" PRIx64, s->sum);
+		snprintf(sum, sizeof(sum), "%016" PRIx64, s->sum);
 		(void)json_object_update_new(
 			o, json_pack("{s:s, s:b, s:b, s:I, s:i, s:I, s:I, s:I, s:I, s:s, s:f, s:I, s:o}", "phase",
 		                     clu_node_phase_name(n->phase), "behind", n->behind, "quorate", n->quorate, "ring",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Cluster messages as octets: see cluwire.h. Commands are in cluwire_cmd.c. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/cluwire.h"
 #include <errno.h>
 #include <stdio.h>

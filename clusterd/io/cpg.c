@@ -7,7 +7,7 @@
  * anything else waits for the end of that, and has Corosync spin meanwhile. So nothing is asked then once the connection is made (ADR 56);
  * messages wait in our queue.
  */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/cpg.h"
 #include <corosync/cmap.h>
 #include <corosync/cpg.h>
@@ -70,7 +70,7 @@ static void say(struct cpglink *c, const char *text)
 {
 	if (!strcmp(c->said, text ? text : ""))
 		return;
-	(void)snprintf(c->said, sizeof(c->said), "%s", text ? text : "");
+	snprintf(c->said, sizeof(c->said), "%s", text ? text : "");
 	c->ops->state(c->arg, text);
 }
 
@@ -186,7 +186,7 @@ static int add_node(struct cpg_config *cfg, uint32_t id, const char *name, uint3
 	memmove(cfg->addr[at + 1], cfg->addr[at], (cfg->n_nodes - at) * sizeof(cfg->addr[0]));
 	memset(cfg->addr[at], 0, sizeof(cfg->addr[at]));
 	cfg->id[at] = id;
-	(void)snprintf(cfg->name[at], sizeof(cfg->name[at]), "%s", name);
+	snprintf(cfg->name[at], sizeof(cfg->name[at]), "%s", name);
 	cfg->n_nodes++;
 	*ret_at = at;
 	return 0;
@@ -197,9 +197,9 @@ static void read_addrs(struct cpglink *c, unsigned i, char addr[CPG_LINKS][CPG_A
 	for (unsigned link = 0; link < CPG_LINKS; link++) {
 		char key[CMAP_KEYNAME_MAXLEN + 1], *a = NULL;
 
-		(void)snprintf(key, sizeof(key), "nodelist.node.%u.ring%u_addr", i, link);
+		snprintf(key, sizeof(key), "nodelist.node.%u.ring%u_addr", i, link);
 		if (cmap_get_string(c->cmap, key, &a) == CS_OK && strlen(a) < CPG_ADDR_MAX)
-			(void)snprintf(addr[link], CPG_ADDR_MAX, "%s", a);
+			snprintf(addr[link], CPG_ADDR_MAX, "%s", a);
 		free(a);
 	}
 }
@@ -211,13 +211,13 @@ static int read_node(struct cpglink *c, unsigned i, struct cpg_config *cfg, stru
 	uint32_t id = 0, at = 0;
 	int r;
 
-	(void)snprintf(key, sizeof(key), "nodelist.node.%u.nodeid", i);
+	snprintf(key, sizeof(key), "nodelist.node.%u.nodeid", i);
 	if (cmap_get_uint32(c->cmap, key, &id) != CS_OK || !id)
 		return err_set(err, EINVAL,
 		               "node %u of corosync's node list has no nodeid: give each one in corosync.conf", i);
-	(void)snprintf(key, sizeof(key), "nodelist.node.%u.name", i);
+	snprintf(key, sizeof(key), "nodelist.node.%u.name", i);
 	if (cmap_get_string(c->cmap, key, &name) != CS_OK) {
-		(void)snprintf(key, sizeof(key), "nodelist.node.%u.ring0_addr", i);
+		snprintf(key, sizeof(key), "nodelist.node.%u.ring0_addr", i);
 		if (cmap_get_string(c->cmap, key, &name) != CS_OK)
 			name = NULL;
 	}
@@ -269,7 +269,7 @@ static void read_ports(struct cpglink *c, struct cpg_config *cfg)
 		char key[CMAP_KEYNAME_MAXLEN + 1];
 		uint16_t port;
 
-		(void)snprintf(key, sizeof(key), "totem.interface.%u.mcastport", i);
+		snprintf(key, sizeof(key), "totem.interface.%u.mcastport", i);
 		if (cmap_get_uint16(c->cmap, key, &port) != CS_OK || !port)
 			port = (uint16_t)(5405 + i);
 		cfg->port[i + 1] = port;
@@ -298,7 +298,7 @@ static int read_config(struct cpglink *c, struct cpg_config *cfg, struct err *er
 		return err_set(err, EAGAIN, "corosync does not say which node this is");
 	cfg->node = node;
 	if (cmap_get_string(c->cmap, "totem.cluster_name", &name) == CS_OK)
-		(void)snprintf(cfg->cluster, sizeof(cfg->cluster), "%s", name);
+		snprintf(cfg->cluster, sizeof(cfg->cluster), "%s", name);
 	free(name);
 	if (!cfg->cluster[0])
 		return err_set(err, EINVAL, "corosync.conf has no totem.cluster_name: give the cluster one");

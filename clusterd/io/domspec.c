@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Domain XML as the cluster sees it: see domspec.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/domspec.h"
 #include <ctype.h>
 #include <errno.h>
@@ -75,7 +75,7 @@ static int text_attrs(const xmlNode *n, struct clu_spec *s, struct err *err)
 	if (r == 0 && type)
 		r = word_ok(type, "hospes:cluster: type", err);
 	if (r == 0 && type)
-		(void)snprintf(s->type, sizeof(s->type), "%s", type);
+		snprintf(s->type, sizeof(s->type), "%s", type);
 	xmlFree(ha);
 	xmlFree(type);
 	return r;
@@ -110,7 +110,7 @@ static void label_type(const struct dom_config *cfg, struct clu_spec *s)
 		label = label ? label + 1 : NULL;
 	}
 	if (label && name_is_valid(label) && strlen(label) < CLU_WORD_MAX)
-		(void)snprintf(s->type, sizeof(s->type), "%s", label);
+		snprintf(s->type, sizeof(s->type), "%s", label);
 }
 
 static int bridges(const struct dom_config *cfg, struct clu_spec *s, struct err *err)
@@ -127,7 +127,7 @@ static int bridges(const struct dom_config *cfg, struct clu_spec *s, struct err 
 			continue;
 		if (used == CLU_BRIDGES_MAX)
 			return err_set(err, EINVAL, "more than %u bridges", CLU_BRIDGES_MAX);
-		(void)snprintf(s->bridge[used++], CLU_WORD_MAX, "%s", b);
+		snprintf(s->bridge[used++], CLU_WORD_MAX, "%s", b);
 	}
 	return 0;
 }

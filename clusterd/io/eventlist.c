@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Events in memory: see eventlist.h. A ring of pointers; the texts of one event are one piece. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/eventlist.h"
 #include <stdlib.h>
 #include <string.h>

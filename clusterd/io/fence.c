@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Fence agents: see fence.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/fence.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -91,7 +91,7 @@ static int agent_of(json_t *o, const char *host, const char *path, struct agent 
 
 	if (!name || strncmp(name, "fence_", 6) != 0 || !name_is_valid(name))
 		return err_set(err, EINVAL, "%s: \"agent\" is the name of a fence agent (fence_...)", path);
-	(void)snprintf(a->path, sizeof(a->path), "%.60s/%.60s", dir ? dir : AGENT_DIR, name);
+	snprintf(a->path, sizeof(a->path), "%.60s/%.60s", dir ? dir : AGENT_DIR, name);
 	if (access(a->path, X_OK) < 0)
 		return err_sys(err, errno, "%s: no agent %s (package fence-agents)", path, a->path);
 	if (options && !json_is_object(options))
@@ -185,9 +185,9 @@ static void __attribute__((noreturn)) child(const char *path, int in_fd, int out
 	sigset_t none;
 
 	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)signal(SIGPIPE, SIG_DFL);
-	(void)setsid();
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	setsid();
 	/* most agents are Python's: what is old in them is not what went wrong */
 	(void)setenv("PYTHONWARNINGS", "ignore", 0);
 	if (dup2(in_fd, 0) < 0 || dup2(out_fd, 1) < 0 || dup2(out_fd, 2) < 0 || chdir("/") < 0)
@@ -222,15 +222,15 @@ static int spawn(struct attempt *t, const struct agent *a, struct err *err)
 	t->out_fd = steal_fd(&out_rd);
 	t->out_src = loop_add_fd(t->f->loop, t->out_fd, EPOLLIN, on_output, t);
 	loop_timer_in(t->timer, a->timeout_ns);
-	(void)snprintf(t->text, sizeof(t->text), "%s runs", a->path);
+	snprintf(t->text, sizeof(t->text), "%s runs", a->path);
 	log_info("fencing %s: %s", t->host, t->text);
 	return 0;
 }
 
 static void try_later(struct attempt *t, const char *why)
 {
-	(void)snprintf(t->text, sizeof(t->text), "%s; tried again in %llu s", why,
-	               (unsigned long long)(t->backoff_ns / NS_PER_S));
+	snprintf(t->text, sizeof(t->text), "%s; tried again in %llu s", why,
+	         (unsigned long long)(t->backoff_ns / NS_PER_S));
 	loop_timer_in(t->timer, t->backoff_ns);
 	t->backoff_ns = t->backoff_ns * 2 > BACKOFF_MAX ? BACKOFF_MAX : t->backoff_ns * 2;
 	t->f->ops->failed(t->f->arg, t->host, t->text);
@@ -260,8 +260,8 @@ static void on_timer(void *arg)
 	}
 	/* its children too: agents call ssh, curl and the like */
 	t->timed_out = true;
-	(void)kill(-t->pid, SIGKILL);
-	(void)kill(t->pid, SIGKILL);
+	kill(-t->pid, SIGKILL);
+	kill(t->pid, SIGKILL);
 	loop_timer_in(t->timer, NS_PER_S);
 }
 
@@ -274,8 +274,8 @@ static void try_free(struct attempt *t)
 		}
 	}
 	if (t->pid) {
-		(void)kill(-t->pid, SIGKILL);
-		(void)kill(t->pid, SIGKILL);
+		kill(-t->pid, SIGKILL);
+		kill(t->pid, SIGKILL);
 	}
 	close_out(t);
 	loop_del_timer(t->timer);
@@ -312,17 +312,17 @@ bool fence_child(struct fence *f, pid_t pid, int status)
 	if (t->unwanted) {
 		try_free(t);
 	} else if (WIFEXITED(status) && !WEXITSTATUS(status)) {
-		(void)snprintf(t->text, sizeof(t->text), "the agent says that it is off, or was");
+		snprintf(t->text, sizeof(t->text), "the agent says that it is off, or was");
 		log_warn("fencing %s: %s", t->host, t->text);
 		t->off = true;
 		f->ops->done(f->arg, t->host, t->lost_id);
 	} else {
-		(void)snprintf(why, sizeof(why), "the agent %s%s%s",
-		               t->timed_out                 ? "did not answer in time"
-		               : WIFSIGNALED(status)        ? "was killed"
-		               : WEXITSTATUS(status) == 127 ? "cannot be run"
-		                                            : "failed",
-		               t->out_len ? ": " : "", t->out);
+		snprintf(why, sizeof(why), "the agent %s%s%s",
+		         t->timed_out                 ? "did not answer in time"
+		         : WIFSIGNALED(status)        ? "was killed"
+		         : WEXITSTATUS(status) == 127 ? "cannot be run"
+		                                      : "failed",
+		         t->out_len ? ": " : "", t->out);
 		try_later(t, why);
 	}
 	return true;
@@ -347,7 +347,7 @@ void fence_want(struct fence *f, const char *host, uint64_t lost_id)
 			return;
 		t->f = f;
 		t->out_fd = -1;
-		(void)snprintf(t->host, sizeof(t->host), "%s", host);
+		snprintf(t->host, sizeof(t->host), "%s", host);
 		t->next = f->tries;
 		f->tries = t;
 		t->timer = loop_add_timer(f->loop, on_timer, t);
@@ -373,8 +373,8 @@ void fence_unwant(struct fence *f, const char *host)
 		try_free(t);
 		return;
 	}
-	(void)kill(-t->pid, SIGKILL);
-	(void)kill(t->pid, SIGKILL);
+	kill(-t->pid, SIGKILL);
+	kill(t->pid, SIGKILL);
 }
 
 const char *fence_text(const struct fence *f, const char *host)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The connection to hospes-guard: see guardlink.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/guardlink.h"
 #include <errno.h>
 #include <string.h>

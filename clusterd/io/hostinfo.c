@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* This host, measured: see hostinfo.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/hostinfo.h"
 #include <ctype.h>
 #include <dirent.h>
@@ -47,7 +47,7 @@ static int labels_of(json_t *o, struct hostconf *c, const char *path, struct err
 		if (!s || !name_is_valid(s) || strlen(s) >= CLU_WORD_MAX)
 			return err_set(err, EINVAL, "%s: a label is a word of at most %u letters", path,
 			               CLU_WORD_MAX - 1);
-		(void)snprintf(c->label[i], CLU_WORD_MAX, "%s", s);
+		snprintf(c->label[i], CLU_WORD_MAX, "%s", s);
 	}
 	return 0;
 }
@@ -203,7 +203,7 @@ static void find_bridges(struct clu_capacity *c)
 		_cleanup_free_ char *path = xasprintf("/sys/class/net/%s/bridge", list[i]->d_name);
 
 		if (used < CLU_BRIDGES_MAX && strlen(list[i]->d_name) < CLU_WORD_MAX && access(path, F_OK) == 0)
-			(void)snprintf(c->bridge[used++], CLU_WORD_MAX, "%.31s", list[i]->d_name);
+			snprintf(c->bridge[used++], CLU_WORD_MAX, "%.31s", list[i]->d_name);
 		free(list[i]);
 	}
 	free(list);
@@ -232,7 +232,7 @@ int hostinfo_engines(uint32_t *ret, struct err *err)
 			                       e[i].name, e[i].why);
 	}
 	if (err)
-		(void)snprintf(err->text, sizeof(err->text), "%s", text);
+		snprintf(err->text, sizeof(err->text), "%s", text);
 	return 0;
 }
 

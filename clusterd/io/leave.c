@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* See leave.h. By level: each look compares the stage with what is, says what is to be said again, and goes on to the next one. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/leave.h"
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The look at this host's domains: see local.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/local.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -34,7 +34,7 @@ void ldom_doing(struct ldom *x, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(x->doing, sizeof(x->doing), fmt, ap);
+	vsnprintf(x->doing, sizeof(x->doing), fmt, ap);
 	va_end(ap);
 }
 
@@ -48,7 +48,7 @@ static bool say(struct ldom *x, struct clu_cmd *c, const char *text)
 	if (x->said_ns && now < x->said_ns + AGAIN_NS)
 		return false;
 	memcpy(c->uuid, x->uuid, sizeof(c->uuid));
-	(void)snprintf(c->text, sizeof(c->text), "%.190s", text);
+	snprintf(c->text, sizeof(c->text), "%.190s", text);
 	(void)fault_point("clu", "result", c->kind == CLU_CMD_RESULT ? clu_result_name(c->result) : "observed", "",
 	                  x->hv.info.pid);
 	if (nodeio_submit(x->l->n, c, NULL, 0) < 0)
@@ -143,8 +143,8 @@ static struct ldom *get(struct local *l, const char *uuid, const char *name)
 		return NULL;
 	x->l = l;
 	x->start.ready_fd = -1;
-	(void)snprintf(x->uuid, sizeof(x->uuid), "%s", uuid);
-	(void)snprintf(x->name, sizeof(x->name), "%s", name);
+	snprintf(x->uuid, sizeof(x->uuid), "%s", uuid);
+	snprintf(x->name, sizeof(x->name), "%s", name);
 	x->next = l->doms;
 	l->doms = x;
 	return x;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* This host is being shut down (leave.c): each of its domains comes to an end here, whatever the state wants of it otherwise. */
-#include <config.h>
+#include "config.h"
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,7 +30,7 @@ static bool forced(struct ldom *x)
 	if (boot_ns() < x->l->ending_ns)
 		return false;
 	if (x->start.pid)
-		(void)kill(x->start.pid, SIGKILL);
+		kill(x->start.pid, SIGKILL);
 	if (x->hv.alive && hvproc_kill(x->name) < 0)
 		log_error("%s does not end", x->name);
 	return true;

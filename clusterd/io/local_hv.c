@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What this host's hvdoms say: their state, their end, what they use. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -62,9 +62,9 @@ static void look_at_disks(struct ldom *x)
 		return;
 	x->hv.wait_said = waits;
 	if (waits)
-		(void)snprintf(x->news, sizeof(x->news), "waits for its storage: %.100s", x->hv.info.reason_text);
+		snprintf(x->news, sizeof(x->news), "waits for its storage: %.100s", x->hv.info.reason_text);
 	else
-		(void)snprintf(x->news, sizeof(x->news), "its storage answers again");
+		snprintf(x->news, sizeof(x->news), "its storage answers again");
 	log_warn("%s: %s", x->name, x->news);
 }
 
@@ -91,7 +91,7 @@ static void on_reply(void *arg, uint16_t op, int status, const void *payload, si
 	} else if (op == HV_OP_UNPARK) {
 		x->hv.have_info = false;
 		if (status == 0)
-			(void)snprintf(x->news, sizeof(x->news), "it was suspended for want of quorum, and goes on");
+			snprintf(x->news, sizeof(x->news), "it was suspended for want of quorum, and goes on");
 		else
 			log_warn("%s: %s", x->name, text);
 		local_soon(x->l);
@@ -111,12 +111,12 @@ static void on_event(void *arg, const struct hv_event *ev)
 	else if (ev->kind == HV_EV_STATE && ev->state == HV_DOM_RUNNING)
 		x->ended.by = 0; /* it went on: on_poweroff and the like said restart */
 	if (x->ended.by)
-		(void)snprintf(x->ended.text, sizeof(x->ended.text), "%.190s", ev->text);
+		snprintf(x->ended.text, sizeof(x->ended.text), "%.190s", ev->text);
 	if (ev->kind == HV_EV_DISK_ERROR)
-		(void)snprintf(x->news, sizeof(x->news), "%s%.170s", ev->state == HV_DOM_PAUSED ? "is paused: " : "",
-		               ev->text);
+		snprintf(x->news, sizeof(x->news), "%s%.170s", ev->state == HV_DOM_PAUSED ? "is paused: " : "",
+		         ev->text);
 	if (ev->kind == HV_EV_WATCHDOG)
-		(void)snprintf(x->news, sizeof(x->news), "%.190s", ev->text);
+		snprintf(x->news, sizeof(x->news), "%.190s", ev->text);
 	x->hv.have_info = false;
 	local_soon(x->l);
 }

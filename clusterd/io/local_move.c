@@ -3,7 +3,7 @@
  * Migrations of this host's domains: ordering them from migrated, letting them in, and settling those whose other end is lost.
  * What migrated says is for people; what is said to the cluster comes from the hvdom's own state and from the lease.
  */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -79,7 +79,7 @@ static void push_answer(void *arg, json_t *o)
 	x->move.done = true;
 	x->move.failed = strcmp(json_text(o, "status"), "completed") != 0;
 	if (x->move.failed)
-		(void)snprintf(x->why, sizeof(x->why), "%.190s", json_text(o, "error"));
+		snprintf(x->why, sizeof(x->why), "%.190s", json_text(o, "error"));
 	if (!strcmp(type, "result"))
 		tell_progress(x, o);
 	log_info("%s: push: %s", x->name, x->move.failed ? x->why : "completed");
@@ -91,7 +91,7 @@ static void push_ended(void *arg, const char *why)
 	struct ldom *x = arg;
 
 	/* the push may go on or not: the next look asks its hvdom */
-	(void)snprintf(x->why, sizeof(x->why), "%s", why);
+	snprintf(x->why, sizeof(x->why), "%s", why);
 	x->move.pushed = false;
 	x->move.order_ns = boot_ns();
 	order_done(x);

@@ -3,7 +3,7 @@
  * Copies that were suspended when this host's lease ran out (docs/fencing.md). Here is decided whether they go on: only as what the
  * committed state says of this host, and only with a lease. hvdom sees to it that the disk agrees.
  */
-#include <config.h>
+#include "config.h"
 #include <inttypes.h>
 #include <string.h>
 #include "clusterd/io/local_int.h"

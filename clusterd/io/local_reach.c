@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Which domains' files this host has (REACH), which engines, and the list of the cluster's domains for vmctl and migrated. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +36,7 @@ static void tell(struct local *l, struct lreach *r, const struct clu_dom *d, con
 	c->on = p->status == 0;
 	memcpy(c->uuid, d->uuid, sizeof(c->uuid));
 	if (p->status < 0)
-		(void)snprintf(c->text, sizeof(c->text), "%.190s", p->text);
+		snprintf(c->text, sizeof(c->text), "%.190s", p->text);
 	if (nodeio_submit(l->n, c, NULL, 0) == 0)
 		r->said_ns = boot_ns();
 	free(c);

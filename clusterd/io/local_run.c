@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Starting, watching, stopping and killing this host's domains. Each function is one look: it does what is due and comes back. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -44,7 +44,7 @@ void ldom_launch_drop(struct ldom *x)
 static void start_failed(struct ldom *x, const char *text)
 {
 	x->start.failed = true;
-	(void)snprintf(x->why, sizeof(x->why), "%.190s", text);
+	snprintf(x->why, sizeof(x->why), "%.190s", text);
 	log_warn("%s: %s", x->name, text);
 }
 
@@ -127,7 +127,7 @@ static void launch(struct ldom *x, const struct clu_dom *d)
 	x->start.pid = l.pid;
 	x->start.ready_fd = l.ready_fd;
 	x->start.line_len = 0;
-	(void)fcntl(l.ready_fd, F_SETFL, O_NONBLOCK);
+	fcntl(l.ready_fd, F_SETFL, O_NONBLOCK);
 	x->start.ready_src = loop_add_fd(x->l->loop, l.ready_fd, EPOLLIN, on_ready, x);
 	if (!x->start.ready_src) {
 		start_failed(x, "out of memory");
@@ -206,7 +206,7 @@ void ldom_start(struct ldom *x, const struct clu_dom *d)
 	if (x->start.pid) {
 		starting(x);
 		if (boot_ns() > x->start.since_ns + LAUNCH_NS)
-			(void)kill(x->start.pid, SIGKILL);
+			kill(x->start.pid, SIGKILL);
 		return;
 	}
 	if (x->start.launched && !x->start.failed)
@@ -266,7 +266,7 @@ void ldom_end(struct ldom *x, uint64_t grace_ns)
 void ldom_stop(struct ldom *x, const struct clu_dom *d)
 {
 	if (x->start.pid) /* of a start that others gave up */
-		(void)kill(x->start.pid, SIGTERM);
+		kill(x->start.pid, SIGTERM);
 	if (!x->hv.alive && !x->start.pid) {
 		managed_remove(x->name);
 		if (!ldom_ask(x, d, PROBE_LEASE))
@@ -288,7 +288,7 @@ void ldom_stop(struct ldom *x, const struct clu_dom *d)
 bool ldom_kill(struct ldom *x, const struct clu_dom *d)
 {
 	if (x->start.pid)
-		(void)kill(x->start.pid, SIGKILL);
+		kill(x->start.pid, SIGKILL);
 	if (!x->hv.alive && !x->start.pid) {
 		managed_remove(x->name);
 		return true;
@@ -336,7 +336,7 @@ void ldom_watch(struct ldom *x, const struct clu_dom *d)
 	if (ldom_hangs(x)) {
 		log_error("%s: its hvdom does not answer any more: killing it", x->name);
 		x->ended.by = CLU_SEEN_CRASHED;
-		(void)snprintf(x->ended.text, sizeof(x->ended.text), "its hvdom did not answer and was killed");
+		snprintf(x->ended.text, sizeof(x->ended.text), "its hvdom did not answer and was killed");
 		ldom_disconnect(x);
 		(void)!hvproc_kill(x->name);
 		return;

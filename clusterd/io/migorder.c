@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Orders to migrated: see migorder.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/migorder.h"
 #include <errno.h>
 #include <string.h>

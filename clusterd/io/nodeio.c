@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* See nodeio.h: its life, its clock, what others ask it. Events and actions: nodeio_pump.c. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -245,7 +245,7 @@ static void fence_failed(void *arg, const char *host, const char *why)
 	if (!n->have_cfg)
 		return;
 	ev.index = n->s->index, ev.time_ns = n->s->time_ns;
-	(void)snprintf(text, sizeof(text), "fencing %s: %.300s", host, why);
+	snprintf(text, sizeof(text), "fencing %s: %.300s", host, why);
 	nodeio_event(n, &ev);
 	n->store_wanted = true; /* no command may come for long: written at the next tick */
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Answers to commands of this node: each is held until what it says cannot be undone any more. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include "clusterd/io/nodeio_int.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The clocks of this host, as far as its lease is concerned: which it has, the lease on each of them, and what others' say. docs/fencing.md */
-#include <config.h>
+#include "config.h"
 #include <stdio.h>
 #include "clusterd/io/guardlink.h"
 #include "clusterd/io/nodeio_int.h"
@@ -35,9 +35,9 @@ void nodeio_clock_stood(struct nodeio *n, uint64_t lost_ns)
 	ev.index = n->s->index, ev.time_ns = n->s->time_ns;
 	if (h)
 		ev.host = h->name;
-	(void)snprintf(text, sizeof(text),
-	               "the clock of %s stood still for about %.1f s, as others' clocks say: was it paused?", ev.host,
-	               (double)lost_ns / 1e9);
+	snprintf(text, sizeof(text),
+	         "the clock of %s stood still for about %.1f s, as others' clocks say: was it paused?", ev.host,
+	         (double)lost_ns / 1e9);
 	log_error("%s", text);
 	nodeio_event(n, &ev);
 	n->store_wanted = true; /* no command may come for long */

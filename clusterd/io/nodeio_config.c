@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Corosync's configuration: what of it keeps this node out of the cluster, how a life of this node begins with it, and what follows from a change. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

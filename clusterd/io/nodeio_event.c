@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Events for people: what became of each command. */
-#include <config.h>
+#include "config.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,31 +43,31 @@ static void note_host(struct nodeio *n, const struct clu_cmd *c, const struct cl
 	           h->leaving == before->leaving && (h->returning == before->returning || !h->returning)))
 		return;
 	if (h->state != before->state && h->state == CLU_HOST_SAFE)
-		(void)snprintf(
+		snprintf(
 			text, sizeof(text),
 			h->safe_by == CLU_SAFE_LEFT
 				? "%s has left in order, nothing runs there (%s): what is to run may be started elsewhere"
 				: "%s is safe (%s): what ran there may be started elsewhere",
 			h->name, clu_safe_name(h->safe_by));
 	else if (h->state == CLU_HOST_ONLINE && (h->state != before->state || h->boot != before->boot))
-		(void)snprintf(text, sizeof(text), "%s is online%s", h->name,
-		               h->clock_stops ? "; its clocks may stand still while it is paused" : "");
+		snprintf(text, sizeof(text), "%s is online%s", h->name,
+		         h->clock_stops ? "; its clocks may stand still while it is paused" : "");
 	else if (h->state != before->state)
-		(void)snprintf(
+		snprintf(
 			text, sizeof(text), "%s was lost: it left the cluster, its domains may still run%s", h->name,
 			clu_deadline_counts(n->s, h)
 				? ""
 				: ", and the end of its lease does not make it safe: a fence agent or vmclus fence confirm does");
 	else if (h->leaving != before->leaving)
-		(void)snprintf(text, sizeof(text), "%s %s", h->name,
-		               h->leaving == CLU_LEAVING_DRAIN    ? "is being shut down: its domains are moved away"
-		               : h->leaving == CLU_LEAVING_ENDING ? "is being shut down: what runs there is ended"
-		                                                  : "is not shut down after all");
+		snprintf(text, sizeof(text), "%s %s", h->name,
+		         h->leaving == CLU_LEAVING_DRAIN    ? "is being shut down: its domains are moved away"
+		         : h->leaving == CLU_LEAVING_ENDING ? "is being shut down: what runs there is ended"
+		                                            : "is not shut down after all");
 	else if (h->maintenance == before->maintenance)
-		(void)snprintf(text, sizeof(text), "%s: what was moved away from it is brought back", h->name);
+		snprintf(text, sizeof(text), "%s: what was moved away from it is brought back", h->name);
 	else
-		(void)snprintf(text, sizeof(text), "%s %s", h->name,
-		               h->maintenance ? "is in maintenance" : "takes domains again");
+		snprintf(text, sizeof(text), "%s %s", h->name,
+		         h->maintenance ? "is in maintenance" : "takes domains again");
 	note(n, c, "", h->name, text);
 }
 
@@ -78,34 +78,31 @@ static void dom_text(const struct nodeio *n, const struct clu_dom *d, const stru
 
 	switch (d->phase) {
 	case CLU_PHASE_STARTING:
-		(void)snprintf(text, cap, "%s is started on %s, generation %" PRIu64 "%s", d->name,
-		               host_name(n, d->host), d->generation,
-		               d->force ? ", over the lease of its lost host" : "");
+		snprintf(text, cap, "%s is started on %s, generation %" PRIu64 "%s", d->name, host_name(n, d->host),
+		         d->generation, d->force ? ", over the lease of its lost host" : "");
 		break;
 	case CLU_PHASE_RUNNING:
 		if (before->phase == CLU_PHASE_MIGRATING && before->host == d->host)
-			(void)snprintf(text, cap, "%s was not moved, it runs on %s%s%s", d->name, host_name(n, d->host),
-			               sep, why);
+			snprintf(text, cap, "%s was not moved, it runs on %s%s%s", d->name, host_name(n, d->host), sep,
+			         why);
 		else
-			(void)snprintf(text, cap, "%s runs on %s, generation %" PRIu64 "%s%s", d->name,
-			               host_name(n, d->host), d->generation, sep, why);
+			snprintf(text, cap, "%s runs on %s, generation %" PRIu64 "%s%s", d->name, host_name(n, d->host),
+			         d->generation, sep, why);
 		break;
 	case CLU_PHASE_STOPPING:
-		(void)snprintf(text, cap, "%s is stopped on %s", d->name, host_name(n, d->host));
+		snprintf(text, cap, "%s is stopped on %s", d->name, host_name(n, d->host));
 		break;
 	case CLU_PHASE_MIGRATING:
-		(void)snprintf(text, cap, "%s moves from %s to %s", d->name, host_name(n, d->host),
-		               host_name(n, d->target));
+		snprintf(text, cap, "%s moves from %s to %s", d->name, host_name(n, d->host), host_name(n, d->target));
 		break;
 	case CLU_PHASE_RESOLVING:
-		(void)snprintf(text, cap, "%s: %s finds out whether it has it%s%s", d->name, host_name(n, d->host), sep,
-		               why);
+		snprintf(text, cap, "%s: %s finds out whether it has it%s%s", d->name, host_name(n, d->host), sep, why);
 		break;
 	case CLU_PHASE_FAILED:
-		(void)snprintf(text, cap, "%s failed %u times and is given up%s%s", d->name, d->failures, sep, why);
+		snprintf(text, cap, "%s failed %u times and is given up%s%s", d->name, d->failures, sep, why);
 		break;
 	default:
-		(void)snprintf(text, cap, "%s is stopped%s%s", d->name, sep, why);
+		snprintf(text, cap, "%s is stopped%s%s", d->name, sep, why);
 	}
 }
 
@@ -116,31 +113,30 @@ static void note_dom(struct nodeio *n, const struct clu_cmd *c, const struct clu
 	char text[3 * CLU_TEXT_MAX];
 
 	if (!d && before->uuid[0])
-		(void)snprintf(text, sizeof(text), "%s was undefined", before->name);
+		snprintf(text, sizeof(text), "%s was undefined", before->name);
 	else if (!d)
 		return;
 	else if (c->kind == CLU_CMD_REACH && memcmp(d->unreachable, before->unreachable, sizeof(d->unreachable)) != 0)
-		(void)snprintf(text, sizeof(text),
-		               c->on ? "%s could start on %s again%s%s" : "%s could not start on %s%s%s", d->name,
-		               host_name(n, c->origin), c->text[0] ? ": " : "", c->text);
+		snprintf(text, sizeof(text), c->on ? "%s could start on %s again%s%s" : "%s could not start on %s%s%s",
+		         d->name, host_name(n, c->origin), c->text[0] ? ": " : "", c->text);
 	else if (c->kind == CLU_CMD_OBSERVED && c->seen == CLU_SEEN_RUNNING && c->generation == d->generation &&
 	         c->origin == d->host && d->rev == before->rev && c->text[0])
-		(void)snprintf(text, sizeof(text), "%s on %s: %s", d->name, host_name(n, d->host), c->text);
+		snprintf(text, sizeof(text), "%s on %s: %s", d->name, host_name(n, d->host), c->text);
 	else if (d->rev == before->rev)
 		return; /* refused */
 	else if (failed)
-		(void)snprintf(text, sizeof(text), "%s could not be started on %s%s%s", d->name,
-		               host_name(n, c->origin), c->text[0] ? ": " : "", c->text);
+		snprintf(text, sizeof(text), "%s could not be started on %s%s%s", d->name, host_name(n, c->origin),
+		         c->text[0] ? ": " : "", c->text);
 	else if (c->kind == CLU_CMD_RESULT && c->result == CLU_RESULT_MOVE_FAILED)
-		(void)snprintf(text, sizeof(text), "%s was not moved to %s, it runs on %s%s%s", d->name,
-		               host_name(n, before->target), host_name(n, d->host), c->text[0] ? ": " : "", c->text);
+		snprintf(text, sizeof(text), "%s was not moved to %s, it runs on %s%s%s", d->name,
+		         host_name(n, before->target), host_name(n, d->host), c->text[0] ? ": " : "", c->text);
 	else if (c->kind == CLU_CMD_OBSERVED && c->seen == CLU_SEEN_ENDED)
-		(void)snprintf(text, sizeof(text), "%s was ended on %s, which is being shut down", d->name,
-		               host_name(n, c->origin));
+		snprintf(text, sizeof(text), "%s was ended on %s, which is being shut down", d->name,
+		         host_name(n, c->origin));
 	else if (c->kind == CLU_CMD_DEFINE)
-		(void)snprintf(text, sizeof(text), "%s was %s", d->name, before->uuid[0] ? "defined anew" : "defined");
+		snprintf(text, sizeof(text), "%s was %s", d->name, before->uuid[0] ? "defined anew" : "defined");
 	else if (c->kind == CLU_CMD_DESIRE)
-		(void)snprintf(text, sizeof(text), "%s is to be %s", d->name, clu_desired_name(d->desired));
+		snprintf(text, sizeof(text), "%s is to be %s", d->name, clu_desired_name(d->desired));
 	else
 		dom_text(n, d, before, text, sizeof(text));
 	uint32_t at = c->kind == CLU_CMD_REACH ? c->origin : d && d->host ? d->host : failed ? c->origin : 0;
@@ -185,11 +181,10 @@ static void note_suspect(struct nodeio *n, const struct clu_cmd *c, const struct
 
 	if (!h || before->start_fails >= h->start_fails || h->start_fails < CLU_SUSPECT)
 		return;
-	(void)snprintf(
-		text, sizeof(text),
-		"%s failed to start %u domains, one after the other: something is wrong with that host; "
-		"it gets domains only where no other host can take them (vmclus drain --undo %s trusts it again)",
-		h->name, h->start_fails, h->name);
+	snprintf(text, sizeof(text),
+	         "%s failed to start %u domains, one after the other: something is wrong with that host; "
+	         "it gets domains only where no other host can take them (vmclus drain --undo %s trusts it again)",
+	         h->name, h->start_fails, h->name);
 	note(n, c, "", h->name, text);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What this node says by itself: HOST_UP; proposals and fencing when it coordinates. And what all use, which proposals go by. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -62,7 +62,7 @@ static void host_up(struct nodeio *n)
 	if (k >= 0) {
 		c->kind = CLU_CMD_HOST_UP;
 		c->rev = n->s->index;
-		(void)snprintf(c->name, sizeof(c->name), "%s", h->name);
+		snprintf(c->name, sizeof(c->name), "%s", h->name);
 		c->boot = n->node.boot;
 		c->lease_ns = lease;
 		c->self_fencing = guardlink_there(n->guard);

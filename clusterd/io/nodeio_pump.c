@@ -4,7 +4,7 @@
  * Corosync. What is to be stored goes to the storer's thread when the batch is over, so that one transaction serves many messages; STORED
  * and LOADED come back from there. Nothing here waits for a disk: beats go on, with the index that was stored last.
  */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -46,7 +46,7 @@ void nodeio_buffered_forget(struct nodeio *n)
 static void act_loud(struct nodeio *n, const char *text)
 {
 	log_warn("%s", text);
-	(void)snprintf(n->loud_text, sizeof(n->loud_text), "%s", text);
+	snprintf(n->loud_text, sizeof(n->loud_text), "%s", text);
 	n->loud_ns = boot_ns();
 	n->loud_few = n->node.n_members < clu_majority(n->s);
 }
@@ -173,8 +173,7 @@ static void bad_message(struct nodeio *n, uint32_t node, const char *text)
 		return;
 	n->bad_ns = now;
 	log_warn("a message from node %u is dropped: %s (%" PRIu64 " so far)", node, text, n->bad_messages);
-	(void)snprintf(n->loud_text, sizeof(n->loud_text), "node %u sends messages that are dropped: %.130s", node,
-	               text);
+	snprintf(n->loud_text, sizeof(n->loud_text), "node %u sends messages that are dropped: %.130s", node, text);
 	n->loud_ns = now;
 	n->loud_few = false;
 }
@@ -325,7 +324,7 @@ static void on_state(void *arg, const char *text)
 {
 	struct nodeio *n = arg;
 
-	(void)snprintf(n->corosync_text, sizeof(n->corosync_text), "%s", text ? text : "");
+	snprintf(n->corosync_text, sizeof(n->corosync_text), "%s", text ? text : "");
 	if (text)
 		log_warn("%s", text);
 	else

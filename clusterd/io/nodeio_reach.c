@@ -3,7 +3,7 @@
  * Datagrams from and to the other clusterds: pulses of the core (leases that do not wait for Corosync) and the matrix of who hears whom.
  * docs/wire/reach.md.
  */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -192,8 +192,8 @@ static void say_pair(struct nodeio_reach *r, uint64_t now)
 		return;
 	}
 	if (!r->reach.out)
-		(void)snprintf(r->text, sizeof(r->text), "%s and %s cannot talk to each other%s", c->name[a],
-		               c->name[b], k > 1 ? ", nor can others" : "");
+		snprintf(r->text, sizeof(r->text), "%s and %s cannot talk to each other%s", c->name[a], c->name[b],
+		         k > 1 ? ", nor can others" : "");
 	if ((r->said_ns && now < r->said_ns + SAY_NS) || now < r->reach.met_ns + 2 * REACH_MET_NS)
 		return;
 	r->said_ns = now;
@@ -212,7 +212,7 @@ static void judge(struct nodeio_reach *r, uint64_t now)
 		return;
 	if (out) {
 		(void)reach_broken(&r->reach, now, &a, &b);
-		(void)snprintf(
+		snprintf(
 			r->text, sizeof(r->text),
 			"%s and %s cannot talk to each other: this host steps aside, so that the others keep quorum; it comes back by "
 			"itself %.0f s after all can talk again",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The state between memory, disk and wire: opening, saving, snapshots, and the texts of domains. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -105,8 +105,8 @@ int nodeio_open(struct nodeio *n, struct err *err)
 
 static void say_disk(struct nodeio *n, const struct err *err)
 {
-	(void)snprintf(n->disk_text, sizeof(n->disk_text), "%.300s; this node stays out of the cluster until then",
-	               err->text);
+	snprintf(n->disk_text, sizeof(n->disk_text), "%.300s; this node stays out of the cluster until then",
+	         err->text);
 }
 
 static void on_opened(void *arg, struct store_image *img, const struct err *err)
@@ -192,16 +192,15 @@ void nodeio_disk_look(struct nodeio *n)
 	const struct clu_host *me = n->have_cfg ? clu_host_of(n->s, n->cfg.node) : NULL;
 
 	if (stuck)
-		(void)snprintf(n->stuck_text, sizeof(n->stuck_text),
-		               "the disk below %s/cluster has not answered for %" PRIu64
-		               " s: the state has not been written; this host's domains run on",
-		               path_state(), (uint64_t)((now - since) / NS_PER_S));
+		snprintf(n->stuck_text, sizeof(n->stuck_text),
+		         "the disk below %s/cluster has not answered for %" PRIu64
+		         " s: the state has not been written; this host's domains run on",
+		         path_state(), (uint64_t)((now - since) / NS_PER_S));
 	if (stuck == n->stuck)
 		return;
 	n->stuck = stuck;
 	if (!stuck)
-		(void)snprintf(n->stuck_text, sizeof(n->stuck_text), "the disk below %s/cluster answers again",
-		               path_state());
+		snprintf(n->stuck_text, sizeof(n->stuck_text), "the disk below %s/cluster answers again", path_state());
 	if (!me)
 		return;
 	ev.host = me->name, ev.index = n->node.commit, ev.time_ns = n->s->time_ns;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Both ends of a question to storage: see probe.h. Same program on both: no wire format, but what comes back is looked at. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/probe.h"
 #include <errno.h>
 #include <stdio.h>
@@ -69,7 +69,7 @@ static void answer(struct probe *p, int status, const char *text)
 	p->answered = true;
 	p->answered_ns = boot_ns();
 	p->status = status;
-	(void)snprintf(p->text, sizeof(p->text), "%s", text);
+	snprintf(p->text, sizeof(p->text), "%s", text);
 }
 
 static void take(struct probe *p, struct rd *rd)
@@ -88,7 +88,7 @@ static void take(struct probe *p, struct rd *rd)
 		answer(p, -EIO, "the helper's answer makes no sense");
 		return;
 	}
-	(void)snprintf(p->lease.owner, sizeof(p->lease.owner), "%s", owner);
+	snprintf(p->lease.owner, sizeof(p->lease.owner), "%s", owner);
 	answer(p, -(int)status, text);
 }
 
@@ -102,11 +102,11 @@ static void on_done(void *arg, int status, const uint8_t *reply, size_t len)
 	if (status == 0) {
 		take(p, &rd);
 	} else if (p->silent) {
-		(void)snprintf(text, sizeof(text), "%.400s does not answer (storage that hangs?)",
-		               len ? (const char *)reply : "its storage");
+		snprintf(text, sizeof(text), "%.400s does not answer (storage that hangs?)",
+		         len ? (const char *)reply : "its storage");
 		answer(p, status, text);
 	} else {
-		(void)snprintf(text, sizeof(text), "no helper looked at its storage: %s", strerror(-status));
+		snprintf(text, sizeof(text), "no helper looked at its storage: %s", strerror(-status));
 		answer(p, status, text);
 	}
 	p->done(p->arg);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Datagrams between clusterds: see pulseio.h. Their class of service is that of network control: they must pass where bulk data waits. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/pulseio.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -97,11 +97,11 @@ static int open_socket(struct pulseio *p)
 	if (fd < 0)
 		return -errno;
 	if (!p->v4) {
-		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+		setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
 	}
-	(void)setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
-	(void)setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof(priority));
+	setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+	setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof(priority));
 	if (bind(fd, p->v4 ? (struct sockaddr *)&four : (struct sockaddr *)&six, p->v4 ? sizeof(four) : sizeof(six)) <
 	    0) {
 		int r = -errno;
@@ -215,10 +215,10 @@ static void ask(struct pulseio *p, struct question *q)
 	q->fd = pair[1];
 	p->answers = pair[0];
 	p->answers_src = loop_add_fd(p->loop, pair[0], EPOLLIN, on_answer, p);
-	(void)pthread_attr_init(&attr);
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	r = p->answers_src ? pthread_create(&thread, &attr, resolve, q) : ENOMEM;
-	(void)pthread_attr_destroy(&attr);
+	pthread_attr_destroy(&attr);
 	if (r) {
 		log_warn("cannot look up the names of corosync's node list: %s", strerror(r));
 		close(pair[1]);
@@ -247,7 +247,7 @@ void pulseio_peers(struct pulseio *p, const struct cpg_config *c)
 			} else if (a[0] && q) {
 				q->ask[q->n].place = i;
 				q->ask[q->n].link = link;
-				(void)snprintf(q->ask[q->n++].name, CPG_ADDR_MAX, "%s", a);
+				snprintf(q->ask[q->n++].name, CPG_ADDR_MAX, "%s", a);
 			}
 		}
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Octets of the datagrams between clusterds, with HMAC-SHA256 by libgcrypt: see reachwire.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/reachwire.h"
 #include <errno.h>
 #include <gcrypt.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The state on disk: see store.h. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/store.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -109,7 +109,7 @@ static int one_text(struct store *st, const char *sql, char *ret, size_t cap, st
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(q);
 	if (rc == SQLITE_ROW && sqlite3_column_text(q, 0))
-		(void)snprintf(ret, cap, "%s", (const char *)sqlite3_column_text(q, 0));
+		snprintf(ret, cap, "%s", (const char *)sqlite3_column_text(q, 0));
 	if (rc == SQLITE_ROW || rc == SQLITE_DONE)
 		rc = SQLITE_OK;
 	else
@@ -227,7 +227,7 @@ static int move_aside(struct store *st, const char *why, char *ret_aside, struct
 		if (rename(from, to) < 0 && errno != ENOENT)
 			return err_sys(err, errno, "move %s aside", from);
 	}
-	(void)snprintf(ret_aside, ERR_TEXT_MAX, "%.300s; moved to %.150s, this node begins empty", why, base);
+	snprintf(ret_aside, ERR_TEXT_MAX, "%.300s; moved to %.150s, this node begins empty", why, base);
 	return 0;
 }
 
@@ -412,11 +412,11 @@ void store_note(struct store *st, const struct store_event *ev)
 	if (!n)
 		return;
 	n->index = ev->index, n->time_ns = ev->time_ns;
-	(void)snprintf(n->kind, sizeof(n->kind), "%s", ev->kind);
-	(void)snprintf(n->text, sizeof(n->text), "%s", ev->text);
+	snprintf(n->kind, sizeof(n->kind), "%s", ev->kind);
+	snprintf(n->text, sizeof(n->text), "%s", ev->text);
 	text_tidy(n->text);
-	(void)snprintf(n->domain, sizeof(n->domain), "%s", ev->domain);
-	(void)snprintf(n->host, sizeof(n->host), "%s", ev->host);
+	snprintf(n->domain, sizeof(n->domain), "%s", ev->domain);
+	snprintf(n->host, sizeof(n->host), "%s", ev->host);
 	*st->noted_end = n;
 	st->noted_end = &n->next;
 	st->n_noted++;
@@ -572,8 +572,8 @@ static int put_events(struct store *st, const struct store_batch *b, struct err 
 	if (r == 0 && b->noted) {
 		char sql[120];
 
-		(void)snprintf(sql, sizeof(sql), "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - %u",
-		               STORE_EVENTS_MAX);
+		snprintf(sql, sizeof(sql), "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - %u",
+		         STORE_EVENTS_MAX);
 		r = run(st, sql, "write", err);
 	}
 	return r;

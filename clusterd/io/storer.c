@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The disk's own thread: see storer.h. `lock` covers the job's state; what a job works on belongs to the thread until it is over. */
-#include <config.h>
+#include "config.h"
 #include "clusterd/io/storer.h"
 #include <errno.h>
 #include <pthread.h>
@@ -112,7 +112,7 @@ static int do_open(struct storer *st)
 	if (r == 0)
 		r = store_load(st->store, img->s, take_text, img, &st->err);
 	if (r == -EILSEQ) {
-		(void)snprintf(img->bad, sizeof(img->bad), "%s", st->err.text);
+		snprintf(img->bad, sizeof(img->bad), "%s", st->err.text);
 		r = store_discard(st->store, img->aside, &st->err);
 		forget(st);
 	}
@@ -128,32 +128,32 @@ static void *run(void *arg)
 	struct storer *st = arg;
 	enum job job;
 
-	(void)pthread_mutex_lock(&st->lock);
+	pthread_mutex_lock(&st->lock);
 	for (;;) {
 		while (st->job == NONE)
-			(void)pthread_cond_wait(&st->wake, &st->lock);
+			pthread_cond_wait(&st->wake, &st->lock);
 		job = st->job;
 		if (job == QUIT)
 			break;
-		(void)pthread_mutex_unlock(&st->lock);
+		pthread_mutex_unlock(&st->lock);
 		st->err = (struct err){ 0 };
 		st->status = job == OPEN ? do_open(st) : store_write(st->store, st->batch, &st->err);
 		if (st->status < 0 && job == OPEN) { /* after a write events may be noted to it still */
 			store_close(st->store);
 			st->store = NULL;
 		}
-		(void)pthread_mutex_lock(&st->lock);
+		pthread_mutex_lock(&st->lock);
 		if (st->job != QUIT)
 			st->job = NONE;
 		while (!st->orphan && loop_post(st->loop, on_over, st) < 0) {
 			static const struct timespec moment = { .tv_nsec = 10000000 };
 
-			(void)pthread_mutex_unlock(&st->lock);
-			(void)nanosleep(&moment, NULL);
-			(void)pthread_mutex_lock(&st->lock);
+			pthread_mutex_unlock(&st->lock);
+			nanosleep(&moment, NULL);
+			pthread_mutex_lock(&st->lock);
 		}
 	}
-	(void)pthread_mutex_unlock(&st->lock);
+	pthread_mutex_unlock(&st->lock);
 	return NULL;
 }
 
@@ -184,10 +184,10 @@ static void give(struct storer *st, enum job job)
 {
 	st->since_ns = boot_ns();
 	st->was_write = job == WRITE;
-	(void)pthread_mutex_lock(&st->lock);
+	pthread_mutex_lock(&st->lock);
 	st->job = job;
-	(void)pthread_cond_signal(&st->wake);
-	(void)pthread_mutex_unlock(&st->lock);
+	pthread_cond_signal(&st->wake);
+	pthread_mutex_unlock(&st->lock);
 }
 
 uint64_t storer_busy_ns(const struct storer *st)
@@ -245,8 +245,8 @@ static void done(struct storer *st)
 	store_image_free(st->img);
 	free(st->path);
 	free(st->cluster);
-	(void)pthread_cond_destroy(&st->wake);
-	(void)pthread_mutex_destroy(&st->lock);
+	pthread_cond_destroy(&st->wake);
+	pthread_mutex_destroy(&st->lock);
 	free(st);
 }
 
@@ -259,12 +259,12 @@ struct storer *storer_new(struct loop *loop, const struct storer_ops *ops, void 
 	if (!st)
 		return NULL;
 	st->loop = loop, st->ops = ops, st->arg = arg;
-	(void)pthread_mutex_init(&st->lock, NULL);
-	(void)pthread_cond_init(&st->wake, NULL);
+	pthread_mutex_init(&st->lock, NULL);
+	pthread_cond_init(&st->wake, NULL);
 	sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
+	pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
 	r = pthread_create(&st->thread, NULL, run, st);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r) {
 		done(st);
 		return NULL;
@@ -278,15 +278,15 @@ void storer_free(struct storer *st)
 
 	if (!st)
 		return;
-	(void)pthread_mutex_lock(&st->lock);
+	pthread_mutex_lock(&st->lock);
 	st->orphan = true;
 	st->job = QUIT;
-	(void)pthread_cond_signal(&st->wake);
-	(void)pthread_mutex_unlock(&st->lock);
-	(void)clock_gettime(CLOCK_REALTIME, &until);
+	pthread_cond_signal(&st->wake);
+	pthread_mutex_unlock(&st->lock);
+	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += END_S;
 	if (pthread_timedjoin_np(st->thread, NULL, &until) == 0)
 		done(st);
 	else
-		(void)pthread_detach(st->thread); /* it hangs in the disk: what it works on stays its own */
+		pthread_detach(st->thread); /* it hangs in the disk: what it works on stays its own */
 }

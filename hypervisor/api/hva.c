@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Asynchronous hypercalls: see hva.h. */
-#include <config.h>
+#include "config.h"
 #include "hypervisor/api/hva.h"
 #include <errno.h>
 #include <fcntl.h>

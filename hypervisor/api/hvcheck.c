@@ -27,12 +27,12 @@ static void __attribute__((noreturn)) become(char *const argv[], int in, int out
 	sigset_t none;
 
 	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)signal(SIGPIPE, SIG_DFL);
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* whoever asks may be killed, too */
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* whoever asks may be killed, too */
 	if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
 		_exit(126);
-	(void)close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 	execv(argv[0], argv);
 	_exit(127);
 }
@@ -81,7 +81,7 @@ static int ask(const char *arg, const char *file, int in, char buf[ANSWER_MAX], 
 		become(argv, in, wr);
 	close(steal_fd(&wr));
 	r = read_all(rd, buf, now_ns() + HVCHECK_MS * NS_PER_MS);
-	(void)kill(pid, SIGKILL); /* our child, not yet waited for: the number is its own */
+	kill(pid, SIGKILL); /* our child, not yet waited for: the number is its own */
 	for (unsigned i = 0; i < END_MS && waitpid(pid, NULL, WNOHANG) == 0; i++)
 		usleep(1000);
 	return r < 0 ? err_sys(err, r, "ask %s %s", hvdom, arg) : 0;
@@ -106,9 +106,9 @@ static int next(char **at, struct hvcheck_engine *ret, struct err *err)
 		            line);
 	if (r > 0) {
 		*ret = (struct hvcheck_engine){ .runs = json_is_true(runs) };
-		(void)snprintf(ret->name, sizeof(ret->name), "%s", name ? name : "");
-		(void)snprintf(ret->identity, sizeof(ret->identity), "%s", identity ? identity : "");
-		(void)snprintf(ret->why, sizeof(ret->why), "%s", ret->runs ? "" : why ? why : "hvdom does not say why");
+		snprintf(ret->name, sizeof(ret->name), "%s", name ? name : "");
+		snprintf(ret->identity, sizeof(ret->identity), "%s", identity ? identity : "");
+		snprintf(ret->why, sizeof(ret->why), "%s", ret->runs ? "" : why ? why : "hvdom does not say why");
 		text_tidy(ret->why);
 	}
 	json_decref(o);

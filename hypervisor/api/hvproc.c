@@ -45,7 +45,7 @@ static bool holds(pid_t pid, const struct stat *lock)
 	bool found = false;
 	DIR *d;
 
-	(void)snprintf(dir, sizeof(dir), "/proc/%d/fd", (int)pid);
+	snprintf(dir, sizeof(dir), "/proc/%d/fd", (int)pid);
 	d = opendir(dir);
 	if (!d)
 		return false;

@@ -111,7 +111,7 @@ static void __attribute__((noreturn)) become_hvdom(const struct hvlaunch *l, con
 	    dup2(log_fd, STDERR_FILENO) < 0 || chdir("/") < 0)
 		_exit(126);
 	/* a domain outlives who started it, and must hold none of its pipes and locks */
-	(void)close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 	if (fcntl(ready_fd, F_SETFD, 0) < 0)
 		_exit(126);
 	snprintf(ready, sizeof(ready), "%d", ready_fd);
@@ -137,7 +137,7 @@ static void __attribute__((noreturn)) become_hvdom(const struct hvlaunch *l, con
 	}
 	argv[n] = NULL;
 	execv(hvdom, (char *const *)(uintptr_t)argv);
-	(void)snprintf(text, sizeof(text), "run %s: %s", hvdom, strerror(errno));
+	snprintf(text, sizeof(text), "run %s: %s", hvdom, strerror(errno));
 	give_up(ready_fd, text);
 }
 

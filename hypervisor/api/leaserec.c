@@ -27,8 +27,8 @@ void leaserec_format(const struct leaserec *l, char ret_slot[LEASEREC_SLOT])
 	memset(ret_slot, 0, LEASEREC_SLOT);
 	int len = snprintf(ret_slot, LEASEREC_SLOT, "hospes-lease 1 %" PRIu64 " %s %" PRIu64 " %s %s ", l->seq, l->uuid,
 	                   l->rec.generation, state_name[l->rec.state], owner);
-	(void)snprintf(ret_slot + len, LEASEREC_SLOT - (size_t)len, "%016" PRIx64 "\n",
-	               (uint64_t)XXH3_64bits(ret_slot, (size_t)len));
+	snprintf(ret_slot + len, LEASEREC_SLOT - (size_t)len, "%016" PRIx64 "\n",
+	         (uint64_t)XXH3_64bits(ret_slot, (size_t)len));
 }
 
 bool leaserec_parse(const char slot[LEASEREC_SLOT], struct leaserec *ret)

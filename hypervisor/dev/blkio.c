@@ -92,7 +92,7 @@ static bool may_write(struct blkio *b)
 	while (held(b)) {
 		if (atomic_load(&b->drop))
 			return false;
-		(void)usleep(HELD_LOOK_NS / 1000);
+		usleep(HELD_LOOK_NS / 1000);
 	}
 	return true;
 }
@@ -422,7 +422,7 @@ bool blkio_wait(struct blkio *b)
 		return true;
 	if (atomic_load(&b->drop) && !b->in_worker && b->in_ring == b->unsubmitted && held(b))
 		return false; /* the kernel had no room for them when they were allowed */
-	(void)poll(p, 2, b->unsubmitted || b->waiting.first ? 1 : -1);
+	poll(p, 2, b->unsubmitted || b->waiting.first ? 1 : -1);
 	reap_worker(b);
 	if (b->uring)
 		reap_ring(b);

@@ -515,7 +515,7 @@ static int vblk_lock(struct vdev *v, struct err *err)
 		return err_sys(err, errno, "disk %s: cannot lock %s", v->name, b->cfg->source);
 	}
 	if (b->network_fs)
-		(void)posix_fadvise(b->fd, 0, 0, POSIX_FADV_DONTNEED);
+		posix_fadvise(b->fd, 0, 0, POSIX_FADV_DONTNEED);
 	return 0;
 }
 
@@ -524,7 +524,7 @@ static void vblk_unlock(struct vdev *v)
 	struct vblk *b = (struct vblk *)v;
 	struct flock fl = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
 
-	(void)fcntl(b->fd, F_OFD_SETLK, &fl);
+	fcntl(b->fd, F_OFD_SETLK, &fl);
 }
 
 static void vblk_writeback(struct vdev *v)
@@ -532,7 +532,7 @@ static void vblk_writeback(struct vdev *v)
 	struct vblk *b = (struct vblk *)v;
 
 	if (!b->cfg->readonly)
-		(void)sync_file_range(b->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+		sync_file_range(b->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
 static int vblk_sync(struct vdev *v, struct err *err)

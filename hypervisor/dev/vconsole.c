@@ -354,7 +354,7 @@ static int vconsole_attach(struct vdev *v, int fd, bool take, struct err *err)
 			               v->name);
 		client_close(c);
 	}
-	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
 	struct loop_fd *src = loop_add_fd(v->devs->loop, fd, 0, on_client, c);
 	if (!src)
 		return err_sys(err, ENOMEM, "console %s", v->name);

@@ -585,7 +585,7 @@ static int attach(struct devs *d, int (*fn)(struct devs *d, void *arg, struct er
 int vudev_listen(struct devs *d, size_t i, int listen_fd, struct err *err)
 {
 	/* the accept in the loop must never wait */
-	(void)fcntl(listen_fd, F_SETFL, O_NONBLOCK);
+	fcntl(listen_fd, F_SETFL, O_NONBLOCK);
 	return attach(d, do_listen, (struct socks){ i, listen_fd, -1 }, err);
 }
 

@@ -88,7 +88,7 @@ static void pin(pid_t pid, int cpu)
 		return;
 	CPU_ZERO(&set);
 	CPU_SET((size_t)cpu, &set);
-	(void)sched_setaffinity(pid, sizeof(set), &set);
+	sched_setaffinity(pid, sizeof(set), &set);
 }
 
 int pv_adopt_stubs(pid_t k, const struct pv_image *im, int cpu, struct pv_frozen *f, struct err *err)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Congestion control of our connections: see congestion.h. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/congestion.h"
 #include <errno.h>
 #include <linux/capability.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Orders from vmmig: see ctl.h. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/ctl.h"
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Puts the daemon together, and settles at start what an earlier one left behind. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/daemon.h"
 #include <errno.h>
 #include <string.h>

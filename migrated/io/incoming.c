@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Target sessions: see incoming.h. Events go to the core by pump.c; act() carries out the actions that come of them. Loop thread. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -164,7 +164,7 @@ static void preflighted(struct incoming *in, const struct preflight_answer *a)
 		            d->node.name, others);
 	in->ram_available = a->ram_available;
 	if (r < 0)
-		(void)snprintf(in->text, sizeof(in->text), "%s", err.text);
+		snprintf(in->text, sizeof(in->text), "%s", err.text);
 	ev.reason = r < 0 ? MIG_REASON_REFUSED : MIG_REASON_NONE;
 	ev.msg.plan_only = in->offer->offer->plan_only;
 	incoming_feed(in, &ev);
@@ -212,7 +212,7 @@ static void act_preflight(struct incoming *in)
 			return;
 		a.status = err_sys(&err, ENOMEM, "%s: preflight", d->node.name);
 	}
-	(void)snprintf(a.text, sizeof(a.text), "%s", err.text);
+	snprintf(a.text, sizeof(a.text), "%s", err.text);
 	preflighted(in, &a);
 }
 
@@ -223,7 +223,7 @@ static void recorded(void *arg, enum mig_record rec, int status, const struct er
 
 	if (status < 0) {
 		log_error("%s: %s", in->name, err->text);
-		(void)snprintf(in->text, sizeof(in->text), "%s", err->text);
+		snprintf(in->text, sizeof(in->text), "%s", err->text);
 	}
 	(void)fault_point("tgt", "journal", journal_rec_name(rec), ".done", in->pid);
 	incoming_feed(in, &ev);
@@ -403,8 +403,8 @@ struct incoming *incoming_new(struct migrated *d, uint64_t session, const char *
 	in->session = session;
 	in->ready_fd = in->state_fd = -1;
 	in->begun_ns = now_ns();
-	(void)snprintf(in->name, sizeof(in->name), "%s", name);
-	(void)snprintf(in->uuid, sizeof(in->uuid), "%s", uuid);
+	snprintf(in->name, sizeof(in->name), "%s", name);
+	snprintf(in->uuid, sizeof(in->uuid), "%s", uuid);
 	in->timer = loop_add_timer(d->loop, on_timer, in);
 	in->spawn_timer = loop_add_timer(d->loop, incoming_spawn_late, in);
 	in->end = loop_add_timer(d->loop, on_end, in);
@@ -567,7 +567,7 @@ int incoming_cancel(struct migrated *d, const char *domain, struct err *err)
 	if (in->core.state >= MIG_TGT_READY)
 		return err_set(err, EBUSY, "%s is restored here and waits for %s's word: see `vmmig status %s`", domain,
 		               in->from.name, domain);
-	(void)snprintf(in->text, sizeof(in->text), "cancelled on %s", d->node.name);
+	snprintf(in->text, sizeof(in->text), "cancelled on %s", d->node.name);
 	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_CANCELLED });
 	return 0;
 }

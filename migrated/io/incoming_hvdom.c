@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The incoming hvdom of a target session: fork, wait until it is ready, map its memory, hypercalls, and a certain end. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -32,7 +32,7 @@ static void spawned(struct incoming *in, enum mig_reason reason)
 		close(in->ready_fd);
 	in->ready_fd = -1;
 	if (in->xml_path)
-		(void)unlink(in->xml_path);
+		unlink(in->xml_path);
 	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_SPAWNED, .reason = reason });
 }
 
@@ -47,8 +47,8 @@ static void got_memhash(struct incoming *in, int status, const void *payload, si
 	log_info("%s: memory verified: %s", in->name, same ? "equal" : "NOT equal");
 	if (same)
 		return;
-	(void)snprintf(in->text, sizeof(in->text), "the memory that arrived on %s is not the one that was sent",
-	               in->d->node.name);
+	snprintf(in->text, sizeof(in->text), "the memory that arrived on %s is not the one that was sent",
+	         in->d->node.name);
 	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_DATA_BAD, .reason = MIG_REASON_DATA });
 }
 
@@ -92,7 +92,7 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 	}
 	if (status < 0) {
 		log_warn("%s: hypercall %s: %s", in->name, mig_hv_name(ev.hv.op), text);
-		(void)snprintf(in->text, sizeof(in->text), "%s: %.400s", mig_hv_name(ev.hv.op), text);
+		snprintf(in->text, sizeof(in->text), "%s: %.400s", mig_hv_name(ev.hv.op), text);
 	}
 	(void)fault_point("tgt", "hv", mig_hv_name(ev.hv.op), ".done", in->pid);
 	incoming_feed(in, &ev);
@@ -104,7 +104,7 @@ static void hv_lost(void *arg, bool unread)
 	struct mig_event ev = { .kind = MIG_EV_HV_LOST };
 
 	if (!in->text[0])
-		(void)snprintf(in->text, sizeof(in->text), "the incoming hvdom ended, see its log in %s", path_log());
+		snprintf(in->text, sizeof(in->text), "the incoming hvdom ended, see its log in %s", path_log());
 	ev.hv.status = unread ? -ECONNRESET : 0;
 	incoming_feed(in, &ev);
 }
@@ -118,7 +118,7 @@ void incoming_hv(struct incoming *in, enum mig_hv op, uint64_t v0)
 	(void)fault_point("tgt", "hv", mig_hv_name(op), "", in->pid);
 	/* a clusterd that hangs lets the lease run out and others take it for certain that nothing of the cluster begins here */
 	if ((op == MIG_HV_TAKE || op == MIG_HV_RESUME) && !managed_may_run(in->name)) {
-		(void)snprintf(in->text, sizeof(in->text), "the lease of %s in its cluster is over", in->d->node.name);
+		snprintf(in->text, sizeof(in->text), "the lease of %s in its cluster is over", in->d->node.name);
 		incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_HV, .hv = { .op = op, .status = -ETIME } });
 		return;
 	}
@@ -126,7 +126,7 @@ void incoming_hv(struct incoming *in, enum mig_hv op, uint64_t v0)
 		req.state.size_bytes = in->state_bytes;
 	if (op == MIG_HV_TAKE) {
 		req.owner.generation = v0;
-		(void)snprintf(req.owner.owner, sizeof(req.owner.owner), "%s", in->d->node.name);
+		snprintf(req.owner.owner, sizeof(req.owner.owner), "%s", in->d->node.name);
 	}
 	if (op == MIG_HV_SET_STATE && in->memhash.n_regions)
 		(void)pump_call(in->hva, MIG_HV_MEMHASH, &req, -1); /* answered first */
@@ -157,7 +157,7 @@ static void data_bad(void *arg, const struct err *err)
 {
 	struct incoming *in = arg;
 
-	(void)snprintf(in->text, sizeof(in->text), "%s", err->text);
+	snprintf(in->text, sizeof(in->text), "%s", err->text);
 	log_warn("%s: %s", in->name, in->text);
 	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_DATA_BAD, .reason = MIG_REASON_DATA });
 }
@@ -233,7 +233,7 @@ static void on_ready(void *arg, int fd, uint32_t revents)
 	if (r == 0)
 		r = open_data(in, &err);
 	if (r < 0)
-		(void)snprintf(in->text, sizeof(in->text), "%s", err.text);
+		snprintf(in->text, sizeof(in->text), "%s", err.text);
 	spawned(in, r < 0 ? MIG_REASON_TARGET_HVDOM : MIG_REASON_NONE);
 }
 
@@ -241,8 +241,8 @@ void incoming_spawn_late(void *arg)
 {
 	struct incoming *in = arg;
 
-	(void)snprintf(in->text, sizeof(in->text), "the incoming hvdom on %s was not ready within %llu s",
-	               in->d->node.name, SPAWN_NS / NS_PER_S);
+	snprintf(in->text, sizeof(in->text), "the incoming hvdom on %s was not ready within %llu s", in->d->node.name,
+	         SPAWN_NS / NS_PER_S);
 	spawned(in, MIG_REASON_TARGET_HVDOM);
 }
 
@@ -273,7 +273,7 @@ void incoming_spawn(struct incoming *in)
 		r = file_write_atomic(in->xml_path, o->xml.data, o->xml.len, 0600);
 	r = r < 0 ? err_sys(&err, r, "write %s", in->xml_path) : fork_hvdom(in, &err);
 	if (r < 0) {
-		(void)snprintf(in->text, sizeof(in->text), "%s", err.text);
+		snprintf(in->text, sizeof(in->text), "%s", err.text);
 		spawned(in, MIG_REASON_TARGET_HVDOM);
 		return;
 	}
@@ -348,7 +348,7 @@ void incoming_hvdom_done(struct incoming *in)
 		close(in->state_fd);
 	in->state_fd = -1;
 	if (in->xml_path)
-		(void)unlink(in->xml_path);
+		unlink(in->xml_path);
 	free(in->xml_path);
 	in->xml_path = NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What a peer asks that no session answers: Hello, Ping, and the fate of a session that nobody here holds. Loop thread. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -90,8 +90,8 @@ static void never_here(const struct stray *s)
 	if (!in)
 		return;
 	in->from = s->from;
-	(void)snprintf(in->text, sizeof(in->text), "%s knows nothing of this migration (it may have restarted)",
-	               d->node.name);
+	snprintf(in->text, sizeof(in->text), "%s knows nothing of this migration (it may have restarted)",
+	         d->node.name);
 	mig_target_init_recover(&in->core, s->generation, false, MIG_REC_GONE, false, false);
 	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_START });
 }
@@ -125,8 +125,8 @@ static void stray_new(struct migrated *d, const struct peer_id *from, const Hosp
 	if (!s)
 		return; /* it asks again */
 	*s = (struct stray){ .d = d, .from = *from, .session = env->session, .generation = generation };
-	(void)snprintf(s->name, sizeof(s->name), "%s", env->resolve->name);
-	(void)snprintf(s->uuid, sizeof(s->uuid), "%s", env->resolve->uuid);
+	snprintf(s->name, sizeof(s->name), "%s", env->resolve->name);
+	snprintf(s->uuid, sizeof(s->uuid), "%s", env->resolve->uuid);
 	s->next = d->strays;
 	d->strays = s;
 	s->knock = knock(d->loop, s->name, KNOCK_NS, stray_answered, s);

@@ -4,7 +4,7 @@
  * while others take the next ones. So a frame is not handed from thread to thread, which costs more than writing it. What waits is
  * bounded: by the credits of honest sources, by the socket's high-water mark for all others.
  */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/inpipe.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Durable migration records: see journal.h. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/journal.h"
 #include <dirent.h>
 #include <errno.h>
@@ -52,7 +52,7 @@ static char *line_of(const struct journal_rec *rec)
 
 	if (!name_is_valid(rec->name) || !name_is_valid(rec->peer) || !uuid_is_valid(rec->uuid))
 		return NULL; /* it could not be read back */
-	(void)snprintf(session, sizeof(session), "%016" PRIx64, rec->session);
+	snprintf(session, sizeof(session), "%016" PRIx64, rec->session);
 	json_t *o = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:b, s:I}", "rec", rec_names[rec->rec], "session",
 	                      session, "generation", (json_int_t)rec->generation, "name", rec->name, "uuid", rec->uuid,
 	                      "peer", rec->peer, "stay_paused", rec->stay_paused, "wall_s", (json_int_t)time(NULL));
@@ -77,7 +77,7 @@ int journal_append(const char *dir, const struct journal_rec *rec, struct err *e
 		return err_sys(err, errno, "journal %s", path);
 	if (fresh && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, FILE_ROOM_BYTES) < 0 && errno != EOPNOTSUPP) {
 		int r = err_sys(err, errno, "journal %s", path);
-		(void)unlink(path);
+		unlink(path);
 		return r;
 	}
 	int r = write_full(fd, line, strlen(line));
@@ -157,7 +157,7 @@ void journal_forget(const char *dir, uint64_t session)
 {
 	_cleanup_free_ char *path = file_of(dir, session);
 
-	(void)unlink(path);
+	unlink(path);
 }
 
 int journal_scan(const char *dir, void (*fn)(void *arg, const struct journal_rec *rec), void *arg, struct err *err)
@@ -177,7 +177,7 @@ int journal_scan(const char *dir, void (*fn)(void *arg, const struct journal_rec
 		if (r == 0 && rec.session == session)
 			fn(arg, &rec);
 		else if (r == -EINVAL)
-			(void)unlink(path); /* torn before its first record was durable: nothing was said on it */
+			unlink(path); /* torn before its first record was durable: nothing was said on it */
 		else if (r != -ENOENT)
 			fn(arg, &(struct journal_rec){ .session = session });
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* See knock.h. Loop thread. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/knock.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* See leasefile.h. Loop thread, when the daemon starts. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/leasefile.h"
 #include <fcntl.h>
 #include <string.h>

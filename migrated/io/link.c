@@ -3,7 +3,7 @@
  * Sockets between daemons: the control ROUTER (CURVE), the data ROUTER (sealed frames), and the ZAP handlers that decide who may
  * connect. Control: pinned keys only. Data: addresses that have an accepted session. Runs on the loop's thread.
  */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -92,8 +92,8 @@ static void on_control(void *arg, zmq_msg_t *parts, size_t n)
 	const char *name = zmq_msg_gets(&parts[1], "User-Id"), *address = zmq_msg_gets(&parts[1], "Peer-Address");
 	if (!name || !name_is_valid(name))
 		return;
-	(void)snprintf(from.name, sizeof(from.name), "%s", name);
-	(void)snprintf(from.address, sizeof(from.address), "%s", address ? address : "");
+	snprintf(from.name, sizeof(from.name), "%s", name);
+	snprintf(from.address, sizeof(from.address), "%s", address ? address : "");
 	if (wire_unpack(zmq_msg_data(&parts[1]), zmq_msg_size(&parts[1]), &env, &msg, &err) < 0) {
 		log_warn("%s: %s", from.name, err.text);
 		return;

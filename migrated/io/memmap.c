@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Maps guest memory handed over by hvdom: see memmap.h. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/memmap.h"
 #include <errno.h>
 #include <string.h>
@@ -145,7 +145,7 @@ static void huge_piece(const struct memmap_region *r, uint64_t piece)
 	pthread_mutex_lock(lock);
 	if (!(atomic_load(tried) & bit)) {
 		if (madvise(at, PAGE_BYTES, MADV_POPULATE_WRITE) == 0)
-			(void)madvise(at, HUGE_BYTES, MADV_COLLAPSE);
+			madvise(at, HUGE_BYTES, MADV_COLLAPSE);
 		atomic_fetch_or(tried, bit);
 	}
 	pthread_mutex_unlock(lock);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Relinquished copies without a session: see orphan.h. Short blocking hypercalls on the loop's thread, only when a person asks. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/orphan.h"
 #include <dirent.h>
 #include <errno.h>
@@ -67,7 +67,7 @@ int orphan_resolve(struct migrated *d, const char *domain, bool local, struct er
 	int r;
 	if (local) {
 		own.generation = (lease.generation > info.generation ? lease.generation : info.generation) + 1;
-		(void)snprintf(own.owner, sizeof(own.owner), "%s", d->node.name);
+		snprintf(own.owner, sizeof(own.owner), "%s", d->node.name);
 		r = hvcall_simple(&hv, HV_OP_RECLAIM, &own, sizeof(own), NULL, 0, err);
 		if (r == 0)
 			r = hvcall_simple(&hv, HV_OP_RESUME, NULL, 0, NULL, 0, err);

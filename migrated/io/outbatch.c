@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Pages to frames: see outbatch.h. A page is copied into the batch first, and only the copy is looked at. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/outbatch.h"
 #include <errno.h>
 #include <lz4.h>

@@ -3,7 +3,7 @@
  * Source sessions: see outgoing.h. Events go to the core by pump.c; act() carries out the actions that come of them. The core decides,
  * this file only does. Loop thread.
  */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -51,7 +51,7 @@ static void pipe_failed(void *arg, const struct err *err)
 {
 	struct outgoing *o = arg;
 
-	(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err->text);
+	snprintf(o->local_text, sizeof(o->local_text), "%s", err->text);
 	outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_PASS_FAILED, .reason = MIG_REASON_DATA });
 }
 
@@ -81,7 +81,7 @@ int outgoing_open_pipe(struct outgoing *o, const Hospes__Mig__Accept *acc)
 	memcpy(cfg.key, o->key, sizeof(cfg.key));
 	o->pipe = outpipe_new(&cfg, &err);
 	if (!o->pipe)
-		(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err.text);
+		snprintf(o->local_text, sizeof(o->local_text), "%s", err.text);
 	return o->pipe ? 0 : -ENOMEM;
 }
 
@@ -92,7 +92,7 @@ static void recorded(void *arg, enum mig_record rec, int status, const struct er
 	struct mig_event ev = { .kind = MIG_EV_JOURNALED, .journal = { .rec = rec, .status = status } };
 
 	if (status < 0)
-		(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err->text);
+		snprintf(o->local_text, sizeof(o->local_text), "%s", err->text);
 	if (rec == MIG_REC_CALLED_OFF) {
 		if (status < 0)
 			log_error("%s: %s", o->order.domain, err->text);
@@ -254,7 +254,7 @@ static void act_finish(struct outgoing *o, const struct mig_action *a)
 	o->outcome = a->outcome;
 	o->reason = a->reason;
 	if (o->reason == MIG_REASON_JOURNAL && !o->local_text[0] && recorder_hangs(o->d->recorder, &hangs) < 0)
-		(void)snprintf(o->local_text, sizeof(o->local_text), "%s", hangs.text);
+		snprintf(o->local_text, sizeof(o->local_text), "%s", hangs.text);
 	loop_timer_at(o->timer, MIG_NEVER);
 	loop_timer_in(o->end, END_WAIT_NS);
 	outgoing_maybe_end(o);
@@ -410,7 +410,7 @@ static void refuse(struct outgoing *o, const struct err *err)
 	o->ended = true;
 	o->outcome = MIG_OUTCOME_FAILED;
 	o->reason = MIG_REASON_REFUSED;
-	(void)snprintf(o->local_text, sizeof(o->local_text), "%s", err->text);
+	snprintf(o->local_text, sizeof(o->local_text), "%s", err->text);
 	if (!o->waited) {
 		if (o->report)
 			o->report(o->report_arg, json_pack("{s:s, s:s}", "type", "error", "error", err->text));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The hvdom of a source session: what is read of the domain at the start, then hypercalls without waiting, and their answers. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -79,8 +79,8 @@ void outgoing_hv(struct outgoing *o, enum mig_hv op, uint64_t v0)
 	case MIG_HV_RELINQUISH:
 	case MIG_HV_RECLAIM:
 		req.owner.generation = v0;
-		(void)snprintf(req.owner.owner, sizeof(req.owner.owner), "%s",
-		               op == MIG_HV_RELINQUISH ? o->peer.name : o->d->node.name);
+		snprintf(req.owner.owner, sizeof(req.owner.owner), "%s",
+		         op == MIG_HV_RELINQUISH ? o->peer.name : o->d->node.name);
 		break;
 	case MIG_HV_DESTROY_MOVED:
 		req.destroy.flags = HV_DESTROY_F_MOVED;
@@ -126,7 +126,7 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 	if (status < 0) {
 		log_warn("%s: hypercall %s: %s", o->order.domain, mig_hv_name(ev.hv.op), text);
 		if (!o->local_text[0])
-			(void)snprintf(o->local_text, sizeof(o->local_text), "%s: %.300s", mig_hv_name(ev.hv.op), text);
+			snprintf(o->local_text, sizeof(o->local_text), "%s: %.300s", mig_hv_name(ev.hv.op), text);
 	} else if (op == HV_OP_LOGDIRTY_ENABLE || op == HV_OP_LOGDIRTY_CLEAN || op == HV_OP_AUDIT) {
 		got_logdirty(o, &ev, payload, len);
 	} else if (op == HV_OP_SUSPEND) {
@@ -147,8 +147,8 @@ static void hv_reply(void *arg, uint16_t op, int status, const void *payload, si
 			o->captured_ns = ev.now_ns;
 		} else {
 			ev.hv.status = -EPROTO;
-			(void)snprintf(o->local_text, sizeof(o->local_text), "%s",
-			               bad.text[0] ? bad.text : "hvdom's answer to get-state makes no sense");
+			snprintf(o->local_text, sizeof(o->local_text), "%s",
+			         bad.text[0] ? bad.text : "hvdom's answer to get-state makes no sense");
 			log_warn("%s: %s", o->order.domain, o->local_text);
 		}
 	}
@@ -164,7 +164,7 @@ static void hv_lost(void *arg, bool unread)
 	(void)unread;
 	log_warn("%s: hvdom closed the connection", o->order.domain);
 	if (!o->local_text[0] && !o->ended)
-		(void)snprintf(o->local_text, sizeof(o->local_text), "it ended, or closed the connection");
+		snprintf(o->local_text, sizeof(o->local_text), "it ended, or closed the connection");
 	outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_HV_LOST });
 	outgoing_maybe_end(o);
 }
@@ -199,7 +199,7 @@ static void hv_event(void *arg, const struct hv_event *ev)
 
 	if (!text || o->ended || o->recovered || !mig_source_cancellable(&o->core))
 		return;
-	(void)snprintf(o->local_text, sizeof(o->local_text), "%s", text);
+	snprintf(o->local_text, sizeof(o->local_text), "%s", text);
 	outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_GUEST });
 	outgoing_maybe_end(o);
 }

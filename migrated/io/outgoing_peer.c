@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Source sessions, their side towards the peer: messages out, messages in, the state of the connection. Loop thread. */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -179,7 +179,7 @@ void outgoing_send(struct outgoing *o, const struct mig_msg *msg)
 static void keep_text(struct outgoing *o, const char *text)
 {
 	if (text && text[0])
-		(void)snprintf(o->peer_text, sizeof(o->peer_text), "%s", text);
+		snprintf(o->peer_text, sizeof(o->peer_text), "%s", text);
 }
 
 static void got_pong(struct outgoing *o, const Hospes__Mig__Pong *p)
@@ -235,8 +235,8 @@ static void on_peer(void *arg, zmq_msg_t *parts, size_t n)
 	case MIG_MSG_HELLO:
 		o->caps = env->hello->caps & MIG_CAPS;
 		if (strcmp(env->hello->node, o->peer.name)) {
-			(void)snprintf(o->local_text, sizeof(o->local_text), "the host at %s calls itself %s, not %s",
-			               o->peer.address, env->hello->node, o->peer.name);
+			snprintf(o->local_text, sizeof(o->local_text), "the host at %s calls itself %s, not %s",
+			         o->peer.address, env->hello->node, o->peer.name);
 			outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_PROTOCOL });
 			return;
 		}

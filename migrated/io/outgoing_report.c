@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What a source session tells people: progress with libvirt's job statistic names, the result, and reasons with remedies. */
-#include <config.h>
+#include "config.h"
 #include <inttypes.h>
 #include <string.h>
 #include "common/util.h"
@@ -37,82 +37,78 @@ void outgoing_reason_text(const struct outgoing *o, char *dst, size_t cap)
 
 	switch (o->reason) {
 	case MIG_REASON_NONE:
-		(void)snprintf(dst, cap, "%s", "");
+		snprintf(dst, cap, "%s", "");
 		return;
 	case MIG_REASON_UNREACHABLE:
-		(void)snprintf(dst, cap,
-		               "%s (%s:%u) does not answer: is it up, does migrated run there, is the port open?", host,
-		               o->peer.address, o->peer.port);
+		snprintf(dst, cap, "%s (%s:%u) does not answer: is it up, does migrated run there, is the port open?",
+		         host, o->peer.address, o->peer.port);
 		return;
 	case MIG_REASON_AUTH:
-		(void)snprintf(
-			dst, cap,
-			"%s refused the connection or has another key: compare `vmmig peers self` of each host with "
-			"`vmmig peers list` of the other",
-			host);
+		snprintf(dst, cap,
+		         "%s refused the connection or has another key: compare `vmmig peers self` of each host with "
+		         "`vmmig peers list` of the other",
+		         host);
 		return;
 	case MIG_REASON_PROTOCOL:
-		(void)snprintf(
+		snprintf(
 			dst, cap,
 			"%s and this host speak no common protocol (here: version %u): bring both to the same version (%s)",
 			host, MIG_VERSION, words(o));
 		return;
 	case MIG_REASON_REFUSED:
-		(void)snprintf(dst, cap, "%s", words(o));
+		snprintf(dst, cap, "%s", words(o));
 		return;
 	case MIG_REASON_CANCELLED:
-		(void)snprintf(dst, cap, "cancelled; %s runs on here", dom);
+		snprintf(dst, cap, "cancelled; %s runs on here", dom);
 		return;
 	case MIG_REASON_TIMEOUT:
-		(void)snprintf(dst, cap, "not done within %.0f s; %s runs on here", (double)o->order.timeout_ns / 1e9,
-		               dom);
+		snprintf(dst, cap, "not done within %.0f s; %s runs on here", (double)o->order.timeout_ns / 1e9, dom);
 		return;
 	case MIG_REASON_LINK:
-		(void)snprintf(dst, cap, "lost the connection to %s; %s runs on here", host, dom);
+		snprintf(dst, cap, "lost the connection to %s; %s runs on here", host, dom);
 		return;
 	case MIG_REASON_NO_CONVERGENCE:
-		(void)snprintf(dst, cap,
-		               "%s writes %" PRIu64
-		               " pages/s, faster than the link carries: it will not converge within %.0f ms "
-		               "(expected %.0f ms); allow more --downtime or --bandwidth, or move it when it is calmer",
-		               dom, o->core.ctl.dirty_pps, (double)o->order.downtime_ns / 1e6,
-		               (double)o->core.ctl.expected_ns / 1e6);
+		snprintf(dst, cap,
+		         "%s writes %" PRIu64
+		         " pages/s, faster than the link carries: it will not converge within %.0f ms "
+		         "(expected %.0f ms); allow more --downtime or --bandwidth, or move it when it is calmer",
+		         dom, o->core.ctl.dirty_pps, (double)o->order.downtime_ns / 1e6,
+		         (double)o->core.ctl.expected_ns / 1e6);
 		return;
 	case MIG_REASON_SOURCE_HVDOM:
-		(void)snprintf(dst, cap, "hvdom of %s on this host: %s", dom, words(o));
+		snprintf(dst, cap, "hvdom of %s on this host: %s", dom, words(o));
 		return;
 	case MIG_REASON_TARGET_HVDOM:
 		if (o->core.ended_there) {
-			(void)snprintf(dst, cap, "%s was moved to %s and ended there at once: %s", dom, host, words(o));
+			snprintf(dst, cap, "%s was moved to %s and ended there at once: %s", dom, host, words(o));
 			return;
 		}
 		/* fall through */
 	case MIG_REASON_TAKE:
-		(void)snprintf(dst, cap, "hvdom on %s: %s; %s runs on here", host, words(o), dom);
+		snprintf(dst, cap, "hvdom on %s: %s; %s runs on here", host, words(o), dom);
 		return;
 	case MIG_REASON_DATA:
-		(void)snprintf(dst, cap, "guest memory did not arrive whole at %s (%s); %s runs on here", host,
-		               words(o), dom);
+		snprintf(dst, cap, "guest memory did not arrive whole at %s (%s); %s runs on here", host, words(o),
+		         dom);
 		return;
 	case MIG_REASON_JOURNAL:
-		(void)snprintf(dst, cap,
-		               "the migration journal cannot be written (%s): free disk space; %s runs on here",
-		               words(o), dom);
+		snprintf(dst, cap, "the migration journal cannot be written (%s): free disk space; %s runs on here",
+		         words(o), dom);
 		return;
 	case MIG_REASON_BLACKOUT:
-		(void)snprintf(dst, cap, "the switchover took too long and was called off; %s runs on here", dom);
+		snprintf(dst, cap, "the switchover took too long and was called off; %s runs on here", dom);
 		return;
 	case MIG_REASON_DAEMON:
-		(void)snprintf(dst, cap, "a migration daemon ended meanwhile; %s runs on here", dom);
+		snprintf(dst, cap, "a migration daemon ended meanwhile; %s runs on here", dom);
 		return;
 	case MIG_REASON_GUEST:
-		(void)snprintf(dst, cap, "%s: %s", dom, words(o));
+		snprintf(dst, cap, "%s: %s", dom, words(o));
 		return;
 	case MIG_REASON_OPERATOR:
-		(void)snprintf(dst, cap, "settled by hand");
+		snprintf(dst, cap, "settled by hand");
 		return;
 	default:
-		(void)snprintf(dst, cap, "%s: %s", mig_reason_name(o->reason), words(o));
+		snprintf(dst, cap, "%s: %s", mig_reason_name(o->reason), words(o));
 	}
 }
 

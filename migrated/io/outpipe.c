@@ -3,7 +3,7 @@
  * Source data plane: see outpipe.h. Work is handed out in chunks by an atomic cursor; each page of a pass is handled by exactly
  * one worker, so the hash table needs no lock. outbatch.c makes frames of pages; here they are sealed, paced and sent.
  */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/outpipe.h"
 #include "migrated/io/congestion.h"
 #include <errno.h>
@@ -284,8 +284,8 @@ static int chunk(struct out_worker *w, unsigned region, uint64_t word)
 	whole = whole && p->round == 1 && !last;
 	int r = outbatch_dense(&w->batch, whole);
 	if (whole && r == 0)
-		(void)madvise(p->cfg.mem->r[region].base + word * 64 * PAGE_BYTES, CHUNK_WORDS * 64 * PAGE_BYTES,
-		              MADV_POPULATE_READ);
+		madvise(p->cfg.mem->r[region].base + word * 64 * PAGE_BYTES, CHUNK_WORDS * 64 * PAGE_BYTES,
+		        MADV_POPULATE_READ);
 
 	for (; word < end && r == 0; word++) {
 		uint64_t here = p->present[region][word], want = p->pending[region][word];

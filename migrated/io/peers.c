@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Node identity, keys and pinned peers: see peers.h. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/peers.h"
 #include <ctype.h>
 #include <dirent.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Preflight on the target: see preflight.h. Order: cheapest and most telling first. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/preflight.h"
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* See preflight_ask.h. Same program on both ends: no wire format, but what comes back is looked at. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/preflight_ask.h"
 #include <errno.h>
 #include <string.h>
@@ -67,5 +67,5 @@ void preflight_answer_of(int status, const uint8_t *reply, size_t len, const cha
 		              : code ? err_set(&err, (int)code, "%s", text)
 		                     : 0;
 	}
-	(void)snprintf(ret->text, sizeof(ret->text), "%s", err.text);
+	snprintf(ret->text, sizeof(ret->text), "%s", err.text);
 }

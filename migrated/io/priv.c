@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Privileges of threads: see priv.h. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/priv.h"
 #include <errno.h>
 #include <pthread.h>
@@ -21,7 +21,7 @@ static void set_thread(const struct __user_cap_data_struct *d)
 {
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
 
-	(void)syscall(SYS_capset, &h, d);
+	syscall(SYS_capset, &h, d);
 }
 
 void priv_none(void)
@@ -34,7 +34,7 @@ void priv_only(unsigned cap)
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct d[2] = { { 0 } };
 
-	(void)syscall(SYS_capget, &h, d);
+	syscall(SYS_capget, &h, d);
 	for (unsigned i = 0; i < ARRAY_SIZE(d); i++) {
 		uint32_t keep = cap / 32 == i ? 1u << cap % 32 & d[i].permitted : 0;
 		d[i] = (struct __user_cap_data_struct){ .effective = keep, .permitted = keep };

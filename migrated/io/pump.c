@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Events in, actions out, for both kinds of session: see pump.h. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/pump.h"
 #include "common/loop.h"
 #include "hypervisor/api/hvmsg.h"

@@ -3,7 +3,7 @@
  * The journal's thread: see recorder.h. `lock` covers the list of jobs and their `over`; a job belongs to the thread until it is
  * over, but for `done` and `forgotten`, which are the loop's.
  */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/recorder.h"
 #include <errno.h>
 #include <pthread.h>
@@ -98,24 +98,24 @@ static void *run(void *arg)
 	struct recorder *r = arg;
 
 	/* a stopped guest waits for two of its records, and it does little: before all that computes. Refused: it takes its turn */
-	(void)sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &first);
-	(void)pthread_mutex_lock(&r->lock);
+	sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &first);
+	pthread_mutex_lock(&r->lock);
 	for (;;) {
 		while (!r->at && !r->quit)
-			(void)pthread_cond_wait(&r->wake, &r->lock);
+			pthread_cond_wait(&r->wake, &r->lock);
 		struct job *j = r->at;
 		if (!j)
 			break;
 		r->since_ns = now_ns();
-		(void)pthread_mutex_unlock(&r->lock);
+		pthread_mutex_unlock(&r->lock);
 		do_job(r, j);
-		(void)pthread_mutex_lock(&r->lock);
+		pthread_mutex_lock(&r->lock);
 		r->since_ns = 0;
 		r->at = j->next;
 		j->over = true;
 		(void)eventfd_write(r->over_fd, 1);
 	}
-	(void)pthread_mutex_unlock(&r->lock);
+	pthread_mutex_unlock(&r->lock);
 	return NULL;
 }
 
@@ -152,7 +152,7 @@ static struct entry *entry_new(struct recorder *r, uint64_t session)
 
 static struct job *take_over(struct recorder *r)
 {
-	(void)pthread_mutex_lock(&r->lock);
+	pthread_mutex_lock(&r->lock);
 	struct job *j = r->first;
 	if (j && j->over) {
 		r->first = j->next;
@@ -161,7 +161,7 @@ static struct job *take_over(struct recorder *r)
 	} else {
 		j = NULL;
 	}
-	(void)pthread_mutex_unlock(&r->lock);
+	pthread_mutex_unlock(&r->lock);
 	return j;
 }
 
@@ -171,7 +171,7 @@ static void on_over(void *arg, int fd, uint32_t revents)
 	eventfd_t n;
 
 	(void)revents;
-	(void)eventfd_read(fd, &n);
+	eventfd_read(fd, &n);
 	for (struct job *j; (j = take_over(r));) {
 		struct entry *e = j->kind == APPEND && !j->forgotten ? entry_of(r, j->rec.session) : NULL;
 
@@ -189,13 +189,13 @@ static void on_over(void *arg, int fd, uint32_t revents)
 static void give(struct recorder *r, struct job *j)
 {
 	r->n++;
-	(void)pthread_mutex_lock(&r->lock);
+	pthread_mutex_lock(&r->lock);
 	*r->last = j;
 	r->last = &j->next;
 	if (!r->at)
 		r->at = j;
-	(void)pthread_cond_signal(&r->wake);
-	(void)pthread_mutex_unlock(&r->lock);
+	pthread_cond_signal(&r->wake);
+	pthread_mutex_unlock(&r->lock);
 }
 
 int recorder_append(struct recorder *r, const struct journal_rec *rec, recorded_fn *done, void *arg)
@@ -227,11 +227,11 @@ void recorder_forget(struct recorder *r, uint64_t session)
 			return; /* it stays known, as its file does */
 		*p = e->next;
 		free(e);
-		(void)pthread_mutex_lock(&r->lock);
+		pthread_mutex_lock(&r->lock);
 		for (struct job *k = r->first; k; k = k->next)
 			if (k->kind == APPEND && k->rec.session == session)
 				k->forgotten = true;
-		(void)pthread_mutex_unlock(&r->lock);
+		pthread_mutex_unlock(&r->lock);
 		j->kind = FORGET, j->rec.session = session;
 		give(r, j);
 		return;
@@ -260,11 +260,11 @@ void recorder_drop(struct recorder *r, const void *arg)
 {
 	if (!r)
 		return;
-	(void)pthread_mutex_lock(&r->lock);
+	pthread_mutex_lock(&r->lock);
 	for (struct job *j = r->first; j; j = j->next)
 		if (j->arg == arg)
 			j->done = NULL;
-	(void)pthread_mutex_unlock(&r->lock);
+	pthread_mutex_unlock(&r->lock);
 }
 
 const struct journal_rec *recorder_find(const struct recorder *r, uint64_t session)
@@ -327,9 +327,9 @@ uint64_t recorder_late_ns(struct recorder *r)
 {
 	uint64_t now = now_ns(), since;
 
-	(void)pthread_mutex_lock(&r->lock);
+	pthread_mutex_lock(&r->lock);
 	since = r->since_ns;
-	(void)pthread_mutex_unlock(&r->lock);
+	pthread_mutex_unlock(&r->lock);
 	return since && now > since ? now - since : 0;
 }
 
@@ -369,8 +369,8 @@ static void done(struct recorder *r)
 	loop_del_fd(r->over_src);
 	if (r->over_fd >= 0)
 		close(r->over_fd);
-	(void)pthread_cond_destroy(&r->wake);
-	(void)pthread_mutex_destroy(&r->lock);
+	pthread_cond_destroy(&r->wake);
+	pthread_mutex_destroy(&r->lock);
 	free(r->dir);
 	free(r);
 }
@@ -389,8 +389,8 @@ struct recorder *recorder_new(struct loop *loop, const char *dir, struct err *er
 	r->dir = xasprintf("%s", dir);
 	r->over_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r->over_src = r->over_fd < 0 ? NULL : loop_add_fd(loop, r->over_fd, EPOLLIN, on_over, r);
-	(void)pthread_mutex_init(&r->lock, NULL);
-	(void)pthread_cond_init(&r->wake, NULL);
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->wake, NULL);
 	if (!r->over_src)
 		(void)err_sys(err, errno ? errno : ENOMEM, "journal %s", dir);
 	if (!r->over_src || journal_scan(dir, scanned, r, err) < 0) {
@@ -398,9 +398,9 @@ struct recorder *recorder_new(struct loop *loop, const char *dir, struct err *er
 		return NULL;
 	}
 	sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
+	pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
 	e = pthread_create(&r->thread, NULL, run, r);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (e) {
 		(void)err_sys(err, e, "thread for the journal");
 		done(r);
@@ -415,16 +415,16 @@ void recorder_free(struct recorder *r)
 
 	if (!r)
 		return;
-	(void)pthread_mutex_lock(&r->lock);
+	pthread_mutex_lock(&r->lock);
 	r->quit = true;
-	(void)pthread_cond_signal(&r->wake);
-	(void)pthread_mutex_unlock(&r->lock);
+	pthread_cond_signal(&r->wake);
+	pthread_mutex_unlock(&r->lock);
 	loop_del_fd(r->over_src);
 	r->over_src = NULL;
-	(void)clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += END_S;
 	if (pthread_timedjoin_np(r->thread, NULL, &until) == 0)
 		done(r);
 	else
-		(void)pthread_detach(r->thread); /* it hangs in the disk: what it works on stays its own */
+		pthread_detach(r->thread); /* it hangs in the disk: what it works on stays its own */
 }

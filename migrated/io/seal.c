@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Sealed data frames with libgcrypt's AES-128-OCB: see seal.h. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/seal.h"
 #include <endian.h>
 #include <errno.h>
@@ -21,7 +21,7 @@ int seal_init(struct seal *s, const uint8_t key[WIRE_KEY_BYTES])
 {
 	gcry_cipher_hd_t h;
 
-	(void)pthread_once(&once, library);
+	pthread_once(&once, library);
 	s->ctx = NULL;
 	if (!usable)
 		return -EIO;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* See standing.h. Loop thread. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/standing.h"
 #include <string.h>
 #include "migrated/io/incoming_int.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Envelope, frame and credit as octets: see wire.h. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/wire.h"
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* ZeroMQ on the loop: see zsock.h. */
-#include <config.h>
+#include "config.h"
 #include "migrated/io/zsock.h"
 #include <errno.h>
 #include <stdbool.h>

@@ -24,7 +24,7 @@ static void make_sum(char *slot)
 	if (len) {
 		char sum[18];
 
-		(void)snprintf(sum, sizeof(sum), "%016llx\n", (unsigned long long)XXH3_64bits(slot, len));
+		snprintf(sum, sizeof(sum), "%016llx\n", (unsigned long long)XXH3_64bits(slot, len));
 		memcpy(slot + len, sum, 17);
 	}
 }

@@ -6,7 +6,7 @@
  * in $FAKE_DISK.violations. Guest: page i of the hot set holds a count and its complement; the sum of counts is the "register" that
  * travels in the state blob.
  */
-#include <config.h>
+#include "config.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -119,7 +119,7 @@ static int disk_lock(bool on)
 static void lease_write(uint64_t generation, const char *owner)
 {
 	g.lease.generation = generation;
-	(void)snprintf(g.lease.owner, sizeof(g.lease.owner), "%s", owner);
+	snprintf(g.lease.owner, sizeof(g.lease.owner), "%s", owner);
 	if (file_write_atomic(g.lease_path, &g.lease, sizeof(g.lease), 0600) < 0)
 		abort();
 }
@@ -277,9 +277,9 @@ static void send_info(struct hvconn *c, uint64_t cookie)
 		             .generation = g.generation,
 		             .pid = getpid() };
 
-	(void)snprintf(i.name, sizeof(i.name), "%s", g.cfg->name);
-	(void)snprintf(i.uuid, sizeof(i.uuid), "%s", g.cfg->uuid);
-	(void)snprintf(i.owner, sizeof(i.owner), "%s", g.host);
+	snprintf(i.name, sizeof(i.name), "%s", g.cfg->name);
+	snprintf(i.uuid, sizeof(i.uuid), "%s", g.cfg->uuid);
+	snprintf(i.owner, sizeof(i.owner), "%s", g.host);
 	hvconn_reply(c, HV_OP_INFO, cookie, &i, sizeof(i), NULL, 0);
 }
 
@@ -312,7 +312,7 @@ static void send_hello(struct hvconn *c, uint64_t cookie)
 		              .engine = "pv",
 		              .build = "fake" };
 
-	(void)snprintf(h.kernel_id, sizeof(h.kernel_id), "%s", identity());
+	snprintf(h.kernel_id, sizeof(h.kernel_id), "%s", identity());
 	hvconn_reply(c, HV_OP_HELLO, cookie, &h, sizeof(h), NULL, 0);
 }
 
@@ -544,7 +544,7 @@ int main(int argc, char **argv)
 	g.disk = xasprintf("%s", g.cfg->disk[0].source);
 	g.lease_path = xasprintf("%s.lease", g.disk);
 	const char *host = getenv("FAKE_HOST");
-	(void)snprintf(g.host, sizeof(g.host), "%s", host ? host : "host");
+	snprintf(g.host, sizeof(g.host), "%s", host ? host : "host");
 	memory_new();
 	g.hot = hot ? strtoull(hot, NULL, 10) : g.pages / 2;
 	g.pause_us = pause ? strtoull(pause, NULL, 10) : 1000;
@@ -566,6 +566,6 @@ int main(int argc, char **argv)
 	}
 	say_ready(ready, "ok\n");
 	int rc = loop_run(g.loop);
-	(void)unlink(sock);
+	unlink(sock);
 	_exit(rc);
 }

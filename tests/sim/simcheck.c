@@ -11,7 +11,7 @@ static bool runs(const struct sim_hv *hv)
 static void fail(struct sim *s, const char *what)
 {
 	if (!s->violation[0])
-		(void)snprintf(s->violation, sizeof(s->violation), "%.6f s: %s", (double)s->now / 1e9, what);
+		snprintf(s->violation, sizeof(s->violation), "%.6f s: %s", (double)s->now / 1e9, what);
 }
 
 void sim_check_always(struct sim *s)

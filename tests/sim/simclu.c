@@ -227,8 +227,8 @@ static void reset(struct sc *w, const struct sc_options *opt)
 	memset(w->committed, 0, SC_HISTORY * sizeof(*w->committed));
 	for (uint32_t d = 0; d < opt->doms; d++) {
 		w->dom[d] = (struct sc_dom){ .shared = sc_chance(w, 50), .locked = NOHOST, .lease_owner = NOHOST };
-		(void)snprintf(w->dom[d].uuid, CLU_UUID_MAX, "00000000-0000-4000-8000-%012u", d % 1000000);
-		(void)snprintf(w->dom[d].name, CLU_NAME_MAX, "guest-%u", d % 1000000);
+		snprintf(w->dom[d].uuid, CLU_UUID_MAX, "00000000-0000-4000-8000-%012u", d % 1000000);
+		snprintf(w->dom[d].name, CLU_NAME_MAX, "guest-%u", d % 1000000);
 	}
 	w->parks = sc_chance(w, 40);
 	w->clocks = !opt->calm && sc_chance(w, 40);

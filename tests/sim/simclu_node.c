@@ -582,7 +582,7 @@ void sc_node_init(struct sc *w, uint32_t node)
 
 	for (uint32_t i = 0; i < w->opt.nodes; i++) {
 		ids[i] = i + 1;
-		(void)snprintf(names[i], sizeof(names[i]), "host-%u", i + 1);
+		snprintf(names[i], sizeof(names[i]), "host-%u", i + 1);
 	}
 	if (n->disk->host[0].node) { /* a story before this one */
 		clu_state_clear(n->disk);

@@ -96,6 +96,7 @@ clus_mend() {
 	for h in $(ls "$VMLAB_DIR/$VMLAB_NAME/hosts"); do
 		vmlab heal "$h"
 		[ -e "$VMLAB_DIR/$VMLAB_NAME/hosts/$h/init.pid" ] || vmlab start "$h"
+		at "$h" vmclus shutdown-host --undo >/dev/null 2>&1 || true
 	done
 }
 
@@ -162,11 +163,11 @@ watch_stop() {
 	if grep -v '^\.$' "$WATCH_OUT" >&2; then broken "two copies"; fi
 }
 
-# answer_after NAME...: milliseconds from now until all of them answered, in MS; fails after a minute
+# answer_after NAME...: milliseconds from now until all of them answered, in MS; fails after a minute of patience
 answer_after() {
 	local t0=${EPOCHREALTIME/./} n
 	for n; do
-		client hospes-probe wait "$(guest_ip "$n"):7" --timeout 60 >/dev/null || { echo "$n does not answer" >&2; return 1; }
+		client hospes-probe wait "$(guest_ip "$n"):7" --timeout $((60 * PATIENCE)) >/dev/null || { echo "$n does not answer" >&2; return 1; }
 	done
 	MS=$(((${EPOCHREALTIME/./} - t0) / 1000))
 }

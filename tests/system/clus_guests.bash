@@ -65,7 +65,13 @@ all_run() {
 		disk_held $g && answers $g || return 1
 	done
 }
-all_sound() { local g; for g in "${GUESTS[@]}"; do witness_ok $g && ask $g status | jq -e '.errors == 0' >/dev/null || { echo "$g: $(ask $g status)" >&2; return 1; }; done; }
+all_sound() {
+	local g
+	for g in "${GUESTS[@]}"; do
+		# one that was started anew answers at its first port before its last
+		witness_ok $g && guest_wait $g && ask $g status | jq -e '.errors == 0' >/dev/null || { echo "$g: $(ask $g status)" >&2; return 1; }
+	done
+}
 # The double copies that were not: from outside and by the guests themselves
 never_twice() { watch_stop; all_sound; }
 gather() { # HOST: all guests there

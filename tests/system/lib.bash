@@ -6,8 +6,10 @@
 : "${top_srcdir:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}" "${top_builddir:=$top_srcdir/build}"
 export VMLAB_DIR=${VMLAB_DIR:-$top_builddir/labs}
 export PATH=$top_builddir/tools:$PATH
+# a whole check waits longer for what has to come: how fast it comes is measured by bench/, and a slow machine is no fault (ADR 73)
+PATIENCE=${HOSPES_PATIENCE:-1}
 # nothing here may hang for ever
-export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-240}
+export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-$((240 + 180 * (PATIENCE - 1)))}
 # ... nor wait for bats' own count: a test that ends before that has set its trap leaves the count's sleep behind, for the whole time and with
 # the pipe open that bats reads. Here it lives as long as the test.
 sleep() {
@@ -87,7 +89,7 @@ not() { if "$@"; then echo "succeeded, but should not: $*" >&2; return 1; fi; }
 
 # eventually SECONDS COMMAND...: until it succeeds
 eventually() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * PATIENCE))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		if [ $SECONDS -ge $end ]; then
@@ -182,7 +184,7 @@ guest_start() {
 	on "$1" vmctl start "$2"
 	guest_wait "$2"
 }
-guest_wait() { client hospes-probe wait "$(guest_ip "$1"):7007" --timeout 30; }
+guest_wait() { client hospes-probe wait "$(guest_ip "$1"):7007" --timeout $((30 * PATIENCE)); }
 guest_up() { guest_define "$@" && guest_start "$1" "$2"; }
 
 # ask NAME COMMAND: the guest's status port

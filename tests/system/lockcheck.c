@@ -20,7 +20,7 @@ static int release(pid_t pid, const char *file)
 	struct stat want, st;
 	char dir[64];
 
-	(void)snprintf(dir, sizeof(dir), "/proc/%d/fd", (int)pid);
+	snprintf(dir, sizeof(dir), "/proc/%d/fd", (int)pid);
 	DIR *d = opendir(dir);
 	if (pidfd < 0 || !d || stat(file, &want) < 0) {
 		perror(file);

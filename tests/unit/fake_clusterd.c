@@ -76,8 +76,8 @@ int main(int argc, char **argv)
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	(void)signal(SIGPIPE, SIG_IGN);
-	(void)signal(SIGCHLD, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_IGN);
 	if (argc != 2 || fd < 0 ||
 	    snprintf(a.sun_path, sizeof(a.sun_path), "%s/clusterd.sock", argv[1]) >= (int)sizeof(a.sun_path))
 		return 2;
@@ -91,7 +91,7 @@ int main(int argc, char **argv)
 		if (c < 0)
 			continue;
 		if (fork() == 0) {
-			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			serve(c, argv[1]);
 			return 0;
 		}

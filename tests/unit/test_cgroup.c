@@ -80,7 +80,7 @@ int __wrap_rmdir(const char *path)
 	if (strstr(path, "hospes.slice/"))
 		for (size_t i = 0; i < ARRAY_SIZE(group_files); i++) {
 			_cleanup_free_ char *f = xasprintf("%s/%s", path, group_files[i]);
-			(void)unlink(f);
+			unlink(f);
 		}
 	return __real_rmdir(path);
 }

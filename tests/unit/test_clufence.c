@@ -28,7 +28,7 @@ static void on_done(void *arg, const char *host, uint64_t lost_id)
 static void on_failed(void *arg, const char *host, const char *text)
 {
 	(void)arg, (void)host;
-	(void)snprintf(why, sizeof(why), "%s", text);
+	snprintf(why, sizeof(why), "%s", text);
 	n_failed++;
 }
 
@@ -113,7 +113,7 @@ static void test_off(void **state)
 	/* asked again, it says so again without running the agent; a new loss is a new run */
 	fence_want(fence, "host-b", 5);
 	assert_int_equal(n_done, 2);
-	(void)unlink(got);
+	unlink(got);
 	put("fence.d/host-b.json", "{\"agent\": \"fence_fake\", \"action\": \"reboot\", \"options\": {\"plug\": 7}}",
 	    0600);
 	fence_want(fence, "host-b", 9);

@@ -34,7 +34,7 @@ static void words(char (*w)[CLU_WORD_MAX], unsigned max, const char *stem)
 	unsigned n = (unsigned)rnd(max + 1);
 
 	for (unsigned i = 0; i < n; i++)
-		(void)snprintf(w[i], CLU_WORD_MAX, "%s%u", stem, i);
+		snprintf(w[i], CLU_WORD_MAX, "%s%u", stem, i);
 }
 
 /* Filling: each record with random values that it may have ----------------------------------------------------------------- */
@@ -90,7 +90,7 @@ static void fill_spec(struct clu_spec *s)
 		                .restart_max = (uint32_t)rnd(10),
 		                .ha = rnd(2) };
 	if (rnd(2))
-		(void)snprintf(s->type, sizeof(s->type), "bank-%u", (unsigned)rnd(100));
+		snprintf(s->type, sizeof(s->type), "bank-%u", (unsigned)rnd(100));
 	words(s->bridge, CLU_BRIDGES_MAX, "br");
 }
 
@@ -102,7 +102,7 @@ static void fill_rule(struct clu_rule *r)
 		                .never = rnd(2),
 		                .n = (uint32_t)rnd(CLU_MEMBERS_MAX + 1) };
 	for (unsigned i = 0; i < r->n; i++)
-		(void)snprintf(r->member[i], CLU_NAME_MAX, "%s%u", rnd(2) ? "guest" : "label=", i);
+		snprintf(r->member[i], CLU_NAME_MAX, "%s%u", rnd(2) ? "guest" : "label=", i);
 }
 
 static void fill_host(struct clu_host *h, uint32_t node, unsigned news)
@@ -117,7 +117,7 @@ static void fill_host(struct clu_host *h, uint32_t node, unsigned news)
 		                .maintenance = rnd(2),
 		                .safe_by = (enum clu_safe_by)rnd(5) };
 	h->waited[0] = rnd(2) ? rnd(UINT64_MAX) : 0;
-	(void)snprintf(h->name, sizeof(h->name), "host-%u", node);
+	snprintf(h->name, sizeof(h->name), "host-%u", node);
 	fill_cap(&h->cap);
 	h->returning = news == 1;
 	h->leaving = (enum clu_leaving)(news >= 2 ? rnd(3) : 0);
@@ -142,16 +142,16 @@ static void fill_dom(struct clu_dom *d, unsigned slot, unsigned news)
 		               .window_ns = rnd(S),
 		               .retry_ns = rnd(S),
 		               .avoid = (uint32_t)rnd(4) };
-	(void)snprintf(d->uuid, sizeof(d->uuid), "00000000-0000-0000-0000-%012u", slot);
-	(void)snprintf(d->name, sizeof(d->name), "guest%u", slot);
-	(void)snprintf(d->text, sizeof(d->text), "%s", rnd(2) ? "why it is as it is" : "");
+	snprintf(d->uuid, sizeof(d->uuid), "00000000-0000-0000-0000-%012u", slot);
+	snprintf(d->name, sizeof(d->name), "guest%u", slot);
+	snprintf(d->text, sizeof(d->text), "%s", rnd(2) ? "why it is as it is" : "");
 	d->unreachable[1] = rnd(2) ? rnd(UINT64_MAX) : 0;
 	fill_spec(&d->spec);
 	d->home = news == 1 ? 3 : 0;
 	for (unsigned i = 0; news >= 2 && i < 1 + (news - 1) * 2; i++) {
 		d->failed[0] |= 1ull << i;
 		d->fail[i] = (struct clu_fail){ .node = i + 1, .count = 1 + (uint32_t)rnd(5), .until_ns = rnd(S) };
-		(void)snprintf(d->fail[i].text, CLU_FAIL_TEXT, "no such disk, the %uth time", i);
+		snprintf(d->fail[i].text, CLU_FAIL_TEXT, "no such disk, the %uth time", i);
 	}
 }
 
@@ -185,7 +185,7 @@ static void fill_cmd(struct clu_cmd *c, enum clu_cmd_kind kind, unsigned turn)
 			               .clock_stops = rnd(2),
 			               .inventory = inv,
 			               .n_inventory = (uint32_t)rnd(3) };
-		(void)snprintf(c->text, sizeof(c->text), "%s", texts[rnd(3)]);
+		snprintf(c->text, sizeof(c->text), "%s", texts[rnd(3)]);
 		fill_spec(&c->spec);
 		fill_cap(&c->cap);
 		fill_rule(&c->rule);
@@ -201,8 +201,8 @@ static void fill_cmd(struct clu_cmd *c, enum clu_cmd_kind kind, unsigned turn)
 static void hex(const void *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		(void)fprintf(out, "%02x", ((const uint8_t *)p)[i]);
-	(void)fputc('\n', out);
+		fprintf(out, "%02x", ((const uint8_t *)p)[i]);
+	fputc('\n', out);
 }
 
 static void policy_line(const char *what, const struct clu_policy *p)
@@ -210,7 +210,7 @@ static void policy_line(const char *what, const struct clu_policy *p)
 	json_t *o = ctl_policy_json(p);
 	char *text = json_dumps(o, JSON_COMPACT);
 
-	(void)fprintf(out, "%s %s\n", what, text);
+	fprintf(out, "%s %s\n", what, text);
 	free(text);
 	json_decref(o);
 }
@@ -221,7 +221,7 @@ static void record(enum clu_object kind, uint32_t slot)
 	size_t n = clu_record_pack(state, kind, slot, a);
 
 	assert_true(n > 0);
-	(void)fprintf(out, "record %d %u ", (int)kind, slot);
+	fprintf(out, "record %d %u ", (int)kind, slot);
 	hex(a, n);
 	assert_int_equal(clu_record_unpack(copy, kind, slot, a, n), 0);
 	assert_int_equal(clu_record_pack(copy, kind, slot, b), n);
@@ -266,7 +266,7 @@ static void wire(void)
 			m = (struct clu_msg){ .kind = CLU_MSG_CMD };
 			fill_cmd(&m.cmd, (enum clu_cmd_kind)k, turn);
 			assert_int_equal(cluwire_pack(&m, CLUSTER, 3, "<domain/>", 9, &b), 0);
-			(void)fprintf(out, "wire %d %u ", k, turn);
+			fprintf(out, "wire %d %u ", k, turn);
 			hex(b.data, b.len);
 			if (cluwire_unpack(b.data, b.len, CLUSTER, 3, &w, &err) < 0)
 				fail_msg("%s: %s", clu_cmd_name((enum clu_cmd_kind)k), err.text);
@@ -294,21 +294,21 @@ static void order(const char *text)
 	c = (struct clu_cmd){ .kind = CLU_CMD_POLICY, .origin = 1 };
 	clu_policy_default(&c.policy);
 	clu_policy_default(&state->policy);
-	(void)fprintf(out, "order %s ", text);
+	fprintf(out, "order %s ", text);
 	if (ctl_policy_set(&c.policy, set, &err) < 0) {
-		(void)fprintf(out, "%s\n", err.text);
+		fprintf(out, "%s\n", err.text);
 	} else {
 		clu_apply(state, &c, &ch, &a);
-		(void)fprintf(out, "%d %s", a.status, a.text);
+		fprintf(out, "%d %s", a.status, a.text);
 		shown = ctl_policy_json(&state->policy);
 		json_object_foreach(set, key, v)
 		{
 			char *is = json_dumps(json_object_get(shown, key), JSON_ENCODE_ANY);
 
-			(void)fprintf(out, " %s", is);
+			fprintf(out, " %s", is);
 			free(is);
 		}
-		(void)fputc('\n', out);
+		fputc('\n', out);
 		json_decref(shown);
 	}
 	json_decref(set);
@@ -424,7 +424,7 @@ static void test_as_ever(void **unused)
 	records();
 	wire();
 	orders();
-	(void)fclose(out);
+	fclose(out);
 	state_free(state);
 	state_free(copy);
 	f = fopen(to ?: golden, to ? "w" : "r");
@@ -443,7 +443,7 @@ static void test_as_ever(void **unused)
 		at += strcspn(now + at, "\n") + 1;
 		assert_true(at <= len);
 	}
-	(void)fclose(f);
+	fclose(f);
 	assert_true(to || at == len);
 }
 
@@ -592,7 +592,7 @@ static void test_manual(void **unused)
 
 	assert_non_null(f);
 	assert_true(fread(text, 1, (1 << 20) - 1, f) > 0);
-	(void)fclose(f);
+	fclose(f);
 	for (const struct clu_policy_field *p = clu_policy_field; p < CLU_POLICY_END; p++) {
 		const char *at = strstr(text, ".It Cm policy\n");
 

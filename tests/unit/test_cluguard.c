@@ -44,8 +44,8 @@ static void end_child(pid_t pid)
 {
 	if (pid <= 0)
 		return;
-	(void)kill(pid, SIGKILL);
-	(void)waitpid(pid, NULL, 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 }
 
 static int teardown(void **state)
@@ -70,7 +70,7 @@ static void answer_park(int s, enum manner how)
 			struct hv_park_req q;
 		} m;
 
-		(void)poll(p, n, -1);
+		poll(p, n, -1);
 		if (p[0].revents && n < 9)
 			p[n++] = (struct pollfd){ .fd = accept(s, NULL, NULL), .events = POLLIN };
 		for (nfds_t i = 1; i < n; i++) {
@@ -106,7 +106,7 @@ static pid_t hvdom(const char *name, enum manner how)
 		int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600), s = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 
 		strcpy(a.sun_path, sock);
-		(void)unlink(sock);
+		unlink(sock);
 		bool ok = fd >= 0 && fcntl(fd, F_OFD_SETLK, &fl) == 0;
 		struct procs me;
 		struct err err;
@@ -157,7 +157,7 @@ static void guard_start(void)
 
 	guard = fork();
 	if (!guard) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		execl(prog, "hospes-guard", "--watchdog", watchdog, "--log-level", "error", (char *)NULL);
 		_exit(127);
 	}

@@ -213,7 +213,7 @@ static void test_reach(void **state)
 	assert_int_equal(unlink(disk), 0);
 	assert_int_equal(mkdir(disk, 0700), 0);
 	assert_int_equal(domspec_reach(cfg, NULL, NULL, &err), -EINVAL);
-	(void)rmdir(disk);
+	rmdir(disk);
 }
 
 /* hvdom alone says which engines there are, whatever /dev has; what it does not say, is not. */
@@ -260,7 +260,7 @@ static void slot(char *octets, unsigned seq, uint64_t generation, const char *st
 	                 owner);
 
 	memset(octets, 0, 512);
-	(void)snprintf(octets, 512, "%s%016" PRIx64 "\n", line, (uint64_t)XXH3_64bits(line, (size_t)n));
+	snprintf(octets, 512, "%s%016" PRIx64 "\n", line, (uint64_t)XXH3_64bits(line, (size_t)n));
 }
 
 static void test_lease(void **state)

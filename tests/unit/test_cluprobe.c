@@ -83,7 +83,7 @@ static void asked(const char *what)
 		assert_string_equal(text, what);
 	else
 		fail_msg("hvdom was not asked");
-	(void)unlink(path);
+	unlink(path);
 }
 
 static void test_engines(void **state)

@@ -62,13 +62,13 @@ static void define(unsigned i, struct clu_changes *ch)
 	memset(cmd, 0, sizeof(*cmd));
 	cmd->kind = CLU_CMD_DEFINE;
 	cmd->origin = 1;
-	(void)snprintf(cmd->uuid, sizeof(cmd->uuid), "00000000-0000-0000-0000-%012u", i);
-	(void)snprintf(cmd->name, sizeof(cmd->name), "d%u", i);
+	snprintf(cmd->uuid, sizeof(cmd->uuid), "00000000-0000-0000-0000-%012u", i);
+	snprintf(cmd->name, sizeof(cmd->name), "d%u", i);
 	cmd->spec = (struct clu_spec){ .mem_bytes = 1 << 28, .vcpus = 1, .engine = 1 };
 	clu_apply(s, cmd, ch, &a);
 	assert_int_equal(a.status, 0);
 	if (i < 64)
-		(void)snprintf(texts[i], sizeof(texts[i]), "<domain>%u@%llu</domain>", i, (unsigned long long)s->index);
+		snprintf(texts[i], sizeof(texts[i]), "<domain>%u@%llu</domain>", i, (unsigned long long)s->index);
 }
 
 static void undefine(unsigned i, struct clu_changes *ch)
@@ -77,7 +77,7 @@ static void undefine(unsigned i, struct clu_changes *ch)
 
 	memset(cmd, 0, sizeof(*cmd));
 	cmd->kind = CLU_CMD_UNDEFINE;
-	(void)snprintf(cmd->uuid, sizeof(cmd->uuid), "00000000-0000-0000-0000-%012u", i);
+	snprintf(cmd->uuid, sizeof(cmd->uuid), "00000000-0000-0000-0000-%012u", i);
 	clu_apply(s, cmd, ch, &a);
 	assert_int_equal(a.status, 0);
 }

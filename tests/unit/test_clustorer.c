@@ -24,8 +24,8 @@ static int sync_it(int fd)
 {
 	(void)fd;
 	atomic_fetch_add(&syncs, 1);
-	(void)pthread_mutex_lock(&disk);
-	(void)pthread_mutex_unlock(&disk);
+	pthread_mutex_lock(&disk);
+	pthread_mutex_unlock(&disk);
 	errno = atomic_load(&sync_error);
 	return errno ? -1 : 0;
 }
@@ -54,7 +54,7 @@ static void on_opened(void *arg, struct store_image *img, const struct err *err)
 	x->opened++;
 	store_image_free(x->img);
 	x->img = img;
-	(void)snprintf(x->text, sizeof(x->text), "%s", err->text);
+	snprintf(x->text, sizeof(x->text), "%s", err->text);
 }
 
 static void on_written(void *arg, int status, const struct err *err)
@@ -63,7 +63,7 @@ static void on_written(void *arg, int status, const struct err *err)
 
 	x->written++;
 	x->status = status;
-	(void)snprintf(x->text, sizeof(x->text), "%s", err->text);
+	snprintf(x->text, sizeof(x->text), "%s", err->text);
 }
 
 static const struct storer_ops ops = { .opened = on_opened, .written = on_written };
@@ -110,8 +110,8 @@ static void define(unsigned i, struct clu_changes *ch)
 
 	cmd->kind = CLU_CMD_DEFINE;
 	cmd->origin = 1;
-	(void)snprintf(cmd->uuid, sizeof(cmd->uuid), "00000000-0000-0000-0000-%012u", i);
-	(void)snprintf(cmd->name, sizeof(cmd->name), "d%u", i);
+	snprintf(cmd->uuid, sizeof(cmd->uuid), "00000000-0000-0000-0000-%012u", i);
+	snprintf(cmd->name, sizeof(cmd->name), "d%u", i);
 	cmd->spec = (struct clu_spec){ .mem_bytes = 1 << 28, .vcpus = 1, .engine = 1 };
 	clu_apply(s, cmd, ch, &a);
 	assert_int_equal(a.status, 0);
@@ -190,7 +190,7 @@ static void test_stall(void **state)
 
 	(void)state;
 	define(0, &ch);
-	(void)pthread_mutex_lock(&disk);
+	pthread_mutex_lock(&disk);
 	int done = atomic_load(&syncs);
 	storer_write(st, pack(st, &ch));
 	for (uint64_t end = now_ns() + 5 * NS_PER_S; atomic_load(&syncs) == done && now_ns() < end;)
@@ -203,7 +203,7 @@ static void test_stall(void **state)
 		(void)loop_run_once(loop, 10);
 	assert_int_equal(x.written, 0);
 	assert_true(storer_busy_ns(st) >= before);
-	(void)pthread_mutex_unlock(&disk);
+	pthread_mutex_unlock(&disk);
 	wait_for(&x.written, 1);
 	assert_int_equal(x.status, 0);
 	assert_int_equal(storer_busy_ns(st), 0);

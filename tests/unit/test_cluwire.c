@@ -446,8 +446,8 @@ static int snapshot_setup(void **state)
 	clu_apply_epoch(from, 4);
 	for (uint32_t i = 0; i < DOMS; i++) {
 		fill_command(CLU_CMD_DEFINE);
-		(void)snprintf(m->cmd.uuid, sizeof(m->cmd.uuid), "00000000-0000-0000-0000-%012u", i);
-		(void)snprintf(m->cmd.name, sizeof(m->cmd.name), "d%u", i);
+		snprintf(m->cmd.uuid, sizeof(m->cmd.uuid), "00000000-0000-0000-0000-%012u", i);
+		snprintf(m->cmd.name, sizeof(m->cmd.name), "d%u", i);
 		clu_apply(from, &m->cmd, &ch, &a);
 		assert_int_equal(a.status, 0);
 	}

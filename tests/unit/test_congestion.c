@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* congestion.c: libzmq's own connections, made by threads without capabilities, begin with what was asked for. */
-#include <config.h>
+#include "config.h"
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>

@@ -178,7 +178,7 @@ static cs_error_t dispatch(unsigned i)
 	unsigned n = cs.n_steps[i];
 	eventfd_t v;
 
-	(void)eventfd_read(cs.fd[i], &v);
+	eventfd_read(cs.fd[i], &v);
 	memcpy(todo, cs.step[i], n * sizeof(todo[0]));
 	cs.n_steps[i] = 0;
 	for (unsigned k = 0; k < n; k++)
@@ -254,7 +254,7 @@ cs_error_t cmap_dispatch(cmap_handle_t h, cs_dispatch_flags_t f)
 	eventfd_t v;
 
 	(void)f;
-	(void)eventfd_read(cs.fd[2], &v);
+	eventfd_read(cs.fd[2], &v);
 	if (cs.told_of_nodes)
 		return CS_OK;
 	cs.told_of_nodes = true;
@@ -317,8 +317,7 @@ cs_error_t cmap_iter_next(cmap_handle_t h, cmap_iter_handle_t it, char key[], si
 	(void)h, (void)it, (void)len, (void)type;
 	if (cs.iter == 2 * cs.nodes)
 		return CS_ERR_NO_SECTIONS;
-	(void)snprintf(key, CMAP_KEYNAME_MAXLEN, "nodelist.node.%u.%s", cs.iter / 2,
-	               cs.iter % 2 ? "ring0_addr" : "nodeid");
+	snprintf(key, CMAP_KEYNAME_MAXLEN, "nodelist.node.%u.%s", cs.iter / 2, cs.iter % 2 ? "ring0_addr" : "nodeid");
 	cs.iter++;
 	return CS_OK;
 }
@@ -348,7 +347,7 @@ static void tell(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(told + at, sizeof(told) - at, fmt, ap);
+	vsnprintf(told + at, sizeof(told) - at, fmt, ap);
 	va_end(ap);
 }
 
@@ -400,7 +399,7 @@ static void on_batch_end(void *arg)
 static void on_state(void *arg, const char *text)
 {
 	(void)arg;
-	(void)snprintf(state, sizeof(state), "%s", text ? text : "well");
+	snprintf(state, sizeof(state), "%s", text ? text : "well");
 }
 
 static const struct cpglink_ops ops = { .config = on_config,
@@ -420,7 +419,7 @@ static int setup(void **s)
 	cs.up = true;
 	cs.nodes = 3;
 	told[0] = 0;
-	(void)snprintf(state, sizeof(state), "well"); /* what is wrong is said, and when it is over */
+	snprintf(state, sizeof(state), "well"); /* what is wrong is said, and when it is over */
 	config_result = 0;
 	rejoin_at_message = false;
 	loop = loop_new();

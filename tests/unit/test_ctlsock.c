@@ -83,7 +83,7 @@ static int join(void)
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
-	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/test.sock", path_run());
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/test.sock", path_run());
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	run();
 	return fd;

@@ -108,8 +108,8 @@ static void sleeper(void)
 	for (;;) {
 		enabled = 0;
 		for (int i = 0; i < 20; i++)
-			(void)syscall(SYS_getppid);
-		(void)syscall(SYS_rt_sigsuspend, &none, 8);
+			syscall(SYS_getppid);
+		syscall(SYS_rt_sigsuspend, &none, 8);
 		enabled = 1;
 		atomic_store(&sh->pending, 0);
 	}

@@ -48,7 +48,7 @@ static void test_names(void **state)
 
 	setenv("HOSPES_CONFDIR", dir, 1);
 	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
-		(void)unlink(path);
+		unlink(path);
 		if (c[i].file)
 			assert_int_equal(file_write_atomic(path, c[i].file, strlen(c[i].file), 0600), 0);
 		system_name = c[i].system;

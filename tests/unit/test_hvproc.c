@@ -53,8 +53,8 @@ static pid_t hvdom(bool record)
 		struct procs me;
 		struct err err;
 
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		(void)unlink(sock);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		unlink(sock);
 		strcpy(a.sun_path, sock);
 		bool ok = fcntl(fd, F_OFD_SETLK, &fl) == 0 && bind(s, (struct sockaddr *)&a, sizeof(a)) == 0 &&
 		          listen(s, 8) == 0;
@@ -142,7 +142,7 @@ static void test_number_reused(void **state)
 	assert_int_equal(hvproc_pid("a"), 0);
 	assert_int_equal(hvproc_kill("a"), 0);
 	assert_int_equal(kill(pid, 0), 0);
-	(void)kill(pid, SIGKILL);
+	kill(pid, SIGKILL);
 	ended(pid);
 }
 
@@ -164,7 +164,7 @@ static void test_cannot_be_told(void **state)
 	assert_int_equal(symlink("/dev/null", lock), 0); /* not its lock */
 	assert_true(hvproc_alive("a"));
 	assert_int_equal(kill(pid, 0), 0);
-	(void)kill(pid, SIGKILL);
+	kill(pid, SIGKILL);
 	ended(pid);
 }
 

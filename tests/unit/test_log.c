@@ -41,7 +41,7 @@ static pid_t child(int fd)
 	assert_true(pid >= 0);
 	if (pid)
 		return pid;
-	(void)alarm(60); /* not for ever, whatever happens */
+	alarm(60); /* not for ever, whatever happens */
 	if (dup2(fd, STDERR_FILENO) < 0)
 		_exit(99);
 	log_init("test", LOG_LEVEL_INFO);
@@ -224,7 +224,7 @@ static void test_nobody_reads(void **state)
 	assert_true(missing > 0);
 	assert_int_equal(next, FLOOD);
 	assert_int_equal(end_of(pid), 0);
-	(void)fclose(f);
+	fclose(f);
 	close(told[0]);
 }
 

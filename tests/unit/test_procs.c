@@ -151,7 +151,7 @@ static void child_stays(void *arg)
 	if (arg && setresuid(UID, UID, UID) < 0)
 		_exit(1);
 	if (fork() == 0) {
-		(void)setsid();
+		setsid();
 		for (;;)
 			pause();
 	}
@@ -203,7 +203,7 @@ static void group_at(const char *base)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_false(procs_live(&p));
 	p.group_ino = st.st_ino;
-	(void)snprintf(p.group, sizeof(p.group), "%s", g);
+	snprintf(p.group, sizeof(p.group), "%s", g);
 	assert_true(procs_live(&p));
 	/* a later group of that name is somebody else's */
 	later = p;

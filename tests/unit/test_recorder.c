@@ -23,8 +23,8 @@ int fdatasync(int fd)
 {
 	(void)fd;
 	atomic_fetch_add(&syncs, 1);
-	(void)pthread_mutex_lock(&disk);
-	(void)pthread_mutex_unlock(&disk);
+	pthread_mutex_lock(&disk);
+	pthread_mutex_unlock(&disk);
 	errno = atomic_load(&sync_error);
 	return errno ? -1 : 0;
 }
@@ -42,7 +42,7 @@ static void on_recorded(void *arg, enum mig_record rec, int status, const struct
 
 	t->rec[t->n++ % 8] = rec;
 	t->status = status;
-	(void)snprintf(t->text, sizeof(t->text), "%s", err->text);
+	snprintf(t->text, sizeof(t->text), "%s", err->text);
 }
 
 static int setup(void **state)
@@ -145,7 +145,7 @@ static void test_disk_that_hangs(void **state)
 	append(1, MIG_REC_RELINQUISHING, &t);
 	wait_told(&t, 1);
 	assert_int_equal(recorder_late_ns(r), 0);
-	(void)pthread_mutex_lock(&disk);
+	pthread_mutex_lock(&disk);
 	uint64_t begun = now_ns();
 	append(1, MIG_REC_CALLED_OFF, &t);
 	append(2, MIG_REC_RELINQUISHING, &u);
@@ -161,7 +161,7 @@ static void test_disk_that_hangs(void **state)
 	assert_true(now_ns() - begun < 3 * NS_PER_S);
 	/* who is gone hears nothing any more */
 	recorder_drop(r, &u);
-	(void)pthread_mutex_unlock(&disk);
+	pthread_mutex_unlock(&disk);
 	wait_told(&t, 2);
 	assert_int_equal(recorder_find(r, 1)->rec, MIG_REC_CALLED_OFF);
 	append(3, MIG_REC_READY, &t); /* comes after all of it */
@@ -210,13 +210,13 @@ static void test_bounded(void **state)
 
 	append(1, MIG_REC_READY, &t);
 	wait_told(&t, 1);
-	(void)pthread_mutex_lock(&disk);
+	pthread_mutex_lock(&disk);
 	while (given <= RECORDER_JOBS_MAX && recorder_append(r, &j, on_recorded, &t) == 0)
 		given++;
 	assert_int_equal(given, RECORDER_JOBS_MAX);
 	assert_int_equal(recorder_append(r, &j, on_recorded, &t), -ENOBUFS);
 	recorder_forget(r, 1);
-	(void)pthread_mutex_unlock(&disk);
+	pthread_mutex_unlock(&disk);
 	wait_told(&t, 1 + RECORDER_JOBS_MAX);
 	append(2, MIG_REC_READY, &t);
 	wait_told(&t, 2 + RECORDER_JOBS_MAX);

@@ -80,21 +80,21 @@ static void as_its_user(void (*fn)(const struct world *w), const struct world *w
 
 static void plant_lock(const struct world *w)
 {
-	(void)unlink(w->lock);
+	unlink(w->lock);
 	if (symlink(w->victim, w->lock) < 0)
 		_exit(2);
 }
 
 static void plant_fifo(const struct world *w)
 {
-	(void)unlink(w->lock);
+	unlink(w->lock);
 	if (mkfifo(w->lock, 0666) < 0)
 		_exit(2);
 }
 
 static void plant_file(const struct world *w)
 {
-	(void)unlink(w->lock);
+	unlink(w->lock);
 	int fd = open(w->lock, O_CREAT | O_RDWR, 0666);
 	if (fd < 0)
 		_exit(2);

@@ -25,7 +25,7 @@ static void serve(struct worker_here *here, const uint8_t *req, size_t len, stru
 		worker_at(here, text + 2);
 		(void)!open(text + 2, O_RDONLY); /* nobody ever writes */
 	} else if (text[0] == 's') {
-		(void)raise(SIGSTOP);
+		raise(SIGSTOP);
 	} else if (text[0] == 'd') {
 		_exit(1);
 	}
@@ -51,9 +51,9 @@ static void on_done(void *arg, int status, const uint8_t *reply, size_t len)
 	g->text[0] = 0;
 	if (status == 0 && len > 4) {
 		memcpy(&g->pid, reply, 4);
-		(void)snprintf(g->text, sizeof(g->text), "%.*s", (int)(len - 4), (const char *)reply + 4);
+		snprintf(g->text, sizeof(g->text), "%.*s", (int)(len - 4), (const char *)reply + 4);
 	} else if (len) {
-		(void)snprintf(g->text, sizeof(g->text), "%s", (const char *)reply);
+		snprintf(g->text, sizeof(g->text), "%s", (const char *)reply);
 	}
 }
 
