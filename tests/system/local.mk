@@ -4,7 +4,7 @@ include %D%/dev/local.mk
 include %D%/pv/local.mk
 
 # the longest first: two at a time
-HOST_TESTS = %D%/fault.bats %D%/life.bats %D%/hostile.bats %D%/push.bats %D%/redis.bats %D%/refuse.bats %D%/disk.bats %D%/vmlab.bats %D%/isolation.bats
+HOST_TESTS = %D%/fault.bats %D%/life.bats %D%/hostile.bats %D%/push.bats %D%/redis.bats %D%/refuse.bats %D%/disk.bats %D%/vmlab.bats %D%/isolation.bats %D%/engine.bats
 # One after the other: Corosyncs run at real-time priority, and one whose links are cut takes a core whole; two labs at once starve each other.
 CLUSTER_TESTS = %D%/clus_life.bats %D%/clus_fail.bats %D%/clus_park.bats %D%/clus_pause.bats %D%/clus_daemon.bats %D%/clus_order.bats %D%/clus_pair.bats %D%/clus_stall.bats
 # on hosts with a real systemd and the installed units (vmlab up --systemd)
@@ -33,7 +33,7 @@ TESTS += $(SYSTEM_TESTS)
 endif
 
 .PHONY: check-system check-hosts check-cluster
-check-hosts: all guests $(SYSTEM_HELPERS) %D%/pv/trackguest
+check-hosts: all guests $(SYSTEM_HELPERS) %D%/pv/trackguest %D%/pv/engineguest
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(HOST_TESTS) %D%/pv/track.sh'
 check-cluster: all guests $(SYSTEM_HELPERS) %D%/clkshim.so
 	$(MAKE) $(AM_MAKEFLAGS) -j1 check-TESTS TESTS='$(CLUSTER_TESTS) $(SYSTEMD_TESTS)'
