@@ -23,8 +23,10 @@ void domain_set_state(struct domain *d, enum hv_dom_state s, const char *text)
 {
 	struct hv_event ev = { .kind = HV_EV_STATE, .state = s, .at_ns = now_ns() };
 
-	if (s == HV_DOM_RUNNING && !d->running_since_ns)
+	if (s == HV_DOM_RUNNING && !d->running_since_ns) {
 		d->running_since_ns = now_ns();
+		d->starved_ns = 0;
+	}
 	d->state = s;
 	snprintf(ev.text, sizeof(ev.text), "%s", text);
 	if (d->server)

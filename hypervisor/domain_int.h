@@ -50,6 +50,7 @@ struct domain {
 	unsigned quick_crashes;             /* in a row */
 	uint32_t watchdog_count;            /* how often the guest's heartbeat was missed in this hvdom */
 	uint64_t running_since_ns;
+	uint64_t starved_ns; /* since then: waits for a processor that were no silence of its agent */
 	uint64_t went_ns;                   /* the guest runs without a break since */
 	const char *went_how;               /* static text */
 	struct hv_look look;                /* of look_ns, in the middle of its agent's silence; 0: never */

@@ -67,6 +67,7 @@ static bool starved(struct domain *d, const struct had *h, unsigned period_s)
 	if (h->waited_ns < period_s * NS_PER_S / 8)
 		return false;
 	devs_beat_give_back(d->devs, h->waited_ns);
+	d->starved_ns += h->waited_ns;
 	if (!d->starved_told_ns || now >= d->starved_told_ns + TELL_NS) {
 		d->starved_told_ns = now;
 		log_warn(
@@ -146,7 +147,8 @@ static void on_silent(void *arg)
 	case DOM_WATCHDOG_RESET:
 		d->ops->kill(d->vm);
 		domain_ended(d, HV_EV_WATCHDOG, HV_DOM_CRASHED, DOM_ACTION_RESTART,
-		             now_ns() - d->running_since_ns < period_s * NS_PER_S + QUICK_CRASH_NS, text);
+		             now_ns() - d->running_since_ns < period_s * NS_PER_S + d->starved_ns + QUICK_CRASH_NS,
+		             text);
 		break;
 	}
 }

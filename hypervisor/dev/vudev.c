@@ -25,9 +25,9 @@
 struct vu_conn {
 	int listen_fd, sock, req; /* owned, -1: none */
 	struct loop_fd *listen_src, *sock_src, *req_src;
-	uint64_t proto;       /* protocol features that the driver chose */
-	atomic_bool attached; /* read by the main thread */
-	uint8_t in[4096];     /* octets of requests that are not complete yet */
+	uint64_t proto;              /* protocol features that the driver chose */
+	atomic_bool attached, wired; /* read by the main thread */
+	uint8_t in[4096];            /* octets of requests that are not complete yet */
 	size_t in_len;
 	uint8_t out[VU_MSG_MAX]; /* rest of a reply that the socket did not take */
 	size_t out_len;
@@ -59,6 +59,7 @@ static void req_close(struct vu_conn *c)
 	loop_del_fd(c->req_src);
 	c->req_src = NULL;
 	close_fd(&c->req);
+	atomic_store(&c->wired, false);
 }
 
 static void hang_up(struct vdev *v, bool keep_listening)
@@ -226,6 +227,7 @@ static int on_req_fd(struct vdev *v, const char **why)
 		*why = "out of memory";
 		return -ENOMEM;
 	}
+	atomic_store(&c->wired, true);
 	return 0;
 }
 
@@ -600,6 +602,14 @@ void vudev_socks(const struct devs *d, size_t i, int *ret_sock, int *ret_req_fd)
 
 	*ret_sock = c->sock;
 	*ret_req_fd = c->req;
+}
+
+bool vudev_all_wired(const struct devs *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (!atomic_load(&((const struct vu_conn *)d->v[i]->port)->wired))
+			return false;
+	return true;
 }
 
 bool vudev_attached(const struct devs *d, size_t i)

@@ -25,6 +25,7 @@ int vudev_listen(struct devs *d, size_t i, int listen_fd, struct err *err) _must
 int vudev_pair(struct devs *d, size_t i, int sock, int req_fd, struct err *err) _must_check_;
 /* Those of device @i; borrowed, -1: none yet. */
 void vudev_socks(const struct devs *d, size_t i, int *ret_sock, int *ret_req_fd);
+bool vudev_all_wired(const struct devs *d); /* the driver of each device that was listened for gave its request channel, too */
 bool vudev_attached(const struct devs *d, size_t i); /* the driver connected and sent its protocol features */
 
 #endif

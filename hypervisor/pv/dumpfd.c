@@ -165,10 +165,14 @@ static int pair_sockets(struct pv_fds *fds, int *dup, struct devs *devs, struct 
 	for (size_t d = 0; devs && d < devs_count(devs); d++) {
 		int sock, req;
 		vudev_socks(devs, d, &sock, &req);
-		int i = req >= 0 ? find_peer(fds, dup, req) : -1;
-		if (i < 0)
+		if (req < 0)
 			return err_set(err, ENOTSUP,
 			               "the guest kernel did not connect device %s (has it a virtio_uml driver?)",
+			               devs_name(devs, d));
+		int i = find_peer(fds, dup, req);
+		if (i < 0)
+			return err_set(err, ENOTSUP,
+			               "the request channel of device %s ends in no socket of the guest kernel",
 			               devs_name(devs, d));
 		fds->fd[i].kind = PV_FD_VREQ;
 		fds->fd[i].arg = (uint32_t)d;

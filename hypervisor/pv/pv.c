@@ -28,6 +28,7 @@
 
 #define BOOT_POLL_NS  (2 * NS_PER_MS)
 #define BOOT_LIMIT_NS (120 * NS_PER_S)
+#define WIRE_LIMIT_NS (5 * NS_PER_S) /* a process lives so long and devices are missing: it has no driver for them */
 
 struct pv_vm {
 	const struct hv_engine_env *env;
@@ -38,9 +39,9 @@ struct pv_vm {
 	int con, err; /* our ends of K's sockets */
 	struct loop_fd *con_src, *err_src, *box_src, *k_src;
 	struct loop_timer *boot_timer;
-	uint64_t boot_since_ns;
-	bool booting;                  /* not yet rebuilt under the filter */
-	uint64_t con_inode, err_inode; /* of K's ends, until learned */
+	uint64_t boot_since_ns, process_since_ns; /* 0: it has no process */
+	bool booting;                             /* not yet rebuilt under the filter */
+	uint64_t con_inode, err_inode;            /* of K's ends, until learned */
 	struct pv_fds fds;
 	struct pv_helpers helpers;
 	bool helpers_known;
@@ -374,6 +375,18 @@ static bool has_user_process(pid_t k)
 	return n >= 3;
 }
 
+/* It has a process, and all devices are connected: the kernel may run a helper before it has looked for them. */
+static bool ready_to_harden(struct pv_vm *v)
+{
+	if (!has_user_process(v->k)) {
+		v->process_since_ns = 0;
+		return false;
+	}
+	if (!v->process_since_ns)
+		v->process_since_ns = now_ns();
+	return !v->env->devs || vudev_all_wired(v->env->devs) || now_ns() - v->process_since_ns > WIRE_LIMIT_NS;
+}
+
 static void on_boot_timer(void *arg)
 {
 	struct pv_vm *v = arg;
@@ -382,16 +395,15 @@ static void on_boot_timer(void *arg)
 
 	if (!v->booting)
 		return;
-	if (!has_user_process(v->k)) {
-		if (now_ns() - v->boot_since_ns < BOOT_LIMIT_NS) {
-			loop_timer_in(v->boot_timer, BOOT_POLL_NS);
-			return;
-		}
+	if (ready_to_harden(v)) {
+		r = harden(v, &e);
+	} else if (now_ns() - v->boot_since_ns < BOOT_LIMIT_NS) {
+		loop_timer_in(v->boot_timer, BOOT_POLL_NS);
+		return;
+	} else {
 		r = err_set(&e, ETIMEDOUT,
 		            "the guest kernel did not start its first process in %llu s; see the boot console's log",
 		            (unsigned long long)(BOOT_LIMIT_NS / NS_PER_S));
-	} else {
-		r = harden(v, &e);
 	}
 	v->booting = false;
 	v->env->ready(v->env->arg, or_end(v, r) ? &e : NULL);
@@ -466,6 +478,7 @@ static int pv_boot(void *vm, struct err *err)
 		return or_end(v, r);
 	v->booting = true;
 	v->boot_since_ns = now_ns();
+	v->process_since_ns = 0;
 	loop_timer_in(v->boot_timer, BOOT_POLL_NS);
 	return 0;
 }

@@ -22,7 +22,7 @@
 
 #define CHUNK_WORDS  (HUGE_PAGES / 64) /* handed out at a time */
 #define SEND_WAIT_MS 50
-#define STALL_NS     (5 * NS_PER_S) /* nothing acknowledged for so long: the data connection is broken */
+#define STALL_NS     (15 * NS_PER_S) /* nothing acknowledged for so long: the data connection is broken */
 
 struct out_worker {
 	struct outpipe *p;

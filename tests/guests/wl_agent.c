@@ -21,6 +21,7 @@
 #define BEATS          4 /* in a period: three may be late */
 
 static unsigned beat_s; /* 0: none */
+static unsigned beats;  /* so many, then no more; 0: for ever */
 static volatile sig_atomic_t channel = -1;
 
 static int console_open(const char *path)
@@ -105,7 +106,9 @@ static void agent_serve(int fd)
 		char c;
 
 		if (beat_s && poll(&p, 1, (int)(beat_s * 1000 / BEATS)) == 0) {
-			beat(fd, beat_s);
+			if (beats != 1)
+				beat(fd, beat_s);
+			beats -= beats > 1;
 			continue;
 		}
 		ssize_t r = read(fd, &c, 1);
@@ -137,6 +140,7 @@ int wl_agent_main(void)
 	wl_cmdline("hospes.agent", "hvc1", name, sizeof(name));
 	snprintf(path, sizeof(path), "/dev/%s", name);
 	beat_s = (unsigned)atoi(wl_cmdline("hospes.beat", "0", name, sizeof(name)));
+	beats = (unsigned)atoi(wl_cmdline("hospes.beats", "0", name, sizeof(name)));
 	if (beat_s)
 		signal(SIGTERM, on_term);
 	for (;;) {

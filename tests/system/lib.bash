@@ -191,9 +191,14 @@ guest_up() { guest_define "$@" && guest_start "$1" "$2"; }
 ask() { client hospes-probe ask "$(guest_ip "$1"):7007" "$2"; }
 # The guest's own checks: nothing lost, all processes alive
 guest_sound() {
-	local s
-	s=$(ask "$1" status) || return 1
-	jq -e '.ok and .errors == 0 and .running == .workers' <<<"$s" >/dev/null || broken "guest $1 is not sound: $s"
+	local s end=$((SECONDS + 5 * PATIENCE))
+	# a guest that was just started has not all its workers yet
+	while s=$(ask "$1" status) || return 1; do
+		! jq -e '.ok and .errors == 0 and .running == .workers' <<<"$s" >/dev/null || return 0
+		[ $SECONDS -lt $end ] && jq -e '.errors == 0 and .uptime_ms < 20000' <<<"$s" >/dev/null || break
+		sleep 0.2
+	done
+	broken "guest $1 is not sound: $s"
 }
 guest_boot_id() { ask "$1" status | jq -r .boot_id; }
 

@@ -16,7 +16,8 @@ setup_file() {
 }
 
 @test "10 pushes of a loaded guest: connection, memory and disk are whole" {
-	local i from=host-a to boot n=${HOSPES_PUSHES:-10}
+	local i from to boot n=${HOSPES_PUSHES:-10}
+	from=$(running_on guest01)
 	boot=$(guest_boot_id guest01)
 	ask guest01 'fill 24' | jq -e .ok
 	client_start guest01
