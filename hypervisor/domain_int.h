@@ -18,7 +18,7 @@
 #include "hypervisor/api/pathconf.h"
 #include "hypervisor/slow.h"
 
-#define QUICK_CRASH_NS (5 * NS_PER_S) /* an end so soon after the start is one of those that are not repeated for ever */
+#define QUICK_CRASH_NS (20 * NS_PER_S) /* an end so soon after the start is one of those that are not repeated for ever */
 #define STORAGE_NS (10 * NS_PER_S) /* how long an order waits for storage: vmctl(8) */
 
 struct domain {
