@@ -6,8 +6,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include "common/util.h"
 
 struct ctlsock {
@@ -179,29 +177,13 @@ struct ctlsock_client *ctlsock_clients(struct ctlsock *s)
 static int listen_on(struct ctlsock *s, struct err *err)
 {
 	_cleanup_free_ char *path = xasprintf("%s/%s.sock", path_run(), s->type->name);
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int r = mkdir_p(path_run(), 0755);
 
 	if (r < 0)
 		return err_sys(err, r, "create %s", path_run());
-	if (strlen(path) >= sizeof(a.sun_path))
-		return err_set(err, ENAMETOOLONG, "%s is too long for a socket", path);
-	strcpy(a.sun_path, path);
-	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool alive = probe >= 0 && connect(probe, (struct sockaddr *)&a, sizeof(a)) == 0;
-	if (probe >= 0)
-		close(probe);
-	if (alive)
-		return err_set(err, EADDRINUSE, "another %s serves %s", s->type->name, path);
-	unlink(path);
-	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	mode_t old = umask(0177);
-	r = s->fd < 0 || bind(s->fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(s->fd, s->type->backlog) < 0
-	            ? -errno
-	            : 0;
-	umask(old);
-	if (r < 0)
-		return err_sys(err, r, "listen on %s", path);
+	s->fd = sock_listen(path, SOCK_STREAM, s->type->backlog, s->type->name, err);
+	if (s->fd < 0)
+		return s->fd;
 	s->path = steal_ptr(&path);
 	s->src = loop_add_fd(s->loop, s->fd, EPOLLIN, on_connect, s);
 	return s->src ? 0 : err_sys(err, ENOMEM, "listen on %s", s->path);

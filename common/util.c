@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 
 #define SOCK_FDS_MAX 16u
@@ -252,6 +253,25 @@ ssize_t sock_recv_fds(int fd, void *p, size_t len, int *fds, size_t *n_fds)
 	if (n_fds)
 		*n_fds = kept;
 	return n;
+}
+
+int sock_listen(const char *path, int type, int backlog, const char *who, struct err *err)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	_cleanup_close_ int probe = -1, fd = -1;
+
+	if (strlen(path) >= sizeof(a.sun_path))
+		return err_set(err, ENAMETOOLONG, "%s is too long for a socket", path);
+	strcpy(a.sun_path, path);
+	probe = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	if (probe >= 0 && connect(probe, (struct sockaddr *)&a, sizeof(a)) == 0)
+		return err_set(err, EADDRINUSE, "another %s serves %s", who, path);
+	unlink(path);
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mode_t old = umask(0177);
+	int r = fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, backlog) < 0 ? -errno : 0;
+	umask(old);
+	return r < 0 ? err_sys(err, r, "listen on %s", path) : steal_fd(&fd);
 }
 
 /* Octets of the character at @s; 0: not UTF-8. @ret_cut: it would be, if more came. */

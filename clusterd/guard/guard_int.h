@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The parts of hospes-guard (guard.c), and what they share. One thread. */
+/* The parts of hospes-guard (main.c), and what they share. One thread. */
 #ifndef HOSPES_CLUSTERD_GUARD_INT_H
 #define HOSPES_CLUSTERD_GUARD_INT_H
 
@@ -57,6 +57,9 @@ void guard_sweep(struct guard *g);
 void guard_on_signal(struct guard *g);
 /* Does nothing of the cluster live here but what stands still for good? What cannot be looked at lives. Says once why not. */
 bool guard_may_end(struct guard *g);
+
+/* guard_loop.c: guard until SIGTERM, and then until nothing of the cluster lives here. */
+void guard_serve(struct guard *g);
 
 /* guard_watchdog.c. Not @must: a device that does not exist is not missed. */
 void guard_open_watchdog(struct guard *g, const char *path, bool must);

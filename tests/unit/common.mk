@@ -4,7 +4,7 @@ check_LIBRARIES += %D%/libtestutil.a
 TEST_LIBS = %D%/libtestutil.a common/libcommon.a $(CMOCKA_LIBS)
 ALLOC_WRAP = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=reallocarray -Wl,--wrap=strdup
 
-common_tests = %D%/test_buf %D%/test_clocks %D%/test_ctlsock %D%/test_err %D%/test_hostname %D%/test_log %D%/test_loop %D%/test_procs %D%/test_pathopen %D%/test_util %D%/test_worker
+common_tests = %D%/test_buf %D%/test_clocks %D%/test_ctlsock %D%/test_daemon %D%/test_err %D%/test_hostname %D%/test_log %D%/test_loop %D%/test_procs %D%/test_pathopen %D%/test_util %D%/test_worker
 check_PROGRAMS += $(common_tests)
 TESTS += $(common_tests)
 
@@ -18,6 +18,9 @@ TESTS += $(common_tests)
 %C%_test_ctlsock_SOURCES = %D%/test_ctlsock.c
 %C%_test_ctlsock_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 %C%_test_ctlsock_LDADD = common/libdaemon.a $(TEST_LIBS) $(JANSSON_LIBS)
+
+%C%_test_daemon_SOURCES = %D%/test_daemon.c
+%C%_test_daemon_LDADD = common/libcommon.a $(TEST_LIBS)
 
 %C%_test_err_SOURCES = %D%/test_err.c
 %C%_test_err_LDADD = common/libcommon.a $(TEST_LIBS)
