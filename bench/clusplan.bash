@@ -13,7 +13,7 @@ set -euo pipefail
 export LC_ALL=C.UTF-8
 
 build=$(readlink -f "${1:?usage: clusplan.bash BUILD-DIR}")
-plan=$build/bench/clusplan
+plan() { "$build/tools/vmclus" simulate "$@"; }
 runs=${BENCH_RUNS:-5}
 parts=${BENCH_PARTS:-growth hbal}
 sizes=${BENCH_HBAL:-5:60 10:150 10:300 20:300 20:400}
@@ -28,10 +28,10 @@ report() { echo "$1" >>"$out"; jq -c . <<<"$1"; }
 part_growth() {
 	local n i
 	for n in 100 300 1000 3000 10000; do
-		"$plan" --generate "$n:$((n * 20))" --seed 1 >"$work/c.json"
+		plan --generate "$n:$((n * 20))" --seed 1 >"$work/c.json"
 		: >"$work/runs"
 		for ((i = 0; i < runs; i++)); do
-			"$plan" --json "$work/c.json" | jq -c 'del(.moves)' >>"$work/runs"
+			plan --json "$work/c.json" | jq -c 'del(.moves)' >>"$work/runs"
 		done
 		report "$(jq -s -c 'sort_by(.plan_s) as $r | $r[0] | {part: "growth", hosts, domains, before, after, moves: .n_moves,
 			cpu_s_median: $r[$r | length / 2 | floor].plan_s, cpu_s_worst: $r[-1].plan_s, read_s,
@@ -45,19 +45,19 @@ score_of() { hbal -t "$1" --ignore-dynu -l 0 2>/dev/null | sed -nE 's/^Initial s
 one_hbal() {
 	local c=$work/c.json opt=() worth=() begin hbal_s hbal_moves hbal_score hbal_spread ours needed our_score
 	[ "$3" = usual ] || { opt=(-g 0 --min-gain-limit 0); worth=(--worth 0 --cost 0); }
-	"$plan" --generate "$1" --seed "$2" >"$c"
-	"$plan" --spread --write-ganeti "$work/h" "$c" >/dev/null
+	plan --generate "$1" --seed "$2" >"$c"
+	plan --spread --write-ganeti "$work/h" "$c" >/dev/null
 	begin=$(date +%s.%N)
 	hbal -t "$work/h" --ignore-dynu "${opt[@]}" -S "$work/h" >"$work/h.out" 2>/dev/null
 	hbal_s=$(jq -n "$(date +%s.%N) - $begin")
 	hbal_moves=$(sed -nE 's/^Solution length=([0-9]+).*/\1/p' "$work/h.out")
 	awk -v RS= 'NR == 3' "$work/h.balanced" | awk -F'|' '{ print $1, $7 }' >"$work/layout"
 	# hbal's own output file is not consistent in itself (free memory): its layout, written as ours is
-	hbal_spread=$("$plan" --spread --layout "$work/layout" --write-ganeti "$work/hb" "$c")
+	hbal_spread=$(plan --spread --layout "$work/layout" --write-ganeti "$work/hb" "$c")
 	hbal_score=$(score_of "$work/hb")
-	ours=$("$plan" --json --threshold 0 --gain 0 --enough 0 "${worth[@]}" --max-moves "$hbal_moves" --write-ganeti "$work/o" "$c" | jq -c 'del(.moves)')
+	ours=$(plan --json --threshold 0 --gain 0 --enough 0 "${worth[@]}" --max-moves "$hbal_moves" --write-ganeti "$work/o" "$c" | jq -c 'del(.moves)')
 	our_score=$(score_of "$work/o")
-	needed=$("$plan" --json --threshold 0 --gain 0 "${worth[@]}" --enough "$hbal_spread" "$c" | jq -c 'del(.moves)')
+	needed=$(plan --json --threshold 0 --gain 0 "${worth[@]}" --enough "$hbal_spread" "$c" | jq -c 'del(.moves)')
 	report "$(jq -n -c --arg size "$1" --argjson seed "$2" --arg mode "$3" --argjson hs "$hbal_s" --argjson hm "$hbal_moves" \
 		--argjson hc "$hbal_score" --argjson hp "$hbal_spread" --argjson o "$ours" --argjson oc "$our_score" --argjson n "$needed" \
 		'{part: "hbal", size: $size, seed: $seed, mode: $mode, before: $o.before, hbal: {moves: $hm, score: $hc, spread: $hp, s: $hs},

@@ -3,6 +3,7 @@
 #include "config.h"
 #include "tools/cli.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,27 +54,13 @@ static const struct cli_cmd *find_command(const struct cli_program *p, const cha
 	return NULL;
 }
 
-/* @argv[0] becomes the name for messages: "vmclus simulate". */
-static int run_program(const struct cli *v, int argc, char **argv)
-{
-	char name[64];
-
-	snprintf(name, sizeof(name), "%s %s", v->program->name, v->cmd->name);
-	argv[0] = name;
-	return v->cmd->program(argc, argv);
-}
-
 /* On the command, if there is one. */
 static int help(const struct cli *v)
 {
-	static char option[] = "--help";
-
-	if (!v->cmd)
-		print_usage(v->program, stdout);
-	else if (v->cmd->program)
-		return run_program(v, 2, (char *[]){ NULL, option, NULL });
-	else
+	if (v->cmd)
 		print_help(v->program, v->cmd);
+	else
+		print_usage(v->program, stdout);
 	return CLI_DONE;
 }
 
@@ -116,15 +103,33 @@ static int take_option(struct cli *v, char **argv, int argc, int *i)
 	return usage_error(v, "unknown option", argv[*i]);
 }
 
+static bool is_argument(const struct cli *v, const char *s)
+{
+	return strncmp(s, "--", 2) || (v->cmd->dashes && strcmp(s, "--json") && strcmp(s, "--help"));
+}
+
+/* How many arguments a command takes, by the words that describe them. */
+static void count_args(const char *args, int *min, int *max)
+{
+	*min = *max = 0;
+	for (size_t len; *args; args += strspn(args, " ")) {
+		len = strcspn(args, " ");
+		*min += *args != '[' && *args != '.';
+		*max = *max == INT_MAX || memmem(args, len, "...", 3) ? INT_MAX : *max + 1;
+		args += len;
+	}
+}
+
 /* Sort the command line into options and arguments. Returns as take_option(). */
 static int parse_args(struct cli *v, int argc, char **argv)
 {
 	bool more_options = true;
+	int min, max;
 
 	for (int i = 0; i < argc; i++) {
 		int r;
 
-		if (!more_options || strncmp(argv[i], "--", 2)) {
+		if (!more_options || is_argument(v, argv[i])) {
 			if (more_options && !strcmp(argv[i], "-h"))
 				return -1;
 			v->arg[v->n_args++] = argv[i];
@@ -138,9 +143,10 @@ static int parse_args(struct cli *v, int argc, char **argv)
 		if (r)
 			return r;
 	}
-	if (v->n_args < v->cmd->min_args)
+	count_args(v->cmd->args, &min, &max);
+	if (v->n_args < min)
 		return usage_error(v, "too few arguments for", v->cmd->name);
-	if (v->n_args > v->cmd->max_args)
+	if (v->n_args > max)
 		return usage_error(v, "too many arguments for", v->cmd->name);
 	return 0;
 }
@@ -176,6 +182,42 @@ static int run(struct cli *v)
 	return r;
 }
 
+int cli_number(const char *what, const char *text, double min, double max, double *ret, struct err *err)
+{
+	char *end;
+	double v;
+
+	errno = 0;
+	v = strtod(text, &end);
+	if (errno || end == text || *end || !(v >= min && v <= max))
+		return err_set(err, CLI_EUSAGE, "%s: a number from %g to %g, not \"%s\"", what, min, max, text);
+	*ret = v;
+	return 0;
+}
+
+int cli_opt_number(const struct cli *v, unsigned option, double min, double max, double *ret, struct err *err)
+{
+	char what[40];
+
+	if (!cli_opt(v, option))
+		return 0;
+	snprintf(what, sizeof(what), "--%s", v->cmd->option[option].name);
+	return cli_number(what, v->value[option], min, max, ret, err);
+}
+
+const char *cli_bar(char *to, unsigned width, double part, double whole)
+{
+	double share = whole > 0 ? part / whole : 0;
+	unsigned full = (unsigned)((share < 0 ? 0 : share > 1 ? 1 : share) * width + 0.5);
+
+	to[0] = '[';
+	memset(to + 1, '.', width);
+	memset(to + 1, '#', full);
+	to[width + 1] = ']';
+	to[width + 2] = 0;
+	return to;
+}
+
 int cli_main(const struct cli_program *p, int argc, char **argv)
 {
 	struct cli v = { .program = p };
@@ -201,8 +243,6 @@ int cli_main(const struct cli_program *p, int argc, char **argv)
 		return usage_error(&v, "unknown command", argv[1]);
 	if (v.json && !v.cmd->has_json)
 		return usage_error(&v, "has no JSON output:", v.cmd->name);
-	if (v.cmd->program)
-		return run_program(&v, argc - 1, argv + 1);
 	v.arg = argv; /* arguments are at most what was there: sorted in place */
 	r = parse_args(&v, argc - 2, argv + 2);
 	if (r)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The command line of a program with commands (vmctl, vmclus): options, help, wrong usage and exit status, all from one table. It knows
- * nothing of domains or clusters. One thread.
+ * The command line of a program with commands (vmctl, vmmig, vmclus): options, help, wrong usage and exit status, all from one table. It
+ * knows nothing of domains or clusters. One thread.
  */
 #ifndef HOSPES_TOOLS_CLI_H
 #define HOSPES_TOOLS_CLI_H
@@ -12,55 +12,61 @@
 #include "common/cleanup.h"
 #include "common/err.h"
 
-#define CLI_OPTIONS_MAX 8
-#define CLI_EUSAGE      EBADRQC /* of a command: its arguments make no sense together; nothing else returns this errno */
+#define CLI_OPTIONS_MAX 12
+#define CLI_EUSAGE      EBADRQC /* a command returns -CLI_EUSAGE for arguments that are wrong or do not go together; nothing else does */
 
-enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 }; /* exit statuses; a program may have more */
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 }; /* exit statuses; a program may have others from 3 on */
 
 /* One call of the program. */
 struct cli {
 	const struct cli_program *program;
-	const struct cli_cmd *cmd;           /* NULL: none is known yet */
-	bool json;                           /* --json */
-	char **arg;                          /* what is left of the command line; borrowed */
+	const struct cli_cmd *cmd;           /* NULL: not known yet */
+	bool json;                           /* --json was given */
+	char **arg;                          /* the arguments, without the options; borrowed */
 	int n_args;
 	unsigned flags;                      /* bit i: option i of the command was given */
-	const char *value[CLI_OPTIONS_MAX];  /* of option i, when it takes one */
+	const char *value[CLI_OPTIONS_MAX];  /* of option i; NULL: not given, or it takes none */
 };
 
 struct cli_option {
 	const char *name;     /* without the dashes */
-	const char *value;    /* what the value is called in the help; NULL: none */
+	const char *value;    /* its name in the help; NULL: the option takes none */
 	const char *help;
 };
 
 struct cli_cmd {
 	const char *name;
-	const char *args;     /* for the help: "DOMAIN FILE" */
-	int min_args, max_args;
+	const char *args;     /* "DOMAIN FILE": shown in the help, and checked; "[FILE]" may be left out, "..." is any number more */
 	bool has_json;
+	bool dashes;          /* arguments may begin with dashes; there are no options but --json and --help */
 	const char *summary;  /* one line */
-	const char *help;     /* more, or NULL */
+	const char *help;     /* what the help says besides; NULL: no more */
 	struct cli_option option[CLI_OPTIONS_MAX]; /* up to the first without a name */
-	/* 0, a positive exit status, or -errno with its reason in @err, which cli_main() prints; -CLI_EUSAGE: with the usage. */
+	/* 0, a positive exit status, or -errno with the text, which cli_main() prints. With -CLI_EUSAGE it prints the usage, too. */
 	int (*run)(struct cli *v, struct err *err);
-	int (*program)(int argc, char **argv); /* instead of run: reads its own command line, and returns the exit status */
 };
 
 struct cli_program {
 	const char *name;
-	const char *intro;         /* one sentence, or two */
-	const char *manual;        /* its page, for the help: "vmclus(8)"; NULL: not named there */
+	const char *intro;         /* what it is for: one sentence, or two */
+	const char *manual;        /* its manual page, which the help names: "vmclus(8)"; NULL: it names none */
 	const char *exit_statuses; /* for the help: "0 done, 1 failed" */
 	const struct cli_cmd *cmd; /* n_cmds of them */
 	size_t n_cmds;
-	bool leading_json;         /* --json may stand before the command, too */
-	bool json_failure;         /* with --json a failed command prints {"status":"failed","error":TEXT,"code":ERRNO}, too */
+	bool leading_json;         /* --json may also stand before the command */
+	bool json_failure;         /* with --json a failed command also prints {"status":"failed","error":TEXT,"code":ERRNO} */
 };
 
 static inline bool cli_opt(const struct cli *v, unsigned option) { return v->flags & (1u << option); }
 
-/* All that main() has to do. Returns the exit status. Sorts @argv; SIGPIPE is ignored from then on. */
+/* The number @text, from @min to @max. -CLI_EUSAGE with the text, which begins with @what. */
+int cli_number(const char *what, const char *text, double min, double max, double *ret, struct err *err) _must_check_;
+/* The value of @option as a number. *@ret stays as it is when the option was not given. */
+int cli_opt_number(const struct cli *v, unsigned option, double min, double max, double *ret, struct err *err) _must_check_;
+/* "[####......]" of @width cells into @to, which has room for @width + 3 octets. Returns @to. */
+const char *cli_bar(char *to, unsigned width, double part, double whole);
+
+/* Carry out the command line; main() does nothing else. Returns the exit status. Reorders @argv, and ignores SIGPIPE from then on. */
 int cli_main(const struct cli_program *p, int argc, char **argv) _must_check_;
 
 #endif

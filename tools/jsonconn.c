@@ -68,6 +68,20 @@ int jsonconn_send(struct jsonconn *c, json_t *o, struct err *err)
 	return r < 0 ? err_sys(err, r, "%s", c->peer->daemon) : 0;
 }
 
+int jsonconn_order(struct jsonconn *c, const struct jsonconn_peer *peer, json_t *order, struct err *err)
+{
+	int r = jsonconn_open(c, peer, err);
+
+	if (r < 0) {
+		json_decref(order);
+		return r;
+	}
+	r = jsonconn_send(c, order, err);
+	if (r < 0)
+		jsonconn_close(c);
+	return r;
+}
+
 /* The first whole line of what came, as an object. 0: there is none. */
 static int take_line(struct jsonconn *c, json_t **ret, struct err *err)
 {
@@ -114,4 +128,19 @@ void jsonconn_print(const json_t *o)
 	(void)json_dumpf(o, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
 	putchar('\n');
 	fflush(stdout);
+}
+
+double field_num(const json_t *o, const char *key)
+{
+	return json_number_value(json_object_get(o, key));
+}
+
+const char *field_text(const json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key)) ?: "";
+}
+
+bool field_true(const json_t *o, const char *key)
+{
+	return json_is_true(json_object_get(o, key));
 }

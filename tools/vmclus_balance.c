@@ -23,18 +23,18 @@ static void show_plan(const json_t *plan)
 	size_t i;
 
 	if (!json_array_size(json_object_get(plan, "moves"))) {
-		printf("no move is worth its cost: spread %.0f %%%s%s\n", vmclus_num(plan, "before") * 100,
-		       *vmclus_text(plan, "text") ? "; " : "", vmclus_text(plan, "text"));
+		printf("no move is worth its cost: spread %.0f %%%s%s\n", field_num(plan, "before") * 100,
+		       *field_text(plan, "text") ? "; " : "", field_text(plan, "text"));
 		return;
 	}
 	printf("%-20s %-12s %-12s %8s %8s %-10s %s\n", "DOMAIN", "FROM", "TO", "GAIN", "SECONDS", "SENDS", "REASON");
 	json_array_foreach(json_object_get(plan, "moves"), i, m)
-		printf("%-20s %-12s %-12s %8.3f %8.1f %-10s %s\n", vmclus_text(m, "domain"), vmclus_text(m, "from"),
-	               vmclus_text(m, "to"), vmclus_num(m, "gain"), vmclus_num(m, "cost_s"),
-	               size_format((uint64_t)vmclus_num(m, "cost_bytes"), bytes, sizeof(bytes)),
-	               vmclus_text(m, "reason"));
-	printf("spread of load %.0f %% now, %.0f %% afterwards%s%s\n", vmclus_num(plan, "before") * 100,
-	       vmclus_num(plan, "after") * 100, *vmclus_text(plan, "text") ? "; " : "", vmclus_text(plan, "text"));
+		printf("%-20s %-12s %-12s %8.3f %8.1f %-10s %s\n", field_text(m, "domain"), field_text(m, "from"),
+	               field_text(m, "to"), field_num(m, "gain"), field_num(m, "cost_s"),
+	               size_format((uint64_t)field_num(m, "cost_bytes"), bytes, sizeof(bytes)),
+	               field_text(m, "reason"));
+	printf("spread of load %.0f %% now, %.0f %% afterwards%s%s\n", field_num(plan, "before") * 100,
+	       field_num(plan, "after") * 100, *field_text(plan, "text") ? "; " : "", field_text(plan, "text"));
 }
 
 /* Who goes where, without the figures, which differ from one look to the next. */
@@ -44,14 +44,14 @@ static json_t *moves_of(const json_t *plan)
 	size_t i;
 
 	json_array_foreach(json_object_get(plan, "moves"), i, m)(void)
-		json_array_append_new(list, json_pack("[s, s]", vmclus_text(m, "domain"), vmclus_text(m, "to")));
+		json_array_append_new(list, json_pack("[s, s]", field_text(m, "domain"), field_text(m, "to")));
 	return list;
 }
 
 static int on_answer(void *arg, json_t *o, struct err *err)
 {
 	struct balance *b = arg;
-	const char *type = vmclus_text(o, "type");
+	const char *type = field_text(o, "type");
 
 	(void)err;
 	if (!strcmp(type, "plan")) {
@@ -66,16 +66,16 @@ static int on_answer(void *arg, json_t *o, struct err *err)
 			show_plan(o);
 		}
 	} else if (!strcmp(type, "move")) {
-		bool failed = !strcmp(vmclus_text(o, "status"), "failed");
+		bool failed = !strcmp(field_text(o, "status"), "failed");
 
 		b->failed += failed;
-		b->moved += !strcmp(vmclus_text(o, "status"), "completed");
+		b->moved += !strcmp(field_text(o, "status"), "completed");
 		if (b->v->json)
 			jsonconn_print(o);
 		else
-			printf("%s: %s > %s %s%s%s\n", vmclus_text(o, "domain"), vmclus_text(o, "from"),
-			       vmclus_text(o, "to"), vmclus_text(o, "status"), failed ? ": " : "",
-			       failed ? vmclus_text(o, "error") : "");
+			printf("%s: %s > %s %s%s%s\n", field_text(o, "domain"), field_text(o, "from"),
+			       field_text(o, "to"), field_text(o, "status"), failed ? ": " : "",
+			       failed ? field_text(o, "error") : "");
 		fflush(stdout);
 	}
 	return 0;
@@ -138,15 +138,14 @@ int vmclus_balance(struct cli *v, struct err *err)
 	_cleanup_json_ json_t *o = NULL;
 	double max_moves = 0;
 	bool nothing = false;
-	int r = 0;
+	int r;
 
 	if (cli_opt(v, OPT_AUTO)) {
 		if (v->flags & ~(1u << OPT_AUTO))
 			return err_set(err, CLI_EUSAGE, "--auto goes with no other option");
 		return set_auto(v, err);
 	}
-	if (cli_opt(v, OPT_MAX_MOVES))
-		r = vmclus_number("--max-moves", v->value[OPT_MAX_MOVES], 1, 100000, &max_moves, err);
+	r = cli_opt_number(v, OPT_MAX_MOVES, 1, 100000, &max_moves, err);
 	if (!r && !(cli_opt(v, OPT_YES) && !cli_opt(v, OPT_DRY_RUN)))
 		r = look_and_ask(&b, max_moves, &nothing, err);
 	if (!r && !nothing)

@@ -37,10 +37,8 @@ static int ping(struct jsonconn *c, struct err *err)
 {
 	_cleanup_jsonconn_ struct jsonconn beside = { .fd = -1 };
 	unsigned limit_s = answer_s();
-	int r = jsonconn_open(&beside, &vmclus_peer, err);
+	int r = jsonconn_order(&beside, &vmclus_peer, json_pack("{s:s}", "op", "ping"), err);
 
-	if (r == 0)
-		r = jsonconn_send(&beside, json_pack("{s:s}", "op", "ping"), err);
 	if (r < 0)
 		return r == -ETIMEDOUT ? r : 0; /* if it is gone, @c says so */
 	for (unsigned s = 0; s < limit_s; s++) {
@@ -85,10 +83,10 @@ int vmclus_recv(struct jsonconn *c, bool wait, json_t **ret, struct err *err)
 	}
 	if (r < 0)
 		return r;
-	if (!strcmp(vmclus_text(o, "type"), "error")) {
-		const char *why = vmclus_text(o, "error");
+	if (!strcmp(field_text(o, "type"), "error")) {
+		const char *why = field_text(o, "error");
 
-		return err_set(err, code_of(vmclus_text(o, "code")), "%s", *why ? why : "failed");
+		return err_set(err, code_of(field_text(o, "code")), "%s", *why ? why : "failed");
 	}
 	*ret = steal_ptr(&o);
 	return 0;
@@ -107,13 +105,8 @@ int vmclus_order(json_t *order, const char *final, int (*each)(void *arg, json_t
                  json_t **ret, struct err *err)
 {
 	_cleanup_jsonconn_ struct jsonconn c = { .fd = -1 };
-	int r = jsonconn_open(&c, &vmclus_peer, err);
+	int r = jsonconn_order(&c, &vmclus_peer, order, err);
 
-	if (r < 0) {
-		json_decref(order);
-		return r;
-	}
-	r = jsonconn_send(&c, order, err);
 	while (!r) {
 		_cleanup_json_ json_t *o = NULL;
 
@@ -124,7 +117,7 @@ int vmclus_order(json_t *order, const char *final, int (*each)(void *arg, json_t
 		}
 		if (r < 0)
 			break;
-		const char *type = vmclus_text(o, "type");
+		const char *type = field_text(o, "type");
 		if (!strcmp(type, "ok") || (final && !strcmp(type, final))) {
 			print_warnings(o);
 			if (ret)
@@ -137,32 +130,16 @@ int vmclus_order(json_t *order, const char *final, int (*each)(void *arg, json_t
 	return r;
 }
 
-double vmclus_num(const json_t *o, const char *key)
+int vmclus_timeout(struct cli *v, unsigned option, json_t *order, struct err *err)
 {
-	return json_number_value(json_object_get(o, key));
-}
+	double s;
+	int r = cli_opt_number(v, option, 0.1, 86400, &s, err);
 
-const char *vmclus_text(const json_t *o, const char *key)
-{
-	return json_string_value(json_object_get(o, key)) ?: "";
-}
-
-bool vmclus_true(const json_t *o, const char *key)
-{
-	return json_is_true(json_object_get(o, key));
-}
-
-int vmclus_number(const char *what, const char *text, double min, double max, double *ret, struct err *err)
-{
-	char *end;
-	double v;
-
-	errno = 0;
-	v = strtod(text, &end);
-	if (errno || end == text || *end || !(v >= min && v <= max))
-		return err_set(err, CLI_EUSAGE, "%s: a number from %g to %g, not \"%s\"", what, min, max, text);
-	*ret = v;
-	return 0;
+	if (r < 0)
+		json_decref(order);
+	else if (cli_opt(v, option))
+		(void)json_object_set_new(order, "timeout_s", json_real(s));
+	return r;
 }
 
 int vmclus_confirm(const char *question, const char *expect, struct err *err)

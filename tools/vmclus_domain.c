@@ -55,7 +55,7 @@ int vmclus_define(struct cli *v, struct err *err)
 		return err_set(err, EINVAL, "%s is not UTF-8", v->arg[0]);
 	r = vmclus_order(order, NULL, NULL, NULL, &o, err);
 	if (!r)
-		printf("Domain '%s' defined from %s\n", vmclus_text(o, "name"), v->arg[0]);
+		printf("Domain '%s' defined from %s\n", field_text(o, "name"), v->arg[0]);
 	return r;
 }
 
@@ -72,15 +72,11 @@ int vmclus_undefine(struct cli *v, struct err *err)
 static int desire(struct cli *v, const char *op, const char *done, struct err *err)
 {
 	bool wait = !cli_opt(v, 0);
-	double timeout_s = 0;
-	int r = cli_opt(v, 1) ? vmclus_number("--timeout", v->value[1], 0.1, 86400, &timeout_s, err) : 0;
-
-	if (r < 0)
-		return r;
 	json_t *order = json_pack("{s:s, s:s, s:b}", "op", op, "name", v->arg[0], "wait", (int)wait);
-	if (timeout_s > 0)
-		(void)json_object_set_new(order, "timeout_s", json_real(timeout_s));
-	r = vmclus_order(order, NULL, NULL, NULL, NULL, err);
+	int r = vmclus_timeout(v, 1, order, err);
+
+	if (!r)
+		r = vmclus_order(order, NULL, NULL, NULL, NULL, err);
 	if (!r)
 		printf("Domain '%s' %s\n", v->arg[0], wait ? done : "is to do so; vmclus status shows it");
 	return r;
@@ -99,12 +95,11 @@ int vmclus_stop(struct cli *v, struct err *err)
 static int move_progress(void *arg, json_t *o, struct err *err)
 {
 	struct cli *v = arg;
-	char sent[32], left[32], rate[32], fill[21];
-	double done = vmclus_num(o, "memory_processed"), total = done + vmclus_num(o, "remaining_bytes");
-	int n = total > 0 ? (int)(20 * done / total) : 0;
+	char sent[32], left[32], rate[32], bar[23];
+	double done = field_num(o, "memory_processed");
 
 	(void)err;
-	if (strcmp(vmclus_text(o, "type"), "progress") != 0)
+	if (strcmp(field_text(o, "type"), "progress") != 0)
 		return 0;
 	if (v->json) {
 		jsonconn_print(o);
@@ -112,13 +107,11 @@ static int move_progress(void *arg, json_t *o, struct err *err)
 	}
 	if (!isatty(STDOUT_FILENO))
 		return 0;
-	memset(fill, '.', 20);
-	memset(fill, '#', (size_t)(n < 0 ? 0 : n > 20 ? 20 : n));
-	fill[20] = 0;
-	printf("\r%s: %-9s round %.0f [%s] sent %s, remaining %s, %s/s\033[K", v->arg[0], vmclus_text(o, "phase"),
-	       vmclus_num(o, "round"), fill, size_format((uint64_t)vmclus_num(o, "sent_bytes"), sent, sizeof(sent)),
-	       size_format((uint64_t)vmclus_num(o, "remaining_bytes"), left, sizeof(left)),
-	       size_format((uint64_t)vmclus_num(o, "bandwidth_bps"), rate, sizeof(rate)));
+	printf("\r%s: %-9s round %.0f %s sent %s, remaining %s, %s/s\033[K", v->arg[0], field_text(o, "phase"),
+	       field_num(o, "round"), cli_bar(bar, 20, done, done + field_num(o, "remaining_bytes")),
+	       size_format((uint64_t)field_num(o, "sent_bytes"), sent, sizeof(sent)),
+	       size_format((uint64_t)field_num(o, "remaining_bytes"), left, sizeof(left)),
+	       size_format((uint64_t)field_num(o, "bandwidth_bps"), rate, sizeof(rate)));
 	fflush(stdout);
 	return 0;
 }
@@ -145,8 +138,8 @@ int vmclus_move(struct cli *v, struct err *err)
 		jsonconn_print(rep ?: bare);
 	} else if (rep) {
 		printf("%s moved from %s to %s in %.0f ms (downtime %.1f ms), %s sent\n", v->arg[0],
-		       vmclus_text(rep, "from"), v->arg[1], vmclus_num(rep, "total_ms"), vmclus_num(rep, "downtime_ms"),
-		       size_format((uint64_t)vmclus_num(rep, "sent_bytes"), sent, sizeof(sent)));
+		       field_text(rep, "from"), v->arg[1], field_num(rep, "total_ms"), field_num(rep, "downtime_ms"),
+		       size_format((uint64_t)field_num(rep, "sent_bytes"), sent, sizeof(sent)));
 	} else {
 		printf("%s %s %s\n", v->arg[0], wait ? "moved to" : "is to move to", v->arg[1]);
 	}

@@ -22,20 +22,20 @@ static int fence_ask(const char *host, struct err *err)
 		return r;
 	json_array_foreach(json_object_get(o, "hosts"), i, e)
 	{
-		if (strcmp(vmclus_text(e, "name"), host) != 0)
+		if (strcmp(field_text(e, "name"), host) != 0)
 			continue;
 		known = true;
-		if (strcmp(vmclus_text(e, "state"), "lost") != 0)
+		if (strcmp(field_text(e, "state"), "lost") != 0)
 			return err_set(err, EINVAL, "%s is %s: only a lost host can be confirmed to be off", host,
-			               vmclus_text(e, "state"));
+			               field_text(e, "state"));
 	}
 	if (!known)
 		return err_set(err, ENOENT, "no host '%s' in this cluster; vmclus status shows them", host);
 	printf("You are about to say that %s has no power and runs nothing. The cluster cannot check it.\n"
 	       "If that is wrong, these domains will run TWICE and destroy their disks:\n",
 	       host);
-	json_array_foreach(json_object_get(o, "domains"), i, e) if (!strcmp(vmclus_text(e, "host"), host))
-		printf("  %s\n", vmclus_text(e, "name"));
+	json_array_foreach(json_object_get(o, "domains"), i, e) if (!strcmp(field_text(e, "host"), host))
+		printf("  %s\n", field_text(e, "name"));
 	question = xasprintf("Type the host's name to confirm that it is off:");
 	return vmclus_confirm(question, host, err);
 }
@@ -64,9 +64,9 @@ static void show_rule(const json_t *o)
 	json_t *m;
 	size_t i;
 
-	printf("%4.0f  %-9s", vmclus_num(o, "id"), vmclus_text(o, "kind"));
+	printf("%4.0f  %-9s", field_num(o, "id"), field_text(o, "kind"));
 	json_array_foreach(json_object_get(o, "members"), i, m) printf(" %s", json_string_value(m) ?: "?");
-	printf("%s%s\n", vmclus_true(o, "never") ? " (never)" : "", vmclus_true(o, "soft") ? " (soft)" : "");
+	printf("%s%s\n", field_true(o, "never") ? " (never)" : "", field_true(o, "soft") ? " (soft)" : "");
 }
 
 static int rules_list(struct cli *v, struct err *err)
@@ -112,9 +112,9 @@ static int rules_add(struct cli *v, struct err *err)
 	if (r < 0)
 		return r;
 	if (v->json)
-		printf("{\"id\":%.0f}\n", vmclus_num(o, "id"));
+		printf("{\"id\":%.0f}\n", field_num(o, "id"));
 	else
-		printf("rule %.0f added\n", vmclus_num(o, "id"));
+		printf("rule %.0f added\n", field_num(o, "id"));
 	return 0;
 }
 
@@ -131,7 +131,7 @@ int vmclus_rules(struct cli *v, struct err *err)
 		return err_set(err, CLI_EUSAGE, "rules add, list or remove, not rules %s", v->arg[0]);
 	if (v->n_args != 2)
 		return err_set(err, CLI_EUSAGE, "rules remove ID");
-	r = vmclus_number("ID", v->arg[1], 1, 4294967295.0, &id, err);
+	r = cli_number("ID", v->arg[1], 1, 4294967295.0, &id, err);
 	if (r < 0)
 		return r;
 	r = vmclus_order(json_pack("{s:s, s:I}", "op", "rule-remove", "id", (json_int_t)id), NULL, NULL, NULL, NULL,

@@ -22,8 +22,8 @@ static void print_domains(const json_t *domains)
 	size_t i;
 
 	json_array_foreach(domains, i, d)
-		printf("  %-20s %s%s\n", vmclus_text(d, "name"), vmclus_true(d, "stuck") ? "cannot leave now: " : "",
-	               vmclus_text(d, "reason"));
+		printf("  %-20s %s%s\n", field_text(d, "name"), field_true(d, "stuck") ? "cannot leave now: " : "",
+	               field_text(d, "reason"));
 }
 
 static const char *stage_text(const char *stage)
@@ -42,7 +42,7 @@ static int progress(void *arg, json_t *o, struct err *err)
 	_cleanup_free_ char *now = NULL;
 
 	(void)err;
-	if (strcmp(vmclus_text(o, "type"), "progress") != 0)
+	if (strcmp(field_text(o, "type"), "progress") != 0)
 		return 0;
 	if (t->v->json) {
 		jsonconn_print(o);
@@ -53,15 +53,15 @@ static int progress(void *arg, json_t *o, struct err *err)
 	size_t i;
 
 	json_array_foreach(domains, i, d)(void)
-		json_array_append_new(what, json_pack("[s, s, b]", vmclus_text(d, "name"), vmclus_text(d, "state"),
-	                                              (int)vmclus_true(d, "stuck")));
+		json_array_append_new(what, json_pack("[s, s, b]", field_text(d, "name"), field_text(d, "state"),
+	                                              (int)field_true(d, "stuck")));
 	now = json_dumps(what, JSON_COMPACT);
 	if (t->last && now && !strcmp(t->last, now))
 		return 0;
 	free(t->last);
 	t->last = steal_ptr(&now);
-	printf("%s: %.0f %s, %.0f on the move\n", t->host, vmclus_num(o, "left"), stage_text(vmclus_text(o, "stage")),
-	       vmclus_num(o, "moving"));
+	printf("%s: %.0f %s, %.0f on the move\n", t->host, field_num(o, "left"), stage_text(field_text(o, "stage")),
+	       field_num(o, "moving"));
 	print_domains(domains);
 	fflush(stdout);
 	return 0;
@@ -83,16 +83,6 @@ static void interrupt_says(const char *text)
 	sigaction(SIGINT, &sa, NULL);
 }
 
-static int with_time(struct cli *v, unsigned opt, json_t *order, struct err *err)
-{
-	double s;
-	int r = cli_opt(v, opt) ? vmclus_number("--timeout", v->value[opt], 0.1, 86400, &s, err) : 0;
-
-	if (r == 0 && cli_opt(v, opt))
-		(void)json_object_set_new(order, "timeout_s", json_real(s));
-	return r;
-}
-
 static bool partly(const json_t *o)
 {
 	return json_is_false(json_object_get(o, "complete"));
@@ -110,11 +100,9 @@ int vmclus_drain(struct cli *v, struct err *err)
 
 	if (back)
 		(void)json_object_set_new(order, "bring_back", json_true());
-	r = with_time(v, 2, order, err);
-	if (r < 0) {
-		json_decref(order);
+	r = vmclus_timeout(v, 2, order, err);
+	if (r < 0)
 		return r;
-	}
 	text = xasprintf(undo ? "%s takes domains again, and those that were moved away are brought back on"
 	                      : "%s is being emptied on, and gets no domains; vmclus drain --undo %s ends that",
 	                 v->arg[0], v->arg[0]);
@@ -126,7 +114,7 @@ int vmclus_drain(struct cli *v, struct err *err)
 	if (v->json)
 		jsonconn_print(o);
 	else if (partly(o)) {
-		printf("%.0f %s:\n", vmclus_num(o, "left"),
+		printf("%.0f %s:\n", field_num(o, "left"),
 		       undo ? "are not back yet, and are brought back on"
 		            : "stay so far, and are moved on when they can be");
 		print_domains(json_object_get(o, "domains"));
@@ -156,11 +144,9 @@ int vmclus_shutdown_host(struct cli *v, struct err *err)
 	order = json_pack("{s:s, s:b, s:b}", "op", "leave", "undo", (int)undo, "wait", (int)wait);
 	if (cli_opt(v, 0))
 		(void)json_object_set_new(order, "mode", json_string(v->value[0]));
-	r = with_time(v, 1, order, err);
-	if (r < 0) {
-		json_decref(order);
+	r = vmclus_timeout(v, 1, order, err);
+	if (r < 0)
 		return r;
-	}
 	if (!undo)
 		interrupt_says("this host is being shut down on; vmclus shutdown-host --undo ends that");
 	r = vmclus_order(order, NULL, progress, &t, &o, err);

@@ -7,21 +7,21 @@
 
 static void show_one(const json_t *d)
 {
-	const char *host = vmclus_text(d, "host");
+	const char *host = field_text(d, "host");
 	json_t *h;
 	size_t i;
 
 	if (*host) {
-		printf("  %-20s starts on %-12s after about %.0f s (start %.1f s%s)\n", vmclus_text(d, "name"), host,
-		       vmclus_num(d, "outage_s"), vmclus_num(d, "start_s"),
-		       vmclus_true(d, "measured") ? " as measured" : ", a guess");
+		printf("  %-20s starts on %-12s after about %.0f s (start %.1f s%s)\n", field_text(d, "name"), host,
+		       field_num(d, "outage_s"), field_num(d, "start_s"),
+		       field_true(d, "measured") ? " as measured" : ", a guess");
 		return;
 	}
-	printf("  %-20s %s: %s\n", vmclus_text(d, "name"),
-	       *vmclus_text(d, "fate") == 'n' ? "STARTS NOWHERE" : "stays down", vmclus_text(d, "text"));
+	printf("  %-20s %s: %s\n", field_text(d, "name"),
+	       *field_text(d, "fate") == 'n' ? "STARTS NOWHERE" : "stays down", field_text(d, "text"));
 	json_array_foreach(json_object_get(d, "hosts"), i, h)
 	{
-		printf("    %-18s %s\n", vmclus_text(h, "name"), vmclus_text(h, "text"));
+		printf("    %-18s %s\n", field_text(h, "name"), field_text(h, "text"));
 	}
 }
 
@@ -41,7 +41,7 @@ int vmclus_rehearse(struct cli *v, struct err *err)
 		jsonconn_print(o);
 	} else {
 		printf("without %s, from its last sign of life until its domains may start elsewhere: %.1f s\n",
-		       v->arg[0], vmclus_num(o, "detect_s"));
+		       v->arg[0], field_num(o, "detect_s"));
 		if (!json_array_size(list))
 			printf("  no domain runs there\n");
 		json_array_foreach(list, i, d)
@@ -49,8 +49,8 @@ int vmclus_rehearse(struct cli *v, struct err *err)
 			show_one(d);
 		}
 	}
-	if (!vmclus_true(o, "ok"))
+	if (!field_true(o, "ok"))
 		return err_set(err, ENOSPC, "without %s %.0f of its domains would start nowhere", v->arg[0],
-		               vmclus_num(o, "nowhere"));
+		               field_num(o, "nowhere"));
 	return 0;
 }

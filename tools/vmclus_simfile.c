@@ -10,17 +10,25 @@
 
 #define NAME_OF(o) json_string_value(json_object_get(o, "name"))
 
-static int number(json_t *o, const char *what, const char *key, double most, double dflt, double *ret, struct err *err)
-{
-	json_t *v = json_object_get(o, key);
+/* A number of an object, from 0 to @most. */
+struct field {
+	const char *key;
+	double most, dflt, *to;
+};
 
-	*ret = dflt;
-	if (!v || json_is_null(v))
-		return 0;
-	double n = json_number_value(v);
-	if (!json_is_number(v) || !(n >= 0) || n > most)
-		return err_set(err, EINVAL, "%s: \"%s\" has to be a number from 0 to %g", what, key, most);
-	*ret = n;
+static int numbers(json_t *o, const char *what, const struct field *f, size_t n, struct err *err)
+{
+	for (; n; f++, n--) {
+		json_t *v = json_object_get(o, f->key);
+
+		*f->to = f->dflt;
+		if (!v || json_is_null(v))
+			continue;
+		*f->to = json_number_value(v);
+		if (!json_is_number(v) || !(*f->to >= 0) || *f->to > f->most)
+			return err_set(err, EINVAL, "%s: \"%s\" has to be a number from 0 to %g", what, f->key,
+			               f->most);
+	}
 	return 0;
 }
 
@@ -90,11 +98,14 @@ static int read_hosts(struct simfile *f, json_t *list, struct err *err)
 	{
 		struct clu_plan_host *h = &f->host[i];
 		double mem, other, cpu, cpu_used;
+		const struct field fields[] = { { "mem_total_bytes", 0x1p60, 0, &mem },
+			                        { "mem_other_bytes", 0x1p60, 0, &other },
+			                        { "cpu_total", 4e6, 0, &cpu },
+			                        { "cpu_used", 4e6, 0, &cpu_used } };
 		r = add_name(f->host_of, o, i, "host", &f->host_name[i], err);
-		if (r || (r = number(o, NAME_OF(o), "mem_total_bytes", 0x1p60, 0, &mem, err)) ||
-		    (r = number(o, NAME_OF(o), "mem_other_bytes", 0x1p60, 0, &other, err)) ||
-		    (r = number(o, NAME_OF(o), "cpu_total", 4e6, 0, &cpu, err)) ||
-		    (r = number(o, NAME_OF(o), "cpu_used", 4e6, 0, &cpu_used, err)))
+		if (!r)
+			r = numbers(o, NAME_OF(o), fields, ARRAY_SIZE(fields), err);
+		if (r < 0)
 			return r;
 		h->mem_bytes = (uint64_t)(mem * pct);
 		h->mem_other_bytes = (uint64_t)other;
@@ -110,15 +121,18 @@ static int read_domain(struct simfile *f, json_t *o, struct err *err)
 	const char *host = json_string_value(json_object_get(o, "host"));
 	struct clu_plan_dom *d = &f->dom[f->snap.n_dom];
 	double mem, cpu, used, dirty;
+	const struct field fields[] = { { "mem_bytes", 0x1p60, 0, &mem },
+		                        { "cpu_used", 4e6, 0, &cpu },
+		                        { "used_bytes", 0x1p60, 0, &used },
+		                        { "dirty_bps", 0x1p60, 0, &dirty } };
 	int r;
 
 	if (!host)
 		return 0; /* runs nowhere */
 	r = add_name(f->dom_of, o, f->snap.n_dom, "domain", &f->dom_name[f->snap.n_dom], err);
-	if (r || (r = number(o, NAME_OF(o), "mem_bytes", 0x1p60, 0, &mem, err)) ||
-	    (r = number(o, NAME_OF(o), "cpu_used", 4e6, 0, &cpu, err)) ||
-	    (r = number(o, NAME_OF(o), "used_bytes", 0x1p60, 0, &used, err)) ||
-	    (r = number(o, NAME_OF(o), "dirty_bps", 0x1p60, 0, &dirty, err)))
+	if (!r)
+		r = numbers(o, NAME_OF(o), fields, ARRAY_SIZE(fields), err);
+	if (r < 0)
 		return r;
 	d->host = find(f->host_of, host);
 	if (d->host == CLU_PLAN_ANY)
@@ -201,7 +215,7 @@ static int read_domains(struct simfile *f, json_t *list, struct err *err)
 		r = read_domain(f, o, err);
 		if (!r && f->snap.n_dom > dom)
 			r = needs(f, dom, o, rows, err);
-		if (r)
+		if (r < 0)
 			return r;
 	}
 	return 0;
@@ -318,7 +332,7 @@ static int rule_types(struct simfile *f, struct ties *z, uint32_t group, json_t 
 			if (!json_is_string(m) || strcmp(json_string_value(m), type) != 0)
 				continue;
 			int r = add_tie(z, dom, (struct clu_plan_tie){ group, (uint32_t)k, CLU_PLAN_APART, soft }, err);
-			if (r)
+			if (r < 0)
 				return r;
 		}
 	}
@@ -370,7 +384,7 @@ static int read_rules(struct simfile *f, json_t *list, struct err *err)
 	int r = 0;
 
 	json_array_foreach(list, i, o) if (!r) r = read_rule(f, &z, (uint32_t)i, o, err);
-	f->tie = r ? NULL : calloc(z.n + 1, sizeof(*f->tie));
+	f->tie = r < 0 ? NULL : calloc(z.n + 1, sizeof(*f->tie));
 	if (!r && !f->tie)
 		r = err_set(err, ENOMEM, "out of memory");
 	if (!r && z.n)
@@ -389,12 +403,13 @@ static int read_rules(struct simfile *f, json_t *list, struct err *err)
 static int read_policy(struct simfile *f, json_t *o, struct err *err)
 {
 	double over, threshold, gain, bw;
-	int r = number(o, "policy", "mem_overcommit_pct", 10000, 100, &over, err);
+	const struct field fields[] = { { "mem_overcommit_pct", 10000, 100, &over },
+		                        { "balance_threshold_pct", 100, f->policy.balance_threshold_pct, &threshold },
+		                        { "balance_gain_pct", 100, f->policy.balance_gain_pct, &gain },
+		                        { "bandwidth_bps", 0x1p60, 0, &bw } };
+	int r = numbers(o, "policy", fields, ARRAY_SIZE(fields), err);
 
-	if (r ||
-	    (r = number(o, "policy", "balance_threshold_pct", 100, f->policy.balance_threshold_pct, &threshold, err)) ||
-	    (r = number(o, "policy", "balance_gain_pct", 100, f->policy.balance_gain_pct, &gain, err)) ||
-	    (r = number(o, "policy", "bandwidth_bps", 0x1p60, 0, &bw, err)))
+	if (r < 0)
 		return r;
 	f->policy.mem_overcommit_pct = over >= 1 ? (uint32_t)over : 100;
 	f->policy.balance_threshold_pct = (uint32_t)threshold;
@@ -436,7 +451,7 @@ int simfile_read(struct simfile *f, json_t *doc, struct err *err)
 	f->snap.dom = f->dom;
 	f->snap.tie = f->tie;
 	f->snap.row = f->row;
-	if (r)
+	if (r < 0)
 		simfile_done(f);
 	return r;
 }

@@ -15,19 +15,19 @@ static unsigned domains_of(const json_t *o, const char *host)
 	size_t i;
 	unsigned n = 0;
 
-	json_array_foreach(json_object_get(o, "domains"), i, d) n += !strcmp(vmclus_text(d, "host"), host);
+	json_array_foreach(json_object_get(o, "domains"), i, d) n += !strcmp(field_text(d, "host"), host);
 	return n;
 }
 
 static const char *host_note(const json_t *h)
 {
-	const char *leaving = vmclus_text(h, "leaving");
+	const char *leaving = field_text(h, "leaving");
 
-	if (vmclus_true(h, "maintenance"))
+	if (field_true(h, "maintenance"))
 		return "maintenance ";
-	if (!strcmp(vmclus_text(h, "state"), "online") && *leaving && strcmp(leaving, "no") != 0)
+	if (!strcmp(field_text(h, "state"), "online") && *leaving && strcmp(leaving, "no") != 0)
 		return "is shut down ";
-	return vmclus_true(h, "suspected") ? "starts nothing, last choice " : "";
+	return field_true(h, "suspected") ? "starts nothing, last choice " : "";
 }
 
 static void show_hosts(const json_t *o)
@@ -39,20 +39,20 @@ static void show_hosts(const json_t *o)
 	printf("%-12s %-8s %-11s %-22s %-8s %s\n", "HOST", "STATE", "CPU", "MEMORY", "DOMAINS", "NOTE");
 	json_array_foreach(json_object_get(o, "hosts"), i, h)
 	{
-		const char *safe_by = vmclus_text(h, "safe_by");
+		const char *safe_by = field_text(h, "safe_by");
 
-		snprintf(cpu, sizeof(cpu), "%.1f / %.0f", vmclus_num(h, "cpu_used"), vmclus_num(h, "cpu_total"));
+		snprintf(cpu, sizeof(cpu), "%.1f / %.0f", field_num(h, "cpu_used"), field_num(h, "cpu_total"));
 		snprintf(mem, sizeof(mem), "%s / %s",
-		         size_format((uint64_t)vmclus_num(h, "mem_used_bytes"), used, sizeof(used)),
-		         size_format((uint64_t)vmclus_num(h, "mem_total_bytes"), total, sizeof(total)));
-		bool lost = !strcmp(vmclus_text(h, "state"), "lost");
+		         size_format((uint64_t)field_num(h, "mem_used_bytes"), used, sizeof(used)),
+		         size_format((uint64_t)field_num(h, "mem_total_bytes"), total, sizeof(total)));
+		bool lost = !strcmp(field_text(h, "state"), "lost");
 		snprintf(note, sizeof(note), "%s%s%s%s%s%s", host_note(h),
 		         *safe_by && strcmp(safe_by, "none") ? "safe by " : "",
 		         *safe_by && strcmp(safe_by, "none") ? safe_by : "",
-		         !lost && vmclus_true(h, "clock_stops") ? "its clocks may stop " : "", lost ? "awaits: " : "",
-		         lost ? vmclus_text(h, "awaits") : "");
-		printf("%-12s %-8s %-11s %-22s %-8u %s\n", vmclus_text(h, "name"), vmclus_text(h, "state"), cpu, mem,
-		       domains_of(o, vmclus_text(h, "name")), note);
+		         !lost && field_true(h, "clock_stops") ? "its clocks may stop " : "", lost ? "awaits: " : "",
+		         lost ? field_text(h, "awaits") : "");
+		printf("%-12s %-8s %-11s %-22s %-8u %s\n", field_text(h, "name"), field_text(h, "state"), cpu, mem,
+		       domains_of(o, field_text(h, "name")), note);
 	}
 }
 
@@ -70,12 +70,12 @@ static void show_domains(const json_t *o)
 	       "MEMORY", "NOTE");
 	json_array_foreach(json_object_get(o, "domains"), i, d)
 	{
-		const char *host = vmclus_text(d, "host"), *target = vmclus_text(d, "target");
+		const char *host = field_text(d, "host"), *target = field_text(d, "target");
 
 		snprintf(where, sizeof(where), "%s%s%s", *host ? host : "-", *target ? " > " : "", target);
-		printf("%-20s %-10s %-8s %-21s %5.0f %5.2f %-10s %s\n", vmclus_text(d, "name"), vmclus_text(d, "state"),
-		       vmclus_text(d, "desired"), where, vmclus_num(d, "generation"), vmclus_num(d, "cpu_used"),
-		       size_format((uint64_t)vmclus_num(d, "mem_bytes"), mem, sizeof(mem)), vmclus_text(d, "text"));
+		printf("%-20s %-10s %-8s %-21s %5.0f %5.2f %-10s %s\n", field_text(d, "name"), field_text(d, "state"),
+		       field_text(d, "desired"), where, field_num(d, "generation"), field_num(d, "cpu_used"),
+		       size_format((uint64_t)field_num(d, "mem_bytes"), mem, sizeof(mem)), field_text(d, "text"));
 	}
 }
 
@@ -84,14 +84,14 @@ void vmclus_show_status(const json_t *o)
 	size_t online = 0, i;
 	json_t *hosts = json_object_get(o, "hosts"), *h;
 
-	json_array_foreach(hosts, i, h) online += !strcmp(vmclus_text(h, "state"), "online");
-	if (vmclus_true(o, "quorate"))
+	json_array_foreach(hosts, i, h) online += !strcmp(field_text(h, "state"), "online");
+	if (field_true(o, "quorate"))
 		printf("quorate, %zu of %zu hosts online, generation %.0f, coordinator %s\n\n", online,
-		       json_array_size(hosts), vmclus_num(o, "generation"), vmclus_text(o, "coordinator"));
+		       json_array_size(hosts), field_num(o, "generation"), field_text(o, "coordinator"));
 	else
 		printf("NOT QUORATE: %s decides nothing, and its domains stop unless it finds a majority; what it last knew "
 		       "(generation %.0f):\n\n",
-		       vmclus_text(o, "host"), vmclus_num(o, "generation"));
+		       field_text(o, "host"), field_num(o, "generation"));
 	show_hosts(o);
 	putchar('\n');
 	show_domains(o);
@@ -103,7 +103,7 @@ static int one_status(void *arg, json_t *o, struct err *err)
 	struct cli *v = arg;
 
 	(void)err;
-	if (strcmp(vmclus_text(o, "type"), "status") != 0)
+	if (strcmp(field_text(o, "type"), "status") != 0)
 		return 0;
 	(void)json_object_del(o, "type");
 	if (v->json) {
@@ -133,14 +133,14 @@ static int one_event(void *arg, json_t *o, struct err *err)
 	struct cli *v = arg;
 
 	(void)err;
-	if (strcmp(vmclus_text(o, "type"), "event") != 0)
+	if (strcmp(field_text(o, "type"), "event") != 0)
 		return 0;
 	(void)json_object_del(o, "type");
 	if (v->json)
 		jsonconn_print(o);
 	else
-		printf("%6.0f  %s  %-12s %s\n", vmclus_num(o, "index"), vmclus_text(o, "time"), vmclus_text(o, "kind"),
-		       vmclus_text(o, "text"));
+		printf("%6.0f  %s  %-12s %s\n", field_num(o, "index"), field_text(o, "time"), field_text(o, "kind"),
+		       field_text(o, "text"));
 	fflush(stdout);
 	return ferror(stdout) ? -EPIPE : 0;
 }
@@ -149,16 +149,15 @@ int vmclus_events(struct cli *v, struct err *err)
 {
 	json_t *order = json_pack("{s:s, s:b}", "op", "events", "follow", (int)cli_opt(v, 0));
 
-	if (cli_opt(v, 1)) {
-		double since;
-		int r = vmclus_number("--since", v->value[1], 0, 1e15, &since, err);
+	double since;
+	int r = cli_opt_number(v, 1, 0, 1e15, &since, err);
 
-		if (r < 0) {
-			json_decref(order);
-			return r;
-		}
-		(void)json_object_set_new(order, "since", json_integer((json_int_t)since));
+	if (r < 0) {
+		json_decref(order);
+		return r;
 	}
+	if (cli_opt(v, 1))
+		(void)json_object_set_new(order, "since", json_integer((json_int_t)since));
 	return vmclus_order(order, NULL, one_event, v, NULL, err);
 }
 
@@ -178,18 +177,18 @@ int vmclus_explain(struct cli *v, struct err *err)
 		jsonconn_print(e);
 		return 0;
 	}
-	printf("%s %s%s\n", vmclus_text(e, "name"), *vmclus_text(e, "host") ? "on " : "on no host",
-	       vmclus_text(e, "host"));
-	if (*vmclus_text(e, "text"))
-		printf("  %s\n", vmclus_text(e, "text"));
+	printf("%s %s%s\n", field_text(e, "name"), *field_text(e, "host") ? "on " : "on no host",
+	       field_text(e, "host"));
+	if (*field_text(e, "text"))
+		printf("  %s\n", field_text(e, "text"));
 	json_array_foreach(json_object_get(e, "hosts"), i, h)
 	{
-		if (vmclus_true(h, "ok"))
-			printf("  %-12s yes  score %.0f: %s\n", vmclus_text(h, "name"), vmclus_num(h, "score"),
-			       vmclus_text(h, "text"));
+		if (field_true(h, "ok"))
+			printf("  %-12s yes  score %.0f: %s\n", field_text(h, "name"), field_num(h, "score"),
+			       field_text(h, "text"));
 		else
-			printf("  %-12s no   %s: %s\n", vmclus_text(h, "name"), vmclus_text(h, "why"),
-			       vmclus_text(h, "text"));
+			printf("  %-12s no   %s: %s\n", field_text(h, "name"), field_text(h, "why"),
+			       field_text(h, "text"));
 	}
 	return 0;
 }

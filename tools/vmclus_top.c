@@ -81,9 +81,9 @@ static void note_migrations(struct top *t)
 
 	json_array_foreach(json_object_get(t->status, "domains"), i, d)
 	{
-		const char *name = vmclus_text(d, "name");
+		const char *name = field_text(d, "name");
 
-		if (strcmp(vmclus_text(d, "operation"), "migrate") != 0)
+		if (strcmp(field_text(d, "operation"), "migrate") != 0)
 			continue;
 		json_t *since = json_object_get(t->since, name);
 		(void)json_object_set_new(now, name, since ? json_incref(since) : json_integer((json_int_t)now_ns()));
@@ -98,13 +98,9 @@ static int reconnect(struct top *t)
 
 	jsonconn_close(&t->conn);
 	t->heard_ns = now_ns();
-	int r = jsonconn_open(&t->conn, &vmclus_peer, &err);
-	if (!r)
-		r = jsonconn_send(&t->conn, json_pack("{s:s, s:b}", "op", "status", "watch", 1), &err);
-	if (r < 0) {
-		jsonconn_close(&t->conn);
+	int r = jsonconn_order(&t->conn, &vmclus_peer, json_pack("{s:s, s:b}", "op", "status", "watch", 1), &err);
+	if (r < 0)
 		snprintf(t->trouble, sizeof(t->trouble), "%s", err.text);
-	}
 	return r;
 }
 
@@ -124,7 +120,7 @@ static void take_reports(struct top *t)
 			jsonconn_close(&t->conn);
 			return;
 		}
-		if (strcmp(vmclus_text(o, "type"), "status") != 0) {
+		if (strcmp(field_text(o, "type"), "status") != 0) {
 			json_decref(o);
 			continue;
 		}

@@ -60,27 +60,13 @@ __attribute__((format(printf, 3, 4))) static void line(struct frame *f, const ch
 		put(f->b, "\r\n");
 }
 
-/* "[####......]" of @width cells. */
-static const char *bar(char *to, unsigned width, double part, double whole)
-{
-	double share = whole > 0 ? part / whole : 0;
-	unsigned full = (unsigned)((share < 0 ? 0 : share > 1 ? 1 : share) * width + 0.5);
-
-	to[0] = '[';
-	memset(to + 1, '.', width);
-	memset(to + 1, '#', full);
-	to[width + 1] = ']';
-	to[width + 2] = 0;
-	return to;
-}
-
 static unsigned count_on(const struct top *t, const char *host)
 {
 	unsigned n = 0;
 	json_t *d;
 	size_t i;
 
-	json_array_foreach(json_object_get(t->status, "domains"), i, d) n += !strcmp(vmclus_text(d, "host"), host);
+	json_array_foreach(json_object_get(t->status, "domains"), i, d) n += !strcmp(field_text(d, "host"), host);
 	return n;
 }
 
@@ -97,12 +83,12 @@ static void draw_head(struct top *t, struct frame *f)
 	if (!t->status) {
 		line(f, BOLD, "vmclus top  %s", clock);
 	} else {
-		json_array_foreach(hosts, i, h) online += !strcmp(vmclus_text(h, "state"), "online");
-		bool quorate = vmclus_true(t->status, "quorate");
+		json_array_foreach(hosts, i, h) online += !strcmp(field_text(h, "state"), "online");
+		bool quorate = field_true(t->status, "quorate");
 		line(f, quorate ? BOLD : BOLD RED,
 		     "vmclus top  %s  on %s: %s, %zu of %zu hosts online, generation %.0f", clock,
-		     vmclus_text(t->status, "host"), quorate ? "quorate" : "NOT QUORATE", online,
-		     json_array_size(hosts), vmclus_num(t->status, "generation"));
+		     field_text(t->status, "host"), quorate ? "quorate" : "NOT QUORATE", online, json_array_size(hosts),
+		     field_num(t->status, "generation"));
 	}
 	if (*t->trouble)
 		line(f, RED, "%s", t->trouble);
@@ -112,11 +98,10 @@ static void draw_head(struct top *t, struct frame *f)
 
 static void draw_host(struct top *t, struct frame *f, const json_t *h, unsigned width)
 {
-	double cpu = vmclus_num(h, "cpu_used"), cpus = vmclus_num(h, "cpu_total"),
-	       mem = vmclus_num(h, "mem_used_bytes"), mems = vmclus_num(h, "mem_total_bytes");
-	const char *state = vmclus_text(h, "state"), *name = vmclus_text(h, "name"),
-		   *safe_by = vmclus_text(h, "safe_by");
-	bool online = !strcmp(state, "online"), rest = vmclus_true(h, "maintenance");
+	double cpu = field_num(h, "cpu_used"), cpus = field_num(h, "cpu_total"), mem = field_num(h, "mem_used_bytes"),
+	       mems = field_num(h, "mem_total_bytes");
+	const char *state = field_text(h, "state"), *name = field_text(h, "name"), *safe_by = field_text(h, "safe_by");
+	bool online = !strcmp(state, "online"), rest = field_true(h, "maintenance");
 	char a[64], b[64], used[32], total[32];
 
 	line(f,
@@ -124,7 +109,7 @@ static void draw_host(struct top *t, struct frame *f, const json_t *h, unsigned 
 	     : rest  ? YELLOW
 	             : "",
 	     "%-12.12s %-8s %s %4.1f/%-3.0f %s %9s/%-9s %4u  %s", name, rest && online ? "drained" : state,
-	     bar(a, width, cpu, cpus), cpu, cpus, bar(b, width, mem, mems),
+	     cli_bar(a, width, cpu, cpus), cpu, cpus, cli_bar(b, width, mem, mems),
 	     size_format((uint64_t)mem, used, sizeof(used)), size_format((uint64_t)mems, total, sizeof(total)),
 	     count_on(t, name), online || !strcmp(safe_by, "none") ? "" : safe_by);
 }
@@ -158,14 +143,14 @@ static void draw_migrations(struct top *t, struct frame *f)
 
 	json_array_foreach(json_object_get(t->status, "domains"), i, d)
 	{
-		if (strcmp(vmclus_text(d, "operation"), "migrate") != 0)
+		if (strcmp(field_text(d, "operation"), "migrate") != 0)
 			continue;
-		double ns = vmclus_num(t->since, vmclus_text(d, "name"));
+		double ns = field_num(t->since, field_text(d, "name"));
 		if (!n++)
 			line(f, BOLD, "MIGRATIONS");
 		if (n <= 8)
-			line(f, GREEN, "%-20s %s > %s  %.1f s", vmclus_text(d, "name"), vmclus_text(d, "host"),
-			     vmclus_text(d, "target"), ((double)now_ns() - ns) / 1e9);
+			line(f, GREEN, "%-20s %s > %s  %.1f s", field_text(d, "name"), field_text(d, "host"),
+			     field_text(d, "target"), ((double)now_ns() - ns) / 1e9);
 	}
 	if (n > 8)
 		line(f, "", "... and %u more", n - 8);
@@ -182,11 +167,11 @@ static int compare_key(const json_t *a, const json_t *b, enum top_sort sort)
 		                           [TOP_BY_MEM] = "mem_bytes" };
 
 	if (sort == TOP_BY_CPU || sort == TOP_BY_MEM) {
-		double x = vmclus_num(a, key[sort]), y = vmclus_num(b, key[sort]);
+		double x = field_num(a, key[sort]), y = field_num(b, key[sort]);
 
 		return x < y ? 1 : x > y ? -1 : 0; /* the largest first */
 	}
-	return strcmp(vmclus_text(a, key[sort]), vmclus_text(b, key[sort]));
+	return strcmp(field_text(a, key[sort]), field_text(b, key[sort]));
 }
 
 static int compare(const void *a, const void *b, void *arg)
@@ -200,7 +185,7 @@ static int compare(const void *a, const void *b, void *arg)
 
 static void draw_domain(struct frame *f, const json_t *d, bool selected)
 {
-	const char *state = vmclus_text(d, "state"), *host = vmclus_text(d, "host"), *target = vmclus_text(d, "target");
+	const char *state = field_text(d, "state"), *host = field_text(d, "host"), *target = field_text(d, "target");
 	bool bad = !strcmp(state, "failed") || !strcmp(state, "unknown");
 	char where[160], mem[32];
 
@@ -209,9 +194,9 @@ static void draw_domain(struct frame *f, const json_t *d, bool selected)
 	     selected ? INVERSE
 	     : bad    ? RED
 	              : "",
-	     "%-20.20s %-10s %-8s %-21s %5.0f %5.2f %9s  %s", vmclus_text(d, "name"), state, vmclus_text(d, "desired"),
-	     where, vmclus_num(d, "generation"), vmclus_num(d, "cpu_used"),
-	     size_format((uint64_t)vmclus_num(d, "mem_bytes"), mem, sizeof(mem)), vmclus_text(d, "text"));
+	     "%-20.20s %-10s %-8s %-21s %5.0f %5.2f %9s  %s", field_text(d, "name"), state, field_text(d, "desired"),
+	     where, field_num(d, "generation"), field_num(d, "cpu_used"),
+	     size_format((uint64_t)field_num(d, "mem_bytes"), mem, sizeof(mem)), field_text(d, "text"));
 }
 
 static void draw_domains(struct top *t, struct frame *f)

@@ -71,7 +71,7 @@ int vmctl_connect(struct hvcall *c, const char *name, struct err *err)
 	return r;
 }
 
-int vmctl_is_running(const char *name)
+bool vmctl_is_running(const char *name)
 {
 	_cleanup_hvcall_ struct hvcall c;
 

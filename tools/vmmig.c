@@ -14,13 +14,71 @@ const struct jsonconn_peer vmmig_peer = {
 	.line_bytes_max = 4u << 20,
 };
 
-static const struct vmmig_cmd commands[] = {
-	{ "push", "DOMAIN HOST", "move a running domain to another host", vmmig_push },
-	{ "plan", "DOMAIN HOST", "say what a push would do, and what would stop it", vmmig_plan },
-	{ "status", "[DOMAIN]", "show migrations from and to this host", vmmig_status },
-	{ "cancel", "DOMAIN", "call a migration off; the domain runs on where it is", vmmig_cancel },
-	{ "resolve", "DOMAIN", "last resort: say who owns a domain that is in doubt", vmmig_resolve },
-	{ "peers", "list|add|remove|self", "the hosts that this one trusts", vmmig_peers },
+/* Of push and plan, in the order of keys[] in vmmig_push.c. */
+#define PUSH_OPTIONS                                                                                                             \
+	{                                                                                                                        \
+		{ "downtime", "MS", "longest pause of the guest to aim for (default 50)" },                                      \
+			{ "bandwidth", "MIB", "limit, MiB/s (default: none)" },                                                  \
+			{ "timeout", "S", "call it off when not done by then (default: none)" },                                 \
+			{ "streams", "N", "connections for guest memory, 1-8 (default: by CPUs)" },                              \
+			{ "compress", "HOW", "lz4, none (default: lz4 when the link is the bottleneck)" },                       \
+			{ "converge", "HOW",                                                                                     \
+			  "when the guest writes faster than the link carries: auto (slow it down, then allow more downtime),\n" \
+			  "                       throttle (slow it down, then give up), fail (give up at once)" },              \
+			{ "log-dirty", "HOW", "auto, track, hash, stopcopy" },                                                   \
+			{ "suspend", NULL, "do not let it run on HOST: it stays paused there" },                                 \
+			{ "persistent", NULL, "store its definition on HOST, too" },                                             \
+			{ "verify", NULL, "compare all memory on both hosts before it runs there (costs downtime)" },            \
+		{                                                                                                                \
+			"audit", NULL, "prove that no changed page was missed (costs downtime)"                                  \
+		}                                                                                                                \
+	}
+
+static const struct cli_cmd commands[] = {
+	{ .name = "push",
+	  .args = "DOMAIN HOST",
+	  .has_json = true,
+	  .run = vmmig_push,
+	  .summary = "move a running domain to another host",
+	  .help = "HOST is a pinned peer (vmmig peers list). Ctrl-C calls it off; the domain runs on here.",
+	  .option = PUSH_OPTIONS },
+	{ .name = "plan",
+	  .args = "DOMAIN HOST",
+	  .has_json = true,
+	  .run = vmmig_plan,
+	  .summary = "say what a push would do, and what would stop it",
+	  .help = "Forecasts rounds, time and downtime. Changes nothing. Fails when a push is not possible.",
+	  .option = PUSH_OPTIONS },
+	{ .name = "status",
+	  .args = "[DOMAIN]",
+	  .has_json = true,
+	  .run = vmmig_status,
+	  .summary = "show migrations from and to this host",
+	  .option = { { "watch", NULL, "again twice a second, until nothing is under way" } } },
+	{ .name = "cancel",
+	  .args = "DOMAIN",
+	  .run = vmmig_cancel,
+	  .summary = "call a migration off; the domain runs on where it is",
+	  .help = "Possible until the target owns the domain." },
+	{ .name = "resolve",
+	  .args = "DOMAIN",
+	  .run = vmmig_resolve,
+	  .summary = "last resort: say who owns a domain that is in doubt",
+	  .help = "For a domain that is in doubt because the other host does not come back. The owner runs it, the other copy is given up.\n"
+	          "If the domain runs on the other host after all, there will be TWO copies writing to the same disks: first make sure\n"
+	          "that the other host is off, or that the domain cannot run there.",
+	  .option = { { "owner", "local|HOST", "who runs it; needed" } } },
+	{ .name = "peers",
+	  .args = "[list|add|remove|self ...]",
+	  .has_json = true,
+	  .dashes = true, /* a key may begin with them */
+	  .run = vmmig_peers,
+	  .summary = "the hosts that this one trusts",
+	  .help = "  list                             those that there are\n"
+	          "  add NAME ADDRESS[:PORT] KEY      KEY is what vmmig peers self prints on that host\n"
+	          "  remove NAME\n"
+	          "  self                             this host's name, port and key\n"
+	          "They may push domains to this host, and it may push to them. Both hosts must add each other." },
 };
 
 volatile sig_atomic_t vmmig_interrupts;
@@ -38,69 +96,35 @@ void vmmig_catch_signals(void)
 	sigaction(SIGINT, &sa, NULL); /* SIGTERM just ends vmmig; the migration goes on */
 }
 
-int vmmig_fail(const struct err *err)
+int vmmig_ask(json_t *order, json_t **ret, struct err *err)
 {
-	fprintf(stderr, "vmmig: %s\n", err->text);
-	return EXIT_FAILED;
-}
+	_cleanup_jsonconn_ struct jsonconn c = { .fd = -1 };
+	int r = jsonconn_order(&c, &vmmig_peer, order, err);
 
-json_t *vmmig_ask(json_t *order)
-{
-	struct jsonconn c;
-	struct err err = { 0 };
-	json_t *o = NULL;
-	int r = jsonconn_open(&c, &vmmig_peer, &err);
+	while (r == 0) {
+		_cleanup_json_ json_t *o = NULL;
 
-	if (r < 0) {
-		json_decref(order);
-	} else {
-		r = jsonconn_send(&c, order, &err);
-		/* a plan that waits for its peer reports progress first */
-		do {
-			json_decref(o);
-			o = NULL;
-			if (r == 0)
-				r = jsonconn_recv(&c, true, &o, &err);
-		} while (r == 0 && !strcmp(json_string_value(json_object_get(o, "type")) ?: "", "progress"));
-		jsonconn_close(&c);
+		r = jsonconn_recv(&c, true, &o, err);
+		if (r < 0 || !strcmp(field_text(o, "type"), "progress")) /* of a plan that waits for its peer */
+			continue;
+		if (!strcmp(field_text(o, "type"), "error"))
+			return err_set(err, EIO, "%s", *field_text(o, "error") ? field_text(o, "error") : "failed");
+		*ret = steal_ptr(&o);
+		return 0;
 	}
-	const char *why = json_string_value(json_object_get(o, "error"));
-	if (r == 0 && !strcmp(json_string_value(json_object_get(o, "type")) ?: "", "error"))
-		r = err_set(&err, EIO, "%s", why ? why : "failed");
-	if (r == 0)
-		return o;
-	json_decref(o);
-	(void)vmmig_fail(&err);
-	return NULL;
-}
-
-static void usage(FILE *to)
-{
-	fprintf(to, "usage: vmmig COMMAND ...\n\nMoves running domains between hosts.\n\n");
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(to, "  %-8s %-22s %s\n", commands[i].name, commands[i].args, commands[i].summary);
-	fprintf(to,
-	        "\nvmmig COMMAND --help tells more. See vmmig(8).\nExit status: 0 done, 1 failed, 2 wrong usage, 3 cancelled.\n");
+	return r;
 }
 
 int main(int argc, char **argv)
 {
-	if (argc < 2) {
-		usage(stderr);
-		return EXIT_USAGE;
-	}
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-		usage(stdout);
-		return EXIT_DONE;
-	}
-	if (!strcmp(argv[1], "--version")) {
-		puts(PACKAGE_STRING);
-		return EXIT_DONE;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].run(argc - 1, argv + 1);
-	fprintf(stderr, "vmmig: unknown command \"%s\"\n", argv[1]);
-	usage(stderr);
-	return EXIT_USAGE;
+	static const struct cli_program program = {
+		.name = "vmmig",
+		.intro = "Moves running domains between hosts.",
+		.manual = "vmmig(8)",
+		.exit_statuses = "0 done, 1 failed, 2 wrong usage, 3 cancelled",
+		.cmd = commands,
+		.n_cmds = ARRAY_SIZE(commands),
+	};
+
+	return cli_main(&program, argc, argv);
 }

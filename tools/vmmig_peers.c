@@ -1,26 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* vmmig peers: reads and writes the files that migrated pins keys by; it reads them anew at every connection. */
 #include "config.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include "migrated/io/peers.h"
 #include "tools/vmmig_int.h"
 
-static const char peers_help[] =
-	"usage: vmmig peers [list] [--json]\n"
-	"       vmmig peers add NAME ADDRESS[:PORT] KEY\n"
-	"       vmmig peers remove NAME\n"
-	"       vmmig peers self [--json]\n\n"
-	"The hosts that may push domains to this one, and that it may push to. KEY is what `vmmig peers self` prints on that host.\n"
-	"Both hosts must add each other.\n";
-
-static int list(bool json)
+static int list(bool json, struct err *err)
 {
 	_cleanup_peers_ struct peers ps = { 0 };
-	struct err err;
+	int r = peers_load(&ps, err);
 
-	if (peers_load(&ps, &err) < 0)
-		return vmmig_fail(&err);
+	if (r < 0)
+		return r;
 	_cleanup_json_ json_t *a = json_array();
 	for (size_t i = 0; i < ps.n; i++) {
 		const struct peer *p = &ps.p[i];
@@ -35,16 +28,16 @@ static int list(bool json)
 		jsonconn_print(a);
 	else if (!ps.n)
 		printf("no peer is pinned\n");
-	return EXIT_DONE;
+	return 0;
 }
 
-static int self(bool json)
+static int self(bool json, struct err *err)
 {
 	struct node n;
-	struct err err;
+	int r = node_load(&n, false, err);
 
-	if (node_load(&n, false, &err) < 0)
-		return vmmig_fail(&err);
+	if (r < 0)
+		return r;
 	explicit_bzero(n.secret_key, sizeof(n.secret_key));
 	if (json) {
 		_cleanup_json_ json_t *o = json_pack("{s:s, s:i, s:s}", "name", n.name, "port", (int)n.port,
@@ -53,35 +46,20 @@ static int self(bool json)
 	} else {
 		printf("%s port %u\n%s\n", n.name, n.port, n.public_key);
 	}
-	return EXIT_DONE;
+	return 0;
 }
 
-int vmmig_peers(int argc, char **argv)
+int vmmig_peers(struct cli *v, struct err *err)
 {
-	const char *arg[5] = { NULL };
-	struct err err;
-	bool json = false;
-	int n = 0;
+	const char *what = v->n_args ? v->arg[0] : "list";
 
-	/* not getopt: a key may begin with '-' */
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--help")) {
-			fputs(peers_help, stdout);
-			return EXIT_DONE;
-		}
-		if (!strcmp(argv[i], "--json"))
-			json = true;
-		else if (n < 5)
-			arg[n++] = argv[i];
-	}
-	if (n == 0 || (n == 1 && !strcmp(arg[0], "list")))
-		return list(json);
-	if (n == 1 && !strcmp(arg[0], "self"))
-		return self(json);
-	if (n == 4 && !strcmp(arg[0], "add"))
-		return peer_add(arg[1], arg[2], arg[3], &err) < 0 ? vmmig_fail(&err) : EXIT_DONE;
-	if (n == 2 && !strcmp(arg[0], "remove"))
-		return peer_remove(arg[1], &err) < 0 ? vmmig_fail(&err) : EXIT_DONE;
-	fputs(peers_help, stderr);
-	return EXIT_USAGE;
+	if (v->n_args <= 1 && !strcmp(what, "list"))
+		return list(v->json, err);
+	if (v->n_args == 1 && !strcmp(what, "self"))
+		return self(v->json, err);
+	if (v->n_args == 4 && !strcmp(what, "add"))
+		return peer_add(v->arg[1], v->arg[2], v->arg[3], err);
+	if (v->n_args == 2 && !strcmp(what, "remove"))
+		return peer_remove(v->arg[1], err);
+	return err_set(err, CLI_EUSAGE, "peers list, self, add NAME ADDRESS[:PORT] KEY, or remove NAME");
 }

@@ -4,5 +4,4 @@ EXTRA_DIST += %D%/migstories.sh %D%/mig
 
 # plans for described clusters
 TESTS += %D%/planstories.sh
-check_PROGRAMS += bench/clusplan
 EXTRA_DIST += %D%/planstories.sh %D%/plan

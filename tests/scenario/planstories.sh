@@ -3,7 +3,7 @@
 # Described clusters (plan/NAME.json) and the plans for them (plan/NAME.txt); then what is wrong with a description. "planstories.sh --write" (in a
 # build tree) writes the plans anew: read the difference.
 top_srcdir=${top_srcdir:?} top_builddir=${top_builddir:?}
-plan=$top_builddir/bench/clusplan
+plan() { "$top_builddir/tools/vmclus" simulate "$@"; }
 dir=$top_srcdir/tests/scenario/plan
 rc=0
 fail() { echo "planstories: $*" >&2; rc=1; }
@@ -12,7 +12,7 @@ trap 'rm -rf "$tmp"' EXIT
 
 for story in "$dir"/*.json; do
 	name=$(basename "$story" .json)
-	"$plan" "$story" >"$tmp/raw" || fail "$name: exit status $?"
+	plan "$story" >"$tmp/raw" || fail "$name: exit status $?"
 	sed 's/; planned in .*//' "$tmp/raw" >"$tmp/out"
 	if [ "${1:-}" = --write ]; then
 		cp "$tmp/out" "$dir/$name.txt"
@@ -25,7 +25,7 @@ done
 refused() { # STATUS TEXT ARGS... <description
 	want=$1 text=$2
 	shift 2
-	"$plan" "$@" >"$tmp/out" 2>"$tmp/err"
+	plan "$@" >"$tmp/out" 2>"$tmp/err"
 	got=$?
 	[ $got -eq "$want" ] || fail "'$text': exit status $got, not $want"
 	grep -qF -- "$text" "$tmp/err" || fail "'$text' is not in: $(cat "$tmp/err")"
@@ -41,19 +41,19 @@ echo '{"hosts":[{"name":"a","cpu_total":"4"}]}' | refused 1 'a: "cpu_total" has 
 echo "{\"hosts\":[$h],\"domains\":[{\"name\":\"x\",\"host\":\"b\"}]}" | refused 1 'domain x is on b, which is not among the hosts' -
 echo "{\"hosts\":[$h],\"rules\":[{\"kind\":\"apart\",\"members\":[\"x\"]}]}" | refused 1 'fewer than two' -
 echo "{\"hosts\":[$h],\"rules\":[{\"kind\":\"beside\",\"members\":[\"x\",\"y\"]}]}" | refused 1 '"kind" is together' -
-echo "{\"hosts\":[$h]}" | refused 2 'does not fit' --max-moves -3 -
+echo "{\"hosts\":[$h]}" | refused 2 '--max-moves: a number' --max-moves -3 -
 refused 1 'nowhere.json' "$tmp/nowhere.json" </dev/null
 refused 2 'usage' </dev/null
-refused 2 'does not fit' --generate 0:5 </dev/null
-echo '{}' | "$plan" - >"$tmp/out" || fail 'an empty cluster is no error'
+refused 2 '--generate HOSTS:DOMAINS, not "0:5"' --generate 0:5 </dev/null
+echo '{}' | plan - >"$tmp/out" || fail 'an empty cluster is no error'
 grep -q balanced "$tmp/out" || fail "an empty cluster: $(cat "$tmp/out")"
 
 # the same seed, the same cluster; and a plan carried out leaves nothing to do
-"$plan" --generate 12:200 --seed 3 >"$tmp/1" && "$plan" --generate 12:200 --seed 3 >"$tmp/2" && "$plan" --generate 12:200 --seed 4 >"$tmp/3" || fail generate
+plan --generate 12:200 --seed 3 >"$tmp/1" && plan --generate 12:200 --seed 3 >"$tmp/2" && plan --generate 12:200 --seed 4 >"$tmp/3" || fail generate
 cmp -s "$tmp/1" "$tmp/2" || fail 'one seed, two clusters'
 cmp -s "$tmp/1" "$tmp/3" && fail 'two seeds, one cluster'
-"$plan" --write-layout "$tmp/layout" "$tmp/1" >"$tmp/out" || fail plan
+plan --write-layout "$tmp/layout" "$tmp/1" >"$tmp/out" || fail plan
 grep -q ' moves, spread 0\.' "$tmp/out" || fail "no moves for a lopsided cluster: $(tail -n 1 "$tmp/out")"
-"$plan" --json --layout "$tmp/layout" "$tmp/1" >"$tmp/out"
+plan --json --layout "$tmp/layout" "$tmp/1" >"$tmp/out"
 grep -q '"n_moves":0' "$tmp/out" || fail "a second run: $(cat "$tmp/out")"
 exit $rc

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # vmclus against a stand-in for clusterd (fake_clusterd.c): which order each command makes of its words, and what it makes of the answers.
 load ../retry
+load ../usage
 
 : "${top_builddir:=$BATS_TEST_DIRNAME/../../build}"
 
@@ -43,27 +44,11 @@ status_report() {
 }
 
 @test "usage: unknown things end with status 2 and say what is right" {
-	run "$vmclus"
-	[ "$status" -eq 2 ]
-	run "$vmclus" frobnicate
-	[ "$status" -eq 2 ]
-	[[ $output == *"unknown command frobnicate"* ]]
-	for words in 'start' 'start a b' 'move guest01' 'status --nonsense' 'define --json x' 'rules' 'rules frob' 'rules add apart a' \
+	usage_is_said "$vmclus" start 'start a b' 'move guest01' 'status --nonsense' 'define --json x' 'rules' 'rules frob' 'rules add apart a' \
 		'rules add beside a b' 'rules remove x' 'rules list x' 'fence deny host-a' 'policy lease_s' 'policy =1' 'balance --auto perhaps' \
-		'balance --auto on --yes' 'balance --max-moves none' 'start g --timeout soon' 'events --since then' 'start g --no-wait=1'; do
-		# shellcheck disable=SC2086
-		run "$vmclus" $words
-		[ "$status" -eq 2 ] || { echo "$words: $status $output" >&2; false; }
-		[[ $output == *"usage: vmclus ${words%% *}"* ]] || { echo "$words: $output" >&2; false; }
-	done
+		'balance --auto on --yes' 'balance --max-moves none' 'start g --timeout soon' 'events --since then' 'start g --no-wait=1' \
+		'simulate' 'simulate a b' 'simulate --generate 3' 'simulate --gain much x'
 	[ ! -e "$T/orders" ]
-	run "$vmclus" --version
-	[ "$status" -eq 0 ]
-	for c in $("$vmclus" --help | awk '/^  [a-z]/ { print $1 }'); do
-		run "$vmclus" "$c" --help
-		[ "$status" -eq 0 ]
-		[[ $output == "usage: vmclus $c"* ]]
-	done
 }
 
 @test "without clusterd: says so, and as JSON where that was asked for" {

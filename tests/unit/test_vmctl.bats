@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # vmctl against a stand-in for hvdom (fake_hvdom.c): every command, what it says when things go wrong, and what it leaves behind.
 load ../retry
+load ../usage
 
 setup() {
 	T=$(mktemp -d)
@@ -40,31 +41,9 @@ json() { jq -r "$1"; }
 ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 
 @test "usage: unknown things end with status 2 and say what is right" {
-	run "$vmctl"
-	[ "$status" -eq 2 ]
-	run "$vmctl" frobnicate
-	[ "$status" -eq 2 ]
-	[[ $output == *"unknown command frobnicate"* ]]
+	usage_is_said "$vmctl" start 'start a b' 'list --nonsense' 'define --json x' 'shutdown g --wait' 'list x' 'console g --boot=x'
 	run "$vmctl" start
-	[ "$status" -eq 2 ]
-	[[ $output == *"usage: vmctl start [OPTIONS] DOMAIN"* ]]
-	run "$vmctl" start a b
-	[ "$status" -eq 2 ]
-	run "$vmctl" list --nonsense
-	[ "$status" -eq 2 ]
-	run "$vmctl" define --json x
-	[ "$status" -eq 2 ]
-	run "$vmctl" shutdown g --wait
-	[ "$status" -eq 2 ]
-	run "$vmctl" --help
-	[ "$status" -eq 0 ]
-	run "$vmctl" --version
-	[ "$status" -eq 0 ]
-	for c in $("$vmctl" --help | awk '/^  [a-z]/ { print $1 }'); do
-		run "$vmctl" "$c" --help
-		[ "$status" -eq 0 ]
-		[[ $output == "usage: vmctl $c"* ]]
-	done
+	[[ $output == *"too few arguments for start"*"usage: vmctl start [OPTIONS] DOMAIN"* ]]
 }
 
 @test "define, list, dumpxml, undefine" {
