@@ -17,36 +17,11 @@ while [ $# -gt 0 ]; do
 	shift
 done
 
-export PATH=$build/tools:$PATH VMLAB_NAME=${VMLAB_NAME:-cluster} VMLAB_DIR=${VMLAB_DIR:-$build/labs}
+demo=cluster
 guests=(guest01 guest02 guest03 guest04 guest05 guest06)
-tmp=$(mktemp -d)
-declare -A client=() boot=() generation=() took=()
-events_pid=''
-
-if [ -t 1 ]; then bold=$'\e[1m' green=$'\e[32m' red=$'\e[31m' dim=$'\e[2m' off=$'\e[0m'; else bold='' green='' red='' dim='' off=''; fi
-title() { printf '\n%s%s%s\n' "$bold" "$*" "$off"; }
-fail() { printf '%scluster: %s%s\n' "$red" "$*" "$off" >&2; exit 1; }
-
-cleanup() {
-	local rc=$? f
-	trap - EXIT
-	trap '' INT TERM
-	for f in "${client[@]}" $events_pid; do kill -INT "$f" 2>/dev/null; done
-	if [ "$rc" -ne 0 ] && [ -d "$VMLAB_DIR/$VMLAB_NAME" ]; then
-		for f in "$VMLAB_DIR/$VMLAB_NAME"/hosts/*/var/log/hospes/*.log; do
-			if [ ! -s "$f" ] || [[ $f = *-console.log || $f = *-boot.log ]]; then continue; fi
-			{ echo "-- ${f##*/hosts/}"; tail -n 8 "$f"; } >&2
-		done
-	fi
-	if [ -z "$keep" ] || [ "$rc" -ne 0 ]; then
-		vmlab down 2>/dev/null
-		rmdir "$VMLAB_DIR" 2>/dev/null
-	fi
-	rm -rf "$tmp"
-	exit "$rc"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM HUP
+declare -A boot=() generation=() took=()
+# shellcheck source=tools/demo_common.bash
+. "${0%/*}/demo_common.bash"
 
 ip_of() { echo "10.77.0.$((10 + 10#${1#guest}))"; }
 ask() { vmlab client hospes-probe ask "$(ip_of "$1"):7007" "$2" --timeout 10; }
@@ -56,7 +31,7 @@ show() { vmlab exec "${1:-host-a}" vmclus status; }
 # What the cluster does, as it says it, between the lines of this script
 events_on() {
 	events_loop "$1" "$(report "$1" | jq .generation)" &
-	events_pid=$!
+	pids[events]=$!
 }
 events_loop() {
 	local since=$2 new
@@ -67,13 +42,13 @@ events_loop() {
 	done
 }
 events_off() {
-	kill "$events_pid" 2>/dev/null
-	wait "$events_pid" 2>/dev/null
-	events_pid=''
+	kill "${pids[events]}" 2>/dev/null
+	wait "${pids[events]}" 2>/dev/null
+	unset 'pids[events]'
 }
 
 # The last line that a client wrote after being asked
-client_line() { kill -USR1 "${client[$1]}" && sleep 0.1 && tail -n 1 "$tmp/client.$1"; }
+client_line() { kill -USR1 "${pids[$1]}" && sleep 0.1 && tail -n 1 "$tmp/client.$1"; }
 
 # Every guest runs exactly where the cluster says and nowhere else, finds all its data right, and never saw a second copy of itself
 verify() {
@@ -119,7 +94,6 @@ guest_xml() { # NAME
 	EOF
 }
 
-vmlab down >/dev/null 2>&1
 title "Hosts: three namespaces on this machine, each with its own Corosync, clusterd, guard and migrated"
 VMLAB_MEMORY=1GiB vmlab up 3 || fail "the lab did not come up"
 report | jq -e '.quorate and ([.hosts[] | select(.state == "online")] | length == 3)' >/dev/null || { sleep 3; report | jq -e .quorate >/dev/null || fail "no quorum"; }
@@ -143,7 +117,7 @@ show
 title "Clients: one TCP connection to each guest, a message every 10 ms, from now until the end"
 for g in "${guests[@]}"; do
 	vmlab client hospes-probe echo "$(ip_of "$g")" >"$tmp/client.$g" 2>"$tmp/client.$g.err" &
-	client[$g]=$!
+	pids[$g]=$!
 	boot[$g]=$(ask "$g" status | jq -r .boot_id)
 done
 sleep 1
@@ -220,9 +194,9 @@ title "Result"
 printf '%-10s %-8s %4s  %-9s %-12s %s\n' GUEST HOST GEN REBOOTED "AWAY ms" CLIENT
 rc=0
 for g in "${guests[@]}"; do
-	kill -INT "${client[$g]}"
-	wait "${client[$g]}"
-	unset "client[$g]"
+	kill -INT "${pids[$g]}"
+	wait "${pids[$g]}"
+	unset "pids[$g]"
 	last=$(tail -n 1 "$tmp/client.$g")
 	rebooted=no
 	[ "$(ask "$g" status | jq -r .boot_id)" = "${boot[$g]}" ] || rebooted=yes

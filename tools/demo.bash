@@ -18,36 +18,10 @@ while [ $# -gt 0 ]; do
 done
 [[ $hosts =~ ^[2-9]$ ]] || { echo "demo: --hosts 2 to 9" >&2; exit 2; }
 
-export PATH=$build/tools:$PATH VMLAB_NAME=${VMLAB_NAME:-demo} VMLAB_DIR=${VMLAB_DIR:-$build/labs}
-guest=guest01 ip=10.77.0.11
-tmp=$(mktemp -d)
-client_pid=''
+demo=demo guest=guest01 ip=10.77.0.11
+# shellcheck source=tools/demo_common.bash
+. "${0%/*}/demo_common.bash"
 
-if [ -t 1 ]; then bold=$'\e[1m' green=$'\e[32m' red=$'\e[31m' off=$'\e[0m'; else bold='' green='' red='' off=''; fi
-title() { printf '\n%s%s%s\n' "$bold" "$*" "$off"; }
-fail() { printf '%sdemo: %s%s\n' "$red" "$*" "$off" >&2; exit 1; }
-
-cleanup() {
-	local rc=$?
-	trap - EXIT
-	trap '' INT TERM
-	[ -z "$client_pid" ] || kill -INT "$client_pid" 2>/dev/null
-	if [ "$rc" -ne 0 ] && [ -d "$VMLAB_DIR/$VMLAB_NAME" ]; then
-		for f in "$VMLAB_DIR/$VMLAB_NAME"/hosts/*/var/log/hospes/*.log; do
-			[ ! -s "$f" ] || { echo "-- ${f##*/hosts/}"; tail -n 8 "$f"; } >&2
-		done
-	fi
-	if [ -z "$keep" ] || [ "$rc" -ne 0 ]; then
-		vmlab down 2>/dev/null
-		rmdir "$VMLAB_DIR" 2>/dev/null
-	fi
-	rm -rf "$tmp"
-	exit "$rc"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM HUP
-
-vmlab down >/dev/null 2>&1
 title "Hosts: namespaces on this machine, each with its own migrated"
 vmlab up "$hosts" --no-cluster || fail "the lab did not come up"
 vmlab status
@@ -93,9 +67,9 @@ before=$(ask status) || fail "the guest's status port does not answer"
 
 title "Client: one TCP connection, a message every 10 ms, from now until the end"
 vmlab client hospes-probe echo $ip >"$tmp/client" 2>"$tmp/client.err" &
-client_pid=$!
+pids[client]=$!
 sleep 1
-kill -USR1 $client_pid
+kill -USR1 "${pids[client]}"
 sleep 0.2
 jq -r '"\(.answers) answers, median round trip \(.rtt_median_ms) ms, longest gap \(.longest_gap_ms) ms"' <"$tmp/client" || fail "no client: $(cat "$tmp/client.err")"
 
@@ -124,7 +98,7 @@ for to in "${route[@]}"; do
 	result=$(tail -n 1 "$tmp/push")
 	[ "$(jq -r .status <<<"$result")" = completed ] || fail "the push did not complete: $result"
 	sleep 0.5
-	kill -USR1 $client_pid
+	kill -USR1 "${pids[client]}"
 	sleep 0.2
 	gap=$(tail -n 1 "$tmp/client" | jq .mark_gap_ms)
 	# does it run there, and only there?
@@ -145,10 +119,10 @@ for to in "${route[@]}"; do
 	from=$to moved=$((moved + 1))
 done
 
-kill -INT $client_pid
-wait $client_pid
+kill -INT "${pids[client]}"
+wait "${pids[client]}"
 client_rc=$?
-client_pid=''
+unset 'pids[client]'
 last=$(tail -n 1 "$tmp/client")
 now=$(ask status)
 

@@ -1,6 +1,6 @@
 # The lab (vmlab) and the client probe (hospes-probe).
 bin_SCRIPTS += %D%/vmlab
-EXTRA_DIST += %D%/vmlab.bash %D%/vmlab_systemd.bash %D%/debtree.bash %D%/demo.bash %D%/cluster_demo.bash
+EXTRA_DIST += %D%/vmlab.bash %D%/vmlab_systemd.bash %D%/debtree.bash %D%/demo.bash %D%/cluster_demo.bash %D%/demo_common.bash
 CLEANFILES += %D%/vmlab
 %D%/vmlab: $(top_srcdir)/%D%/vmlab.bash
 	$(AM_V_GEN)$(MKDIR_P) %D% && cp $(top_srcdir)/%D%/vmlab.bash $@.tmp && chmod 755 $@.tmp && mv $@.tmp $@
