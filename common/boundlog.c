@@ -75,9 +75,9 @@ int boundlog_put(struct boundlog *b, const void *p, size_t len)
 	while (b->fd >= 0 && len) {
 		if (b->size >= b->piece) {
 			int e = turn(b);
-			r = r ? r : e;
+			r = r < 0 ? r : e;
 			if (b->size >= b->piece)
-				return r ? r : -EFBIG;
+				return r < 0 ? r : -EFBIG;
 		}
 		size_t k = len < b->piece - b->size ? len : (size_t)(b->piece - b->size);
 		ssize_t n = write(b->fd, s, k);

@@ -30,9 +30,9 @@ int mkdir_p(const char *path, mode_t mode) _must_check_;
 int sock_send_fds(int fd, const void *p, size_t len, const int *fds, size_t n_fds) _must_check_;
 ssize_t sock_recv_fds(int fd, void *p, size_t len, int *fds, size_t *n_fds) _must_check_;
 /*
- * Listen on the Unix socket @path (mode 0600), of @type SOCK_STREAM or SOCK_SEQPACKET. A socket that nobody serves is replaced. Returns the
- * descriptor (non-blocking, owned by the caller), or -errno with the text: -EADDRINUSE when another process serves there (@who: the program,
- * for the text); -ENAMETOOLONG; as bind(2).
+ * Listen on the Unix socket @path (mode 0600), of @type SOCK_STREAM or SOCK_SEQPACKET. A socket that nobody serves is
+ * replaced. Returns the descriptor (non-blocking, owned by the caller), or -errno with the text: -EADDRINUSE when another
+ * process serves there (@who: the program's name, for the text); -ENAMETOOLONG; as bind(2).
  */
 int sock_listen(const char *path, int type, int backlog, const char *who, struct err *err) _must_check_;
 

@@ -77,7 +77,7 @@ static int command(struct redis_run *r, const char *verb, unsigned k, uint64_t *
 	e = read_line(r, line, sizeof(line));
 	if (!e && line[0] == '$') /* bulk string: its length, then itself */
 		e = read_line(r, line + 1, sizeof(line) - 1);
-	if (e)
+	if (e < 0)
 		return e;
 	*ret = strtoull(line + 1, &end, 10);
 	if ((line[0] != ':' && line[0] != '$') || *end) {
@@ -103,7 +103,7 @@ static bool increment(struct redis_run *r, unsigned k)
 	uint64_t t0 = probe_now_ns(), value = 0, took;
 	int e = command(r, "INCR", k, &value);
 
-	if (e) {
+	if (e < 0) {
 		fprintf(stderr, "hospes-probe: connection lost: %s\n", strerror(-e));
 		r->resets++;
 		return false;
@@ -129,7 +129,7 @@ static void check_all(struct redis_run *r)
 		uint64_t value = 0;
 		int e = r->count[k] ? command(r, "GET", k, &value) : 0;
 
-		if (e) {
+		if (e < 0) {
 			fprintf(stderr, "hospes-probe: connection lost: %s\n", strerror(-e));
 			r->resets++;
 			return;
