@@ -36,8 +36,8 @@ cp "$build/guests/initramfs.img" "$SHARED/"
 stat_of() { jq -s -c --arg k "$2" 'map(.[$k]) | sort | {median: .[length / 2 | floor], p95: .[(length * 0.95 | ceil) - 1], min: .[0], max: .[-1]}' "$1"; }
 report() { echo "$1" >>"$out"; jq -c . <<<"$1"; }
 
-# pushes NAME COUNT FILE: back and forth, each checked
-pushes() {
+# timed_pushes NAME COUNT FILE: back and forth, each checked
+timed_pushes() {
 	local from to i
 	from=$(running_on "$1")
 	: >"$3"
@@ -54,7 +54,7 @@ part_loaded() {
 	guest_up host-a guest01 load=full mem=256
 	sleep 3
 	client_start guest01
-	pushes guest01 "$runs" "$build/bench/loaded.jsonl"
+	timed_pushes guest01 "$runs" "$build/bench/loaded.jsonl"
 	client_stop
 	report "$(jq -n -c --argjson d "$(stat_of "$build/bench/loaded.jsonl" downtime_ms)" --argjson t "$(stat_of "$build/bench/loaded.jsonl" total_ms)" \
 		--argjson s "$(stat_of "$build/bench/loaded.jsonl" sent_bytes)" --argjson c "$CLIENT_JSON" \
@@ -93,7 +93,7 @@ part_empty() {
 	sleep 2
 	local used
 	used=$(on host-a vmctl domstats guest03 --json | jq .ram_used_bytes)
-	pushes guest03 3 "$build/bench/empty.jsonl"
+	timed_pushes guest03 3 "$build/bench/empty.jsonl"
 	report "$(jq -n -c --argjson s "$(stat_of "$build/bench/empty.jsonl" sent_bytes)" --argjson u "$used" --argjson d "$(stat_of "$build/bench/empty.jsonl" downtime_ms)" \
 		'{part: "empty", used_bytes: $u, sent_bytes: $s, downtime_ms: $d, ratio: ($s.median / $u * 100 | round / 100), wanted: "sent < 1.2 of used", met: ($s.median / $u < 1.2)}')"
 	guest_remove guest03

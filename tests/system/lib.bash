@@ -312,6 +312,16 @@ push_ok() {
 	one_copy "$2" "$3"
 	guest_sound "$2"
 }
+# pushes NAME COUNT: from where it runs to the other of two hosts and back, each checked and told
+pushes() {
+	local i from
+	from=$(running_on "$1")
+	for ((i = 1; i <= $2; i++)); do
+		push_ok "$from" "$1" "$(other_host "$from")"
+		echo "# push $i: $(jq -c '[.total_ms, .downtime_ms, .rounds, .sent_bytes]' <<<"$PUSH_JSON")" >&3
+		from=$(other_host "$from")
+	done
+}
 # push_refused FROM NAME TO PATTERN: fails with a cause that matches, sends nothing, and the guest runs on at FROM
 push_refused() {
 	local from=$1 name=$2 to=$3 pattern=$4

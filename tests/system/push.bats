@@ -16,17 +16,11 @@ setup_file() {
 }
 
 @test "10 pushes of a loaded guest: connection, memory and disk are whole" {
-	local i from to boot n=${HOSPES_PUSHES:-10}
-	from=$(running_on guest01)
+	local boot
 	boot=$(guest_boot_id guest01)
 	ask guest01 'fill 24' | jq -e .ok
 	client_start guest01
-	for ((i = 1; i <= n; i++)); do
-		to=$(other_host $from)
-		push_ok $from guest01 "$to"
-		echo "# push $i: $(jq -c '[.total_ms, .downtime_ms, .rounds, .sent_bytes]' <<<"$PUSH_JSON")" >&3
-		from=$to
-	done
+	pushes guest01 "${HOSPES_PUSHES:-10}"
 	client_stop
 	echo "# client: $CLIENT_JSON" >&3
 	[ "$(guest_boot_id guest01)" = "$boot" ]

@@ -12,6 +12,13 @@ fake() { # PATH SED-EXPRESSION
 	on host-b sh -c "sed '$2' $1 >/run/fake && mount --bind /run/fake $1"
 }
 unfake() { on host-b umount "$1"; }
+# refused_until PATTERN COMMAND...: a push to host-b is refused with that cause; COMMAND mends what was broken for it, in any case
+refused_until() {
+	local rc=0
+	push_refused host-a guest01 host-b "$1" || rc=1
+	"${@:2}"
+	return $rc
+}
 
 @test "unknown domain" {
 	run on host-a vmmig push nobody host-b --json
@@ -24,19 +31,13 @@ unfake() { on host-b umount "$1"; }
 
 @test "peer unreachable" {
 	vmlab cut host-b
-	local ok=0
-	push_refused host-a guest01 host-b 'answer|reach' || ok=1
-	vmlab heal host-b
-	[ $ok -eq 0 ]
+	refused_until 'answer|reach' vmlab heal host-b
 }
 
 @test "peer's migrated does not run" {
 	vmlab service host-b stop migrated
-	local ok=0
-	push_refused host-a guest01 host-b 'answer|reach|migrated' || ok=1
-	vmlab service host-b start migrated
+	refused_until 'answer|reach|migrated' vmlab service host-b start migrated
 	migrated_ready host-b
-	[ $ok -eq 0 ]
 }
 
 @test "the peer has another key than the one pinned here" {
@@ -44,35 +45,23 @@ unfake() { on host-b umount "$1"; }
 	cp -a "$d/host-a/etc/hospes/peers.d" "$BATS_TEST_TMPDIR/peers.d"
 	# host-a's own public key is a valid key, but not host-b's
 	on host-a vmmig peers add host-b 10.77.0.102 "$(head -n 1 "$d/host-a/etc/hospes/keys/migrated.key")"
-	local ok=0
-	push_refused host-a guest01 host-b 'key|refused' || ok=1
-	vmlab peers
-	[ $ok -eq 0 ]
+	refused_until 'key|refused' vmlab peers
 }
 
 @test "the peer does not know our key" {
 	on host-b vmmig peers remove host-a
-	local ok=0
-	push_refused host-a guest01 host-b 'key|refused' || ok=1
-	vmlab peers
-	[ $ok -eq 0 ]
+	refused_until 'key|refused' vmlab peers
 }
 
 @test "too little memory on the target" {
 	fake /proc/meminfo 's/^MemAvailable:.*/MemAvailable:     100000 kB/'
-	local ok=0
-	push_refused host-a guest01 host-b 'memory' || ok=1
-	unfake /proc/meminfo
-	[ $ok -eq 0 ]
+	refused_until memory unfake /proc/meminfo
 }
 
 @test "a CPU feature is missing on the target" {
 	grep -qw sse4_2 /proc/cpuinfo || skip "this CPU has no sse4_2 to hide"
 	fake /proc/cpuinfo 's/ sse4_2//'
-	local ok=0
-	push_refused host-a guest01 host-b 'sse4_2' || ok=1
-	unfake /proc/cpuinfo
-	[ $ok -eq 0 ]
+	refused_until sse4_2 unfake /proc/cpuinfo
 }
 
 @test "a domain of that name runs there" {
@@ -80,7 +69,6 @@ unfake() { on host-b umount "$1"; }
 	# without a network: its MAC would be that of the first one
 	guest_define host-b guest01 load=none image="$SHARED/other.img" bridge=
 	on host-b vmctl start guest01
-	local ok=0
 	run push host-a guest01 host-b
 	[ "$status" -ne 0 ]
 	push host-a guest01 host-b || true

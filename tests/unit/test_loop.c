@@ -113,27 +113,32 @@ static void remove_both(void *arg, int fd, uint32_t revents)
 	loop_del_fd(w->src[1]);
 }
 
-static void test_sources_removed_by_a_handler(void **state)
+/* Two sources are ready in the same round, and both have the handler @fn. */
+static void two_ready(void (*fn)(void *arg, int fd, uint32_t revents), const char *order)
 {
 	struct world w;
-	int a[2], b[2];
+	int p[2][2];
 
-	(void)state;
 	world_init(&w);
-	assert_int_equal(pipe(a), 0);
-	assert_int_equal(pipe(b), 0);
-	w.src[0] = loop_add_fd(w.l, a[0], EPOLLIN, remove_both, &w);
-	w.src[1] = loop_add_fd(w.l, b[0], EPOLLIN, remove_both, &w);
-	assert_int_equal(write(a[1], "x", 1), 1);
-	assert_int_equal(write(b[1], "x", 1), 1);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(pipe(p[i]), 0);
+		w.src[i] = loop_add_fd(w.l, p[i][0], EPOLLIN, fn, &w);
+		assert_int_equal(write(p[i][1], "x", 1), 1);
+	}
 	assert_int_equal(loop_run_once(w.l, 1000), 0);
 	assert_int_equal(loop_run_once(w.l, 0), 0);
-	assert_string_equal(w.order, "r");
+	assert_string_equal(w.order, order);
 	loop_free(w.l);
 	for (int i = 0; i < 2; i++) {
-		close(a[i]);
-		close(b[i]);
+		close(p[i][0]);
+		close(p[i][1]);
 	}
+}
+
+static void test_sources_removed_by_a_handler(void **state)
+{
+	(void)state;
+	two_ready(remove_both, "r");
 }
 
 static void inner_round(void *arg, int fd, uint32_t revents)
@@ -150,24 +155,8 @@ static void inner_round(void *arg, int fd, uint32_t revents)
 
 static void test_loop_in_a_handler(void **state)
 {
-	struct world w;
-	int a[2], b[2];
-
 	(void)state;
-	world_init(&w);
-	assert_int_equal(pipe(a), 0);
-	assert_int_equal(pipe(b), 0);
-	w.src[0] = loop_add_fd(w.l, a[0], EPOLLIN, inner_round, &w);
-	w.src[1] = loop_add_fd(w.l, b[0], EPOLLIN, inner_round, &w);
-	assert_int_equal(write(a[1], "x", 1), 1);
-	assert_int_equal(write(b[1], "x", 1), 1);
-	assert_int_equal(loop_run_once(w.l, 1000), 0);
-	assert_string_equal(w.order, "i");
-	loop_free(w.l);
-	for (int i = 0; i < 2; i++) {
-		close(a[i]);
-		close(b[i]);
-	}
+	two_ready(inner_round, "i");
 }
 
 static void del_other_timer(void *arg)

@@ -254,6 +254,31 @@ static void test_descriptor_passing(void **state)
 	close(sv[1]);
 }
 
+static void test_listening(void **state)
+{
+	char *dir = test_dir_new();
+	_cleanup_free_ char *path = xasprintf("%s/s", dir), *far = xasprintf("%s/%0120d", dir, 0),
+			    *nowhere = xasprintf("%s/none/s", dir);
+	struct err err = { 0 };
+	struct stat st;
+	(void)state;
+
+	int fd = sock_listen(path, SOCK_SEQPACKET, 4, "tested", &err);
+	assert_true(fd >= 0);
+	assert_true((fcntl(fd, F_GETFL) & O_NONBLOCK) && (fcntl(fd, F_GETFD) & FD_CLOEXEC));
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode, S_IFSOCK | 0600);
+	assert_int_equal(sock_listen(path, SOCK_SEQPACKET, 4, "tested", &err), -EADDRINUSE);
+	assert_non_null(strstr(err.text, "another tested serves"));
+	close(fd); /* the socket stays, and nobody serves it */
+	fd = sock_listen(path, SOCK_STREAM, 4, "tested", &err);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(sock_listen(far, SOCK_STREAM, 4, "tested", &err), -ENAMETOOLONG);
+	assert_int_equal(sock_listen(nowhere, SOCK_STREAM, 4, "tested", &err), -ENOENT);
+	test_dir_remove(dir);
+}
+
 static void test_paths(void **state)
 {
 	(void)state;
@@ -275,6 +300,7 @@ int main(void)
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_whole_reads),
 		cmocka_unit_test(test_descriptor_passing),
+		cmocka_unit_test(test_listening),
 		cmocka_unit_test(test_paths),
 	};
 
