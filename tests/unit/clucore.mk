@@ -1,10 +1,12 @@
 # Unit tests of clusterd/core: records, commands, views, leases, decisions.
-clucore_tests = %D%/test_clustate %D%/test_clunode %D%/test_clupulse %D%/test_cludecide
+clucore_tests = %D%/test_clustate %D%/test_clulost %D%/test_clunode %D%/test_clupulse %D%/test_cludecide
 check_PROGRAMS += $(clucore_tests)
 TESTS += $(clucore_tests)
 
-%C%_test_clustate_SOURCES = %D%/test_clustate.c
+%C%_test_clustate_SOURCES = %D%/test_clustate.c %D%/cluapply.h %D%/cluapply.c
 %C%_test_clustate_LDADD = clusterd/core/libclucore.a $(TEST_LIBS)
+%C%_test_clulost_SOURCES = %D%/test_clulost.c %D%/cluapply.h %D%/cluapply.c
+%C%_test_clulost_LDADD = clusterd/core/libclucore.a $(TEST_LIBS)
 %C%_test_clunode_SOURCES = %D%/clubus.h %D%/test_clunode.c
 %C%_test_clupulse_SOURCES = %D%/clubus.h %D%/test_clupulse.c
 %C%_test_clupulse_LDADD = clusterd/core/libclucore.a $(TEST_LIBS)

@@ -1,5 +1,5 @@
 # Unit tests of clusterd/io and of the guard.
-cluio_tests = %D%/test_cluformat %D%/test_cluwire %D%/test_clustore %D%/test_clustorer %D%/test_cluguard %D%/test_clufence %D%/test_cluhost %D%/test_cluprobe %D%/test_cluwatch %D%/test_cpg %D%/test_reach
+cluio_tests = %D%/test_cluformat %D%/test_cluwire %D%/test_clustore %D%/test_clustorer %D%/test_cluguard %D%/test_parking %D%/test_clufence %D%/test_cluhost %D%/test_cluprobe %D%/test_cluwatch %D%/test_cpg %D%/test_reach
 check_PROGRAMS += $(cluio_tests)
 TESTS += $(cluio_tests)
 CLUIO_TEST_LDADD = $(CLUSTERD_LIBS) $(TEST_LIBS) $(CLUSTERD_SYSLIBS)
@@ -18,8 +18,10 @@ EXTRA_DIST += %D%/cluformat.golden
 %C%_test_clustore_LDADD = $(CLUIO_TEST_LDADD)
 %C%_test_clustorer_SOURCES = %D%/test_clustorer.c
 %C%_test_clustorer_LDADD = $(CLUIO_TEST_LDADD)
-%C%_test_cluguard_SOURCES = %D%/test_cluguard.c
+%C%_test_cluguard_SOURCES = %D%/test_cluguard.c %D%/standin.h %D%/standin.c
 %C%_test_cluguard_LDADD = clusterd/guard/libguard.a hypervisor/api/libhvcall.a $(TEST_LIBS)
+%C%_test_parking_SOURCES = %D%/test_parking.c %D%/standin.h %D%/standin.c
+%C%_test_parking_LDADD = clusterd/guard/libguard.a hypervisor/api/libhvcall.a $(TEST_LIBS)
 %C%_test_clufence_SOURCES = %D%/test_clufence.c
 %C%_test_clufence_LDADD = $(CLUIO_TEST_LDADD)
 %C%_test_cluprobe_SOURCES = %D%/test_cluprobe.c

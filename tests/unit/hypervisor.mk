@@ -13,7 +13,7 @@ TESTS += $(hypervisor_tests)
 %C%_test_hvcheck_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
 %C%_test_hvcheck_LDADD = hypervisor/api/liblaunch.a hypervisor/api/libhvcall.a common/libcommon.a $(TEST_LIBS) $(JANSSON_LIBS)
 
-%C%_test_hvproc_SOURCES = %D%/test_hvproc.c
+%C%_test_hvproc_SOURCES = %D%/test_hvproc.c %D%/standin.h %D%/standin.c
 %C%_test_hvproc_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
 %C%_test_hvproc_LDADD = hypervisor/api/libhvcall.a common/libcommon.a $(TEST_LIBS)
 

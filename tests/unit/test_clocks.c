@@ -110,28 +110,17 @@ static void test_rate_of_this_machine(void **state)
 
 /* The page ------------------------------------------------------------------------------------------------------------- */
 
-static char *dir;
-
 static int setup(void **state)
 {
-	_cleanup_free_ char *d = NULL;
-	(void)state;
-	dir = test_dir_new();
-	setenv("HOSPES_RUNDIR", dir, 1);
-	d = xasprintf("%s/cluster/managed", dir);
-	return mkdir_p(d, 0700);
-}
+	int r = test_dir_setup(state);
+	_cleanup_free_ char *d = xasprintf("%s/cluster/managed", test_dir);
 
-static int teardown(void **state)
-{
-	(void)state;
-	test_dir_remove(dir);
-	return 0;
+	return r == 0 ? mkdir_p(d, 0700) : r;
 }
 
 static void mark(const char *name)
 {
-	_cleanup_free_ char *path = xasprintf("%s/cluster/managed/%s", dir, name);
+	_cleanup_free_ char *path = xasprintf("%s/cluster/managed/%s", test_dir, name);
 
 	assert_int_equal(file_write_atomic(path, "x", 1, 0600), 0);
 }
@@ -139,7 +128,7 @@ static void mark(const char *name)
 static void test_page(void **state)
 {
 	struct deadline_page *guard = NULL, *hvdom = NULL, *other = NULL;
-	_cleanup_free_ char *path = xasprintf("%s/cluster/deadline.page", dir);
+	_cleanup_free_ char *path = xasprintf("%s/cluster/deadline.page", test_dir);
 	struct moment at = { boot_ns() + 60 * S, 0 }, got;
 	struct err err;
 	(void)state;
@@ -228,7 +217,7 @@ static void test_page_whole(void **state)
 
 int main(void)
 {
-#define P(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define P(f) cmocka_unit_test_setup_teardown(f, setup, test_dir_teardown)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_moment),
 		cmocka_unit_test(test_rate),

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The guard as a program, against stand-ins for hvdom (a process that holds a domain's lock and listens on its socket, or hangs): it kills
- * exactly what is marked, at the deadline, again and again, and after its own death and return as well; what parks in time it lets stand.
- * And managed.c and parking.c, which do it, the latter by a clock of the test. Over 800 lines: all stories start one guard by the same
- * stand-ins, which a second file would have to repeat.
+ * The guard as a program, against stand-ins for hvdom: it kills exactly what is marked, at the deadline, again and again, and after its own
+ * death and return as well; what parks in time it lets stand. How it parks and kills: test_parking.c.
  */
 #include "config.h"
 #include "tests/unit/testutil.h"
@@ -17,135 +15,27 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "clusterd/guard/deadline.h"
 #include "clusterd/guard/guardmsg.h"
 #include "clusterd/guard/managed.h"
-#include "clusterd/guard/parking.h"
-#include "clusterd/guard/deadline.h"
-#include "common/procs.h"
 #include "common/util.h"
-#include "hypervisor/api/hvproc.h"
+#include "tests/unit/standin.h"
 
 #define UUID_A "c7a5fdbd-cdaf-9455-926a-d65c16db1809"
 #define UUID_B "c7a5fdbd-cdaf-9455-926a-d65c16db180a"
 
-static char *dir;
 static pid_t guard;
 
 static int setup(void **state)
 {
-	(void)state;
-	dir = test_dir_new();
-	setenv("HOSPES_RUNDIR", dir, 1);
 	guard = 0;
-	return 0;
-}
-
-static void end_child(pid_t pid)
-{
-	if (pid <= 0)
-		return;
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	return test_dir_setup(state);
 }
 
 static int teardown(void **state)
 {
-	(void)state;
 	end_child(guard);
-	test_dir_remove(dir);
-	return 0;
-}
-
-enum manner { LISTENS, NO_SOCKET, FULL_BACKLOG, UNLOCKS, UNREGISTERED, PARKS, REFUSES, PARKS_AND_HANGS_UP };
-
-/* It answers PARK, as its manner is; never returns. Any number of clients, one at a time answered. */
-static void answer_park(int s, enum manner how)
-{
-	struct pollfd p[9] = { { .fd = s, .events = POLLIN } };
-	nfds_t n = 1;
-
-	for (;;) {
-		struct {
-			struct hv_msg h;
-			struct hv_park_req q;
-		} m;
-
-		poll(p, n, -1);
-		if (p[0].revents && n < 9)
-			p[n++] = (struct pollfd){ .fd = accept(s, NULL, NULL), .events = POLLIN };
-		for (nfds_t i = 1; i < n; i++) {
-			if (p[i].fd < 0 || !p[i].revents)
-				continue;
-			if (recv(p[i].fd, &m, sizeof(m), MSG_DONTWAIT) == sizeof(m) && m.h.op == HV_OP_PARK &&
-			    m.h.cookie && m.h.cookie == m.q.lease_ns) {
-				m.h.len = 0;
-				m.h.status = how == REFUSES ? -EBUSY : 0;
-				(void)!send(p[i].fd, &m, sizeof(m.h), MSG_NOSIGNAL);
-				if (how != PARKS_AND_HANGS_UP)
-					continue;
-			}
-			close(p[i].fd);
-			p[i].fd = -1;
-		}
-	}
-}
-
-/* A stand-in for hvdom @name; returns when it holds its lock, or was killed before. */
-static pid_t hvdom(const char *name, enum manner how)
-{
-	_cleanup_free_ char *d = xasprintf("%s/dom/%s", dir, name);
-	int p[2];
-
-	assert_int_equal(pipe(p), 0);
-	assert_int_equal(mkdir_p(d, 0755), 0);
-	pid_t pid = fork();
-	if (!pid) {
-		_cleanup_free_ char *lock = xasprintf("%s/lock", d), *sock = xasprintf("%s/hv.sock", d);
-		struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-		struct sockaddr_un a = { .sun_family = AF_UNIX };
-		int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600), s = socket(AF_UNIX, SOCK_SEQPACKET, 0);
-
-		strcpy(a.sun_path, sock);
-		unlink(sock);
-		bool ok = fd >= 0 && fcntl(fd, F_OFD_SETLK, &fl) == 0;
-		struct procs me;
-		struct err err;
-		if (how != UNREGISTERED) /* as one of an older version */
-			ok = ok && procs_self(&me) == 0 && procs_write(name, &me, &err) == 0;
-		if (how == UNLOCKS) { /* what a hijacked one can do: it is its lock */
-			fl.l_type = F_UNLCK;
-			ok = ok && fcntl(fd, F_OFD_SETLK, &fl) == 0 && unlink(lock) == 0;
-		}
-		if (how != NO_SOCKET)
-			ok = ok && bind(s, (struct sockaddr *)&a, sizeof(a)) == 0 &&
-			     listen(s, how == FULL_BACKLOG ? 0 : 8) == 0;
-		for (int i = 0; how == FULL_BACKLOG && i < 4; i++) { /* so that nobody gets through any more */
-			int c = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
-			(void)!connect(c, (struct sockaddr *)&a, sizeof(a));
-		}
-		(void)!write(p[1], ok ? "+" : "-", 1);
-		if (how >= PARKS)
-			answer_park(s, how);
-		for (;;)
-			pause();
-	}
-	char c = 0;
-	close(p[1]);
-	if (read(p[0], &c, 1) == 1) /* nothing: a guard without a lease was quicker */
-		assert_int_equal(c, '+');
-	close(p[0]);
-	return pid;
-}
-
-/* Did @pid end within @ms? Reaps it. */
-static bool ends(pid_t pid, unsigned ms)
-{
-	for (unsigned i = 0; i <= ms / 5; i++) {
-		if (waitpid(pid, NULL, WNOHANG) == pid)
-			return true;
-		usleep(5000);
-	}
-	return false;
+	return test_dir_teardown(state);
 }
 
 static const char *watchdog = "none";
@@ -166,7 +56,7 @@ static void guard_start(void)
 static int guard_connect(void)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	_cleanup_free_ char *path = xasprintf("%s/guard.sock", dir);
+	_cleanup_free_ char *path = xasprintf("%s/guard.sock", test_dir);
 
 	strcpy(a.sun_path, path);
 	for (unsigned i = 0; i < 1000; i++) {
@@ -208,48 +98,6 @@ static struct guard_msg tell_all(int fd, struct guard_msg m)
 static uint64_t tell(int fd, uint64_t deadline_ns)
 {
 	return tell_park(fd, deadline_ns, 0);
-}
-
-static void test_markers(void **state)
-{
-	char uuid[MANAGED_UUID];
-	struct err err;
-	(void)state;
-
-	assert_int_equal(managed_uuid("a", uuid), -ENOENT);
-	assert_int_equal(managed_kill_all(NULL, NULL, NULL, NULL), 0);
-	assert_int_equal(managed_add("a", UUID_A, &err), 0);
-	assert_int_equal(managed_add("a", UUID_B, &err), 0);
-	assert_int_equal(managed_uuid("a", uuid), 0);
-	assert_string_equal(uuid, UUID_B);
-	managed_remove("a");
-	managed_remove("a");
-	assert_int_equal(managed_uuid("a", uuid), -ENOENT);
-	/* who is on the list */
-	assert_false(managed_listed("a", NULL));
-	_cleanup_free_ char *list = xasprintf("%s/cluster/domains", dir);
-	const char *text = UUID_A " web1\n" UUID_B " web2\n";
-	assert_int_equal(file_write_atomic(list, text, strlen(text), 0600), 0);
-	assert_true(managed_listed("web2", NULL));
-	assert_true(managed_listed("x", UUID_A));
-	assert_false(managed_listed("web", NULL));
-}
-
-static void test_kill(void **state)
-{
-	static const enum manner manners[] = { UNREGISTERED, LISTENS, NO_SOCKET, FULL_BACKLOG, UNLOCKS };
-	(void)state;
-
-	assert_false(hvproc_alive("a"));
-	assert_int_equal(hvproc_kill("a"), 0);
-	for (size_t i = 0; i < ARRAY_SIZE(manners); i++) {
-		pid_t pid = hvdom("a", manners[i]);
-
-		assert_true(hvproc_alive("a"));
-		assert_int_equal(hvproc_kill("a"), 0);
-		assert_true(ends(pid, 5000));
-		assert_false(hvproc_alive("a"));
-	}
 }
 
 static void test_deadline(void **state)
@@ -310,7 +158,7 @@ static void test_restart(void **state)
 	close(fd);
 	end_child(guard);
 	/* nothing known, or another boot's: nothing may run */
-	_cleanup_free_ char *path = xasprintf("%s/cluster/guard.deadline", dir);
+	_cleanup_free_ char *path = xasprintf("%s/cluster/guard.deadline", test_dir);
 	_cleanup_free_ char *text = xasprintf("%" PRIu64 " another-boot\n", (uint64_t)(boot_ns() + 60 * NS_PER_S));
 	assert_int_equal(file_write_atomic(path, text, strlen(text), 0600), 0);
 	a = hvdom("a", LISTENS);
@@ -424,7 +272,7 @@ static void test_another_life(void **state)
 			/* and over with that one, for the second turn */
 			(void)tell_all(fd, (struct guard_msg){ .flags = GUARD_F_STOOD });
 			end_child(guard);
-			_cleanup_free_ char *path = xasprintf("%s/cluster/guard.deadline", dir);
+			_cleanup_free_ char *path = xasprintf("%s/cluster/guard.deadline", test_dir);
 			assert_int_equal(unlink(path), 0);
 			close(fd);
 			guard_start();
@@ -448,118 +296,6 @@ static void test_old_clusterd(void **state)
 	assert_int_equal(recv(fd, &m, sizeof(m), 0), GUARD_MSG_OLD);
 	assert_int_equal(m.deadline_ns, at);
 	close(fd);
-}
-
-/* Parking by a clock of our own ---------------------------------------------------------------------------------------- */
-
-#define T(ms) ((ms)*NS_PER_MS)
-
-/* Looks at @at_ms until @state is what @name's slot has, for the answers take their real time; false: it stays otherwise. */
-static bool slot_becomes(struct parking *p, uint64_t at_ms, uint64_t deadline_ms, const char *name,
-                         enum parking_state state)
-{
-	for (unsigned i = 0; i < 400; i++) {
-		assert_int_equal(parking_look(p, T(at_ms), T(deadline_ms), T(1000), NULL, NULL), 0);
-		for (unsigned k = 0; k < p->n; k++)
-			if (!strcmp(p->slot[k].name, name) && p->slot[k].state == state)
-				return true;
-		usleep(5000);
-	}
-	return false;
-}
-
-static void count_told(void *arg, const char *name)
-{
-	(void)name;
-	++*(unsigned *)arg;
-}
-
-static void test_parking(void **state)
-{
-	static struct parking p;
-	struct err err;
-	unsigned told = 0;
-	(void)state;
-
-	assert_int_equal(managed_add("parks", UUID_A, &err), 0);
-	assert_int_equal(managed_add("mute", UUID_B, &err), 0);
-	assert_int_equal(managed_add("refuses", UUID_B, &err), 0);
-	pid_t parks = hvdom("parks", PARKS), mute = hvdom("mute", LISTENS), refuses = hvdom("refuses", REFUSES);
-	pid_t foreign = hvdom("foreign", LISTENS);
-	/* nothing is asked too early, nor without a lease */
-	assert_int_equal(parking_look(&p, T(8999), T(10000), T(1000), NULL, NULL), 0);
-	assert_int_equal(p.n, 0);
-	assert_true(slot_becomes(&p, 9000, 10000, "parks", PARKING_PARKED));
-	assert_true(slot_becomes(&p, 9100, 10000, "refuses", PARKING_REFUSED));
-	assert_true(slot_becomes(&p, 9200, 10000, "mute", PARKING_ASKED));
-	/* a new lease: what was said does not count for it */
-	assert_int_equal(parking_look(&p, T(9300), T(20000), T(1000), NULL, NULL), 0);
-	assert_int_equal(p.n, 0);
-	assert_true(slot_becomes(&p, 19100, 20000, "parks", PARKING_PARKED));
-	assert_true(slot_becomes(&p, 19200, 20000, "mute", PARKING_ASKED));
-	assert_int_equal(parking_look(&p, T(19999), T(20000), T(1000), NULL, NULL), 0);
-	assert_false(ends(mute, 50) || ends(refuses, 50));
-	/* the deadline: who did not say that it is parked dies, whatever it is about */
-	assert_int_equal(parking_look(&p, T(20000), T(20000), T(1000), count_told, &told), 2);
-	assert_int_equal(told, 2);
-	assert_true(ends(mute, 5000));
-	assert_true(ends(refuses, 5000));
-	assert_int_equal(parking_look(&p, T(20100), T(20000), T(1000), count_told, &told), 0);
-	assert_false(ends(parks, 100));
-	/* one that comes up later was never asked; one whose hvdom ended was parked no more than a new one of its name is */
-	mute = hvdom("mute", PARKS);
-	end_child(parks);
-	parks = hvdom("parks", PARKS);
-	assert_int_equal(parking_look(&p, T(20200), T(20000), T(1000), NULL, NULL), 2);
-	assert_true(ends(mute, 5000));
-	assert_true(ends(parks, 5000));
-	assert_false(ends(foreign, 0));
-	end_child(foreign);
-	parking_reset(&p);
-}
-
-/* The policy is gone, or no lease is known: whatever is parked ends with the others. */
-static void test_parking_not_wanted(void **state)
-{
-	static struct parking p;
-	struct err err;
-	(void)state;
-
-	assert_int_equal(managed_add("a", UUID_A, &err), 0);
-	pid_t a = hvdom("a", PARKS);
-	assert_true(slot_becomes(&p, 9100, 10000, "a", PARKING_PARKED));
-	assert_int_equal(parking_look(&p, T(9900), T(10000), 0, NULL, NULL), 0);
-	assert_int_equal(parking_look(&p, T(10000), T(10000), 0, NULL, NULL), 1);
-	assert_true(ends(a, 5000));
-	a = hvdom("a", PARKS);
-	assert_int_equal(parking_look(&p, T(10000), 0, T(1000), NULL, NULL), 1);
-	assert_true(ends(a, 5000));
-	/* what hangs up may do anything */
-	a = hvdom("a", PARKS_AND_HANGS_UP);
-	(void)slot_becomes(&p, 9100, 10000, "a", PARKING_PARKED);
-	usleep(20000);
-	assert_int_equal(parking_look(&p, T(10000), T(10000), T(1000), NULL, NULL), 1);
-	assert_true(ends(a, 5000));
-	parking_reset(&p);
-}
-
-/* Who takes over past the deadline asks first, but not for long. */
-static void test_parking_taken_over(void **state)
-{
-	static struct parking p;
-	struct err err;
-	(void)state;
-
-	assert_int_equal(managed_add("parks", UUID_A, &err), 0);
-	assert_int_equal(managed_add("mute", UUID_B, &err), 0);
-	pid_t parks = hvdom("parks", PARKS), mute = hvdom("mute", LISTENS);
-	parking_take_over(&p, T(50000));
-	assert_true(slot_becomes(&p, 50199, 10000, "parks", PARKING_PARKED));
-	assert_int_equal(parking_look(&p, T(50200), T(10000), T(1000), NULL, NULL), 1);
-	assert_true(ends(mute, 5000));
-	assert_false(ends(parks, 100));
-	end_child(parks);
-	parking_reset(&p);
 }
 
 /* The guard itself: parks before the deadline, kills the rest at it; a successor knows as much. */
@@ -674,7 +410,7 @@ static int fed(int fd)
 
 static void test_watchdog(void **state)
 {
-	_cleanup_free_ char *path = xasprintf("%s/watchdog", dir);
+	_cleanup_free_ char *path = xasprintf("%s/watchdog", test_dir);
 	int status;
 	(void)state;
 
@@ -708,7 +444,8 @@ static void test_watchdog(void **state)
 /* Told to end, it guards on until nothing of the cluster lives here; only then the watchdog is told that this was meant. */
 static void test_told_to_end(void **state)
 {
-	_cleanup_free_ char *path = xasprintf("%s/watchdog", dir), *file = xasprintf("%s/cluster/guard.deadline", dir);
+	_cleanup_free_ char *path = xasprintf("%s/watchdog", test_dir),
+			    *file = xasprintf("%s/cluster/guard.deadline", test_dir);
 	struct err err;
 	int status, c;
 	(void)state;
@@ -821,17 +558,12 @@ static void test_strange_clients(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_markers, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_kill, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deadline_by_tsc, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stood, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_another_life, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_old_clusterd, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_parking, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_parking_not_wanted, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_parking_taken_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_guard_parks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stuck, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_watchdog, setup, teardown),

@@ -14,27 +14,9 @@
 
 #define UUID "c7a5fdbd-cdaf-9455-926a-d65c16db1809"
 
-static char *dir;
-
-static int setup(void **state)
-{
-	(void)state;
-	dir = test_dir_new();
-	setenv("HOSPES_CONFDIR", dir, 1);
-	setenv("HOSPES_STATEDIR", dir, 1);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	test_dir_remove(dir);
-	return 0;
-}
-
 static void put(const char *name, const void *p, size_t len)
 {
-	_cleanup_free_ char *path = xasprintf("%s/%s", dir, name);
+	_cleanup_free_ char *path = xasprintf("%s/%s", test_dir, name);
 
 	assert_int_equal(file_write_atomic(path, p, len, 0600), 0);
 }
@@ -117,7 +99,7 @@ static struct dom_config *domain(const char *inside)
 	_cleanup_free_ char *xml = xasprintf("<domain type='uml'><name>web1</name><uuid>" UUID
 	                                     "</uuid><memory unit='MiB'>64</memory>"
 	                                     "<os><type>linux</type><kernel>%s/linux</kernel></os>%s</domain>",
-	                                     dir, inside);
+	                                     test_dir, inside);
 	struct dom_config *cfg = NULL;
 	struct err err = { 0 };
 
@@ -187,7 +169,7 @@ static struct dom_config *with_disk(void)
 {
 	_cleanup_free_ char *inside = xasprintf("<devices><disk type='file' device='disk'><source file='%s/disk.img'/>"
 	                                        "<target dev='vda' bus='virtio'/></disk></devices>",
-	                                        dir);
+	                                        test_dir);
 
 	return domain(inside);
 }
@@ -195,8 +177,8 @@ static struct dom_config *with_disk(void)
 static void test_reach(void **state)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = with_disk();
-	_cleanup_free_ char *disk = xasprintf("%s/disk.img", dir);
-	_cleanup_free_ char *rules = xasprintf("{\"images\": [\"%s\"], \"kernels\": [\"%s\"]}", dir, dir);
+	_cleanup_free_ char *disk = xasprintf("%s/disk.img", test_dir);
+	_cleanup_free_ char *rules = xasprintf("{\"images\": [\"%s\"], \"kernels\": [\"%s\"]}", test_dir, test_dir);
 	char *warning[8];
 	struct err err;
 	(void)state;
@@ -231,12 +213,12 @@ static void test_engines(void **state)
 		{ "{\"engine\":\"kvm\",\"runs\":true}\n{\"engine\":\"another\",\"runs\":true}", "", 0, CLU_ENGINE_KVM },
 		{ "nonsense", "another version", -EPROTO, 77 },
 	};
-	_cleanup_free_ char *path = xasprintf("%s/hvdom", dir);
+	_cleanup_free_ char *path = xasprintf("%s/hvdom", test_dir);
 	uint32_t engines;
 	struct err err;
 	(void)state;
 
-	setenv("HOSPES_LIBEXEC", dir, 1);
+	setenv("HOSPES_LIBEXEC", test_dir, 1);
 	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
 		_cleanup_free_ char *text = xasprintf("#!/bin/sh\ncat <<X\n%s\nX\n", t[i].says);
 
@@ -313,12 +295,12 @@ static void test_lease(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_conf, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cpu, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_spec, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_reach, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_engines, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_lease, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_conf, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_cpu, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_spec, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_reach, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_engines, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_lease, test_dir_setup, test_dir_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,28 +9,19 @@
 #include "common/util.h"
 #include "hypervisor/api/hvcheck.h"
 
-static char *dir;
-
 static int setup(void **state)
 {
-	(void)state;
-	dir = test_dir_new();
-	setenv("HOSPES_LIBEXEC", dir, 1);
-	return 0;
-}
+	int r = test_dir_setup(state);
 
-static int teardown(void **state)
-{
-	(void)state;
-	test_dir_remove(dir);
-	return 0;
+	setenv("HOSPES_LIBEXEC", test_dir, 1);
+	return r;
 }
 
 /* The stand-in: @script, with the directory as its working directory. */
 static void hvdom(const char *script)
 {
-	_cleanup_free_ char *path = xasprintf("%s/hvdom", dir),
-			    *text = xasprintf("#!/bin/sh\ncd %s\n%s\n", dir, script);
+	_cleanup_free_ char *path = xasprintf("%s/hvdom", test_dir),
+			    *text = xasprintf("#!/bin/sh\ncd %s\n%s\n", test_dir, script);
 
 	assert_int_equal(file_write_atomic(path, text, strlen(text), 0755), 0);
 }
@@ -53,7 +44,7 @@ static void test_engines(void **state)
 
 static void test_domain(void **state)
 {
-	_cleanup_free_ char *path = xasprintf("%s/got", dir), *got = NULL;
+	_cleanup_free_ char *path = xasprintf("%s/got", test_dir), *got = NULL;
 	struct hvcheck_engine e;
 	struct err err;
 	(void)state;
@@ -114,7 +105,7 @@ static void test_nonsense(void **state)
 /* One that hangs is killed, and its end is waited for. */
 static void test_silent(void **state)
 {
-	_cleanup_free_ char *path = xasprintf("%s/pid", dir), *text = NULL;
+	_cleanup_free_ char *path = xasprintf("%s/pid", test_dir), *text = NULL;
 	struct hvcheck_engine e[HVCHECK_ENGINES_MAX];
 	uint64_t began = now_ns();
 	struct err err;
@@ -146,11 +137,11 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_engines, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_domain, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_silent, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_engines, setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_domain, setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_nonsense, setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_silent, setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_no_memory, setup, test_dir_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

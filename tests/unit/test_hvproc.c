@@ -1,76 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Where a domain's files are, whether its hvdom lives, its process and a connection to it: with root's record, with a record that is wrong or
- * of one that is dead, and without one, by the lock. How such processes end: test_cluguard.c.
+ * of one that is dead, and without one, by the lock. How such processes end: test_parking.c.
  */
 #include "config.h"
 #include "tests/unit/testutil.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/procs.h"
 #include "common/util.h"
 #include "hypervisor/api/dompath.h"
 #include "hypervisor/api/hvproc.h"
-
-static char *dir;
-
-static int setup(void **state)
-{
-	(void)state;
-	dir = test_dir_new();
-	setenv("HOSPES_RUNDIR", dir, 1);
-	setenv("HOSPES_STATEDIR", "/s", 1);
-	setenv("HOSPES_LOGDIR", "/l", 1);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	test_dir_remove(dir);
-	return 0;
-}
-
-/* A process that holds the lock of "a" and listens on its socket. @record: it says who it is. */
-static pid_t hvdom(bool record)
-{
-	_cleanup_free_ char *run = dompath_run("a"), *lock = dompath_lock("a"), *sock = dompath_sock("a");
-	int p[2];
-
-	assert_int_equal(pipe(p), 0);
-	assert_int_equal(mkdir_p(run, 0755), 0);
-	pid_t pid = fork();
-	if (!pid) {
-		struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-		struct sockaddr_un a = { .sun_family = AF_UNIX };
-		int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600), s = socket(AF_UNIX, SOCK_SEQPACKET, 0);
-		struct procs me;
-		struct err err;
-
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		unlink(sock);
-		strcpy(a.sun_path, sock);
-		bool ok = fcntl(fd, F_OFD_SETLK, &fl) == 0 && bind(s, (struct sockaddr *)&a, sizeof(a)) == 0 &&
-		          listen(s, 8) == 0;
-		if (record)
-			ok = ok && procs_self(&me) == 0 && procs_write("a", &me, &err) == 0;
-		(void)!write(p[1], ok ? "+" : "-", 1);
-		for (;;)
-			pause();
-	}
-	char said = 0;
-	assert_int_equal(read(p[0], &said, 1), 1);
-	assert_int_equal(said, '+');
-	close(p[0]);
-	close(p[1]);
-	return pid;
-}
+#include "tests/unit/standin.h"
 
 static void ended(pid_t pid)
 {
@@ -82,9 +26,11 @@ static void ended(pid_t pid)
 
 static void test_paths(void **state)
 {
+	setenv("HOSPES_STATEDIR", "/s", 1);
+	setenv("HOSPES_LOGDIR", "/l", 1);
 	_cleanup_free_ char *runs = dompath_runs(), *sock = dompath_sock("a"), *lock = dompath_lock("a"),
 			    *run = dompath_run("a"), *log = dompath_log("a"), *defs = dompath_definitions(),
-			    *def = dompath_definition("a"), *want = xasprintf("%s/dom", dir);
+			    *def = dompath_definition("a"), *want = xasprintf("%s/dom", test_dir);
 	(void)state;
 
 	assert_string_equal(runs, want);
@@ -112,7 +58,7 @@ static void test_life(void **state)
 {
 	(void)state;
 	for (int record = 0; record < 2; record++) {
-		pid_t pid = hvdom(record);
+		pid_t pid = hvdom("a", record ? LISTENS : UNREGISTERED);
 
 		assert_true(hvproc_alive("a"));
 		assert_int_equal(hvproc_pid("a"), pid);
@@ -130,7 +76,7 @@ static void test_life(void **state)
 /* Of a process that took over the number: neither alive nor ours to kill. */
 static void test_number_reused(void **state)
 {
-	pid_t pid = hvdom(true);
+	pid_t pid = hvdom("a", LISTENS);
 	struct procs p;
 	struct err err;
 	(void)state;
@@ -149,8 +95,8 @@ static void test_number_reused(void **state)
 /* What cannot be told is taken for alive, and nothing is killed by guess. */
 static void test_cannot_be_told(void **state)
 {
-	_cleanup_free_ char *record = xasprintf("%s/procs/a", dir), *lock = dompath_lock("a");
-	pid_t pid = hvdom(true);
+	_cleanup_free_ char *record = xasprintf("%s/procs/a", test_dir), *lock = dompath_lock("a");
+	pid_t pid = hvdom("a", LISTENS);
 	(void)state;
 
 	assert_int_equal(file_write_atomic(record, "pid x", 5, 0600), 0);
@@ -171,7 +117,7 @@ static void test_cannot_be_told(void **state)
 /* One that lives is never taken for dead, whatever fails here. */
 static void test_no_memory(void **state)
 {
-	pid_t pid = hvdom(true);
+	pid_t pid = hvdom("a", LISTENS);
 	bool alive;
 	int r;
 	(void)state;
@@ -191,12 +137,12 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_paths, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_none, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_life, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_number_reused, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cannot_be_told, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_paths, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_none, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_life, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_number_reused, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_cannot_be_told, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_no_memory, test_dir_setup, test_dir_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,22 +17,6 @@
 #define LINES 1000u
 #define FLOOD 20000u
 
-static char *dir;
-
-static int setup(void **state)
-{
-	(void)state;
-	dir = test_dir_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	test_dir_remove(dir);
-	return 0;
-}
-
 /* A child with standard error @fd: 0. The parent: its pid. */
 static pid_t child(int fd)
 {
@@ -58,7 +42,7 @@ static int end_of(pid_t pid)
 
 static int log_file(void)
 {
-	_cleanup_free_ char *path = xasprintf("%s/log", dir);
+	_cleanup_free_ char *path = xasprintf("%s/log", test_dir);
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_TRUNC | O_CLOEXEC, 0600);
 
 	assert_true(fd >= 0);
@@ -67,7 +51,7 @@ static int log_file(void)
 
 static char *read_log(void)
 {
-	_cleanup_free_ char *path = xasprintf("%s/log", dir);
+	_cleanup_free_ char *path = xasprintf("%s/log", test_dir);
 	char *text;
 	size_t len;
 
@@ -251,9 +235,9 @@ static void test_exit_is_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_usual, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_crash, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_fork, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_usual, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_crash, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_fork, test_dir_setup, test_dir_teardown),
 		cmocka_unit_test(test_nobody_reads),
 		cmocka_unit_test(test_exit_is_bounded),
 	};

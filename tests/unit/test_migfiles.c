@@ -19,24 +19,6 @@
 
 #define UUID "c7a5fdbd-cdaf-9455-926a-d65c16db1809"
 
-static char *dir;
-
-static int setup(void **state)
-{
-	(void)state;
-	dir = test_dir_new();
-	setenv("HOSPES_CONFDIR", dir, 1);
-	setenv("HOSPES_STATEDIR", dir, 1);
-	return dir ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	test_dir_remove(dir);
-	return 0;
-}
-
 static void count(void *arg, const struct journal_rec *rec)
 {
 	unsigned *n = arg;
@@ -58,48 +40,48 @@ static void test_journal(void **state)
 	unsigned n = 0;
 	(void)state;
 
-	assert_int_equal(journal_load(dir, 0xabc, &got), -ENOENT);
-	assert_int_equal(journal_append(dir, &r, &err), 0);
+	assert_int_equal(journal_load(test_dir, 0xabc, &got), -ENOENT);
+	assert_int_equal(journal_append(test_dir, &r, &err), 0);
 	r.rec = MIG_REC_TAKEN;
-	assert_int_equal(journal_append(dir, &r, &err), 0);
-	assert_int_equal(journal_load(dir, 0xabc, &got), 0);
+	assert_int_equal(journal_append(test_dir, &r, &err), 0);
+	assert_int_equal(journal_load(test_dir, 0xabc, &got), 0);
 	assert_int_equal(got.rec, MIG_REC_TAKEN);
 	assert_int_equal(got.generation, 7);
 	assert_true(got.stay_paused);
 	assert_string_equal(got.peer, "host-b");
 	r.session = 0xabd;
 	r.rec = MIG_REC_CALLED_OFF;
-	assert_int_equal(journal_append(dir, &r, &err), 0);
-	assert_int_equal(journal_load(dir, 0xabd, &got), 0);
+	assert_int_equal(journal_append(test_dir, &r, &err), 0);
+	assert_int_equal(journal_load(test_dir, 0xabd, &got), 0);
 	assert_int_equal(got.rec, MIG_REC_CALLED_OFF);
-	journal_forget(dir, 0xabd);
+	journal_forget(test_dir, 0xabd);
 	/* a torn last line does not count, the one before does */
-	_cleanup_free_ char *path = xasprintf("%s/%016x.journal", dir, 0xabc);
+	_cleanup_free_ char *path = xasprintf("%s/%016x.journal", test_dir, 0xabc);
 	int fd = open(path, O_WRONLY | O_APPEND);
 	assert_int_equal(write(fd, "{\"rec\":\"gone\",\"sess", 19), 19);
 	close(fd);
-	assert_int_equal(journal_load(dir, 0xabc, &got), 0);
+	assert_int_equal(journal_load(test_dir, 0xabc, &got), 0);
 	assert_int_equal(got.rec, MIG_REC_TAKEN);
 	/* and what is written behind it counts again */
 	r.session = 0xabc;
-	assert_int_equal(journal_append(dir, &r, &err), 0);
-	assert_int_equal(journal_load(dir, 0xabc, &got), 0);
+	assert_int_equal(journal_append(test_dir, &r, &err), 0);
+	assert_int_equal(journal_load(test_dir, 0xabc, &got), 0);
 	assert_int_equal(got.rec, MIG_REC_CALLED_OFF);
 	/* a text that would add fields is refused */
 	r.session = 0xabe;
 	strcpy(r.uuid, "\",\"rec\":\"taken\",\"x\":\"-aaaaaaaaaaaa");
-	assert_int_equal(journal_append(dir, &r, &err), -EINVAL);
-	assert_int_equal(journal_load(dir, 0xabe, &got), -ENOENT);
+	assert_int_equal(journal_append(test_dir, &r, &err), -EINVAL);
+	assert_int_equal(journal_load(test_dir, 0xabe, &got), -ENOENT);
 	/* a file without any whole record is removed by the scan */
-	_cleanup_free_ char *torn = xasprintf("%s/%016x.journal", dir, 0xdef);
+	_cleanup_free_ char *torn = xasprintf("%s/%016x.journal", test_dir, 0xdef);
 	fd = open(torn, O_WRONLY | O_CREAT, 0600);
 	assert_int_equal(write(fd, "{\"rec", 5), 5);
 	close(fd);
-	assert_int_equal(journal_scan(dir, count, &n, &err), 0);
+	assert_int_equal(journal_scan(test_dir, count, &n, &err), 0);
 	assert_int_equal(n, 1);
 	assert_true(access(torn, F_OK) < 0);
-	journal_forget(dir, 0xabc);
-	assert_int_equal(journal_load(dir, 0xabc, &got), -ENOENT);
+	journal_forget(test_dir, 0xabc);
+	assert_int_equal(journal_load(test_dir, 0xabc, &got), -ENOENT);
 	assert_true(journal_append("/nonexistent", &r, &err) < 0);
 	assert_non_null(strstr(err.text, "/nonexistent"));
 }
@@ -144,17 +126,17 @@ static void test_node(void **state)
 	assert_int_equal(node_load(&b, false, &err), 0);
 	assert_string_equal(a.secret_key, b.secret_key);
 	/* its name is the one that hvdom writes into leases */
-	_cleanup_free_ char *hostname = xasprintf("%s/hostname", dir);
+	_cleanup_free_ char *hostname = xasprintf("%s/hostname", test_dir);
 	assert_int_equal(file_write_atomic(hostname, "host-x\n", 7, 0644), 0);
 	assert_int_equal(node_load(&b, false, &err), 0);
 	assert_string_equal(b.name, "host-x");
 	assert_int_equal(unlink(hostname), 0);
-	_cleanup_free_ char *path = xasprintf("%s/keys/migrated.key", dir);
+	_cleanup_free_ char *path = xasprintf("%s/keys/migrated.key", test_dir);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(chmod(path, 0644), 0);
 	assert_int_equal(node_load(&b, false, &err), -EPERM);
-	_cleanup_free_ char *conf = xasprintf("%s/migrated.json", dir);
+	_cleanup_free_ char *conf = xasprintf("%s/migrated.json", test_dir);
 	assert_int_equal(chmod(path, 0600), 0);
 	assert_int_equal(file_write_atomic(conf, "{\"name\": \"../x\"}", 16, 0644), 0);
 	assert_int_equal(node_load(&b, false, &err), -EINVAL);
@@ -203,7 +185,7 @@ static void test_peers(void **state)
 		}
 	}
 	assert_int_equal(peer_remove("host-b", &err), -ENOENT);
-	_cleanup_free_ char *bad = xasprintf("%s/peers.d/bad.json", dir);
+	_cleanup_free_ char *bad = xasprintf("%s/peers.d/bad.json", test_dir);
 	assert_int_equal(file_write_atomic(bad, "{", 1, 0644), 0);
 	struct peers ps;
 	assert_int_equal(peers_load(&ps, &err), -EINVAL);
@@ -233,8 +215,8 @@ static void test_standing(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
 		r.rec = t[i].rec;
-		assert_int_equal(journal_append(dir, &r, &err), 0);
-		d.recorder = recorder_new(loop, dir, &err);
+		assert_int_equal(journal_append(test_dir, &r, &err), 0);
+		d.recorder = recorder_new(loop, test_dir, &err);
 		assert_non_null(d.recorder);
 		assert_int_equal(standing_of(&d, &b, 1, &got), STANDING_LIVE);
 		assert_int_equal(standing_of(&d, &c, 1, &got), STANDING_NONE);
@@ -245,11 +227,11 @@ static void test_standing(void **state)
 		assert_int_equal(standing_of(&d, &c, 3, &got), STANDING_NONE);
 		recorder_free(d.recorder);
 	}
-	journal_forget(dir, 3);
+	journal_forget(test_dir, 3);
 	/* one that cannot be read is nobody's */
-	_cleanup_free_ char *path = xasprintf("%s/0000000000000003.journal", dir);
+	_cleanup_free_ char *path = xasprintf("%s/0000000000000003.journal", test_dir);
 	assert_int_equal(mkdir(path, 0700), 0);
-	d.recorder = recorder_new(loop, dir, &err);
+	d.recorder = recorder_new(loop, test_dir, &err);
 	assert_non_null(d.recorder);
 	assert_int_equal(standing_of(&d, &b, 3, &got), STANDING_NONE);
 	recorder_free(d.recorder);
@@ -273,7 +255,7 @@ static void write_lease(const char *path, const char *uuid, unsigned generation,
 static void test_leasefile(void **state)
 {
 	const char *uuid = UUID;
-	_cleanup_free_ char *leases = xasprintf("%s/leases", dir), *path = xasprintf("%s/%s", leases, uuid);
+	_cleanup_free_ char *leases = xasprintf("%s/leases", test_dir), *path = xasprintf("%s/%s", leases, uuid);
 	uint64_t now = (uint64_t)time(NULL);
 	(void)state;
 
@@ -294,12 +276,12 @@ static void test_leasefile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_journal, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_journal, test_dir_setup, test_dir_teardown),
 		cmocka_unit_test(test_journal_lines),
-		cmocka_unit_test_setup_teardown(test_standing, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_leasefile, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_node, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_peers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_standing, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_leasefile, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_node, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_peers, test_dir_setup, test_dir_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

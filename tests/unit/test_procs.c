@@ -16,23 +16,6 @@
 
 #define UID 0x68fffff0u
 
-static char *dir;
-
-static int setup(void **state)
-{
-	(void)state;
-	dir = test_dir_new();
-	setenv("HOSPES_RUNDIR", dir, 1);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	test_dir_remove(dir);
-	return 0;
-}
-
 static bool dies(const struct procs *p)
 {
 	for (unsigned i = 0; i < 400; i++) {
@@ -74,7 +57,7 @@ static void waits(void *arg)
 
 static void test_record(void **state)
 {
-	_cleanup_free_ char *path = xasprintf("%s/procs/a", dir);
+	_cleanup_free_ char *path = xasprintf("%s/procs/a", test_dir);
 	struct procs p = { .pid = 4711, .start = 1234567890123, .uid = UID, .group_ino = 99, .group = "/sys/x y/z" }, q;
 	struct err err;
 	struct stat st;
@@ -166,7 +149,7 @@ static void test_user(void **state)
 
 	if (geteuid() != 0)
 		skip();
-	pid_t pid = child(&p, child_stays, dir);
+	pid_t pid = child(&p, child_stays, test_dir);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_false(procs_live(&p));
 	p.uid = UID;
@@ -241,10 +224,10 @@ static void test_group(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_record, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_process, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_user, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_group, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_record, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_process, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_user, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_group, test_dir_setup, test_dir_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

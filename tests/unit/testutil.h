@@ -39,5 +39,12 @@ size_t alloc_largest(void);
 /* A new directory below $TMPDIR, removed with all in it by test_dir_remove(). */
 char *test_dir_new(void);
 void test_dir_remove(char *dir);
+/*
+ * cmocka's set-up and tear-down for tests with files: test_dir is a new directory, and Hospes looks there for its own (HOSPES_RUNDIR,
+ * HOSPES_STATEDIR, HOSPES_CONFDIR, HOSPES_LOGDIR).
+ */
+extern char *test_dir;
+int test_dir_setup(void **state);
+int test_dir_teardown(void **state);
 
 #endif
