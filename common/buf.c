@@ -55,26 +55,6 @@ void buf_put(struct buf *b, const void *p, size_t len)
 	b->len += len;
 }
 
-void buf_put_u8(struct buf *b, uint8_t v)
-{
-	buf_put(b, &v, sizeof(v));
-}
-
-void buf_put_u16(struct buf *b, uint16_t v)
-{
-	buf_put(b, &v, sizeof(v));
-}
-
-void buf_put_u32(struct buf *b, uint32_t v)
-{
-	buf_put(b, &v, sizeof(v));
-}
-
-void buf_put_u64(struct buf *b, uint64_t v)
-{
-	buf_put(b, &v, sizeof(v));
-}
-
 void buf_put_str(struct buf *b, const char *s)
 {
 	size_t len = s ? strlen(s) : 0;
@@ -102,7 +82,7 @@ const void *rd_bytes(struct rd *r, size_t len)
 	return p ? p : (const void *)"";
 }
 
-static void rd_copy(struct rd *r, void *to, size_t len)
+void rd_copy(struct rd *r, void *to, size_t len)
 {
 	const void *p = rd_bytes(r, len);
 
@@ -110,38 +90,6 @@ static void rd_copy(struct rd *r, void *to, size_t len)
 		memcpy(to, p, len);
 	else
 		memset(to, 0, len);
-}
-
-uint8_t rd_u8(struct rd *r)
-{
-	uint8_t v;
-
-	rd_copy(r, &v, sizeof(v));
-	return v;
-}
-
-uint16_t rd_u16(struct rd *r)
-{
-	uint16_t v;
-
-	rd_copy(r, &v, sizeof(v));
-	return v;
-}
-
-uint32_t rd_u32(struct rd *r)
-{
-	uint32_t v;
-
-	rd_copy(r, &v, sizeof(v));
-	return v;
-}
-
-uint64_t rd_u64(struct rd *r)
-{
-	uint64_t v;
-
-	rd_copy(r, &v, sizeof(v));
-	return v;
 }
 
 char *rd_str(struct rd *r, size_t max)

@@ -21,10 +21,10 @@ static inline void cleanup_buf(struct buf *b) { buf_done(b); }
 void buf_reset(struct buf *b);                      /* len = 0, keeps memory */
 void *buf_reserve(struct buf *b, size_t len);       /* room for @len more bytes, NULL on failure */
 void buf_put(struct buf *b, const void *p, size_t len);
-void buf_put_u8(struct buf *b, uint8_t v);
-void buf_put_u16(struct buf *b, uint16_t v);
-void buf_put_u32(struct buf *b, uint32_t v);
-void buf_put_u64(struct buf *b, uint64_t v);
+static inline void buf_put_u8(struct buf *b, uint8_t v) { buf_put(b, &v, sizeof(v)); }
+static inline void buf_put_u16(struct buf *b, uint16_t v) { buf_put(b, &v, sizeof(v)); }
+static inline void buf_put_u32(struct buf *b, uint32_t v) { buf_put(b, &v, sizeof(v)); }
+static inline void buf_put_u64(struct buf *b, uint64_t v) { buf_put(b, &v, sizeof(v)); }
 void buf_put_str(struct buf *b, const char *s);     /* u32 length + bytes, no NUL; NULL is the empty string */
 
 struct rd {
@@ -35,10 +35,11 @@ struct rd {
 
 static inline struct rd rd_of(const void *p, size_t len) { return (struct rd){ .p = p, .left = len }; }
 const void *rd_bytes(struct rd *r, size_t len);     /* borrowed pointer into the input, NULL if short */
-uint8_t rd_u8(struct rd *r);
-uint16_t rd_u16(struct rd *r);
-uint32_t rd_u32(struct rd *r);
-uint64_t rd_u64(struct rd *r);
+void rd_copy(struct rd *r, void *to, size_t len);   /* zeroes if short */
+static inline uint8_t rd_u8(struct rd *r) { uint8_t v; rd_copy(r, &v, sizeof(v)); return v; }
+static inline uint16_t rd_u16(struct rd *r) { uint16_t v; rd_copy(r, &v, sizeof(v)); return v; }
+static inline uint32_t rd_u32(struct rd *r) { uint32_t v; rd_copy(r, &v, sizeof(v)); return v; }
+static inline uint64_t rd_u64(struct rd *r) { uint64_t v; rd_copy(r, &v, sizeof(v)); return v; }
 char *rd_str(struct rd *r, size_t max);             /* malloc'd, NUL-terminated; NULL if short, over @max or holding a NUL */
 
 #endif

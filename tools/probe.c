@@ -80,6 +80,13 @@ int probe_connect(const struct probe_opts *o)
 	}
 }
 
+static int probe_wait(const struct probe_opts *o, int fd)
+{
+	(void)o;
+	close(fd);
+	return 0;
+}
+
 static int usage(int code)
 {
 	fprintf(code ? stderr : stdout,
@@ -175,7 +182,7 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		unsigned port, args;
-		int (*fn)(const struct probe_opts *o);
+		int (*fn)(const struct probe_opts *o, int fd);
 	} commands[] = {
 		{ "echo", 7, 1, probe_echo },
 		{ "redis", 6379, 1, probe_redis },
@@ -201,7 +208,11 @@ int main(int argc, char **argv)
 		if (!parse_address(argv[optind + 1], commands[i].port, &o))
 			return 2;
 		o.text = argv[optind + 2];
-		return commands[i].fn(&o);
+		int fd = probe_connect(&o);
+		if (fd >= 0)
+			return commands[i].fn(&o, fd);
+		fprintf(stderr, "hospes-probe: %s port %u: %s\n", o.host, o.port, strerror(-fd));
+		return 2;
 	}
 	return usage(2);
 }

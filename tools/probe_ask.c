@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* hospes-probe ask and wait: one line to a port and one back, for the status port of the test guests; until a port accepts. */
+/* hospes-probe ask: one line to a port and one back, for the status port of the test guests. */
 #include "config.h"
 #include "tools/probe_int.h"
 
@@ -10,29 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-int probe_wait(const struct probe_opts *o)
+int probe_ask(const struct probe_opts *o, int fd)
 {
-	int fd = probe_connect(o);
-
-	if (fd < 0) {
-		fprintf(stderr, "hospes-probe: %s port %u: %s\n", o->host, o->port, strerror(-fd));
-		return 2;
-	}
-	close(fd);
-	return 0;
-}
-
-int probe_ask(const struct probe_opts *o)
-{
-	uint64_t end;
-	int fd = probe_connect(o);
+	uint64_t end = probe_now_ns() + (uint64_t)o->timeout_s * 1000000000u;
 	int code = 1;
 
-	if (fd < 0) {
-		fprintf(stderr, "hospes-probe: %s port %u: %s\n", o->host, o->port, strerror(-fd));
-		return 2;
-	}
-	end = probe_now_ns() + (uint64_t)o->timeout_s * 1000000000u;
 	if (send(fd, o->text, strlen(o->text), MSG_NOSIGNAL) < 0 || send(fd, "\n", 1, MSG_NOSIGNAL) < 0)
 		goto out;
 	while (!probe_stop) {

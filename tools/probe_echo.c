@@ -186,7 +186,7 @@ static void reconnect(struct echo_run *r)
 	}
 }
 
-int probe_echo(const struct probe_opts *o)
+int probe_echo(const struct probe_opts *o, int fd)
 {
 	struct echo_run *r = calloc(1, sizeof(*r));
 	uint64_t next, live, end, unanswered;
@@ -195,12 +195,7 @@ int probe_echo(const struct probe_opts *o)
 	if (!r)
 		return 2;
 	r->o = o;
-	r->fd = probe_connect(o);
-	if (r->fd < 0) {
-		fprintf(stderr, "hospes-probe: %s port %u: %s\n", o->host, o->port, strerror(-r->fd));
-		free(r);
-		return 2;
-	}
+	r->fd = fd;
 	r->connects = 1;
 	r->start_ns = r->last_answer_ns = next = probe_now_ns();
 	live = next + 1000000000u;

@@ -27,10 +27,9 @@ uint64_t probe_now_ns(void);
 /* Connect within o->timeout_s; an attempt that fails is repeated. Returns a socket with TCP_NODELAY, owned by the caller, or -errno. */
 int probe_connect(const struct probe_opts *o);
 
-/* The commands. They return the exit status: 0 nothing lost, wrong or reconnected; 1 something was; 2 never connected. */
-int probe_echo(const struct probe_opts *o);
-int probe_redis(const struct probe_opts *o);
-int probe_ask(const struct probe_opts *o);
-int probe_wait(const struct probe_opts *o);
+/* The commands. They own @fd, and return the exit status: 0 nothing lost, wrong or reconnected; 1 something was. */
+int probe_echo(const struct probe_opts *o, int fd);
+int probe_redis(const struct probe_opts *o, int fd);
+int probe_ask(const struct probe_opts *o, int fd);
 
 #endif

@@ -142,18 +142,14 @@ static void check_all(struct redis_run *r)
 	}
 }
 
-int probe_redis(const struct probe_opts *o)
+int probe_redis(const struct probe_opts *o, int fd)
 {
-	struct redis_run r = { .o = o, .count = calloc(o->keys, sizeof(uint64_t)) };
+	struct redis_run r = { .o = o, .fd = fd, .count = calloc(o->keys, sizeof(uint64_t)) };
 	uint64_t end, live;
 	bool up = true;
 
-	r.fd = r.count ? probe_connect(o) : -ENOMEM;
-	if (r.fd < 0) {
-		fprintf(stderr, "hospes-probe: %s port %u: %s\n", o->host, o->port, strerror(-r.fd));
-		free(r.count);
+	if (!r.count)
 		return 2;
-	}
 	r.start_ns = probe_now_ns();
 	live = r.start_ns + 1000000000u;
 	end = o->seconds ? r.start_ns + (uint64_t)o->seconds * 1000000000u : UINT64_MAX;

@@ -15,24 +15,21 @@ const struct jsonconn_peer vmmig_peer = {
 };
 
 /* Of push and plan, in the order of keys[] in vmmig_push.c. */
-#define PUSH_OPTIONS                                                                                                             \
-	{                                                                                                                        \
-		{ "downtime", "MS", "longest pause of the guest to aim for (default 50)" },                                      \
-			{ "bandwidth", "MIB", "limit, MiB/s (default: none)" },                                                  \
-			{ "timeout", "S", "call it off when not done by then (default: none)" },                                 \
-			{ "streams", "N", "connections for guest memory, 1-8 (default: by CPUs)" },                              \
-			{ "compress", "HOW", "lz4, none (default: lz4 when the link is the bottleneck)" },                       \
-			{ "converge", "HOW",                                                                                     \
-			  "when the guest writes faster than the link carries: auto (slow it down, then allow more downtime),\n" \
-			  "                       throttle (slow it down, then give up), fail (give up at once)" },              \
-			{ "log-dirty", "HOW", "auto, track, hash, stopcopy" },                                                   \
-			{ "suspend", NULL, "do not let it run on HOST: it stays paused there" },                                 \
-			{ "persistent", NULL, "store its definition on HOST, too" },                                             \
-			{ "verify", NULL, "compare all memory on both hosts before it runs there (costs downtime)" },            \
-		{                                                                                                                \
-			"audit", NULL, "prove that no changed page was missed (costs downtime)"                                  \
-		}                                                                                                                \
-	}
+/* clang-format off */
+#define PUSH_OPTIONS { \
+	{ "downtime", "MS", "longest pause of the guest to aim for (default 50)" }, \
+	{ "bandwidth", "MIB", "limit, MiB/s (default: none)" }, \
+	{ "timeout", "S", "call it off when not done by then (default: none)" }, \
+	{ "streams", "N", "connections for guest memory, 1-8 (default: by CPUs)" }, \
+	{ "compress", "HOW", "lz4, none (default: lz4 when the link is the bottleneck)" }, \
+	{ "converge", "HOW", "when the guest writes faster than the link carries: auto (slow it down, then allow more downtime),\n" \
+	                     "                       throttle (slow it down, then give up), fail (give up at once)" }, \
+	{ "log-dirty", "HOW", "auto, track, hash, stopcopy" }, \
+	{ "suspend", NULL, "do not let it run on HOST: it stays paused there" }, \
+	{ "persistent", NULL, "store its definition on HOST, too" }, \
+	{ "verify", NULL, "compare all memory on both hosts before it runs there (costs downtime)" }, \
+	{ "audit", NULL, "prove that no changed page was missed (costs downtime)" } }
+/* clang-format on */
 
 static const struct cli_cmd commands[] = {
 	{ .name = "push",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A replicated state and commands for it, for stories and random tests (test_clustate.c, test_clulost.c). Domains are numbered from 0, nodes
- * from 1. What applies a command returns its answer's status, and checks that the sum of the state follows.
+ * A replicated state and commands for it, for stories and random tests (test_clustate.c, test_clulost.c). Domains are numbered from 0,
+ * nodes from 1. What applies a command returns its answer's status, and checks that the sum of the state follows.
  */
 #ifndef HOSPES_TESTS_UNIT_CLUAPPLY_H
 #define HOSPES_TESTS_UNIT_CLUAPPLY_H
