@@ -35,6 +35,8 @@ struct vu_conn {
 	size_t n_fds;
 	uint32_t call_pending; /* queues whose call met EAGAIN */
 	bool config_pending;   /* the same for a config change */
+	uint32_t n_regions;    /* of the driver's memory table, 0: it sent none */
+	struct vu_region region[VU_REGIONS_MAX];
 };
 
 static void on_sock(void *arg, int fd, uint32_t events);
@@ -77,6 +79,7 @@ static void hang_up(struct vdev *v, bool keep_listening)
 	c->in_len = c->out_len = 0;
 	c->call_pending = 0;
 	c->config_pending = false;
+	c->n_regions = 0;
 	if (!keep_listening) {
 		loop_del_fd(c->listen_src);
 		c->listen_src = NULL;
@@ -183,23 +186,40 @@ static struct vq *queue_at(struct vdev *v, uint32_t index)
 	return index < v->n_vq ? &v->vq[index] : NULL;
 }
 
+/*
+ * What the driver says of its memory has to be what our own mapping has: rings and buffers are found in that. Before there is a mapping (a
+ * guest that boots) the table is kept, and looked at when the device is served with one. Returns what is wrong, static text; NULL: nothing.
+ */
+static const char *mem_table_wrong(const struct vdev *v)
+{
+	const struct vu_conn *c = v->port;
+	const struct guestmem *mem = v->devs->mem;
+
+	for (uint32_t i = 0; mem && i < c->n_regions; i++) {
+		const struct vu_region *r = &c->region[i];
+		const void *p = guestmem_at(mem, (struct gpa){ r->guest_addr }, r->bytes);
+
+		if (!p || !r->bytes)
+			return "a region of the guest's memory table is not within a region of its memory";
+		if (r->mmap_offset != guestmem_offset(mem, p))
+			return "a region of the guest's memory table has another offset in the memory file";
+		if (r->user_addr != r->guest_addr)
+			return "a region of the guest's memory table has a user address that is not its guest address";
+		for (const struct vu_region *o = c->region; o < r; o++)
+			if (o->guest_addr < r->guest_addr + r->bytes && r->guest_addr < o->guest_addr + o->bytes)
+				return "two regions of the guest's memory table overlap";
+	}
+	return NULL;
+}
+
 static int on_mem_table(struct vdev *v, const struct vu_msg *m, const char **why)
 {
-	struct devs *d = v->devs;
+	struct vu_conn *c = v->port;
 
-	for (uint32_t i = 0; i < m->mem.n; i++) {
-		const struct vu_region *r = &m->mem.region[i];
-		if (r->user_addr != r->guest_addr || r->mmap_offset != r->guest_addr ||
-		    r->bytes > UINT64_MAX - r->guest_addr) {
-			*why = "the guest's memory is not one file in order of its addresses";
-			return -EPROTO;
-		}
-		if (d->mem && r->guest_addr + r->bytes > d->mem->size) {
-			*why = "the guest's memory table is larger than its memory";
-			return -EPROTO;
-		}
-	}
-	return 0;
+	c->n_regions = m->mem.n;
+	memcpy(c->region, m->mem.region, m->mem.n * sizeof(*c->region));
+	*why = mem_table_wrong(v);
+	return *why ? -EPROTO : 0;
 }
 
 static int on_req_fd(struct vdev *v, const char **why)
@@ -489,6 +509,9 @@ static int conn_watch(struct vdev *v, bool on)
 		c->sock_src = c->req_src = c->listen_src = NULL;
 		return 0;
 	}
+	const char *wrong = mem_table_wrong(v);
+	if (wrong)
+		fail(v, wrong);
 	if (c->sock >= 0 && !c->sock_src) {
 		c->sock_src = loop_add_fd(l, c->sock, c->out_len ? EPOLLOUT : EPOLLIN, on_sock, v);
 		if (!c->sock_src)

@@ -532,16 +532,6 @@ static void p_live_ring(void)
 {
 	fx_put_state(fx.sock[RNG0], VU_SET_VRING_BASE, 0, 3);
 }
-static void p_table(void)
-{
-	uint64_t t[9] = { 1, 0, FX_MEM + 4096, 0, 0 };
-	fx_put(fx.sock[RNG0], VU_SET_MEM_TABLE, t, sizeof(t));
-}
-static void p_table_moved(void)
-{
-	uint64_t t[9] = { 1, 0, 4096, 0, 4096 };
-	fx_put(fx.sock[RNG0], VU_SET_MEM_TABLE, t, sizeof(t));
-}
 static void p_no_fd(void)
 {
 	fx_put(fx.sock[RNG0], VU_SET_BACKEND_REQ_FD, NULL, 0);
@@ -571,12 +561,9 @@ static void test_protocol_hostile(void **state)
 		void (*attack)(void);
 		const char *why;
 	} all[] = {
-		{ p_garbage, "too large" },       { p_queue, "queue index" },
-		{ p_features, "not offered" },    { p_live_features, "while a queue" },
-		{ p_proto, "protocol features" }, { p_size, "queue size" },
-		{ p_live_ring, "while enabled" }, { p_table, "larger than its memory" },
-		{ p_table_moved, "in order" },    { p_no_fd, "no descriptor" },
-		{ p_wrong_fd, "stream socket" },
+		{ p_garbage, "too large" },           { p_queue, "queue index" },       { p_features, "not offered" },
+		{ p_live_features, "while a queue" }, { p_proto, "protocol features" }, { p_size, "queue size" },
+		{ p_live_ring, "while enabled" },     { p_no_fd, "no descriptor" },     { p_wrong_fd, "stream socket" },
 	};
 	(void)state;
 
