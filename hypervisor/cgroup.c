@@ -167,7 +167,7 @@ static void limit(struct cgroup *c, int dir, const char *file, uint64_t value)
 {
 	int r = put_number(dir, file, value);
 
-	if (r)
+	if (r < 0)
 		lack(c, file, strerror(-r));
 }
 
@@ -221,7 +221,7 @@ static bool free_to_leave(const char *ctl)
 	char *save = NULL;
 	size_t len;
 
-	if (file_read("/proc/self/cgroup", 1 << 16, &text, &len))
+	if (file_read("/proc/self/cgroup", 1 << 16, &text, &len) < 0)
 		return false;
 	for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
 		char *ctls = strchr(l, ':'), *path = ctls ? strchr(ctls + 1, ':') : NULL;

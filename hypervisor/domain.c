@@ -70,7 +70,7 @@ int domain_own_disks(struct domain *d, uint64_t *generation, bool must_be_named,
 	struct lease_record rec;
 	int r = devs_lock(d->devs, err);
 
-	if (r)
+	if (r < 0)
 		return r;
 	r = leases_read(&d->leases, &rec, err);
 	if (!r && must_be_named && d->leases.shared && (rec.generation != *generation || strcmp(rec.owner, d->host)))
@@ -88,7 +88,7 @@ int domain_own_disks(struct domain *d, uint64_t *generation, bool must_be_named,
 		snprintf(rec.owner, sizeof(rec.owner), "%s", d->host);
 		r = leases_write(&d->leases, &rec, err);
 	}
-	if (r)
+	if (r < 0)
 		devs_unlock(d->devs);
 	return r;
 }
@@ -123,7 +123,7 @@ static void on_throttle(void *arg)
 	}
 	if (d->throttle_holds) {
 		d->throttle_holds = false;
-		if (d->ops->resume(d->vm, NULL))
+		if (d->ops->resume(d->vm, NULL) < 0)
 			log_error("cannot let the guest run on");
 		loop_timer_in(d->throttle_timer, THROTTLE_PERIOD_NS - hold);
 	} else {
@@ -139,7 +139,7 @@ void domain_throttle(struct domain *d, unsigned percent)
 	d->throttle_percent = percent;
 	if (!percent && d->throttle_holds) {
 		d->throttle_holds = false;
-		if (d->state == HV_DOM_RUNNING && !d->stopping.active && d->ops->resume(d->vm, NULL))
+		if (d->state == HV_DOM_RUNNING && !d->stopping.active && d->ops->resume(d->vm, NULL) < 0)
 			log_error("cannot let the guest run on");
 	}
 	if (!d->throttle_timer)
@@ -184,7 +184,7 @@ int domain_boot(struct domain *d, struct err *err)
 
 	if (!d->owner) {
 		r = leases_read(&d->leases, &rec, err);
-		if (r)
+		if (r < 0)
 			return r;
 		/* one that only this host sees may be old; who gives a generation knows better than it */
 		if (rec.state == LEASE_RUNNING && strcmp(rec.owner, d->host) && !d->force &&
@@ -195,14 +195,14 @@ int domain_boot(struct domain *d, struct err *err)
 				"there, or when that host is surely dead: vmctl start --force",
 				d->cfg->name, rec.owner, (unsigned long)rec.generation);
 		r = domain_own(d, d->forced_generation, false, err);
-		if (r)
+		if (r < 0)
 			return r;
 	}
 	devs_set_mem(d->devs, NULL); /* before the old memory goes */
 	r = dommem_new(d, err);
 	if (!r)
 		r = devs_resume(d->devs, false, err); /* the guest before may have ended while it stood still */
-	if (r)
+	if (r < 0)
 		return r;
 	d->quiesced = d->rebuilt = false;
 	domain_set_state(d, HV_DOM_BOOTING, "booting");
@@ -214,7 +214,7 @@ void domain_ready(void *arg, const struct err *failed)
 	struct domain *d = arg;
 	struct err e;
 
-	if (!failed && devs_quiesce(d->devs, &e))
+	if (!failed && devs_quiesce(d->devs, &e) < 0)
 		failed = &e;
 	if (failed) {
 		log_error("%s", failed->text);
@@ -226,7 +226,7 @@ void domain_ready(void *arg, const struct err *failed)
 	d->quiesced = d->rebuilt = true;
 	if (d->paused) {
 		domain_set_state(d, HV_DOM_PAUSED, "paused");
-	} else if (domain_go(d, &e)) {
+	} else if (domain_go(d, &e) < 0) {
 		domain_ready(d, &e);
 		return;
 	} else {
@@ -308,7 +308,7 @@ void domain_ended(struct domain *d, enum hv_event_kind kind, enum hv_dom_state s
 			          d->cfg->name, d->quick_crashes, (unsigned long long)(QUICK_CRASH_NS / NS_PER_S));
 		} else if (wait_for_disks(d)) {
 			return;
-		} else if (domain_boot(d, &e)) {
+		} else if (domain_boot(d, &e) < 0) {
 			log_error("cannot restart domain '%s': %s", d->cfg->name, e.text);
 		} else {
 			d->running_since_ns = 0;
@@ -371,7 +371,7 @@ void domain_broken(void *arg, const char *dev_name, const char *why)
 	b->d = arg;
 	snprintf(b->name, sizeof(b->name), "%s", dev_name);
 	snprintf(b->why, sizeof(b->why), "%s", why);
-	if (loop_post(b->d->loop, on_broken, b))
+	if (loop_post(b->d->loop, on_broken, b) < 0)
 		free(b);
 }
 

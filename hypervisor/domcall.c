@@ -167,7 +167,7 @@ static int op_unpause(struct call *c, struct err *err)
 	if (d->state == HV_DOM_BOOTING)
 		return 0;
 	r = domain_go(d, err);
-	if (r)
+	if (r < 0)
 		return r;
 	domain_set_state(d, HV_DOM_RUNNING, "unpaused");
 	/* it may have come here paused: switches still think that it is elsewhere */
@@ -213,7 +213,7 @@ static int op_resume(struct call *c, struct err *err)
 		domain_set_state(d, HV_DOM_PAUSED, "as before: paused");
 	} else {
 		r = domain_go(d, err);
-		if (r)
+		if (r < 0)
 			return r;
 		d->suspender = NULL;
 		domain_set_state(d, HV_DOM_RUNNING, "resumed");
@@ -246,7 +246,7 @@ static int op_logdirty_enable(struct call *c, struct err *err)
 		r = d->ops->logdirty_start(d->vm, q->mode, q->flags & HV_LOGDIRTY_F_AUDIT, &mode, err);
 		devs_beat_anew(d->devs); /* the guest stood still for that, and the devices do not know */
 	}
-	if (r)
+	if (r < 0)
 		return r;
 	d->logdirty_mode = rep->mode = mode;
 	d->logger = c->conn;
@@ -264,7 +264,7 @@ static int logdirty_get(struct call *c, bool clean, struct err *err)
 	if (!d->logdirty_mode || !d->bitmap)
 		return err_set(err, EINVAL, "log-dirty is off");
 	int r = d->ops->logdirty_collect(d->vm, clean, d->bitmap, &rep->dirty_pages, err);
-	if (r)
+	if (r < 0)
 		return r;
 	rep->mode = d->logdirty_mode;
 	rep->scan_ns = now_ns() - t0;
@@ -317,7 +317,7 @@ static int op_map_memory(struct call *c, struct err *err)
 	struct hv_map_rep *m = REP(c, struct hv_map_rep);
 	int r = dommem_bitmap(d, err);
 
-	if (r)
+	if (r < 0)
 		return r;
 	m->n_regions = 1;
 	m->page_bytes = PAGE_BYTES;
@@ -356,7 +356,7 @@ static int op_get_state(struct call *c, struct err *err)
 		r = d->ops->save(d->vm, &b, err);
 	if (!r && b.failed)
 		r = err_set(err, ENOMEM, "out of memory for the guest's state");
-	if (r)
+	if (r < 0)
 		return r;
 	int fd = state_to_memfd(&b, err);
 	if (fd < 0)
@@ -397,7 +397,7 @@ static int op_set_state(struct call *c, struct err *err)
 		devs_set_mem(d->devs, &d->mem);
 		r = d->ops->load(d->vm, &in, err);
 	}
-	if (r)
+	if (r < 0)
 		return r;
 	d->quiesced = d->rebuilt = true;
 	domain_set_state(d, HV_DOM_RESTORED, "restored");
@@ -485,7 +485,7 @@ static int op_dumpxml(struct call *c, struct err *err)
 	_cleanup_free_ char *xml = NULL;
 	int r = dom_config_format(c->d->cfg, &xml, err);
 
-	if (r)
+	if (r < 0)
 		return r;
 	size_t len = strlen(xml);
 	if (len > HV_PAYLOAD_MAX)
@@ -571,7 +571,7 @@ static void suspender_left(struct domain *d)
 	log_warn("the session that suspended domain '%s' ended: it resumes", d->cfg->name);
 	if (d->paused) {
 		domain_set_state(d, HV_DOM_PAUSED, "its suspender left");
-	} else if (domain_go(d, &e)) {
+	} else if (domain_go(d, &e) < 0) {
 		log_error("cannot resume domain '%s': %s", d->cfg->name, e.text);
 	} else {
 		domain_set_state(d, HV_DOM_RUNNING, "its suspender left");
@@ -587,17 +587,17 @@ void domain_pend_done(struct domain *d, int r, struct err *err)
 	if (!p->active)
 		return;
 	p->active = false;
-	if (r && !err->code)
+	if (r < 0 && !err->code)
 		err_sys(err, -r, "hypercall %u failed", p->op);
-	if (p->conn && r)
+	if (p->conn && r < 0)
 		hvconn_fail(p->conn, p->op, p->cookie, err);
 	else if (p->conn)
 		hvconn_reply(p->conn, p->op, p->cookie, rep, hvmsg_op(p->op)->rep_len, NULL, 0);
-	else if (r)
+	else if (r < 0)
 		log_warn("domain '%s': %s, and nobody waits for the answer", d->cfg->name, err->text);
 	if (!p->conn && !d->suspender)
 		suspender_left(d);
-	if (!p->conn && p->op == HV_OP_TAKE && r)
+	if (!p->conn && p->op == HV_OP_TAKE && r < 0)
 		domain_end(d, 1);
 }
 
@@ -631,7 +631,7 @@ static void on_request(void *arg, struct hvconn *conn, uint16_t op, uint64_t coo
 		d->pend.cookie = cookie;
 		return;
 	}
-	if (r) {
+	if (r < 0) {
 		if (!err.code)
 			err_sys(&err, -r, "hypercall %u failed", op);
 		hvconn_fail(conn, op, cookie, &err);

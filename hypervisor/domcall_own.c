@@ -66,7 +66,7 @@ static int relinquish_work(void *arg, struct err *err)
 	struct lease_record rec = { .generation = d->pend.owner.generation, .state = LEASE_RUNNING }, now;
 	int r = devs_sync(d->devs, err);
 
-	if (r)
+	if (r < 0)
 		return r;
 	if (!slow_commit(d->slow))
 		return -ECANCELED;
@@ -111,7 +111,7 @@ int call_relinquish(struct call *c, struct err *err)
 	if (!r && (!owner_ok(o) || !o->owner[0] || o->generation <= d->generation))
 		r = err_set(err, EINVAL, "a new owner needs a name and a generation above %lu",
 		            (unsigned long)d->generation);
-	if (r)
+	if (r < 0)
 		return r;
 	if (slow_busy(d->slow))
 		return domain_waits_err(d, EBUSY, "the storage has not answered an earlier order yet", err);
@@ -135,7 +135,7 @@ static int own_work(void *arg, struct err *err)
 static int reclaim_done(struct domain *d, int r, struct err *err)
 {
 	(void)err;
-	if (r)
+	if (r < 0)
 		return r;
 	domain_owned(d, d->pend.owner.generation);
 	d->suspender = d->pend.conn;
@@ -164,7 +164,7 @@ int call_reclaim(struct call *c, struct err *err)
 static int take_done(struct domain *d, int r, struct err *err)
 {
 	(void)err;
-	if (r)
+	if (r < 0)
 		return r;
 	domain_owned(d, d->pend.owner.generation);
 	d->importer = NULL;
@@ -226,7 +226,7 @@ static int lease_work(void *arg, struct err *err)
 	struct lease_record rec;
 	int r = leases_read(&d->leases, &rec, err);
 
-	if (r)
+	if (r < 0)
 		return r;
 	d->pend.owner.generation = rec.generation;
 	snprintf(d->pend.owner.owner, sizeof(d->pend.owner.owner), "%s", rec.owner);
@@ -270,7 +270,7 @@ static int destroy_work(void *arg, struct err *err)
 
 static int destroy_done(struct domain *d, int r, struct err *err)
 {
-	if (r)
+	if (r < 0)
 		log_error("domain '%s' ends, and its lease still says that it runs: %s", d->cfg->name, err->text);
 	end_after_reply(d, HV_DOM_SHUTDOWN, "destroyed");
 	return 0;

@@ -46,7 +46,7 @@ int guestmem_init_regions(struct guestmem *m, int fd, const struct guestmem_regi
 		return err_set(err, EINVAL, "guest memory of %u regions", n);
 	for (unsigned i = 0; !r && i < n; i++)
 		r = region_add(&new, i, &regions[i], i == n - 1, err);
-	if (r)
+	if (r < 0)
 		return r;
 	uint64_t size = new.size;
 	if (fstat(own, &st) < 0)

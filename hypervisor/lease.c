@@ -48,12 +48,12 @@ int leases_open(struct leases *l, const struct dom_config *cfg, uid_t uid, struc
 	_cleanup_free_ char *dir = leaserec_path_local("");
 	if (!r) {
 		int e = mkdir_p(dir, 0711);
-		if (e)
+		if (e < 0)
 			r = err_sys(err, -e, "cannot make the directory %s", dir);
 	}
 	if (!r)
 		r = open_one(l, NULL, leaserec_path_local(cfg->uuid), uid, err);
-	if (r)
+	if (r < 0)
 		leases_done(l);
 	return r;
 }
@@ -102,7 +102,7 @@ int leases_check(struct leases *l, const struct lease_record *rec, struct err *e
 		r = read_one(l, i, &now, err);
 		if (r == -EINVAL) /* damaged, or another domain's: not as it was left */
 			return -ESTALE;
-		if (r)
+		if (r < 0)
 			return r;
 		if (now.generation != rec->generation || now.state != rec->state || strcmp(now.owner, rec->owner) != 0)
 			return err_set(err, ESTALE,
@@ -120,7 +120,7 @@ int leases_write(struct leases *l, const struct lease_record *rec, struct err *e
 		struct leaserec new = { .rec = *rec };
 		char slot[LEASEREC_SLOT];
 		int r = read_one(l, i, &old, err);
-		if (r)
+		if (r < 0)
 			return r;
 		new.seq = l->seq[i] + 1;
 		memcpy(new.uuid, l->uuid, sizeof(new.uuid));

@@ -176,7 +176,7 @@ static int limit_resources(struct domain *d, struct err *err)
 		snprintf(d->cgroup.why, sizeof(d->cgroup.why), "not started as root");
 	if (d->cgroup.why[0])
 		log_info("domain '%s' runs without some limits of its control group (%s)", d->cfg->name, d->cgroup.why);
-	if (cgroup_janitor(&d->cgroup))
+	if (cgroup_janitor(&d->cgroup) < 0)
 		log_info("the control group of domain '%s' will stay after its end", d->cfg->name);
 	cgroup_enter(&d->cgroup);
 	const char *group = cgroup_evidence(&d->cgroup, &d->procs.group_ino);
@@ -191,7 +191,7 @@ static void on_process(void *arg, pid_t pid)
 	struct domain *d = arg;
 	int r = cgroup_add(&d->cgroup, pid);
 
-	if (r)
+	if (r < 0)
 		log_warn("cannot limit the guest of domain '%s': %s", d->cfg->name, strerror(-r));
 }
 
@@ -200,7 +200,7 @@ static int bound_paths(struct domain *d, struct err *err)
 {
 	int r = path_rules_load(&d->paths, err);
 
-	if (r || (d->local && d->paths.local_any))
+	if (r < 0 || (d->local && d->paths.local_any))
 		return r;
 	d->cfg->paths = &d->paths;
 	return path_check_config(&d->paths, d->cfg, err);
@@ -236,7 +236,7 @@ static int set_up(struct domain *d, struct err *err)
 	uid_t uid = geteuid() == 0 ? domain_uid(d) : getuid();
 	if (!r)
 		r = leases_open(&d->leases, d->cfg, uid, err);
-	if (r)
+	if (r < 0)
 		return r;
 	d->leases.deadline = d->deadline;
 	struct boundlog boot_log;
@@ -250,7 +250,7 @@ static int set_up(struct domain *d, struct err *err)
 	if (listen_fd < 0)
 		return listen_fd;
 	r = loop_add_signals(d->loop, sigs, on_signal, d);
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "cannot watch signals");
 	signal(SIGPIPE, SIG_IGN);
 	r = drop_privileges(d, err);
@@ -263,7 +263,7 @@ static int set_up(struct domain *d, struct err *err)
 		r = d->ops->open(&d->env, &d->vm, err);
 	if (!r)
 		r = devs_start(d->devs, err);
-	if (r)
+	if (r < 0)
 		return r;
 	d->server = hvserver_new(d->loop, steal_fd(&listen_fd), &domcall_ops, d, err);
 	return d->server ? 0 : -err->code;
@@ -291,7 +291,7 @@ static void tear_down(struct domain *d)
 		struct lease_record rec = { .generation = d->generation, .state = LEASE_STOPPED };
 		struct err e;
 		snprintf(rec.owner, sizeof(rec.owner), "%s", d->host);
-		if (leases_write(&d->leases, &rec, &e))
+		if (leases_write(&d->leases, &rec, &e) < 0)
 			log_error("%s", e.text);
 	}
 	hvserver_free(d->server);
@@ -365,7 +365,7 @@ int main(int argc, char **argv)
 			d.forced_generation = strtoull(optarg, NULL, 10);
 			break;
 		case 'l':
-			if (log_level_parse(optarg, &level)) {
+			if (log_level_parse(optarg, &level) < 0) {
 				fprintf(stderr, "hvdom: unknown log level '%s'\n", optarg);
 				return 2;
 			}
@@ -400,7 +400,7 @@ int main(int argc, char **argv)
 		return check_domain(check, d.local);
 	log_init("hvdom", level);
 	int r = dom_config_load(config, &d.cfg, &err);
-	if (r) {
+	if (r < 0) {
 		log_error("%s", err.text);
 		domain_tell_ready(&d, &err);
 		return 1;
@@ -428,7 +428,7 @@ int main(int argc, char **argv)
 		log_async();
 	if (!r && !d.incoming)
 		r = domain_boot(&d, &err);
-	if (r) {
+	if (r < 0) {
 		log_error("%s", err.text);
 		domain_tell_ready(&d, &err);
 		tear_down(&d);

@@ -55,11 +55,11 @@ static int own_again(void *arg, struct err *err)
 	if (!slow_commit(d->slow))
 		return -ECANCELED;
 	int r = devs_lock(d->devs, err);
-	if (r)
+	if (r < 0)
 		return r == -EAGAIN ? -ESTALE : r;
 	snprintf(left.owner, sizeof(left.owner), "%s", d->host);
 	r = leases_check(&d->leases, &left, err);
-	if (r)
+	if (r < 0)
 		devs_unlock(d->devs);
 	return r;
 }
@@ -81,7 +81,7 @@ static int unpark_done(struct domain *d, int r, struct err *err)
 		r = -ESTALE; /* half of it may run: it is ours, and ends */
 	if (r == -ESTALE)
 		domain_cannot_run(d, err->text);
-	if (r)
+	if (r < 0)
 		return r;
 	log_info("domain '%s' goes on", d->cfg->name);
 	domain_set_state(d, HV_DOM_RUNNING, "goes on: this host has a lease again");

@@ -69,7 +69,7 @@ static void *worker(void *arg)
 		s->err = err;
 		s->state = SLOW_DONE;
 		pthread_cond_broadcast(&s->cond);
-		if (s->post && loop_post(s->loop, on_end, s))
+		if (s->post && loop_post(s->loop, on_end, s) < 0)
 			log_error("out of memory: the end of a step goes unnoticed");
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -113,7 +113,7 @@ int slow_run(struct slow *s, const struct slow_job *job, struct err *err)
 	if (s->held)
 		return err_set(err, EBUSY, "the storage has not answered an earlier order yet");
 	int r = start(s, err);
-	if (r)
+	if (r < 0)
 		return r;
 	pthread_mutex_lock(&s->lock);
 	s->job = *job;
@@ -126,7 +126,7 @@ int slow_run(struct slow *s, const struct slow_job *job, struct err *err)
 	if (done) {
 		s->state = SLOW_IDLE;
 		r = s->ret;
-		if (r && err)
+		if (r < 0 && err)
 			*err = s->err;
 	}
 	s->post = !done;

@@ -49,7 +49,7 @@ static void undo(struct domain *d)
 	d->quiesced = d->quiesced && r;
 	if (!r)
 		r = d->ops->resume(d->vm, &e);
-	if (r)
+	if (r < 0)
 		log_error("cannot let the guest run on: %s", e.text);
 }
 
@@ -75,7 +75,7 @@ static void worked(void *arg, int r, const struct err *err)
 
 	if (r == -ETIMEDOUT)
 		r = domain_waits_err(d, ETIMEDOUT, NULL, &e);
-	if (r)
+	if (r < 0)
 		undo(d);
 	d->stopping.active = false;
 	d->stopping.then(d, r, &e);
@@ -99,14 +99,14 @@ int domain_stop(struct domain *d, unsigned flags, struct hv_suspend_rep *rep,
 	if (d->stopping.was_running) {
 		d->throttle_holds = false; /* frozen already: the duty cycle hands it over as it is */
 		int r = d->ops->suspend(d->vm, FREEZE_LIMIT_MS, err);
-		if (r) {
+		if (r < 0) {
 			devs_beat_anew(d->devs); /* we held it up, and the devices do not know */
 			return r;
 		}
 	}
 	uint64_t t1 = now_ns();
 	int r = devs_quiesce_begin(d->devs, err);
-	if (r) { /* its thread itself waits for a disk */
+	if (r < 0) { /* its thread itself waits for a disk */
 		undo(d);
 		return r == -ETIMEDOUT ? domain_waits_err(d, ETIMEDOUT, "the devices have not answered", err) : r;
 	}
@@ -119,7 +119,7 @@ int domain_stop(struct domain *d, unsigned flags, struct hv_suspend_rep *rep,
 	if (r == -EINPROGRESS)
 		return r;
 	d->stopping.active = false;
-	if (r)
+	if (r < 0)
 		undo(d);
 	else if (rep)
 		*rep = (struct hv_suspend_rep){ .freeze_ns = t1 - t0, .quiesce_ns = now_ns() - t1 };
@@ -158,7 +158,7 @@ int domain_go(struct domain *d, struct err *err)
 
 static void disk_paused(struct domain *d, int r, struct err *err)
 {
-	if (r) {
+	if (r < 0) {
 		log_warn("domain '%s' cannot stand still for it: %s", d->cfg->name, err->text);
 		return; /* the timer tries again; the requests are held back anyway */
 	}
@@ -189,7 +189,7 @@ static void disk_go(struct domain *d)
 		d->disk_paused = false;
 		return;
 	}
-	if (domain_go(d, &e)) {
+	if (domain_go(d, &e) < 0) {
 		log_error("cannot let domain '%s' go on: %s", d->cfg->name, e.text);
 		return;
 	}
@@ -266,7 +266,7 @@ void domain_disk_error(void *arg, const char *dev_name, int code, bool read, boo
 		return;
 	*x = (struct disk_error){ .d = arg, .code = code, .read = read, .held = held };
 	snprintf(x->name, sizeof(x->name), "%s", dev_name);
-	if (loop_post(x->d->loop, on_disk_error, x))
+	if (loop_post(x->d->loop, on_disk_error, x) < 0)
 		free(x);
 }
 

@@ -94,7 +94,7 @@ static void watchdog_paused(struct domain *d, int r, struct err *err)
 {
 	static const char text[] = "the guest hangs: its agent was silent (watchdog)";
 
-	if (r) {
+	if (r < 0) {
 		log_error("cannot pause domain '%s': %s", d->cfg->name, err->text);
 		domain_tell(d, HV_EV_WATCHDOG, d->state, text);
 		devs_beat_anew(d->devs); /* and try again */
@@ -157,6 +157,6 @@ void domain_silent(void *arg)
 {
 	struct domain *d = arg; /* on the io thread: only a post */
 
-	if (loop_post(d->loop, on_silent, d))
+	if (loop_post(d->loop, on_silent, d) < 0)
 		log_error("out of memory: the watchdog of domain '%s' does nothing", d->cfg->name);
 }

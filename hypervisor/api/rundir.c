@@ -37,7 +37,7 @@ static int open_dir(const char *path, struct err *err)
 	struct stat st;
 	int r = mkdir_p(path, 0711);
 
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "cannot make the directory %s", path);
 	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0 || fstat(dir, &st) < 0)

@@ -370,10 +370,10 @@ int devs_quiesce(struct devs *d, struct err *err)
 {
 	int r = devs_quiesce_begin(d, err);
 
-	if (r)
+	if (r < 0)
 		return r;
 	r = devs_quiesced(d, DEVS_QUIESCE_NS, err);
-	if (r && devs_resume(d, false, NULL))
+	if (r < 0 && devs_resume(d, false, NULL) < 0)
 		return r;
 	return r;
 }

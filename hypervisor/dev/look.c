@@ -70,6 +70,6 @@ void devs_look(struct devs *d, char *buf, size_t len)
 	struct err err;
 
 	buf[0] = 0;
-	if (devs_call_for(d, do_look, &t, ASK_NS, &err))
+	if (devs_call_for(d, do_look, &t, ASK_NS, &err) < 0)
 		put(&t, "%s\n", err.text);
 }

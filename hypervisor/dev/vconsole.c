@@ -96,9 +96,9 @@ static void output(struct vconsole *c, const struct iovec *iov, unsigned n, uint
 		else
 			history_add(c, buf, k);
 		/* a full disk loses log text, it does not stop the guest */
-		if (boundlog_put(&c->log, buf, k))
+		if (boundlog_put(&c->log, buf, k) < 0)
 			c->v.st.errors++;
-		if (boundlog_put(&c->file, buf, k))
+		if (boundlog_put(&c->file, buf, k) < 0)
 			c->v.st.errors++;
 		if (c->client >= 0 && send(c->client, buf, k, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)k)
 			c->v.st.drops++;

@@ -97,7 +97,7 @@ int pv_adopt_stubs(pid_t k, const struct pv_image *im, int cpu, struct pv_frozen
 	int r = read_children(k, &kids, err);
 
 	*f = (struct pv_frozen){ .k.pid = k };
-	if (r)
+	if (r < 0)
 		return r;
 	f->stub = calloc(im->n_stubs ? im->n_stubs : 1, sizeof(*f->stub));
 	if (!f->stub)
@@ -109,7 +109,7 @@ int pv_adopt_stubs(pid_t k, const struct pv_image *im, int cpu, struct pv_frozen
 			               f->n_stubs, im->n_stubs);
 		f->stub[f->n_stubs++] = pid;
 		r = check_one(pid, k, err);
-		if (r)
+		if (r < 0)
 			return r;
 		/* with K on one CPU: a guest system call is two switches between them */
 		pin(pid, cpu);
@@ -129,7 +129,7 @@ static int list_helpers(pid_t holder, const struct pv_image *im, const struct pv
 
 	if (!r)
 		r = read_children(f->k.pid, &kids, err);
-	if (r)
+	if (r < 0)
 		return r;
 	if (strtol(ks, &e, 10) != f->k.pid || e[strspn(e, " \n")])
 		return err_set(err, EPERM, "there are other processes in the guest's sandbox than its kernel");
@@ -169,7 +169,7 @@ static int hold_all(pid_t holder, const struct pv_image *im, int cpu, struct pv_
 		r = list_helpers(holder, im, f, helper, err);
 	for (size_t i = 0; i < im->n_helpers && !r; i++) {
 		r = pt_seize(helper[i], err);
-		if (r)
+		if (r < 0)
 			break;
 		f->helper[f->n_helpers++] = (struct pv_thread){ .pid = helper[i],
 			                                        .regs = im->helper[i].regs,
@@ -199,7 +199,7 @@ static int drop_restorer(const struct pv_image *im, pid_t k, struct err *err)
 
 	if (!r && ret < 0)
 		r = (int)ret;
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "cannot clean up inside the rebuilt guest");
 	for (size_t i = 0; i < ARRAY_SIZE(gone); i++) {
 		uint8_t c;
@@ -214,7 +214,7 @@ static int load_regs(pid_t pid, const struct pv_regs *t, struct err *err)
 {
 	int r = pt_set_xstate(pid, t->xstate, t->xstate_len);
 
-	if (r)
+	if (r < 0)
 		return err_sys(
 			err, -r,
 			"cannot set the guest's floating-point state (%u octets): does this CPU differ from the source's?",
@@ -245,7 +245,7 @@ int pv_adopt(pid_t holder, const struct pv_image *im, int cpu, struct pv_frozen 
 	}
 	if (!r)
 		r = load_regs(k, &im->k, err);
-	if (r)
+	if (r < 0)
 		pv_frozen_kill(f);
 	return r;
 }

@@ -31,7 +31,7 @@ static int read_status(pid_t pid, int32_t *ret_nspid, uint64_t *ret_blocked, uin
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	int r = file_read(path, 65536, &text, &len);
-	if (r)
+	if (r < 0)
 		return r;
 	char *p = strstr(text, "\nNSpid:");
 	if (!p)
@@ -132,7 +132,7 @@ static int dump_k_vmas(const struct pv_dump_ctx *c, pid_t pid, struct pv_image *
 	if (!r && k.failed)
 		r = k.why[0] ? err_set(err, ENOTSUP, "the guest kernel has a %s that Hospes does not know", k.why)
 		             : err_set(err, ENOMEM, "out of memory");
-	if (r) {
+	if (r < 0) {
 		free(k.kept.v);
 		return r;
 	}
@@ -194,14 +194,14 @@ static int dump_k_pages(pid_t pid, struct pv_image *im, struct err *err)
 					run = a;
 				if (!priv && run_n) {
 					int r = add_run(im, &cap, run, run_n);
-					if (r)
+					if (r < 0)
 						return too_much(r, err);
 					run_n = 0;
 				}
 			}
 		}
 		int r = run_n ? add_run(im, &cap, run, run_n) : 0;
-		if (r)
+		if (r < 0)
 			return too_much(r, err);
 	}
 	im->page_data = malloc(im->page_data_len ? im->page_data_len : 1);
@@ -210,7 +210,7 @@ static int dump_k_pages(pid_t pid, struct pv_image *im, struct err *err)
 	for (size_t i = 0; i < im->n_pages; i++) {
 		const struct pv_pages *p = &im->pages[i];
 		int r = pt_read(pid, p->addr, im->page_data + p->data, (size_t)p->n * PAGE_BYTES);
-		if (r)
+		if (r < 0)
 			return err_sys(err, -r, "cannot read the guest kernel's private memory");
 	}
 	return 0;
@@ -222,10 +222,10 @@ static int dump_stub(struct pv_image *im, size_t i, pid_t pid, uint64_t mem_inod
 	struct pv_stub *s = &im->stub[i];
 	int r = read_status(pid, &s->pid, &s->sigmask, NULL, NULL, NULL);
 
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "cannot read the status of guest address space %d", pid);
 	r = vma_list_read(l, pid, PV_STUB_TOP, NULL, NULL, err);
-	if (r)
+	if (r < 0)
 		return r;
 	if (im->n_stub_vmas + l->n > pv_stub_vmas_max(im->mem_bytes))
 		return err_set(err, E2BIG,
@@ -288,7 +288,7 @@ static int dump_inside(const struct pv_frozen *f, uint64_t caught, uint64_t igno
 	long ret;
 	int r = pt_read(k, at, saved, sizeof(saved));
 
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "cannot read the guest kernel's stack");
 	for (int sig = 1; sig <= 64 && !r; sig++) {
 		struct pv_sigaction *sa = &im->sa[sig - 1];
@@ -394,7 +394,7 @@ static int dump_regs(const struct pv_thread *t, struct pv_regs *out, struct err 
 	int r = pt_get_xstate(t->pid, out->xstate, &len);
 	if (!r)
 		r = read_status(t->pid, &out->pid, NULL, NULL, NULL, NULL);
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "cannot read the guest kernel's registers");
 	out->xstate_len = (uint32_t)len;
 	return 0;
@@ -444,7 +444,7 @@ int pv_dump(const struct pv_dump_ctx *c, const struct pv_frozen *f, struct pv_im
 		if (!im->file[i].path)
 			r = err_set(err, ENOMEM, "out of memory");
 	}
-	if (r)
+	if (r < 0)
 		pv_image_done(im);
 	return r;
 }

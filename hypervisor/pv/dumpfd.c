@@ -197,7 +197,7 @@ static int learn_one(struct pv_fd *e, pid_t k, int dup, uint64_t con_inode, uint
 	struct stat st;
 	int r = fd_link(k, e->fd, link, sizeof(link));
 
-	if (r || fstat(dup, &st) < 0)
+	if (r < 0 || fstat(dup, &st) < 0)
 		return err_sys(err, r ? -r : errno, "cannot look at the guest kernel's descriptor %d", e->fd);
 	e->inode = st.st_ino;
 	if (S_ISSOCK(st.st_mode))
@@ -266,7 +266,7 @@ static int dump_epoll(pid_t k, struct pv_image *im, struct err *err)
 	_cleanup_free_ char *text = NULL;
 	int r = fdinfo_read(k, im->ep_fd, &text);
 
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "cannot read the guest kernel's epoll set");
 	im->ep = calloc(PV_EPOLL_MAX, sizeof(*im->ep));
 	if (!im->ep)
@@ -331,13 +331,13 @@ int pv_dump_fds(const struct pv_dump_ctx *c, pid_t k, struct pv_image *im, struc
 		e->queued_len = 0;
 		im->n_fds = (size_t)i + 1;
 		int r = fdinfo_flags(k, e->fd, &e->flags);
-		if (r)
+		if (r < 0)
 			return err_sys(err, -r, "cannot look at the guest kernel's descriptor %d", e->fd);
 		e->cloexec = e->flags & O_CLOEXEC ? 1 : 0;
 		e->flags &= O_ACCMODE | O_NONBLOCK | O_ASYNC | O_APPEND;
 		if (e->dup_of < 0) {
 			r = dump_queue(c, e, err);
-			if (r)
+			if (r < 0)
 				return r;
 		}
 	}

@@ -31,7 +31,7 @@ static pid_t status_pid(pid_t pid, const char *field)
 	pid_t r = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	if (file_read(path, 65536, &text, &len))
+	if (file_read(path, 65536, &text, &len) < 0)
 		return -1;
 	char *p = strstr(text, field);
 	if (p)
@@ -64,7 +64,7 @@ static int list_children(pid_t k, const struct pv_helpers *known, struct pv_froz
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", k, k);
 	int r = file_read(path, 1 << 20, &text, &len);
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "cannot read %s", path);
 	for (char *p = text, *e; !r; p = e) {
 		pid_t pid = (pid_t)strtol(p, &e, 10);
@@ -104,7 +104,7 @@ static bool sleeps(pid_t k)
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", k);
-	if (file_read(path, 4096, &text, NULL))
+	if (file_read(path, 4096, &text, NULL) < 0)
 		return true;
 	const char *p = strrchr(text, ')');
 	return !p || p[1] != ' ' || p[2] == 'S';
@@ -138,7 +138,7 @@ static int run_to_safe_point(pid_t k, unsigned flags, uint64_t deadline, long *r
 		sig = 0;
 		for (;;) {
 			int r = pt_wait(k, wait_us, &stopped, &status);
-			if (r)
+			if (r < 0)
 				return err_sys(err, -r, "the guest ended while it was being frozen");
 			if (stopped)
 				break;
@@ -178,7 +178,7 @@ static int cancel_syscall(struct pv_thread *t, long nr, struct err *err)
 		r = pt_get_sigmask(t->pid, &t->sigmask);
 	if (!r)
 		r = pt_set_sigmask(t->pid, ~0ull);
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "cannot read the guest kernel's registers");
 	struct user_regs_struct c = t->regs;
 	c.orig_rax = ~0ull;
@@ -189,8 +189,8 @@ static int cancel_syscall(struct pv_thread *t, long nr, struct err *err)
 		r = pt_wait(t->pid, PT_PATIENCE_US, &stopped, &status);
 	if (!r && (!stopped || WSTOPSIG(status) != (SIGTRAP | 0x80)))
 		r = -EIO;
-	if (r) {
-		if (pt_set_sigmask(t->pid, t->sigmask))
+	if (r < 0) {
+		if (pt_set_sigmask(t->pid, t->sigmask) < 0)
 			return err_set(err, ESRCH, "the guest ended while it was being frozen");
 		return err_sys(err, -r, "cannot cancel the guest kernel's system call");
 	}
@@ -203,17 +203,17 @@ static int cancel_syscall(struct pv_thread *t, long nr, struct err *err)
 static int stop_once(struct pv_thread *t, struct err *err)
 {
 	int r = pt_seize(t->pid, err);
-	if (r)
+	if (r < 0)
 		return r;
 	r = pt_interrupt(t->pid, err);
 	if (!r) {
 		int e = pt_get_regs(t->pid, &t->regs);
 		if (!e)
 			e = pt_get_sigmask(t->pid, &t->sigmask);
-		if (e)
+		if (e < 0)
 			r = err_sys(err, -e, "cannot read a guest helper's registers");
 	}
-	if (r) {
+	if (r < 0) {
 		pt_detach(t->pid);
 		let_go(t->pid); /* if it is ours still: it did not stop */
 		return r;
@@ -240,7 +240,7 @@ static int stop_helper(struct pv_thread *t, struct err *err)
 {
 	for (int tries = 0;; tries++) {
 		int r = stop_once(t, err);
-		if (r || t->regs.rax == SYS_poll || tries == HELPER_TRIES)
+		if (r < 0 || t->regs.rax == SYS_poll || tries == HELPER_TRIES)
 			return r;
 		pt_detach(t->pid);
 		struct timespec ts = { .tv_nsec = 100000 };
@@ -273,18 +273,18 @@ int pv_freeze(pid_t k, unsigned flags, unsigned timeout_ms, const struct pv_help
 
 	*f = (struct pv_frozen){ .k.pid = k };
 	int r = pt_seize(k, err);
-	if (r)
+	if (r < 0)
 		return r;
 	r = pt_interrupt(k, err);
 	if (!r)
 		r = run_to_safe_point(k, flags, t0 + timeout_ms * NS_PER_MS, &nr, err);
-	if (r) {
+	if (r < 0) {
 		if (r != -ESRCH)
 			let_go(k);
 		return r;
 	}
 	r = cancel_syscall(&f->k, nr, err);
-	if (r) {
+	if (r < 0) {
 		pt_detach(k);
 		return r;
 	}
@@ -293,7 +293,7 @@ int pv_freeze(pid_t k, unsigned flags, unsigned timeout_ms, const struct pv_help
 	size_t done = 0;
 	for (; !r && done < f->n_helpers; done++)
 		r = stop_helper(&f->helper[done], err);
-	if (r) {
+	if (r < 0) {
 		f->n_helpers = done ? done - 1 : 0;
 		f->active = true;
 		pv_thaw(f);

@@ -54,7 +54,7 @@ static int do_chunks(struct hashlog *h, uint64_t first, uint64_t end, bool hole,
 		if (n > end - first)
 			n = end - first;
 		int r = fn(h, first, n, hole, arg);
-		if (r)
+		if (r < 0)
 			return r;
 		first += n;
 	}
@@ -90,7 +90,7 @@ static int do_run(struct hashlog *h, uint64_t first, uint64_t end, seg_fn *fn, v
 				i = !hole ? i + 1 : data < first + n ? data - first : n;
 			}
 			int r = fn(h, first + from, i - from, hole, arg);
-			if (r)
+			if (r < 0)
 				return r;
 		}
 		first += n;
@@ -109,7 +109,7 @@ static int do_range(struct hashlog *h, uint64_t first, uint64_t end, seg_fn *fn,
 		if (data > end)
 			data = end;
 		int r = do_chunks(h, first, data, true, fn, arg);
-		if (r)
+		if (r < 0)
 			return r;
 		if (data == end)
 			return 0;
@@ -123,7 +123,7 @@ static int do_range(struct hashlog *h, uint64_t first, uint64_t end, seg_fn *fn,
 		if (first == data)
 			first++;
 		r = do_chunks(h, data, first, false, fn, arg);
-		if (r)
+		if (r < 0)
 			return r;
 	}
 	return 0;

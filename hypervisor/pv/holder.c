@@ -47,7 +47,7 @@ static void say(struct holder *h, uint32_t op, int status, const char *text, con
 	struct holder_msg m = { .op = op, .status = status };
 
 	snprintf(m.text, sizeof(m.text), "%s", text);
-	if (sock_send_fds(h->sock, &m, sizeof(m), fds, n))
+	if (sock_send_fds(h->sock, &m, sizeof(m), fds, n) < 0)
 		_exit(71); /* hvdom is gone */
 }
 
@@ -137,15 +137,15 @@ static void set_up(struct holder *h)
 	if (h->proc < 0)
 		die(h, errno, "/proc");
 	int r = write_at(h->proc, "self/setgroups", "deny");
-	if (r && r != -ENOENT)
+	if (r < 0 && r != -ENOENT)
 		die(h, -r, "setgroups");
 	snprintf(map, sizeof(map), "0 %u 1", h->cfg->uid);
 	r = write_at(h->proc, "self/uid_map", map);
-	if (r)
+	if (r < 0)
 		die(h, -r, "uid_map");
 	snprintf(map, sizeof(map), "0 %u 1", h->cfg->gid);
 	r = write_at(h->proc, "self/gid_map", map);
-	if (r)
+	if (r < 0)
 		die(h, -r, "gid_map");
 	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
 		die(h, errno, "becoming root of the namespace");
@@ -185,7 +185,7 @@ static pid_t spawn(struct holder *h, int32_t nspid, int64_t offset_ns, int *ret_
 		return -errno;
 	snprintf(text, sizeof(text), "monotonic %ld %ld\nboottime %ld %ld\n", s, ns, s, ns);
 	int r = write_at(h->proc, "self/timens_offsets", text);
-	if (r)
+	if (r < 0)
 		return r;
 	struct clone_args a = { .flags = CLONE_PIDFD,
 		                .pidfd = (uint64_t)(uintptr_t)ret_pidfd,

@@ -394,7 +394,7 @@ static int get_stubs(struct pv_image *im, struct rd *in)
 			return -EINVAL;
 		s->pid = (int32_t)pid;
 		int r = get_vmas(in, &im->stub_vma, &im->n_stub_vmas, &cap, PV_STUB_TOP, im->mem_bytes, &nv);
-		if (r)
+		if (r < 0)
 			return r;
 		s->n_vmas = (uint32_t)nv;
 		bool code = false, data = false;
@@ -428,11 +428,11 @@ static int decode(struct pv_image *im, struct rd *in, uint64_t mem_bytes, uint32
 		return -EINVAL;
 	*what = "files";
 	int r = get_files(im, in);
-	if (r)
+	if (r < 0)
 		return r;
 	*what = "kernel registers";
 	r = get_regs(in, &im->k);
-	if (r)
+	if (r < 0)
 		return r;
 	im->pending = rd_u64(in);
 	const void *sa = rd_bytes(in, sizeof(im->sa));
@@ -454,20 +454,20 @@ static int decode(struct pv_image *im, struct rd *in, uint64_t mem_bytes, uint32
 		return -EINVAL;
 	*what = "descriptors";
 	r = get_fds(im, in, n_devs);
-	if (r)
+	if (r < 0)
 		return r;
 	*what = "kernel mappings";
 	r = get_vmas(in, &im->vma, &im->n_vmas, &cap, PV_TASK_TOP, mem_bytes, &n);
 	if (!r)
 		r = check_k_vmas(im);
-	if (r)
+	if (r < 0)
 		return r;
 	*what = "the kernel is not at a safe point";
 	if (!at_rest(im, &im->k, false))
 		return -EINVAL;
 	*what = "kernel pages";
 	r = get_pages(im, in);
-	if (r)
+	if (r < 0)
 		return r;
 	*what = "helpers";
 	n = get_var(in);
@@ -476,7 +476,7 @@ static int decode(struct pv_image *im, struct rd *in, uint64_t mem_bytes, uint32
 	for (uint64_t i = 0; i < n; i++) {
 		im->n_helpers = i + 1;
 		r = get_regs(in, &im->helper[i]);
-		if (r)
+		if (r < 0)
 			return r;
 		*what = "a helper of the kernel does not wait in poll";
 		if (!at_rest(im, &im->helper[i], true))
@@ -494,7 +494,7 @@ int pv_image_decode(struct pv_image *im, struct rd *in, uint64_t mem_bytes, uint
 
 	*im = (struct pv_image){ .ep_fd = -1 };
 	int r = decode(im, in, mem_bytes, n_devs, &what);
-	if (r) {
+	if (r < 0) {
 		pv_image_done(im);
 		return r == -ENOMEM ? err_set(err, ENOMEM, "out of memory for the guest's state")
 		                    : err_set(err, EINVAL, "the guest's state is damaged: %s", what);

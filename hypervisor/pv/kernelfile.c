@@ -85,7 +85,7 @@ static int open_one(struct pv_files *f, const char *path, struct err *err)
 	f->file[f->n - 1].id[1] = h.high64;
 	int r = f->n == 1 ? pv_kernel_look(p, (size_t)st.st_size, &f->segv_handler) : 0;
 	munmap(p, (size_t)st.st_size);
-	if (r)
+	if (r < 0)
 		return err_set(
 			err, ENOEXEC,
 			"%s is not a user-mode Linux kernel that Hospes knows (x86-64, at a fixed address, with a stub page)",
@@ -101,7 +101,7 @@ int pv_files_open(struct pv_files *f, const char *kernel, struct err *err)
 	*f = (struct pv_files){ 0 };
 	for (size_t i = 0; i < ARRAY_SIZE(want) && !r; i++)
 		r = open_one(f, want[i], err);
-	if (r)
+	if (r < 0)
 		pv_files_done(f);
 	return r;
 }

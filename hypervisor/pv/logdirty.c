@@ -100,7 +100,7 @@ int pv_logdirty_new(const struct pv_logdirty_cfg *cfg, struct guestmem *m, struc
 	                                                   : err_set(err, ENOMEM, "no memory for log-dirty");
 	if (!r)
 		r = choose(l, f && f->active ? f : NULL, err);
-	if (r) {
+	if (r < 0) {
 		pv_logdirty_free(l);
 		return r;
 	}
@@ -154,7 +154,7 @@ static int collect_track(struct pv_logdirty *l, pid_t k, const struct pv_frozen 
 		r = hashlog_drop_holes(&l->h, l->found, err);
 	or_bits(l->carry, l->found, l->words);
 	l->lost |= r || all;
-	if (r)
+	if (r < 0)
 		return r;
 	if (l->lost) {
 		l->st.whole++;
@@ -188,7 +188,7 @@ static int hand_out(struct pv_logdirty *l, bool frozen, struct err *err)
 	if (l->mode == HV_LOGDIRTY_RECORD && !l->stored)
 		r = unhashed(l) || (frozen && !l->cfg.audit) ? hashlog_forget(&l->h, l->carry, err)
 		                                             : hashlog_store(&l->h, l->carry, err);
-	if (r)
+	if (r < 0)
 		return r;
 	l->fresh = false;
 	if (l->mode != HV_LOGDIRTY_COMPARE)
@@ -215,7 +215,7 @@ int pv_logdirty_collect(struct pv_logdirty *l, pid_t k, const struct pv_frozen *
 		r = collect_hash(l, f, err);
 	else
 		r = collect_track(l, k, f, clean, err);
-	if (r)
+	if (r < 0)
 		return r;
 	memcpy(bitmap, l->carry, l->words * 8);
 	*ret_dirty = count_bits(bitmap, l->words);

@@ -58,7 +58,7 @@ int pt_interrupt(pid_t pid, struct err *err)
 		bool stopped;
 		int status;
 		int r = pt_wait(pid, 100000, &stopped, &status);
-		if (r)
+		if (r < 0)
 			return err_sys(err, -r, "guest process %d ended while it was being stopped", pid);
 		if (!stopped)
 			continue;
@@ -131,7 +131,7 @@ int pt_syscall(pid_t pid, uint64_t insn, long nr, const uint64_t args[6], long *
 	struct user_regs_struct r;
 	int e = pt_get_regs(pid, &r);
 
-	if (e)
+	if (e < 0)
 		return e;
 	r.rip = insn;
 	r.rax = (uint64_t)nr;
@@ -143,7 +143,7 @@ int pt_syscall(pid_t pid, uint64_t insn, long nr, const uint64_t args[6], long *
 	r.r8 = args[4];
 	r.r9 = args[5];
 	e = pt_set_regs(pid, &r);
-	if (e)
+	if (e < 0)
 		return e;
 	if (ptrace(PTRACE_SINGLESTEP, pid, 0, 0) < 0)
 		return -errno;
@@ -152,12 +152,12 @@ int pt_syscall(pid_t pid, uint64_t insn, long nr, const uint64_t args[6], long *
 		bool stopped;
 		int status;
 		e = pt_wait(pid, PT_PATIENCE_US, &stopped, &status);
-		if (e)
+		if (e < 0)
 			return e;
 		if (!stopped || WSTOPSIG(status) != SIGTRAP)
 			return -EIO;
 		e = pt_get_regs(pid, &r);
-		if (e)
+		if (e < 0)
 			return e;
 		if (r.rip == insn + 2)
 			break;

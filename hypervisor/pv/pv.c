@@ -188,7 +188,7 @@ static void pv_kill(void *vm)
 /* @r, with nothing left where it is a failure. */
 static int or_end(struct pv_vm *v, int r)
 {
-	if (r)
+	if (r < 0)
 		pv_kill(v);
 	return r;
 }
@@ -227,7 +227,7 @@ static void on_box(void *arg, int fd, uint32_t ev)
 	bool was_booting = v->booting, was = v->k != 0;
 	pv_frozen_kill(&v->frozen); /* of a sandbox that was killed: it ends only after what is traced in it */
 	forget_guest(v);
-	if (r) {
+	if (r < 0) {
 		loop_del_fd(v->box_src);
 		v->box_src = NULL;
 	}
@@ -289,7 +289,7 @@ static int rebuild(struct pv_vm *v, const struct pv_image *im, bool gap, struct 
 	struct stat st;
 	int r = pv_restore(&v->box, im, v->env->mem->fd, v->files.fd, gap, v->env->cpu, &o, &v->frozen, err);
 
-	if (r)
+	if (r < 0)
 		return r;
 	v->k = o.k;
 	v->k_pidfd = o.k_pidfd;
@@ -331,7 +331,7 @@ static int harden(struct pv_vm *v, struct err *err)
 	struct devs *d = v->env->devs;
 
 	int r = pv_freeze(v->k, PV_FREEZE_USER, 5000, NULL, &v->frozen, err);
-	if (r)
+	if (r < 0)
 		return r;
 	read_con(v);
 	read_err(v);
@@ -342,7 +342,7 @@ static int harden(struct pv_vm *v, struct err *err)
 	fill_ctx(v, &c);
 	if (!r)
 		r = pv_dump(&c, &v->frozen, &im, err);
-	if (r)
+	if (r < 0)
 		return r;
 	r = copy_memory(own_mem, v->env->mem, err);
 	v->k = 0; /* its end is no news */
@@ -366,7 +366,7 @@ static bool has_user_process(pid_t k)
 	size_t len;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", k, k);
-	if (file_read(path, 4096, &text, &len))
+	if (file_read(path, 4096, &text, &len) < 0)
 		return false;
 	/* two helpers come first; the check of ptrace very early in the boot makes one child at a time */
 	int n = 0;
@@ -467,7 +467,7 @@ static int pv_boot(void *vm, struct err *err)
 		r = pv_sandbox_boot(&v->box, argv, con_k, err_k, 0, &v->k, &v->k_pidfd, listen_fd, n_devs, err);
 	for (size_t i = 0; argv[i]; i++)
 		free(argv[i]);
-	if (r)
+	if (r < 0)
 		return or_end(v, r);
 	r = watch_k(v, err);
 	for (unsigned i = 0; i < n_devs; i++) {
@@ -476,7 +476,7 @@ static int pv_boot(void *vm, struct err *err)
 		else
 			close(listen_fd[i]);
 	}
-	if (r)
+	if (r < 0)
 		return or_end(v, r);
 	v->booting = true;
 	v->boot_since_ns = now_ns();
@@ -533,7 +533,7 @@ static int pv_identity(const struct dom_config *cfg, char out[HV_IDENTITY_MAX], 
 	struct pv_files f;
 	int r = pv_files_open(&f, cfg->kernel, err);
 
-	if (r)
+	if (r < 0)
 		return r;
 	pv_files_id(&f, out);
 	pv_files_done(&f);
@@ -593,7 +593,7 @@ static int pv_open(const struct hv_engine_env *env, void **ret_vm, struct err *e
 		if (!v->boot_timer || !v->box_src)
 			r = err_set(err, ENOMEM, "out of memory");
 	}
-	if (r) {
+	if (r < 0) {
 		pv_close(v);
 		return r;
 	}
@@ -614,7 +614,7 @@ static int pv_suspend(void *vm, unsigned timeout_ms, struct err *err)
 
 	int r = need_guest(v, err);
 
-	if (r || v->frozen.active)
+	if (r < 0 || v->frozen.active)
 		return r;
 	return pv_freeze(v->k, 0, timeout_ms, v->helpers_known ? &v->helpers : NULL, &v->frozen, err);
 }
@@ -626,7 +626,7 @@ static int pv_resume(void *vm, struct err *err)
 	pid_t k = v->k;
 	int r = need_guest(v, err);
 
-	if (r)
+	if (r < 0)
 		return r;
 	pv_thaw(&v->frozen);
 	if (v->dev_kick) {
@@ -647,12 +647,12 @@ static int pv_save(void *vm, struct buf *out, struct err *err)
 	int r = need_guest(v, err);
 	if (!r && !v->frozen.active)
 		r = err_set(err, EBUSY, "the guest must be suspended before its state is read");
-	if (r)
+	if (r < 0)
 		return r;
 	read_con(v);
 	fill_ctx(v, &c);
 	r = pv_dump(&c, &v->frozen, &im, err);
-	if (r)
+	if (r < 0)
 		return r;
 	r = pv_image_encode(&im, out, err);
 	pv_image_done(&im);
@@ -668,7 +668,7 @@ static int pv_load(void *vm, struct rd *in, struct err *err)
 		return err_set(err, EEXIST, "there is a guest already");
 	int r = pv_image_decode(&im, in, v->env->mem->size, (uint32_t)devs_count(v->env->devs), err);
 
-	if (r)
+	if (r < 0)
 		return r;
 	r = pv_files_match(&v->files, &im, err);
 	if (!r)
@@ -688,7 +688,7 @@ static int pv_logdirty_start(void *vm, uint32_t mode, bool audit, uint32_t *ret_
 	if (v->logdirty)
 		return err_set(err, EALREADY, "log-dirty is on already");
 	int r = pv_suspend(v, 5000, err);
-	if (r)
+	if (r < 0)
 		return r;
 	r = pv_logdirty_new(&c, v->env->mem, &v->frozen, &v->logdirty, ret_mode, err);
 	if (!was_frozen)
@@ -741,7 +741,7 @@ static uint64_t task_cpu_ns(pid_t pid, bool with_children, uint64_t *rss_anon)
 	unsigned long ut = 0, st = 0, cut = 0, cst = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (file_read(path, 4096, &text, &len))
+	if (file_read(path, 4096, &text, &len) < 0)
 		return 0;
 	char *p = strrchr(text, ')');
 	if (!p ||
@@ -768,7 +768,7 @@ static void pv_stats(void *vm, struct hv_stats *st)
 		return;
 	st->cpu_ns = task_cpu_ns(v->k, true, &st->hv_rss_bytes);
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", v->k, v->k);
-	if (file_read(path, 1 << 20, &text, &len))
+	if (file_read(path, 1 << 20, &text, &len) < 0)
 		return;
 	for (char *p = text, *e;; p = e) {
 		pid_t pid = (pid_t)strtol(p, &e, 10);

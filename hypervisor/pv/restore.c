@@ -135,7 +135,7 @@ static int make_fds(struct work *w, int mem_fd, struct err *err)
 	for (size_t i = 0; i < im->n_fds && !r; i++) {
 		struct stat st = { 0 };
 		r = make_one(w, i, mem_fd, made);
-		if (r)
+		if (r < 0)
 			break;
 		fstat(made[i], &st);
 		now->fd[i] = im->fd[i];
@@ -244,7 +244,7 @@ static int write_plan(struct work *w, int mem_fd, const int *file_fd, struct err
 		((struct plan_ep *)((char *)p + p->eps))[i] =
 			(struct plan_ep){ .fd = im->ep[i].fd, .events = im->ep[i].events, .data = im->ep[i].data };
 	int r = make_fds(w, mem_fd, err);
-	if (r)
+	if (r < 0)
 		return r;
 	for (size_t i = 0; i < im->n_files; i++) {
 		file_at[i] = add_fd(w, file_fd[i], false);
@@ -312,7 +312,7 @@ static int wait_done(struct work *w, int k_pidfd, int cpu, struct pv_frozen *f, 
 		st = __atomic_load_n(&p->stage, __ATOMIC_ACQUIRE);
 		if (!seen && st > PLAN_STUB_CHILD && !p->error) {
 			int r = pv_adopt_stubs(w->out->k, w->im, cpu, f, err);
-			if (r && !p->error)
+			if (r < 0 && !p->error)
 				return r;
 			seen = !r;
 		}

@@ -84,7 +84,7 @@ static int ask(struct pv_sandbox *s, const struct holder_msg *m, const int *fds,
 {
 	int r = sock_send_fds(s->sock, m, sizeof(*m), fds, n_fds);
 
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "cannot reach the guest's sandbox");
 	for (;;) {
 		size_t room = *n_rep;
@@ -130,25 +130,25 @@ static int hide_vdso(pid_t pid, struct err *err)
 	uint64_t w, at;
 	int e = pt_get_regs(pid, &r);
 
-	if (e)
+	if (e < 0)
 		return err_sys(err, -e, "cannot read the new guest kernel's registers");
 	at = r.rsp;
 	if (pt_read(pid, at, &w, 8) || w > 4096)
 		return err_set(err, EIO, "cannot read the new guest kernel's stack");
 	at += 8 * (w + 2); /* argc, argv, NULL */
 	do {
-		if (pt_read(pid, at, &w, 8))
+		if (pt_read(pid, at, &w, 8) < 0)
 			return err_set(err, EIO, "cannot read the new guest kernel's stack");
 		at += 8;
 	} while (w); /* envp, NULL */
 	for (;; at += 16) {
-		if (pt_read(pid, at, &w, 8))
+		if (pt_read(pid, at, &w, 8) < 0)
 			return err_set(err, EIO, "cannot read the new guest kernel's auxiliary vector");
 		if (w == AT_NULL)
 			return 0;
 		if (w == AT_SYSINFO_EHDR) {
 			w = AT_IGNORE;
-			if (pt_write(pid, at, &w, 8))
+			if (pt_write(pid, at, &w, 8) < 0)
 				return err_set(err, EIO, "cannot write the new guest kernel's auxiliary vector");
 		}
 	}
@@ -171,7 +171,7 @@ static int follow_exec(pid_t pid, int go, struct err *err)
 				"the guest kernel was not executed within %u s: does this machine's storage answer, or is it "
 				"overloaded?",
 				EXEC_US / 1000000);
-		if (r)
+		if (r < 0)
 			return err_set(
 				err, ENOEXEC,
 				"the guest kernel could not be executed (is it an x86-64 user-mode Linux kernel?)");
@@ -217,7 +217,7 @@ int pv_sandbox_boot(struct pv_sandbox *s, char *const argv[], int con, int errfd
 		return err_sys(err, errno, "cannot make a pipe");
 	_cleanup_close_ int go_r = go[0], go_w = go[1];
 	int r = ask(s, &m, (int[]){ con, errfd, go_r }, 3, &rep, fds, &n, err);
-	if (r)
+	if (r < 0)
 		return r;
 	unsigned got = 0;
 	if (n == 1)
@@ -227,7 +227,7 @@ int pv_sandbox_boot(struct pv_sandbox *s, char *const argv[], int con, int errfd
 	pid_t pid = r ? -1 : pid_of(fds[0]);
 	if (!r)
 		r = pid > 0 ? follow_exec(pid, go_w, err) : err_set(err, EIO, "cannot find the new guest kernel");
-	if (r) {
+	if (r < 0) {
 		while (n)
 			close(fds[--n]);
 		while (got)
@@ -257,12 +257,12 @@ int pv_sandbox_restore(struct pv_sandbox *s, int code, int plan, uint64_t plan_b
 		unsigned c = n_fds - i > 16 ? 16 : n_fds - i;
 		struct holder_msg f = { .op = HOLDER_FDS, .argc = c };
 		int r = sock_send_fds(s->sock, &f, sizeof(f), fds + i, c);
-		if (r)
+		if (r < 0)
 			return err_sys(err, -r, "cannot pass descriptors to the guest's sandbox");
 		i += c;
 	}
 	int r = ask(s, &m, (int[]){ code, plan }, 2, &rep, out, &n_out, err);
-	if (r)
+	if (r < 0)
 		return r;
 	if (n_out != 1)
 		return err_set(err, EPROTO, "the guest's sandbox answered with the wrong descriptors");

@@ -74,7 +74,7 @@ static int mm_add(struct track *t, pid_t pid, bool is_k, struct track_mm **ret)
 	a->pagemap = open_proc(pid, "pagemap");
 	a->sched = open_proc(pid, "schedstat");
 	int r = a->maps < 0 ? a->maps : a->pagemap < 0 ? a->pagemap : 0;
-	if (r) {
+	if (r < 0) {
 		mm_done(a);
 		return r == -ENOENT || ((r == -EACCES || r == -EPERM) && is_ending(pid)) ? -ESRCH : r;
 	}
@@ -310,10 +310,10 @@ static int look(struct track *t, struct track_mm *a, bool frozen)
 	bool moved = true;
 	int r = a->is_k ? 0 : mm_moved(a, frozen, &moved);
 
-	if (r || !moved)
+	if (r < 0 || !moved)
 		return r;
 	r = read_vmas(a, &t->before);
-	if (r)
+	if (r < 0)
 		return r;
 	for (size_t i = 0; a->is_k && i < t->before.n; i++) {
 		const struct vma *v = &t->before.v[i];
@@ -328,7 +328,7 @@ static int look(struct track *t, struct track_mm *a, bool frozen)
 		/* it may write anywhere it has mapped, unseen */
 		track_mark_list(t, t->cand, &t->before, 0, ~0ull);
 	}
-	if (r)
+	if (r < 0)
 		return r;
 	/* the younger list becomes the snapshot; the old one's memory is used again */
 	struct vma_list *now = t->after.n ? &t->after : &t->before, old = a->snap;
@@ -372,7 +372,7 @@ static int list_stub(struct track *t, pid_t pid, size_t *hint)
 	int r = mm_add(t, pid, false, &a);
 	if (r == -ESRCH)
 		return 0;
-	if (r) {
+	if (r < 0) {
 		surprise(t, "a new address space could not be opened");
 		return r == -ENOMEM ? r : 0;
 	}
@@ -396,7 +396,7 @@ static int list_stubs(struct track *t, pid_t k, const struct pv_frozen *f)
 	}
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", k, k);
 	r = file_read(path, 1 << 20, &text, &len);
-	if (r)
+	if (r < 0)
 		return r == -ENOENT ? -ESRCH : r;
 	for (char *p = text, *e; !r; p = e) {
 		pid_t pid = (pid_t)strtol(p, &e, 10);
@@ -435,7 +435,7 @@ static int arm_stub(struct track *t, struct uffd_inject *in, struct track_mm *a,
 {
 	int r = t->stub_insn ? 0 : find_stub_insn(t, a);
 
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "the code page of guest address space %d is not as expected", a->pid);
 	return uffd_inject_get(in, a->pid, t->stub_insn, &a->uffd, err);
 }
@@ -454,14 +454,14 @@ static void arm_late(struct track *t, const struct pv_frozen *f)
 			pages += (a->snap.v[j].end - a->snap.v[j].start) / PAGE_BYTES;
 		if (a->dead || a->uffd >= 0 || pages < ARM_LATE_PAGES)
 			continue;
-		if (!begun && uffd_inject_begin(&in, f, t->k_pidfd, t->room, &ignored))
+		if (!begun && uffd_inject_begin(&in, f, t->k_pidfd, t->room, &ignored) < 0)
 			return;
 		begun = true;
 		/* when that fails it stays as it is */
 		if (!arm_stub(t, &in, a, &ignored))
 			a->force = true; /* protected by the next look */
 	}
-	if (begun && uffd_inject_end(&in, &ignored))
+	if (begun && uffd_inject_end(&in, &ignored) < 0)
 		return; /* K is gone; whoever watches it sees that */
 }
 
@@ -509,7 +509,7 @@ static int arm_all(struct track *t, const struct pv_frozen *f, struct err *err)
 	struct track_mm *a;
 	int r = uffd_inject_begin(&in, f, t->k_pidfd, t->room, err);
 
-	if (r)
+	if (r < 0)
 		return r;
 	r = uffd_inject_get(&in, 0, 0, &t->mm[0].uffd, err);
 	for (size_t i = 0; i < f->n_stubs && !r; i++) {
@@ -534,10 +534,10 @@ static int find_k(struct track *t, const struct pv_frozen *f, struct err *err)
 	struct track_mm *a;
 	int r = mm_add(t, f->k.pid, true, &a);
 
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "cannot open the guest kernel's address space");
 	r = read_vmas(a, &t->before);
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "cannot read the guest kernel's mappings");
 	a->lo = a->hi = PV_STUB_CODE;
 	for (size_t i = 0; i < t->before.n && a->lo == a->hi; i++) {
@@ -565,7 +565,7 @@ int track_new(struct track **ret, struct guestmem *m, int k_pidfd, uint64_t mem_
 {
 	int r = uffd_probe(err);
 
-	if (r)
+	if (r < 0)
 		return r;
 	struct track *t = calloc(1, sizeof(*t));
 	if (!t)
@@ -581,7 +581,7 @@ int track_new(struct track **ret, struct guestmem *m, int k_pidfd, uint64_t mem_
 	r = t->k_written ? find_k(t, f, err) : err_set(err, ENOMEM, "out of memory");
 	if (!r)
 		r = arm_all(t, f, err);
-	if (r) {
+	if (r < 0) {
 		track_free(t);
 		return r;
 	}

@@ -216,7 +216,7 @@ int track_find_mem_map(struct track *t, pid_t k, const struct vma_list *l, struc
 		r = pt_read(k, sym, &array, sizeof(array));
 	if (r == -ENOENT)
 		return err_set(err, ENOTSUP, "the guest kernel does not export mem_map, where its pages are described");
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "cannot read the guest kernel's data");
 	for (size_t i = 0; i < l->n; i++) {
 		const struct vma *v = &l->v[i];

@@ -75,7 +75,7 @@ int uffd_probe(struct err *err)
 		return err_sys(err, errno == EPERM ? EPERM : ENOTSUP, "this host's kernel gives no userfaultfd (%s)",
 		               strerror(errno));
 	int r = uffd_setup(uffd);
-	if (r)
+	if (r < 0)
 		return err_set(
 			err, ENOTSUP,
 			"this host's kernel has no asynchronous write-protection (Linux 6.7 or later is needed)");

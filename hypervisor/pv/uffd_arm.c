@@ -39,7 +39,7 @@ int uffd_inject_begin(struct uffd_inject *i, const struct pv_frozen *f, int k_pi
 	int r = pt_read(f->k.pid, i->room, i->saved, sizeof(i->saved));
 	if (!r)
 		r = pt_write(f->k.pid, i->room, __start_armer_code, len);
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "cannot borrow a page of the guest kernel");
 	/* many waits for a few microseconds each follow */
 	i->slack = prctl(PR_GET_TIMERSLACK);
@@ -77,7 +77,7 @@ static int run(struct uffd_inject *i, pid_t nspid, uint64_t insn, long *ret)
 	}
 	if (!r)
 		r = pt_read(i->f->k.pid, i->room + AT_ARMER, &a, sizeof(a));
-	if (r)
+	if (r < 0)
 		return r;
 	i->close_fd = -1;
 	*ret = a.ret;
@@ -104,7 +104,7 @@ static int ns_pid_of(pid_t pid, pid_t *ret)
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	int r = file_read(path, 65536, &text, &len);
-	if (r)
+	if (r < 0)
 		return r;
 	char *p = strstr(text, "\nNSpid:"), *end = p ? strchr(p + 1, '\n') : NULL;
 	if (!end)
@@ -131,7 +131,7 @@ int uffd_inject_get(struct uffd_inject *i, pid_t pid, uint64_t insn, int *ret_uf
 		uffd = (int)syscall(SYS_pidfd_getfd, i->k_pidfd, (int)fd, 0);
 		r = uffd < 0 ? -errno : uffd_setup(uffd);
 	}
-	if (r) {
+	if (r < 0) {
 		if (uffd >= 0)
 			close(uffd);
 		return err_sys(err, -r, "cannot get a userfaultfd from %s %d",
