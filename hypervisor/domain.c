@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The life of the domain: boot, ownership, stop and go, what follows its end. Main thread; see domain_int.h. */
 #include "config.h"
-#include "hypervisor/domain_int.h"
+#include "hypervisor/domcall_int.h"
 #include "hypervisor/api/rundir.h"
 
 #include <errno.h>
@@ -376,16 +376,14 @@ void domain_broken(void *arg, const char *dev_name, const char *why)
 }
 
 /* One order to the guest's agent on its own console (docs/wire/agent.md). NULL, or why not. */
-const char *domain_agent_say(struct domain *d, const char *line, struct err *err)
+int domain_agent_say(struct domain *d, const char *line, struct err *err)
 {
 	_cleanup_close_ int fd = devs_console(d->devs, devs_agent_console(d->cfg), true, err);
 
 	if (fd < 0)
-		return err->text;
-	if (send(fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)strlen(line)) {
-		err_sys(err, errno, "cannot reach the guest's agent");
-		return err->text;
-	}
+		return fd;
+	if (send(fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)strlen(line))
+		return err_sys(err, errno, "cannot reach the guest's agent");
 	/* closing lets the device deliver what it has read; it reads before it looks at the hang-up */
-	return NULL;
+	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The one domain of this hvdom: shared by domain.c (life), stop.c (stop and go, disks that fail), watchdog.c (a guest that hangs),
- * domcall*.c (hypercalls), dommem.c (memory) and main.c (set-up).
+ * park.c (a host without quorum), domcall*.c and domwait.c (hypercalls), dommem.c (memory) and main.c (set-up). Main thread.
  */
 #ifndef HOSPES_HYPERVISOR_DOMAIN_INT_H
 #define HOSPES_HYPERVISOR_DOMAIN_INT_H
@@ -18,8 +18,12 @@
 #include "hypervisor/api/pathconf.h"
 #include "hypervisor/slow.h"
 
-#define QUICK_CRASH_NS (20 * NS_PER_S) /* an end so soon after the start is one of those that are not repeated for ever */
-#define STORAGE_NS (10 * NS_PER_S) /* how long an order waits for storage: vmctl(8) */
+#define QUICK_CRASH_NS (20 * NS_PER_S) /* a crash so soon after the start counts as quick: few in a row are restarted */
+#define STORAGE_NS (10 * NS_PER_S)     /* how long an order waits for storage: vmctl(8) */
+
+struct domain;
+/* Finish a hypercall whose wait or job ended with @r: 0 or -errno. The result is the call's. */
+typedef int pend_fn(struct domain *d, int r, struct err *err);
 
 struct domain {
 	struct loop *loop;
@@ -32,77 +36,79 @@ struct domain {
 	struct conlog *con;
 	struct hvserver *server;
 	struct leases leases;
-	struct deadline_page *deadline;     /* of the cluster's lease, NULL: it is none of its domains */
+	struct deadline_page *deadline;     /* of the host's lease in the cluster, NULL: no domain of the cluster */
 	enum hv_dom_state state;
-	char host[HV_NAME_MAX];             /* this host's name: the owner we write */
-	uint64_t generation;                /* of this run */
+	char host[HV_NAME_MAX];             /* this host's name, the owner in leases that we write */
+	uint64_t generation;                /* of ownership, in this run */
 	uint64_t forced_generation;         /* --generation; 0: the lease's plus one */
 	bool force;                         /* --force: a lease of another host does not stop a start */
-	struct path_rules paths;            /* where the files may be that the XML names */
+	struct path_rules paths;            /* directories that the XML's files may be in */
 	bool local;                         /* the definition is this host's own */
-	bool incoming;                      /* began as a target; until taken, its session's end is its end */
+	bool incoming;                      /* began as a migration's target */
 	bool owner;                         /* the leases name us and the disks are locked by us */
-	bool paused;                        /* by PAUSE: RESUME and reboots keep it so */
-	bool rebuilt;                       /* devices must treat every queue as kicked at the next resume */
-	bool quiesced;
-	uint64_t park_lease_ns;             /* of PARK: only a lease that ends later lets it go on */
-	bool exiting;
+	bool paused;                        /* by PAUSE; stays so over RESUME and reboots */
+	bool rebuilt;                       /* the next devs_resume() treats every queue as kicked */
+	bool quiesced;                      /* the devices are */
+	uint64_t park_lease_ns;             /* of the last PARK: UNPARK needs a lease that ends later */
+	bool exiting;                       /* takes no more orders */
 	unsigned quick_crashes;             /* in a row */
 	uint32_t watchdog_count;            /* how often the guest's heartbeat was missed in this hvdom */
 	uint64_t running_since_ns;
-	uint64_t starved_ns; /* since then: waits for a processor that were no silence of its agent */
-	uint64_t went_ns;                   /* the guest runs without a break since */
+	uint64_t starved_ns;                /* since then: waits for a processor that were no silence of its agent */
+	uint64_t went_ns;                   /* the guest runs without a break since then */
 	const char *went_how;               /* static text */
-	struct hv_look look;                /* of look_ns, in the middle of its agent's silence; 0: never */
+	struct hv_look look;                /* taken at look_ns, halfway through the agent's silence; look_ns 0: never */
 	uint64_t look_ns, starved_told_ns;
 	char identity[HV_IDENTITY_MAX];     /* the engine's; HELLO's kernel_id */
-	/* sessions: NULL: none */
-	struct hvconn *suspender;           /* RESUME is its business */
-	struct hvconn *logger;              /* log-dirty belongs to it */
-	struct hvconn *throttler;
+	/* sessions that something belongs to; NULL: none */
+	struct hvconn *suspender;           /* the suspension: only it may RESUME */
+	struct hvconn *logger;              /* log-dirty */
+	struct hvconn *throttler;           /* the throttle */
 	struct hvconn *importer;            /* the first connection of an incoming domain that sent MAP_MEMORY */
-	uint32_t logdirty_mode;
+	uint32_t logdirty_mode;             /* HV_LOGDIRTY_*, 0: off */
 	int bitmap_fd;                      /* memfd, -1: none */
 	uint64_t *bitmap;                   /* mapping of it */
 	uint64_t bitmap_bytes;
 	/* throttle by duty cycle */
 	struct loop_timer *throttle_timer;
 	unsigned throttle_percent;
-	bool throttle_holds;
+	bool throttle_holds;                /* the guest stands still in its duty cycle */
 	struct loop_timer *destroy_timer, *incoming_timer, *announce_timer;
-	unsigned announce_step;             /* of the repeats after an announcement */
-	int ready_fd;                       /* told once; -1: told or nobody waits */
+	unsigned announce_step;             /* repeats that an announcement has had */
+	int ready_fd;                       /* gets one line when the start is over; -1: it had it, or nobody waits */
 	char *run_dir;                      /* <run>/dom/NAME, owned */
-	int lock_fd;
-	struct procs procs;                 /* what is on record of its processes */
-	struct cgroup cgroup;               /* that they are in */
+	int lock_fd;                        /* of its name */
+	struct procs procs;                 /* the record of its processes */
+	struct cgroup cgroup;               /* the groups of its processes */
 	uint64_t last_dirty, last_clean_ns, dirty_per_s;
-	/* what waits for storage (stop.c, domcall*.c) */
+	/* orders that wait for storage (stop.c, domwait.c) */
 	struct slow *slow;
 	struct domain_stop {
-		bool active;                /* the guest is frozen and its devices are not quiet yet; the state is as before */
+		bool active;                /* the guest is suspended, its devices are not quiet yet; d->state is as before */
 		bool was_running, unlock, sync;
 		uint64_t begun_ns;
+		struct hv_suspend_rep took; /* once it is done */
 		void (*then)(struct domain *d, int r, struct err *err);
 	} stopping;
-	struct pending {                    /* the hypercall whose answer is due; no others that change anything meanwhile */
+	struct pending {                    /* the hypercall whose answer is due; until then no other one may change anything */
 		bool active;
-		struct hvconn *conn;        /* NULL: it left */
+		struct hvconn *conn;        /* NULL: it closed */
 		uint16_t op;
 		uint64_t cookie;
-		struct hv_suspend_rep suspend;
+		pend_fn *done;              /* finishes it when the wait is over */
 		struct hv_park_req park;
-		struct hv_owner owner;      /* asked for; LEASE: found */
-		bool named, relinquished;   /* a job's own: TAKE: the lease must name us; RELINQUISH: its write was begun */
+		struct hv_owner owner;      /* the request's; LEASE: the answer's */
+		bool named;                 /* TAKE: the shared lease must name us already */
+		bool relinquished;          /* RELINQUISH: its write was begun */
 		uint32_t destroy_flags;
 	} pend;
 	/* a disk that failed */
-	bool disk_paused;                   /* PAUSED for it, and goes on by itself */
-	bool watchdog_paused;
+	bool disk_paused;                   /* PAUSED for it; goes on when the disk does */
+	bool watchdog_paused;               /* PAUSED by the watchdog */
 	char disk_text[96];                 /* "disk vda: No space left on device" */
 	struct loop_timer *boot_timer;      /* armed while a reboot waits for the disks */
 	struct loop_timer *disk_timer;      /* armed while a disk holds requests back */
-	uint64_t disk_told_ns;              /* when an error was told last */
+	uint64_t disk_told_ns;              /* when an error was logged last */
 	uint64_t broken_told_ns;            /* when a broken device was logged last */
 };
 
@@ -111,60 +117,59 @@ int domain_boot(struct domain *d, struct err *err) _must_check_;
 void domain_ready(void *arg, const struct err *failed);
 void domain_exited(void *arg, enum hv_exit how, const char *text);
 void domain_broken(void *arg, const char *dev_name, const char *why);
-/* Its processes are gone; @quick: soon after its start, by its own fault. What follows is @act, or nothing when it is not ours. */
+/* The guest's processes are gone. Do @act, or just end if the domain is not ours. @quick: it crashed soon after its start. */
 void domain_ended(struct domain *d, enum hv_event_kind kind, enum hv_dom_state state, enum dom_action act, bool quick, const char *text);
 void domain_tell(struct domain *d, enum hv_event_kind kind, enum hv_dom_state state, const char *text);
 void domain_tell_ready(struct domain *d, const struct err *failed);
 void domain_set_state(struct domain *d, enum hv_dom_state s, const char *text);
 void domain_end(struct domain *d, int exit_code);       /* leave the loop; clean-up follows in main */
-void domain_leave(struct domain *d);                     /* nobody finds an ending domain, and it ends in order */
+void domain_leave(struct domain *d);                     /* the socket goes and the record of processes says "ending" */
 void domain_throttle(struct domain *d, unsigned percent);
 void domain_logdirty_off(struct domain *d);
-/* Say where the guest is, now and some more times within half a minute: the first may meet a link that is down. */
+/* Announce the guest's addresses on the network, now and again within half a minute, for links that are down at first. */
 void domain_announce(struct domain *d);
+/*
+ * Lock the disks and write the leases: we own the domain in @generation; 0: one above the lease's. @must_be_named: the shared lease has to
+ * name us in @generation already (a move). -ESTALE, -EPERM: another owner. The second function is the part that may wait for storage, for
+ * any thread; the third one changes the domain.
+ */
 int domain_own(struct domain *d, uint64_t generation, bool must_be_named, struct err *err) _must_check_;
-/* Its two halves: what may wait for storage, on any thread; what changes the domain. */
 int domain_own_disks(struct domain *d, uint64_t *generation, bool must_be_named, struct err *err) _must_check_;
 void domain_owned(struct domain *d, uint64_t generation);
-const char *domain_agent_say(struct domain *d, const char *line, struct err *err);
-
+/* Send @line to the guest's agent; its console's client, if there is one, is dropped. */
+int domain_agent_say(struct domain *d, const char *line, struct err *err) _must_check_;
 
 /* stop.c */
-#define STOP_SYNC   1u              /* and what the guest wrote is on the disks */
-#define STOP_UNLOCK 2u              /* and the disks' locks are released */
+#define STOP_SYNC   1u              /* flush the disks, too */
+#define STOP_UNLOCK 2u              /* release the disks' locks, too */
 /*
- * Stop the guest, and quiet its devices; from RUNNING or PAUSED; undone by domain_go(). 0: done. -EINPROGRESS: a disk has not answered yet:
- * @then is called when it has, or with -ETIMEDOUT after STORAGE_NS, when the guest goes on as before. Other errors: nothing was changed.
+ * Suspend the guest and quiesce its devices, from RUNNING or PAUSED; domain_go() undoes it. 0: done, stopping.took says in what time.
+ * -EINPROGRESS: a disk has not answered yet; @then follows when it has, or with -ETIMEDOUT after STORAGE_NS. After any failure the guest
+ * goes on as before.
  */
-int domain_stop(struct domain *d, unsigned flags, struct hv_suspend_rep *rep, void (*then)(struct domain *d, int r, struct err *err),
-                struct err *err) _must_check_;
-bool domain_stop_cancel(struct domain *d);      /* the guest goes on; no then(). False: too late */
+int domain_stop(struct domain *d, unsigned flags, void (*then)(struct domain *d, int r, struct err *err), struct err *err) _must_check_;
+bool domain_stop_cancel(struct domain *d);      /* let the guest go on, without then(). False: too late */
 int domain_go(struct domain *d, struct err *err) _must_check_;
-/* "disk vda has not answered for 12 s", or when none is at fault @other; NULL: what @err says. */
+/* -@code and "disk vda has not answered for 12 s"; if no disk waits the text @other, NULL: the text that @err has. */
 int domain_waits_err(const struct domain *d, int code, const char *other, struct err *err);
 void domain_disk_error(void *arg, const char *dev_name, int code, bool read, bool held);
 void domain_disk_room(void *arg);
-void domain_disk_watch(struct domain *d);       /* after a start of the guest: has a disk held back a request meanwhile? */
+void domain_disk_watch(struct domain *d);       /* after the guest began to run: act on requests that a disk holds back */
 
-/* watchdog.c: half a silence of the agent's is over; the whole */
+/* watchdog.c: devs_events, quiet() and silent() */
 void domain_quiet(void *arg);
 void domain_silent(void *arg);
 
-/* park.c */
-/* Both: -EINPROGRESS: domain_pend_done() follows. */
+/* park.c: PARK and UNPARK. @lease_ns: boot_ns() at which the host's lease ends. -EINPROGRESS: domain_pend_done() follows */
 int domain_park(struct domain *d, uint64_t lease_ns, struct err *err) _must_check_;
-/* On failure it is parked still; -ESTALE: it can never run again, end it. */
+/* After a failure it is parked still; -ESTALE: another host took it over, and it ends. */
 int domain_unpark(struct domain *d, uint64_t lease_ns, struct err *err) _must_check_;
 
 /* dommem.c */
-int dommem_new(struct domain *d, struct err *err) _must_check_;
-int dommem_bitmap(struct domain *d, struct err *err) _must_check_;
+int dommem_new(struct domain *d, struct err *err) _must_check_;    /* fresh guest memory, all zeros, in place of any before */
+int dommem_bitmap(struct domain *d, struct err *err) _must_check_; /* make the shared dirty bitmap, if there is none */
 void dommem_done(struct domain *d);
+/* xxh3-64 over memory: page index and content of each page that is not all zeros. */
 int dommem_hash(struct domain *d, uint64_t *ret, struct err *err) _must_check_;
-
-/* domcall.c */
-extern const struct hvserver_ops domcall_ops;
-void domain_pend_done(struct domain *d, int r, struct err *err); /* answer the call that is pending */
-void domain_cannot_run(struct domain *d, const char *why);       /* never again: it ends */
 
 #endif

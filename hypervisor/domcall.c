@@ -118,42 +118,32 @@ static int op_stats(struct call *c, struct err *err)
 	return 0;
 }
 
-static void pause_done(struct domain *d)
+static int pause_done(struct domain *d, int r, struct err *err)
 {
+	(void)err;
+	if (r < 0)
+		return r;
 	d->paused = true;
 	domain_set_state(d, HV_DOM_PAUSED, "paused");
-}
-
-static void paused(struct domain *d, int r, struct err *err)
-{
-	if (!r)
-		pause_done(d);
-	domain_pend_done(d, r, err);
+	return 0;
 }
 
 static int op_pause(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
-	int r = 0;
 
-	if (d->state == HV_DOM_PAUSED) {
-		d->paused = true; /* not only by its disk */
-		return 0;
-	}
-	if (d->state == HV_DOM_BOOTING) {
-		d->paused = true; /* takes effect when the boot is done */
+	if (d->state == HV_DOM_PAUSED || d->state == HV_DOM_BOOTING) {
+		d->paused = true; /* and not by its disk alone; a boot ends with it */
 		return 0;
 	}
 	/* a suspended domain that this session took over may start its life paused */
 	if (d->state == HV_DOM_SUSPENDED && d->suspender != c->conn)
 		return state_err(d, "pause", err);
-	if (d->state == HV_DOM_SUSPENDED)
+	if (d->state == HV_DOM_SUSPENDED) {
 		d->suspender = NULL;
-	else
-		r = domain_stop(d, 0, NULL, paused, err);
-	if (!r)
-		pause_done(d);
-	return r;
+		return pause_done(d, 0, err);
+	}
+	return domain_pend(d, domain_stop(d, 0, domain_pend_over, err), pause_done, err);
 }
 
 static int op_unpause(struct call *c, struct err *err)
@@ -175,28 +165,24 @@ static int op_unpause(struct call *c, struct err *err)
 	return 0;
 }
 
-static void suspend_done(struct domain *d, struct hvconn *conn)
+static int suspend_done(struct domain *d, int r, struct err *err)
 {
-	d->suspender = conn;
+	(void)err;
+	if (r < 0)
+		return r;
+	d->suspender = d->pend.conn;
 	domain_set_state(d, HV_DOM_SUSPENDED, "suspended");
-}
-
-static void suspended(struct domain *d, int r, struct err *err)
-{
-	if (!r) {
-		d->pend.suspend = (struct hv_suspend_rep){ .quiesce_ns = now_ns() - d->stopping.begun_ns };
-		suspend_done(d, d->pend.conn);
-	}
-	domain_pend_done(d, r, err);
+	return 0;
 }
 
 static int op_suspend(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
-	int r = domain_stop(d, 0, REP(c, struct hv_suspend_rep), suspended, err);
 
+	d->pend.conn = c->conn;
+	int r = domain_pend(d, domain_stop(d, 0, domain_pend_over, err), suspend_done, err);
 	if (!r)
-		suspend_done(d, c->conn);
+		*REP(c, struct hv_suspend_rep) = d->stopping.took;
 	return r;
 }
 
@@ -435,18 +421,13 @@ static int op_balloon(struct call *c, struct err *err)
 	return devs_balloon(c->d->devs, q->target_bytes, err);
 }
 
-static int agent_order(struct call *c, const char *line, struct err *err)
-{
-	return domain_agent_say(c->d, line, err) ? -err->code : 0;
-}
-
 static int op_shutdown(struct call *c, struct err *err)
 {
-	return agent_order(c, "\nhospes:shutdown\n", err);
+	return domain_agent_say(c->d, "\nhospes:shutdown\n", err);
 }
 static int op_reboot(struct call *c, struct err *err)
 {
-	return agent_order(c, "\nhospes:reboot\n", err);
+	return domain_agent_say(c->d, "\nhospes:reboot\n", err);
 }
 
 static int op_subscribe(struct call *c, struct err *err)
@@ -582,7 +563,7 @@ static void suspender_left(struct domain *d)
 void domain_pend_done(struct domain *d, int r, struct err *err)
 {
 	struct pending *p = &d->pend;
-	const void *rep = p->op == HV_OP_SUSPEND ? (const void *)&p->suspend : &p->owner;
+	const void *rep = p->op == HV_OP_SUSPEND ? (const void *)&d->stopping.took : &p->owner;
 
 	if (!p->active)
 		return;

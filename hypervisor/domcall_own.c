@@ -35,29 +35,6 @@ static bool owner_ok(const struct hv_owner *o)
 	return memchr(o->owner, 0, sizeof(o->owner)) && (!o->owner[0] || name_is_valid(o->owner));
 }
 
-/* @work, then @done on the main thread: at once, or when it is over. */
-static int run(struct domain *d, int (*work)(void *arg, struct err *err),
-               void (*then)(void *arg, int r, const struct err *err),
-               int (*done)(struct domain *d, int r, struct err *err), uint64_t limit_ns, struct err *err)
-{
-	struct slow_job job = { .work = work, .then = then, .arg = d, .limit_ns = limit_ns };
-	int r = slow_run(d->slow, &job, err);
-
-	if (r == -EBUSY) /* nothing was begun */
-		return domain_waits_err(d, EBUSY, NULL, err);
-	return r == -EINPROGRESS ? r : done(d, r, err);
-}
-
-/* The second half of @done for a job that took its time. */
-static void later(struct domain *d, int r, const struct err *err, int (*done)(struct domain *d, int r, struct err *err))
-{
-	struct err e = err ? *err : (struct err){ 0 };
-
-	if (r == -ETIMEDOUT)
-		r = domain_waits_err(d, ETIMEDOUT, NULL, &e);
-	domain_pend_done(d, done(d, r, &e), &e);
-}
-
 /* Relinquish ---------------------------------------------------------------------------------------------------------- */
 
 static int relinquish_work(void *arg, struct err *err)
@@ -95,11 +72,6 @@ static int relinquish_done(struct domain *d, int r, struct err *err)
 	return r;
 }
 
-static void relinquish_then(void *arg, int r, const struct err *err)
-{
-	later(arg, r, err, relinquish_done);
-}
-
 int call_relinquish(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
@@ -118,7 +90,7 @@ int call_relinquish(struct call *c, struct err *err)
 	d->pend.owner = *o;
 	d->pend.relinquished = false;
 	d->owner = false; /* a signal meanwhile must not write a lease beside it */
-	return run(d, relinquish_work, relinquish_then, relinquish_done, STORAGE_NS, err);
+	return domain_job(d, relinquish_work, relinquish_done, STORAGE_NS, err);
 }
 
 /* Reclaim, take ------------------------------------------------------------------------------------------------------- */
@@ -132,20 +104,29 @@ static int own_work(void *arg, struct err *err)
 	return domain_own_disks(d, &d->pend.owner.generation, d->pend.named, err);
 }
 
-static int reclaim_done(struct domain *d, int r, struct err *err)
+static int own_done(struct domain *d, int r, struct err *err)
 {
+	const char *how = d->state == HV_DOM_RELINQUISHED ? "taken back" : "taken over";
 	(void)err;
+
 	if (r < 0)
 		return r;
 	domain_owned(d, d->pend.owner.generation);
+	d->importer = NULL;
 	d->suspender = d->pend.conn;
-	domain_set_state(d, HV_DOM_SUSPENDED, "taken back");
+	snprintf(d->pend.owner.owner, sizeof(d->pend.owner.owner), "%s", d->host);
+	domain_set_state(d, HV_DOM_SUSPENDED, how);
 	return 0;
 }
 
-static void reclaim_then(void *arg, int r, const struct err *err)
+static int own(struct call *c, bool named, struct err *err)
 {
-	later(arg, r, err, reclaim_done);
+	struct pending *p = &c->d->pend;
+
+	p->owner = *(const struct hv_owner *)c->req;
+	p->named = named;
+	p->conn = c->conn;
+	return domain_job(c->d, own_work, own_done, UINT64_MAX, err);
 }
 
 int call_reclaim(struct call *c, struct err *err)
@@ -155,28 +136,7 @@ int call_reclaim(struct call *c, struct err *err)
 
 	if (!owner_ok(o) || o->generation <= d->generation)
 		return err_set(err, EINVAL, "taking back needs a generation above %lu", (unsigned long)d->generation);
-	d->pend.owner = *o;
-	d->pend.named = false;
-	d->pend.conn = c->conn;
-	return run(d, own_work, reclaim_then, reclaim_done, UINT64_MAX, err);
-}
-
-static int take_done(struct domain *d, int r, struct err *err)
-{
-	(void)err;
-	if (r < 0)
-		return r;
-	domain_owned(d, d->pend.owner.generation);
-	d->importer = NULL;
-	d->suspender = d->pend.conn;
-	snprintf(d->pend.owner.owner, sizeof(d->pend.owner.owner), "%s", d->host);
-	domain_set_state(d, HV_DOM_SUSPENDED, "taken over");
-	return 0;
-}
-
-static void take_then(void *arg, int r, const struct err *err)
-{
-	later(arg, r, err, take_done);
+	return own(c, false, err);
 }
 
 int call_take(struct call *c, struct err *err)
@@ -186,10 +146,7 @@ int call_take(struct call *c, struct err *err)
 
 	if (!owner_ok(o) || (o->owner[0] && strcmp(o->owner, d->host)))
 		return err_set(err, EINVAL, "this host is '%s', not '%.63s'", d->host, o->owner);
-	d->pend.owner = *o;
-	d->pend.named = o->generation != 0;
-	d->pend.conn = c->conn;
-	int r = run(d, own_work, take_then, take_done, UINT64_MAX, err);
+	int r = own(c, o->generation != 0, err);
 	if (!r)
 		*REP(c, struct hv_owner) = d->pend.owner;
 	return r;
@@ -239,14 +196,9 @@ static int lease_done(struct domain *d, int r, struct err *err)
 	return r;
 }
 
-static void lease_then(void *arg, int r, const struct err *err)
-{
-	later(arg, r, err, lease_done);
-}
-
 int call_lease(struct call *c, struct err *err)
 {
-	int r = run(c->d, lease_work, lease_then, lease_done, STORAGE_NS, err);
+	int r = domain_job(c->d, lease_work, lease_done, STORAGE_NS, err);
 
 	if (!r)
 		*REP(c, struct hv_owner) = c->d->pend.owner;
@@ -276,11 +228,6 @@ static int destroy_done(struct domain *d, int r, struct err *err)
 	return 0;
 }
 
-static void destroy_then(void *arg, int r, const struct err *err)
-{
-	later(arg, r, err, destroy_done);
-}
-
 int call_destroy(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
@@ -296,5 +243,5 @@ int call_destroy(struct call *c, struct err *err)
 		return destroy_done(d, 0, err);
 	d->owner = false;
 	d->pend.destroy_flags = q->flags;
-	return run(d, destroy_work, destroy_then, destroy_done, DESTROY_NS, err);
+	return domain_job(d, destroy_work, destroy_done, DESTROY_NS, err);
 }

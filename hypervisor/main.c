@@ -22,7 +22,7 @@
 #include "common/util.h"
 #include "hypervisor/api/dompath.h"
 #include "hypervisor/check.h"
-#include "hypervisor/domain_int.h"
+#include "hypervisor/domcall_int.h"
 #include "hypervisor/api/rundir.h"
 
 #define UID_FIRST                                                                                                      \

@@ -5,7 +5,7 @@
  * only if nobody started it in between. Main thread; docs/fencing.md, docs/wire/lease.md.
  */
 #include "config.h"
-#include "hypervisor/domain_int.h"
+#include "hypervisor/domcall_int.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,20 +13,17 @@
 #include "common/log.h"
 #include "common/util.h"
 
-static void park_done(struct domain *d)
+static int park_done(struct domain *d, int r, struct err *err)
 {
+	(void)err;
+	if (r < 0)
+		return r;
 	d->owner = false;
 	log_warn("domain '%s' is suspended: this host's lease runs out", d->cfg->name);
 	domain_set_state(d, HV_DOM_PARKED, "suspended: this host's lease runs out");
 	if (d->pend.park.lease_ns > d->park_lease_ns)
 		d->park_lease_ns = d->pend.park.lease_ns;
-}
-
-static void parked(struct domain *d, int r, struct err *err)
-{
-	if (!r)
-		park_done(d);
-	domain_pend_done(d, r, err);
+	return 0;
 }
 
 int domain_park(struct domain *d, uint64_t lease_ns, struct err *err)
@@ -40,10 +37,7 @@ int domain_park(struct domain *d, uint64_t lease_ns, struct err *err)
 	if (d->logger || !d->owner)
 		return err_set(err, EBUSY, "domain '%s' is being moved", d->cfg->name);
 	d->pend.park.lease_ns = lease_ns;
-	int r = domain_stop(d, STOP_SYNC | STOP_UNLOCK, NULL, parked, err);
-	if (!r)
-		park_done(d);
-	return r;
+	return domain_pend(d, domain_stop(d, STOP_SYNC | STOP_UNLOCK, domain_pend_over, err), park_done, err);
 }
 
 /* Whoever takes the domain over needs the locks or a higher generation, so one look at both, under the locks, tells. */
@@ -89,23 +83,11 @@ static int unpark_done(struct domain *d, int r, struct err *err)
 	return 0;
 }
 
-static void unparked(void *arg, int r, const struct err *err)
-{
-	struct domain *d = arg;
-	struct err e = *err;
-
-	r = unpark_done(d, r, &e);
-	domain_pend_done(d, r, &e);
-}
-
 int domain_unpark(struct domain *d, uint64_t lease_ns, struct err *err)
 {
-	struct slow_job job = { .work = own_again, .then = unparked, .arg = d, .limit_ns = UINT64_MAX };
-
 	/* an order of before the last PARK that was late, or that came to be read only now */
 	if (lease_ns <= d->park_lease_ns || boot_ns() >= lease_ns || deadline_page_over(d->deadline))
 		return err_set(err, ETIME, "the lease that would let domain '%s' go on is over", d->cfg->name);
 	d->pend.park.lease_ns = lease_ns;
-	int r = slow_run(d->slow, &job, err);
-	return r == -EINPROGRESS || r == -EBUSY ? r : unpark_done(d, r, err);
+	return domain_job(d, own_again, unpark_done, UINT64_MAX, err);
 }

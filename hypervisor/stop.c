@@ -71,18 +71,19 @@ static int work(void *arg, struct err *err)
 static void worked(void *arg, int r, const struct err *err)
 {
 	struct domain *d = arg;
-	struct err e = err ? *err : (struct err){ 0 };
+	struct err e = *err;
 
 	if (r == -ETIMEDOUT)
 		r = domain_waits_err(d, ETIMEDOUT, NULL, &e);
 	if (r < 0)
 		undo(d);
 	d->stopping.active = false;
+	d->stopping.took = (struct hv_suspend_rep){ .quiesce_ns = now_ns() - d->stopping.begun_ns };
 	d->stopping.then(d, r, &e);
 }
 
-int domain_stop(struct domain *d, unsigned flags, struct hv_suspend_rep *rep,
-                void (*then)(struct domain *d, int r, struct err *err), struct err *err)
+int domain_stop(struct domain *d, unsigned flags, void (*then)(struct domain *d, int r, struct err *err),
+                struct err *err)
 {
 	struct slow_job job = { .work = work, .then = worked, .arg = d, .limit_ns = STORAGE_NS };
 	const char *name;
@@ -121,8 +122,8 @@ int domain_stop(struct domain *d, unsigned flags, struct hv_suspend_rep *rep,
 	d->stopping.active = false;
 	if (r < 0)
 		undo(d);
-	else if (rep)
-		*rep = (struct hv_suspend_rep){ .freeze_ns = t1 - t0, .quiesce_ns = now_ns() - t1 };
+	else
+		d->stopping.took = (struct hv_suspend_rep){ .freeze_ns = t1 - t0, .quiesce_ns = now_ns() - t1 };
 	return r;
 }
 
@@ -174,7 +175,7 @@ static void disk_pause(struct domain *d)
 
 	if (d->state != HV_DOM_RUNNING || d->stopping.active || d->pend.active || d->exiting)
 		return;
-	int r = domain_stop(d, 0, NULL, disk_paused, &e);
+	int r = domain_stop(d, 0, disk_paused, &e);
 	if (r != -EINPROGRESS)
 		disk_paused(d, r, &e);
 }

@@ -108,7 +108,7 @@ static void watchdog_paused(struct domain *d, int r, struct err *err)
 static void watchdog_pause(struct domain *d)
 {
 	struct err e;
-	int r = domain_stop(d, 0, NULL, watchdog_paused, &e);
+	int r = domain_stop(d, 0, watchdog_paused, &e);
 
 	if (r != -EINPROGRESS)
 		watchdog_paused(d, r, &e);

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "common/util.h"
-#include "hypervisor/domain_int.h"
+#include "hypervisor/domcall_int.h"
 #include "tests/unit/fake_engine.h"
 
 static struct {
@@ -176,7 +176,7 @@ static void stop(void)
 {
 	struct err err;
 
-	assert_int_equal(domain_stop(&d, 0, NULL, NULL, &err), 0);
+	assert_int_equal(domain_stop(&d, 0, NULL, &err), 0);
 	d.state = HV_DOM_SUSPENDED;
 	assert_true(d.quiesced && !w.served);
 }

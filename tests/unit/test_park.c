@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 #include "common/util.h"
-#include "hypervisor/domain_int.h"
+#include "hypervisor/domcall_int.h"
 
 #define UUID "11111111-2222-3333-4444-555555555555"
 #define G    7
@@ -22,10 +22,10 @@ static struct dom_config cfg = { .name = "guest01", .uuid = UUID };
 static char *dir;
 static struct loop *loop;
 
-int domain_stop(struct domain *dom, unsigned flags, struct hv_suspend_rep *rep,
-                void (*then)(struct domain *d, int r, struct err *err), struct err *err)
+int domain_stop(struct domain *dom, unsigned flags, void (*then)(struct domain *d, int r, struct err *err),
+                struct err *err)
 {
-	(void)rep, (void)then;
+	(void)then;
 	assert_int_equal(flags, STOP_SYNC | STOP_UNLOCK);
 	if (w.stop)
 		return err_sys(err, -w.stop, "stop");
@@ -36,6 +36,12 @@ int domain_stop(struct domain *dom, unsigned flags, struct hv_suspend_rep *rep,
 	w.frozen = dom->quiesced = true;
 	w.locked = false;
 	return 0;
+}
+
+int domain_waits_err(const struct domain *dom, int code, const char *other, struct err *err)
+{
+	(void)dom;
+	return err_set(err, code, "%s", other ? other : "it waits");
 }
 
 void domain_pend_done(struct domain *dom, int r, struct err *err)
