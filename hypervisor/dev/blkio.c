@@ -151,6 +151,7 @@ static void copy_window(const struct blkio_req *r, uint64_t at, uint8_t *buf, si
 	}
 }
 
+/* A read or a write by way of our own aligned buffer; zeroes have no other way. */
 static int rw_bounce(struct blkio *b, const struct blkio_req *r)
 {
 	if (!b->bounce && posix_memalign(&b->bounce, BOUNCE_ALIGN, BOUNCE_BYTES))
@@ -158,36 +159,20 @@ static int rw_bounce(struct blkio *b, const struct blkio_req *r)
 	for (uint64_t at = 0; at < r->bytes;) {
 		size_t len = r->bytes - at < BOUNCE_BYTES ? (size_t)(r->bytes - at) : BOUNCE_BYTES;
 		ssize_t k;
-		if (r->op == BLKIO_WRITE) {
-			struct iovec iov = { b->bounce, len };
-			copy_window(r, at, b->bounce, len, false);
-			if (!may_write(b))
-				return -ECANCELED;
-			k = pwritev2(r->fd, &iov, 1, (off_t)(r->offset + at), r->dsync ? RWF_DSYNC : 0);
-		} else {
+		if (r->op == BLKIO_READ) {
 			k = pread(r->fd, b->bounce, len, (off_t)(r->offset + at));
 			if (k > 0)
 				copy_window(r, at, b->bounce, (size_t)k, true);
+		} else {
+			struct iovec iov = { b->bounce, len };
+			if (r->op == BLKIO_WRITE)
+				copy_window(r, at, b->bounce, len, false);
+			else
+				memset(b->bounce, 0, len);
+			if (!may_write(b))
+				return -ECANCELED;
+			k = pwritev2(r->fd, &iov, 1, (off_t)(r->offset + at), r->dsync ? RWF_DSYNC : 0);
 		}
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			return k < 0 ? -errno : -EIO;
-		at += (uint64_t)k;
-	}
-	return 0;
-}
-
-static int write_zeroes(struct blkio *b, const struct blkio_req *r)
-{
-	if (!b->bounce && posix_memalign(&b->bounce, BOUNCE_ALIGN, BOUNCE_BYTES))
-		return -ENOMEM;
-	memset(b->bounce, 0, BOUNCE_BYTES);
-	for (uint64_t at = 0; at < r->bytes;) {
-		size_t len = r->bytes - at < BOUNCE_BYTES ? (size_t)(r->bytes - at) : BOUNCE_BYTES;
-		if (!may_write(b))
-			return -ECANCELED;
-		ssize_t k = pwrite(r->fd, b->bounce, len, (off_t)(r->offset + at));
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k <= 0)
@@ -212,7 +197,7 @@ static int discard(struct blkio *b, const struct blkio_req *r)
 	if (errno != EOPNOTSUPP && errno != ENODEV && errno != ENOTTY)
 		return -errno;
 	/* a discard is a hint, zeroes are not */
-	return r->op == BLKIO_DISCARD ? 0 : write_zeroes(b, r);
+	return r->op == BLKIO_DISCARD ? 0 : rw_bounce(b, r);
 }
 
 static int work(struct blkio *b, const struct blkio_req *r)

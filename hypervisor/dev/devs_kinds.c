@@ -57,32 +57,27 @@ int devs_sync(struct devs *d, struct err *err)
 	return 0;
 }
 
-static int do_announce(struct devs *d, void *arg, struct err *err)
+static int do_net(struct devs *d, void *arg, struct err *err)
 {
-	(void)arg, (void)err;
-	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->ops->net)
-			d->v[i]->ops->net->announce(d->v[i]);
+	const bool *hand_over = arg;
+	(void)err;
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct vdev_net_ops *net = d->v[i]->ops->net;
+		if (net)
+			(*hand_over ? net->hand_over : net->announce)(d->v[i]);
+	}
 	return 0;
 }
 
 void devs_announce(struct devs *d)
 {
-	(void)devs_call(d, do_announce, NULL, NULL);
-}
-
-static int do_hand_over(struct devs *d, void *arg, struct err *err)
-{
-	(void)arg, (void)err;
-	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->ops->net)
-			d->v[i]->ops->net->hand_over(d->v[i]);
-	return 0;
+	(void)devs_call(d, do_net, &(bool){ false }, NULL);
 }
 
 void devs_hand_over(struct devs *d)
 {
-	(void)devs_call(d, do_hand_over, NULL, NULL);
+	(void)devs_call(d, do_net, &(bool){ true }, NULL);
 }
 
 struct console {

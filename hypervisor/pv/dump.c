@@ -21,51 +21,6 @@
 
 #define SCRATCH_BELOW 1024u /* below K's stack pointer, beyond the red zone: used and put back */
 
-/* pid in the guest's namespace and blocked signals, from /proc/PID/status */
-static int read_status(pid_t pid, int32_t *ret_nspid, uint64_t *ret_blocked, uint64_t *ret_pending, uint64_t *ret_ign,
-                       uint64_t *ret_cgt)
-{
-	char path[64];
-	_cleanup_free_ char *text = NULL;
-	size_t len;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	int r = file_read(path, 65536, &text, &len);
-	if (r < 0)
-		return r;
-	char *p = strstr(text, "\nNSpid:");
-	if (!p)
-		return -EPROTO;
-	char *end = strchr(p + 1, '\n');
-	if (!end)
-		return -EPROTO;
-	while (end > p && end[-1] != '\t' && end[-1] != ' ')
-		end--;
-	*ret_nspid = atoi(end);
-	const struct {
-		const char *name;
-		uint64_t *ret;
-	} want[] = {
-		{ "\nSigBlk:", ret_blocked },
-		{ "\nSigIgn:", ret_ign },
-		{ "\nSigCgt:", ret_cgt },
-	};
-	for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
-		p = strstr(text, want[i].name);
-		if (!p)
-			return -EPROTO;
-		if (want[i].ret)
-			*want[i].ret = strtoull(p + 8, NULL, 16);
-	}
-	if (ret_pending) {
-		char *a = strstr(text, "\nSigPnd:"), *b = strstr(text, "\nShdPnd:");
-		if (!a || !b)
-			return -EPROTO;
-		*ret_pending = strtoull(a + 8, NULL, 16) | strtoull(b + 8, NULL, 16);
-	}
-	return *ret_nspid > 0 ? 0 : -EPROTO;
-}
-
 struct k_vmas {
 	const struct pv_dump_ctx *c;
 	struct vma_list kept;
@@ -220,7 +175,7 @@ static int dump_stub(struct pv_image *im, size_t i, pid_t pid, uint64_t mem_inod
                      struct err *err)
 {
 	struct pv_stub *s = &im->stub[i];
-	int r = read_status(pid, &s->pid, &s->sigmask, NULL, NULL, NULL);
+	int r = pt_status(pid, &s->pid, &s->sigmask, NULL, NULL, NULL);
 
 	if (r < 0)
 		return err_sys(err, -r, "cannot read the status of guest address space %d", pid);
@@ -393,7 +348,7 @@ static int dump_regs(const struct pv_thread *t, struct pv_regs *out, struct err 
 		return err_set(err, ENOMEM, "out of memory");
 	int r = pt_get_xstate(t->pid, out->xstate, &len);
 	if (!r)
-		r = read_status(t->pid, &out->pid, NULL, NULL, NULL, NULL);
+		r = pt_status(t->pid, &out->pid, NULL, NULL, NULL, NULL);
 	if (r < 0)
 		return err_sys(err, -r, "cannot read the guest kernel's registers");
 	out->xstate_len = (uint32_t)len;
@@ -417,7 +372,7 @@ int pv_dump(const struct pv_dump_ctx *c, const struct pv_frozen *f, struct pv_im
 	im->mono_ns = clock_ns(CLOCK_MONOTONIC) + (uint64_t)c->mono_offset_ns;
 	im->real_ns = clock_ns(CLOCK_REALTIME);
 	int r = dump_regs(&f->k, &im->k, err);
-	if (!r && read_status(f->k.pid, &nspid, &blocked, &im->pending, &ignored, &caught))
+	if (!r && pt_status(f->k.pid, &nspid, &blocked, &im->pending, &ignored, &caught) < 0)
 		r = err_set(err, EIO, "cannot read the guest kernel's status");
 	if (!r)
 		r = dump_inside(f, caught, ignored, im, err);

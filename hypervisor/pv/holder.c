@@ -273,6 +273,19 @@ static void clear(struct holder *h)
 	h->k = 0;
 }
 
+/* Answer an order with the kernel that spawn() made for it. False: there is none, and the answer says so. */
+static bool say_spawned(struct holder *h, pid_t pid, int pidfd)
+{
+	if (pid < 0) {
+		say(h, HOLDER_FAILED, -pid, "new process", NULL, 0);
+		return false;
+	}
+	h->k = pid;
+	h->k_pidfd = pidfd;
+	say(h, HOLDER_DONE, 0, "", &pidfd, 1);
+	return true;
+}
+
 static void do_boot(struct holder *h, struct holder_msg *m, int *fds, size_t n)
 {
 	int out[PV_DEVS_MAX], pidfd = -1;
@@ -288,15 +301,8 @@ static void do_boot(struct holder *h, struct holder_msg *m, int *fds, size_t n)
 	pid_t pid = spawn(h, m->nspid, m->offset_ns, &pidfd);
 	if (pid == 0)
 		child_boot(h, m, fds);
-	if (pid < 0) {
-		say(h, HOLDER_FAILED, -pid, "new process", NULL, 0);
-	} else {
-		h->k = pid;
-		h->k_pidfd = pidfd;
-		say(h, HOLDER_DONE, 0, "", &pidfd, 1);
-		for (i = 0; i < n_devs; i += FDS_PER_MSG)
-			say(h, HOLDER_FDS, 0, "", out + i, n_devs - i < FDS_PER_MSG ? n_devs - i : FDS_PER_MSG);
-	}
+	for (i = say_spawned(h, pid, pidfd) ? 0 : n_devs; i < n_devs; i += FDS_PER_MSG)
+		say(h, HOLDER_FDS, 0, "", out + i, n_devs - i < FDS_PER_MSG ? n_devs - i : FDS_PER_MSG);
 	for (i = 0; i < n_devs; i++)
 		close(out[i]);
 	for (i = 0; i < n; i++)
@@ -312,13 +318,7 @@ static void do_restore(struct holder *h, struct holder_msg *m, int *fds, size_t 
 	pid_t pid = spawn(h, m->nspid, m->offset_ns, &pidfd);
 	if (pid == 0)
 		child_restore(h, m, fds[0], fds[1]);
-	if (pid < 0) {
-		say(h, HOLDER_FAILED, -pid, "new process", NULL, 0);
-	} else {
-		h->k = pid;
-		h->k_pidfd = pidfd;
-		say(h, HOLDER_DONE, 0, "", &pidfd, 1);
-	}
+	say_spawned(h, pid, pidfd);
 	for (unsigned i = 0; i < h->n_fds; i++)
 		close(h->fds[i]);
 	h->n_fds = 0;

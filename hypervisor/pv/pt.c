@@ -7,11 +7,14 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include "common/loop.h"
+#include "common/util.h"
 
 int pt_seize(pid_t pid, struct err *err)
 {
@@ -199,4 +202,48 @@ int pt_write(pid_t pid, uint64_t addr, const void *p, size_t len)
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+int pt_status(pid_t pid, int32_t *ret_nspid, uint64_t *ret_blocked, uint64_t *ret_pending, uint64_t *ret_ign,
+              uint64_t *ret_cgt)
+{
+	char path[64];
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	int r = file_read(path, 65536, &text, &len);
+	if (r < 0)
+		return r;
+	char *p = strstr(text, "\nNSpid:");
+	if (!p)
+		return -EPROTO;
+	char *end = strchr(p + 1, '\n');
+	if (!end)
+		return -EPROTO;
+	while (end > p && end[-1] != '\t' && end[-1] != ' ')
+		end--;
+	*ret_nspid = atoi(end);
+	const struct {
+		const char *name;
+		uint64_t *ret;
+	} want[] = {
+		{ "\nSigBlk:", ret_blocked },
+		{ "\nSigIgn:", ret_ign },
+		{ "\nSigCgt:", ret_cgt },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
+		p = strstr(text, want[i].name);
+		if (!p)
+			return -EPROTO;
+		if (want[i].ret)
+			*want[i].ret = strtoull(p + 8, NULL, 16);
+	}
+	if (ret_pending) {
+		char *a = strstr(text, "\nSigPnd:"), *b = strstr(text, "\nShdPnd:");
+		if (!a || !b)
+			return -EPROTO;
+		*ret_pending = strtoull(a + 8, NULL, 16) | strtoull(b + 8, NULL, 16);
+	}
+	return *ret_nspid > 0 ? 0 : -EPROTO;
 }

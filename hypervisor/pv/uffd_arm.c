@@ -14,13 +14,11 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include "common/util.h"
 #include "hypervisor/pv/armer_int.h"
 
 /* the borrowed piece of K's memory: code, the struct, a stack for the code */
@@ -96,30 +94,11 @@ int uffd_inject_end(struct uffd_inject *i, struct err *err)
 	return r ? err_sys(err, -r, "cannot put back a page of the guest kernel") : 0;
 }
 
-static int ns_pid_of(pid_t pid, pid_t *ret)
-{
-	char path[64];
-	_cleanup_free_ char *text = NULL;
-	size_t len;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	int r = file_read(path, 65536, &text, &len);
-	if (r < 0)
-		return r;
-	char *p = strstr(text, "\nNSpid:"), *end = p ? strchr(p + 1, '\n') : NULL;
-	if (!end)
-		return -EPROTO;
-	while (end > p && end[-1] != '\t' && end[-1] != ' ')
-		end--;
-	*ret = (pid_t)strtol(end, NULL, 10);
-	return *ret > 0 ? 0 : -EPROTO;
-}
-
 int uffd_inject_get(struct uffd_inject *i, pid_t pid, uint64_t insn, int *ret_uffd, struct err *err)
 {
 	long fd = -1;
 	pid_t nspid = 0;
-	int uffd = -1, r = pid ? ns_pid_of(pid, &nspid) : 0;
+	int uffd = -1, r = pid ? pt_status(pid, &nspid, NULL, NULL, NULL, NULL) : 0;
 
 	if (!r)
 		r = run(i, nspid, insn, &fd);
