@@ -62,7 +62,6 @@ static void send_fate(struct mig_target *t, struct mig_actions *out)
 	struct mig_msg *msg = &out->a[out->n - 1].msg;
 	msg->fate = mig_target_fate(t);
 	msg->reason = msg->fate == MIG_FATE_GONE || msg->fate == MIG_FATE_RUNNING ? t->reason : MIG_REASON_NONE;
-	msg->local_text = true;
 }
 
 static void finish(struct mig_target *t, enum mig_outcome outcome, struct mig_actions *out)
@@ -89,7 +88,6 @@ static void drop(struct mig_target *t, enum mig_reason reason, bool tell, struct
 	if (tell) {
 		mig_act_send(out, MIG_MSG_ABORT, 0);
 		out->a[out->n - 1].msg.reason = reason;
-		out->a[out->n - 1].msg.local_text = true;
 	}
 	mig_act(out, MIG_ACT_KILL);
 	mig_act(out, MIG_ACT_FORGET);
@@ -436,7 +434,6 @@ void mig_target_step(struct mig_target *t, const struct mig_event *ev, struct mi
 			t->reason = ev->reason;
 			mig_act_send(out, ev->reason ? MIG_MSG_REFUSE : MIG_MSG_ACCEPT, 0);
 			out->a[out->n - 1].msg.reason = ev->reason;
-			out->a[out->n - 1].msg.local_text = true;
 			finish(t, ev->reason ? MIG_OUTCOME_FAILED : MIG_OUTCOME_COMPLETED, out);
 			return;
 		}
@@ -450,7 +447,6 @@ void mig_target_step(struct mig_target *t, const struct mig_event *ev, struct mi
 			t->reason = ev->reason;
 			mig_act_send(out, MIG_MSG_REFUSE, 0);
 			out->a[out->n - 1].msg.reason = ev->reason;
-			out->a[out->n - 1].msg.local_text = true;
 			mig_act(out, MIG_ACT_KILL);
 			finish(t, MIG_OUTCOME_FAILED, out);
 			return;

@@ -513,11 +513,10 @@ static void *worker_main(void *arg)
 	}
 }
 
-struct inpipe *inpipe_new(struct loop *loop, void *zmq, void *sock, unsigned workers, struct err *err)
+struct inpipe *inpipe_new(struct loop *loop, void *sock, unsigned workers, struct err *err)
 {
 	struct inpipe *p = calloc(1, sizeof(*p));
 
-	(void)zmq;
 	if (!p) {
 		zmq_close(sock);
 		(void)err_sys(err, ENOMEM, "data socket");

@@ -175,7 +175,7 @@ static int open_data(struct migrated *d, struct err *err)
 		zmq_close(s);
 		return r;
 	}
-	d->inpipe = inpipe_new(d->loop, d->zmq_data, s, DATA_WORKERS, err);
+	d->inpipe = inpipe_new(d->loop, s, DATA_WORKERS, err);
 	return d->inpipe ? 0 : -ENOMEM;
 }
 
@@ -210,7 +210,6 @@ void link_close(struct migrated *d)
 
 void *link_dealer(struct migrated *d, const struct peer *peer, struct err *err)
 {
-	_cleanup_free_ char *ep = xasprintf("tcp://%s:%u", peer->address, peer->port);
 	void *s = zmq_socket(d->zmq, ZMQ_DEALER);
 	int64_t max = WIRE_CONTROL_MAX;
 

@@ -18,7 +18,7 @@
 
 #define PROGRESS_NS     (200 * NS_PER_MS)
 #define END_WAIT_NS     (3 * NS_PER_S)
-#define TELL_NS         NS_PER_S
+#define ABORT_NS        NS_PER_S
 #define RETRIES_MAX     10u
 #define DOWNTIME_MAX_NS (2 * NS_PER_S) /* how far "auto" ramps, or 10 times what was asked */
 
@@ -99,7 +99,7 @@ static void recorded(void *arg, enum mig_record rec, int status, const struct er
 		o->noting = status < 0 ? NOT_NOTED : NOTED;
 	}
 	(void)fault_point("src", "journal", journal_rec_name(rec), ".done", o->info.pid);
-	if (!o->telling)
+	if (!o->aborting)
 		outgoing_feed(o, &ev);
 	outgoing_maybe_end(o);
 }
@@ -205,9 +205,9 @@ static void tell_on(struct outgoing *o)
 		memmap_done(&o->mem);
 	o->mem_open = o->ended = false;
 	o->report = NULL;
-	o->telling = o->recovered = true;
+	o->aborting = o->recovered = true;
 	loop_timer_at(o->progress, MIG_NEVER);
-	loop_timer_in(o->timer, TELL_NS);
+	loop_timer_in(o->timer, ABORT_NS);
 }
 
 /* Tell the result once hvdom has answered all (so "runs on here" is true), then go. */
@@ -232,7 +232,7 @@ static void on_end(void *arg)
 		if (o->report)
 			o->report(o->report_arg, o->order.plan ? outgoing_plan(o) : outgoing_result(o));
 	}
-	if (o->core.must_tell && !o->told)
+	if (o->core.must_tell && !o->peer_let_go)
 		tell_on(o);
 	else
 		outgoing_free(o);
@@ -326,12 +326,12 @@ static void on_timer(void *arg)
 {
 	struct outgoing *o = arg;
 
-	if (o->telling) {
+	if (o->aborting) {
 		if (o->noting == NOT_NOTED)
 			act_journal(o, MIG_REC_CALLED_OFF);
 		outgoing_send(o, &(struct mig_msg){
 					 .kind = MIG_MSG_ABORT, .reason = MIG_REASON_DAEMON, .check_lease = true });
-		loop_timer_in(o->timer, TELL_NS);
+		loop_timer_in(o->timer, ABORT_NS);
 		return;
 	}
 	outgoing_feed(o, &(struct mig_event){ .kind = MIG_EV_TICK });
@@ -472,7 +472,7 @@ static void start_queued(struct migrated *d)
 static struct outgoing *find(struct migrated *d, const char *domain)
 {
 	for (struct outgoing *o = d->outs; o; o = o->next)
-		if (!o->ended && !o->telling && !strcmp(o->order.domain, domain))
+		if (!o->ended && !o->aborting && !strcmp(o->order.domain, domain))
 			return o;
 	return NULL;
 }
@@ -626,7 +626,7 @@ int outgoing_recover(struct migrated *d, const struct journal_rec *rec)
 	/* it never came to RELINQUISH, hvdom resumed the guest by itself; or the copy here is gone: the lease decides over there */
 	log_info("%s: was not given away to %s before this daemon ended; telling it", rec->name, rec->peer);
 	o->core.generation_new = rec->generation;
-	o->telling = true;
+	o->aborting = true;
 	if (here &&
 	    !off) /* it runs on here: a later session may give it away, and this one must not be taken for that */
 		act_journal(o, MIG_REC_CALLED_OFF);

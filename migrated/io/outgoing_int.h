@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Inside of outgoing*.c: one source session. */
+/* Shared by outgoing*.c: one source session. */
 #ifndef HOSPES_MIGRATED_IO_OUTGOING_INT_H
 #define HOSPES_MIGRATED_IO_OUTGOING_INT_H
 
@@ -8,7 +8,7 @@
 #include "migrated/io/outgoing.h"
 #include "migrated/io/pump.h"
 
-#define OUTGOING_OVERHEAD_NS (25 * MIG_MS) /* blackout besides pages */
+#define OUTGOING_OVERHEAD_NS (25 * MIG_MS) /* expected blackout without pages */
 
 struct outgoing {
 	struct outgoing *next;
@@ -19,22 +19,22 @@ struct outgoing {
 	struct peer peer;
 	void (*report)(void *arg, json_t *obj); /* NULL: nobody listens */
 	void *report_arg;
-	bool queued;    /* waits for others to end */
-	bool waited;    /* and did so */
-	struct knock *knock; /* its hvdom is being asked whether it is there; nothing has begun */
-	bool recovered; /* from the journal: in doubt, or only telling the peer to let go */
-	bool telling;   /* not relinquished after all: Abort until the peer says GONE */
-	bool told;      /* and it did */
-	enum { NOTED = 0, NOTING, NOT_NOTED } noting; /* CALLED_OFF: being written; it failed, again later */
-	bool ended, reported;                         /* the core is through; the result was told */
+	bool queued;         /* waits until other migrations end */
+	bool waited;         /* it did */
+	struct knock *knock; /* the question whether its hvdom lives, before anything begins; NULL: answered */
+	bool recovered;   /* from the journal: in doubt, or aborting */
+	bool aborting;    /* the domain stayed here: Abort is repeated until the peer says GONE */
+	bool peer_let_go; /* it said so */
+	enum { NOTED = 0, NOTING, NOT_NOTED } noting; /* the record CALLED_OFF: written; being written; failed, to be repeated */
+	bool ended, reported;                         /* the machine has finished; report() had the result */
 	enum mig_outcome outcome;
 	enum mig_reason reason;
-	char peer_text[WIRE_TEXT_MAX + 1]; /* its words on Refuse, Abort, Resolved */
-	char local_text[ERR_TEXT_MAX];     /* ours: the hypercall or worker that failed */
+	char peer_text[WIRE_TEXT_MAX + 1]; /* the peer's text of Refuse, Abort, Resolved */
+	char local_text[ERR_TEXT_MAX];     /* ours, of a hypercall or worker that failed */
 	/* domain */
 	struct hv_info info;
 	struct hv_hello hello;
-	uint64_t ram_used, dirty_pps; /* as hvdom's statistics say */
+	uint64_t ram_used, dirty_pps; /* octets, pages per second: of hvdom's statistics */
 	char *xml;
 	struct hva *hva;
 	struct memmap mem;
@@ -48,8 +48,8 @@ struct outgoing {
 	bool connected, was_connected;
 	unsigned retries;
 	uint64_t caps;
-	uint64_t rtt_ns;         /* smallest seen, MIG_NEVER: none */
-	int64_t clock_offset_ns; /* target's clock minus ours, at that ping */
+	uint64_t rtt_ns;         /* the smallest, MIG_NEVER: none yet */
+	int64_t clock_offset_ns; /* target's clock minus ours, by that Ping */
 	uint64_t target_ram_available;
 	/* machinery */
 	struct loop_timer *timer, *progress, *end;
@@ -63,7 +63,7 @@ struct outgoing {
 /* outgoing.c */
 void outgoing_feed(struct outgoing *o, const struct mig_event *ev);
 int outgoing_open_pipe(struct outgoing *o, const Hospes__Mig__Accept *acc) _must_check_;
-void outgoing_maybe_end(struct outgoing *o); /* ended, and hvdom owes no answer: go */
+void outgoing_maybe_end(struct outgoing *o); /* end the session if its machine has finished and hvdom owes no answer */
 /* outgoing_hvdom.c */
 int outgoing_open_domain(struct outgoing *o, struct err *err) _must_check_;
 void outgoing_hv(struct outgoing *o, enum mig_hv op, uint64_t v0);

@@ -14,33 +14,31 @@
 #define RETRIES_MAX 10u
 
 /* Messages ------------------------------------------------------------------------------------------------------------ */
-static void env_init(struct outgoing *o, Hospes__Mig__Envelope *env)
+static void send_env(struct outgoing *o, Hospes__Mig__Envelope *env, enum mig_msg_kind kind)
 {
-	hospes__mig__envelope__init(env);
 	env->version = MIG_VERSION;
 	env->session = o->session;
+	env->body_case = (Hospes__Mig__Envelope__BodyCase)kind;
+	link_send(o->dealer, NULL, env);
 }
 
 static void send_ping(struct outgoing *o)
 {
-	Hospes__Mig__Envelope env;
+	Hospes__Mig__Envelope env = HOSPES__MIG__ENVELOPE__INIT;
 	Hospes__Mig__Ping ping = HOSPES__MIG__PING__INIT;
 
-	env_init(o, &env);
 	ping.sent_ns = now_ns();
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_PING;
 	env.ping = &ping;
-	link_send(o->dealer, NULL, &env);
+	send_env(o, &env, MIG_MSG_PING);
 }
 
 static void send_offer(struct outgoing *o, const struct mig_msg *msg)
 {
-	Hospes__Mig__Envelope env;
+	Hospes__Mig__Envelope env = HOSPES__MIG__ENVELOPE__INIT;
 	Hospes__Mig__Offer of = HOSPES__MIG__OFFER__INIT;
 	Hospes__Mig__Region reg[MIG_REGIONS_MAX], *regs[MIG_REGIONS_MAX];
 	const char *cpu[CPU_FEATURES_MAX];
 
-	env_init(o, &env);
 	of.name = o->info.name;
 	of.uuid = o->info.uuid;
 	of.engine = o->hello.engine;
@@ -67,19 +65,17 @@ static void send_offer(struct outgoing *o, const struct mig_msg *msg)
 	of.data_key = (ProtobufCBinaryData){ .len = WIRE_KEY_BYTES, .data = o->key };
 	of.cluster = o->order.cluster;
 	of.lz4 = o->order.compress != OUT_COMPRESS_NONE;
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_OFFER;
 	env.offer = &of;
-	link_send(o->dealer, NULL, &env);
+	send_env(o, &env, MIG_MSG_OFFER);
 }
 
 static void send_final(struct outgoing *o)
 {
-	Hospes__Mig__Envelope env;
+	Hospes__Mig__Envelope env = HOSPES__MIG__ENVELOPE__INIT;
 	Hospes__Mig__Final fi = HOSPES__MIG__FINAL__INIT;
 	uint64_t frames[MIG_STREAMS_MAX];
 	struct out_stats st;
 
-	env_init(o, &env);
 	fi.n_stream_frames = outpipe_frames(o->pipe, frames);
 	fi.stream_frames = frames;
 	fi.state_bytes = o->state_bytes;
@@ -90,56 +86,49 @@ static void send_final(struct outgoing *o)
 		fi.n_memhash = o->memhash.n_regions;
 		fi.memhash = o->memhash.hash;
 	}
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_FINAL;
 	env.final = &fi;
 	o->final_ns = now_ns();
-	link_send(o->dealer, NULL, &env);
+	send_env(o, &env, MIG_MSG_FINAL);
 }
 
 static void send_abort(struct outgoing *o, const struct mig_msg *msg)
 {
-	Hospes__Mig__Envelope env;
+	Hospes__Mig__Envelope env = HOSPES__MIG__ENVELOPE__INIT;
 	Hospes__Mig__Abort ab = HOSPES__MIG__ABORT__INIT;
 
-	env_init(o, &env);
 	ab.reason = msg->reason;
 	ab.check_lease = msg->check_lease;
 	ab.text = (char *)mig_reason_name(msg->reason);
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_ABORT;
 	env.abort = &ab;
-	link_send(o->dealer, NULL, &env);
+	send_env(o, &env, MIG_MSG_ABORT);
 }
 
 static void send_resolve(struct outgoing *o, uint64_t generation)
 {
-	Hospes__Mig__Envelope env;
+	Hospes__Mig__Envelope env = HOSPES__MIG__ENVELOPE__INIT;
 	Hospes__Mig__Resolve re = HOSPES__MIG__RESOLVE__INIT;
 
-	env_init(o, &env);
 	re.uuid = o->info.uuid;
 	re.name = o->info.name;
 	re.generation = generation;
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_RESOLVE;
 	env.resolve = &re;
-	link_send(o->dealer, NULL, &env);
+	send_env(o, &env, MIG_MSG_RESOLVE);
 }
 
 void outgoing_send(struct outgoing *o, const struct mig_msg *msg)
 {
-	Hospes__Mig__Envelope env;
+	Hospes__Mig__Envelope env = HOSPES__MIG__ENVELOPE__INIT;
 	Hospes__Mig__Hello hello;
 	Hospes__Mig__Go go = HOSPES__MIG__GO__INIT;
 	Hospes__Mig__Done done = HOSPES__MIG__DONE__INIT;
 
 	if (fault_point("src", "send", mig_msg_name(msg->kind), "", o->info.pid))
 		return;
-	env_init(o, &env);
 	switch (msg->kind) {
 	case MIG_MSG_HELLO:
 		link_hello(o->d, &hello, false);
-		env.body_case = HOSPES__MIG__ENVELOPE__BODY_HELLO;
 		env.hello = &hello;
-		link_send(o->dealer, NULL, &env);
+		send_env(o, &env, MIG_MSG_HELLO);
 		break;
 	case MIG_MSG_OFFER:
 		send_offer(o, msg);
@@ -149,10 +138,9 @@ void outgoing_send(struct outgoing *o, const struct mig_msg *msg)
 		break;
 	case MIG_MSG_GO:
 		go.generation = msg->generation;
-		env.body_case = HOSPES__MIG__ENVELOPE__BODY_GO;
 		env.go = &go;
 		o->go_ns = now_ns();
-		link_send(o->dealer, NULL, &env);
+		send_env(o, &env, MIG_MSG_GO);
 		break;
 	case MIG_MSG_ABORT:
 		send_abort(o, msg);
@@ -162,9 +150,8 @@ void outgoing_send(struct outgoing *o, const struct mig_msg *msg)
 		break;
 	case MIG_MSG_DONE:
 		done.generation = msg->generation;
-		env.body_case = HOSPES__MIG__ENVELOPE__BODY_DONE;
 		env.done = &done;
-		link_send(o->dealer, NULL, &env);
+		send_env(o, &env, MIG_MSG_DONE);
 		break;
 	case MIG_MSG_PING:
 		send_ping(o);
@@ -192,8 +179,8 @@ static void got_pong(struct outgoing *o, const Hospes__Mig__Pong *p)
 	o->clock_offset_ns = (int64_t)p->here_ns - (int64_t)(p->sent_ns + o->rtt_ns / 2);
 }
 
-/* While telling: the peer has let go (or never knew), or it runs the domain and the copy here is long gone. */
-static void told(struct outgoing *o, const struct mig_msg *msg)
+/* The answer to an Abort that is repeated: the peer has let go (or never knew), or it runs the domain and the copy here is long gone. */
+static void abort_answered(struct outgoing *o, const struct mig_msg *msg)
 {
 	bool runs = msg->kind == MIG_MSG_RUNNING || (msg->kind == MIG_MSG_RESOLVED && msg->fate == MIG_FATE_RUNNING);
 
@@ -202,8 +189,8 @@ static void told(struct outgoing *o, const struct mig_msg *msg)
 	if (runs)
 		outgoing_send(o, &(struct mig_msg){ .kind = MIG_MSG_DONE, .generation = o->core.generation_new });
 	recorder_forget(o->d->recorder, o->session);
-	o->telling = false;
-	o->ended = o->told = true;
+	o->aborting = false;
+	o->ended = o->peer_let_go = true;
 	o->outcome = MIG_OUTCOME_FAILED;
 	o->reason = MIG_REASON_DAEMON;
 	loop_timer_in(o->end, 0);
@@ -272,12 +259,12 @@ static void on_peer(void *arg, zmq_msg_t *parts, size_t n)
 		break;
 	}
 	(void)fault_point("src", "recv", mig_msg_name(ev.msg.kind), "", o->info.pid);
-	if (o->telling)
-		told(o, &ev.msg);
+	if (o->aborting)
+		abort_answered(o, &ev.msg);
 	else if (!o->ended)
 		outgoing_feed(o, &ev);
 	else if (o->core.must_tell)
-		told(o, &ev.msg);
+		abort_answered(o, &ev.msg);
 }
 
 /* Connection events of libzmq: [u16 event, u32 value][endpoint]. */

@@ -114,7 +114,7 @@ void outgoing_reason_text(const struct outgoing *o, char *dst, size_t cap)
 
 static const char *phase_name(const struct outgoing *o)
 {
-	return o->queued || o->knock ? "queued" : o->telling ? "letting go" : mig_source_state_name(o->core.state);
+	return o->queued || o->knock ? "queued" : o->aborting ? "letting go" : mig_source_state_name(o->core.state);
 }
 
 static uint64_t remaining_pages(const struct outgoing *o, const struct out_stats *st)

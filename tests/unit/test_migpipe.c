@@ -93,7 +93,7 @@ static void rig_open(unsigned streams, enum out_compress compress, uint8_t in_ke
 	void *s = zmq_socket(g.zmq, ZMQ_ROUTER);
 	assert_int_equal(zmq_bind(s, "tcp://127.0.0.1:*"), 0);
 	assert_int_equal(zmq_getsockopt(s, ZMQ_LAST_ENDPOINT, g.endpoint, &len), 0);
-	g.in = inpipe_new(g.loop, g.zmq, s, 2, &g.err);
+	g.in = inpipe_new(g.loop, s, 2, &g.err);
 	assert_non_null(g.in);
 	memory(&g.src);
 	memory(&g.dst);
