@@ -3,7 +3,7 @@
  * A stand-in for hvdom in tests of vmctl: serves the hypercall socket with real descriptors and hvdom's rules of sessions, but
  * runs no guest. "Memory" is filled with a pattern; STATS gives its xxh3 as dirty_pages_per_s, so that a test can see whether
  * it came through a file. $FAKE changes its manners: fail, silent, slow, deaf (DESTROY is not answered), late (GET_STATE is
- * answered after 3 s).
+ * answered after a minute).
  */
 #include "config.h"
 #include <errno.h>
@@ -228,7 +228,7 @@ static void on_request(void *arg, struct hvconn *c, uint16_t op, uint64_t cookie
 		}
 		f->late = c;
 		f->late_cookie = cookie;
-		loop_timer_in(f->timer, 3 * NS_PER_S);
+		loop_timer_in(f->timer, 60 * NS_PER_S);
 		return;
 	case HV_OP_SET_STATE:
 		on_set_state(f, c, cookie, payload, fds[0]);
@@ -276,8 +276,10 @@ static void on_closed(void *arg, struct hvconn *c)
 {
 	struct fake *f = arg;
 
-	if (f->late == c)
+	if (f->late == c) {
 		f->late = NULL;
+		loop_timer_at(f->timer, UINT64_MAX);
+	}
 	if (f->suspender == c) {
 		log_info("resumed: its client is gone");
 		f->state = HV_DOM_RUNNING;

@@ -38,6 +38,32 @@ pids() {
 }
 
 json() { jq -r "$1"; }
+
+# eventually COMMAND...: until it succeeds, within a minute
+eventually() {
+	local end=$((SECONDS + 60))
+	until "$@" >/dev/null 2>&1; do
+		if [ $SECONDS -ge $end ]; then
+			echo "not within the time: $*" >&2
+			return 1
+		fi
+		sleep 0.05
+	done
+}
+state_is() { [ "$("$vmctl" domstate guest01)" = "$1" ]; }
+nobody_left() { [ -z "$(pids)" ]; }
+child_of() { child=$(ps -o pid= --ppid "$1" | tr -d ' ') && [ -n "$child" ]; }
+
+# on_terminal TEXT COMMAND: $T/typed is what a terminal shows of COMMAND when TEXT is typed as soon as that is raw
+on_terminal() {
+	rm -f "$T/tty" "$T/typed"
+	(
+		eventually is_raw
+		printf '%b' "$1"
+		eventually grep -q icanon "$T/typed" # said by stty: the end
+	) | timeout 120 script -qfec "tty >$T/tty; $2; stty -a" "$T/typed" >/dev/null
+}
+is_raw() { stty -a -F "$(cat "$T/tty")" | grep -q -- -icanon; }
 ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 
 @test "usage: unknown things end with status 2 and say what is right" {
@@ -162,9 +188,7 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	"$vmctl" define "$T/guest01.xml"
 	FAKE=slow "$vmctl" start guest01 2>"$T/err" &
 	pid=$!
-	sleep 0.5
-	child=$(ps -o pid= --ppid "$pid" | tr -d ' ')
-	[ -n "$child" ]
+	eventually child_of "$pid"
 	kill -INT "$pid"
 	status=0
 	wait "$pid" || status=$?
@@ -177,8 +201,7 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	"$vmctl" define "$T/guest01.xml"
 	"$vmctl" start guest01
 	kill -9 "$("$vmctl" dominfo guest01 --json | json '.pid')"
-	sleep 0.1
-	[ "$("$vmctl" domstate guest01)" = crashed ]
+	eventually state_is crashed
 	run "$vmctl" suspend guest01
 	[ "$status" -eq 1 ]
 	[[ $output == *"its hvdom died"*"vmctl start guest01"* ]]
@@ -202,12 +225,12 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	command -v script >/dev/null || skip "script (bsdutils) is missing"
 	"$vmctl" define "$T/guest01.xml"
 	"$vmctl" start guest01
-	(sleep 0.5; printf '\035'; sleep 0.5) | timeout 10 script -qec "$vmctl console guest01; echo status \$?; stty -a" "$T/typed" >/dev/null
+	on_terminal '\035' "$vmctl console guest01; echo status \$?"
 	grep -q "Escape character is ^\]" "$T/typed"
 	grep -q "Disconnected" "$T/typed"
 	grep -q "status 0" "$T/typed"
 	grep -qE "[^-]icanon" "$T/typed"
-	(sleep 0.5; printf 'abc\003\n'; sleep 0.5) | timeout 10 script -qec "$vmctl console guest01; stty -a" "$T/typed" >/dev/null
+	on_terminal 'abc\003\n' "$vmctl console guest01"
 	grep -q "console 1: ABC" "$T/typed" # Ctrl-C went to the guest
 	grep -q "The console was closed" "$T/typed"
 	grep -qE "[^-]icanon" "$T/typed"
@@ -254,8 +277,7 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	# Ctrl-C while hvdom captures its state
 	"$vmctl" save guest01 "$T/d/g.save" 2>"$T/err" &
 	pid=$!
-	sleep 0.5
-	[ "$("$vmctl" domstate guest01)" = suspended ]
+	eventually state_is suspended
 	kill -INT "$pid"
 	status=0
 	wait "$pid" || status=$?
@@ -265,10 +287,9 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	# kill -9, too
 	"$vmctl" save guest01 "$T/d/g.save" &
 	pid=$!
-	sleep 0.5
+	eventually state_is suspended
 	kill -9 "$pid"
-	sleep 0.1
-	[ "$("$vmctl" domstate guest01)" = running ]
+	eventually state_is running
 	[ -z "$(ls "$T/d")" ]
 }
 
@@ -292,8 +313,7 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	FAKE_KERNEL=another run "$vmctl" restore "$T/g.save"
 	[ "$status" -eq 1 ]
 	[[ $output == *"the guest kernel is another one"* ]]
-	sleep 0.2
-	[ -z "$(pids)" ]
+	eventually nobody_left
 	[ "$("$vmctl" domstate guest01)" = "shut off" ]
 }
 
@@ -303,8 +323,7 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	run "$vmctl" destroy guest01
 	[ "$status" -eq 0 ]
 	[[ $output == *"does not answer: killing it"* ]]
-	sleep 0.1
-	[ -z "$(pids)" ]
+	eventually nobody_left
 }
 
 @test "a domain of the cluster is left to the cluster" {
@@ -326,7 +345,7 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 
 @test "who has seen enough and closes the pipe hears no complaint" {
 	"$vmctl" define "$T/guest01.xml"
-	{ sleep 0.2; "$vmctl" list --all 2>"$T/err" || echo "$?" >"$T/rc"; } | true
+	{ (trap '' PIPE; while printf .; do sleep 0.05; done) 2>/dev/null; "$vmctl" list --all 2>"$T/err" || echo "$?" >"$T/rc"; } | true
 	[ ! -s "$T/err" ]
 	[ "$(cat "$T/rc")" -eq 1 ]
 	# another failure of the output is told
