@@ -600,11 +600,13 @@ static int do_pair(struct devs *d, void *arg, struct err *err)
 static int attach(struct devs *d, int (*fn)(struct devs *d, void *arg, struct err *err), struct socks s,
                   struct err *err)
 {
-	if (s.i < d->n)
-		return devs_call(d, fn, &s, err);
-	close_fd(&s.sock);
-	close_fd(&s.req);
-	return err_set(err, EINVAL, "there is no device %zu", s.i);
+	int r = s.i < d->n ? devs_call(d, fn, &s, err) : err_set(err, EINVAL, "there is no device %zu", s.i);
+
+	if (r == -EINVAL || r == -ETIMEDOUT) { /* @fn was not called */
+		close_fd(&s.sock);
+		close_fd(&s.req);
+	}
+	return r;
 }
 
 int vudev_listen(struct devs *d, size_t i, int listen_fd, struct err *err)
