@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What `hvdom --engines` and `hvdom --check FILE` say: can this host run domains, can it run this one? One line of JSON each on standard
- * output (hvdom(8)). Nothing is locked or changed; storage may keep it waiting for ever. Who asks: hypervisor/api/hvcheck.h.
+ * `hvdom --engines` and `hvdom --check FILE`: which engines can run on this host, and can it run this domain? Answers are lines of JSON on
+ * standard output (hvdom(8)). Nothing is locked or changed. Storage that hangs blocks both. Callers use hypervisor/api/hvcheck.h.
  */
 #ifndef HOSPES_HYPERVISOR_CHECK_H
 #define HOSPES_HYPERVISOR_CHECK_H
 
 #include <stdbool.h>
 
-/* Exit status of hvdom: 0, or 1 when nothing could be said. */
+/* Returns hvdom's exit status: 0, or 1 if the answer could not be written. */
 int check_engines(void);
-/* Exit status: 0, or 1 when it cannot run here. @local: the definition is this host's own. */
+/* Returns hvdom's exit status: 0, or 1 if the domain cannot run here. @local: the definition is this host's own. */
 int check_domain(const char *file, bool local);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest memory as hvdom's own mapping, and the only way devices reach it: every access names a guest physical address that
- * is checked here. Writes by devices are marked in a bitmap of our own, after the write (no write-protect fault sees them).
+ * Guest memory as hvdom has it mapped. Devices reach it here only: each access names a guest physical address, which is checked.
+ * A device marks what it wrote in a bitmap, after the write, since no write-protect fault sees it.
  *
- * There is one memory file. Parts of it, the regions, stand at the guest addresses that the engine gives them, with holes between
- * them if it likes. A page's index, in bitmaps, streams and save files, is its place in the file; the table here says its guest address.
+ * There is one memory file, cut into regions. The engine chooses the guest address of each; there may be holes between them. A page's
+ * index, in bitmaps, streams and save files, is its place in the file.
  */
 #ifndef HOSPES_HYPERVISOR_GUESTMEM_H
 #define HOSPES_HYPERVISOR_GUESTMEM_H
@@ -35,12 +35,15 @@ struct guestmem {
 	_Atomic uint64_t *dev_dirty; /* one bit per page written by a device since it was last collected; owned */
 };
 
-/* Map @fd (owned from now on, also on failure) as @n regions; their offsets are set here. */
+/*
+ * Map @fd (owned from now on, also on failure) as @n regions, whose offsets are set here. -EINVAL: they overlap or are not aligned, or the
+ * file is shorter than all of them. After a failure @m is empty.
+ */
 int guestmem_init_regions(struct guestmem *m, int fd, const struct guestmem_region *regions, unsigned n, struct err *err) _must_check_;
 /* The same with one region of @size octets at guest address 0. */
 int guestmem_init(struct guestmem *m, int fd, uint64_t size, struct err *err) _must_check_;
-void guestmem_done(struct guestmem *m);
-/* Host pointer to [@a, @a + @len), NULL when any octet is outside, or they are of two regions. Overflow-safe. Valid while @m is. */
+void guestmem_done(struct guestmem *m); /* takes an empty one */
+/* Host pointer to the guest's [@a, @a + @len), which has to lie within one region; else NULL. Overflow-safe. Valid as long as @m. */
 static inline void *guestmem_at(const struct guestmem *m, struct gpa a, uint64_t len)
 {
 	for (const struct guestmem_region *r = m->region; r < m->region + m->n_regions; r++) {
@@ -51,12 +54,12 @@ static inline void *guestmem_at(const struct guestmem *m, struct gpa a, uint64_t
 	}
 	return NULL;
 }
-/* Where in the file, and so in all bitmaps, the octet is that guestmem_at() pointed to. */
+/* Offset in the file (and place in all bitmaps) of @p, a result of guestmem_at(). */
 static inline uint64_t guestmem_offset(const struct guestmem *m, const void *p)
 {
 	return (uint64_t)((const uint8_t *)p - m->base);
 }
-/* Mark @len octets written from @p on, where guestmem_at() pointed. Call after the write. */
+/* Mark @len octets from @p on, a result of guestmem_at(), as written. Call after the write. */
 static inline void guestmem_mark(struct guestmem *m, const void *p, uint64_t len)
 {
 	uint64_t at = guestmem_offset(m, p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Server side of the hypercall socket: accepts connections, checks every message, hands requests to a dispatcher and sends
+ * Server side of the hypercall socket: accepts connections, checks every message, gives requests to a dispatcher and sends
  * its replies. Hostile clients cost at most HVSERVER_CONNS_MAX descriptors and one buffer each. Runs on hvdom's main loop.
  */
 #ifndef HOSPES_HYPERVISOR_HVSERVER_H
@@ -19,27 +19,27 @@ struct hvconn;
 
 struct hvserver_ops {
 	/*
-	 * One checked request. @payload is valid during the call and at least this version's request structure of @op (what the
-	 * caller left out reads as 0). Only SET_STATE comes with descriptors, exactly one; those in @fds are owned by the
-	 * server and closed after return (set to -1 what is kept). The dispatcher must call hvconn_reply() or hvconn_fail() exactly
-	 * once, now or later (then it keeps @conn and @cookie).
+	 * One checked request. @payload is valid during the call and as long as this version's request structure of @op: fields that
+	 * the client did not send read as 0. Only SET_STATE carries descriptors, exactly one. The server closes @fds after the call;
+	 * an entry that is set to -1 stays with the dispatcher, which owns it then. The dispatcher answers each request exactly once,
+	 * by hvconn_reply() or hvconn_fail(), during the call or later with the same @conn and @cookie.
 	 */
 	void (*request)(void *arg, struct hvconn *conn, uint16_t op, uint64_t cookie,
 	                const void *payload, size_t len, int *fds, size_t n_fds);
-	/* The connection ended: undo what belongs to it; @conn is invalid afterwards. */
+	/* The connection ended: undo what belongs to its session. @conn is invalid afterwards. */
 	void (*closed)(void *arg, struct hvconn *conn);
 };
 
-/* @listen_fd: a listening SEQPACKET socket, owned from now on. @ops and @arg outlive the server. */
+/* @listen_fd: a listening SEQPACKET socket, owned from now on, also on failure. @ops and @arg outlive the server. */
 struct hvserver *hvserver_new(struct loop *loop, int listen_fd, const struct hvserver_ops *ops, void *arg, struct err *err);
-void hvserver_free(struct hvserver *s);          /* closes all; calls closed() for none */
-/* No new connections from now on; those that are there go on. */
-void hvserver_close_door(struct hvserver *s);
-/* Create and bind the listening socket at @path (replacing a stale one), mode 0600. Returns the fd or -errno. */
+void hvserver_free(struct hvserver *s);          /* takes NULL; closes all connections without a call of closed() */
+void hvserver_close_door(struct hvserver *s);    /* accept no more connections; the open ones stay */
+/* Create and bind the listening socket at @path, mode 0600, in place of a stale one. Returns the descriptor; -EADDRINUSE: hvdom runs. */
 int hvserver_listen(const char *path, struct err *err) _must_check_;
+/* Answer the request with @cookie. All pointers are borrowed for the call. A client that does not read loses its connection. */
 void hvconn_reply(struct hvconn *c, uint16_t op, uint64_t cookie, const void *payload, size_t len, const int *fds, size_t n_fds);
 void hvconn_fail(struct hvconn *c, uint16_t op, uint64_t cookie, const struct err *err);
 void hvconn_subscribe(struct hvconn *c, bool on);
-void hvserver_event(struct hvserver *s, const struct hv_event *ev);  /* to all subscribers; slow ones are dropped, not waited for */
+void hvserver_event(struct hvserver *s, const struct hv_event *ev);  /* to all subscribers; a slow one loses its connection */
 
 #endif

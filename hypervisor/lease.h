@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Leases: the durable record of who owns a domain. One beside each writable disk image (`IMAGE.lease`, so every host that
- * sees the image sees it), one local (`<state>/leases/UUID`). The first disk's lease is the truth; a domain without writable
- * file disks has only the local one. Written only by the holder of the image's lock, one slot in turn (hypervisor/api/leaserec.h):
- * a crash at any point leaves the older or the newer record. docs/wire/lease.md.
+ * Leases: the durable record of a domain's owner (docs/wire/lease.md). One stands beside each writable disk image (`IMAGE.lease`), where
+ * every host that sees the image sees it; one is local (`<state>/leases/UUID`). The first disk's lease decides. A domain without writable
+ * file disks has the local one only. Only the holder of the image's lock writes, to the two slots in turn (hypervisor/api/leaserec.h): a
+ * crash at any point leaves the older or the newer record.
  */
 #ifndef HOSPES_HYPERVISOR_LEASE_H
 #define HOSPES_HYPERVISOR_LEASE_H
@@ -16,23 +16,23 @@
 #include "hypervisor/api/leaserec.h"
 
 struct leases {
-	int fd[DOM_DISKS_MAX + 1];  /* owned; [0] is the truth */
-	char *path[DOM_DISKS_MAX + 1];
+	int fd[DOM_DISKS_MAX + 1];       /* owned; [0] decides */
+	char *path[DOM_DISKS_MAX + 1];   /* owned */
 	size_t n;
-	uint64_t seq[DOM_DISKS_MAX + 1];
-	bool shared;                /* [0] stands beside a disk */
-	char uuid[40];
-	const struct deadline_page *deadline; /* of this host's lease in the cluster, borrowed; NULL: none. Nothing is written past it */
+	uint64_t seq[DOM_DISKS_MAX + 1]; /* of the newest record in each file */
+	bool shared;                     /* [0] stands beside a disk */
+	char uuid[40];                   /* the domain's */
+	const struct deadline_page *deadline; /* of this host's lease in the cluster: past it nothing is written. Borrowed; NULL: none */
 };
 
-/* Open (and create) all leases of @cfg; call with privileges and hand the files to @uid. */
+/* Open or create all leases of @cfg. Call with privileges; the files become @uid's. On failure nothing is open. */
 int leases_open(struct leases *l, const struct dom_config *cfg, uid_t uid, struct err *err) _must_check_;
 void leases_done(struct leases *l);
-/* The truth now. A file of another domain, or octets that are no lease: -EINVAL. No record yet: zeroes, LEASE_NONE. */
+/* Read the lease that decides. No record yet: zeros, LEASE_NONE. -EINVAL: the file is another domain's, or holds no lease. */
 int leases_read(struct leases *l, struct lease_record *ret, struct err *err) _must_check_;
-/* Does every lease say exactly @rec? -ESTALE: one does not, or is none any more; another error: one cannot be read now. */
+/* 0: every lease says exactly @rec. -ESTALE: one says something else or is damaged. Other errors: one cannot be read now. */
 int leases_check(struct leases *l, const struct lease_record *rec, struct err *err) _must_check_;
-/* Write @rec to every lease, durably. On failure some may be written; the generation tells. */
+/* Write @rec to every lease, durably. After a failure some may have been written: their generation shows it. */
 int leases_write(struct leases *l, const struct lease_record *rec, struct err *err) _must_check_;
 
 #endif

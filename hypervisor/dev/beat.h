@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The heartbeat of a guest's agent (docs/wire/agent.md): reads what the agent says for "hospes:beat SECONDS" and measures how long it
- * has been silent since. Pure: no clock, no I/O; times are now_ns(). Owned by the agent's console, vconsole.c.
+ * The heartbeat of a guest's agent (docs/wire/agent.md): finds "hospes:beat SECONDS" in what the agent says, and measures the silence
+ * after it. Pure: no clock, no I/O; times are now_ns(). The agent's console (vconsole.c) owns it.
  *
- * Silence is measured in pieces of an eighth of the period, and no piece counts for more than that: when hvdom and its guest stood still
- * together (stopped, starved, a suspended machine) the clock's leap is no silence of the guest's.
+ * Silence is counted in pieces of at most an eighth of the period. So when hvdom and its guest stand still together (stopped, starved, on
+ * a suspended machine), the leap of the clock counts for one piece.
  */
 #ifndef HOSPES_HYPERVISOR_DEV_BEAT_H
 #define HOSPES_HYPERVISOR_DEV_BEAT_H
@@ -18,23 +18,23 @@
 #define BEAT_LINE_MAX 126u
 
 struct beat {
-	unsigned period_s;          /* silent for so long: it hangs; 0: not armed */
-	bool told, half_told;       /* this silence was reported, and half of it */
-	uint64_t silent_ns;         /* counted up to at_ns */
+	unsigned period_s;          /* a silence of this length means that the guest hangs; 0: not armed */
+	bool told, half_told;       /* BEAT_SILENT, BEAT_QUIET were returned for this silence */
+	uint64_t silent_ns;         /* length of the silence up to at_ns */
 	uint64_t at_ns;
-	uint64_t heard_ns;          /* the last one, 0: none */
-	char line[BEAT_LINE_MAX];   /* begun, not ended yet */
-	size_t line_len;            /* above BEAT_LINE_MAX: too long, dropped to its end */
+	uint64_t heard_ns;          /* time of the last heartbeat, 0: none */
+	char line[BEAT_LINE_MAX];   /* an incomplete line */
+	size_t line_len;            /* above BEAT_LINE_MAX: the line is too long and dropped up to its end */
 };
 
-/* The agent said @p; lines may come in pieces. What is no heartbeat, or one out of range, changes nothing. */
+/* The agent wrote @len octets; lines may come in pieces. Other lines, and periods out of range, are ignored. */
 void beat_heard(struct beat *b, const char *p, size_t len, uint64_t now_ns);
-/* The guest runs from now on (again): its silence so far does not count. */
+/* The guest runs from now on: its silence so far is forgotten. */
 void beat_anew(struct beat *b, uint64_t now_ns);
 enum beat_news { BEAT_NOTHING, BEAT_QUIET, BEAT_SILENT };
-/* Call at beat_due_ns() or later, while the guest runs. Once in a silence: it lasted for half the period; for all of it. */
+/* Call at beat_due_ns() or later while the guest runs. Each silence has one BEAT_QUIET, at half the period, and then one BEAT_SILENT. */
 enum beat_news beat_tick(struct beat *b, uint64_t now_ns);
-/* After BEAT_SILENT: so much of it was not the guest's. The rest goes on. */
+/* After BEAT_SILENT: @ns of the silence were not the guest's fault. It goes on with the rest, and BEAT_SILENT comes again. */
 void beat_give_back(struct beat *b, uint64_t ns, uint64_t now_ns);
 uint64_t beat_due_ns(const struct beat *b); /* UINT64_MAX: never */
 

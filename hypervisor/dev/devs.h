@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * All virtio devices of one domain, served on a thread of their own ("io thread"). The engine (main thread) connects them to the
- * guest, through the transport that it chose and by that transport's own header (vudev.h).
+ * All virtio devices of one domain, served on a thread of their own, the io thread. The engine connects them to the guest through its
+ * transport, by that transport's own header (vudev.h).
  *
  * Life: new (privileged: opens images, taps, logs; no locks) -> mem -> connect each device -> run -> quiesce -> save or resume -> free.
- * Every function is called from the main thread and returns when the io thread has done it, but for those that may wait for storage, which
- * are for a helper thread while the main thread goes on: devs_quiesced(), devs_sync(), devs_lock(), devs_unlock().
- * An io thread that does not take up an order within some seconds (it waits for storage itself) is left alone: -ETIMEDOUT.
+ * The main thread calls all functions; a call returns when the io thread has done it. Those that may wait for storage can be called on a
+ * helper thread meanwhile: devs_quiesced(), devs_sync(), devs_lock(), devs_unlock().
+ * -ETIMEDOUT: the io thread did not take the order within some seconds, since it waits for storage itself; the order is dropped.
  */
 #ifndef HOSPES_HYPERVISOR_DEVS_H
 #define HOSPES_HYPERVISOR_DEVS_H
@@ -25,33 +25,27 @@
 struct devs;
 struct vdev_transport_ops;
 
-/* Told on the io thread; must only loop_post(). */
+/* Called on the io thread; may only loop_post(). Each may be NULL. */
 struct devs_events {
-	void (*broken)(void *arg, const char *dev_name, const char *why);
-	/* The guest's agent let a heartbeat of its pass; once in a silence. quiet() when half of the time is over; NULL: not told. */
-	void (*silent)(void *arg);
-	void (*quiet)(void *arg);
-	/* A disk request failed; @held: it is kept back, for the domain to stand still until devs_retry() can do it. NULL: not told. */
+	void (*broken)(void *arg, const char *dev_name, const char *why); /* the driver broke the protocol; @why: static text */
+	void (*silent)(void *arg); /* the period of the guest's heartbeat is over without one; once in a silence */
+	void (*quiet)(void *arg);  /* half of the period is */
+	/* A disk request failed with errno @code. @held: it waits for devs_retry(), and the domain should stand still until then. */
 	void (*disk_error)(void *arg, const char *dev_name, int code, bool read, bool held);
-	/* One that was held is done: devs_resume() does the others. NULL: not told. */
-	void (*disk_room)(void *arg);
+	void (*disk_room)(void *arg); /* devs_retry() succeeded; devs_resume() does the other held requests */
 	void *arg;
-	/*
-	 * Of the host's lease, NULL: it needs none. Past it no I/O reaches an image, nothing stays in a cache that could later,
-	 * and no frame is
-	 * sent. Borrowed.
-	 */
+	/* Of the host's lease, borrowed; NULL: no lease is needed. Past it no I/O reaches an image or its cache, and no frame is sent. */
 	const struct deadline_page *deadline;
 };
 
 /*
- * Open what the devices need; drivers will come by @transport. @cfg is borrowed for good. Opens no locks. Names the device,
- * file and remedy in @err.
+ * Make the devices of @cfg (borrowed until devs_free()) and open their files, without locks. Drivers will connect through @transport. @ev
+ * is copied; NULL: no events. @err names device, file and remedy.
  */
 int devs_new(const struct dom_config *cfg, const struct vdev_transport_ops *transport, const struct devs_events *ev,
              struct devs **ret, struct err *err) _must_check_;
-void devs_free(struct devs *d);                               /* takes NULL; stops the io thread, closes all */
-int devs_start(struct devs *d, struct err *err) _must_check_; /* start the io thread (after privileges are dropped) */
+void devs_free(struct devs *d);                               /* takes NULL; stops the io thread, closes everything */
+int devs_start(struct devs *d, struct err *err) _must_check_; /* start the io thread; after privileges were dropped */
 
 size_t devs_count(const struct devs *d);
 uint32_t devs_virtio_id(const struct devs *d, size_t i); /* 1 net, 2 block, 3 console, 4 rng, 5 balloon */
@@ -62,68 +56,68 @@ static inline unsigned devs_agent_console(const struct dom_config *cfg)
 	return (unsigned)cfg->n_consoles;
 }
 
-/* The memory that descriptors point into; replaces any earlier one (only while quiesced or before drivers come). Borrowed. NULL: none. */
+/* Guest memory, borrowed, in place of any earlier one; NULL: none, devices do not run. Only while quiesced or before drivers connect. */
 void devs_set_mem(struct devs *d, struct guestmem *m);
 
 /*
- * Take no more work and drain sockets that hold complete requests: at once, requests that the storage has stay with it. Idempotent.
- * devs_quiesced(): wait until they have ended and guest memory is no more touched: at most @limit_ns, then -ETIMEDOUT and a text that names
- * the disk; -ECANCELED when devs_resume() came first. What is held (disk_error()) does not count: it is part of the state.
+ * Take no more work, and act on the driver's messages that have arrived. Requests that the storage has stay with it. Idempotent.
+ * devs_quiesced() waits until those have ended and guest memory is not touched any more. -ETIMEDOUT after @limit_ns, naming the disk;
+ * -ECANCELED: devs_resume() came first. Held requests (disk_error()) do not count: they are part of the state.
  */
 int devs_quiesce_begin(struct devs *d, struct err *err) _must_check_;
 int devs_quiesced(struct devs *d, uint64_t limit_ns, struct err *err) _must_check_;
-/* Both, with a limit of DEVS_QUIESCE_NS; on failure the devices go on. */
+/* Both, with the limit DEVS_QUIESCE_NS. On failure the devices go on. */
 #define DEVS_QUIESCE_NS (20ull * 1000000000ull)
 int devs_quiesce(struct devs *d, struct err *err) _must_check_;
-/* Try what disks hold back; answers come as disk_room() or not at all. Also while quiesced, which then ends only with it. */
+/* Try held requests again, also while quiesced (devs_quiesced() then waits for them). A success is an event disk_room(). */
 void devs_retry(struct devs *d);
-/* The disk that holds requests back: its name and errno. False: none. */
+/* The first disk that holds requests: its name (borrowed) and errno. False: none does. */
 bool devs_held(const struct devs *d, const char **ret_name, int *ret_code);
-/* The disk with the oldest request that its storage has not answered, and its age. False: none is under way. Any thread. */
+/* The disk with the oldest unanswered request, and the age of that. False: no request is under way. Any thread. */
 bool devs_waits(const struct devs *d, const char **ret_name, uint64_t *ret_age_ns);
-/* While quiesced: append the state of all devices (rings, features, config, half-read console input...) to @out. Versioned. */
+/* While quiesced: append the state of all devices (docs/wire/devstate.md) to @out. */
 int devs_save(struct devs *d, struct buf *out, struct err *err) _must_check_;
-/* Before drivers are connected: take over a saved state. Hostile bytes: -EINVAL, nothing changed. The devices are the configured ones. */
+/* Before drivers connect: take over a saved state of the same devices. Hostile octets: -EINVAL, nothing is changed. */
 int devs_load(struct devs *d, struct rd *in, struct err *err) _must_check_;
-/* Serve again after quiesce, or after load and connecting; @kick: treat every queue as kicked and call every queue once (after restore). */
+/* Serve after a quiesce, or after load and connecting. @kick (after a restore): treat every queue as kicked, and call its driver. */
 int devs_resume(struct devs *d, bool kick, struct err *err) _must_check_;
 
-/* Disk image locks (OFD, whole file, exclusive; shared for readonly/shareable). -EAGAIN names the image. All or none. */
+/* Lock the disk images (OFD, whole file; exclusive, shared for readonly and shareable ones): all or none. -EAGAIN: @err names the image. */
 int devs_lock(struct devs *d, struct err *err) _must_check_;
 void devs_unlock(struct devs *d);
-/* fsync every writable image: what the guest was told is stable must be so on the other host too. */
+/* fsync every writable image, so that what the guest was told is stable is stable for another host, too. */
 int devs_sync(struct devs *d, struct err *err) _must_check_;
-/* Begin to write back what devs_sync() would wait for; does not wait. Before a blackout, so that little is left for it. */
+/* Start the writeback of dirty pages of the images, without waiting: before a blackout, so that devs_sync() has little to wait for. */
 void devs_writeback(struct devs *d);
 
-/* Gratuitous ARP (and RARP) from each NIC's MAC through its tap; the ARP uses the addresses seen from the guest, if any. */
+/* Send gratuitous ARP and RARP from each NIC's MAC through its tap; ARP with the IPv4 address seen from the guest, if any. */
 void devs_announce(struct devs *d);
-/* The guest runs elsewhere and has announced itself: send the frames that wait for it here after it. While quiesced. */
+/* The guest runs elsewhere now: send the frames that still wait for it here back to the network. While quiesced. */
 void devs_hand_over(struct devs *d);
 /*
- * A stream socket to console @index (0 = hvc0..., or devs_agent_console()); @take: drop the present client,
- * else -EBUSY. Returns the client's end.
+ * Returns the client's end (owned by the caller) of a stream socket to console hvc@index. A present client is dropped with @take, else
+ * -EBUSY. -ENOENT: there is no such console.
  */
 int devs_console(struct devs *d, unsigned index, bool take, struct err *err) _must_check_;
 /*
- * The period of the agent's heartbeat in seconds, 0: it gave none (docs/wire/agent.md). Time counts while the devices run: not while
- * quiesced, and from the beginning after devs_resume() or devs_beat_anew().
+ * The period of the agent's heartbeat in seconds; 0: it has none (docs/wire/agent.md). Its silence counts while the devices run: not while
+ * quiesced, and from 0 after devs_resume() or devs_beat_anew().
  */
 unsigned devs_beat(const struct devs *d);
 void devs_beat_anew(struct devs *d);
-/* After silent(), when somebody comes to act upon it: is it silent still? What it said and nobody has read yet counts. */
+/* After silent(), before acting on it: is the agent still silent? Octets that arrived meanwhile are read first. */
 bool devs_silent(struct devs *d);
-/* After silent(): @ns of that silence were not the guest's. It is told again when they have passed. */
+/* After silent(): @ns of that silence were not the guest's fault. silent() comes again when they have passed. */
 void devs_beat_give_back(struct devs *d, uint64_t ns);
 /*
- * For the log, when the guest seems to hang: when its agent was last heard, and for each device what it and its driver have done, a line
- * for each. @len: DEVS_LOOK_MAX is enough for all of it.
+ * For the log of a guest that seems to hang: lines of text with the age of the last heartbeat and, for each device, how far device and
+ * driver are. It is cut to @len octets; DEVS_LOOK_MAX holds all.
  */
 #define DEVS_LOOK_MAX 4096u
 void devs_look(struct devs *d, char *buf, size_t len);
-/* Balloon: ask the guest to shrink or grow to @target_bytes; -EOPNOTSUPP without a balloon or driver. */
+/* Ask the guest to shrink or grow to @target_bytes of memory. -EOPNOTSUPP: it has no balloon, or no driver for it. */
 int devs_balloon(struct devs *d, uint64_t target_bytes, struct err *err) _must_check_;
-uint64_t devs_balloon_bytes(const struct devs *d);    /* taken from the guest now */
+uint64_t devs_balloon_bytes(const struct devs *d);    /* memory that the balloon has now */
 void devs_stats(struct devs *d, struct hv_stats *st); /* fills n_devs and dev[] */
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the files of devices and transports share: a virtio device behind its ops table, the transport behind its own, and the
- * set that devices live in. A device does not know its transport, a transport does not know what its device does.
- * Threading: everything here belongs to the io thread, but for what says otherwise.
+ * Shared by the files of devices and transports: a virtio device behind its ops table, a transport behind its own, and the set of devices.
+ * A device does not know its transport, and a transport does not know what its device does.
+ * Threading: the io thread, except where something says otherwise.
  *
  * Adding a device: a file with a `static const struct vdev_ops` and a constructor, a line in open_devices().
  * Adding a transport: a file with a `const struct vdev_transport_ops` and a header for the engine that connects devices through it.
@@ -29,46 +29,43 @@
 struct vdev;
 struct blkio;
 
-/* What only some devices do. Every op of a table is set; on the io thread, but for what says otherwise. */
+/* Ops that only some kinds of devices have. Every op of a table is set. */
 struct vdev_storage_ops {
-	int (*lock)(struct vdev *v, struct err *err); /* these four on any thread */
+	int (*lock)(struct vdev *v, struct err *err); /* these four on any thread; see devs_lock() ... devs_writeback() */
 	void (*unlock)(struct vdev *v);
 	int (*sync)(struct vdev *v, struct err *err);
 	void (*writeback)(struct vdev *v);
-	void (*retry)(struct vdev *v); /* what is held: all of it when it runs, else the first */
-	unsigned (*in_flight)(
-		const struct vdev *v); /* requests that the storage has; devs_drained() when the last one ended */
-	unsigned (*held)(const struct vdev *v);
-	int (*held_err)(const struct vdev *v);                  /* errno of the last one that is held, 0: none is */
-	uint64_t (*age_ns)(const struct vdev *v, uint64_t now); /* of the oldest one in flight, 0: none. Any thread */
+	void (*retry)(struct vdev *v);                          /* try held requests: all while running, else the first */
+	unsigned (*in_flight)(const struct vdev *v);            /* requests that the storage has; after the last one devs_drained() */
+	unsigned (*held)(const struct vdev *v);                 /* requests that are held */
+	int (*held_err)(const struct vdev *v);                  /* errno of the last request that was held, 0: none is */
+	uint64_t (*age_ns)(const struct vdev *v, uint64_t now); /* of the oldest request in flight, 0: none. Any thread */
 };
 struct vdev_net_ops {
 	void (*announce)(struct vdev *v);
 	void (*hand_over)(struct vdev *v);
 };
 struct vdev_console_ops {
-	int (*attach)(struct vdev *v, int fd, bool take, struct err *err); /* @fd is its own from then on, on success */
+	int (*attach)(struct vdev *v, int fd, bool take, struct err *err); /* takes ownership of @fd, on success */
 };
 struct vdev_balloon_ops {
 	void (*target)(struct vdev *v, uint64_t target_bytes);
 	uint64_t (*bytes)(const struct vdev *v);
 };
 
-/* Every op is set. Work per call is bounded, so that no device starves another. */
+/* Every op is set, except tables of a kind that the device is not. Work per call is bounded, so that no device starves another. */
 struct vdev_ops {
 	uint32_t virtio_id;
 	void (*acked)(struct vdev *v); /* v->features are known, from the driver or from a saved state */
-	void (*start)(
-		struct vdev *v); /* may touch ready queues and poll own sources; called again when a queue is enabled */
-	void (*stop)(struct vdev *v); /* poll nothing, finish in-flight I/O (blocking), give prefetched chains back */
-	void (*run)(struct vdev *v, unsigned q); /* queue @q has news; vdev_again() when the budget ended first */
-	void (*config_set)(struct vdev *v, unsigned offset, const uint8_t *p, unsigned len);
+	void (*start)(struct vdev *v); /* may use ready queues and poll own sources; called again when a queue is enabled */
+	void (*stop)(struct vdev *v);  /* poll nothing, finish in-flight I/O (blocking), give prefetched chains back */
+	void (*run)(struct vdev *v, unsigned q); /* queue @q was kicked; vdev_again() when the budget ends first */
+	void (*config_set)(struct vdev *v, unsigned offset, const uint8_t *p, unsigned len); /* the driver writes its config */
 	void (*reset)(struct vdev *v); /* the driver is gone: forget what it said */
-	void (*save)(struct vdev *v, struct buf *out);
-	/* Called twice: first with !commit (check only), then to take over. */
+	void (*save)(struct vdev *v, struct buf *out); /* append the device's own state */
+	/* Called twice: first without @commit, to check, then to take over. -EINVAL */
 	int (*load)(struct vdev *v, struct rd *in, bool commit, struct err *err);
 	void (*free)(struct vdev *v); /* the device's own part and @v itself */
-	/* NULL: it is nothing of the kind */
 	const struct vdev_storage_ops *storage;
 	const struct vdev_net_ops *net;
 	const struct vdev_console_ops *console;
@@ -76,31 +73,31 @@ struct vdev_ops {
 };
 
 /*
- * How drivers reach their devices: the same for all devices of a domain, its engine's choice. What the driver wants, the
- * transport does with vdev_ack(), vdev_enable(), vdev_reset(), vdev_run_pending() and the queues' vq_conf, after it has checked
- * it; v->port is what it keeps for one device. Every op is set, none blocks.
+ * How drivers reach their devices, the same way for all devices of a domain; the engine chooses it. The transport checks each request of
+ * the driver and carries it out with vdev_ack(), vdev_enable(), vdev_reset(), vdev_run_pending() and the queues' vq_conf. v->port is its
+ * own part of a device. Every op is set, none blocks.
  */
 struct vdev_transport_ops {
-	uint64_t features;                            /* virtio feature bits that it adds to what a device offers */
-	int (*open)(struct vdev *v, struct err *err); /* sets v->port: nobody is connected */
-	void (*free)(struct vdev *v);                 /* close() and forget v->port, which may be NULL */
+	uint64_t features;                            /* virtio feature bits that it adds to a device's offer */
+	int (*open)(struct vdev *v, struct err *err); /* set v->port; no driver is connected */
+	void (*free)(struct vdev *v);                 /* close() and free v->port, which may be NULL */
 	void (*close)(struct vdev *v);                /* cut the driver off, reset the device */
-	bool (*connected)(const struct vdev *v);      /* a driver is there: the device may run */
-	int (*watch)(struct vdev *v, bool on);        /* wait for what the driver says, or leave it unheard */
-	void (*drain)(struct vdev *v);                /* while unheard: do what it has said completely */
+	bool (*connected)(const struct vdev *v);      /* a driver is connected: the device may run */
+	int (*watch)(struct vdev *v, bool on);        /* listen to the driver, or not. -ENOMEM */
+	void (*drain)(struct vdev *v);                /* while not listening: carry out the requests that have arrived whole */
 	void (*call)(struct vdev *v, unsigned q);     /* tell the driver of used entries in queue @q */
-	void (*config_changed)(struct vdev *v);       /* tell it of a new config */
+	void (*config_changed)(struct vdev *v);       /* tell the driver of a new config */
 	/* Its part of a device's record (docs/wire/devstate.md): returns the word, appends the octets to @out. */
 	uint64_t (*save)(const struct vdev *v, struct buf *out);
-	/* Called twice: first with !commit (check only), then to take over. */
+	/* Called twice: first without @commit, to check, then to take over. -EINVAL */
 	int (*load)(struct vdev *v, uint64_t word, const void *p, size_t len, bool commit, struct err *err);
-	void (*look)(const struct vdev *v, char *buf, size_t len); /* what of its messages waits, for the log */
+	void (*look)(const struct vdev *v, char *buf, size_t len); /* its messages that wait, for the log */
 };
 
 struct vdev {
 	const struct vdev_ops *ops;
 	const struct vdev_transport_ops *transport;
-	void *port; /* the transport's own, NULL: not open */
+	void *port; /* the transport's own part, NULL: not open */
 	struct devs *devs;
 	char name[16];
 	uint64_t offered, features; /* virtio feature bits: ours, and the driver's choice */
@@ -110,9 +107,9 @@ struct vdev {
 	unsigned n_vq;
 	uint32_t pending;   /* queues with news */
 	bool running;       /* between start and stop */
-	bool kick_all;      /* next start: as if every queue had been kicked */
-	bool config_news;   /* the config changed and the driver has not read it since */
-	const char *broken; /* why, static text; NULL: sound */
+	bool kick_all;      /* the next start treats every queue as kicked */
+	bool config_news;   /* the driver has not read the config since it changed */
+	const char *broken; /* reason, static text; NULL: sound */
 	struct hv_dev_stats st;
 };
 
@@ -122,25 +119,25 @@ struct devs {
 	struct devs_events ev;
 	struct loop *loop;
 	pthread_t thread;
-	bool started;         /* the io thread runs; until then calls run in place */
-	pthread_mutex_t lock; /* of the hand-over of commands */
+	bool started;         /* the io thread runs; before, devs_call() runs in place */
+	pthread_mutex_t lock; /* of orders to the io thread, and of what says so below */
 	pthread_cond_t cond;
 	struct guestmem *mem; /* borrowed, NULL: not set */
 	bool quiesced;        /* the io thread's */
 	bool drained;         /* quiesced, and no disk request is under way; under the lock */
-	unsigned quiesce_gen; /* goes up with each resume: who waits for the one before gives up; under the lock */
-	unsigned beat_s;      /* as last heard of: main thread's, for when the io thread does not answer */
+	unsigned quiesce_gen; /* counts resumes: a devs_quiesced() of before gives up; under the lock */
+	unsigned beat_s;      /* the main thread's copy of the heartbeat's period, for when the io thread does not answer */
 	uint64_t balloon_bytes;
 	int again_fd; /* eventfd: some device has pending queues */
 	struct loop_fd *again_src;
 	struct blkio *blkio;      /* NULL: no disks */
 	struct vdev *v[VDEV_MAX]; /* owned */
 	size_t n;
-	struct vdev *agent; /* the one of them that is the guest agent's console */
+	struct vdev *agent; /* the guest agent's console, one of them */
 };
 
-#define ASK_NS (200 * NS_PER_MS) /* for what is only shown */
-/* devs.c: run @fn on the io thread and wait for it; -ETIMEDOUT: it was not begun in time (devs_call: within CALL_NS) and never runs */
+#define ASK_NS (200 * NS_PER_MS) /* limit of questions whose answer is only shown */
+/* devs.c: run @fn on the io thread and wait for it. -ETIMEDOUT: it did not begin within @limit_ns (or CALL_NS), and never does. */
 int devs_call(struct devs *d, int (*fn)(struct devs *d, void *arg, struct err *err), void *arg, struct err *err);
 int devs_call_for(struct devs *d, int (*fn)(struct devs *d, void *arg, struct err *err), void *arg, uint64_t limit_ns,
                   struct err *err);
@@ -159,10 +156,10 @@ void vdev_again(struct vdev *v, unsigned q); /* run queue @q again after the oth
 void vdev_flush(struct vdev *v, unsigned q); /* publish used entries and call the driver if it wants that */
 void vdev_config_changed(struct vdev *v);
 void vdev_save(struct vdev *v, struct buf *out);
-/* Parse one device's record; changes @v only with @commit. */
+/* Check one device's record, and with @commit take it over. -EINVAL. */
 int vdev_load(struct vdev *v, struct rd *in, bool commit, struct err *err) _must_check_;
 
-/* constructors; *@ret is owned by the caller. A console without @cfg is the guest agent's */
+/* Constructors: the caller owns *ret, and borrows @cfg to it. A console without @cfg is the guest agent's. */
 int vblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, struct err *err) _must_check_;
 int vnet_new(struct devs *d, const struct dom_nic *cfg, struct vdev **ret, struct err *err) _must_check_;
 int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, struct vdev **ret,
@@ -170,13 +167,13 @@ int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, str
 int vrng_new(struct devs *d, unsigned index, struct vdev **ret, struct err *err) _must_check_;
 int vballoon_new(struct devs *d, struct vdev **ret, struct err *err) _must_check_;
 
-/* devs.c: a disk request ended while quiesced */
+/* devs.c: a disk request ended while quiesced: was it the last one? */
 void devs_drained(struct devs *d);
-/* the guest agent's console */
+/* The guest agent's console: its heartbeat, as in devs.h. */
 void vconsole_beat_anew(struct vdev *v);
 bool vconsole_silent(struct vdev *v);
 void vconsole_beat_give_back(struct vdev *v, uint64_t ns);
 unsigned vconsole_beat(const struct vdev *v);
-uint64_t vconsole_heard_ns(const struct vdev *v); /* the last heartbeat, 0: none here */
+uint64_t vconsole_heard_ns(const struct vdev *v); /* time of the last heartbeat, 0: none */
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * vhost-user messages as octets: parse what the driver sends, encode what the device sends. Pure: no sockets, no state
- * (vudev.c has both). Which subset, and why: docs/wire/vhost-user.md.
+ * vhost-user messages as octets: parses the driver's, encodes the device's. Pure: sockets and state are in vudev.c.
+ * The subset, and the reasons for it: docs/wire/vhost-user.md.
  */
 #ifndef HOSPES_HYPERVISOR_DEV_VHOST_USER_H
 #define HOSPES_HYPERVISOR_DEV_VHOST_USER_H
@@ -12,7 +12,7 @@
 #include "common/cleanup.h"
 
 #define VU_HEADER_BYTES 12u
-#define VU_PAYLOAD_MAX  512u /* the largest that we accept: a memory table of 8 regions needs 264 */
+#define VU_PAYLOAD_MAX  512u /* octets that are accepted; a memory table of 8 regions needs 264 */
 #define VU_MSG_MAX      (VU_HEADER_BYTES + VU_PAYLOAD_MAX)
 #define VU_CONFIG_MAX   256u
 #define VU_REGIONS_MAX  8u
@@ -59,13 +59,13 @@ enum vu_req {
 };
 enum vu_backend_req { VU_BACKEND_CONFIG_CHANGE = 2, VU_BACKEND_VRING_CALL = 4 };
 
-struct vu_region {
+struct vu_region { /* of a memory table, as it is on the wire */
 	uint64_t guest_addr, bytes, user_addr, mmap_offset;
 };
 
 struct vu_msg {
 	uint32_t req;   /* enum vu_req; checked */
-	bool takes_fds; /* descriptors that came along belong to this message */
+	bool takes_fds; /* the descriptors that were received belong to this message */
 	union {
 		uint64_t u64;
 		struct {
@@ -82,20 +82,20 @@ struct vu_msg {
 		struct {
 			uint32_t offset, bytes, flags;
 			const uint8_t *data;
-		} config; /* data: inside the input */
+		} config; /* data: borrowed from the input */
 	};
 };
 
 /*
- * Parse the first message of [@p, @p + @len): its octets, 0 when more are needed, -EPROTO with *@ret_why (static text) when no
- * continuation can make it valid. Indices and ranges of devices are not checked here.
+ * Parse the first of @len octets' messages. Returns its length in octets; 0: more octets are needed; -EPROTO: it is no valid message, and
+ * *ret_why (static text) says why. What depends on the device (indices, ranges) is not checked here.
  */
 int vu_parse(const uint8_t *p, size_t len, struct vu_msg *ret, const char **ret_why) _must_check_;
 
-/* Encoders: return the octets written; @buf has room for VU_MSG_MAX. */
+/* Encoders: write to @buf, which has room for VU_MSG_MAX octets, and return the octets written. */
 size_t vu_reply_u64(uint8_t *buf, uint32_t req, uint64_t v);
 size_t vu_reply_state(uint8_t *buf, uint32_t req, uint32_t index, uint32_t num);
-/* @payload_bytes as asked for (config header included): the driver wants exactly as much back. Octets beyond @n read as zero. */
+/* @bytes octets of the config (@n octets at @config) from @offset on, zeros beyond its end: the driver wants all that it asked for. */
 size_t vu_reply_config(uint8_t *buf, uint32_t offset, uint32_t bytes, const uint8_t *config, size_t n);
 size_t vu_backend_call(uint8_t *buf, uint32_t index);
 size_t vu_backend_config_change(uint8_t *buf);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Read the state of a frozen guest into an image, in place: nothing is changed but signals pending for K may be added. */
+/* Read the state of a frozen guest into an image. The guest stays as it is, except that signals may become pending for K. Main thread. */
 #ifndef HOSPES_PV_DUMP_H
 #define HOSPES_PV_DUMP_H
 
@@ -8,11 +8,11 @@
 
 struct devs;
 
-/* What hvdom knows of the guest's descriptors. Filled by pv_fds_learn() once after boot, by restore.c afterwards. */
+/* The descriptors of K: from pv_fds_learn() after a boot, from restore.c after a restore. */
 struct pv_fds {
 	struct pv_fd fd[PV_FDS_MAX];
 	size_t n;
-	int32_t ep_fd;
+	int32_t ep_fd; /* K's epoll descriptor */
 };
 
 struct pv_dump_ctx {
@@ -26,14 +26,14 @@ struct pv_dump_ctx {
 	uint64_t mem_bytes;
 	uint64_t segv_handler;
 	int64_t mono_offset_ns;     /* of the guest's time namespace */
-	/* K's code range of ours that stays mapped is skipped */
 };
 
+/* Fill @im; pv_image_done() frees it. On failure it is empty. -ENOTSUP: the guest has something that Hospes does not know. */
 int pv_dump(const struct pv_dump_ctx *c, const struct pv_frozen *f, struct pv_image *im, struct err *err) _must_check_;
 
 /*
- * Right after boot, frozen: find out what each descriptor of K is. @con_inode/@err_inode: K's ends of hvdom's sockets.
- * Refuses (-ENOTSUP, naming it) what it does not understand.
+ * Right after a boot, frozen: find out what each descriptor of K is. @con_inode, @err_inode: of K's ends of hvdom's sockets. *ret_mem_fd:
+ * K's memory file, owned by the caller. -ENOTSUP: @err names a descriptor that Hospes does not know.
  */
 int pv_fds_learn(struct pv_fds *fds, const struct pv_frozen *f, int k_pidfd, uint64_t con_inode, uint64_t err_inode,
                  uint64_t *ret_mem_inode, int *ret_mem_fd, struct devs *devs, struct err *err) _must_check_;

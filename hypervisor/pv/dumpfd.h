@@ -5,7 +5,7 @@
 
 #include "hypervisor/pv/dump.h"
 
-/* Fill im->fd, im->ep, im->ep_fd; refuses a descriptor that c->fds does not know. */
+/* Fill im->fd, im->ep and im->ep_fd. -ENOTSUP: K has a descriptor that c->fds does not know. */
 int pv_dump_fds(const struct pv_dump_ctx *c, pid_t k, struct pv_image *im, struct err *err) _must_check_;
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Freeze and thaw of a user-mode guest. The guest is one kernel process K, one ptrace-stopped stub per address space, and
- * a few helper threads of K (CLONE_VM). Only K and the helpers are stopped: K at the entry of a system call after which no
- * stub register is live (rt_sigsuspend, or ptrace(SETREGS), which precedes every run of a stub).
+ * Freeze and thaw of a user-mode guest: one kernel process K, one ptrace-stopped stub per address space, and a few helper threads of K
+ * (CLONE_VM). K and the helpers are stopped. K stops at the entry of a system call after which no register of a stub is live:
+ * rt_sigsuspend(), or ptrace(SETREGS), which comes before every run of a stub. Main thread.
  */
 #ifndef HOSPES_PV_FREEZE_H
 #define HOSPES_PV_FREEZE_H
@@ -18,7 +18,7 @@
 
 struct pv_thread {
 	pid_t pid;                     /* in hvdom's pid namespace */
-	struct user_regs_struct regs;  /* as they will be resumed: an interrupted system call runs again */
+	struct user_regs_struct regs;  /* to resume with: an interrupted system call runs again */
 	uint64_t sigmask;
 };
 
@@ -32,25 +32,25 @@ struct pv_frozen {
 	size_t n_helpers;
 	pid_t *stub;                   /* owned; in the order of creation */
 	size_t n_stubs;
-	uint64_t took_ns;
+	uint64_t took_ns;              /* how long the freeze took */
 };
 
 enum pv_freeze_flags {
-	PV_FREEZE_USER = 1,            /* only at SETREGS: the guest runs user processes already */
+	PV_FREEZE_USER = 1,            /* stop at SETREGS only: the guest runs user processes by then */
 };
 
 /*
- * Freeze K. @known: its helper threads, NULL: find out (after a boot). On failure nothing is stopped.
- * -ETIMEDOUT after @timeout_ms: the guest kernel never came to a safe point.
- * Devices must go on being served meanwhile (K may wait for one).
+ * Freeze K. @known: its helper threads; NULL: find them (after a boot). Devices must be served meanwhile, since K may wait for one.
+ * -ETIMEDOUT after @timeout_ms: K did not come to a safe point. On failure nothing is stopped. pv_thaw(), pv_frozen_kill() or
+ * pv_frozen_done() frees @f.
  */
 int pv_freeze(pid_t k, unsigned flags, unsigned timeout_ms, const struct pv_helpers *known, struct pv_frozen *f,
               struct err *err) _must_check_;
-/* Let it run on. Frees what @f holds. */
+/* Let the guest run on. */
 void pv_thaw(struct pv_frozen *f);
-/* Kill what is frozen instead; the stubs end with their namespace or with K. */
+/* Kill the frozen guest, stubs first. */
 void pv_frozen_kill(struct pv_frozen *f);
-/* Free without thawing (the processes are gone). */
+/* Free @f only: the processes are gone. */
 void pv_frozen_done(struct pv_frozen *f);
 
 #endif

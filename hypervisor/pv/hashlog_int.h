@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A hash (xxh3-64) per page of guest memory as it was when last stored, and comparisons against it. Used by logdirty.c
- * only. Holes of the memory file are never touched through the mapping: that would fill them. Main thread only.
+ * A hash (xxh3-64) of each page of guest memory as it was when last stored, and comparisons with it. Holes of the memory file are never
+ * read through the mapping, which would fill them. Bitmaps have one bit per page. Used by logdirty.c. Main thread.
  */
 #ifndef HOSPES_PV_HASHLOG_INT_H
 #define HOSPES_PV_HASHLOG_INT_H
@@ -22,21 +22,21 @@ struct hashlog {
 	uint64_t zero_hash; /* of a page of zeros */
 };
 
-/* All pages begin as zeros, which is what a new memory file on the other side holds. */
+/* All pages are stored as zeros first, as a new memory file on the other host is. @m is borrowed. */
 int hashlog_init(struct hashlog *h, const struct guestmem *m, struct err *err) _must_check_;
 void hashlog_done(struct hashlog *h);
 /*
- * Add to @dirty the pages of @want (NULL: all) whose content differs from the stored hash or whose hash is not known;
- * @store: remember the new content. A hole counts as zeros. On failure @dirty has a part of the answer.
+ * Add to @dirty the pages of @want (NULL: all) whose content differs from the stored hash, or whose hash is not known. @store: store the
+ * new hashes. A hole counts as zeros. After a failure @dirty has a part of the answer.
  */
 int hashlog_compare(struct hashlog *h, const uint64_t *want, bool store, uint64_t *dirty, struct err *err) _must_check_;
-/* Remember the content of the pages of @want. */
+/* Store the hashes of the pages of @want. */
 int hashlog_store(struct hashlog *h, const uint64_t *want, struct err *err) _must_check_;
-/* The stored hashes of the pages of @want are no longer known: they differ from any content. */
+/* Forget the hashes of the pages of @want: they differ from any content then. */
 int hashlog_forget(struct hashlog *h, const uint64_t *want, struct err *err) _must_check_;
-/* Take from @dirty the holes that are stored as zeros. */
+/* Remove from @dirty the holes that are stored as zeros. */
 int hashlog_drop_holes(struct hashlog *h, uint64_t *dirty, struct err *err) _must_check_;
-/* Add to @bits the pages that have data (may be zeros). */
+/* Add to @bits the pages that are no holes; they may be zeros. */
 int hashlog_data(const struct hashlog *h, uint64_t *bits, struct err *err) _must_check_;
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Messages between sandbox.c (hvdom) and holder.c (pid 1 of the guest's pid namespace). Same binary: no version needed. */
+/* Messages between sandbox.c (hvdom) and holder.c (pid 1 of the guest's pid namespace). Both are one binary, so there is no version. */
 #ifndef HOSPES_PV_HOLDER_INT_H
 #define HOSPES_PV_HOLDER_INT_H
 
@@ -16,11 +16,12 @@ struct holder_msg {
 	int32_t status;         /* FAILED: errno; EXIT: wait status */
 	int64_t offset_ns;      /* of CLOCK_MONOTONIC in the guest's time namespace */
 	uint64_t plan_bytes;
-	int32_t nspid;
+	int32_t nspid;          /* pid of the new process in the guest's namespace */
 	uint32_t argc;          /* BOOT: strings in text; FDS: descriptors */
 	char text[8192];
 };
 
+/* Serve orders on @sock until hvdom closes it. */
 void holder_main(int sock, const struct pv_sandbox_cfg *cfg) __attribute__((noreturn));
 
 #endif

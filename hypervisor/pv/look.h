@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a guest's processes are at, seen from outside (/proc), whether they stand still or run. Any thread. */
+/* What a guest's processes are doing, by /proc, frozen or not. @k: pid of the guest kernel. Any thread. */
 #ifndef HOSPES_HYPERVISOR_PV_LOOK_H
 #define HOSPES_HYPERVISOR_PV_LOOK_H
 

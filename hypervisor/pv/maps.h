@@ -28,12 +28,12 @@ struct vma_list {
 };
 
 /*
- * Read the VMAs of @pid that begin below @limit into @l (emptied first, memory reused).
- * @names: for each VMA called back with its path or [name] ("" for none), may be NULL (faster).
+ * Read the VMAs of @pid that begin below @limit into @l, which is emptied first and keeps its memory. @names is called for each VMA with
+ * its path or [name], "": none; without it (NULL) reading is faster.
  */
 int vma_list_read(struct vma_list *l, pid_t pid, uint64_t limit,
                   void (*names)(void *arg, const struct vma *v, const char *name), void *arg, struct err *err) _must_check_;
-/* The same from @fd, an open /proc/PID/maps, which stays with that address space. -ESRCH, or an empty list, when it is gone. */
+/* The same from @fd, an open /proc/PID/maps, which stays with its address space. -ESRCH, or an empty list: that is gone. */
 int vma_list_read_fd(struct vma_list *l, int fd, uint64_t limit) _must_check_;
 void vma_list_done(struct vma_list *l);
 

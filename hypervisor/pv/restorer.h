@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The restorer: a few KiB of position-independent code that runs inside a fresh process, throws away everything else of its
- * address space, and builds the guest kernel process K and its stubs from a plan. hvdom writes the plan (restore.c);
- * restorer.c carries it out. Code and plan are mapped at RESTORER_BASE, where no guest process has anything. Nothing else runs in
- * these processes until adopt.c has seen each of them locked in and the code, the plan and the stacks unmapped.
+ * The restorer: a few KiB of position-independent code that runs in a fresh process, unmaps everything else there, and builds the guest
+ * kernel process K and its stubs from a plan. restore.c in hvdom writes the plan, restorer.c carries it out. Code and plan are mapped at
+ * RESTORER_BASE, where no guest process has a mapping. No other code runs in these processes until adopt.c has seen that each is locked in
+ * and that code, plan and stacks are unmapped.
  */
 #ifndef HOSPES_PV_RESTORER_H
 #define HOSPES_PV_RESTORER_H
@@ -32,7 +32,7 @@ struct plan_stub {
 	uint64_t sigmask;
 };
 
-struct plan_helper { int32_t pid; };    /* its registers come from hvdom, by ptrace, when the whole guest is locked in */
+struct plan_helper { int32_t pid; };    /* hvdom sets its registers, by ptrace, when the whole guest is locked in */
 
 struct plan_fd { int32_t from, to; uint32_t flags, owned, cloexec, pad; };   /* from: number while restoring; to: final */
 struct plan_ep { int32_t fd; uint32_t events; uint64_t data; };
@@ -41,9 +41,9 @@ struct plan_sa { uint64_t handler, flags, restorer, mask; };
 /* All offsets are octets from the start of the plan. */
 struct plan {
 	uint32_t magic;
-	uint32_t stage;         /* out: what it is doing, enum plan_stage */
-	int64_t error;          /* out: -errno of the step that failed */
-	uint64_t detail;        /* out: which one */
+	uint32_t stage;         /* out: the present step, enum plan_stage */
+	int64_t error;          /* out: -errno of the step that failed, 0: none did */
+	uint64_t detail;        /* out: where in that step */
 	uint64_t total_bytes;   /* of the plan mapping */
 	int32_t mem_fd;         /* final number of the memory region */
 	int32_t ep_fd;
@@ -62,7 +62,7 @@ struct plan {
 	uint64_t fs_base;
 	uint64_t mm[11];        /* struct pv_mm */
 	uint32_t has_timer;
-	uint32_t parked;        /* out: helpers that are in their sandbox and sleep */
+	uint32_t parked;        /* out: number of helpers that are locked in and asleep */
 };
 
 enum plan_stage {

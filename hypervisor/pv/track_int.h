@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Tracking of a guest's writes by write-protecting all its address spaces: the part of log-dirty that needs no reading of
- * memory. What it cannot know for sure it names as candidates, whose content decides (logdirty.c). The rules are explained
- * in docs/adr/0003-tracking-rules.md. Main thread only.
+ * Tracking of a guest's writes by write-protection of all its address spaces, without reading memory. Pages of which it is not sure are
+ * candidates: their content decides (logdirty.c). The rules: docs/adr/0003-tracking-rules.md. Bitmaps have one bit per page of the memory
+ * file. Main thread.
  */
 #ifndef HOSPES_PV_TRACK_INT_H
 #define HOSPES_PV_TRACK_INT_H
@@ -16,18 +16,18 @@
 #include "hypervisor/pv/maps.h"
 #include "hypervisor/pv/uffd_int.h"
 
-/* One address space: K's or a stub's. The descriptors stay with it, whatever its process number is given to later. */
+/* One address space: K's or a stub's. The descriptors stay with it, even if another process gets its pid. */
 struct track_mm {
 	pid_t pid;
 	bool is_k;
-	bool seen; /* listed in this collection */
+	bool seen; /* its process was listed in this collection */
 	bool dead;
-	bool registered;          /* write-protection covers it but for mappings that came since */
-	bool force;               /* may have run unnoticed: look at it in the next collection */
+	bool registered;          /* write-protection covers all of it, except newer mappings */
+	bool force;               /* it may have run unnoticed: look at it in the next collection */
 	int uffd;                 /* owned; -1: not armed, all its pages are candidates */
 	int pagemap, maps, sched; /* owned, of /proc/PID */
-	uint64_t run_ns, slices;  /* CPU time and number of times it got the CPU, at the last look */
-	uint64_t lo, hi;          /* addresses looked at */
+	uint64_t run_ns, slices;  /* at the last look: CPU time, and how often it got the CPU */
+	uint64_t lo, hi;          /* range of addresses that is looked at */
 	struct vma_list snap;     /* its mappings at the end of the last look */
 };
 
@@ -39,41 +39,41 @@ struct track {
 	struct pv_helpers helpers;
 	struct track_mm *mm; /* owned; [0] is K */
 	size_t n_mm, cap_mm;
-	uint64_t stub_insn;            /* address of a `syscall` instruction in every stub; 0: not looked for yet */
-	uint64_t room;                 /* address in K of a page to borrow */
-	uint64_t mem_map;              /* offset in guest memory of the kernel's array of page descriptors */
+	uint64_t stub_insn;            /* address of a `syscall` instruction in every stub; 0: not known yet */
+	uint64_t room;                 /* address in K of the page that is borrowed (uffd_int.h) */
+	uint64_t mem_map;              /* offset in guest memory of the guest kernel's array of page descriptors */
 	struct vma_list before, after; /* scratch */
 	struct uffd_scan scan;         /* scratch */
 	uint64_t *k_written;           /* scratch: pages that K wrote */
 	/* the collection under way */
 	uint64_t *written, *cand; /* borrowed */
-	bool all;                 /* something was not understood: every page is a candidate */
-	const char *why;          /* of all; static text */
+	bool all;                 /* something is not known: every page is a candidate */
+	const char *why;          /* reason for all; static text */
 };
 
 /*
- * Arm K and its stubs, frozen. Nothing is collected yet: the caller counts all pages as dirty, after the first collection.
- * On failure nothing stays behind in the guest.
+ * Arm K and its stubs, frozen. Nothing is collected yet: the caller counts all pages as dirty until the first collection is over. On
+ * failure nothing stays behind in the guest.
  */
 int track_new(struct track **ret, struct guestmem *m, int k_pidfd, uint64_t mem_inode, const struct pv_frozen *f,
               struct err *err) _must_check_;
 /*
- * Add to @written the pages known to be written since the last call, and to @cand those that may be, seen only by their
- * content. *ret_all: instead, any page may be. @f: frozen guest or NULL. On failure (-ESRCH: K is gone, -ENOMEM) the caller
- * must count all pages as candidates in the next collection.
+ * Add to @written the pages that were written since the last call, and to @cand those that may have been. *ret_all: any page may have been,
+ * whatever the bitmaps say. @f: the frozen guest, NULL: it runs. After a failure (-ESRCH: K is gone; -ENOMEM) the caller counts all pages
+ * as candidates in the next collection.
  */
 int track_collect(struct track *t, pid_t k, const struct pv_frozen *f, uint64_t *written, uint64_t *cand, bool *ret_all,
                   struct err *err) _must_check_;
-void track_free(struct track *t); /* takes NULL; closing the descriptors undoes the protection */
+void track_free(struct track *t); /* takes NULL; closing the descriptors ends the protection */
 
 /* track_rules.c */
 bool track_is_mem(const struct track *t, const struct vma *v);
-/* Add the guest pages that @v shows in [@start, @end) (cut to @v) to @bits. */
+/* Add to @bits the guest pages that @v maps in [@start, @end). */
 void track_mark(const struct track *t, uint64_t *bits, const struct vma *v, uint64_t start, uint64_t end);
 void track_mark_list(const struct track *t, uint64_t *bits, const struct vma_list *l, uint64_t start, uint64_t end);
-/* Vanished rule: pages of @was that @now shows no longer at the same address. */
+/* Vanished rule: add the pages that @was maps and @now does not map at the same address. */
 void track_mark_gone(const struct track *t, uint64_t *bits, const struct vma_list *was, const struct vma_list *now);
-/* Candidate rule: what the pages K wrote say about other pages. */
+/* Candidate rule: add the candidates that follow from the pages that K wrote. */
 void track_follow_k(struct track *t);
 /* Find mem_map in K. -ENOTSUP: this kernel cannot be tracked. */
 int track_find_mem_map(struct track *t, pid_t k, const struct vma_list *l, struct err *err) _must_check_;

@@ -10,8 +10,8 @@
 #include "migrated/io/daemon.h"
 #include "migrated/io/outgoing.h"
 
-struct ctlsock *ctl_new(struct migrated *d, struct err *err); /* for ctlsock_free() */
-/* One push or plan order as JSON; for tests and fuzzing. -EINVAL names what is wrong. */
+struct ctlsock *ctl_new(struct migrated *d, struct err *err); /* ctlsock_free() ends it */
+/* Parse a push or plan order. Public for tests and fuzzing. -EINVAL: @err names what is wrong. */
 int ctl_parse_push(json_t *o, struct push_order *ret, struct err *err) _must_check_;
 
 #endif

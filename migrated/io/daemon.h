@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The migration daemon: what its parts share. One loop thread owns everything here; data planes have threads of their own
- * (outpipe, inpipe). Parts: link.c (sockets, ZAP), ctl.c (orders), outgoing.c (source sessions), incoming.c (target sessions).
+ * Shared by the parts of the migration daemon: link.c (sockets, ZAP), ctl.c (orders), outgoing*.c (source sessions), incoming*.c (target
+ * sessions). Everything here belongs to the loop's thread. The data planes (outpipe, inpipe) have threads of their own.
  */
 #ifndef HOSPES_MIGRATED_IO_DAEMON_H
 #define HOSPES_MIGRATED_IO_DAEMON_H
@@ -15,8 +15,8 @@
 #include "migrated/io/zsock.h"
 
 #define PEER_ID_MAX 64u
-#define RECOVER_MS  300 /* how long a start waits for an hvdom; one that takes longer is asked again, without waiting */
-#define KNOCK_NS    (2 * MIG_S) /* how long an hvdom may take to say that it is there */
+#define RECOVER_MS  300         /* how long a start of the daemon waits for an hvdom; a slower one is asked again later */
+#define KNOCK_NS    (2 * MIG_S) /* how long an hvdom may take to answer */
 
 struct outgoing;
 struct incoming;
@@ -36,17 +36,17 @@ struct migrated {
 	struct inpipe *inpipe;
 	struct outgoing *outs; /* list */
 	struct incoming *ins;  /* list */
-	struct stray *strays;  /* list: incoming.c */
+	struct stray *strays;  /* list: incoming_stray.c */
 	struct ctlsock *ctl;
-	struct workers *helpers;     /* for what may not answer: preflight_ask.h */
-	struct unsettled *unsettled; /* list: sessions whose hvdom does not answer */
+	struct workers *helpers;     /* processes that may block: preflight_ask.h */
+	struct unsettled *unsettled; /* list: sessions whose hvdom has not answered since the start */
 	struct loop_timer *unsettled_timer;
-	bool closing;              /* the daemon ends: last words get little time */
-	uint64_t rate_bps;         /* of the last migration from here: the guess for the next */
+	bool closing;              /* the daemon ends */
+	uint64_t rate_bps;         /* octets per second of the last migration from here, the guess for the next one */
 	struct recorder *recorder; /* the journal: <state>/migrations */
 };
 
-/* Who sent a control message: the routing id on the ROUTER, and the pinned name behind its key. */
+/* The sender of a control message: the routing id on the ROUTER, and the peer's name, by its key. */
 struct peer_id {
 	uint8_t id[PEER_ID_MAX];
 	size_t len;
@@ -54,20 +54,20 @@ struct peer_id {
 	char address[64];
 };
 
-/* Start listening; nothing is recovered yet. */
+/* Open the sockets of the daemon and listen. */
 int link_open(struct migrated *d, struct err *err) _must_check_;
 void link_close(struct migrated *d);
-/* A DEALER to @peer with CURVE; the endpoint of its data socket goes to @ret_host. */
+/* Make a DEALER for @peer with CURVE, not connected yet, owned by the caller. NULL: @err. */
 void *link_dealer(struct migrated *d, const struct peer *peer, struct err *err);
-/* Pack and send. To @to on the ROUTER, or through @z alone when @to is NULL. Errors are silence, as the protocol has it. */
+/* Pack @env and send it on @z: to @to if @z is the ROUTER, else @to is NULL. An error is silence, as in the protocol. */
 void link_send(struct zsock *z, const struct peer_id *to, const Hospes__Mig__Envelope *env);
-void link_hello(struct migrated *d, Hospes__Mig__Hello *h, bool reply);
+void link_hello(struct migrated *d, Hospes__Mig__Hello *h, bool reply); /* fill @h, which borrows from @d */
 
-/* Make or read keys and configuration, listen on both ports and on the order socket. */
+/* Read or make keys and configuration, listen on both ports and on the order socket. NULL: @err. */
 struct migrated *migrated_new(struct loop *loop, struct err *err);
-/* Read the journal, ask every hvdom it names: settle what was under way when the daemon ended. */
+/* Settle the migrations that were under way when the daemon ended: read the journal, ask each hvdom that it names. */
 int migrated_recover(struct migrated *d, struct err *err) _must_check_;
-/* Append one status object per session whose hvdom (of @domain, NULL: any) has not answered since the start. */
+/* Append a status object to @list for each session (of @domain, NULL: all) whose hvdom has not answered since the start. */
 void migrated_unsettled(const struct migrated *d, const char *domain, json_t *list);
 bool migrated_is_unsettled(const struct migrated *d, const char *domain);
 void migrated_free(struct migrated *d); /* takes NULL */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Privileges. The daemon forks hvdom, which needs much, so its loop thread keeps what hvdom needs and gives up the rest for good. The
- * threads that read what peers send (libzmq's and the data planes') need nothing and keep nothing.
+ * Capabilities. The daemon forks hvdom, so its loop thread keeps what hvdom needs and drops the others for good. Threads that read octets
+ * of peers (libzmq's and those of the data planes) have none.
  */
 #ifndef HOSPES_MIGRATED_IO_PRIV_H
 #define HOSPES_MIGRATED_IO_PRIV_H
@@ -9,13 +9,13 @@
 #include "common/cleanup.h"
 #include "common/err.h"
 
-/* Take what no part of Hospes needs out of the bounding and permitted sets of the whole process. Before any thread is made. */
+/* Drop what no part of Hospes needs from the process's bounding and permitted sets. Before any thread is made. */
 int priv_bound(struct err *err) _must_check_;
-/* Give up all capabilities of the calling thread; threads it makes have none either. */
+/* Drop all capabilities of the calling thread, and so of threads that it makes. */
 void priv_none(void);
-/* The same, but for @cap (a CAP_ constant), if the thread has it. */
+/* The same, except @cap (a CAP_ constant), if the thread has it. */
 void priv_only(unsigned cap);
-/* Make the I/O threads of ZeroMQ context @zmq without any capability. Call before its first socket. */
+/* Start the I/O threads of ZeroMQ context @zmq without capabilities. Before its first socket. */
 int priv_start_zmq(void *zmq, struct err *err) _must_check_;
 
 #endif

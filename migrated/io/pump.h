@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What source and target sessions have in common: the pump that gives events to the session's state machine, one at a time, and has
- * its actions carried out in order; and the hypercalls that the machines name. Loop thread.
+ * Common to source and target sessions: the pump, which feeds events to a session's state machine one at a time and carries out its actions
+ * in order, and the mapping of the machines' hypercalls. Loop thread.
  */
 #ifndef HOSPES_MIGRATED_IO_PUMP_H
 #define HOSPES_MIGRATED_IO_PUMP_H
@@ -13,8 +13,8 @@
 
 struct pump_ops {
 	void (*step)(void *arg, const struct mig_event *ev, struct mig_actions *out); /* the machine's step */
-	void (*act)(void *arg, const struct mig_action *a);                           /* may feed */
-	void (*drained)(void *arg); /* no event waits: time to look at the machine's deadline */
+	void (*act)(void *arg, const struct mig_action *a); /* carry out an action; may call pump_feed() */
+	void (*drained)(void *arg); /* no event waits: set the timer to the machine's deadline */
 };
 
 struct pump {
@@ -26,12 +26,12 @@ struct pump {
 };
 
 /*
- * Step with a copy of @ev and carry out what follows. An event that comes up meanwhile waits until that is done; one for which the ring
- * has no room is dropped, which cannot be: at most one comes per answer under way. An event without a time gets the present one.
+ * Step with a copy of @ev and carry out the actions. Events that come up meanwhile wait. The ring never overflows, since at most one event
+ * comes for each answer under way; an event that did not fit would be dropped. An event without a time gets the present one.
  */
 void pump_feed(struct pump *p, const struct mig_event *ev);
 
-/* Requests of these hypercalls; those that are not listed here have none. */
+/* Requests of hypercalls; those that are not named here have none. */
 union pump_req {
 	struct hv_logdirty_req logdirty; /* LOGDIRTY_ENABLE */
 	struct hv_throttle_req throttle;
@@ -39,9 +39,9 @@ union pump_req {
 	struct hv_owner owner;         /* RELINQUISH, RECLAIM, TAKE */
 	struct hv_state_req state;     /* SET_STATE */
 };
-/* Queue hypercall @op on @h; @fd is borrowed, -1: none. False: the connection is gone, or @h is NULL. */
+/* Queue hypercall @op on @h. @fd is borrowed, -1: none. False: the connection ended, or @h is NULL. */
 bool pump_call(struct hva *h, enum mig_hv op, const union pump_req *req, int fd);
-/* The hypercall that HV_OP_* @op answers; 0: none of the machines'. */
+/* The machines' name of hypercall @op (HV_OP_*); 0: they do not use it. */
 enum mig_hv pump_hv_of(uint16_t op);
 
 #endif

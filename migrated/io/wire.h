@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Messages between daemons as octets: packs and unpacks proto/migration.proto, and checks every limit of
- * docs/wire/migration.md before anything else sees a message. No sockets. Any thread.
+ * Messages between daemons as octets: packs and unpacks proto/migration.proto, and checks every limit of docs/wire/migration.md before
+ * other code sees a message. Pure. Any thread.
  */
 #ifndef HOSPES_MIGRATED_IO_WIRE_H
 #define HOSPES_MIGRATED_IO_WIRE_H
@@ -40,8 +40,7 @@ struct wire_credit {
 
 /* Append the packed envelope to @out. -ENOMEM. */
 int wire_pack(const Hospes__Mig__Envelope *env, struct buf *out) _must_check_;
-/* Unpack and check @len octets. The result is owned by the caller (wire_free); @ret_msg gets what the machines look at.
- * -EPROTO, -EMSGSIZE. */
+/* Unpack and check @len octets. *@ret is owned by the caller (wire_free()), *@ret_msg is the machines' part. -EPROTO, -EMSGSIZE. */
 int wire_unpack(const void *p, size_t len, Hospes__Mig__Envelope **ret, struct mig_msg *ret_msg,
                 struct err *err) _must_check_;
 void wire_free(Hospes__Mig__Envelope *env); /* takes NULL */
@@ -51,12 +50,13 @@ static inline void cleanup_wire(Hospes__Mig__Envelope **e)
 }
 #define _cleanup_wire_ __attribute__((cleanup(cleanup_wire)))
 
+/* The same for the header of a data frame, and for a Credit. Unpacking checks limits; wire_runs_check() does the rest. */
 int wire_frame_pack(const struct wire_frame *f, struct buf *out) _must_check_;
 int wire_frame_unpack(const void *p, size_t len, struct wire_frame *ret) _must_check_;
 int wire_credit_pack(const struct wire_credit *c, struct buf *out) _must_check_;
 int wire_credit_unpack(const void *p, size_t len, struct wire_credit *ret) _must_check_;
 
-/* Walk over the runs of a pages frame, all checked: every run inside @n_pages, data octets equal to raw_bytes. -EPROTO. */
+/* Check the runs of a frame of pages for a region of @n_pages: each lies inside, and their data is raw_bytes octets. -EPROTO. */
 int wire_runs_check(const struct wire_frame *f, uint64_t n_pages) _must_check_;
 
 #endif
