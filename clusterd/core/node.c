@@ -52,12 +52,12 @@ struct clu_msg *node_send(struct node_step *st, enum clu_msg_kind kind)
 	return m;
 }
 
-void node_loud(struct node_step *st, const char *text)
+void node_warn(struct node_step *st, const char *text)
 {
-	if (st->n->loud_ns && st->now - st->n->loud_ns < 5000000000ull)
+	if (st->n->warned_ns && st->now - st->n->warned_ns < 5000000000ull)
 		return;
-	st->n->loud_ns = st->now;
-	strncpy(node_act(st, CLU_ACT_LOUD)->text, text, CLU_TEXT_MAX - 1);
+	st->n->warned_ns = st->now;
+	strncpy(node_act(st, CLU_ACT_WARN)->text, text, CLU_TEXT_MAX - 1);
 }
 
 int node_slot(const struct clu_node *n, uint32_t node)

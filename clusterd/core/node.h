@@ -107,10 +107,10 @@ enum clu_act_kind {
 	CLU_ACT_COMMITTED,  /* everything up to index is committed */
 	CLU_ACT_LEASE,      /* this host's domains may run until at_ns (CLOCK_BOOTTIME), and lease_ns from from_tick on by the other clock:
 	                     * tell the guard. Only ever grows */
-	CLU_ACT_OVER,       /* the lease that was told last is over: this host's clock stood still (STOOD) */
-	CLU_ACT_STOOD,      /* it did so for about at_ns, as others' clocks say: a person should know */
+	CLU_ACT_EXPIRED,       /* the lease that was told last is over: this host's clock stood still (STOOD) */
+	CLU_ACT_CLOCK_STOPPED,      /* it did so for about at_ns, as others' clocks say: a person should know */
 	CLU_ACT_SUBMIT,     /* send cmd as a command (WAITED) */
-	CLU_ACT_LOUD,       /* text: a person should know (a state that differs, a view that cannot decide) */
+	CLU_ACT_WARN,       /* text: a person should know (a state that differs, a view that cannot decide) */
 	CLU_ACT_PULSE,      /* send clu_node_pulse() to each other node */
 };
 struct clu_action {
@@ -158,7 +158,7 @@ struct clu_node {
 	enum clu_node_phase phase;
 	bool quorate;                /* votequorum */
 	bool clock_stops;            /* mine may: look at others' */
-	uint64_t over_ns;            /* the lease ends there, sooner than it was told, for my clock stood still; 0: no */
+	uint64_t expires_ns;            /* the lease ends there, sooner than it was told, for my clock stood still; 0: no */
 	bool behind;                 /* I wait for a snapshot: commands are buffered */
 	bool loading;
 	bool begun;                  /* OPENED: a majority promised, the epoch counts */
@@ -178,7 +178,7 @@ struct clu_node {
 	uint64_t lease_until_ns, renewed_seq; /* by which beat */
 	uint64_t hello_ns;           /* when HELLO was sent last in this view; 0: not yet */
 	uint64_t resync_ns;          /* behind: when a snapshot was asked for last */
-	uint64_t loud_ns;
+	uint64_t warned_ns;
 	struct clu_peer peer[CLU_HOSTS_MAX]; /* by slot of the state */
 	struct { /* what of the state is asked for at every event, kept as long as the state is the same */
 		uint64_t sum;

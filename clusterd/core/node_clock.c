@@ -22,11 +22,11 @@ static void lease_ends_sooner(struct node_step *st, uint64_t lost_ns)
 	}
 	for (uint32_t i = 0; i < CLU_BEATS_KEPT; i++)
 		n->beat[i].sent_ns = n->beat[i].sent_ns > lost_ns ? n->beat[i].sent_ns - lost_ns : 0;
-	node_act(st, CLU_ACT_STOOD)->at_ns = lost_ns;
+	node_act(st, CLU_ACT_CLOCK_STOPPED)->at_ns = lost_ns;
 	if (n->lease_until_ns <= st->now)
 		return;
-	uint64_t at = n->over_ns ? n->over_ns : n->lease_until_ns;
-	n->over_ns = at > lost_ns + 1 ? at - lost_ns : 1;
+	uint64_t at = n->expires_ns ? n->expires_ns : n->lease_until_ns;
+	n->expires_ns = at > lost_ns + 1 ? at - lost_ns : 1;
 	node_clock_tick(st);
 }
 
@@ -56,8 +56,8 @@ void node_clock_heard(struct node_step *st, struct clu_clock *c, uint64_t boot, 
 
 void node_clock_tick(struct node_step *st)
 {
-	if (!st->n->over_ns || st->now < st->n->over_ns)
+	if (!st->n->expires_ns || st->now < st->n->expires_ns)
 		return;
-	st->n->over_ns = 0;
-	node_act(st, CLU_ACT_OVER);
+	st->n->expires_ns = 0;
+	node_act(st, CLU_ACT_EXPIRED);
 }

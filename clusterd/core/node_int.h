@@ -19,7 +19,7 @@ struct node_step {
 struct clu_action *node_act(struct node_step *st, enum clu_act_kind kind);
 struct clu_msg *node_send(struct node_step *st, enum clu_msg_kind kind); /* from, boot, ring, members_sum are set */
 /* At most one every 5 s. */
-void node_loud(struct node_step *st, const char *text);
+void node_warn(struct node_step *st, const char *text);
 int node_slot(const struct clu_node *n, uint32_t node); /* -1: no such host */
 uint32_t node_count_synced(const struct clu_node *n);
 bool node_silent(const struct clu_node *n, uint32_t slot); /* clu_node_alive() */

@@ -124,7 +124,7 @@ static void compare(struct node_step *st, const struct clu_msg *m)
 	if (n->phase != CLU_NODE_ACTIVE || n->behind || m->from != n->coordinator || m->from == n->node || !m->sum ||
 	    m->epoch != n->s->epoch || m->index != n->s->index || m->sum == n->s->sum)
 		return;
-	node_loud(st, "this node's state differs from the coordinator's at the same command; its state is taken over");
+	node_warn(st, "this node's state differs from the coordinator's at the same command; its state is taken over");
 	node_lease_doubt(n);
 	node_view_fall_behind(st);
 	node_view_ask(st);
@@ -155,7 +155,7 @@ void node_lease_renew(struct node_step *st)
 	if (until <= n->lease_until_ns)
 		return;
 	n->lease_until_ns = until;
-	n->over_ns = 0;
+	n->expires_ns = 0;
 	struct clu_action *a = node_act(st, CLU_ACT_LEASE);
 	a->at_ns = until;
 	a->lease_ns = lease;
@@ -290,8 +290,8 @@ void node_lease_tick(struct node_step *st)
 uint64_t node_lease_deadline(const struct clu_node *n)
 {
 	uint64_t at = n->pulses ? n->pulse_ns : CLU_NEVER;
-	if (n->over_ns && n->over_ns < at)
-		at = n->over_ns;
+	if (n->expires_ns && n->expires_ns < at)
+		at = n->expires_ns;
 
 	if (!n->begun || n->behind)
 		return at;

@@ -83,7 +83,7 @@ void node_view_begin(struct node_step *st, const struct clu_event *ev)
 		return;
 	}
 	if (in_list < clu_majority(n->s))
-		node_loud(st, "this node and those it reaches are fewer than a majority: nothing is decided here");
+		node_warn(st, "this node and those it reaches are fewer than a majority: nothing is decided here");
 	gather(st);
 }
 
@@ -308,7 +308,7 @@ void node_view_open(struct node_step *st, const struct clu_msg *m)
 	if (!n->peer[mine].synced) {
 		if (n->s->index == m->index && n->s->sum != m->sum) {
 			node_lease_doubt(n);
-			node_loud(
+			node_warn(
 				st,
 				"this node's state differs from the others' at the same command; theirs is taken over");
 		}
@@ -400,7 +400,7 @@ void node_view_loaded(struct node_step *st, bool ok)
 
 	n->loading = false;
 	if (!ok) {
-		node_loud(st, "the cluster's state could not be stored on this node");
+		node_warn(st, "the cluster's state could not be stored on this node");
 		return;
 	}
 	n->stored_epoch = n->s->epoch;

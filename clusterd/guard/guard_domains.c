@@ -6,7 +6,7 @@
 #include "common/log.h"
 #include "common/util.h"
 
-static void told(void *arg, const char *name)
+static void on_kill(void *arg, const char *name)
 {
 	const struct guard *g = arg;
 
@@ -26,7 +26,7 @@ bool guard_is_over(const struct guard *g)
 
 void guard_sweep(struct guard *g)
 {
-	int alive = parking_look(&g->parking, guard_now_ns(g), g->deadline.boot_ns, g->park_ns, told, g);
+	int alive = parking_look(&g->parking, guard_now_ns(g), g->deadline.boot_ns, g->park_ns, on_kill, g);
 
 	if (!guard_is_over(g))
 		return;

@@ -130,7 +130,7 @@ struct sweep {
 	int alive;
 	bool (*spare)(void *arg, const char *name);
 	void *spare_arg;
-	void (*told)(void *arg, const char *name);
+	void (*on_kill)(void *arg, const char *name);
 	void *arg;
 };
 
@@ -141,16 +141,16 @@ static void kill_one(void *arg, const char *name, const char *uuid)
 	(void)uuid;
 	if (!hvproc_alive(name) || (s->spare && s->spare(s->spare_arg, name)))
 		return;
-	if (s->told)
-		s->told(s->arg, name);
+	if (s->on_kill)
+		s->on_kill(s->arg, name);
 	s->alive++;
 	(void)!hvproc_kill(name);
 }
 
 int managed_kill_all(bool (*spare)(void *arg, const char *name), void *spare_arg,
-                     void (*told)(void *arg, const char *name), void *arg)
+                     void (*on_kill)(void *arg, const char *name), void *arg)
 {
-	struct sweep s = { .spare = spare, .spare_arg = spare_arg, .told = told, .arg = arg };
+	struct sweep s = { .spare = spare, .spare_arg = spare_arg, .on_kill = on_kill, .arg = arg };
 	int n = managed_each(kill_one, &s);
 
 	return n < 0 ? n : s.alive;

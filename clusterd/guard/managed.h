@@ -33,9 +33,9 @@ bool managed_may_run(const char *name);
 int managed_count_alive(void);
 /*
  * Kill all that have a marker, but those that @spare names (NULL: none). Returns how many live still (also those just killed), the spared
- * not counted; 0: it is certain that none does. @told may be NULL.
+ * not counted; 0: it is certain that none does. @on_kill may be NULL.
  */
 int managed_kill_all(bool (*spare)(void *arg, const char *name), void *spare_arg,
-                     void (*told)(void *arg, const char *name), void *arg);
+                     void (*on_kill)(void *arg, const char *name), void *arg);
 
 #endif

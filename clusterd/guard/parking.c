@@ -105,11 +105,11 @@ bool parking_spares(void *arg, const char *name)
 }
 
 int parking_look(struct parking *p, uint64_t now_ns, uint64_t deadline_ns, uint64_t park_ns,
-                 void (*told)(void *arg, const char *name), void *arg)
+                 void (*on_kill)(void *arg, const char *name), void *arg)
 {
 	if (!park_ns || !deadline_ns) {
 		parking_reset(p);
-		return now_ns < deadline_ns ? 0 : managed_kill_all(NULL, NULL, told, arg);
+		return now_ns < deadline_ns ? 0 : managed_kill_all(NULL, NULL, on_kill, arg);
 	}
 	if (deadline_ns != p->deadline_ns)
 		parking_reset(p);
@@ -120,7 +120,7 @@ int parking_look(struct parking *p, uint64_t now_ns, uint64_t deadline_ns, uint6
 		if (p->slot[i].fd >= 0 && p->slot[i].state != PARKING_FREE)
 			hear(p, &p->slot[i]);
 	if (now_ns >= deadline_ns && now_ns >= p->grace_ns)
-		return managed_kill_all(parking_spares, p, told, arg);
+		return managed_kill_all(parking_spares, p, on_kill, arg);
 	int n = managed_each(ask, p);
 	return n < 0 ? n : 0;
 }

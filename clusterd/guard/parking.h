@@ -41,9 +41,9 @@ void parking_reset(struct parking *p);
 bool parking_spares(void *parking, const char *name);
 /*
  * One look, due from @park_ns before the deadline on, every 100 ms and at the deadline itself. @park_ns 0: nothing is parked. Past the
- * deadline it kills what is not parked and returns how many of those live still, -errno: cannot tell; before it, 0. @told may be NULL.
+ * deadline it kills what is not parked and returns how many of those live still, -errno: cannot tell; before it, 0. @on_kill may be NULL.
  */
 int parking_look(struct parking *p, uint64_t now_ns, uint64_t deadline_ns, uint64_t park_ns,
-                 void (*told)(void *arg, const char *name), void *arg);
+                 void (*on_kill)(void *arg, const char *name), void *arg);
 
 #endif

@@ -189,7 +189,7 @@ static bool left(struct client *c)
 		ctl_fail(c, ECANCELED, "somebody called it off meanwhile (vmclus shutdown-host --undo)");
 		return true;
 	}
-	if (leave_done(l) || leave_alone(l)) {
+	if (leave_done(l) || leave_without_quorum(l)) {
 		ctl_over(c, json_pack("{s:s, s:b}", "type", "ok", "complete", leave_done(l)));
 		return true;
 	}

@@ -111,7 +111,7 @@ static void try_connect(struct guardlink *g)
 	tell(g);
 }
 
-static void on_told(void *arg, const char *name)
+static void on_kill(void *arg, const char *name)
 {
 	const struct guardlink *g = arg;
 
@@ -136,7 +136,7 @@ static void on_tick(void *arg)
 	else
 		tell(g);
 	if (!g->there && near)
-		g->said = parking_look(&g->parking, held_now, g->held.boot_ns, g->park_ns, on_told, g) != 0;
+		g->said = parking_look(&g->parking, held_now, g->held.boot_ns, g->park_ns, on_kill, g) != 0;
 	loop_timer_in(g->tick, g->there ? GUARD_EVERY_NS : near && (g->said || g->park_ns) ? SWEEP_NS : AGAIN_NS);
 }
 
@@ -187,7 +187,7 @@ void guardlink_lease(struct guardlink *g, const struct moment *at, uint64_t park
 	tell(g);
 }
 
-void guardlink_stood(struct guardlink *g)
+void guardlink_expire(struct guardlink *g)
 {
 	g->stood = true;
 	g->wanted.tsc = g->held.tsc = MOMENT_OVER_TSC;

@@ -24,7 +24,7 @@ bool guardlink_there(const struct guardlink *g);
 void guardlink_lease(struct guardlink *g, const struct moment *at, uint64_t park_ns, uint64_t park_ticks,
                      uint64_t life);
 /* This host's clocks stood still: the lease that is held is over, until there is another one. */
-void guardlink_stood(struct guardlink *g);
+void guardlink_expire(struct guardlink *g);
 /* Until when they may run for certain, by CLOCK_BOOTTIME: what the guard said that it holds. 0: not at all, or that is over. */
 uint64_t guardlink_deadline_ns(const struct guardlink *g);
 

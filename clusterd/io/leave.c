@@ -248,7 +248,7 @@ bool leave_done(const struct leave *l)
 	return l->at.stage == LEAVING_LEFT && l->safe_index && clu_node_committed(nodeio_node(l->n), l->safe_index);
 }
 
-bool leave_alone(const struct leave *l)
+bool leave_without_quorum(const struct leave *l)
 {
 	return l->at.stage == LEAVING_LEFT && boot_ns() > l->acted_ns + QUORUM_NS;
 }

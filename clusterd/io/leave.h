@@ -25,6 +25,6 @@ bool leave_undoing(const struct leave *l);
 /* Has the cluster committed that this host has left? */
 bool leave_done(const struct leave *l);
 /* Everything has ended, or should have, and there is nobody to tell it to: the order need not wait longer. */
-bool leave_alone(const struct leave *l);
+bool leave_without_quorum(const struct leave *l);
 
 #endif

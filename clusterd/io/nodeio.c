@@ -12,7 +12,7 @@
 #include "common/util.h"
 
 #define PERIOD_NS     (250 * NS_PER_MS)
-#define LOUD_SHOWN_NS (60 * NS_PER_S)
+#define WARN_SHOWN_NS (60 * NS_PER_S)
 
 /* Clock and guard ------------------------------------------------------------------------------------------------------ */
 
@@ -128,9 +128,9 @@ const char *nodeio_trouble(const struct nodeio *n)
 		return n->corosync_text;
 	if (n->aside_text[0])
 		return n->aside_text;
-	if (n->loud_few && nodeio_acts(n))
+	if (n->warned_few && nodeio_acts(n))
 		return ""; /* there is a majority again */
-	return n->loud_ns && boot_ns() < n->loud_ns + LOUD_SHOWN_NS ? n->loud_text : "";
+	return n->warned_ns && boot_ns() < n->warned_ns + WARN_SHOWN_NS ? n->warn_text : "";
 }
 
 const struct clu_load *nodeio_load(const struct nodeio *n)

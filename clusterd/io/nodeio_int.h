@@ -81,9 +81,9 @@ struct nodeio {
 	uint64_t bad_messages, bad_ns;
 	bool stuck;              /* the disk was said not to answer */
 	char stuck_text[ERR_TEXT_MAX];
-	char corosync_text[ERR_TEXT_MAX], disk_text[ERR_TEXT_MAX], aside_text[ERR_TEXT_MAX], loud_text[CLU_TEXT_MAX];
-	uint64_t loud_ns;
-	bool loud_few; /* said while there was no majority, which may be why */
+	char corosync_text[ERR_TEXT_MAX], disk_text[ERR_TEXT_MAX], aside_text[ERR_TEXT_MAX], warn_text[CLU_TEXT_MAX];
+	uint64_t warned_ns;
+	bool warned_few; /* said while there was no majority, which may be why */
 };
 
 /* nodeio.c */

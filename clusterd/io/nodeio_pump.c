@@ -43,12 +43,12 @@ void nodeio_buffered_forget(struct nodeio *n)
 	n->buffered_end = &n->buffered;
 }
 
-static void act_loud(struct nodeio *n, const char *text)
+static void act_warn(struct nodeio *n, const char *text)
 {
 	log_warn("%s", text);
-	snprintf(n->loud_text, sizeof(n->loud_text), "%s", text);
-	n->loud_ns = boot_ns();
-	n->loud_few = n->node.n_members < clu_majority(n->s);
+	snprintf(n->warn_text, sizeof(n->warn_text), "%s", text);
+	n->warned_ns = boot_ns();
+	n->warned_few = n->node.n_members < clu_majority(n->s);
 }
 
 static void act(struct nodeio *n, const struct clu_action *a)
@@ -84,10 +84,10 @@ static void act(struct nodeio *n, const struct clu_action *a)
 	case CLU_ACT_LEASE:
 		nodeio_clock_lease(n, a);
 		break;
-	case CLU_ACT_OVER:
-		guardlink_stood(n->guard);
+	case CLU_ACT_EXPIRED:
+		guardlink_expire(n->guard);
 		break;
-	case CLU_ACT_STOOD:
+	case CLU_ACT_CLOCK_STOPPED:
 		nodeio_clock_stood(n, a->at_ns);
 		break;
 	case CLU_ACT_SUBMIT:
@@ -96,8 +96,8 @@ static void act(struct nodeio *n, const struct clu_action *a)
 	case CLU_ACT_PULSE:
 		nodeio_reach_send(n);
 		break;
-	case CLU_ACT_LOUD:
-		act_loud(n, a->text);
+	case CLU_ACT_WARN:
+		act_warn(n, a->text);
 		break;
 	}
 }
@@ -173,9 +173,9 @@ static void bad_message(struct nodeio *n, uint32_t node, const char *text)
 		return;
 	n->bad_ns = now;
 	log_warn("a message from node %u is dropped: %s (%" PRIu64 " so far)", node, text, n->bad_messages);
-	snprintf(n->loud_text, sizeof(n->loud_text), "node %u sends messages that are dropped: %.130s", node, text);
-	n->loud_ns = now;
-	n->loud_few = false;
+	snprintf(n->warn_text, sizeof(n->warn_text), "node %u sends messages that are dropped: %.130s", node, text);
+	n->warned_ns = now;
+	n->warned_few = false;
 }
 
 static void message(struct nodeio *n, uint32_t node, const void *p, size_t len, bool again)

@@ -255,13 +255,13 @@ static void act(struct sc *w, uint32_t node, const struct clu_action *a, struct 
 	case CLU_ACT_PULSE:
 		sc_pulse(w, node);
 		break;
-	case CLU_ACT_OVER:
+	case CLU_ACT_EXPIRED:
 		sc_lease_over(w, node);
 		break;
-	case CLU_ACT_STOOD:
+	case CLU_ACT_CLOCK_STOPPED:
 		sc_trace(w, "%c: its clock stood still for %.1f s", sc_letter(node), (double)a->at_ns / 1e9);
 		break;
-	case CLU_ACT_LOUD:
+	case CLU_ACT_WARN:
 		sc_trace(w, "%c says: %s", sc_letter(node), a->text);
 		break;
 	}

@@ -34,7 +34,7 @@ struct member {
 	uint64_t lag_ns; /* its clock stood still so long in all */
 	unsigned over;
 	uint64_t stood_ns;
-	uint64_t committed, lease_ns, loud, answered, answer_index;
+	uint64_t committed, lease_ns, warned, answered, answer_index;
 	int answer_status;
 	struct clu_cmd buffered[64];
 	uint32_t n_buffered;
@@ -167,17 +167,17 @@ static void act(struct member *m, const struct clu_action *a)
 		if (!m->n.clock_stops) /* the other clock, as it was when that beat was sent */
 			assert_int_equal(a->from_tick, 3 * (a->at_ns - a->lease_ns));
 		break;
-	case CLU_ACT_OVER:
+	case CLU_ACT_EXPIRED:
 		m->over++;
 		break;
-	case CLU_ACT_STOOD:
+	case CLU_ACT_CLOCK_STOPPED:
 		m->stood_ns += a->at_ns;
 		break;
 	case CLU_ACT_SUBMIT:
 		submit(m, &a->cmd);
 		break;
-	case CLU_ACT_LOUD:
-		m->loud++;
+	case CLU_ACT_WARN:
+		m->warned++;
 		break;
 	case CLU_ACT_PULSE:
 		pulse(m);
