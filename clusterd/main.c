@@ -123,15 +123,16 @@ static int check(void)
 	struct clu_capacity cap;
 	struct err err = { 0 };
 	uint32_t engines;
-	char size[32];
+	char size[32], names[CLU_TEXT_MAX];
 
 	if (hostconf_load(&conf, &err) < 0 || hostinfo_engines(&engines, &err) < 0) {
 		fprintf(stderr, "clusterd: %s\n", err.text);
 		return 1;
 	}
 	hostinfo_capacity(&conf, engines, &cap);
-	printf("%s: %s for domains, %.1f CPUs%s\n", conf.migrated_name, size_format(cap.mem_bytes, size, sizeof(size)),
-	       (double)cap.cpu_milli / 1000, cap.engines & CLU_ENGINE_KVM ? ", kvm" : "");
+	printf("%s: %s for domains, %.1f CPUs, engines: %s\n", conf.migrated_name,
+	       size_format(cap.mem_bytes, size, sizeof(size)), (double)cap.cpu_milli / 1000,
+	       clu_engine_names(cap.engines, names));
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 /* The state's bare bones: set-up, look-ups, names, what a node has to do for a domain. See clu.h. */
 #include "config.h"
 #include "clusterd/core/clu.h"
+#include "clusterd/core/say_int.h"
 
 #include <assert.h>
 #include <string.h>
@@ -114,6 +115,36 @@ enum clu_todo clu_todo(const struct clu_dom *d, uint32_t node)
 		return CLU_TODO_KILL;
 	}
 	return d->phase == CLU_PHASE_MIGRATING && d->target == node ? CLU_TODO_ACCEPT : CLU_TODO_KILL;
+}
+
+/* The only list of engines in clusterd. */
+static const struct {
+	uint32_t bit;
+	const char *name;
+} engines[] = { { CLU_ENGINE_PV, "pv" }, { CLU_ENGINE_KVM, "kvm" } };
+
+uint32_t clu_engine_named(const char *name)
+{
+	for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++)
+		if (!strcmp(engines[i].name, name))
+			return engines[i].bit;
+	return 0;
+}
+
+const char *clu_engine_names(uint32_t bits, char *text)
+{
+	struct say y;
+
+	say_begin(&y, text, CLU_TEXT_MAX);
+	for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
+		if (!(bits & engines[i].bit))
+			continue;
+		say(&y, y.len ? ", " : "");
+		say(&y, engines[i].name);
+	}
+	if (!y.len)
+		say(&y, bits ? "unknown" : "none");
+	return text;
 }
 
 /* Look @i up in a table with holes. */

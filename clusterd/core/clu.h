@@ -73,8 +73,8 @@ enum clu_on_shutdown { CLU_ON_SHUTDOWN_DRAIN = 0, CLU_ON_SHUTDOWN_SHUTDOWN = 1, 
 /* How far a host is with that: its domains are moved away; it ends what is left. Either way it is given none. */
 enum clu_leaving { CLU_LEAVING_NOT = 0, CLU_LEAVING_DRAIN = 1, CLU_LEAVING_ENDING = 2 };
 
-#define CLU_ENGINE_PV  1u
-#define CLU_ENGINE_KVM 2u
+/* Engines are bits. A new one takes the next bit, and a row of the table in clu.c. */
+enum clu_engine { CLU_ENGINE_PV = 1, CLU_ENGINE_KVM = 2 };
 
 /* What a host can carry, as it measured itself. */
 struct clu_capacity {
@@ -339,6 +339,11 @@ enum clu_todo {
 };
 /* For @node, from a state of which everything up to dom->rev is committed. KILL is meant only where a local copy exists. */
 enum clu_todo clu_todo(const struct clu_dom *d, uint32_t node);
+
+/* The bit of the engine that hvdom calls @name; 0: it has none here. */
+uint32_t clu_engine_named(const char *name);
+/* The names of the engines in @bits, or "none", in @text (CLU_TEXT_MAX octets), which it returns. */
+const char *clu_engine_names(uint32_t bits, char *text);
 
 /* Names for people, JSON and traces; never NULL. */
 const char *clu_host_state_name(enum clu_host_state v);

@@ -74,6 +74,7 @@ enum clu_why place_fixed(const struct place_world *w, uint32_t dom, uint32_t slo
 	const struct clu_dom *d = &w->s->dom[dom];
 	const struct clu_host *h = &w->s->host[slot];
 	const char *missing = "";
+	char names[CLU_TEXT_MAX];
 
 	if (h->state != CLU_HOST_ONLINE || clu_bit(w->lost, slot)) {
 		say(y, "the host is ");
@@ -89,8 +90,9 @@ enum clu_why place_fixed(const struct place_world *w, uint32_t dom, uint32_t slo
 		return CLU_WHY_MAINTENANCE;
 	}
 	if (!(h->cap.engines & d->spec.engine)) {
-		say(y,
-		    d->spec.engine == CLU_ENGINE_KVM ? "no engine for it there (kvm)" : "no engine for it there (pv)");
+		say(y, "no engine for it there (");
+		say(y, clu_engine_names(d->spec.engine, names));
+		say(y, ")");
 		return CLU_WHY_ENGINE;
 	}
 	if (live && !has_features(w, dom, h)) {

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "clusterd/io/hostinfo.h"
+#include "clusterd/core/clu.h"
 #include "common/util.h"
 #include "hypervisor/api/leaserec.h"
 #include "hypervisor/api/pathconf.h"
@@ -136,7 +136,7 @@ int domspec_of(const struct dom_config *cfg, struct clu_spec *ret, struct err *e
 {
 	struct clu_spec s = { .mem_bytes = cfg->memory_bytes,
 		              .vcpus = cfg->vcpus,
-		              .engine = hostinfo_engine(dom_engine(cfg)),
+		              .engine = clu_engine_named(dom_engine(cfg)),
 		              .ha = true };
 	int r;
 

@@ -209,11 +209,6 @@ static void find_bridges(struct clu_capacity *c)
 	free(list);
 }
 
-uint32_t hostinfo_engine(const char *name)
-{
-	return !strcmp(name, "pv") ? CLU_ENGINE_PV : !strcmp(name, "kvm") ? CLU_ENGINE_KVM : 0;
-}
-
 int hostinfo_engines(uint32_t *ret, struct err *err)
 {
 	struct hvcheck_engine e[HVCHECK_ENGINES_MAX];
@@ -226,7 +221,7 @@ int hostinfo_engines(uint32_t *ret, struct err *err)
 	*ret = 0;
 	for (int i = 0; i < n; i++) {
 		if (e[i].runs)
-			*ret |= hostinfo_engine(e[i].name);
+			*ret |= clu_engine_named(e[i].name);
 		if (!e[i].runs && at < sizeof(text))
 			at += (size_t)snprintf(text + at, sizeof(text) - at, "%sno engine %s here: %s", at ? "; " : "",
 			                       e[i].name, e[i].why);

@@ -23,8 +23,6 @@ struct hostconf {
 };
 int hostconf_load(struct hostconf *c, struct err *err) _must_check_;
 
-/* The CLU_ENGINE_* of an engine's name; 0: not one that the replicated state knows. */
-uint32_t hostinfo_engine(const char *name);
 /*
  * Which engines (CLU_ENGINE_*) hvdom has on this host; @err says of the others why not, also when it returns 0. Blocks as
  * hypervisor/api/hvcheck.h says: only in a helper or a tool. -errno: hvdom cannot be asked.

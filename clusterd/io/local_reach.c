@@ -28,18 +28,13 @@ struct reach_look {
 
 static void tell(struct local *l, struct lreach *r, const struct clu_dom *d, const struct probe *p)
 {
-	struct clu_cmd *c = calloc(1, sizeof(*c));
+	struct clu_cmd c = { .kind = CLU_CMD_REACH, .on = p->status == 0 };
 
-	if (!c)
-		return;
-	c->kind = CLU_CMD_REACH;
-	c->on = p->status == 0;
-	memcpy(c->uuid, d->uuid, sizeof(c->uuid));
+	memcpy(c.uuid, d->uuid, sizeof(c.uuid));
 	if (p->status < 0)
-		snprintf(c->text, sizeof(c->text), "%.190s", p->text);
-	if (nodeio_submit(l->n, c, NULL, 0) == 0)
+		snprintf(c.text, sizeof(c.text), "%.190s", p->text);
+	if (nodeio_submit(l->n, &c, NULL, 0) == 0)
 		r->said_ns = boot_ns();
-	free(c);
 }
 
 static uint64_t next_time(const struct local *l, const struct lreach *r)
@@ -127,11 +122,13 @@ static void on_engines(void *arg)
 {
 	struct local *l = arg;
 	const struct probe *p = &l->engines_probe;
+	char names[CLU_TEXT_MAX];
+
 	if (p->status < 0)
 		log_error("which engines this host has cannot be told: %s", p->text);
 	else if (!l->have_engines || p->engines != l->engines)
-		log_info("engines of this host:%s%s%s%s", p->engines & CLU_ENGINE_PV ? " pv" : "",
-		         p->engines & CLU_ENGINE_KVM ? " kvm" : "", p->text[0] ? "; " : "", p->text);
+		log_info("engines of this host: %s%s%s", clu_engine_names(p->engines, names), p->text[0] ? "; " : "",
+		         p->text);
 	if (p->status == 0 || p->status == -ENOENT) { /* an hvdom that does not answer in time is there still */
 		l->have_engines = true;
 		l->engines = p->status == 0 ? p->engines : 0;
