@@ -8,20 +8,24 @@
 
 #include <string.h>
 
+/* Backoff: @ns doubled @times times, at most @max_ns. */
+static uint64_t backoff(uint64_t ns, uint32_t times, uint64_t max_ns)
+{
+	while (times-- && ns < max_ns)
+		ns *= 2;
+	return ns < max_ns ? ns : max_ns;
+}
+
 void apply_crash(struct apply *a, struct clu_dom *d)
 {
 	const struct clu_policy *p = &a->s->policy;
 	uint32_t max = d->spec.restart_max ? d->spec.restart_max : p->restart_max;
-	uint64_t wait = p->backoff_ns;
 
 	if (!d->failures || a->s->time_ns - d->window_ns > p->restart_window_ns) {
 		d->window_ns = a->s->time_ns;
 		d->failures = 0;
 	}
-	for (uint32_t i = 0; i < d->failures && wait < p->backoff_max_ns; i++)
-		wait *= 2;
-	d->failures++;
-	d->retry_ns = a->s->time_ns + (wait < p->backoff_max_ns ? wait : p->backoff_max_ns);
+	d->retry_ns = a->s->time_ns + backoff(p->backoff_ns, d->failures++, p->backoff_max_ns);
 	if (d->failures >= max)
 		d->phase = CLU_PHASE_FAILED;
 }
@@ -61,43 +65,35 @@ static struct clu_fail *entry(struct clu_dom *d, uint32_t node, bool before)
 bool apply_host_failed(struct apply *a, struct clu_dom *d, uint32_t node, const char *text)
 {
 	const struct clu_host *h = clu_host_of(a->s, node);
-	uint64_t wait = CLU_FAIL_NS;
 
 	if (!h)
 		return false;
 	uint32_t slot = clu_slot(a->s, h);
 	bool before = clu_bit(d->failed, slot);
 	struct clu_fail *f = entry(d, node, before);
-	for (uint32_t i = 0; i < f->count && wait < CLU_FAIL_MAX_NS; i++)
-		wait *= 2;
-	f->count++;
-	f->until_ns = a->s->time_ns + (wait < CLU_FAIL_MAX_NS ? wait : CLU_FAIL_MAX_NS);
+	f->until_ns = a->s->time_ns + backoff(CLU_FAIL_NS, f->count++, CLU_FAIL_MAX_NS);
 	memset(f->text, 0, sizeof(f->text));
 	memcpy(f->text, text, strnlen(text, sizeof(f->text) - 1));
-	d->failed[slot / 64] |= 1ull << (slot % 64);
+	clu_bit_set(d->failed, slot);
 	return !before;
 }
 
 void apply_start_failed(struct apply *a, struct clu_dom *d, uint32_t node, const char *text)
 {
+	const struct clu_policy *p = &a->s->policy;
 	struct clu_host *h = clu_host_of(a->s, node);
-	uint64_t wait = a->s->policy.backoff_ns, more = CLU_FAIL_NS;
 	bool first = apply_host_failed(a, d, node, text);
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < CLU_FAILS_MAX; i++)
 		n += d->fail[i].count;
-	for (uint32_t i = 1; i < n && wait < a->s->policy.backoff_max_ns; i++)
-		wait *= 2;
 	d->avoid = node;
-	d->retry_ns = a->s->time_ns + (wait < a->s->policy.backoff_max_ns ? wait : a->s->policy.backoff_max_ns);
+	d->retry_ns = a->s->time_ns + backoff(p->backoff_ns, n ? n - 1 : 0, p->backoff_max_ns);
 	if (!first || !h)
 		return;
 	apply_open(a, CLU_OBJ_HOST, clu_slot(a->s, h));
-	h->start_fails++;
-	for (uint32_t i = CLU_SUSPECT; i < h->start_fails && more < CLU_FAIL_MAX_NS; i++)
-		more *= 2;
-	h->suspect_ns = a->s->time_ns + (more < CLU_FAIL_MAX_NS ? more : CLU_FAIL_MAX_NS);
+	n = ++h->start_fails;
+	h->suspect_ns = a->s->time_ns + backoff(CLU_FAIL_NS, n > CLU_SUSPECT ? n - CLU_SUSPECT : 0, CLU_FAIL_MAX_NS);
 	apply_close(a, CLU_OBJ_HOST, clu_slot(a->s, h));
 }
 
@@ -108,7 +104,7 @@ void apply_host_worked(struct apply *a, struct clu_dom *d, uint32_t node)
 
 	if (!h || !clu_bit(d->failed, slot))
 		return;
-	d->failed[slot / 64] &= ~(1ull << (slot % 64));
+	clu_bit_clear(d->failed, slot);
 	for (uint32_t i = CLU_FAILS_MAX; i-- > 0;)
 		if (d->fail[i].node == node)
 			drop(d, i);

@@ -163,11 +163,7 @@ static void make_safe(struct apply *a, struct clu_host *h, enum clu_safe_by by)
 /* A majority has waited for the lease of @h, and that is enough. */
 static bool deadline_passed(const struct clu_state *s, const struct clu_host *h)
 {
-	uint32_t n = 0;
-
-	for (unsigned i = 0; i < CLU_HOSTS_MAX / 64; i++)
-		n += (uint32_t)__builtin_popcountll(h->waited[i]);
-	return h->state == CLU_HOST_LOST && n >= clu_majority(s) && clu_deadline_counts(s, h);
+	return h->state == CLU_HOST_LOST && clu_bits_count(h->waited) >= clu_majority(s) && clu_deadline_counts(s, h);
 }
 
 void apply_deadlines(struct apply *a)
@@ -190,7 +186,7 @@ void apply_waited(struct apply *a)
 	}
 	uint32_t slot = clu_slot(a->s, h), by = clu_slot(a->s, from);
 	apply_open(a, CLU_OBJ_HOST, slot);
-	h->waited[by / 64] |= 1ull << (by % 64);
+	clu_bit_set(h->waited, by);
 	apply_close(a, CLU_OBJ_HOST, slot);
 	if (deadline_passed(a->s, h))
 		make_safe(a, h, CLU_SAFE_DEADLINE);

@@ -173,8 +173,8 @@ void apply_reach(struct apply *a)
 	if (a->c->on)
 		apply_host_worked(a, d, h->node);
 	if (a->c->on)
-		d->unreachable[slot / 64] &= ~(1ull << (slot % 64));
+		clu_bit_clear(d->unreachable, slot);
 	else
-		d->unreachable[slot / 64] |= 1ull << (slot % 64);
+		clu_bit_set(d->unreachable, slot);
 	apply_close(a, CLU_OBJ_DOM, (uint32_t)(d - a->s->dom)); /* rev stays: no proposal becomes void for that */
 }

@@ -60,25 +60,32 @@ void clu_nodes_set(struct clu_state *s, const uint32_t *node, char (*name)[CLU_N
 	s->sum = clu_sum(s);
 }
 
-struct clu_host *clu_host_of(struct clu_state *s, uint32_t node)
+struct clu_host *clu_host_of(const struct clu_state *s, uint32_t node)
 {
 	if (node && node <= CLU_HOSTS_MAX && s->host[node - 1].node == node)
-		return &s->host[node - 1]; /* numbered from 1 on, as most are */
+		return (struct clu_host *)&s->host[node - 1]; /* numbered from 1 on, as most are */
 	for (uint32_t i = 0; node && i < CLU_HOSTS_MAX && s->host[i].node; i++)
 		if (s->host[i].node == node)
-			return &s->host[i];
+			return (struct clu_host *)&s->host[i];
 	return NULL;
 }
 
-struct clu_host *clu_host_named(struct clu_state *s, const char *name)
+struct clu_host *clu_host_named(const struct clu_state *s, const char *name)
 {
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && s->host[i].node; i++)
 		if (!strcmp(s->host[i].name, name))
-			return &s->host[i];
+			return (struct clu_host *)&s->host[i];
 	return NULL;
 }
 
-struct clu_dom *clu_dom_of(struct clu_state *s, const char *uuid)
+const char *clu_host_name(const struct clu_state *s, uint32_t node)
+{
+	const struct clu_host *h = clu_host_of(s, node);
+
+	return h ? h->name : "nowhere";
+}
+
+struct clu_dom *clu_dom_of(const struct clu_state *s, const char *uuid)
 {
 	for (uint32_t i = 0; *uuid && i < s->n_dom; i++)
 		if (!strcmp(s->dom[i].uuid, uuid))
@@ -86,7 +93,7 @@ struct clu_dom *clu_dom_of(struct clu_state *s, const char *uuid)
 	return NULL;
 }
 
-struct clu_dom *clu_dom_named(struct clu_state *s, const char *name)
+struct clu_dom *clu_dom_named(const struct clu_state *s, const char *name)
 {
 	for (uint32_t i = 0; *name && i < s->n_dom; i++)
 		if (s->dom[i].uuid[0] && !strcmp(s->dom[i].name, name))

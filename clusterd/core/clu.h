@@ -306,14 +306,28 @@ void clu_state_clear(struct clu_state *s);
 /* The begin of a view: @epoch above the present one, index + 1. */
 void clu_apply_epoch(struct clu_state *s, uint64_t epoch);
 
-/* Look-ups; NULL: none. */
-struct clu_host *clu_host_of(struct clu_state *s, uint32_t node);
-struct clu_host *clu_host_named(struct clu_state *s, const char *name);
-struct clu_dom *clu_dom_of(struct clu_state *s, const char *uuid);
-struct clu_dom *clu_dom_named(struct clu_state *s, const char *name);
+/* Look-ups; NULL: no such record. As with strchr(), the result of a constant state must not be written to. */
+struct clu_host *clu_host_of(const struct clu_state *s, uint32_t node);
+struct clu_host *clu_host_named(const struct clu_state *s, const char *name);
+struct clu_dom *clu_dom_of(const struct clu_state *s, const char *uuid);
+struct clu_dom *clu_dom_named(const struct clu_state *s, const char *name);
+/* The name of host @node for people; "nowhere" if there is none. */
+const char *clu_host_name(const struct clu_state *s, uint32_t node);
 static inline uint32_t clu_slot(const struct clu_state *s, const struct clu_host *h) { return (uint32_t)(h - s->host); }
 static inline uint32_t clu_majority(const struct clu_state *s) { return s->n_nodes / 2 + 1; }
+
+/* Sets of bits, one for each slot of a host. */
 static inline bool clu_bit(const uint64_t *w, uint32_t i) { return w[i / 64] >> (i % 64) & 1; }
+static inline void clu_bit_set(uint64_t *w, uint32_t i) { w[i / 64] |= 1ull << (i % 64); }
+static inline void clu_bit_clear(uint64_t *w, uint32_t i) { w[i / 64] &= ~(1ull << (i % 64)); }
+static inline uint32_t clu_bits_count(const uint64_t w[CLU_HOSTS_MAX / 64])
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < CLU_HOSTS_MAX / 64; i++)
+		n += (uint32_t)__builtin_popcountll(w[i]);
+	return n;
+}
 
 /* ---- records as octets: rows of the database, snapshots, checksums (docs/wire/cluster.md, section "records") --------------- */
 #define CLU_RECORD_MAX 4096u

@@ -20,11 +20,6 @@ struct round {
 	uint16_t want[CLU_DOMS_MAX]; /* slots of domains that want to start */
 };
 
-static const struct clu_host *host_of(const struct clu_state *s, uint32_t node)
-{
-	return clu_host_of((struct clu_state *)s, node);
-}
-
 static struct clu_cmd *propose(struct round *r, enum clu_cmd_kind kind)
 {
 	if (r->out->n == CLU_PROPOSALS_MAX) {
@@ -35,6 +30,18 @@ static struct clu_cmd *propose(struct round *r, enum clu_cmd_kind kind)
 	memset(c, 0, sizeof(*c));
 	c->kind = kind;
 	c->time_ns = r->time_ns;
+	return c;
+}
+
+/* A command for @d as it is now. */
+static struct clu_cmd *propose_for(struct round *r, enum clu_cmd_kind kind, const struct clu_dom *d)
+{
+	struct clu_cmd *c = propose(r, kind);
+
+	if (c) {
+		memcpy(c->uuid, d->uuid, sizeof(c->uuid));
+		c->rev = d->rev;
+	}
 	return c;
 }
 
@@ -57,7 +64,7 @@ static void hosts(struct round *r)
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && r->s->host[i].node; i++) {
 		const struct clu_host *h = &r->s->host[i];
 		if (h->state == CLU_HOST_LOST)
-			r->out->fence[i / 64] |= 1ull << (i % 64);
+			clu_bit_set(r->out->fence, i);
 		if (h->state != CLU_HOST_ONLINE || r->v->settling || in_view(r->v, h->node) || clu_bit(r->v->coming, i))
 			continue;
 		struct clu_cmd *c = propose(r, CLU_CMD_HOST_LOST);
@@ -70,7 +77,7 @@ static void count(struct round *r)
 {
 	for (uint32_t i = 0; i < r->s->n_dom; i++) {
 		const struct clu_dom *d = &r->s->dom[i];
-		const struct clu_host *h = d->host ? host_of(r->s, d->host) : NULL;
+		const struct clu_host *h = d->host ? clu_host_of(r->s, d->host) : NULL;
 		if (!d->uuid[0] || !h)
 			continue;
 		r->starting[h - r->s->host] += d->phase == CLU_PHASE_STARTING;
@@ -97,16 +104,6 @@ static bool wants_start(struct round *r, const struct clu_dom *d)
 	return d->avoid || is_due(r, d);
 }
 
-/* Start order. */
-static bool before(const struct clu_state *s, uint32_t a, uint32_t b)
-{
-	const struct clu_spec *x = &s->dom[a].spec, *y = &s->dom[b].spec;
-
-	if (x->priority != y->priority)
-		return x->priority > y->priority;
-	return x->order != y->order ? x->order < y->order : a < b;
-}
-
 /* How many starts the hosts still take at this time. */
 static uint32_t start_seats(const struct round *r)
 {
@@ -125,7 +122,7 @@ static void starts(struct round *r)
 	for (uint32_t i = 0; i < r->s->n_dom; i++)
 		if (wants_start(r, &r->s->dom[i]))
 			r->want[n++] = (uint16_t)i;
-	slots_sort(r->want, seats ? n : 0, r->s, before);
+	slots_sort(r->want, seats ? n : 0, r->s, slots_start_first);
 	for (uint32_t i = 0; i < n && seats; i++) {
 		const struct clu_dom *d = &r->s->dom[r->want[i]];
 		uint32_t slot = place_best(&r->w, r->want[i], false, NULL);
@@ -135,11 +132,9 @@ static void starts(struct round *r)
 			continue;
 		if (r->starting[slot] >= CLU_STARTS_PER_HOST)
 			continue;
-		struct clu_cmd *c = propose(r, CLU_CMD_START);
+		struct clu_cmd *c = propose_for(r, CLU_CMD_START, d);
 		if (!c)
 			return;
-		memcpy(c->uuid, d->uuid, sizeof(c->uuid));
-		c->rev = d->rev;
 		c->host = r->s->host[slot].node;
 		place_world_put(&r->w, r->want[i], slot);
 		r->starting[slot]++;
@@ -149,23 +144,16 @@ static void starts(struct round *r)
 
 static void stop(struct round *r, const struct clu_dom *d)
 {
-	const struct clu_host *h = host_of(r->s, d->host);
+	const struct clu_host *h = clu_host_of(r->s, d->host);
 
-	if (!h || h->state != CLU_HOST_ONLINE)
-		return;
-	if (d->text[0] && !is_due(r, d)) /* the last try failed */
-		return;
-	struct clu_cmd *c = propose(r, CLU_CMD_STOP);
-	if (c) {
-		memcpy(c->uuid, d->uuid, sizeof(c->uuid));
-		c->rev = d->rev;
-	}
+	if (h && h->state == CLU_HOST_ONLINE && (!d->text[0] || is_due(r, d))) /* a text: the last try failed */
+		(void)propose_for(r, CLU_CMD_STOP, d);
 }
 
 /* The slot of the host that was its home and wants it back now; PLACE_NOWHERE: none. */
 static uint32_t home(const struct round *r, const struct clu_dom *d)
 {
-	const struct clu_host *h = d->home && d->home != d->host ? host_of(r->s, d->home) : NULL;
+	const struct clu_host *h = d->home && d->home != d->host ? clu_host_of(r->s, d->home) : NULL;
 	uint32_t dom = (uint32_t)(d - r->s->dom), slot = h ? clu_slot(r->s, h) : 0;
 	struct place_bounds b;
 	struct say none;
@@ -180,7 +168,7 @@ static uint32_t home(const struct round *r, const struct clu_dom *d)
 /* Off a host that is to be emptied, or back to one that was. */
 static void drain(struct round *r, const struct clu_dom *d)
 {
-	const struct clu_host *h = host_of(r->s, d->host);
+	const struct clu_host *h = clu_host_of(r->s, d->host);
 	uint32_t dom = (uint32_t)(d - r->s->dom), slot;
 
 	if (!h || h->state != CLU_HOST_ONLINE || r->moving >= r->s->policy.moves_max ||
@@ -197,11 +185,9 @@ static void drain(struct round *r, const struct clu_dom *d)
 				look_again(r, d->fail[i].until_ns);
 		return;
 	}
-	struct clu_cmd *c = propose(r, CLU_CMD_MOVE);
+	struct clu_cmd *c = propose_for(r, CLU_CMD_MOVE, d);
 	if (!c)
 		return;
-	memcpy(c->uuid, d->uuid, sizeof(c->uuid));
-	c->rev = d->rev;
 	c->on = true;
 	c->target = r->s->host[slot].node;
 	place_world_also(&r->w, dom, slot);

@@ -170,6 +170,17 @@ static void command(struct node_step *st, const struct clu_msg *m)
 	}
 }
 
+static void (*const heard[])(struct node_step *st, const struct clu_msg *m) = {
+	[CLU_MSG_HELLO] = node_view_hello,
+	[CLU_MSG_OPEN] = node_view_open,
+	[CLU_MSG_SNAPSHOT] = node_view_snapshot,
+	[CLU_MSG_SYNCED] = node_view_synced,
+	[CLU_MSG_RESYNC] = node_view_resync,
+	[CLU_MSG_BEAT] = node_lease_heard,
+	[CLU_MSG_CMD] = command,
+	[CLU_MSG_PROMISE] = node_view_promise,
+};
+
 static void message(struct node_step *st, const struct clu_msg *m)
 {
 	int slot = node_slot(st->n, m->from);
@@ -177,32 +188,8 @@ static void message(struct node_step *st, const struct clu_msg *m)
 	if (st->n->phase == CLU_NODE_OUT || slot < 0)
 		return;
 	st->n->peer[slot].heard_ns = st->now;
-	switch (m->kind) {
-	case CLU_MSG_HELLO:
-		node_view_hello(st, m);
-		break;
-	case CLU_MSG_OPEN:
-		node_view_open(st, m);
-		break;
-	case CLU_MSG_PROMISE:
-		node_view_promise(st, m);
-		break;
-	case CLU_MSG_SNAPSHOT:
-		node_view_snapshot(st, m);
-		break;
-	case CLU_MSG_SYNCED:
-		node_view_synced(st, m);
-		break;
-	case CLU_MSG_RESYNC:
-		node_view_resync(st, m);
-		break;
-	case CLU_MSG_BEAT:
-		node_lease_heard(st, m);
-		break;
-	case CLU_MSG_CMD:
-		command(st, m);
-		break;
-	}
+	if ((size_t)m->kind < sizeof(heard) / sizeof(heard[0]) && heard[m->kind])
+		heard[m->kind](st, m);
 }
 
 static void stored(struct node_step *st, const struct clu_event *ev)

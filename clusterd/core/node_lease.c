@@ -255,7 +255,7 @@ void node_lease_look(struct clu_node *n)
 	for (i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
 		const struct clu_host *h = &n->s->host[i];
 		if (h->state == CLU_HOST_LOST && n->seen.mine >= 0 && !clu_bit(h->waited, (uint32_t)n->seen.mine))
-			n->seen.lost[i / 64] |= 1ull << (i % 64);
+			clu_bit_set(n->seen.lost, i);
 	}
 	n->seen.slots = i;
 }

@@ -172,9 +172,9 @@ static void maybe_open(struct node_step *st)
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
 		if (!n->peer[i].member || !n->peer[i].said)
 			continue;
-		m->said[i / 64] |= 1ull << (i % 64);
+		clu_bit_set(m->said, i);
 		if (!same(&n->peer[i], &n->peer[chosen]))
-			m->behind[i / 64] |= 1ull << (i % 64);
+			clu_bit_set(m->behind, i);
 	}
 }
 
@@ -276,13 +276,9 @@ void node_view_open(struct node_step *st, const struct clu_msg *m)
 {
 	struct clu_node *n = st->n;
 	int mine = n->seen.mine;
-	uint32_t said = 0;
 
-	if (!of_this_view(n, m) || n->phase != CLU_NODE_GATHER)
-		return;
-	for (unsigned i = 0; i < CLU_HOSTS_MAX / 64; i++)
-		said += (uint32_t)__builtin_popcountll(m->said[i]);
-	if (said < clu_majority(n->s) || !made_here(n, m))
+	if (!of_this_view(n, m) || n->phase != CLU_NODE_GATHER || clu_bits_count(m->said) < clu_majority(n->s) ||
+	    !made_here(n, m))
 		return;
 	n->others_behind = false;
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {

@@ -52,7 +52,7 @@ static bool refit(struct loss *l, uint32_t dom)
 static uint32_t play(struct loss *l, const struct place_world *now, uint32_t slot)
 {
 	l->w = *now;
-	l->w.lost[slot / 64] |= 1ull << (slot % 64);
+	clu_bit_set(l->w.lost, slot);
 	l->n = 0;
 	for (uint32_t i = 0; i < now->s->n_dom; i++) {
 		const struct clu_dom *d = &now->s->dom[i];

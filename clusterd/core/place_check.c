@@ -32,11 +32,6 @@ static bool counts(const struct check *c, const struct clu_rule *r, enum clu_rul
 	return (r->id || r == c->r) && !r->soft && r->kind == kind;
 }
 
-static const struct clu_dom *dom_named(const struct check *c, const char *name)
-{
-	return clu_dom_named((struct clu_state *)c->s, name);
-}
-
 static int refuse(struct check *c, int code, const char *a, const char *b, const char *d)
 {
 	say(&c->y, a);
@@ -113,7 +108,7 @@ static int bundle_types(struct check *c)
 	for (uint32_t i = 0; (r = rule_at(c, i)); i++) {
 		const char *seen = NULL;
 		for (uint32_t k = 0; counts(c, r, CLU_RULE_CONFLICT) && k < c->n; k++) {
-			const struct clu_dom *d = dom_named(c, c->name[k]);
+			const struct clu_dom *d = clu_dom_named(c->s, c->name[k]);
 			bool in_set = false;
 			for (uint32_t m = 0; d && d->spec.type[0] && m < r->n; m++)
 				in_set |= !strcmp(r->member[m], d->spec.type);
@@ -141,7 +136,7 @@ static uint32_t bundle_hosts(const struct check *c, uint64_t *ret)
 		if (!ok)
 			continue;
 		n++;
-		ret[h / 64] |= 1ull << (h % 64);
+		clu_bit_set(ret, h);
 	}
 	return n;
 }
@@ -149,10 +144,14 @@ static uint32_t bundle_hosts(const struct check *c, uint64_t *ret)
 static int check_bundle(struct check *c, const char *seed)
 {
 	uint64_t hosts[CLU_HOSTS_MAX / 64] = { 0 };
-	int rc = bundle(c, seed);
+	int r = bundle(c, seed);
 
-	if (rc || (rc = bundle_apart(c)) || (rc = bundle_types(c)))
-		return rc;
+	if (r == 0)
+		r = bundle_apart(c);
+	if (r == 0)
+		r = bundle_types(c);
+	if (r < 0)
+		return r;
 	if (c->s->host[0].node && !bundle_hosts(c, hosts))
 		return refuse(c, EINVAL, "no host would be left that ", seed, " may run on");
 	return 0;
@@ -162,17 +161,14 @@ static int check_bundle(struct check *c, const char *seed)
 static int check_apart(struct check *c)
 {
 	uint64_t hosts[CLU_HOSTS_MAX / 64] = { 0 };
-	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < c->r->n; i++) {
-		int rc = check_bundle(c, c->r->member[i]);
-		if (rc)
-			return rc;
+		int r = check_bundle(c, c->r->member[i]);
+		if (r < 0)
+			return r;
 		(void)bundle_hosts(c, hosts);
 	}
-	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
-		n += clu_bit(hosts, i);
-	if (c->s->host[0].node && n < c->r->n)
+	if (c->s->host[0].node && clu_bits_count(hosts) < c->r->n)
 		return refuse(c, EINVAL, "there are fewer hosts that they may run on than domains to be kept apart", "",
 		              "");
 	return 0;
@@ -209,7 +205,7 @@ static int check_shape(struct check *c)
 		for (uint32_t k = 0; k < i; k++)
 			if (!strcmp(r->member[k], r->member[i]) && (k || r->kind != CLU_RULE_HOSTS))
 				return refuse(c, EINVAL, r->member[i], " is named twice", "");
-		if ((domains || (r->kind == CLU_RULE_HOSTS && !i)) && !dom_named(c, r->member[i]))
+		if ((domains || (r->kind == CLU_RULE_HOSTS && !i)) && !clu_dom_named(c->s, r->member[i]))
 			return refuse(c, ENOENT, "there is no domain ", r->member[i], "");
 	}
 	return r->kind == CLU_RULE_HOSTS ? check_host_words(c) : 0;
@@ -222,13 +218,13 @@ int clu_rule_check(const struct clu_state *s, const struct clu_rule *r, char *wh
 
 	say_begin(&c.y, why, why ? CLU_TEXT_MAX : 0);
 	rc = check_shape(&c);
-	if (rc || r->soft)
+	if (rc < 0 || r->soft)
 		return rc;
 	if (r->kind == CLU_RULE_APART)
 		return check_apart(&c);
 	if (r->kind != CLU_RULE_CONFLICT)
 		return check_bundle(&c, r->member[0]);
-	for (uint32_t i = 0; i < CLU_RULES_MAX && !rc; i++)
+	for (uint32_t i = 0; i < CLU_RULES_MAX && rc == 0; i++)
 		if (counts(&c, &s->rule[i], CLU_RULE_TOGETHER))
 			rc = check_bundle(&c, s->rule[i].member[0]);
 	return rc;

@@ -144,7 +144,7 @@ static void deny(struct place_bounds *b, const struct clu_rule *r, enum clu_why 
 		b->soft[slot]++;
 		return;
 	}
-	b->deny[why][slot / 64] |= 1ull << (slot % 64);
+	clu_bit_set(b->deny[why], slot);
 	b->rule[why] = r->id;
 }
 
@@ -163,7 +163,7 @@ static void together(struct place_bounds *b, const struct place_world *w, const 
 			continue;
 		uint32_t slot = w->also[i] != PLACE_NOWHERE ? w->also[i] : w->at[i];
 		if (slot != PLACE_NOWHERE && place_usable(w, slot)) {
-			there[slot / 64] |= 1ull << (slot % 64);
+			clu_bit_set(there, slot);
 			bound = true;
 		} else if (d->desired == CLU_DESIRED_RUNNING) {
 			b->group_bytes += d->spec.mem_bytes;
@@ -189,9 +189,9 @@ static void exclude(struct place_bounds *b, const struct place_world *w, const s
 		          : !d->spec.type[0] || !strcmp(d->spec.type, type) || !names(r, d->spec.type))
 			continue;
 		if (w->at[i] != PLACE_NOWHERE)
-			there[w->at[i] / 64] |= 1ull << (w->at[i] % 64);
+			clu_bit_set(there, w->at[i]);
 		if (w->also[i] != PLACE_NOWHERE)
-			there[w->also[i] / 64] |= 1ull << (w->also[i] % 64);
+			clu_bit_set(there, w->also[i]);
 	}
 	for (uint32_t h = 0; h < w->n_host; h++)
 		if (clu_bit(there, h))

@@ -63,6 +63,8 @@ struct plan {
 };
 
 /* plan_layout.c */
+/* Cut @size octets, aligned, off the workspace [*@at, @end); too little is a programmer error. */
+void *plan_cut(uint8_t **at, const uint8_t *end, size_t size);
 size_t plan_layout_bytes(uint32_t n_host, uint32_t n_dom);
 void plan_layout_init(struct plan *p, void *ws, size_t ws_bytes);
 void plan_layout_reset(struct plan *p);                          /* everything where the snapshot has it */

@@ -15,8 +15,7 @@ static uint32_t leaves_for(uint32_t n)
 	return l;
 }
 
-/* Cut @size octets off the workspace. */
-static void *cut(uint8_t **at, uint8_t *end, size_t size)
+void *plan_cut(uint8_t **at, const uint8_t *end, size_t size)
 {
 	uint8_t *p = (uint8_t *)(((uintptr_t)*at + 15) & ~(uintptr_t)15);
 
@@ -60,15 +59,15 @@ void plan_layout_init(struct plan *p, void *ws, size_t ws_bytes)
 	uint8_t *at = ws, *end = at + ws_bytes;
 
 	p->leaves = leaves_for(s->n_host);
-	p->host = cut(&at, end, s->n_host * sizeof(*p->host));
-	p->recv = cut(&at, end, s->n_host * sizeof(*p->recv));
-	p->list = cut(&at, end, s->n_host * sizeof(*p->list));
-	p->dom = cut(&at, end, s->n_dom * sizeof(*p->dom));
-	p->row_n = cut(&at, end, ((size_t)s->n_host + s->n_dom) * sizeof(*p->row_n));
-	p->saved = cut(&at, end, s->n_dom * sizeof(*p->saved));
+	p->host = plan_cut(&at, end, s->n_host * sizeof(*p->host));
+	p->recv = plan_cut(&at, end, s->n_host * sizeof(*p->recv));
+	p->list = plan_cut(&at, end, s->n_host * sizeof(*p->list));
+	p->dom = plan_cut(&at, end, s->n_dom * sizeof(*p->dom));
+	p->row_n = plan_cut(&at, end, ((size_t)s->n_host + s->n_dom) * sizeof(*p->row_n));
+	p->saved = plan_cut(&at, end, s->n_dom * sizeof(*p->saved));
 	for (uint32_t i = 0; i < PLAN_DIRS; i++) {
-		p->give[i].win = cut(&at, end, (size_t)2 * p->leaves * sizeof(uint32_t));
-		p->take[i].win = cut(&at, end, (size_t)2 * p->leaves * sizeof(uint32_t));
+		p->give[i].win = plan_cut(&at, end, (size_t)2 * p->leaves * sizeof(uint32_t));
+		p->take[i].win = plan_cut(&at, end, (size_t)2 * p->leaves * sizeof(uint32_t));
 	}
 	for (uint32_t i = 0; i < s->n_dom; i++) {
 		const struct clu_plan_dom *d = &s->dom[i];

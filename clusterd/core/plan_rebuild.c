@@ -25,6 +25,20 @@ static void restore(struct plan *p)
 	}
 }
 
+/* Move @i of the list back to where it came from; false: others came to rely on its place. */
+static bool take_back(struct plan *p, uint32_t i)
+{
+	struct clu_plan_move m = p->move[i];
+
+	if (!plan_fits(p, m.dom, m.from) || !plan_allowed(p, m.dom, m.from))
+		return false;
+	p->dom[m.dom].moved = false;
+	plan_put(p, m.dom, m.from);
+	p->n_move--;
+	memmove(&p->move[i], &p->move[i + 1], (p->n_move - i) * sizeof(m));
+	return true;
+}
+
 /* Take back the move that is missed least; false: none can be. */
 static bool drop_least(struct plan *p)
 {
@@ -40,13 +54,7 @@ static bool drop_least(struct plan *p)
 			best = spread;
 		}
 	}
-	if (least == PLAN_NONE)
-		return false;
-	p->dom[p->move[least].dom].moved = false;
-	plan_put(p, p->move[least].dom, p->move[least].from);
-	p->n_move--;
-	memmove(&p->move[least], &p->move[least + 1], (p->n_move - least) * sizeof(*p->move));
-	return true;
+	return least != PLAN_NONE && take_back(p, least);
 }
 
 /*
@@ -95,20 +103,6 @@ static uint32_t pick(uint64_t *seed, uint32_t n)
 {
 	*seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
 	return (uint32_t)(*seed >> 33) % n;
-}
-
-/* Move @i of the list back to where it came from; false: others came to rely on its place. */
-static bool take_back(struct plan *p, uint32_t i)
-{
-	struct clu_plan_move m = p->move[i];
-
-	if (!plan_fits(p, m.dom, m.from) || !plan_allowed(p, m.dom, m.from))
-		return false;
-	p->dom[m.dom].moved = false;
-	plan_put(p, m.dom, m.from);
-	p->n_move--;
-	memmove(&p->move[i], &p->move[i + 1], (p->n_move - i) * sizeof(m));
-	return true;
 }
 
 /* One try; without success the layout is as before. */

@@ -6,7 +6,7 @@
  */
 #include "config.h"
 #include "clusterd/core/place_int.h"
-#include "clusterd/core/plan.h"
+#include "clusterd/core/plan_int.h"
 #include "clusterd/core/say_int.h"
 
 #include <assert.h>
@@ -63,15 +63,6 @@ size_t clu_plan_balance_bytes(const struct clu_state *s)
 	       count_ties(s) * sizeof(struct clu_plan_tie) + 16 * 8;
 }
 
-static void *cut(uint8_t **at, const uint8_t *end, size_t size)
-{
-	uint8_t *p = (uint8_t *)(((uintptr_t)*at + 15) & ~(uintptr_t)15);
-
-	assert(p <= end && size <= (size_t)(end - p));
-	*at = p + size;
-	return p;
-}
-
 static void hosts(struct shot *z, const struct clu_load *load)
 {
 	const struct clu_state *s = z->w.s;
@@ -96,7 +87,7 @@ static bool rows(struct shot *z, uint32_t dom, uint64_t *may, uint64_t *should)
 	memset(should, 0xff, WORDS * sizeof(*should));
 	for (uint32_t h = 0; h < z->w.n_host; h++)
 		if (place_fixed(&z->w, dom, h, true, &none) == CLU_WHY_OK)
-			may[h / 64] |= 1ull << (h % 64);
+			clu_bit_set(may, h);
 	for (uint32_t i = 0; i < CLU_RULES_MAX; i++) {
 		const struct clu_rule *r = &z->w.s->rule[i];
 		if (!r->id || r->kind != CLU_RULE_HOSTS || strcmp(r->member[0], z->w.s->dom[dom].name) != 0)
@@ -104,7 +95,7 @@ static bool rows(struct shot *z, uint32_t dom, uint64_t *may, uint64_t *should)
 		soft |= r->soft;
 		for (uint32_t h = 0; h < z->w.n_host; h++)
 			if (!place_hosts_rule(r, &z->w.s->host[h]))
-				(r->soft ? should : may)[h / 64] &= ~(1ull << (h % 64));
+				clu_bit_clear(r->soft ? should : may, h);
 	}
 	return soft;
 }
@@ -178,21 +169,21 @@ static void together(struct shot *z, const struct clu_rule *r)
 			d->pinned = true;
 		for (uint32_t h = 0; h < z->w.n_host; h++)
 			if (h != most)
-				may[h / 64] &= ~(1ull << (h % 64));
+				clu_bit_clear(may, h);
 	}
 }
 
 static struct shot *shoot(const struct clu_state *s, const struct clu_load *load, uint8_t **at, const uint8_t *end)
 {
-	struct shot *z = cut(at, end, sizeof(*z));
+	struct shot *z = plan_cut(at, end, sizeof(*z));
 
 	memset(z, 0, sizeof(*z));
 	place_world_init(&z->w, s, load);
-	z->dom = cut(at, end, s->n_dom * sizeof(*z->dom));
-	z->slot = cut(at, end, s->n_dom * sizeof(*z->slot));
-	z->row = cut(at, end, (size_t)2 * WORDS * s->n_dom * sizeof(*z->row));
+	z->dom = plan_cut(at, end, s->n_dom * sizeof(*z->dom));
+	z->slot = plan_cut(at, end, s->n_dom * sizeof(*z->slot));
+	z->row = plan_cut(at, end, (size_t)2 * WORDS * s->n_dom * sizeof(*z->row));
 	z->tie_cap = count_ties(s);
-	z->tie = cut(at, end, z->tie_cap * sizeof(*z->tie));
+	z->tie = plan_cut(at, end, z->tie_cap * sizeof(*z->tie));
 	z->snap.n_row = (z->w.n_host + 63) / 64; /* words of a row, until there are rows */
 	hosts(z, load);
 	for (uint32_t i = 0; i < s->n_dom; i++) {

@@ -8,15 +8,6 @@
 #define FORGET_NS 10000000000ull /* silent for so long: a host whose clock was set back may begin again */
 #define STEPS_MAX 20000u         /* of the search; then the best so far counts, the same on all hosts */
 
-static void set(uint64_t *bits, uint32_t i)
-{
-	bits[i / 64] |= 1ull << (i % 64);
-}
-static void clear(uint64_t *bits, uint32_t i)
-{
-	bits[i / 64] &= ~(1ull << (i % 64));
-}
-
 static bool talk(const struct reach_view *v, uint32_t a, uint32_t b)
 {
 	return a == b || (clu_bit(v->row[a].hears, b) && clu_bit(v->row[b].hears, a));
@@ -31,15 +22,6 @@ struct search {
 	uint32_t best_n;
 	uint64_t best_weight;
 };
-
-static uint32_t count(const uint64_t *bits)
-{
-	uint32_t k = 0;
-
-	for (uint32_t i = 0; i < REACH_WORDS; i++)
-		k += (uint32_t)__builtin_popcountll(bits[i]);
-	return k;
-}
 
 static uint64_t weigh(const struct reach_view *v, const uint64_t *bits)
 {
@@ -61,7 +43,7 @@ static bool lower(const uint64_t *a, const uint64_t *b)
 
 static void consider(struct search *s, const uint64_t *left)
 {
-	uint32_t k = count(left);
+	uint32_t k = clu_bits_count(left);
 	uint64_t weight = weigh(s->v, left);
 
 	if (k < s->least || k < s->best_n || (k == s->best_n && weight < s->best_weight) ||
@@ -101,7 +83,7 @@ static uint32_t worst(const struct reach_view *v, const uint64_t *left)
 static void branch(struct search *s, const uint64_t *left)
 {
 	uint64_t next[REACH_WORDS];
-	uint32_t i = worst(s->v, left), k = count(left);
+	uint32_t i = worst(s->v, left), k = clu_bits_count(left);
 
 	if (i == s->v->n) {
 		consider(s, left);
@@ -110,13 +92,13 @@ static void branch(struct search *s, const uint64_t *left)
 	if (k <= s->least || k - 1 < s->best_n || ++s->steps > STEPS_MAX)
 		return;
 	memcpy(next, left, sizeof(next));
-	clear(next, i);
+	clu_bit_clear(next, i);
 	branch(s, next);
 	memcpy(next, left, sizeof(next));
 	for (uint32_t j = 0; j < s->v->n; j++)
 		if (clu_bit(left, j) && !talk(s->v, i, j))
-			clear(next, j);
-	if (count(next) >= s->least)
+			clu_bit_clear(next, j);
+	if (clu_bits_count(next) >= s->least)
 		branch(s, next);
 }
 
@@ -127,11 +109,11 @@ void reach_decide(const struct reach_view *v, uint64_t *keep)
 
 	for (uint32_t i = 0; i < REACH_WORDS; i++)
 		from[i] = v->alive[i] & ~v->out[i];
-	if (count(from) >= s.least)
+	if (clu_bits_count(from) >= s.least)
 		branch(&s, from);
 	if (!s.best_n) { /* not without some of those that are out */
 		s.steps = 0;
-		if (count(v->alive) >= s.least)
+		if (clu_bits_count(v->alive) >= s.least)
 			branch(&s, v->alive);
 	}
 	for (uint32_t i = 0; s.best_n && i < v->n; i++) {
@@ -140,7 +122,7 @@ void reach_decide(const struct reach_view *v, uint64_t *keep)
 		for (uint32_t j = 0; all && j < v->n; j++)
 			all = !clu_bit(s.best, j) || talk(v, i, j);
 		if (all)
-			set(s.best, i);
+			clu_bit_set(s.best, i);
 	}
 	memcpy(keep, s.best, sizeof(s.best));
 }
@@ -201,10 +183,10 @@ void reach_mine(struct reach *r, uint64_t stamp, uint32_t weight, uint64_t now)
 
 	*m = (struct reach_row){ .stamp = stamp, .weight = weight, .out = r->out };
 	r->grown_ns[r->me] = now;
-	set(m->hears, r->me);
+	clu_bit_set(m->hears, r->me);
 	for (uint32_t i = 0; i < r->n; i++)
 		if (!silent(r, i, now, REACH_ALIVE_NS) && r->row[i].stamp <= r->direct[i] + REACH_LAG_NS)
-			set(m->hears, i);
+			clu_bit_set(m->hears, i);
 }
 
 static struct reach_view look(const struct reach *r, uint64_t now)
@@ -214,24 +196,17 @@ static struct reach_view look(const struct reach *r, uint64_t now)
 	for (uint32_t i = 0; i < r->n; i++) {
 		if (silent(r, i, now, REACH_ALIVE_NS))
 			continue;
-		set(v.alive, i);
+		clu_bit_set(v.alive, i);
 		if (i == r->me ? r->out : r->row[i].out)
-			set(v.out, i);
+			clu_bit_set(v.out, i);
 	}
 	return v;
-}
-
-bool reach_talk(const struct reach *r, uint32_t a, uint32_t b, uint64_t now)
-{
-	struct reach_view v = look(r, now);
-
-	return clu_bit(v.alive, a) && clu_bit(v.alive, b) && talk(&v, a, b);
 }
 
 bool reach_sure(struct reach *r, const uint64_t *members, uint64_t now)
 {
 	struct reach_view v = look(r, now);
-	bool whole = count(members) > r->n / 2;
+	bool whole = clu_bits_count(members) > r->n / 2;
 
 	for (uint32_t i = 0; i < r->n && whole; i++)
 		whole = !clu_bit(members, i) || i == r->me || (clu_bit(v.alive, i) && talk(&v, r->me, i));
@@ -244,11 +219,6 @@ bool reach_sure(struct reach *r, const uint64_t *members, uint64_t now)
 	else if (now > r->whole_ns + REACH_UNSURE_NS)
 		r->sure = false;
 	return r->sure;
-}
-
-uint32_t reach_alive(const struct reach *r, uint64_t now)
-{
-	return count(look(r, now).alive);
 }
 
 uint32_t reach_broken(const struct reach *r, uint64_t now, uint32_t *a, uint32_t *b)
@@ -277,7 +247,7 @@ bool reach_judge(struct reach *r, bool trouble, uint64_t now)
 	if (r->out)
 		other = clu_bit(keep, r->me);
 	else
-		other = trouble && now > r->met_ns + REACH_MET_NS && count(keep) && !clu_bit(keep, r->me);
+		other = trouble && now > r->met_ns + REACH_MET_NS && clu_bits_count(keep) && !clu_bit(keep, r->me);
 	if (!other) {
 		r->since_ns = 0;
 		return r->out;

@@ -70,8 +70,6 @@ bool reach_fresh(const struct reach *r, uint32_t i, uint64_t now_ns);
  * when another one steps aside: for REACH_COME_NS.
  */
 bool reach_coming(const struct reach *r, uint32_t i, uint64_t since_ns, uint64_t now_ns);
-/* Do the two, both alive, hear each other? */
-bool reach_talk(const struct reach *r, uint32_t a, uint32_t b, uint64_t now_ns);
 /*
  * Do datagrams renew this host's lease, whatever Corosync does? Not before all of @members (places; those of Corosync's view) have
  * talked to it, and it to them, for REACH_SURE_NS; no more when some have not for REACH_UNSURE_NS. Call it often.
@@ -83,8 +81,7 @@ void reach_mine(struct reach *r, uint64_t stamp, uint32_t weight, uint64_t now_n
  * Have I yielded, or should I? @trouble: Corosync is in it; without that nobody yields. Call it often. r->out changes by this only.
  */
 bool reach_judge(struct reach *r, bool trouble, uint64_t now_ns);
-/* Of what I know now: hosts alive; pairs of them that cannot talk. */
-uint32_t reach_alive(const struct reach *r, uint64_t now_ns);
-uint32_t reach_broken(const struct reach *r, uint64_t now_ns, uint32_t *a, uint32_t *b); /* one of them to a and b */
+/* The number of pairs of live hosts that cannot talk; one such pair to *@a and *@b. */
+uint32_t reach_broken(const struct reach *r, uint64_t now_ns, uint32_t *a, uint32_t *b);
 
 #endif

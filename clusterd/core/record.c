@@ -363,13 +363,14 @@ size_t clu_record_pack(const struct clu_state *s, enum clu_object kind, uint32_t
 	return c.n;
 }
 
-/* Read into a copy first: a record that is wrong changes nothing. */
-#define READ_INTO(type, place, walk)                                                                                   \
+/* Read into a copy first: a record that is wrong changes nothing. What else follows when it is right stands last. */
+#define READ_INTO(type, place, walk, ...)                                                                              \
 	do {                                                                                                           \
 		type v_ = { 0 };                                                                                       \
 		walk;                                                                                                  \
 		if (!c.bad && c.n == c.len) {                                                                          \
 			(place) = v_;                                                                                  \
+			__VA_ARGS__;                                                                                   \
 			return 0;                                                                                      \
 		}                                                                                                      \
 	} while (0)
@@ -399,32 +400,17 @@ int clu_record_unpack(struct clu_state *s, enum clu_object kind, uint32_t slot, 
 			READ_INTO(struct clu_host, s->host[slot], host(&c, &v_, version));
 		break;
 	case CLU_OBJ_DOM:
-		if (slot >= s->dom_cap)
-			break;
-		if (slot >= s->n_dom) {
-			struct clu_dom v = { 0 };
-			dom(&c, &v, version);
-			if (c.bad || c.n != len)
-				break;
-			s->dom[slot] = v;
-			s->n_dom = slot + 1;
-			return 0;
-		}
-		READ_INTO(struct clu_dom, s->dom[slot], dom(&c, &v_, version));
+		if (slot < s->dom_cap)
+			READ_INTO(struct clu_dom, s->dom[slot], dom(&c, &v_, version),
+			          s->n_dom = slot < s->n_dom ? s->n_dom : slot + 1);
 		break;
 	case CLU_OBJ_RULE:
 		if (slot < CLU_RULES_MAX)
 			READ_INTO(struct clu_rule, s->rule[slot], rule(&c, &v_));
 		break;
 	case CLU_OBJ_POLICY:
-		if (!slot) {
-			struct clu_policy v = { 0 };
-			policy(&c, &v, version);
-			if (c.bad || c.n != len)
-				break;
-			s->policy = v;
-			return 0;
-		}
+		if (!slot)
+			READ_INTO(struct clu_policy, s->policy, policy(&c, &v_, version));
 		break;
 	}
 	return -EPROTO;

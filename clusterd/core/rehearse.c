@@ -4,15 +4,6 @@
 #include "clusterd/core/rehearse.h"
 #include "clusterd/core/slots_int.h"
 
-static bool before(const struct clu_state *s, uint32_t a, uint32_t b)
-{
-	const struct clu_spec *x = &s->dom[a].spec, *y = &s->dom[b].spec;
-
-	if (x->priority != y->priority)
-		return x->priority > y->priority;
-	return x->order != y->order ? x->order < y->order : a < b;
-}
-
 uint32_t clu_rehearse_begin(struct clu_state *s, uint32_t slot, uint16_t *ret)
 {
 	uint32_t node = s->host[slot].node, n = 0;
@@ -32,7 +23,7 @@ uint32_t clu_rehearse_begin(struct clu_state *s, uint32_t slot, uint16_t *ret)
 		if (d->phase == CLU_PHASE_STOPPED)
 			ret[n++] = (uint16_t)i;
 	}
-	slots_sort(ret, n, s, before);
+	slots_sort(ret, n, s, slots_start_first);
 	return n;
 }
 

@@ -10,6 +10,16 @@ _Static_assert(CLU_DOMS_MAX <= UINT16_MAX, "slots of domains fit");
 /* Does the domain in slot @a go before that in @b? A total order. */
 typedef bool slots_first(const struct clu_state *s, uint32_t a, uint32_t b);
 
+/* Start order: by descending priority, then by ascending order and slot. */
+static inline bool slots_start_first(const struct clu_state *s, uint32_t a, uint32_t b)
+{
+	const struct clu_spec *x = &s->dom[a].spec, *y = &s->dom[b].spec;
+
+	if (x->priority != y->priority)
+		return x->priority > y->priority;
+	return x->order != y->order ? x->order < y->order : a < b;
+}
+
 static inline void slots_sift(uint16_t *slot, uint32_t root, uint32_t n, const struct clu_state *s, slots_first *first)
 {
 	for (uint32_t kid; (kid = 2 * root + 1) < n; root = kid) {

@@ -21,7 +21,7 @@
 struct page {
 	_Atomic uint64_t magic;
 	uint32_t version, bytes;
-	char boot_id[40]; /* of the kernel whose clocks these are */
+	char boot_id[DEADLINE_BOOT_ID]; /* of the kernel whose clocks these are */
 	_Atomic uint64_t count;
 	struct {
 		_Atomic uint64_t boot_ns, tsc;
@@ -50,24 +50,24 @@ static char *page_path(void)
 	return xasprintf("%s/cluster/deadline.page", path_run());
 }
 
-static bool read_boot_id(char ret[40])
+bool deadline_boot_id(char ret[DEADLINE_BOOT_ID])
 {
 	_cleanup_free_ char *text = NULL;
 
-	memset(ret, 0, 40);
+	memset(ret, 0, DEADLINE_BOOT_ID);
 	if (file_read("/proc/sys/kernel/random/boot_id", 64, &text, NULL) < 0)
 		return false;
 	text[strcspn(text, "\n")] = 0;
-	snprintf(ret, 40, "%s", text);
+	snprintf(ret, DEADLINE_BOOT_ID, "%s", text);
 	return true;
 }
 
 static bool is_sound(const struct page *p)
 {
-	char id[40];
+	char id[DEADLINE_BOOT_ID];
 
 	return atomic_load(&p->magic) == PAGE_MAGIC && p->version == PAGE_VERSION && p->bytes == sizeof(*p) &&
-	       read_boot_id(id) && !memcmp(id, p->boot_id, sizeof(id));
+	       deadline_boot_id(id) && !memcmp(id, p->boot_id, sizeof(id));
 }
 
 static int map(int fd, int prot, struct deadline_page **ret)
@@ -91,7 +91,6 @@ int deadline_page_make(const struct moment *at, struct deadline_page **ret, stru
 	_cleanup_free_ char *path = page_path();
 	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	struct deadline_page *p = NULL;
-	char id[40];
 	int r = fd < 0 || ftruncate(fd, PAGE_BYTES) < 0 ? -errno : map(fd, PROT_READ | PROT_WRITE, &p);
 
 	if (r < 0)
@@ -100,8 +99,7 @@ int deadline_page_make(const struct moment *at, struct deadline_page **ret, stru
 		atomic_store(&p->at->magic, 0);
 		p->at->version = PAGE_VERSION;
 		p->at->bytes = sizeof(*p->at);
-		(void)read_boot_id(id);
-		memcpy(p->at->boot_id, id, sizeof(id));
+		(void)deadline_boot_id(p->at->boot_id);
 		deadline_page_set(p, &(struct moment){ 0 });
 		atomic_store(&p->at->magic, PAGE_MAGIC);
 	}

@@ -26,6 +26,10 @@ uint64_t deadline_now_ns(const struct moment *deadline, uint64_t before_ns, uint
 /* For tsc: over already, whatever the other clock says. A machine of today has counted on before anybody reads it. */
 #define MOMENT_OVER_TSC 1u
 
+#define DEADLINE_BOOT_ID 40u
+/* The id of this boot of the kernel, to whose clocks deadlines belong; padded with NULs. False: unknown, and empty. */
+bool deadline_boot_id(char ret[DEADLINE_BOOT_ID]);
+
 struct deadline_page;
 
 /*

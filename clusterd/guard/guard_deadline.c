@@ -12,20 +12,10 @@
 #include "common/log.h"
 #include "common/util.h"
 
-void guard_read_boot_id(struct guard *g)
-{
-	_cleanup_free_ char *text = NULL;
-
-	if (file_read("/proc/sys/kernel/random/boot_id", 64, &text, NULL) == 0) {
-		text[strcspn(text, "\n")] = 0;
-		snprintf(g->boot_id, sizeof(g->boot_id), "%s", text);
-	}
-}
-
 void guard_load_deadline(struct guard *g)
 {
 	_cleanup_free_ char *text = NULL;
-	char id[40] = "";
+	char id[DEADLINE_BOOT_ID] = "";
 	uint64_t ns = 0;
 	unsigned park_ms = 0; /* older guards wrote less */
 	uint64_t tsc = 0, park_ticks = 0, life = 0;

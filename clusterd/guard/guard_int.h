@@ -34,11 +34,10 @@ struct guard {
 	bool ending, said_ending; /* told to end, and why it does not yet */
 	char **argv;              /* how it was started */
 	char *deadline_path, *sock_path;
-	char boot_id[40];
+	char boot_id[DEADLINE_BOOT_ID];
 };
 
 /* guard_deadline.c: what a successor keeps to. */
-void guard_read_boot_id(struct guard *g);
 /* What an earlier guard was told, in this life of the machine. 0: nothing, so nothing may run. */
 void guard_load_deadline(struct guard *g);
 /* The page of domains follows: what ends them comes there first, what lets them go on last. */

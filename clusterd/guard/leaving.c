@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "clusterd/guard/deadline.h"
 #include "common/util.h"
 
 static const char *const stages[] = { "", "drain", "ending", "left" };
@@ -16,21 +17,11 @@ static char *file_name(void)
 	return xasprintf("%s/cluster/leaving", path_run());
 }
 
-static char *boot_id(void)
-{
-	char *text = NULL;
-
-	if (file_read("/proc/sys/kernel/random/boot_id", 64, &text, NULL) < 0)
-		return NULL;
-	text[strcspn(text, "\n")] = 0;
-	return text;
-}
-
 void leaving_load(struct leaving *ret)
 {
-	_cleanup_free_ char *path = file_name(), *text = NULL, *boot = boot_id();
+	_cleanup_free_ char *path = file_name(), *text = NULL;
 	struct leaving l = { 0 };
-	char stage[8], id[40] = "";
+	char stage[8], id[DEADLINE_BOOT_ID] = "", boot[DEADLINE_BOOT_ID];
 	int r = file_read(path, 200, &text, NULL);
 
 	*ret = l;
@@ -42,7 +33,7 @@ void leaving_load(struct leaving *ret)
 		*ret = (struct leaving){ .stage = LEAVING_ENDING };
 		return;
 	}
-	if (boot && strcmp(boot, id) != 0)
+	if (deadline_boot_id(boot) && strcmp(boot, id) != 0)
 		return;
 	for (unsigned i = LEAVING_DRAIN; i < ARRAY_SIZE(stages); i++)
 		if (!strcmp(stage, stages[i]))
@@ -52,8 +43,8 @@ void leaving_load(struct leaving *ret)
 
 int leaving_save(const struct leaving *l, struct err *err)
 {
-	_cleanup_free_ char *path = file_name(), *dir = xasprintf("%s/cluster", path_run()), *boot = boot_id();
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *path = file_name(), *dir = xasprintf("%s/cluster", path_run()), *text = NULL;
+	char boot[DEADLINE_BOOT_ID];
 	int r;
 
 	if (l->stage == LEAVING_NOT) {
@@ -61,7 +52,7 @@ int leaving_save(const struct leaving *l, struct err *err)
 		return r < 0 ? err_sys(err, r, "remove %s", path) : 0;
 	}
 	text = xasprintf("%s %u %" PRIu64 " %" PRIu64 " %s\n", stages[l->stage], l->mode, l->drain_until_ns,
-	                 l->until_ns, boot ? boot : "?");
+	                 l->until_ns, deadline_boot_id(boot) ? boot : "?");
 	r = mkdir_p(dir, 0700);
 	if (r == 0)
 		r = file_write_atomic(path, text, strlen(text), 0600);

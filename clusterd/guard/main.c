@@ -56,7 +56,7 @@ static int set_up(struct guard *g, struct err *err)
 	g->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (g->signal_fd < 0 || g->timer_fd < 0)
 		return err_sys(err, errno, "set up");
-	guard_read_boot_id(g);
+	(void)deadline_boot_id(g->boot_id);
 	guard_load_deadline(g);
 	return deadline_page_make(&g->deadline, &g->page, err);
 }

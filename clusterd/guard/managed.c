@@ -54,8 +54,8 @@ int managed_uuid(const char *name, char ret[MANAGED_UUID])
 
 bool managed_may_run(const char *name)
 {
-	_cleanup_free_ char *path = xasprintf("%s/cluster/guard.deadline", path_run()), *text = NULL, *boot = NULL;
-	char uuid[MANAGED_UUID], id[40] = "";
+	_cleanup_free_ char *path = xasprintf("%s/cluster/guard.deadline", path_run()), *text = NULL;
+	char uuid[MANAGED_UUID], id[DEADLINE_BOOT_ID] = "", boot[DEADLINE_BOOT_ID];
 	struct moment deadline = { 0 }, now = moment_now();
 	unsigned park_ms;
 
@@ -63,9 +63,8 @@ bool managed_may_run(const char *name)
 		return true;
 	if (leaving_closed())
 		return false;
-	if (file_read(path, 256, &text, NULL) < 0 || file_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL) < 0)
+	if (file_read(path, 256, &text, NULL) < 0 || !deadline_boot_id(boot))
 		return false;
-	boot[strcspn(boot, "\n")] = 0;
 	return sscanf(text, "%" SCNu64 " %39s %u %" SCNu64, &deadline.boot_ns, id, &park_ms, &deadline.tsc) >= 2 &&
 	       !strcmp(id, boot) && !moment_over(&deadline, &now);
 }

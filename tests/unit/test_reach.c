@@ -202,6 +202,15 @@ static uint32_t out(void)
 	return k;
 }
 
+static uint32_t alive(const struct reach *r, uint64_t at_ns)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < r->n; i++)
+		n += reach_fresh(r, i, at_ns);
+	return n;
+}
+
 static void test_a_cut_pair_is_seen_and_one_yields_within_two_seconds(void **state)
 {
 	uint32_t a, b;
@@ -216,7 +225,7 @@ static void test_a_cut_pair_is_seen_and_one_yields_within_two_seconds(void **sta
 		assert_int_equal(reach_broken(&host[i].r, now, &a, &b), 1);
 		assert_int_equal(a, 0);
 		assert_int_equal(b, 1);
-		assert_int_equal(reach_alive(&host[i].r, now), 3);
+		assert_int_equal(alive(&host[i].r, now), 3);
 	}
 	run(60 * S);
 	assert_int_equal(out(), 0); /* corosync has no trouble, for whatever reason */
@@ -335,7 +344,7 @@ static void test_replays_and_a_clock_that_was_set_back(void **state)
 	host[1].base -= 500 * S;
 	trouble(true);
 	run(5 * S);
-	assert_int_equal(reach_alive(&host[0].r, now), 3);
+	assert_int_equal(alive(&host[0].r, now), 3);
 	assert_int_equal(out(), 0);
 }
 
