@@ -139,11 +139,6 @@ void aside_set(struct aside *a, bool on, const uint16_t *port, uint32_t n)
 	run(a);
 }
 
-const char *aside_problem(const struct aside *a)
-{
-	return a->problem;
-}
-
 struct aside *aside_new(struct loop *loop)
 {
 	struct aside *a = calloc(1, sizeof(*a));

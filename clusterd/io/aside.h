@@ -20,7 +20,6 @@ void aside_free(struct aside *a);           /* takes NULL; what is there runs ou
 /* @ports of Corosync; those of the last call count. */
 void aside_set(struct aside *a, bool on, const uint16_t *port, uint32_t n);
 bool aside_child(struct aside *a, pid_t pid, int status); /* true: one of ours ended */
-const char *aside_problem(const struct aside *a);         /* "" none */
 /* What nft is told; for tests. -ENOMEM: truncated. */
 int aside_script(bool on, const uint16_t *port, uint32_t n, char *ret, size_t cap) _must_check_;
 

@@ -137,7 +137,7 @@ bool balancer_run_step(struct balancer *b, struct balancer_run *r)
 		if (r->move[i].status == BALANCER_MOVING)
 			follow(b, &r->move[i]);
 		open += r->move[i].status == BALANCER_MOVING &&
-		        clu_dom_of((struct clu_state *)s, r->move[i].uuid)->phase != CLU_PHASE_MIGRATING;
+		        clu_dom_of(s, r->move[i].uuid)->phase != CLU_PHASE_MIGRATING;
 	}
 	places = moving_now(s) + open;
 	for (uint32_t i = 0; i < r->n; i++) {

@@ -28,7 +28,6 @@ struct order {
 	uint64_t wait_until_ns;  /* 0: for ever */
 	char uuid[CLU_UUID_MAX];
 	uint32_t node;           /* host of the order */
-	bool seen;               /* what is waited for has begun */
 	json_t *report;          /* owned; move: migrated's last word */
 	json_t *warnings;        /* owned; array */
 	uint64_t since, last_id; /* events */

@@ -7,21 +7,14 @@
 #include "clusterd/io/cluctl_int.h"
 #include "common/util.h"
 
-static const char *name_of(struct client *c, uint32_t node)
-{
-	const struct clu_host *h = clu_host_of(ctl_state(c), node);
-
-	return h ? h->name : "nowhere";
-}
-
 /* A move failed at the best host that could take @d. */
 static void say_failed(struct client *c, const struct clu_dom *d, const struct clu_fail *f, char *text, size_t cap)
 {
 	uint64_t now = nodeio_load(c->ctl->n)->time_ns;
 
-	snprintf(text, cap, "failed to move to %s %u time%s, tried again in %.0f s: %s", name_of(c, f->node), f->count,
-	         f->count == 1 ? "" : "s", f->until_ns > now ? (double)(f->until_ns - now) / 1e9 : 0.0,
-	         f->text[0] ? f->text : d->text);
+	snprintf(text, cap, "failed to move to %s %u time%s, tried again in %.0f s: %s",
+	         clu_host_name(ctl_state(c), f->node), f->count, f->count == 1 ? "" : "s",
+	         f->until_ns > now ? (double)(f->until_ns - now) / 1e9 : 0.0, f->text[0] ? f->text : d->text);
 }
 
 /* Why @d is still on its host. True: it cannot leave as things are. */
@@ -33,7 +26,7 @@ static bool why_here(struct client *c, const struct clu_dom *d, char text[2 * CL
 	uint32_t to;
 
 	if (d->phase == CLU_PHASE_MIGRATING) {
-		snprintf(text, 2 * CLU_TEXT_MAX, "moves to %s", name_of(c, d->target));
+		snprintf(text, 2 * CLU_TEXT_MAX, "moves to %s", clu_host_name(ctl_state(c), d->target));
 		return false;
 	}
 	if (d->phase != CLU_PHASE_RUNNING || d->desired != CLU_DESIRED_RUNNING) {
@@ -45,8 +38,7 @@ static bool why_here(struct client *c, const struct clu_dom *d, char text[2 * CL
 		snprintf(text, 2 * CLU_TEXT_MAX, "%s", why);
 		return true;
 	}
-	if (clu_fails(s, d, clu_slot(s, clu_host_of((struct clu_state *)s, to)), nodeio_load(c->ctl->n)->time_ns, &f) &&
-	    f) {
+	if (clu_fails(s, d, clu_slot(s, clu_host_of(s, to)), nodeio_load(c->ctl->n)->time_ns, &f) && f) {
 		say_failed(c, d, f, text, 2 * CLU_TEXT_MAX);
 		return true;
 	}
@@ -97,10 +89,20 @@ static void progress(struct client *c, struct stay *t, const char *stage)
 
 /* Drain ---------------------------------------------------------------------------------------------------------------- */
 
-static void stayed(struct client *c, struct stay *t)
+/* The end of a wait for @t, whose content is taken: all have moved, or the time is up. False: it goes on, as @what. */
+static bool settled(struct client *c, struct stay *t, const char *what)
 {
+	if (!t->left && nodeio_acts(c->ctl->n)) {
+		json_decref(t->domains);
+		return true;
+	}
+	if (!ctl_too_late(c)) {
+		progress(c, t, what);
+		return false;
+	}
 	ctl_over(c, json_pack("{s:s, s:b, s:i, s:o}", "type", "ok", "complete", false, "left", (int)t->left, "domains",
 	                      t->domains));
+	return true;
 }
 
 static bool drained(struct client *c)
@@ -113,16 +115,7 @@ static bool drained(struct client *c)
 		return true;
 	}
 	look(c, c->o.node, &t);
-	if (!t.left && nodeio_acts(c->ctl->n)) {
-		json_decref(t.domains);
-		return true;
-	}
-	if (ctl_too_late(c)) {
-		stayed(c, &t);
-		return true;
-	}
-	progress(c, &t, "drain");
-	return false;
+	return settled(c, &t, "drain");
 }
 
 /* --bring-back: until those whose home it is are there, or none of them comes. */
@@ -138,23 +131,14 @@ static bool brought(struct client *c)
 		if (!d->uuid[0] || d->home != c->o.node || d->host == c->o.node || d->phase == CLU_PHASE_STOPPED ||
 		    d->phase == CLU_PHASE_FAILED)
 			continue;
-		clu_judge(s, nodeio_load(c->ctl->n), d, clu_slot(s, clu_host_of((struct clu_state *)s, d->home)), &v);
+		clu_judge(s, nodeio_load(c->ctl->n), d, clu_slot(s, clu_host_of(s, d->home)), &v);
 		t.left++;
 		t.moving += d->phase == CLU_PHASE_MIGRATING;
 		(void)json_array_append_new(t.domains, json_pack("{s:s, s:s, s:s, s:b}", "name", d->name, "state",
 		                                                 clu_phase_name(d->phase), "reason", v.text, "stuck",
 		                                                 v.why != CLU_WHY_OK));
 	}
-	if (!t.left && nodeio_acts(c->ctl->n)) {
-		json_decref(t.domains);
-		return true;
-	}
-	if (ctl_too_late(c)) {
-		stayed(c, &t);
-		return true;
-	}
-	progress(c, &t, "bring-back");
-	return false;
+	return settled(c, &t, "bring-back");
 }
 
 void ctl_drain(struct client *c)

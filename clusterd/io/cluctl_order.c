@@ -45,13 +45,6 @@ bool ctl_too_late(const struct client *c)
 	return c->o.wait_until_ns && boot_ns() > c->o.wait_until_ns;
 }
 
-static const char *host_name(struct client *c, uint32_t node)
-{
-	const struct clu_host *h = clu_host_of(ctl_state(c), node);
-
-	return h ? h->name : "nowhere";
-}
-
 /* Is what the state says of @d certain? */
 static bool certain(struct client *c, const struct clu_dom *d)
 {
@@ -191,7 +184,7 @@ void ctl_undefine(struct client *c)
 static bool failed_everywhere(struct client *c, const struct clu_dom *d, uint32_t node)
 {
 	const struct clu_state *s = ctl_state(c);
-	const struct clu_host *best = clu_host_of((struct clu_state *)s, node);
+	const struct clu_host *best = clu_host_of(s, node);
 	char text[ERR_TEXT_MAX] = "";
 	size_t n = 0;
 
@@ -199,7 +192,7 @@ static bool failed_everywhere(struct client *c, const struct clu_dom *d, uint32_
 		return false;
 	for (uint32_t i = 0; i < CLU_FAILS_MAX && d->fail[i].node && n < sizeof(text); i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s: %s", i ? "; " : "",
-		                      host_name(c, d->fail[i].node), d->fail[i].text);
+		                      clu_host_name(ctl_state(c), d->fail[i].node), d->fail[i].text);
 	ctl_fail(c, EIO, "no host that may run %s could start it; it is tried on, less and less often: %s", d->name,
 	         text);
 	return true;
@@ -231,6 +224,19 @@ static bool no_start(struct client *c, const struct clu_dom *d)
 	         "%s is to run, but no host can take it now: %s%s (vmclus explain %s); it starts when one can", d->name,
 	         why, lacks, d->name);
 	return true;
+}
+
+/* The domain is to be as @desired; @go_on waits for that, if the client wants to. */
+static void desire(struct client *c, const struct clu_dom *d, enum clu_desired desired, bool (*go_on)(struct client *c))
+{
+	struct clu_cmd *cmd = ctl_command(c, CLU_CMD_DESIRE, d->uuid);
+
+	if (!cmd)
+		return;
+	cmd->desired = desired;
+	ctl_wait_time(c);
+	if (ctl_flag(c, "wait", true))
+		c->o.go_on = go_on;
 }
 
 static bool started(struct client *c)
@@ -277,28 +283,20 @@ static bool admitted(struct client *c, const struct clu_dom *d)
 	if (s->policy.admission == CLU_ADMIT_REFUSE) {
 		ctl_fail(c, ENOSPC,
 		         "with %s running the loss of %s would leave a domain without room: %s (policy admission)",
-		         d->name, host_name(c, node), why);
+		         d->name, clu_host_name(ctl_state(c), node), why);
 		return false;
 	}
-	ctl_warn(c, "with %s running the loss of %s would leave a domain without room: %s", d->name, host_name(c, node),
-	         why);
+	ctl_warn(c, "with %s running the loss of %s would leave a domain without room: %s", d->name,
+	         clu_host_name(ctl_state(c), node), why);
 	return true;
 }
 
 void ctl_start(struct client *c)
 {
 	const struct clu_dom *d = ctl_dom(c);
-	struct clu_cmd *cmd;
 
-	if (!d || !admitted(c, d))
-		return;
-	cmd = ctl_command(c, CLU_CMD_DESIRE, d->uuid);
-	if (!cmd)
-		return;
-	cmd->desired = CLU_DESIRED_RUNNING;
-	ctl_wait_time(c);
-	if (ctl_flag(c, "wait", true))
-		c->o.go_on = started;
+	if (d && admitted(c, d))
+		desire(c, d, CLU_DESIRED_RUNNING, started);
 }
 
 static bool stopped(struct client *c)
@@ -323,14 +321,9 @@ static bool stopped(struct client *c)
 void ctl_stop(struct client *c)
 {
 	const struct clu_dom *d = ctl_dom(c);
-	struct clu_cmd *cmd = d ? ctl_command(c, CLU_CMD_DESIRE, d->uuid) : NULL;
 
-	if (!cmd)
-		return;
-	cmd->desired = CLU_DESIRED_STOPPED;
-	ctl_wait_time(c);
-	if (ctl_flag(c, "wait", true))
-		c->o.go_on = stopped;
+	if (d)
+		desire(c, d, CLU_DESIRED_STOPPED, stopped);
 }
 
 /* move ----------------------------------------------------------------------------------------------------------------- */
@@ -350,7 +343,7 @@ static bool moved(struct client *c)
 			c->o.seen_ns = boot_ns();
 		return c->o.report || boot_ns() > c->o.seen_ns + REPORT_NS;
 	}
-	ctl_fail(c, EIO, "%s was not moved to %s: %s", d->name, host_name(c, c->o.node),
+	ctl_fail(c, EIO, "%s was not moved to %s: %s", d->name, clu_host_name(ctl_state(c), c->o.node),
 	         d->text[0]                      ? d->text
 	         : d->phase == CLU_PHASE_RUNNING ? "it runs where it was"
 	                                         : clu_phase_name(d->phase));

@@ -14,7 +14,7 @@
 
 static const char *name_of(const struct clu_state *s, uint32_t node)
 {
-	const struct clu_host *h = clu_host_of((struct clu_state *)s, node);
+	const struct clu_host *h = clu_host_of(s, node);
 
 	return h ? h->name : NULL;
 }

@@ -11,6 +11,17 @@
 #define PART_FILL (160u << 10) /* a part is sent when it holds so much: one more XML always fits */
 #define PART_N    1024u
 
+/* The plain fields of each message, which struct clu_msg and proto/cluster.proto name alike. */
+#define HELLO(F)    F(ring) F(members_sum) F(epoch) F(index) F(sum) F(boot) F(promised)
+#define OPEN(F)     F(ring) F(members_sum) F(epoch) F(index) F(sum) F(source)
+#define PROMISE(F)  F(ring) F(members_sum) F(epoch)
+#define SNAPSHOT(F) F(epoch) F(index) F(sum) F(to) F(seq)
+#define SYNCED(F)   F(ring) F(members_sum) F(epoch) F(index) F(sum) F(seq)
+#define RESYNC(F)   F(ring) F(members_sum) F(seq)
+#define BEAT(F)     F(ring) F(members_sum) F(epoch) F(index) F(sum) F(boot) F(seq) F(lease_ns) F(clock_ns)
+#define TO_PB(name) pb.name = m->name;
+#define OF_PB(name) m->name = pb->name;
+
 int cluwire_pack_env(Hospes__Clu__Envelope *env, const char *cluster, uint32_t node, struct buf *out)
 {
 	size_t len;
@@ -32,19 +43,11 @@ int cluwire_pack_env(Hospes__Clu__Envelope *env, const char *cluster, uint32_t n
 static int pack_beat(Hospes__Clu__Envelope *env, const struct clu_msg *m, const char *cluster, uint32_t node,
                      struct buf *out)
 {
-	Hospes__Clu__Beat beat = HOSPES__CLU__BEAT__INIT;
+	Hospes__Clu__Beat pb = HOSPES__CLU__BEAT__INIT;
 	Hospes__Clu__Ack ack[CLU_HOSTS_MAX], *acks[CLU_HOSTS_MAX];
 
-	beat.epoch = m->epoch;
-	beat.index = m->index;
-	beat.sum = m->sum;
-	beat.boot = m->boot;
-	beat.seq = m->seq;
-	beat.lease_ns = m->lease_ns;
-	beat.clock_ns = m->clock_ns;
-	beat.ring = m->ring;
-	beat.members_sum = m->members_sum;
-	beat.acks = acks;
+	BEAT(TO_PB)
+	pb.acks = acks;
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
 		if (!m->ack_boot[i] && !m->ack_seq[i])
 			continue;
@@ -52,65 +55,48 @@ static int pack_beat(Hospes__Clu__Envelope *env, const struct clu_msg *m, const 
 		ack[i].slot = i;
 		ack[i].boot = m->ack_boot[i];
 		ack[i].seq = m->ack_seq[i];
-		acks[beat.n_acks++] = &ack[i];
+		acks[pb.n_acks++] = &ack[i];
 	}
 	env->body_case = HOSPES__CLU__ENVELOPE__BODY_BEAT;
-	env->beat = &beat;
+	env->beat = &pb;
 	return cluwire_pack_env(env, cluster, node, out);
 }
 
 static int pack_open(Hospes__Clu__Envelope *env, const struct clu_msg *m, const char *cluster, uint32_t node,
                      struct buf *out)
 {
-	Hospes__Clu__Open o = HOSPES__CLU__OPEN__INIT;
+	Hospes__Clu__Open pb = HOSPES__CLU__OPEN__INIT;
 
-	o.ring = m->ring;
-	o.members_sum = m->members_sum;
-	o.epoch = m->epoch;
-	o.index = m->index;
-	o.sum = m->sum;
-	o.source = m->source;
-	o.n_said = o.n_behind = WORDS;
-	o.said = (uint64_t *)(uintptr_t)m->said; /* packing does not write */
-	o.behind = (uint64_t *)(uintptr_t)m->behind;
+	OPEN(TO_PB)
+	pb.n_said = pb.n_behind = WORDS;
+	pb.said = (uint64_t *)(uintptr_t)m->said; /* packing does not write */
+	pb.behind = (uint64_t *)(uintptr_t)m->behind;
 	env->body_case = HOSPES__CLU__ENVELOPE__BODY_OPEN;
-	env->open = &o;
+	env->open = &pb;
 	return cluwire_pack_env(env, cluster, node, out);
 }
+
+/* A message that is plain fields and no more. */
+#define PACK(NAME, Name, name)                                                                                         \
+	case CLU_MSG_##NAME: {                                                                                         \
+		Hospes__Clu__##Name pb = HOSPES__CLU__##NAME##__INIT;                                                  \
+                                                                                                                       \
+		NAME(TO_PB)                                                                                            \
+		env.body_case = HOSPES__CLU__ENVELOPE__BODY_##NAME;                                                    \
+		env.name = &pb;                                                                                        \
+		return cluwire_pack_env(&env, cluster, node, out);                                                     \
+	}
 
 int cluwire_pack(const struct clu_msg *m, const char *cluster, uint32_t node, const char *xml, size_t xml_len,
                  struct buf *out)
 {
 	Hospes__Clu__Envelope env = HOSPES__CLU__ENVELOPE__INIT;
-	Hospes__Clu__Hello hello = HOSPES__CLU__HELLO__INIT;
-	Hospes__Clu__Synced synced = HOSPES__CLU__SYNCED__INIT;
-	Hospes__Clu__Resync resync = HOSPES__CLU__RESYNC__INIT;
-	Hospes__Clu__Promise promise = HOSPES__CLU__PROMISE__INIT;
 
 	switch (m->kind) {
-	case CLU_MSG_HELLO:
-		hello.ring = m->ring, hello.members_sum = m->members_sum;
-		hello.epoch = m->epoch, hello.index = m->index, hello.sum = m->sum, hello.boot = m->boot;
-		hello.promised = m->promised;
-		env.body_case = HOSPES__CLU__ENVELOPE__BODY_HELLO;
-		env.hello = &hello;
-		return cluwire_pack_env(&env, cluster, node, out);
-	case CLU_MSG_SYNCED:
-		synced.ring = m->ring, synced.members_sum = m->members_sum;
-		synced.epoch = m->epoch, synced.index = m->index, synced.sum = m->sum, synced.seq = m->seq;
-		env.body_case = HOSPES__CLU__ENVELOPE__BODY_SYNCED;
-		env.synced = &synced;
-		return cluwire_pack_env(&env, cluster, node, out);
-	case CLU_MSG_RESYNC:
-		resync.ring = m->ring, resync.members_sum = m->members_sum, resync.seq = m->seq;
-		env.body_case = HOSPES__CLU__ENVELOPE__BODY_RESYNC;
-		env.resync = &resync;
-		return cluwire_pack_env(&env, cluster, node, out);
-	case CLU_MSG_PROMISE:
-		promise.ring = m->ring, promise.members_sum = m->members_sum, promise.epoch = m->epoch;
-		env.body_case = HOSPES__CLU__ENVELOPE__BODY_PROMISE;
-		env.promise = &promise;
-		return cluwire_pack_env(&env, cluster, node, out);
+		PACK(HELLO, Hello, hello)
+		PACK(PROMISE, Promise, promise)
+		PACK(SYNCED, Synced, synced)
+		PACK(RESYNC, Resync, resync)
 	case CLU_MSG_OPEN:
 		return pack_open(&env, m, cluster, node, out);
 	case CLU_MSG_BEAT:
@@ -122,50 +108,45 @@ int cluwire_pack(const struct clu_msg *m, const char *cluster, uint32_t node, co
 	}
 }
 
-static int unpack_open(const Hospes__Clu__Open *o, struct clu_msg *m, struct err *err)
+static int unpack_open(const Hospes__Clu__Open *pb, struct clu_msg *m, struct err *err)
 {
-	if (o->n_said > WORDS || o->n_behind > WORDS)
+	if (pb->n_said > WORDS || pb->n_behind > WORDS)
 		return err_set(err, EPROTO, "open: more hosts than %u", CLU_HOSTS_MAX);
 	m->kind = CLU_MSG_OPEN;
-	m->ring = o->ring, m->members_sum = o->members_sum;
-	m->epoch = o->epoch, m->index = o->index, m->sum = o->sum;
-	m->source = o->source;
-	for (size_t i = 0; i < o->n_said; i++)
-		m->said[i] = o->said[i];
-	for (size_t i = 0; i < o->n_behind; i++)
-		m->behind[i] = o->behind[i];
+	OPEN(OF_PB)
+	for (size_t i = 0; i < pb->n_said; i++)
+		m->said[i] = pb->said[i];
+	for (size_t i = 0; i < pb->n_behind; i++)
+		m->behind[i] = pb->behind[i];
 	return 0;
 }
 
-static int unpack_beat(const Hospes__Clu__Beat *b, struct clu_msg *m, struct err *err)
+static int unpack_beat(const Hospes__Clu__Beat *pb, struct clu_msg *m, struct err *err)
 {
-	if (b->n_acks > CLU_HOSTS_MAX)
-		return err_set(err, EPROTO, "beat: %zu acknowledgements", b->n_acks);
+	if (pb->n_acks > CLU_HOSTS_MAX)
+		return err_set(err, EPROTO, "beat: %zu acknowledgements", pb->n_acks);
 	m->kind = CLU_MSG_BEAT;
-	m->epoch = b->epoch, m->index = b->index, m->sum = b->sum;
-	m->boot = b->boot, m->seq = b->seq, m->lease_ns = b->lease_ns, m->clock_ns = b->clock_ns;
-	m->ring = b->ring, m->members_sum = b->members_sum;
-	for (size_t i = 0; i < b->n_acks; i++) {
-		if (b->acks[i]->slot >= CLU_HOSTS_MAX)
-			return err_set(err, EPROTO, "beat: no slot %u", b->acks[i]->slot);
-		m->ack_boot[b->acks[i]->slot] = b->acks[i]->boot;
-		m->ack_seq[b->acks[i]->slot] = b->acks[i]->seq;
+	BEAT(OF_PB)
+	for (size_t i = 0; i < pb->n_acks; i++) {
+		if (pb->acks[i]->slot >= CLU_HOSTS_MAX)
+			return err_set(err, EPROTO, "beat: no slot %u", pb->acks[i]->slot);
+		m->ack_boot[pb->acks[i]->slot] = pb->acks[i]->boot;
+		m->ack_seq[pb->acks[i]->slot] = pb->acks[i]->seq;
 	}
 	return 0;
 }
 
-static int unpack_snapshot(const Hospes__Clu__Snapshot *p, struct clu_msg *m, struct err *err)
+static int unpack_snapshot(const Hospes__Clu__Snapshot *pb, struct clu_msg *m, struct err *err)
 {
-	for (size_t i = 0; i < p->n_records; i++)
-		if (p->records[i]->kind > CLU_OBJ_POLICY || p->records[i]->data.len > CLU_RECORD_MAX)
-			return err_set(err, EPROTO, "snapshot: a record of kind %u and %zu octets", p->records[i]->kind,
-			               p->records[i]->data.len);
-	for (size_t i = 0; i < p->n_texts; i++)
-		if (!p->texts[i]->id || !p->texts[i]->xml.len || p->texts[i]->xml.len > CLUWIRE_XML_MAX)
-			return err_set(err, EPROTO, "snapshot: a definition of %zu octets", p->texts[i]->xml.len);
+	for (size_t i = 0; i < pb->n_records; i++)
+		if (pb->records[i]->kind > CLU_OBJ_POLICY || pb->records[i]->data.len > CLU_RECORD_MAX)
+			return err_set(err, EPROTO, "snapshot: a record of kind %u and %zu octets",
+			               pb->records[i]->kind, pb->records[i]->data.len);
+	for (size_t i = 0; i < pb->n_texts; i++)
+		if (!pb->texts[i]->id || !pb->texts[i]->xml.len || pb->texts[i]->xml.len > CLUWIRE_XML_MAX)
+			return err_set(err, EPROTO, "snapshot: a definition of %zu octets", pb->texts[i]->xml.len);
 	m->kind = CLU_MSG_SNAPSHOT;
-	m->epoch = p->epoch, m->index = p->index, m->sum = p->sum;
-	m->to = p->to, m->seq = p->seq;
+	SNAPSHOT(OF_PB)
 	return 0;
 }
 
@@ -179,32 +160,25 @@ static int check_usage(const Hospes__Clu__Usage *u, struct err *err)
 	return 0;
 }
 
+#define UNPACK(NAME, Name, name)                                                                                       \
+	case HOSPES__CLU__ENVELOPE__BODY_##NAME: {                                                                     \
+		const Hospes__Clu__##Name *pb = e->name;                                                               \
+                                                                                                                       \
+		m->kind = CLU_MSG_##NAME;                                                                              \
+		NAME(OF_PB)                                                                                            \
+		return 0;                                                                                              \
+	}
+
 static int unpack_body(struct cluwire *w, struct err *err)
 {
 	const Hospes__Clu__Envelope *e = w->env;
 	struct clu_msg *m = &w->msg;
 
 	switch (e->body_case) {
-	case HOSPES__CLU__ENVELOPE__BODY_HELLO:
-		m->kind = CLU_MSG_HELLO;
-		m->ring = e->hello->ring, m->members_sum = e->hello->members_sum, m->boot = e->hello->boot;
-		m->epoch = e->hello->epoch, m->index = e->hello->index, m->sum = e->hello->sum;
-		m->promised = e->hello->promised;
-		return 0;
-	case HOSPES__CLU__ENVELOPE__BODY_PROMISE:
-		m->kind = CLU_MSG_PROMISE;
-		m->ring = e->promise->ring, m->members_sum = e->promise->members_sum, m->epoch = e->promise->epoch;
-		return 0;
-	case HOSPES__CLU__ENVELOPE__BODY_SYNCED:
-		m->kind = CLU_MSG_SYNCED;
-		m->ring = e->synced->ring, m->members_sum = e->synced->members_sum;
-		m->epoch = e->synced->epoch, m->index = e->synced->index, m->sum = e->synced->sum,
-		m->seq = e->synced->seq;
-		return 0;
-	case HOSPES__CLU__ENVELOPE__BODY_RESYNC:
-		m->kind = CLU_MSG_RESYNC;
-		m->ring = e->resync->ring, m->members_sum = e->resync->members_sum, m->seq = e->resync->seq;
-		return 0;
+		UNPACK(HELLO, Hello, hello)
+		UNPACK(PROMISE, Promise, promise)
+		UNPACK(SYNCED, Synced, synced)
+		UNPACK(RESYNC, Resync, resync)
 	case HOSPES__CLU__ENVELOPE__BODY_OPEN:
 		return unpack_open(e->open, m, err);
 	case HOSPES__CLU__ENVELOPE__BODY_SNAPSHOT:

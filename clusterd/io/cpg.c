@@ -53,7 +53,7 @@ struct cpglink {
 	uint32_t n_members, member[CLU_HOSTS_MAX];
 	bool have_ring, view_changed;
 	struct waiting *first, **last;
-	size_t n_waiting, waiting_bytes;
+	size_t waiting_bytes;
 	const char *why; /* broken, because; static text */
 	char said[ERR_TEXT_MAX];
 };
@@ -90,16 +90,22 @@ static void tell_view(struct cpglink *c)
 		c->ops->view(c->arg, c->ring, c->member, c->n_members);
 }
 
+/* NULL: it has none (any more). */
+static struct cpglink *link_of(cpg_handle_t h)
+{
+	void *arg = NULL;
+
+	return cpg_context_get(h, &arg) == CS_OK ? arg : NULL;
+}
+
 static void on_confchg(cpg_handle_t h, const struct cpg_name *g, const struct cpg_address *m, size_t n,
                        const struct cpg_address *left, size_t n_left, const struct cpg_address *joined, size_t n_joined)
 {
-	void *arg = NULL;
-	struct cpglink *c;
+	struct cpglink *c = link_of(h);
 
 	(void)g, (void)left, (void)n_left, (void)joined, (void)n_joined;
-	if (cpg_context_get(h, &arg) != CS_OK || !arg)
+	if (!c)
 		return;
-	c = arg;
 	c->n_members = 0;
 	for (size_t i = 0; i < n && c->n_members < CLU_HOSTS_MAX; i++) {
 		uint32_t at = c->n_members;
@@ -118,14 +124,10 @@ static void on_confchg(cpg_handle_t h, const struct cpg_name *g, const struct cp
 
 static void on_totem(cpg_handle_t h, struct cpg_ring_id ring, uint32_t n, const uint32_t *member)
 {
-	void *arg = NULL;
-	struct cpglink *c;
+	struct cpglink *c = link_of(h);
 
 	(void)n, (void)member;
-	if (cpg_context_get(h, &arg) != CS_OK || !arg)
-		return;
-	c = arg;
-	if (c->have_ring && c->ring == ring.seq)
+	if (!c || (c->have_ring && c->ring == ring.seq))
 		return;
 	c->ring = ring.seq;
 	c->have_ring = true;
@@ -134,14 +136,10 @@ static void on_totem(cpg_handle_t h, struct cpg_ring_id ring, uint32_t n, const 
 
 static void on_deliver(cpg_handle_t h, const struct cpg_name *g, uint32_t node, uint32_t pid, void *msg, size_t len)
 {
-	void *arg = NULL;
-	struct cpglink *c;
+	struct cpglink *c = link_of(h);
 
 	(void)g, (void)pid;
-	if (cpg_context_get(h, &arg) != CS_OK || !arg)
-		return;
-	c = arg;
-	if (c->broken)
+	if (!c || c->broken)
 		return;
 	tell_view(c);
 	if (!c->broken)
@@ -320,7 +318,7 @@ static void drop_queue(struct cpglink *c)
 		free(w);
 	}
 	c->last = &c->first;
-	c->n_waiting = c->waiting_bytes = 0;
+	c->waiting_bytes = 0;
 }
 
 static void disconnect(struct cpglink *c)
@@ -420,10 +418,9 @@ static void look_at_config(struct cpglink *c, bool all)
 static void on_cmap(void *arg, int fd, uint32_t revents)
 {
 	struct cpglink *c = arg;
-	cs_error_t e = cmap_dispatch(c->cmap, CS_DISPATCH_ALL);
 
 	(void)fd, (void)revents;
-	after(c, e);
+	after(c, cmap_dispatch(c->cmap, CS_DISPATCH_ALL));
 }
 
 /* Not while messages wait. All is read anew just after one went out, or when nobody sends any. */
@@ -558,7 +555,6 @@ static void on_retry(void *arg)
 		c->first = w->next;
 		if (!c->first)
 			c->last = &c->first;
-		c->n_waiting--;
 		c->waiting_bytes -= w->len;
 		free(w);
 	}
@@ -588,16 +584,9 @@ int cpglink_send(struct cpglink *c, const void *p, size_t len)
 	memcpy(w->data, p, len);
 	*c->last = w;
 	c->last = &w->next;
-	c->n_waiting++;
 	c->waiting_bytes += len;
 	loop_timer_in(c->retry, RETRY_NS);
 	return 0;
-}
-
-size_t cpglink_waiting(const struct cpglink *c, size_t *ret_bytes)
-{
-	*ret_bytes = c->waiting_bytes;
-	return c->n_waiting;
 }
 
 /* Life ----------------------------------------------------------------------------------------------------------------- */

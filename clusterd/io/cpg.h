@@ -61,7 +61,5 @@ void cpglink_enable(struct cpglink *c, bool on);
 void cpglink_again(struct cpglink *c);
 /* Leave and join again, soon. */
 void cpglink_rejoin(struct cpglink *c);
-/* For the developer's dump: messages and octets that wait. */
-size_t cpglink_waiting(const struct cpglink *c, size_t *ret_bytes);
 
 #endif

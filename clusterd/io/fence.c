@@ -249,6 +249,13 @@ static void start(struct attempt *t)
 		try_later(t, err.text);
 }
 
+/* Its children too: agents call ssh, curl and the like. */
+static void kill_agent(const struct attempt *t)
+{
+	kill(-t->pid, SIGKILL);
+	kill(t->pid, SIGKILL);
+}
+
 static void on_timer(void *arg)
 {
 	struct attempt *t = arg;
@@ -258,10 +265,8 @@ static void on_timer(void *arg)
 			start(t);
 		return;
 	}
-	/* its children too: agents call ssh, curl and the like */
 	t->timed_out = true;
-	kill(-t->pid, SIGKILL);
-	kill(t->pid, SIGKILL);
+	kill_agent(t);
 	loop_timer_in(t->timer, NS_PER_S);
 }
 
@@ -273,10 +278,8 @@ static void try_free(struct attempt *t)
 			break;
 		}
 	}
-	if (t->pid) {
-		kill(-t->pid, SIGKILL);
-		kill(t->pid, SIGKILL);
-	}
+	if (t->pid)
+		kill_agent(t);
 	close_out(t);
 	loop_del_timer(t->timer);
 	free(t);
@@ -369,12 +372,10 @@ void fence_unwant(struct fence *f, const char *host)
 	if (!t)
 		return;
 	t->unwanted = true;
-	if (!t->pid) {
+	if (t->pid)
+		kill_agent(t);
+	else
 		try_free(t);
-		return;
-	}
-	kill(-t->pid, SIGKILL);
-	kill(t->pid, SIGKILL);
 }
 
 const char *fence_text(const struct fence *f, const char *host)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "clusterd/core/clu.h"
 #include "common/hostname.h"
 #include "common/util.h"
 #include "hypervisor/api/cpufeat.h"
@@ -133,43 +134,32 @@ static char *own_cgroup(void)
 	return xasprintf("%s", p + 3);
 }
 
-/* The tightest limit on the way up from our group. */
-static uint64_t cgroup_memory(void)
+static uint64_t limit_bytes(const char *text)
+{
+	return isdigit((unsigned char)text[0]) ? strtoull(text, NULL, 10) : UINT64_MAX;
+}
+
+static uint64_t limit_cpu_milli(const char *text)
+{
+	uint64_t quota, period;
+
+	return sscanf(text, "%" SCNu64 " %" SCNu64, &quota, &period) == 2 && period ? quota * 1000 / period
+	                                                                            : UINT64_MAX;
+}
+
+/* The tightest limit of @file on the way up from our group; UINT64_MAX: none. */
+static uint64_t cgroup_limit(const char *file, uint64_t (*limit)(const char *text))
 {
 	_cleanup_free_ char *cg = own_cgroup();
 	uint64_t least = UINT64_MAX;
 
 	while (cg && cg[0]) {
-		_cleanup_free_ char *path = xasprintf("/sys/fs/cgroup%s/memory.max", cg), *text = NULL;
+		_cleanup_free_ char *path = xasprintf("/sys/fs/cgroup%s/%s", cg, file), *text = NULL;
 		char *slash = strrchr(cg, '/');
+		uint64_t v = file_read(path, 64, &text, NULL) == 0 ? limit(text) : UINT64_MAX;
 
-		if (file_read(path, 64, &text, NULL) == 0 && isdigit((unsigned char)text[0])) {
-			uint64_t v = strtoull(text, NULL, 10);
-
-			if (v < least)
-				least = v;
-		}
-		if (!slash)
-			break;
-		*slash = 0;
-	}
-	return least;
-}
-
-static uint32_t cgroup_cpu_milli(void)
-{
-	_cleanup_free_ char *cg = own_cgroup();
-	uint32_t least = UINT32_MAX;
-
-	while (cg && cg[0]) {
-		_cleanup_free_ char *path = xasprintf("/sys/fs/cgroup%s/cpu.max", cg), *text = NULL;
-		char *slash = strrchr(cg, '/');
-		uint64_t quota, period;
-
-		if (file_read(path, 64, &text, NULL) == 0 &&
-		    sscanf(text, "%" SCNu64 " %" SCNu64, &quota, &period) == 2 && period &&
-		    quota * 1000 / period < least)
-			least = (uint32_t)(quota * 1000 / period);
+		if (v < least)
+			least = v;
 		if (!slash)
 			break;
 		*slash = 0;
@@ -180,11 +170,11 @@ static uint32_t cgroup_cpu_milli(void)
 static uint32_t count_cpus(void)
 {
 	cpu_set_t set;
-	uint32_t n = 1, limit = cgroup_cpu_milli();
+	uint64_t n = 1000, limit = cgroup_limit("cpu.max", limit_cpu_milli);
 
 	if (sched_getaffinity(0, sizeof(set), &set) == 0)
-		n = (uint32_t)CPU_COUNT(&set);
-	return n * 1000 < limit ? n * 1000 : limit;
+		n = 1000ull * (unsigned)CPU_COUNT(&set);
+	return (uint32_t)(n < limit ? n : limit);
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -233,7 +223,8 @@ int hostinfo_engines(uint32_t *ret, struct err *err)
 
 void hostinfo_capacity(const struct hostconf *conf, uint32_t engines, struct clu_capacity *ret)
 {
-	uint64_t total = meminfo("MemTotal:"), limit = cgroup_memory(), reserve = conf->reserve_bytes;
+	uint64_t total = meminfo("MemTotal:"), limit = cgroup_limit("memory.max", limit_bytes),
+		 reserve = conf->reserve_bytes;
 
 	memset(ret, 0, sizeof(*ret));
 	if (limit < total)

@@ -19,14 +19,9 @@
 #define AGAIN_NS  NS_PER_S
 #define SILENT_NS (5 * NS_PER_S) /* after that a mute hvdom counts as running in an inventory */
 
-void local_soon(struct local *l)
-{
-	loop_timer_in(l->look, 0);
-}
-
 void local_changed(struct local *l)
 {
-	local_soon(l);
+	loop_timer_in(l->look, 0);
 }
 
 void ldom_doing(struct ldom *x, const char *fmt, ...)
@@ -59,51 +54,21 @@ static bool say(struct ldom *x, struct clu_cmd *c, const char *text)
 
 void ldom_result(struct ldom *x, const struct clu_dom *d, enum clu_result result, uint64_t generation, const char *text)
 {
-	struct clu_cmd *c = calloc(1, sizeof(*c));
+	struct clu_cmd c = { .kind = CLU_CMD_RESULT, .result = result, .op_id = d->op_id, .generation = generation };
 
-	if (!c)
-		return;
-	c->kind = CLU_CMD_RESULT;
-	c->result = result;
-	c->op_id = d->op_id;
-	c->generation = generation;
-	(void)say(x, c, text);
-	free(c);
+	(void)say(x, &c, text);
 }
 
-bool ldom_observed(struct ldom *x, const struct clu_dom *d, enum clu_seen seen, uint64_t generation, const char *text)
+bool ldom_observed(struct ldom *x, enum clu_seen seen, uint64_t generation, const char *text)
 {
-	struct clu_cmd *c = calloc(1, sizeof(*c));
-	bool said;
+	struct clu_cmd c = { .kind = CLU_CMD_OBSERVED, .seen = seen, .generation = generation };
 
-	(void)d;
-	if (!c)
-		return false;
-	c->kind = CLU_CMD_OBSERVED;
-	c->seen = seen;
-	c->generation = generation;
-	said = say(x, c, text);
-	free(c);
-	return said;
-}
-
-struct dom_config *ldom_config(struct ldom *x, const struct clu_dom *d, struct err *err)
-{
-	const struct clu_state *s = nodeio_state(x->l->n);
-	struct dom_config *cfg = NULL;
-	size_t len = 0;
-	const char *xml = nodeio_text(x->l->n, (uint32_t)(d - s->dom), &len);
-
-	if (!xml)
-		(void)err_set(err, ENOENT, "the definition is not at hand here");
-	else if (dom_config_parse(xml, len, x->name, &cfg, err) < 0)
-		cfg = NULL;
-	return cfg;
+	return say(x, &c, text);
 }
 
 static void on_probed(void *arg)
 {
-	local_soon(((struct ldom *)arg)->l);
+	local_changed(((struct ldom *)arg)->l);
 }
 
 bool ldom_ask(struct ldom *x, const struct clu_dom *d, enum probe_op op)
@@ -197,36 +162,23 @@ static void begin(struct ldom *x, enum clu_todo todo, uint64_t op_id)
 /* One domain; true: nothing of it is left here and nothing is to be done. */
 static bool work(struct ldom *x, const struct clu_dom *d, enum clu_todo todo)
 {
+	static void (*const look[])(struct ldom * x, const struct clu_dom *d) = {
+		[CLU_TODO_START] = ldom_start, [CLU_TODO_STOP] = ldom_stop,
+		[CLU_TODO_PUSH] = ldom_push,   [CLU_TODO_RESOLVE] = ldom_resolve,
+		[CLU_TODO_WATCH] = ldom_watch, [CLU_TODO_ACCEPT] = ldom_accept,
+		[CLU_TODO_KILL] = NULL,
+	};
+
 	begin(x, todo, d ? d->op_id : 0);
 	ldom_look(x);
 	if (x->l->ending_ns && d && ldom_ending(x, d, todo))
 		return false;
 	if (d && todo != CLU_TODO_KILL && todo != CLU_TODO_NONE && ldom_parked(x, d))
 		return false;
-	switch (todo) {
-	case CLU_TODO_START:
-		ldom_start(x, d);
-		return false;
-	case CLU_TODO_STOP:
-		ldom_stop(x, d);
-		return false;
-	case CLU_TODO_PUSH:
-		ldom_push(x, d);
-		return false;
-	case CLU_TODO_RESOLVE:
-		ldom_resolve(x, d);
-		return false;
-	case CLU_TODO_WATCH:
-		ldom_watch(x, d);
-		return false;
-	case CLU_TODO_ACCEPT:
-		ldom_accept(x, d);
-		return false;
-	case CLU_TODO_KILL:
-	case CLU_TODO_NONE:
-		break;
-	}
-	return ldom_kill(x, d) && !ldom_push_speaks(x);
+	if (!look[todo])
+		return ldom_kill(x, d) && !ldom_push_speaks(x);
+	look[todo](x, d);
+	return false;
 }
 
 static void work_all(struct local *l)
@@ -340,7 +292,7 @@ bool local_child(struct local *l, pid_t pid, int status)
 		log_debug("%s: hvdom %d ended: %s %d", x->name, (int)pid,
 		          WIFSIGNALED(status) ? "signal" : "exit status",
 		          WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-		local_soon(l);
+		local_changed(l);
 		return true;
 	}
 	return false;

@@ -63,7 +63,7 @@ bool ldom_ending(struct ldom *x, const struct clu_dom *d, enum clu_todo todo)
 		if (x->hv.alive)
 			end_copy(x);
 		else if (d->spec.ha) /* another host may start it, before this one has ended all */
-			ldom_observed(x, d, CLU_SEEN_ENDED, d->generation, "");
+			ldom_observed(x, CLU_SEEN_ENDED, d->generation, "");
 		return true;
 	default:
 		return false;
@@ -86,7 +86,7 @@ void local_ending(struct local *l, uint64_t until_ns, bool at_once)
 	l->end_at_once = at_once;
 	for (struct ldom *x = l->doms; !until_ns && x; x = x->next)
 		x->stop.since_ns = x->stop.destroy_ns = 0;
-	local_soon(l);
+	local_changed(l);
 }
 
 bool local_lives(const struct local *l)

@@ -85,7 +85,7 @@ static void on_reply(void *arg, uint16_t op, int status, const void *payload, si
 		look_at_disks(x);
 		x->hv.info_ns = boot_ns();
 		x->hv.have_info = true;
-		local_soon(x->l);
+		local_changed(x->l);
 	} else if (op == HV_OP_STATS && status == 0) {
 		take_stats(x, payload, len);
 	} else if (op == HV_OP_UNPARK) {
@@ -94,7 +94,7 @@ static void on_reply(void *arg, uint16_t op, int status, const void *payload, si
 			snprintf(x->news, sizeof(x->news), "it was suspended for want of quorum, and goes on");
 		else
 			log_warn("%s: %s", x->name, text);
-		local_soon(x->l);
+		local_changed(x->l);
 	} else if (status < 0 && (op == HV_OP_SHUTDOWN || op == HV_OP_DESTROY)) {
 		log_warn("%s: %s", x->name, text);
 	}
@@ -118,7 +118,7 @@ static void on_event(void *arg, const struct hv_event *ev)
 	if (ev->kind == HV_EV_WATCHDOG)
 		snprintf(x->news, sizeof(x->news), "%.190s", ev->text);
 	x->hv.have_info = false;
-	local_soon(x->l);
+	local_changed(x->l);
 }
 
 static void on_lost(void *arg, bool unread)
@@ -127,7 +127,7 @@ static void on_lost(void *arg, bool unread)
 
 	(void)unread;
 	ldom_disconnect(x);
-	local_soon(x->l);
+	local_changed(x->l);
 }
 
 static const struct hva_ops hv_ops = { .reply = on_reply, .event = on_event, .lost = on_lost };
@@ -241,7 +241,7 @@ static bool load_differs(const struct clu_dom_load *a, const struct clu_dom_load
 static void host_usage(struct local *l, uint32_t *ret_cpu, uint64_t *ret_mem)
 {
 	const struct clu_state *s = nodeio_state(l->n);
-	const struct clu_host *h = s ? clu_host_of((struct clu_state *)s, local_me(l)) : NULL;
+	const struct clu_host *h = s ? clu_host_of(s, local_me(l)) : NULL;
 
 	*ret_cpu = 0, *ret_mem = 0;
 	if (!l->conf->domains_only) {

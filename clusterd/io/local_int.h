@@ -10,7 +10,6 @@
 #include "clusterd/io/local.h"
 #include "clusterd/io/migorder.h"
 #include "clusterd/io/probe.h"
-#include "hypervisor/api/domcfg.h"
 #include "hypervisor/api/hva.h"
 #include "hypervisor/api/hypercall.h"
 #include "hypervisor/api/launch.h"
@@ -106,14 +105,11 @@ struct local {
 };
 
 static inline uint32_t local_me(const struct local *l) { return nodeio_config(l->n)->node; }
-void local_soon(struct local *l);
 void ldom_doing(struct ldom *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Send the result of @d's present operation, at most once a second. */
 void ldom_result(struct ldom *x, const struct clu_dom *d, enum clu_result result, uint64_t generation, const char *text);
 /* False: not now (once a second at most), or it could not be sent. */
-bool ldom_observed(struct ldom *x, const struct clu_dom *d, enum clu_seen seen, uint64_t generation, const char *text);
-/* The XML as a configuration, the caller's to free; NULL: not here or not readable. */
-struct dom_config *ldom_config(struct ldom *x, const struct clu_dom *d, struct err *err);
+bool ldom_observed(struct ldom *x, enum clu_seen seen, uint64_t generation, const char *text);
 
 /* local_hv.c */
 void ldom_look(struct ldom *x);            /* is it alive, what is its state: ask when due */

@@ -38,7 +38,7 @@ static void order_done(struct ldom *x)
 {
 	migorder_free(x->move.order);
 	x->move.order = NULL;
-	local_soon(x->l);
+	local_changed(x->l);
 }
 
 /* Push ----------------------------------------------------------------------------------------------------------------- */
@@ -120,19 +120,7 @@ static void ask_answer(void *arg, json_t *o)
 	order_done(x);
 }
 
-static void ask_ended(void *arg, const char *why)
-{
-	push_ended(arg, why);
-}
-
-static const struct migorder_ops ask_ops = { .answer = ask_answer, .ended = ask_ended };
-
-static const char *name_of(const struct ldom *x, uint32_t node)
-{
-	const struct clu_host *h = clu_host_of(nodeio_state(x->l->n), node);
-
-	return h ? h->name : "?";
-}
+static const struct migorder_ops ask_ops = { .answer = ask_answer, .ended = push_ended };
 
 static void no_migrated(struct ldom *x, const struct clu_dom *d)
 {
@@ -156,13 +144,14 @@ static void order_push(struct ldom *x, const struct clu_dom *d)
 		return;
 	}
 	(void)fault_point("clu", "push", "order", "", x->hv.info.pid);
-	o = json_pack("{s:s, s:s, s:s, s:b, s:I}", "op", "push", "domain", x->name, "host", name_of(x, d->target),
-	              "cluster", 1, "generation", (json_int_t)d->generation);
+	o = json_pack("{s:s, s:s, s:s, s:b, s:I}", "op", "push", "domain", x->name, "host",
+	              clu_host_name(nodeio_state(x->l->n), d->target), "cluster", 1, "generation",
+	              (json_int_t)d->generation);
 	x->move.push_op = d->op_id;
 	x->move.order = migorder_new(x->l->loop, o, &push_ops, x);
 	(void)fault_point("clu", "push", "order", ".done", x->hv.info.pid);
 	if (x->move.order)
-		ldom_doing(x, "moving to %s", name_of(x, d->target));
+		ldom_doing(x, "moving to %s", clu_host_name(nodeio_state(x->l->n), d->target));
 	else
 		no_migrated(x, d);
 }
@@ -194,18 +183,6 @@ static void push_gone(struct ldom *x, const struct clu_dom *d)
 		            x->ended.text[0] ? x->ended.text : "its hvdom ended before it was given away");
 }
 
-static void cancel_answer(void *arg, json_t *o)
-{
-	struct ldom *x = arg;
-
-	/* too late is no failure: then it is stopped there */
-	if (!strcmp(json_text(o, "type"), "error"))
-		log_info("%s: %s", x->name, json_text(o, "error"));
-	migorder_free(x->move.cancel);
-	x->move.cancel = NULL;
-	x->move.cancelled_ns = boot_ns();
-}
-
 static void cancel_ended(void *arg, const char *why)
 {
 	struct ldom *x = arg;
@@ -214,6 +191,14 @@ static void cancel_ended(void *arg, const char *why)
 	migorder_free(x->move.cancel);
 	x->move.cancel = NULL;
 	x->move.cancelled_ns = boot_ns();
+}
+
+static void cancel_answer(void *arg, json_t *o)
+{
+	/* too late is no failure: then it is stopped there */
+	if (!strcmp(json_text(o, "type"), "error"))
+		log_info("%s: %s", ((struct ldom *)arg)->name, json_text(o, "error"));
+	cancel_ended(arg, NULL);
 }
 
 static const struct migorder_ops cancel_ops = { .answer = cancel_answer, .ended = cancel_ended };
@@ -297,12 +282,12 @@ void ldom_accept(struct ldom *x, const struct clu_dom *d)
 	if (managed_add(x->name, x->uuid, &err) < 0)
 		log_error("%s: %s", x->name, err.text);
 	if (!x->hv.alive) {
-		ldom_doing(x, "expected from %s", name_of(x, d->host));
+		ldom_doing(x, "expected from %s", clu_host_name(nodeio_state(x->l->n), d->host));
 		return;
 	}
-	ldom_doing(x, "coming from %s", name_of(x, d->host));
+	ldom_doing(x, "coming from %s", clu_host_name(nodeio_state(x->l->n), d->host));
 	if (runs(x) && x->hv.info.generation > d->generation)
-		ldom_observed(x, d, CLU_SEEN_RUNNING, x->hv.info.generation, "");
+		ldom_observed(x, CLU_SEEN_RUNNING, x->hv.info.generation, "");
 }
 
 /* Resolve -------------------------------------------------------------------------------------------------------------- */

@@ -71,7 +71,7 @@ static void on_ready(void *arg, int fd, uint32_t revents)
 		log_info("%s is started", x->name);
 	(void)fault_point("clu", "start", x->start.failed ? "failed" : "ok", "", l.pid);
 	ldom_launch_drop(x);
-	local_soon(x->l);
+	local_changed(x->l);
 }
 
 static char *write_xml(const struct ldom *x, const struct clu_dom *d, struct err *err)
@@ -272,7 +272,7 @@ void ldom_stop(struct ldom *x, const struct clu_dom *d)
 		if (!ldom_ask(x, d, PROBE_LEASE))
 			ldom_doing(x, "ended; reading its lease");
 		else if (lease_left(x))
-			ldom_observed(x, d, CLU_SEEN_GONE, d->generation,
+			ldom_observed(x, CLU_SEEN_GONE, d->generation,
 			              x->probe.silent ? "it ended, and its storage does not answer"
 			                              : "it had to be killed");
 		else
@@ -303,7 +303,7 @@ bool ldom_kill(struct ldom *x, const struct clu_dom *d)
 		return false;
 	}
 	if (d && x->hv.have_info && is_on(x->hv.info.state) && x->hv.info.generation > d->generation_max) {
-		ldom_observed(x, d, CLU_SEEN_RUNNING, x->hv.info.generation, ""); /* moved here by hand */
+		ldom_observed(x, CLU_SEEN_RUNNING, x->hv.info.generation, ""); /* moved here by hand */
 		return false;
 	}
 	ldom_doing(x, "a copy that is none of the cluster's: being killed");
@@ -324,7 +324,7 @@ static void watch_gone(struct ldom *x, const struct clu_dom *d)
 	enum clu_seen seen = x->ended.by ? x->ended.by : CLU_SEEN_GONE;
 	const char *text = x->ended.text[0] ? x->ended.text : seen == CLU_SEEN_GONE ? "its hvdom is gone" : "";
 
-	ldom_observed(x, d, seen, d->generation, text);
+	ldom_observed(x, seen, d->generation, text);
 }
 
 void ldom_watch(struct ldom *x, const struct clu_dom *d)
@@ -352,11 +352,11 @@ void ldom_watch(struct ldom *x, const struct clu_dom *d)
 		else
 			ldom_doing(x, "%.112s", x->hv.info.reason == HV_WHY_DISK_WAIT ? x->hv.info.reason_text : "");
 		if (x->hv.info.generation > d->generation)
-			ldom_observed(x, d, CLU_SEEN_RUNNING, x->hv.info.generation, "");
+			ldom_observed(x, CLU_SEEN_RUNNING, x->hv.info.generation, "");
 		else
 			x->stop.since_ns = x->stop.destroy_ns = 0;
 		if (!x->news[0] || x->hv.info.generation != d->generation ||
-		    ldom_observed(x, d, CLU_SEEN_RUNNING, d->generation, x->news))
+		    ldom_observed(x, CLU_SEEN_RUNNING, d->generation, x->news))
 			x->news[0] = 0;
 		break;
 	case HV_DOM_SHUTDOWN: /* kept by its XML: the cluster has no use for that */

@@ -50,6 +50,14 @@ static void on_guard(void *arg, bool there)
 	n->ops->changed(n->arg);
 }
 
+uint64_t nodeio_real_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
 uint64_t nodeio_random_id(void)
 {
 	uint64_t v = 0;
@@ -149,16 +157,14 @@ int nodeio_submit(struct nodeio *n, const struct clu_cmd *c, const char *xml, si
 {
 	_cleanup_buf_ struct buf b = { 0 };
 	struct clu_msg *m = calloc(1, sizeof(*m));
-	struct timespec ts;
 	int r;
 
 	if (!m)
 		return -ENOMEM;
-	clock_gettime(CLOCK_REALTIME, &ts);
 	m->kind = CLU_MSG_CMD;
 	m->cmd = *c;
 	m->cmd.origin = n->cfg.node;
-	m->cmd.time_ns = (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+	m->cmd.time_ns = nodeio_real_ns();
 	if (fault_point("clu", "submit", clu_cmd_name(c->kind), "", 0)) {
 		free(m);
 		return 0;
@@ -240,14 +246,11 @@ static void fence_failed(void *arg, const char *host, const char *why)
 {
 	struct nodeio *n = arg;
 	char text[2 * CLU_TEXT_MAX];
-	struct store_event ev = { .kind = "fence-failed", .text = text, .domain = "", .host = host };
 
 	if (!n->have_cfg)
 		return;
-	ev.index = n->s->index, ev.time_ns = n->s->time_ns;
 	snprintf(text, sizeof(text), "fencing %s: %.300s", host, why);
-	nodeio_event(n, &ev);
-	n->store_wanted = true; /* no command may come for long: written at the next tick */
+	nodeio_event(n, n->s->index, "fence-failed", host, text);
 }
 
 static const struct fence_ops fence_ops = { .done = fence_done, .failed = fence_failed };
@@ -301,7 +304,7 @@ void nodeio_free(struct nodeio *n)
 	loop_del_timer(n->tick);
 	nodeio_buffered_forget(n);
 	nodeio_snapshot_drop(n);
-	nodeio_answers_free(n);
+	nodeio_answers_forget(n, false);
 	for (uint32_t i = 0; n->text && i < CLU_DOMS_MAX; i++)
 		free(n->text[i].xml);
 	storer_free(n->storer);

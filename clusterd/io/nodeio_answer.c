@@ -37,7 +37,7 @@ void nodeio_answers_release(struct nodeio *n, uint64_t commit)
 	}
 }
 
-void nodeio_answers_forget(struct nodeio *n)
+void nodeio_answers_forget(struct nodeio *n, bool tell)
 {
 	static const struct clu_answer unknown = {
 		.status = -EIO,
@@ -48,17 +48,8 @@ void nodeio_answers_forget(struct nodeio *n)
 		struct nodeio_answer *h = n->answers;
 
 		n->answers = h->next;
-		n->ops->answer(n->arg, h->request, &unknown);
-		free(h);
-	}
-}
-
-void nodeio_answers_free(struct nodeio *n)
-{
-	while (n->answers) {
-		struct nodeio_answer *h = n->answers;
-
-		n->answers = h->next;
+		if (tell)
+			n->ops->answer(n->arg, h->request, &unknown);
 		free(h);
 	}
 }

@@ -28,17 +28,13 @@ void nodeio_clock_lease(struct nodeio *n, const struct clu_action *a)
 
 void nodeio_clock_stood(struct nodeio *n, uint64_t lost_ns)
 {
-	char text[CLU_TEXT_MAX];
-	struct store_event ev = { .kind = "clock-stood", .text = text, .domain = "", .host = "" };
 	const struct clu_host *h = clu_host_of(n->s, n->cfg.node);
+	const char *host = h ? h->name : "";
+	char text[CLU_TEXT_MAX];
 
-	ev.index = n->s->index, ev.time_ns = n->s->time_ns;
-	if (h)
-		ev.host = h->name;
 	snprintf(text, sizeof(text),
-	         "the clock of %s stood still for about %.1f s, as others' clocks say: was it paused?", ev.host,
+	         "the clock of %s stood still for about %.1f s, as others' clocks say: was it paused?", host,
 	         (double)lost_ns / 1e9);
 	log_error("%s", text);
-	nodeio_event(n, &ev);
-	n->store_wanted = true; /* no command may come for long */
+	nodeio_event(n, n->s->index, "clock-stood", host, text);
 }

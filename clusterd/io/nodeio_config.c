@@ -8,10 +8,10 @@
 #include "common/log.h"
 #include "common/util.h"
 
-static int find_self(const struct cpg_config *c)
+int nodeio_place(const struct cpg_config *c, uint32_t node)
 {
 	for (uint32_t i = 0; i < c->n_nodes; i++)
-		if (c->id[i] == c->node)
+		if (c->id[i] == node)
 			return (int)i;
 	return -1;
 }
@@ -19,7 +19,7 @@ static int find_self(const struct cpg_config *c)
 /* May this node be in a cluster that is configured like that? */
 static int check(const struct nodeio *n, const struct cpg_config *c, struct err *err)
 {
-	int self = find_self(c);
+	int self = nodeio_place(c, c->node);
 
 	if (c->two_node)
 		return err_set(

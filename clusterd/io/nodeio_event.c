@@ -7,31 +7,28 @@
 #include "clusterd/io/nodeio_int.h"
 #include "common/util.h"
 
-static const char *host_name(const struct nodeio *n, uint32_t node)
+static void event(struct nodeio *n, uint64_t index, const char *kind, const char *domain, const char *host,
+                  const char *text)
 {
-	const struct clu_host *h = clu_host_of(n->s, node);
+	struct store_event ev = {
+		.index = index, .time_ns = n->s->time_ns, .kind = kind, .text = text, .domain = domain, .host = host
+	};
 
-	return h ? h->name : "nowhere";
+	eventlist_add(n->events, &ev);
+	if (storer_store(n->storer))
+		store_note(storer_store(n->storer), &ev);
+	n->ops->event(n->arg, &ev);
 }
 
-void nodeio_event(struct nodeio *n, const struct store_event *ev)
+void nodeio_event(struct nodeio *n, uint64_t index, const char *kind, const char *host, const char *text)
 {
-	eventlist_add(n->events, ev);
-	if (storer_store(n->storer))
-		store_note(storer_store(n->storer), ev);
-	n->ops->event(n->arg, ev);
+	event(n, index, kind, "", host, text);
+	n->store_wanted = true;
 }
 
 static void note(struct nodeio *n, const struct clu_cmd *c, const char *domain, const char *host, const char *text)
 {
-	struct store_event ev = { .index = n->s->index,
-		                  .time_ns = n->s->time_ns,
-		                  .kind = clu_cmd_name(c->kind),
-		                  .text = text,
-		                  .domain = domain,
-		                  .host = host };
-
-	nodeio_event(n, &ev);
+	event(n, n->s->index, clu_cmd_name(c->kind), domain, host, text);
 }
 
 static void note_host(struct nodeio *n, const struct clu_cmd *c, const struct clu_host *before)
@@ -78,25 +75,28 @@ static void dom_text(const struct nodeio *n, const struct clu_dom *d, const stru
 
 	switch (d->phase) {
 	case CLU_PHASE_STARTING:
-		snprintf(text, cap, "%s is started on %s, generation %" PRIu64 "%s", d->name, host_name(n, d->host),
-		         d->generation, d->force ? ", over the lease of its lost host" : "");
+		snprintf(text, cap, "%s is started on %s, generation %" PRIu64 "%s", d->name,
+		         clu_host_name(n->s, d->host), d->generation,
+		         d->force ? ", over the lease of its lost host" : "");
 		break;
 	case CLU_PHASE_RUNNING:
 		if (before->phase == CLU_PHASE_MIGRATING && before->host == d->host)
-			snprintf(text, cap, "%s was not moved, it runs on %s%s%s", d->name, host_name(n, d->host), sep,
-			         why);
+			snprintf(text, cap, "%s was not moved, it runs on %s%s%s", d->name,
+			         clu_host_name(n->s, d->host), sep, why);
 		else
-			snprintf(text, cap, "%s runs on %s, generation %" PRIu64 "%s%s", d->name, host_name(n, d->host),
-			         d->generation, sep, why);
+			snprintf(text, cap, "%s runs on %s, generation %" PRIu64 "%s%s", d->name,
+			         clu_host_name(n->s, d->host), d->generation, sep, why);
 		break;
 	case CLU_PHASE_STOPPING:
-		snprintf(text, cap, "%s is stopped on %s", d->name, host_name(n, d->host));
+		snprintf(text, cap, "%s is stopped on %s", d->name, clu_host_name(n->s, d->host));
 		break;
 	case CLU_PHASE_MIGRATING:
-		snprintf(text, cap, "%s moves from %s to %s", d->name, host_name(n, d->host), host_name(n, d->target));
+		snprintf(text, cap, "%s moves from %s to %s", d->name, clu_host_name(n->s, d->host),
+		         clu_host_name(n->s, d->target));
 		break;
 	case CLU_PHASE_RESOLVING:
-		snprintf(text, cap, "%s: %s finds out whether it has it%s%s", d->name, host_name(n, d->host), sep, why);
+		snprintf(text, cap, "%s: %s finds out whether it has it%s%s", d->name, clu_host_name(n->s, d->host),
+		         sep, why);
 		break;
 	case CLU_PHASE_FAILED:
 		snprintf(text, cap, "%s failed %u times and is given up%s%s", d->name, d->failures, sep, why);
@@ -118,21 +118,22 @@ static void note_dom(struct nodeio *n, const struct clu_cmd *c, const struct clu
 		return;
 	else if (c->kind == CLU_CMD_REACH && memcmp(d->unreachable, before->unreachable, sizeof(d->unreachable)) != 0)
 		snprintf(text, sizeof(text), c->on ? "%s could start on %s again%s%s" : "%s could not start on %s%s%s",
-		         d->name, host_name(n, c->origin), c->text[0] ? ": " : "", c->text);
+		         d->name, clu_host_name(n->s, c->origin), c->text[0] ? ": " : "", c->text);
 	else if (c->kind == CLU_CMD_OBSERVED && c->seen == CLU_SEEN_RUNNING && c->generation == d->generation &&
 	         c->origin == d->host && d->rev == before->rev && c->text[0])
-		snprintf(text, sizeof(text), "%s on %s: %s", d->name, host_name(n, d->host), c->text);
+		snprintf(text, sizeof(text), "%s on %s: %s", d->name, clu_host_name(n->s, d->host), c->text);
 	else if (d->rev == before->rev)
 		return; /* refused */
 	else if (failed)
-		snprintf(text, sizeof(text), "%s could not be started on %s%s%s", d->name, host_name(n, c->origin),
-		         c->text[0] ? ": " : "", c->text);
+		snprintf(text, sizeof(text), "%s could not be started on %s%s%s", d->name,
+		         clu_host_name(n->s, c->origin), c->text[0] ? ": " : "", c->text);
 	else if (c->kind == CLU_CMD_RESULT && c->result == CLU_RESULT_MOVE_FAILED)
 		snprintf(text, sizeof(text), "%s was not moved to %s, it runs on %s%s%s", d->name,
-		         host_name(n, before->target), host_name(n, d->host), c->text[0] ? ": " : "", c->text);
+		         clu_host_name(n->s, before->target), clu_host_name(n->s, d->host), c->text[0] ? ": " : "",
+		         c->text);
 	else if (c->kind == CLU_CMD_OBSERVED && c->seen == CLU_SEEN_ENDED)
 		snprintf(text, sizeof(text), "%s was ended on %s, which is being shut down", d->name,
-		         host_name(n, c->origin));
+		         clu_host_name(n->s, c->origin));
 	else if (c->kind == CLU_CMD_DEFINE)
 		snprintf(text, sizeof(text), "%s was %s", d->name, before->uuid[0] ? "defined anew" : "defined");
 	else if (c->kind == CLU_CMD_DESIRE)
@@ -140,7 +141,7 @@ static void note_dom(struct nodeio *n, const struct clu_cmd *c, const struct clu
 	else
 		dom_text(n, d, before, text, sizeof(text));
 	uint32_t at = c->kind == CLU_CMD_REACH ? c->origin : d && d->host ? d->host : failed ? c->origin : 0;
-	note(n, c, d ? d->name : before->name, at ? host_name(n, at) : "", text);
+	note(n, c, d ? d->name : before->name, at ? clu_host_name(n->s, at) : "", text);
 }
 
 /* How long starts take: for vmclus rehearse. */

@@ -88,6 +88,7 @@ struct nodeio {
 
 /* nodeio.c */
 uint64_t nodeio_random_id(void); /* not 0 */
+uint64_t nodeio_real_ns(void);   /* CLOCK_REALTIME */
 
 /* nodeio_pump.c */
 extern const struct cpglink_ops nodeio_cpg_ops;
@@ -101,11 +102,11 @@ void nodeio_buffered_forget(struct nodeio *n);
 void nodeio_answer_hold(struct nodeio *n, const struct clu_action *a); /* until its index is committed; one of index 0 goes at once */
 void nodeio_answers_release(struct nodeio *n, uint64_t commit);
 /* The state was replaced: whether a command is part of it nobody can tell, which each is told. */
-void nodeio_answers_forget(struct nodeio *n);
-void nodeio_answers_free(struct nodeio *n);
+void nodeio_answers_forget(struct nodeio *n, bool tell); /* @tell false: nobody listens any more */
 
 /* nodeio_config.c: of struct cpglink_ops. An error keeps this node out of the group. */
 int nodeio_on_config(void *arg, const struct cpg_config *c, struct err *err) _must_check_;
+int nodeio_place(const struct cpg_config *c, uint32_t node); /* index in the node list; -1: not there */
 
 /* nodeio_store.c */
 extern const struct storer_ops nodeio_storer_ops;
@@ -143,8 +144,8 @@ void nodeio_propose(struct nodeio *n); /* HOST_UP, decisions, fencing: whatever 
 void nodeio_take_usage(struct nodeio *n, uint32_t node, const Hospes__Clu__Usage *u);
 
 /* nodeio_event.c */
-/* An event, to the list, the store, and whoever follows. */
-void nodeio_event(struct nodeio *n, const struct store_event *ev);
+/* An event of no command: to the list, to the store, and to the log. @index: shown when that is committed. @host: "" none. */
+void nodeio_event(struct nodeio *n, uint64_t index, const char *kind, const char *host, const char *text);
 /* An event for people from one applied command; @before: the domain as it was (uuid "" none). */
 void nodeio_note(struct nodeio *n, const struct clu_cmd *c, const struct clu_dom *before, const struct clu_host *hbefore);
 

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include "clusterd/io/nodeio_int.h"
 #include "common/util.h"
 
@@ -99,14 +98,6 @@ static void fence_nobody(struct nodeio *n)
 		fence_unwant(n->fence, n->s->host[i].name);
 }
 
-static uint64_t real_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
-
 /*
  * When quorum comes back the hosts come one after the other. With suspended domains it is worth the time to wait for the last: each has
  * been away for longer than its lease, so that being declared lost would at once give away what it could resume.
@@ -138,7 +129,7 @@ static void decide(struct nodeio *n)
 	n->seen_cmds = n->sent_cmds;
 	v.settling = settles;
 	nodeio_reach_coming(n, v.coming);
-	clu_decide(n->s, &v, &n->load, real_ns(), n->proposals);
+	clu_decide(n->s, &v, &n->load, nodeio_real_ns(), n->proposals);
 	fence_hosts(n);
 	for (uint32_t i = 0; i < n->proposals->n; i++)
 		if (nodeio_submit(n, &n->proposals->cmd[i], NULL, 0) < 0)
@@ -147,7 +138,7 @@ static void decide(struct nodeio *n)
 
 void nodeio_propose(struct nodeio *n)
 {
-	n->load.time_ns = real_ns();
+	n->load.time_ns = nodeio_real_ns();
 	if (!nodeio_acts(n)) {
 		fence_nobody(n);
 		return;

@@ -66,7 +66,7 @@ static void act(struct nodeio *n, const struct clu_action *a)
 	case CLU_ACT_LOAD:
 		n->loaded_ok = nodeio_snapshot_load(n);
 		n->loaded_wanted = true;
-		nodeio_answers_forget(n);
+		nodeio_answers_forget(n, true);
 		break;
 	case CLU_ACT_BUFFER:
 		break; /* by whoever gave the message: it has the octets */

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include "clusterd/io/aside.h"
 #include "clusterd/io/nodeio_int.h"
 #include "clusterd/io/pulseio.h"
@@ -42,14 +41,6 @@ struct nodeio_reach {
 static uint64_t stamp(const struct nodeio_reach *r)
 {
 	return r->start_ns + boot_ns();
-}
-
-static int place_of(const struct cpg_config *c, uint32_t node)
-{
-	for (uint32_t i = 0; i < c->n_nodes; i++)
-		if (c->id[i] == node)
-			return (int)i;
-	return -1;
 }
 
 /* What is lost when this host yields: its guests, those with a priority more, those that nobody starts elsewhere twice. */
@@ -127,7 +118,7 @@ static void on_datagram(void *arg, const void *p, size_t len, const struct socka
 
 	if (!r->ready || !n->have_cfg || n->must_reload)
 		return;
-	place = reachwire_unpack(p, len, r->key, &d) == 0 ? place_of(&n->cfg, d.pulse.from) : -1;
+	place = reachwire_unpack(p, len, r->key, &d) == 0 ? nodeio_place(&n->cfg, d.pulse.from) : -1;
 	if (place < 0 || d.list != r->list || d.nodes != n->cfg.n_nodes || d.to != n->cfg.node) {
 		if (!r->bad++)
 			log_warn(
@@ -241,10 +232,10 @@ static void look_at_datagrams(struct nodeio_reach *r, uint64_t now)
 	uint64_t members[REACH_WORDS] = { 0 };
 
 	for (uint32_t i = 0; i < n->n_members && n->node.pulses; i++) {
-		int place = place_of(&n->cfg, n->member[i]);
+		int place = nodeio_place(&n->cfg, n->member[i]);
 
 		if (place >= 0)
-			members[place / 64] |= 1ull << (place % 64);
+			clu_bit_set(members, place);
 	}
 	(void)reach_sure(&r->reach, members, now);
 }
@@ -266,10 +257,10 @@ void nodeio_reach_coming(const struct nodeio *n, uint64_t *slots)
 	uint64_t now = boot_ns();
 
 	for (uint32_t i = 0; n->reach && i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
-		int place = place_of(&n->cfg, n->s->host[i].node);
+		int place = nodeio_place(&n->cfg, n->s->host[i].node);
 
 		if (place >= 0 && reach_coming(&n->reach->reach, (uint32_t)place, n->view_ns, now))
-			slots[i / 64] |= 1ull << (i % 64);
+			clu_bit_set(slots, i);
 	}
 }
 
@@ -301,7 +292,7 @@ void nodeio_reach_config(struct nodeio *n)
 	struct err err = { 0 };
 	size_t len = 0;
 	uint64_t list;
-	int me = place_of(&n->cfg, n->cfg.node);
+	int me = nodeio_place(&n->cfg, n->cfg.node);
 
 	if (!r)
 		return;
@@ -329,13 +320,11 @@ void nodeio_reach_config(struct nodeio *n)
 struct nodeio_reach *nodeio_reach_new(struct nodeio *n)
 {
 	struct nodeio_reach *r = calloc(1, sizeof(*r));
-	struct timespec ts;
 
 	if (!r)
 		return NULL;
-	clock_gettime(CLOCK_REALTIME, &ts);
 	r->n = n;
-	r->start_ns = (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec - boot_ns();
+	r->start_ns = nodeio_real_ns() - boot_ns();
 	r->tick = loop_add_timer(n->loop, on_tick, r);
 	r->aside = aside_new(n->loop);
 	if (!r->tick || !r->aside) {

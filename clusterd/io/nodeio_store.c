@@ -58,12 +58,12 @@ static const char *text_of(void *arg, uint32_t slot, size_t *ret_len)
 
 /* Disk ----------------------------------------------------------------------------------------------------------------- */
 
-static void take_image_texts(struct nodeio *n, const struct store_image *img)
+/* @xml is definition @id. One that is there already under that id may be another, of a command that was never committed. */
+static void take_text(struct nodeio *n, uint64_t id, const char *xml, size_t len)
 {
-	for (size_t k = 0; k < img->n_text; k++)
-		for (uint32_t i = 0; i < n->s->n_dom; i++)
-			if (n->s->dom[i].uuid[0] && n->s->dom[i].xml_id == img->text[k].id)
-				nodeio_text_put(n, i, img->text[k].id, img->text[k].xml, img->text[k].len);
+	for (uint32_t i = 0; i < n->s->n_dom; i++)
+		if (n->s->dom[i].uuid[0] && n->s->dom[i].xml_id == id)
+			nodeio_text_put(n, i, id, xml, len);
 }
 
 static void take_image(struct nodeio *n, struct store_image *img)
@@ -75,7 +75,8 @@ static void take_image(struct nodeio *n, struct store_image *img)
 	memcpy(dom, img->s->dom, CLU_DOMS_MAX * sizeof(*dom));
 	/* the list may have changed while this node was away */
 	clu_nodes_set(n->s, n->cfg.id, n->cfg.name, n->cfg.n_nodes);
-	take_image_texts(n, img);
+	for (size_t i = 0; i < img->n_text; i++)
+		take_text(n, img->text[i].id, img->text[i].xml, img->text[i].len);
 	nodeio_texts_tidy(n);
 	eventlist_follow(img->events, n->events);
 	eventlist_free(n->events);
@@ -188,7 +189,6 @@ void nodeio_disk_look(struct nodeio *n)
 {
 	uint64_t since = storer_busy_ns(n->storer), now = boot_ns();
 	bool stuck = since && now > since + STUCK_NS;
-	struct store_event ev = { .kind = "state-stuck", .text = n->stuck_text, .domain = "", .host = "" };
 	const struct clu_host *me = n->have_cfg ? clu_host_of(n->s, n->cfg.node) : NULL;
 
 	if (stuck)
@@ -201,11 +201,8 @@ void nodeio_disk_look(struct nodeio *n)
 	n->stuck = stuck;
 	if (!stuck)
 		snprintf(n->stuck_text, sizeof(n->stuck_text), "the disk below %s/cluster answers again", path_state());
-	if (!me)
-		return;
-	ev.host = me->name, ev.index = n->node.commit, ev.time_ns = n->s->time_ns;
-	nodeio_event(n, &ev);
-	n->store_wanted = true;
+	if (me)
+		nodeio_event(n, n->node.commit, "state-stuck", me->name, n->stuck_text);
 }
 
 /* Snapshots ------------------------------------------------------------------------------------------------------------ */
@@ -289,11 +286,7 @@ static void take_texts(struct nodeio *n)
 		const Hospes__Clu__Snapshot *p = n->snap.part[i].env->snapshot;
 
 		for (size_t k = 0; k < p->n_texts; k++)
-			for (uint32_t slot = 0; slot < n->s->n_dom; slot++)
-				if (n->s->dom[slot].uuid[0] && n->s->dom[slot].xml_id == p->texts[k]->id &&
-				    n->text[slot].id != p->texts[k]->id)
-					nodeio_text_put(n, slot, p->texts[k]->id, (const char *)p->texts[k]->xml.data,
-					                p->texts[k]->xml.len);
+			take_text(n, p->texts[k]->id, (const char *)p->texts[k]->xml.data, p->texts[k]->xml.len);
 	}
 }
 

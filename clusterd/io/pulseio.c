@@ -206,7 +206,7 @@ static void ask(struct pulseio *p, struct question *q)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
-	int pair[2], r;
+	int pair[2], rc;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
 		free(q);
@@ -217,10 +217,10 @@ static void ask(struct pulseio *p, struct question *q)
 	p->answers_src = loop_add_fd(p->loop, pair[0], EPOLLIN, on_answer, p);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	r = p->answers_src ? pthread_create(&thread, &attr, resolve, q) : ENOMEM;
+	rc = p->answers_src ? pthread_create(&thread, &attr, resolve, q) : ENOMEM;
 	pthread_attr_destroy(&attr);
-	if (r) {
-		log_warn("cannot look up the names of corosync's node list: %s", strerror(r));
+	if (rc) {
+		log_warn("cannot look up the names of corosync's node list: %s", strerror(rc));
 		close(pair[1]);
 		free(q);
 		stop_asking(p);

@@ -84,7 +84,7 @@ static int fail(const struct store *st, int rc, const char *doing, struct err *e
 {
 	int r = errno_of(rc);
 
-	return err_set(err, r ? r : -EIO, "%s %s: %s%s", doing, st->path,
+	return err_set(err, r < 0 ? r : -EIO, "%s %s: %s%s", doing, st->path,
 	               st->db ? sqlite3_errmsg(st->db) : sqlite3_errstr(rc),
 	               r == -ENOSPC  ? ": free disk space there"
 	               : r == -EBUSY ? ": another clusterd uses it"
@@ -306,14 +306,10 @@ static int load_records(struct store *st, struct clu_state *s, struct err *err)
 	    r = 0;
 	uint32_t n = 0;
 
-	while (rc == SQLITE_OK && r == 0) {
-		sqlite3_int64 kind, slot;
+	while (rc == SQLITE_OK && r == 0 && (rc = sqlite3_step(q)) == SQLITE_ROW) {
+		sqlite3_int64 kind = sqlite3_column_int64(q, 0), slot = sqlite3_column_int64(q, 1);
 
-		rc = sqlite3_step(q);
-		if (rc != SQLITE_ROW)
-			break;
 		rc = SQLITE_OK;
-		kind = sqlite3_column_int64(q, 0), slot = sqlite3_column_int64(q, 1);
 		if (kind < 0 || kind > CLU_OBJ_POLICY || slot < 0 || slot > CLU_DOMS_MAX ||
 		    clu_record_unpack(s, (enum clu_object)kind, (uint32_t)slot, sqlite3_column_blob(q, 2),
 		                      (size_t)sqlite3_column_bytes(q, 2)) < 0)
@@ -335,16 +331,11 @@ static int load_texts(struct store *st, int (*text)(void *arg, uint64_t id, cons
 	sqlite3_stmt *q = NULL;
 	int rc = sqlite3_prepare_v2(st->db, "SELECT slot, id, text FROM xml", -1, &q, NULL), r = 0;
 
-	while (rc == SQLITE_OK && r == 0) {
-		sqlite3_int64 slot;
-		int len;
+	while (rc == SQLITE_OK && r == 0 && (rc = sqlite3_step(q)) == SQLITE_ROW) {
+		sqlite3_int64 slot = sqlite3_column_int64(q, 0);
+		int len = sqlite3_column_bytes(q, 2);
 
-		rc = sqlite3_step(q);
-		if (rc != SQLITE_ROW)
-			break;
 		rc = SQLITE_OK;
-		slot = sqlite3_column_int64(q, 0);
-		len = sqlite3_column_bytes(q, 2);
 		if (slot < 0 || slot >= CLU_DOMS_MAX || len <= 0 || len > (int)XML_MAX) {
 			r = err_set(err, EILSEQ, "%s: a definition of %d octets", st->path, len);
 			break;
@@ -601,21 +592,5 @@ int store_write(struct store *st, const struct store_batch *b, struct err *err)
 	}
 	if (r < 0)
 		memset(st->xml_id, 0, sizeof(st->xml_id)); /* what is on disk is not known any more: write texts anew */
-	return r;
-}
-
-int store_save(struct store *st, const struct clu_state *s, const struct clu_changes *c, store_text_fn *text, void *arg,
-               struct err *err)
-{
-	struct store_batch *b = store_pack(st, s, c, text, arg);
-	int r = b ? store_write(st, b, err) : err_sys(err, ENOMEM, "write %s", st->path);
-
-	if (b && r < 0) { /* the next write tells them */
-		st->noted = b->noted;
-		for (st->noted_end = &st->noted; *st->noted_end; st->noted_end = &(*st->noted_end)->next)
-			st->n_noted++;
-		b->noted = NULL;
-	}
-	store_batch_free(b);
 	return r;
 }

@@ -54,9 +54,6 @@ struct store_batch *store_pack(struct store *st, const struct clu_state *s, cons
 void store_batch_free(struct store_batch *b); /* takes NULL */
 /* Make @b durable. -ENOSPC, -EROFS, -EIO: nothing of it is. */
 int store_write(struct store *st, const struct store_batch *b, struct err *err) _must_check_;
-/* Both at once; what was noted waits for the next one when it fails. */
-int store_save(struct store *st, const struct clu_state *s, const struct clu_changes *c, store_text_fn *text, void *arg,
-               struct err *err) _must_check_;
 /*
  * Events with an index above @since and an id above @after, oldest first, at most @max; @fn gets borrowed texts. Those noted but not
  * written are left out.

@@ -254,7 +254,7 @@ struct storer *storer_new(struct loop *loop, const struct storer_ops *ops, void 
 {
 	struct storer *st = calloc(1, sizeof(*st));
 	sigset_t all, before;
-	int r;
+	int rc;
 
 	if (!st)
 		return NULL;
@@ -263,9 +263,9 @@ struct storer *storer_new(struct loop *loop, const struct storer_ops *ops, void 
 	pthread_cond_init(&st->wake, NULL);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
-	r = pthread_create(&st->thread, NULL, run, st);
+	rc = pthread_create(&st->thread, NULL, run, st);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (r) {
+	if (rc) {
 		done(st);
 		return NULL;
 	}

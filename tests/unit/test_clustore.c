@@ -131,6 +131,15 @@ static struct store *open_ok(void)
 	return st;
 }
 
+static int save(struct store *st, const struct clu_changes *c, struct err *err)
+{
+	struct store_batch *b = store_pack(st, s, c, text_of, NULL);
+	int r = b ? store_write(st, b, err) : -ENOMEM;
+
+	store_batch_free(b);
+	return r;
+}
+
 static void test_round(void **state)
 {
 	struct store *st = open_ok();
@@ -139,24 +148,24 @@ static void test_round(void **state)
 	(void)state;
 
 	s->promised = 7;
-	assert_int_equal(store_save(st, s, &ch, text_of, NULL, &err), 0);
+	assert_int_equal(save(st, &ch, &err), 0);
 	for (unsigned i = 0; i < 40; i++) { /* one transaction each, only what changed */
 		ch = (struct clu_changes){ 0 };
 		define(i, &ch);
 		assert_int_equal(ch.n, 1);
-		assert_int_equal(store_save(st, s, &ch, text_of, NULL, &err), 0);
+		assert_int_equal(save(st, &ch, &err), 0);
 	}
 	ch = (struct clu_changes){ 0 };
 	define(3, &ch); /* anew: another text in its place */
 	undefine(5, &ch);
-	assert_int_equal(store_save(st, s, &ch, text_of, NULL, &err), 0);
+	assert_int_equal(save(st, &ch, &err), 0);
 	store_close(st);
 	texts[5][0] = 0;
 	/* the text of an undefined domain stays behind in its slot until that is used again: it belongs to nobody */
 	expect_loaded(40);
 	st = open_ok();
 	ch = (struct clu_changes){ .all = true };
-	assert_int_equal(store_save(st, s, &ch, text_of, NULL, &err), 0);
+	assert_int_equal(save(st, &ch, &err), 0);
 	store_close(st);
 	expect_loaded(39);
 }
@@ -193,7 +202,7 @@ static void test_events(void **state)
 		                                      .host = "host-b" });
 	assert_int_equal(store_events(st, 0, 0, 100, take_event, &e, &err), 0);
 	assert_int_equal(e.n, 0); /* not written yet */
-	assert_int_equal(store_save(st, s, &ch, text_of, NULL, &err), 0);
+	assert_int_equal(save(st, &ch, &err), 0);
 	assert_int_equal(store_events(st, 0, 0, 100, take_event, &e, &err), 0);
 	assert_int_equal(e.n, 3);
 	e = (struct events){ 0 };
@@ -207,7 +216,7 @@ static void test_events(void **state)
 			                                      .text = "",
 			                                      .domain = "",
 			                                      .host = "host-b" });
-		assert_int_equal(store_save(st, s, &ch, text_of, NULL, &err), 0);
+		assert_int_equal(save(st, &ch, &err), 0);
 	}
 	e = (struct events){ 0 };
 	assert_int_equal(store_events(st, 0, 0, 100000, take_event, &e, &err), 0);
@@ -234,7 +243,7 @@ static void fill(void)
 
 	for (unsigned i = 0; i < 30; i++)
 		define(i, &ch);
-	assert_int_equal(store_save(st, s, &ch, text_of, NULL, &err), 0);
+	assert_int_equal(save(st, &ch, &err), 0);
 	store_close(st);
 }
 
@@ -257,7 +266,7 @@ static void expect_fresh(const char *what, unsigned want_aside)
 		fail_msg("%s: %d %s / %s", what, r, err.text, aside);
 	assert_int_equal(count_aside(), want_aside);
 	struct clu_changes ch = { .all = true };
-	assert_int_equal(store_save(st, s, &ch, text_of, NULL, &err), 0);
+	assert_int_equal(save(st, &ch, &err), 0);
 	store_close(st);
 	free(t->dom);
 	free(t);
@@ -314,7 +323,7 @@ static void test_second(void **state)
 	char aside[ERR_TEXT_MAX];
 	(void)state;
 
-	assert_int_equal(store_save(st, s, &ch, text_of, NULL, &err), 0);
+	assert_int_equal(save(st, &ch, &err), 0);
 	assert_int_equal(store_open(path, "acme", &other, aside, &err), -EBUSY);
 	assert_non_null(strstr(err.text, "another clusterd"));
 	assert_int_equal(count_aside(), 0);
@@ -336,7 +345,7 @@ static int full_disk(void)
 	    mount("tmpfs", dir, "tmpfs", 0, "size=600k") < 0)
 		return 77;
 	st = open_ok();
-	assert_int_equal(store_save(st, s, &ch, text_of, NULL, &err), 0);
+	assert_int_equal(save(st, &ch, &err), 0);
 	fd = open(ballast, O_WRONLY | O_CREAT, 0600);
 	while (write(fd, junk, sizeof(junk)) > 0)
 		;
@@ -344,15 +353,14 @@ static int full_disk(void)
 	while (r == 0 && n < 500) { /* what is in the log already may still take a while */
 		ch = (struct clu_changes){ 0 };
 		define(n++, &ch);
-		r = store_save(st, s, &ch, text_of, NULL, &err);
+		r = save(st, &ch, &err);
 	}
 	assert_int_equal(r, -ENOSPC);
 	assert_non_null(strstr(err.text, "free disk space"));
-	assert_int_equal(store_save(st, s, &ch, text_of, NULL, &err),
-	                 -ENOSPC); /* and again: nothing is left half done */
+	assert_int_equal(save(st, &ch, &err), -ENOSPC); /* and again: nothing is left half done */
 	assert_int_equal(unlink(ballast), 0);
 	ch = (struct clu_changes){ .all = true };
-	if (store_save(st, s, &ch, text_of, NULL, &err) < 0)
+	if (save(st, &ch, &err) < 0)
 		fail_msg("with room again: %s", err.text);
 	store_close(st);
 	expect_loaded(n < 64 ? n : 64);
