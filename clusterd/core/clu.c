@@ -7,17 +7,6 @@
 #include <assert.h>
 #include <string.h>
 
-#define S 1000000000ull
-
-uint64_t clu_park_ns(const struct clu_policy *p, uint64_t lease_ns)
-{
-	uint64_t ns = lease_ns / 4;
-
-	if (p->no_quorum != CLU_NO_QUORUM_SUSPEND || lease_ns < CLU_PARK_LEASE_NS || p->margin_ns < CLU_PARK_MARGIN_NS)
-		return 0;
-	return ns < 1 * S ? 1 * S : ns > 5 * S ? 5 * S : ns;
-}
-
 void clu_state_init(struct clu_state *s, struct clu_dom *dom, uint32_t dom_cap)
 {
 	memset(s, 0, sizeof(*s));

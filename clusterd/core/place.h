@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Placement: which host a domain may run on, and which is best. Hard rules first (each refusal has a reason that a person
- * understands), then a score. Pure; works on the replicated state plus what is only measured (struct clu_load).
+ * Placement: on which hosts a domain may run, and which is best. Hard rules come first, and each refusal has a reason for people; then a
+ * score. Pure; works on the replicated state and on measurements (struct clu_load).
  */
 #ifndef HOSPES_CLUSTERD_CORE_PLACE_H
 #define HOSPES_CLUSTERD_CORE_PLACE_H
 
 #include "clusterd/core/clu.h"
 
-/* Measured, not replicated: the newest each node knows, by slot. Zero: unknown. */
+/* Measured, not replicated: the latest values that this node received. 0: unknown. */
 struct clu_dom_load {
-	uint32_t cpu_milli;      /* CPU it uses, mean of the last minute */
+	uint32_t cpu_milli;      /* CPU in use, mean of the last minute */
 	uint64_t used_bytes;     /* host memory behind its RAM */
-	uint64_t dirty_bps;      /* octets it dirties per second */
+	uint64_t dirty_bps;      /* octets that it dirties per second */
 };
 struct clu_load {
-	uint32_t cpu_used_milli[CLU_HOSTS_MAX]; /* of the whole host */
+	uint32_t cpu_used_milli[CLU_HOSTS_MAX]; /* of the whole host, by slot */
 	uint64_t mem_used_bytes[CLU_HOSTS_MAX];
-	const struct clu_dom_load *dom; /* by slot, dom_cap of them; NULL: nothing known */
-	uint64_t time_ns;        /* CLOCK_REALTIME, to which the state's times are compared; 0: the state's own */
+	const struct clu_dom_load *dom; /* by slot, dom_cap of them; NULL: nothing is known */
+	uint64_t time_ns;        /* CLOCK_REALTIME; 0: use the state's time */
 };
 
 enum clu_why {
@@ -29,23 +29,22 @@ enum clu_why {
 };
 struct clu_verdict {
 	enum clu_why why;        /* the first hard rule that forbids it; OK: none */
-	int64_t score;           /* when OK: higher is better; comparable between hosts of one call only */
-	char text[CLU_TEXT_MAX]; /* the reason or what the score is made of */
+	int64_t score;           /* when OK: higher is better; comparable within one call only */
+	char text[CLU_TEXT_MAX]; /* the reason, or what the score is made of */
 };
 
-/* Judge one host (slot) for @d, wherever @d is now. FAILED_HERE is soft: it lowers the score, and is named in the text. */
+/* @d is a record of @s in all functions. @load may be NULL. Texts go to @why, CLU_TEXT_MAX octets; NULL: no text. */
+
+/* Judge the host in @slot for @d, wherever @d is now. FAILED_HERE is soft: it lowers the score, and the text names it. */
 void clu_judge(const struct clu_state *s, const struct clu_load *load, const struct clu_dom *d, uint32_t slot, struct clu_verdict *ret);
-/*
- * The best host: its node id, or 0 with the commonest reason in @why (CLU_TEXT_MAX octets; may be NULL). Never @d's present host (nor its
- * target) when @elsewhere. @d is a record of @s, here and below.
- */
+/* The node id of the best host; 0: none, @why gives the commonest reason. @elsewhere: neither @d's present host nor its target. */
 uint32_t clu_place(const struct clu_state *s, const struct clu_load *load, const struct clu_dom *d, bool elsewhere, char *why);
 /*
- * N+1: with @d running too (NULL: as it is now), is there a host whose loss would leave a running domain without room? Returns the
- * node id of such a host with a text that names a domain, or 0.
+ * N+1: look for a host whose loss would leave a running domain without room, once @d runs too (NULL: as things are). Returns the host's
+ * node id, and @why names the domain; 0: there is none.
  */
 uint32_t clu_admit(const struct clu_state *s, const struct clu_load *load, const struct clu_dom *d, char *why);
-/* Could @r hold at all with the domains as they are (a rule that contradicts another is refused)? 0 or -errno with a text. */
+/* Check that @r is well formed and contradicts no other rule. -EINVAL, -ENOENT, -E2BIG with @why. */
 int clu_rule_check(const struct clu_state *s, const struct clu_rule *r, char *why);
 
 const char *clu_why_name(enum clu_why w);

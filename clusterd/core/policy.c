@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The policy by its description: see policy.h and clu.h. */
+/* The policy by its description: see policy.h and clu_policy.h. */
 #include "config.h"
-#include "clusterd/core/clu.h"
+#include "clusterd/core/clu_policy.h"
 
 #define FIELD(no, ver, type, name, text, dflt, least, most, ...)                                                       \
 	{ .number = (no),                                                                                              \
@@ -53,4 +53,13 @@ const struct clu_policy_field *clu_policy_wrong(const struct clu_policy *p)
 			return f;
 	}
 	return NULL;
+}
+
+uint64_t clu_park_ns(const struct clu_policy *p, uint64_t lease_ns)
+{
+	uint64_t ns = lease_ns / 4;
+
+	if (p->no_quorum != CLU_NO_QUORUM_SUSPEND || lease_ns < CLU_PARK_LEASE_NS || p->margin_ns < CLU_PARK_MARGIN_NS)
+		return 0;
+	return ns < CLU_S ? CLU_S : ns > 5 * CLU_S ? 5 * CLU_S : ns;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a domain asks for, what a host can carry, and rules: each field once, for its octets on disk (record.c) and its message
- * (cluwire_cmd.c). proto/cluster.proto has the fields in the same order. These are the fields of version 1 of the records: later ones
- * stand at the end of the records of domains and hosts, in record.c. The policy is in policy.h.
+ * The fields of struct clu_spec, clu_capacity, clu_rule and clu_cmd, each described once for its octets on disk (record.c) and its message
+ * (cluwire_cmd.c). proto/cluster.proto has the fields in the same order. These are the fields of version 1 of the records. Later fields of
+ * domains and hosts stand at the end of the records, in record.c. The policy has policy.h.
  *
- * F(kind, name, ...): U64, U32, I32, FLAG; ENUM with its highest value; TEXT; BITS: four words of 64 bits; WORDS: texts, of which the
- * message has those that are not empty; MEMBERS: the first n texts. The message's name of WORDS and MEMBERS has an s at the end.
+ * F(kind, name, ...). Kinds: U64, U32, I32, FLAG; ENUM with its highest value; TEXT; BITS: four words of 64 bits; WORDS: texts, of which
+ * the message has the non-empty ones; MEMBERS: the first n texts. In messages the names of WORDS and MEMBERS end in s.
  */
 #ifndef HOSPES_CLUSTERD_CORE_RECORD_H
 #define HOSPES_CLUSTERD_CORE_RECORD_H
@@ -34,7 +34,7 @@
 	F(FLAG, never)                                                                                                                \
 	F(MEMBERS, member)
 
-/* F(name): the plain fields of a command, which is only on the wire. */
+/* F(name): the plain fields of a command, which exists on the wire only. */
 #define CLU_CMD_FIELDS(F)                                                                                                             \
 	F(kind) F(request) F(time_ns) F(host) F(target) F(rev) F(op_id) F(generation) F(result) F(seen) F(desired) F(safe_by)         \
 	F(on) F(boot) F(lease_ns) F(self_fencing) F(clock_stops) F(leaving)

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What would become of the domains of a host if it were lost now: placement (place.h), tried on a copy of the state. Pure. */
+/* The loss of a host rehearsed: where placement (place.h) would start its domains, tried on a copy of the state. Pure. */
 #ifndef HOSPES_CLUSTERD_CORE_REHEARSE_H
 #define HOSPES_CLUSTERD_CORE_REHEARSE_H
 
 #include "clusterd/core/place.h"
 
 /*
- * Take the host in @slot out of @s, a copy that is no more than that afterwards. Slots of the domains that would have to start somewhere,
- * in the order in which they would, to @ret (dom_cap of them); others that wait for a place already are among them, as they would be.
- * Returns how many.
+ * Take the host in @slot out of @s, a copy of the state that is of no other use afterwards. Writes the slots of the domains that would be
+ * started to @ret (room for dom_cap), in start order, and returns their number. Domains that already wait for a place are among them.
  */
 uint32_t clu_rehearse_begin(struct clu_state *s, uint32_t slot, uint16_t *ret);
-/* Place the next of them, so that its room is taken: node id, or 0 with the commonest reason in @why (CLU_TEXT_MAX). */
+/* Place the next of them, which takes its room. Returns the node id; 0: none, @why (CLU_TEXT_MAX) gives the commonest reason. */
 uint32_t clu_rehearse_next(struct clu_state *s, const struct clu_load *load, uint32_t dom, char *why);
 
 #endif

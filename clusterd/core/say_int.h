@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Sentences put together without printf, which a pure core does not have. Too long a text is cut; it is always terminated.
- */
+/* Texts put together without printf, which a pure core does not have. A text that is too long is cut; it is always terminated. */
 #ifndef HOSPES_CLUSTERD_CORE_SAY_INT_H
 #define HOSPES_CLUSTERD_CORE_SAY_INT_H
 
@@ -10,7 +8,7 @@
 
 struct say { char *to; size_t cap, len; };
 
-/* @to: NULL with @cap 0 says nothing. */
+/* @to, borrowed, has @cap octets. NULL and 0: nothing is written. */
 static inline void say_begin(struct say *y, char *to, size_t cap)
 {
 	*y = (struct say){ .to = to, .cap = cap };
@@ -41,7 +39,7 @@ static inline void say_u64(struct say *y, uint64_t v)
 	say(y, b + i);
 }
 
-/* Octets for people: whole MiB, from 10 GiB on whole GiB. */
+/* A size for people: in MiB, from 10 GiB on in GiB, rounded down. */
 static inline void say_size(struct say *y, uint64_t bytes)
 {
 	if (bytes >> 20 < 10240) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Slots of domains put in an order, by heap sort: no recursion, no allocation, whatever the number. */
+/* Heap sort of the slots of domains: no recursion, no allocation. */
 #ifndef HOSPES_CLUSTERD_CORE_SLOTS_INT_H
 #define HOSPES_CLUSTERD_CORE_SLOTS_INT_H
 
@@ -7,7 +7,7 @@
 
 _Static_assert(CLU_DOMS_MAX <= UINT16_MAX, "slots of domains fit");
 
-/* Does the domain in slot @a go before that in @b? A total order. */
+/* True if the domain in slot @a goes before the one in @b. A total order. */
 typedef bool slots_first(const struct clu_state *s, uint32_t a, uint32_t b);
 
 /* Start order: by descending priority, then by ascending order and slot. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The deadline of this host's lease, for who must not act when it is over: the guard publishes it in a page of shared memory
- * (<run>/cluster/deadline.page, the guard's user only), hvdom looks there before each I/O that its guest ordered, so that a domain that was
- * not killed in time writes nothing. One writer, any number of readers, no locks: readers never wait for the writer, dead or alive.
+ * The deadline of this host's lease, published by the guard in a page of shared memory (<run>/cluster/deadline.page; root's). hvdom reads
+ * it before each I/O that its guest ordered, so a domain that was not killed in time writes nothing. One writer, any number of readers, no
+ * locks: readers never wait for the writer, dead or alive. See docs/fencing.md.
  */
-#ifndef HOSPES_COMMON_DEADLINE_H
-#define HOSPES_COMMON_DEADLINE_H
+#ifndef HOSPES_CLUSTERD_GUARD_DEADLINE_H
+#define HOSPES_CLUSTERD_GUARD_DEADLINE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,17 +13,17 @@
 #include "common/clocks.h"
 #include "common/err.h"
 
-/* A moment on each clock; it is over when the first of them is there. tsc 0: that clock has no say. All 0: long over. */
+/* True if @deadline has passed: on the first of its two clocks. tsc 0: that clock has no say. All 0: passed. */
 static inline bool moment_over(const struct moment *deadline, const struct moment *now)
 {
 	return now->boot_ns >= deadline->boot_ns || (deadline->tsc && now->tsc >= deadline->tsc);
 }
 /*
- * The time by CLOCK_BOOTTIME as far as @deadline is concerned: where the other clock has more of it behind it, at least the deadline less
- * @before_ns (@before_ticks of the other), or the deadline itself.
+ * CLOCK_BOOTTIME, moved ahead where the TSC is ahead of it: to the deadline if that has passed by the TSC, or to @before_ns before the
+ * deadline if the TSC is within @before_ticks of it.
  */
 uint64_t deadline_now_ns(const struct moment *deadline, uint64_t before_ns, uint64_t before_ticks);
-/* For tsc: over already, whatever the other clock says. A machine of today has counted on before anybody reads it. */
+/* A tsc that has passed, because the TSC of a running machine is higher: the deadline has passed, whatever the other clock says. */
 #define MOMENT_OVER_TSC 1u
 
 #define DEADLINE_BOOT_ID 40u
@@ -33,18 +33,18 @@ bool deadline_boot_id(char ret[DEADLINE_BOOT_ID]);
 struct deadline_page;
 
 /*
- * For the guard: open the page, or make it; one that is sound keeps its place in memory, so that domains that look at it go on to. Its
- * deadline is @at from now on.
+ * For the guard: open the page, or make it, and publish @at. A page that is sound keeps its place in memory, so running domains see the new
+ * deadline.
  */
 int deadline_page_make(const struct moment *at, struct deadline_page **ret, struct err *err) _must_check_;
 void deadline_page_set(struct deadline_page *p, const struct moment *at);
 
 /*
- * For hvdom, with privileges: the page, if domain @name is the cluster's (it has a marker, managed.h), else NULL. Fails if it
- * should be there and is not, or is damaged, or of another boot.
+ * For hvdom, with privileges: the page, if domain @name is the cluster's (it has a marker, managed.h); else NULL. Fails if the page is
+ * missing, damaged or of another boot.
  */
 int deadline_page_of(const char *name, struct deadline_page **ret, struct err *err) _must_check_;
-/* Is the lease over? NULL: there is none that it could be. Some 50 ns; any thread. */
+/* True if the lease has expired. NULL: false, for a domain outside the cluster. Some 50 ns; any thread. */
 bool deadline_page_over(const struct deadline_page *p);
 void deadline_page_get(const struct deadline_page *p, struct moment *ret);
 

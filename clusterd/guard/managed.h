@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which hvdoms of this host are the cluster's. A marker <run>/cluster/managed/NAME (the uuid is in it) is made before a domain is started
- * or let in, and removed after its end; the guard kills exactly what has one. Shared by clusterd and hospes-guard; libc, common/ and
- * hypervisor/api/ only. Short blocking calls; any thread.
+ * Which hvdoms of this host are the cluster's. A domain has a marker, the file <run>/cluster/managed/NAME with its uuid. It is made before
+ * the domain is started or let in, and removed after its end. The guard kills exactly the domains with a marker. Shared by clusterd and
+ * hospes-guard; libc, common/ and hypervisor/api/ only. Short blocking calls; any thread.
  */
-#ifndef HOSPES_CLUSTERD_IO_MANAGED_H
-#define HOSPES_CLUSTERD_IO_MANAGED_H
+#ifndef HOSPES_CLUSTERD_GUARD_MANAGED_H
+#define HOSPES_CLUSTERD_GUARD_MANAGED_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,23 +17,25 @@
 
 int managed_add(const char *name, const char *uuid, struct err *err) _must_check_;
 void managed_remove(const char *name);
-/* 0 and the uuid; -ENOENT: not marked. */
+/* 0 and the uuid in @ret; -ENOENT: no marker. */
 int managed_uuid(const char *name, char ret[MANAGED_UUID]) _must_check_;
-/* Call @fn for each marker. Returns their number, -errno when the directory cannot be read (an absent one is 0). */
+/* Call @fn for each marker. Returns their number (0 also without the directory), or -errno if the directory cannot be read. */
 int managed_each(void (*fn)(void *arg, const char *name, const char *uuid), void *arg);
 
-/* Is it one of the cluster's domains, as this host's clusterd last knew them (<run>/cluster/domains)? @uuid NULL: by name. */
+/* True if the domain was the cluster's when clusterd last wrote <run>/cluster/domains. @uuid NULL: look for the name. */
 bool managed_listed(const char *name, const char *uuid);
 
-/* Is it none of the marked domains, or does the lease of this host, as the guard wrote it down last, still go on, and
- * is the host not just being shut down? */
+/*
+ * True if the domain has no marker; or if the guard's last recorded lease has not expired, and this host is not ending its domains for a
+ * shutdown (leaving_closed()).
+ */
 bool managed_may_run(const char *name);
 
-/* How many of the marked ones live (hvproc_alive()); -errno: they cannot be listed. */
+/* The number of marked domains that live (hvproc_alive()), or -errno if they cannot be listed. */
 int managed_count_alive(void);
 /*
- * Kill all that have a marker, but those that @spare names (NULL: none). Returns how many live still (also those just killed), the spared
- * not counted; 0: it is certain that none does. @on_kill may be NULL.
+ * Kill all marked domains but those that @spare names (NULL: none); call @on_kill (NULL: nothing) before each kill. Returns how many live,
+ * the ones just killed included and the spared ones not; 0 proves that none does; -errno: they cannot be listed.
  */
 int managed_kill_all(bool (*spare)(void *arg, const char *name), void *spare_arg,
                      void (*on_kill)(void *arg, const char *name), void *arg);

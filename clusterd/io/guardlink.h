@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * clusterd's side of the guard: tells it the lease, and stands in for it when it is gone - at the deadline that it last knew the domains
- * are ended from here, by the same code (managed.h). Loop thread.
+ * clusterd's side of the guard: passes the lease on. When the guard is gone, it takes the guard's place: it parks and kills the domains at
+ * the last known deadline, by the same code (parking.h). Loop thread.
  */
 #ifndef HOSPES_CLUSTERD_IO_GUARDLINK_H
 #define HOSPES_CLUSTERD_IO_GUARDLINK_H
@@ -13,19 +13,19 @@
 
 struct guardlink;
 
-/* @changed: the guard came or went. */
+/* @changed: the guard came or went. NULL: out of memory. */
 struct guardlink *guardlink_new(struct loop *loop, void (*changed)(void *arg, bool there), void *arg);
 void guardlink_free(struct guardlink *g); /* takes NULL */
 bool guardlink_there(const struct guardlink *g);
 /*
- * Domains may run until @at, and are parked @park_ns (@park_ticks by the TSC) before that (0: killed at it). @life: of this host in the
- * cluster (guardmsg.h). Without a guard it is not told on, and changes nothing.
+ * Domains may run until @at, and are parked @park_ns before it (@park_ticks by the TSC; 0: never). @life: guardmsg.h. Ignored unless @at is
+ * later than the last one. Without a guard it takes effect when the guard is back.
  */
 void guardlink_lease(struct guardlink *g, const struct moment *at, uint64_t park_ns, uint64_t park_ticks,
                      uint64_t life);
-/* This host's clocks stood still: the lease that is held is over, until there is another one. */
+/* The present lease has expired, because this host's clocks stood still. */
 void guardlink_expire(struct guardlink *g);
-/* Until when they may run for certain, by CLOCK_BOOTTIME: what the guard said that it holds. 0: not at all, or that is over. */
+/* The deadline that the guard has acknowledged, CLOCK_BOOTTIME; 0: none, or it has passed. */
 uint64_t guardlink_deadline_ns(const struct guardlink *g);
 
 #endif

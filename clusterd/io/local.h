@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * This host's domains: makes them what the committed state says (clu_todo()), and says what became of it. By level, not by edge: every look
- * compares what should be with what is (the lock of an hvdom, its INFO, the lease, migrated's word), so a daemon that restarts, or a
- * result that was lost, needs no memory. Never blocks: hypercalls and migrated are asked on the loop, starts wait on a pipe.
+ * This host's domains: makes them what the committed state says (clu_todo()), and reports the results. Every look compares the state with
+ * what is there (the lock of an hvdom, its INFO, the lease, migrated's word), so a restart or a lost result needs no memory. Never blocks:
+ * hypercalls and orders to migrated go over the loop, starts wait on a pipe, helpers access storage. Loop thread.
  */
 #ifndef HOSPES_CLUSTERD_IO_LOCAL_H
 #define HOSPES_CLUSTERD_IO_LOCAL_H
@@ -12,25 +12,28 @@
 
 struct local;
 
+/* NULL with a text. What is passed in outlives it. */
 struct local *local_new(struct loop *loop, struct nodeio *n, const struct hostconf *conf, struct err *err);
-void local_free(struct local *l); /* takes NULL; domains run on */
-/* The state may have changed: look soon. */
+void local_free(struct local *l); /* takes NULL; the domains run on */
+/* Something changed: look soon. */
 void local_changed(struct local *l);
 /* For HOST_UP: see nodeio_ops. */
 int local_inventory(struct local *l, struct clu_inventory *list, uint32_t max);
-/* The same: what hvdom answered last; 0 if there is none. */
 int local_engines(const struct local *l, uint32_t *ret);
-bool local_child(struct local *l, pid_t pid, int status);
+bool local_child(struct local *l, pid_t pid, int status); /* a child ended (SIGCHLD); true: it was an hvdom being started */
 struct workers *local_helpers(const struct local *l); /* for questions to storage (probe.h) */
-/* What is being done for the domain with @uuid, for people; "" nothing. */
+/* What is under way for the domain with @uuid, for people; "": nothing. */
 const char *local_doing(const struct local *l, const char *uuid);
-/* Is its copy here suspended for want of a lease? */
+/* True if its copy here is suspended because this host's lease expired. */
 bool local_parked(const struct local *l, const char *uuid);
-/* This host is being shut down: end all domains here, by their guests (@at_once: without) and by force at @until_ns. 0: not any more. */
+/*
+ * This host is being shut down: have all domains here powered off by their guests, or with @at_once end them, and kill them at @until_ns
+ * (CLOCK_BOOTTIME). 0: it is not, or no longer.
+ */
 void local_ending(struct local *l, uint64_t until_ns, bool at_once);
-/* Does one of them live, or is just being started? */
+/* True if a domain lives here, or is being started. */
 bool local_lives(const struct local *l);
-/* For the developer's dump: an array. */
+/* For the developer's dump: an array, the caller's. */
 json_t *local_dump(const struct local *l);
 
 #endif

@@ -11,14 +11,14 @@
 #include "clusterd/io/storer.h"
 #include "common/clocks.h"
 
-#define NODEIO_LEASE_MIN (5 * NS_PER_S) /* the shortest by itself */
+#define NODEIO_LEASE_MIN (5 * NS_PER_S) /* the shortest automatic lease */
 #define NODEIO_PARTS_MAX 4096u /* of one snapshot */
 
-struct nodeio_text { uint64_t id; char *xml; size_t len; }; /* xml: owned, not terminated */
+struct nodeio_text { uint64_t id; char *xml; size_t len; }; /* xml: owned, terminated */
 struct nodeio_buffered { struct nodeio_buffered *next; uint32_t node; size_t len; uint8_t octets[]; };
 struct nodeio_answer { struct nodeio_answer *next; uint64_t request, index; struct clu_answer answer; };
 
-/* A snapshot being put together: the parts of one sender, in order. */
+/* A snapshot being put together from the parts of one sender, in order. */
 struct nodeio_snapshot {
 	uint32_t from;
 	uint64_t epoch, index, sum, seq;
@@ -39,51 +39,50 @@ struct nodeio {
 	enum clocks_kind clocks;
 	bool use_tsc;
 	struct tsc_rate rate;
-	/* of this host in the cluster: another one with each HOST_UP after it was lost, said before that (guardmsg.h) */
-	uint64_t life;
+	uint64_t life;           /* of this host in the cluster (guardmsg.h): a new one before each HOST_UP that follows a loss */
 	struct fence *fence;
 	struct nodeio_reach *reach;
-	bool lease_auto;         /* policy lease_s was 0 when this began */
-	uint64_t own_ns;         /* when a message of this node was delivered last: corosync's order goes on */
+	bool lease_auto;         /* the policy lease_s was 0 when this life began */
+	uint64_t own_ns;         /* when a message of this node was last delivered: Corosync makes progress */
 	struct storer *storer;
-	struct store_image *image; /* what the disk held, until begin() takes it; owned */
+	struct store_image *image; /* owned; the content of the disk, until nodeio_open() takes it over */
 	struct eventlist *events;
-	struct { uint64_t epoch, index, promised; bool load; } writing; /* what is under way to the disk; load: a snapshot's */
+	struct { uint64_t epoch, index, promised; bool load; } writing; /* on its way to the disk; load: a snapshot */
 	struct cpg_config cfg;
-	bool have_cfg;           /* and a state that goes with it */
-	bool must_reload;        /* the disk did not take the state: what is in memory is worth nothing */
-	struct clu_state *s;     /* owned; with its dom table */
+	bool have_cfg;           /* and a state for it */
+	bool must_reload;        /* a write failed: the state in memory is void */
+	struct clu_state *s;     /* owned, with its dom table */
 	struct clu_node node;
 	struct clu_changes changes;
-	struct clu_actions *acts; /* scratch for one step */
+	struct clu_actions *acts; /* of the last step */
 	bool store_wanted, loaded_wanted, loaded_ok, touched;
 	struct loop_timer *tick, *period;
 	uint64_t ring;
-	uint64_t view_ns; /* since when there is the present view */
+	uint64_t view_ns;        /* when the present view began */
 	uint32_t n_members, member[CLU_HOSTS_MAX];
 	struct nodeio_text *text; /* by slot, CLU_DOMS_MAX */
 	struct nodeio_snapshot snap;
 	struct nodeio_buffered *buffered, **buffered_end;
 	struct nodeio_answer *answers;
 	uint64_t next_request;
-	uint64_t sent_cmds, seen_cmds, sent_ns; /* own commands under way: nothing is proposed anew meanwhile */
+	uint64_t sent_cmds, seen_cmds, sent_ns; /* own commands sent and delivered: nothing is proposed while some are under way */
 	enum clu_leaving leaving;
 	bool left;
-	uint64_t host_up_ns; /* HOST_UP was sent last */
-	uint64_t acted_ns, settle_ns; /* this node acted last; after a time without quorum nobody is declared lost before */
+	uint64_t host_up_ns;     /* when HOST_UP was last sent */
+	uint64_t acted_ns, settle_ns; /* when nodeio_acts() was last true; when quorum returns, nobody is declared lost before settle_ns */
 	struct clu_capacity cap;
 	uint64_t cap_ns;
 	struct clu_load load;
 	struct clu_dom_load *dom_load; /* by slot */
-	char (*load_uuid)[CLU_UUID_MAX]; /* whose it is */
-	struct nodeio_start { uint64_t op_id, from_ns, took_ns; } *start; /* by slot; took: of the last one that was seen */
+	char (*load_uuid)[CLU_UUID_MAX]; /* the domain that was measured, by slot */
+	struct nodeio_start { uint64_t op_id, from_ns, took_ns; } *start; /* by slot; took_ns: of the last start that was seen */
 	struct clu_proposals *proposals;
 	uint64_t bad_messages, bad_ns;
-	bool stuck;              /* the disk was said not to answer */
+	bool stuck;              /* reported: the disk does not answer */
 	char stuck_text[ERR_TEXT_MAX];
 	char corosync_text[ERR_TEXT_MAX], disk_text[ERR_TEXT_MAX], aside_text[ERR_TEXT_MAX], warn_text[CLU_TEXT_MAX];
 	uint64_t warned_ns;
-	bool warned_few; /* said while there was no majority, which may be why */
+	bool warned_few;         /* the warning came without a majority, which may be its cause */
 };
 
 /* nodeio.c */
@@ -92,52 +91,50 @@ uint64_t nodeio_real_ns(void);   /* CLOCK_REALTIME */
 
 /* nodeio_pump.c */
 extern const struct cpglink_ops nodeio_cpg_ops;
-void nodeio_feed(struct nodeio *n, struct clu_event *ev);
-void nodeio_settle(struct nodeio *n); /* write what is to be written, re-feed, tell others; after each event from outside */
-void nodeio_loaded(struct nodeio *n, bool ok); /* the snapshot stands in memory and on disk, or could not */
-
+void nodeio_feed(struct nodeio *n, struct clu_event *ev); /* one event to the core; carries out its actions */
+void nodeio_settle(struct nodeio *n); /* after each event from outside: write what is to be written, set the timer, tell others */
+void nodeio_loaded(struct nodeio *n, bool ok); /* a snapshot is in memory and on disk, or failed */
 void nodeio_buffered_forget(struct nodeio *n);
 
 /* nodeio_answer.c */
-void nodeio_answer_hold(struct nodeio *n, const struct clu_action *a); /* until its index is committed; one of index 0 goes at once */
+void nodeio_answer_hold(struct nodeio *n, const struct clu_action *a); /* until its index is committed; index 0: give it at once */
 void nodeio_answers_release(struct nodeio *n, uint64_t commit);
-/* The state was replaced: whether a command is part of it nobody can tell, which each is told. */
-void nodeio_answers_forget(struct nodeio *n, bool tell); /* @tell false: nobody listens any more */
+/* The state was replaced. Nobody knows whether it contains the commands; @tell: say so to each sender. */
+void nodeio_answers_forget(struct nodeio *n, bool tell);
 
-/* nodeio_config.c: of struct cpglink_ops. An error keeps this node out of the group. */
-int nodeio_on_config(void *arg, const struct cpg_config *c, struct err *err) _must_check_;
+/* nodeio_config.c */
+int nodeio_on_config(void *arg, const struct cpg_config *c, struct err *err) _must_check_; /* of struct cpglink_ops */
 int nodeio_place(const struct cpg_config *c, uint32_t node); /* index in the node list; -1: not there */
 
 /* nodeio_store.c */
 extern const struct storer_ops nodeio_storer_ops;
-/* Take over the state that the disk held; fresh when there was none. -EINPROGRESS: it is being read, and cpglink_again() comes. */
+/* Take over the state on disk; a fresh one if there is none. -EINPROGRESS: it is being read, and cpglink_again() follows. */
 int nodeio_open(struct nodeio *n, struct err *err) _must_check_;
-/* Hand what changed to the storer, if it has nothing to do. On failure the node leaves the group and comes back by itself. */
+/* Give the storer what changed, if it is idle. If the write fails, the node leaves the group and comes back by itself. */
 void nodeio_save(struct nodeio *n);
-void nodeio_disk_look(struct nodeio *n); /* does the disk answer? Say it when that changes */
-void nodeio_snapshot_part(struct nodeio *n, struct cluwire *w); /* takes @w's content */
+void nodeio_disk_look(struct nodeio *n); /* report when the disk stops or begins to answer */
+void nodeio_snapshot_part(struct nodeio *n, struct cluwire *w); /* takes the content of @w */
 void nodeio_snapshot_drop(struct nodeio *n);
-/* Replace the state by the snapshot that is whole; to be written as a whole. */
+/* Replace the state by the snapshot, if it is whole and sound. It then has to be written as a whole. */
 bool nodeio_snapshot_load(struct nodeio *n);
 void nodeio_snapshot_send(struct nodeio *n, uint32_t to, uint64_t seq);
-void nodeio_text_put(struct nodeio *n, uint32_t slot, uint64_t id, const char *xml, size_t len);
+void nodeio_text_put(struct nodeio *n, uint32_t slot, uint64_t id, const char *xml, size_t len); /* copied */
 void nodeio_texts_tidy(struct nodeio *n); /* drop texts of domains that are gone */
 
 /* nodeio_reach.c: datagrams beside Corosync */
 struct nodeio_reach *nodeio_reach_new(struct nodeio *n);
 void nodeio_reach_free(struct nodeio_reach *r); /* takes NULL */
-void nodeio_reach_config(struct nodeio *n);     /* n->cfg or n->node is another one */
+void nodeio_reach_config(struct nodeio *n);     /* n->cfg or n->node changed */
 void nodeio_reach_send(struct nodeio *n);       /* now, to each other node */
-uint64_t nodeio_reach_lease(const struct nodeio *n); /* how long this host's lease should be: less when datagrams renew it */
+uint64_t nodeio_reach_lease(const struct nodeio *n); /* the lease that this host should have: shorter when datagrams renew it */
 bool nodeio_reach_child(struct nodeio *n, pid_t pid, int status);
-/* Slots of hosts outside of the view that are not to be given up yet: reach_coming(). */
-void nodeio_reach_coming(const struct nodeio *n, uint64_t *slots);
-const char *nodeio_reach_trouble(const struct nodeio *n); /* "" none */
+void nodeio_reach_coming(const struct nodeio *n, uint64_t *slots); /* add the hosts of reach_coming() */
+const char *nodeio_reach_trouble(const struct nodeio *n); /* "": none */
 
 /* nodeio_clock.c */
 void nodeio_clock_init(struct nodeio *n);
-void nodeio_clock_lease(struct nodeio *n, const struct clu_action *a); /* tell the guard, as a moment on each clock */
-void nodeio_clock_stood(struct nodeio *n, uint64_t lost_ns);
+void nodeio_clock_lease(struct nodeio *n, const struct clu_action *a); /* LEASE: tell the guard, as a moment on both clocks */
+void nodeio_clock_stood(struct nodeio *n, uint64_t lost_ns); /* CLOCK_STOPPED */
 
 /* nodeio_propose.c */
 void nodeio_propose(struct nodeio *n); /* HOST_UP, decisions, fencing: whatever is due */
@@ -146,7 +143,7 @@ void nodeio_take_usage(struct nodeio *n, uint32_t node, const Hospes__Clu__Usage
 /* nodeio_event.c */
 /* An event of no command: to the list, to the store, and to the log. @index: shown when that is committed. @host: "" none. */
 void nodeio_event(struct nodeio *n, uint64_t index, const char *kind, const char *host, const char *text);
-/* An event for people from one applied command; @before: the domain as it was (uuid "" none). */
+/* The event of a command that was applied. @before, @hbefore: domain and host as they were; uuid "", node 0: none. */
 void nodeio_note(struct nodeio *n, const struct clu_cmd *c, const struct clu_dom *before, const struct clu_host *hbefore);
 
 #endif
