@@ -46,6 +46,8 @@ enum pv_freeze_flags {
  */
 int pv_freeze(pid_t k, unsigned flags, unsigned timeout_ms, const struct pv_helpers *known, struct pv_frozen *f,
               struct err *err) _must_check_;
+/* The guest has a user process, of whatever life. Reads /proc only. */
+bool pv_has_process(pid_t k);
 /* Let the guest run on. */
 void pv_thaw(struct pv_frozen *f);
 /* Kill the frozen guest, stubs first. */

@@ -359,26 +359,10 @@ static int harden(struct pv_vm *v, struct err *err)
 	return r;
 }
 
-static bool has_user_process(pid_t k)
-{
-	char path[64];
-	_cleanup_free_ char *text = NULL;
-	size_t len;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", k, k);
-	if (file_read(path, 4096, &text, &len) < 0)
-		return false;
-	/* two helpers come first; the check of ptrace very early in the boot makes one child at a time */
-	int n = 0;
-	for (char *p = text; *p; p++)
-		n += *p == ' ';
-	return n >= 3;
-}
-
 /* It has a process, and all devices are connected: the kernel may run a helper before it has looked for them. */
 static bool ready_to_harden(struct pv_vm *v)
 {
-	if (!has_user_process(v->k)) {
+	if (!pv_has_process(v->k)) {
 		v->process_since_ns = 0;
 		return false;
 	}
