@@ -16,9 +16,9 @@ static void report(void *arg, json_t *o)
 	ctlsock_reply(arg, o);
 }
 
-static void fail(struct ctlsock_client *c, const struct err *err)
+static void fail(struct ctlsock_client *c, const char *why)
 {
-	ctlsock_reply(c, json_pack("{s:s, s:s}", "type", "error", "error", err->text));
+	ctlsock_reply(c, json_pack("{s:s, s:s}", "type", "error", "error", why));
 }
 
 static const char *text_of(json_t *o, const char *key, size_t cap)
@@ -98,21 +98,18 @@ int ctl_parse_push(json_t *o, struct push_order *ret, struct err *err)
 	return 0;
 }
 
-static void do_push(struct migrated *d, struct ctlsock_client *c, json_t *o, bool plan)
+static int do_push(struct migrated *d, struct ctlsock_client *c, json_t *o, bool plan, struct err *err)
 {
 	struct push_order order;
-	struct err err = { 0 };
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	int r = ctl_parse_push(o, &order, &err);
-	if (r == 0) {
-		order.plan = plan;
-		if (!order.streams)
-			order.streams = cpus >= 4 ? 4 : cpus >= 2 ? 2 : 1;
-		r = outgoing_push(d, &order, report, c, &err);
-	}
+	int r = ctl_parse_push(o, &order, err);
 	if (r < 0)
-		fail(c, &err);
+		return r;
+	order.plan = plan;
+	if (!order.streams)
+		order.streams = cpus >= 4 ? 4 : cpus >= 2 ? 2 : 1;
+	return outgoing_push(d, &order, report, c, err);
 }
 
 static json_t *doubt_help(const char *domain)
@@ -160,72 +157,67 @@ static json_t *status_object(struct migrated *d, const char *domain)
 	return json_pack("{s:s, s:s, s:o}", "type", "status", "host", d->node.name, "migrations", list);
 }
 
-static void do_cancel(struct migrated *d, struct ctlsock_client *c, const char *domain)
+static int do_cancel(struct migrated *d, const char *domain, struct err *err)
 {
-	struct err err = { 0 };
-	int r = outgoing_cancel(d, domain, &err);
+	int r = outgoing_cancel(d, domain, err);
 
-	if (r == -ENOENT)
-		r = incoming_cancel(d, domain, &err);
-	if (r < 0)
-		fail(c, &err);
-	else
-		ctlsock_reply(c, json_pack("{s:s}", "type", "ok"));
+	return r == -ENOENT ? incoming_cancel(d, domain, err) : r;
 }
 
-static void do_resolve(struct migrated *d, struct ctlsock_client *c, const char *domain, json_t *o)
+static int do_resolve(struct migrated *d, const char *domain, json_t *o, struct err *err)
 {
-	struct err err = { 0 };
 	const char *owner = text_of(o, "owner", 64);
 	bool local = owner && (!strcmp(owner, "local") || !strcmp(owner, d->node.name));
 
-	int r = owner ? outgoing_resolve(d, domain, local, &err) : err_set(&err, EINVAL, "\"owner\" is missing");
+	if (!owner)
+		return err_set(err, EINVAL, "\"owner\" is missing");
+	int r = outgoing_resolve(d, domain, local, err);
 	if (r == -ENOENT)
-		r = incoming_resolve(d, domain, local, &err);
-	if (r == -ENOENT && owner)
-		r = orphan_resolve(d, domain, local, &err);
-	if (r < 0)
-		fail(c, &err);
-	else
-		ctlsock_reply(c, json_pack("{s:s}", "type", "ok"));
+		r = incoming_resolve(d, domain, local, err);
+	return r == -ENOENT ? orphan_resolve(d, domain, local, err) : r;
 }
 
-static void do_loglevel(struct ctlsock_client *c, json_t *o)
+static int do_loglevel(json_t *o, struct err *err)
 {
 	const char *text = text_of(o, "level", 16);
 	enum log_level level;
 
-	if (!text || log_level_parse(text, &level) < 0) {
-		ctlsock_reply(c, json_pack("{s:s, s:s}", "type", "error", "error",
-		                           "\"level\" is error, warn, info or debug"));
-		return;
-	}
+	if (!text || log_level_parse(text, &level) < 0)
+		return err_set(err, EINVAL, "\"level\" is error, warn, info or debug");
 	log_level_set(level);
-	ctlsock_reply(c, json_pack("{s:s}", "type", "ok"));
+	return 0;
 }
 
 static void do_order(struct migrated *d, struct ctlsock_client *c, json_t *o)
 {
 	const char *op = text_of(o, "op", 32), *domain = text_of(o, "domain", 64);
+	struct err err = { 0 };
+	json_t *answer = NULL; /* NULL: ok */
+	int r = 0;
 
 	if (domain && !name_is_valid(domain))
 		domain = NULL;
 	if (!op) {
-		ctlsock_reply(c, json_pack("{s:s, s:s}", "type", "error", "error", "\"op\" is missing"));
+		r = err_set(&err, EINVAL, "\"op\" is missing");
 	} else if (!strcmp(op, "push") || !strcmp(op, "plan")) {
-		do_push(d, c, o, op[1] == 'l');
+		r = do_push(d, c, o, op[1] == 'l', &err);
+		if (r == 0)
+			return; /* it reports */
 	} else if (!strcmp(op, "status") || !strcmp(op, "dump")) {
-		ctlsock_reply(c, status_object(d, domain));
+		answer = status_object(d, domain);
 	} else if (!strcmp(op, "loglevel")) {
-		do_loglevel(c, o);
+		r = do_loglevel(o, &err);
 	} else if (domain && !strcmp(op, "cancel")) {
-		do_cancel(d, c, domain);
+		r = do_cancel(d, domain, &err);
 	} else if (domain && !strcmp(op, "resolve")) {
-		do_resolve(d, c, domain, o);
+		r = do_resolve(d, domain, o, &err);
 	} else {
-		_cleanup_free_ char *t = xasprintf("unknown order \"%s\", or \"domain\" is missing", op);
-		ctlsock_reply(c, json_pack("{s:s, s:s}", "type", "error", "error", t));
+		r = err_set(&err, EINVAL, "unknown order \"%s\", or \"domain\" is missing", op);
 	}
+	if (r < 0)
+		fail(c, err.text);
+	else
+		ctlsock_reply(c, answer ? answer : json_pack("{s:s}", "type", "ok"));
 }
 
 static void on_order(void *arg, struct ctlsock_client *c, json_t *o, const char *wrong)
@@ -233,7 +225,7 @@ static void on_order(void *arg, struct ctlsock_client *c, json_t *o, const char 
 	if (o)
 		do_order(arg, c, o);
 	else
-		ctlsock_reply(c, json_pack("{s:s, s:s}", "type", "error", "error", wrong));
+		fail(c, wrong);
 	json_decref(o);
 }
 

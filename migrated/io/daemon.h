@@ -59,8 +59,11 @@ int link_open(struct migrated *d, struct err *err) _must_check_;
 void link_close(struct migrated *d);
 /* Make a DEALER for @peer with CURVE, not connected yet, owned by the caller. NULL: @err. */
 void *link_dealer(struct migrated *d, const struct peer *peer, struct err *err);
-/* Pack @env and send it on @z: to @to if @z is the ROUTER, else @to is NULL. An error is silence, as in the protocol. */
-void link_send(struct zsock *z, const struct peer_id *to, const Hospes__Mig__Envelope *env);
+/*
+ * Send @env, whose body is set to that of a @kind message of @session, on @z: to @to if @z is the ROUTER, else @to is NULL. An error is
+ * silence, as in the protocol.
+ */
+void link_send(struct zsock *z, const struct peer_id *to, uint64_t session, enum mig_msg_kind kind, Hospes__Mig__Envelope *env);
 void link_hello(struct migrated *d, Hospes__Mig__Hello *h, bool reply); /* fill @h, which borrows from @d */
 
 /* Read or make keys and configuration, listen on both ports and on the order socket. NULL: @err. */

@@ -26,15 +26,6 @@
 #define PREFLIGHT_AGAIN_NS (100 * NS_PER_MS)
 
 /* Sending ------------------------------------------------------------------------------------------------------------- */
-static void send_env(struct incoming *in, Hospes__Mig__Envelope *env, int body_case)
-{
-	env->version = MIG_VERSION;
-	env->session = in->session;
-	env->body_case = (Hospes__Mig__Envelope__BodyCase)body_case;
-	if (in->from.len)
-		link_send(in->d->router, &in->from, env);
-}
-
 static void act_send(struct incoming *in, const struct mig_msg *msg)
 {
 	Hospes__Mig__Envelope env = HOSPES__MIG__ENVELOPE__INIT;
@@ -86,7 +77,8 @@ static void act_send(struct incoming *in, const struct mig_msg *msg)
 	default:
 		return;
 	}
-	send_env(in, &env, msg->kind);
+	if (in->from.len)
+		link_send(in->d->router, &in->from, in->session, msg->kind, &env);
 	(void)fault_point("tgt", "send", mig_msg_name(msg->kind), ".after", in->pid);
 }
 

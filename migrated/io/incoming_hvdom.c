@@ -23,14 +23,19 @@
 #define SPAWN_NS        (20 * NS_PER_S)
 #define STATE_MAX_BYTES (256ull << 20)
 
-static void spawned(struct incoming *in, enum mig_reason reason)
+static void ready_close(struct incoming *in)
 {
-	loop_timer_at(in->spawn_timer, MIG_NEVER);
 	loop_del_fd(in->ready_src);
 	in->ready_src = NULL;
 	if (in->ready_fd >= 0)
 		close(in->ready_fd);
 	in->ready_fd = -1;
+}
+
+static void spawned(struct incoming *in, enum mig_reason reason)
+{
+	loop_timer_at(in->spawn_timer, MIG_NEVER);
+	ready_close(in);
 	if (in->xml_path)
 		unlink(in->xml_path);
 	incoming_feed(in, &(struct mig_event){ .kind = MIG_EV_SPAWNED, .reason = reason });
@@ -332,11 +337,7 @@ void incoming_kill(struct incoming *in)
 
 void incoming_hvdom_done(struct incoming *in)
 {
-	loop_del_fd(in->ready_src);
-	in->ready_src = NULL;
-	if (in->ready_fd >= 0)
-		close(in->ready_fd);
-	in->ready_fd = -1;
+	ready_close(in);
 	insession_free(in->data);
 	in->data = NULL;
 	hva_free(in->hva);

@@ -18,11 +18,8 @@ void incoming_answer_hello(struct migrated *d, const struct peer_id *from, uint6
 	Hospes__Mig__Hello h;
 
 	link_hello(d, &h, true);
-	env.version = MIG_VERSION;
-	env.session = session;
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_HELLO;
 	env.hello = &h;
-	link_send(d->router, from, &env);
+	link_send(d->router, from, session, MIG_MSG_HELLO, &env);
 }
 
 void incoming_answer_ping(struct migrated *d, const struct peer_id *from, const Hospes__Mig__Envelope *ping)
@@ -32,11 +29,8 @@ void incoming_answer_ping(struct migrated *d, const struct peer_id *from, const 
 
 	p.sent_ns = ping->ping->sent_ns;
 	p.here_ns = now_ns();
-	env.version = MIG_VERSION;
-	env.session = ping->session;
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_PONG;
 	env.pong = &p;
-	link_send(d->router, from, &env);
+	link_send(d->router, from, ping->session, MIG_MSG_PONG, &env);
 }
 
 static void answer_fate(struct migrated *d, const struct peer_id *from, uint64_t session, enum mig_fate fate,
@@ -47,11 +41,8 @@ static void answer_fate(struct migrated *d, const struct peer_id *from, uint64_t
 
 	r.fate = fate;
 	r.text = (char *)text;
-	env.version = MIG_VERSION;
-	env.session = session;
-	env.body_case = HOSPES__MIG__ENVELOPE__BODY_RESOLVED;
 	env.resolved = &r;
-	link_send(d->router, from, &env);
+	link_send(d->router, from, session, MIG_MSG_RESOLVED, &env);
 }
 
 /* Resolve of a session that nobody holds and no record knows: its hvdom is asked, the answer waits for that. */

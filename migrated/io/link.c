@@ -228,10 +228,14 @@ void *link_dealer(struct migrated *d, const struct peer *peer, struct err *err)
 	return s;
 }
 
-void link_send(struct zsock *z, const struct peer_id *to, const Hospes__Mig__Envelope *env)
+void link_send(struct zsock *z, const struct peer_id *to, uint64_t session, enum mig_msg_kind kind,
+               Hospes__Mig__Envelope *env)
 {
 	struct buf b = { 0 };
 
+	env->version = MIG_VERSION;
+	env->session = session;
+	env->body_case = (Hospes__Mig__Envelope__BodyCase)kind;
 	if (z && wire_pack(env, &b) == 0) {
 		const void *p[] = { to ? (const void *)to->id : b.data, b.data };
 		size_t n[] = { to ? to->len : b.len, b.len };

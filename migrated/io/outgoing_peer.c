@@ -14,14 +14,6 @@
 #define RETRIES_MAX 10u
 
 /* Messages ------------------------------------------------------------------------------------------------------------ */
-static void send_env(struct outgoing *o, Hospes__Mig__Envelope *env, enum mig_msg_kind kind)
-{
-	env->version = MIG_VERSION;
-	env->session = o->session;
-	env->body_case = (Hospes__Mig__Envelope__BodyCase)kind;
-	link_send(o->dealer, NULL, env);
-}
-
 static void send_ping(struct outgoing *o)
 {
 	Hospes__Mig__Envelope env = HOSPES__MIG__ENVELOPE__INIT;
@@ -29,7 +21,7 @@ static void send_ping(struct outgoing *o)
 
 	ping.sent_ns = now_ns();
 	env.ping = &ping;
-	send_env(o, &env, MIG_MSG_PING);
+	link_send(o->dealer, NULL, o->session, MIG_MSG_PING, &env);
 }
 
 static void send_offer(struct outgoing *o, const struct mig_msg *msg)
@@ -66,7 +58,7 @@ static void send_offer(struct outgoing *o, const struct mig_msg *msg)
 	of.cluster = o->order.cluster;
 	of.lz4 = o->order.compress != OUT_COMPRESS_NONE;
 	env.offer = &of;
-	send_env(o, &env, MIG_MSG_OFFER);
+	link_send(o->dealer, NULL, o->session, MIG_MSG_OFFER, &env);
 }
 
 static void send_final(struct outgoing *o)
@@ -88,7 +80,7 @@ static void send_final(struct outgoing *o)
 	}
 	env.final = &fi;
 	o->final_ns = now_ns();
-	send_env(o, &env, MIG_MSG_FINAL);
+	link_send(o->dealer, NULL, o->session, MIG_MSG_FINAL, &env);
 }
 
 static void send_abort(struct outgoing *o, const struct mig_msg *msg)
@@ -100,7 +92,7 @@ static void send_abort(struct outgoing *o, const struct mig_msg *msg)
 	ab.check_lease = msg->check_lease;
 	ab.text = (char *)mig_reason_name(msg->reason);
 	env.abort = &ab;
-	send_env(o, &env, MIG_MSG_ABORT);
+	link_send(o->dealer, NULL, o->session, MIG_MSG_ABORT, &env);
 }
 
 static void send_resolve(struct outgoing *o, uint64_t generation)
@@ -112,7 +104,7 @@ static void send_resolve(struct outgoing *o, uint64_t generation)
 	re.name = o->info.name;
 	re.generation = generation;
 	env.resolve = &re;
-	send_env(o, &env, MIG_MSG_RESOLVE);
+	link_send(o->dealer, NULL, o->session, MIG_MSG_RESOLVE, &env);
 }
 
 void outgoing_send(struct outgoing *o, const struct mig_msg *msg)
@@ -128,7 +120,7 @@ void outgoing_send(struct outgoing *o, const struct mig_msg *msg)
 	case MIG_MSG_HELLO:
 		link_hello(o->d, &hello, false);
 		env.hello = &hello;
-		send_env(o, &env, MIG_MSG_HELLO);
+		link_send(o->dealer, NULL, o->session, MIG_MSG_HELLO, &env);
 		break;
 	case MIG_MSG_OFFER:
 		send_offer(o, msg);
@@ -140,7 +132,7 @@ void outgoing_send(struct outgoing *o, const struct mig_msg *msg)
 		go.generation = msg->generation;
 		env.go = &go;
 		o->go_ns = now_ns();
-		send_env(o, &env, MIG_MSG_GO);
+		link_send(o->dealer, NULL, o->session, MIG_MSG_GO, &env);
 		break;
 	case MIG_MSG_ABORT:
 		send_abort(o, msg);
@@ -151,7 +143,7 @@ void outgoing_send(struct outgoing *o, const struct mig_msg *msg)
 	case MIG_MSG_DONE:
 		done.generation = msg->generation;
 		env.done = &done;
-		send_env(o, &env, MIG_MSG_DONE);
+		link_send(o->dealer, NULL, o->session, MIG_MSG_DONE, &env);
 		break;
 	case MIG_MSG_PING:
 		send_ping(o);

@@ -6,15 +6,19 @@
 #include <string.h>
 #include "common/util.h"
 
-int wire_pack(const Hospes__Mig__Envelope *env, struct buf *out)
+static int pack(const ProtobufCMessage *m, struct buf *out)
 {
-	size_t len = hospes__mig__envelope__get_packed_size(env);
-	uint8_t *p = buf_reserve(out, len);
+	uint8_t *p = buf_reserve(out, protobuf_c_message_get_packed_size(m));
 
 	if (!p)
 		return -ENOMEM;
-	out->len += hospes__mig__envelope__pack(env, p);
+	out->len += protobuf_c_message_pack(m, p);
 	return 0;
+}
+
+int wire_pack(const Hospes__Mig__Envelope *env, struct buf *out)
+{
+	return pack(&env->base, out);
 }
 
 void wire_free(Hospes__Mig__Envelope *env)
@@ -171,11 +175,7 @@ int wire_frame_pack(const struct wire_frame *f, struct buf *out)
 	pb.dense = f->dense;
 	pb.n_runs = 2 * (size_t)f->n_runs;
 	pb.runs = (uint32_t *)f->runs; /* packing does not write */
-	uint8_t *p = buf_reserve(out, hospes__mig__frame__get_packed_size(&pb));
-	if (!p)
-		return -ENOMEM;
-	out->len += hospes__mig__frame__pack(&pb, p);
-	return 0;
+	return pack(&pb.base, out);
 }
 
 int wire_frame_unpack(const void *p, size_t len, struct wire_frame *ret)
@@ -217,11 +217,7 @@ int wire_credit_pack(const struct wire_credit *c, struct buf *out)
 	pb.stream = c->stream;
 	pb.frames = c->frames;
 	pb.octets = c->octets;
-	uint8_t *p = buf_reserve(out, hospes__mig__credit__get_packed_size(&pb));
-	if (!p)
-		return -ENOMEM;
-	out->len += hospes__mig__credit__pack(&pb, p);
-	return 0;
+	return pack(&pb.base, out);
 }
 
 int wire_credit_unpack(const void *p, size_t len, struct wire_credit *ret)
