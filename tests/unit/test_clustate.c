@@ -387,6 +387,20 @@ static void test_hostile_records(void **state)
 	assert_int_equal(clu_record_unpack(&w.s, CLU_OBJ_META, 1, buf, n), -EPROTO);
 }
 
+static void test_engines_are_bits_with_names(void **state)
+{
+	char text[CLU_TEXT_MAX];
+	(void)state;
+
+	assert_int_equal(clu_engine_named("pv"), CLU_ENGINE_PV);
+	assert_int_equal(clu_engine_named("kvm"), CLU_ENGINE_KVM);
+	assert_int_equal(clu_engine_named("another"), 0);
+	assert_string_equal(clu_engine_names(CLU_ENGINE_KVM, text), "kvm");
+	assert_string_equal(clu_engine_names(CLU_ENGINE_PV | CLU_ENGINE_KVM | 1u << 31, text), "pv, kvm");
+	assert_string_equal(clu_engine_names(1u << 31, text), "unknown");
+	assert_string_equal(clu_engine_names(0, text), "none");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -401,6 +415,7 @@ int main(void)
 		cmocka_unit_test(test_failures_by_host),
 		cmocka_unit_test(test_failures_of_many_hosts),
 		cmocka_unit_test(test_hostile_records),
+		cmocka_unit_test(test_engines_are_bits_with_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
