@@ -74,9 +74,9 @@ all_sound() {
 }
 # The double copies that were not: from outside and by the guests themselves
 never_twice() { watch_stop; all_sound; }
-gather() { # HOST: all guests there
+gather() { # HOST: all guests there; a move that was called off is tried again
 	local g
-	for g in "${GUESTS[@]}"; do [ "$(dom $g host)" = "$1" ] || vc "$1" move $g "$1" >/dev/null; done
+	for g in "${GUESTS[@]}"; do [ "$(dom $g host)" = "$1" ] || eventually 20 vc "$1" move $g "$1"; done
 }
 generations() { clus_report | jq -j '(.domains | map({(.name): .generation}) | add)[$ARGS.positional[]] | "\(.) "' --args "${GUESTS[@]}"; }
 boots() { local g; for g in "${GUESTS[@]}"; do guest_boot_id $g; done; }

@@ -175,7 +175,7 @@ locked_in() {
 	local try client
 	for try in 1 2 3; do
 		incoming_up
-		hv map loadmem:"$shared/$g.mem" "mangle:$shared/$g.state:$shared/$g.garbage:escape" setstate:"$shared/$g.garbage" sleep:1500 >/dev/null 3>&- &
+		hv map loadmem:"$shared/$g.mem" "mangle:$shared/$g.state:$shared/$g.garbage:escape" setstate:"$shared/$g.garbage" sleep:5000 >/dev/null 3>&- &
 		client=$!
 		eventually 5 hv state:restored
 		sleep 0.2
