@@ -2,6 +2,7 @@
 # shadow memory a host's limits do not fit). They need root and `make guests`, and say what is missing when they skip.
 include %D%/dev/local.mk
 include %D%/pv/local.mk
+include %D%/qemu/local.mk
 
 # the longest first: two at a time
 HOST_TESTS = %D%/fault.bats %D%/life.bats %D%/hostile.bats %D%/push.bats %D%/redis.bats %D%/refuse.bats %D%/disk.bats %D%/vmlab.bats %D%/isolation.bats %D%/engine.bats
