@@ -221,7 +221,7 @@ static int set_up(struct domain *d, struct err *err)
 	/* another user opens what it may anyway */
 	r = geteuid() == 0 ? bound_paths(d, err) : 0;
 	if (!r)
-		r = d->ops->probe(d->cfg, err);
+		r = hv_engine_probe(hv_engine_for(d->cfg), d->cfg, err);
 	if (!r)
 		r = claim_name(d, err);
 	if (!r)

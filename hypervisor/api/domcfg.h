@@ -15,7 +15,7 @@
 
 struct path_rules;
 
-enum dom_type { DOM_TYPE_UML, DOM_TYPE_KVM, DOM_TYPE_QEMU };
+enum dom_type { DOM_TYPE_UML, DOM_TYPE_KVM };
 enum dom_action { DOM_ACTION_DESTROY, DOM_ACTION_RESTART, DOM_ACTION_PRESERVE };
 /* What to do when the guest's agent misses its heartbeat (docs/wire/agent.md); reset is libvirt's default. */
 enum dom_watchdog { DOM_WATCHDOG_RESET, DOM_WATCHDOG_POWEROFF, DOM_WATCHDOG_PAUSE, DOM_WATCHDOG_NONE };
@@ -64,8 +64,7 @@ struct dom_config {
 	uint64_t memory_bytes;      /* maximum; multiple of 4096 */
 	uint64_t current_memory_bytes;  /* balloon target at boot */
 	unsigned vcpus;
-	char *machine;           /* <os><type machine>; owned, NULL: the engine's choice */
-	char *kernel;            /* <os><kernel>; owned; uml default /usr/bin/linux.uml; NULL: firmware boots from a disk (kvm, qemu) */
+	char *kernel;            /* <os><kernel>; owned; uml default /usr/bin/linux.uml */
 	char *initrd;            /* owned, NULL: none */
 	char *cmdline;           /* owned, NULL: none */
 	enum dom_clock clock;
@@ -93,7 +92,7 @@ int dom_config_parse(const char *xml, size_t len, const char *origin, struct dom
 int dom_config_load(const char *path, struct dom_config **ret, struct err *err) _must_check_;
 /* The XML text (malloc'd), valid by libvirt's schema, with generated values (uuid, mac) and with unknown elements kept. */
 int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err) _must_check_;
-/* The name of the engine for its type ("pv", "kvm", "qemu"), a static text. */
+/* The name of the engine for its type ("pv", "kvm"), a static text. */
 const char *dom_engine(const struct dom_config *cfg);
 void dom_config_free(struct dom_config *cfg);   /* takes NULL */
 static inline void cleanup_dom_config(struct dom_config **c) { dom_config_free(*c); }
