@@ -375,7 +375,7 @@ void domain_broken(void *arg, const char *dev_name, const char *why)
 		free(b);
 }
 
-/* One order to the guest's agent on its own console (docs/wire/agent.md). NULL, or why not. */
+/* One order to the guest's agent on its own console (docs/wire/agent.md). 0, or -errno with the text. */
 int domain_agent_say(struct domain *d, const char *line, struct err *err)
 {
 	_cleanup_close_ int fd = devs_console(d->devs, devs_agent_console(d->cfg), true, err);
