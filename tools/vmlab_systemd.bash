@@ -124,11 +124,15 @@ cgroup_join() { # HOST: this process, with the groups as they are at the start o
 	done < <(cgroup_roots)
 }
 cgroup_remove() { # HOST: what a dead host left
-	local d g sub
+	local d g i
 	while read -r d; do
 		g=$d/$(cgroup_of "$1")
-		[ -d "$g" ] || continue
-		find "$g" -depth -type d | while read -r sub; do rmdir "$sub" 2>/dev/null || true; done
+		# a group whose processes have only just ended is busy for a moment
+		for ((i = 0; i < 30; i++)); do
+			[ -d "$g" ] || break
+			find "$g" -depth -type d -exec rmdir {} + 2>/dev/null && break
+			sleep 0.1
+		done
 	done < <(cgroup_roots)
 }
 # frozen HOST 0|1: the whole host stands still, as one whose machine is paused, but clocks go on
