@@ -49,8 +49,8 @@ static void show_hosts(const json_t *o)
 		snprintf(note, sizeof(note), "%s%s%s%s%s%s", host_note(h),
 		         *safe_by && strcmp(safe_by, "none") ? "safe by " : "",
 		         *safe_by && strcmp(safe_by, "none") ? safe_by : "",
-		         !lost && field_true(h, "clock_stops") ? "its clocks may stop " : "", lost ? "awaits: " : "",
-		         lost ? field_text(h, "awaits") : "");
+		         !lost && field_true(h, "clock_stops") ? "its clocks may stop " : "",
+		         *field_text(h, "awaits") ? "awaits: " : "", field_text(h, "awaits"));
 		printf("%-12s %-8s %-11s %-22s %-8u %s\n", field_text(h, "name"), field_text(h, "state"), cpu, mem,
 		       domains_of(o, field_text(h, "name")), note);
 	}

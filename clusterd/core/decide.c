@@ -65,7 +65,10 @@ static void hosts(struct round *r)
 		const struct clu_host *h = &r->s->host[i];
 		if (h->state == CLU_HOST_LOST)
 			clu_bit_set(r->out->fence, i);
-		if (h->state != CLU_HOST_ONLINE || r->v->settling || in_view(r->v, h->node) || clu_bit(r->v->coming, i))
+		if (h->state != CLU_HOST_ONLINE || in_view(r->v, h->node))
+			continue;
+		clu_bit_set(r->w.lost, i); /* whether it comes back or not, it takes nothing now */
+		if (clu_bit(r->v->coming, i) || clu_bit(r->v->awaited, i))
 			continue;
 		struct clu_cmd *c = propose(r, CLU_CMD_HOST_LOST);
 		if (c)

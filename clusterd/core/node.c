@@ -214,6 +214,7 @@ void clu_node_step(struct clu_node *n, const struct clu_event *ev, struct clu_ch
 	struct node_step st = { .n = n, .now = ev->now_ns, .changes = changes, .out = out };
 	bool asleep = ev->now_ns > n->now_ns + ASLEEP_NS;
 
+	node_await_pass(n, ev->now_ns, asleep);
 	n->now_ns = ev->now_ns;
 	n->tick = ev->tick;
 	node_lease_look(n);

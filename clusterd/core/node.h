@@ -30,6 +30,7 @@
 #define CLU_GATHER_NS   2000000000ull /* how long OPEN waits for the last HELLOs when a majority has said it */
 #define CLU_BEAT_NS     500000000ull  /* between beats; lease_ns / 16 if that is more */
 #define CLU_PULSE_NS    250000000ull  /* between pulses; lease_ns / 32 if that is more */
+#define CLU_AWAIT_MAX_NS 30000000000ull /* after a loss of quorum hosts are waited for as long as it lasted, at most so long */
 
 enum clu_node_phase {
 	CLU_NODE_OUT = 0,    /* in no view */
@@ -49,6 +50,8 @@ struct clu_peer {
 	uint64_t seen_boot, seen_seq; /* its highest beat that I acknowledged */
 	uint64_t wait_until_ns;      /* my promise: no WAITED before that */
 	uint64_t waited_ns;          /* when I last said WAITED; repeated until it shows in the state */
+	uint64_t decided_ns;         /* its HELLO: when it last was in a view that decides, my clock; 0: unknown, never */
+	uint64_t await_ns, awaited_ns; /* so long in all it is waited for after a loss of quorum, and so long it was; 0: it is not */
 	uint64_t up_sure;            /* its HOST_UP that I saw committed since I started; 0: none, or my state is in doubt */
 	struct clu_clock {           /* my clock less its own, when its beats ([0]) and pulses ([1]) came: node_clock.c */
 		uint64_t boot, since_ns; /* of its clusterd; begin of the present window */
@@ -70,6 +73,9 @@ struct clu_node {
 	bool loading;
 	bool begun;                  /* OPENED: a majority has promised, so the epoch counts */
 	uint64_t ring, members_sum, view_ns;
+	uint64_t decided_ns;         /* when I last was in a view that decides; 0: never */
+	uint64_t awoke_ns;           /* when this clusterd last went on after a standstill */
+	uint64_t await_least_ns;     /* set by the I/O layer after clu_node_init(): the shortest wait, until Corosync has found all */
 	uint32_t source;             /* OPENED: node id with the chosen state */
 	bool others_behind;          /* somebody needs its snapshot */
 	uint32_t n_members, coordinator; /* ACTIVE: the lowest node id that is synced and not silent */
@@ -121,6 +127,11 @@ void clu_node_pulse(const struct clu_node *n, uint32_t slot, struct clu_pulse *r
  * if nothing came from it for its lease. Then its clusterd hangs, and its guard ends its domains, so decide.h treats it as gone.
  */
 uint32_t clu_node_alive(const struct clu_node *n, uint32_t *member);
+/*
+ * How long the host in @slot is still waited for before it may be declared lost, because quorum was missing for a while and has just
+ * returned without it; 0: it is not. The coordinator's answer counts, the others' are about the same.
+ */
+uint64_t clu_node_awaits(const struct clu_node *n, uint32_t slot);
 const char *clu_node_phase_name(enum clu_node_phase p);
 
 #endif

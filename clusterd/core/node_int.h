@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Shared by node.c (events, commands, commit), node_view.c (views, snapshots), node_lease.c (beats, leases, waits) and node_clock.c. */
+/* Shared by node.c (events, commands, commit), node_view.c (views, snapshots), node_lease.c (beats, leases, waits), node_await.c and
+ * node_clock.c. */
 #ifndef HOSPES_CLUSTERD_CORE_NODE_INT_H
 #define HOSPES_CLUSTERD_CORE_NODE_INT_H
 
@@ -57,6 +58,13 @@ void node_lease_doubt(struct clu_node *n); /* my state may be wrong: acknowledge
 void node_lease_tick(struct node_step *st);
 void node_lease_renew(struct node_step *st); /* extend the lease by what is acknowledged */
 uint64_t node_lease_deadline(const struct clu_node *n);
+
+/* node_await.c */
+/* Time passes until @now; n->now_ns is that of the event before. @asleep: this clusterd stood still in between. */
+void node_await_pass(struct clu_node *n, uint64_t now, bool asleep);
+void node_await_hello(const struct clu_node *n, struct clu_msg *m); /* fill in its fields */
+void node_await_heard(struct clu_node *n, const struct clu_msg *m); /* those of a HELLO in this view */
+void node_await_begin(struct clu_node *n); /* the view decides from now on */
 
 /* node_clock.c */
 void node_clock_heard(struct node_step *st, struct clu_clock *c, uint64_t boot, uint64_t clock_ns);

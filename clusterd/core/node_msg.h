@@ -28,11 +28,14 @@ struct clu_msg {
 	uint32_t to;                 /* SNAPSHOT: node id of the receiver; 0: all that are behind */
 	uint64_t boot;               /* HELLO, BEAT: random id of the sender's clusterd */
 	uint64_t promised;           /* HELLO: the highest epoch that the sender promised */
+	uint64_t idle_ns;            /* HELLO: since when the sender was in no view that decides; CLU_NEVER: all its life; 0: not
+	                              * said (an older version) */
 	uint64_t seq;                /* BEAT, RESYNC: the sender's count. SNAPSHOT, SYNCED: that of the RESYNC, 0 for OPEN */
 	uint64_t lease_ns;           /* BEAT: the lease that the sender takes from it */
 	uint64_t clock_ns;           /* BEAT: the sender's CLOCK_BOOTTIME; 0: not said (an older version) */
 	uint64_t said[CLU_HOSTS_MAX / 64]; /* OPEN: slots whose HELLO counts */
 	uint64_t behind[CLU_HOSTS_MAX / 64]; /* OPEN: slots that have to load the chosen state */
+	uint64_t await_ns[CLU_HOSTS_MAX]; /* HELLO: clu_node_awaits() of the sender, by slot: who joins goes on with it */
 	uint64_t ack_boot[CLU_HOSTS_MAX], ack_seq[CLU_HOSTS_MAX]; /* BEAT: the highest acknowledged, by slot; 0: none */
 	struct clu_cmd cmd;          /* CMD */
 };

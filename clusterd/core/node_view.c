@@ -30,6 +30,7 @@ static void hello(struct node_step *st)
 	m->index = s->index;
 	m->sum = s->sum;
 	m->promised = s->promised;
+	node_await_hello(n, m);
 	n->hello_ns = st->now;
 }
 
@@ -41,7 +42,7 @@ static void gather(struct node_step *st)
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
 		struct clu_peer *p = &n->peer[i];
 		p->said = p->promises = p->synced = false;
-		p->resync_seq = 0;
+		p->resync_seq = p->decided_ns = 0;
 		p->stored_epoch = p->stored_index = 0;
 	}
 	if (n->behind)
@@ -206,6 +207,7 @@ void node_view_hello(struct node_step *st, const struct clu_msg *m)
 	p->index = m->index;
 	p->sum = m->sum;
 	p->promised = m->promised;
+	node_await_heard(n, m);
 	maybe_open(st);
 }
 
@@ -229,6 +231,7 @@ static void maybe_activate(struct node_step *st)
 	if (n->phase != CLU_NODE_OPENED || !n->begun || node_count_synced(n) < clu_majority(n->s))
 		return;
 	n->phase = CLU_NODE_ACTIVE;
+	node_await_begin(n);
 	n->beat_ns = st->now;
 	node_commit(st);
 }

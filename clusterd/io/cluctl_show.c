@@ -103,13 +103,18 @@ static json_t *labels(const struct clu_host *h)
 	return a;
 }
 
-/* What makes a lost host safe; empty: nothing more is needed, or it is not lost. */
-static void awaits_text(const struct clu_state *s, const struct clu_host *h, char *to, size_t len)
+/* What makes a lost host safe, or until when a missing one is not declared lost; empty: nothing is awaited. */
+static void awaits_text(struct client *c, const struct clu_host *h, char *to, size_t len)
 {
+	const struct clu_state *s = ctl_state(c);
+	char until[CLU_TEXT_MAX];
 	const char *why = !h->self_fencing ? "its guard did not run" : "its clocks may stand still while it is paused";
 
 	to[0] = 0;
-	if (h->state == CLU_HOST_LOST && clu_deadline_counts(s, h))
+	nodeio_awaits(c->ctl->n, clu_slot(s, h), until, sizeof(until));
+	if (until[0])
+		snprintf(to, len, "its return, %s", until);
+	else if (h->state == CLU_HOST_LOST && clu_deadline_counts(s, h))
 		snprintf(to, len, "the end of its lease");
 	else if (h->state == CLU_HOST_LOST)
 		snprintf(to, len,
@@ -127,7 +132,7 @@ static json_t *host_json(struct client *c, uint32_t slot)
 	const char *fencing = fence_text(nodeio_fence(c->ctl->n), h->name);
 	char awaits[2 * CLU_TEXT_MAX];
 
-	awaits_text(s, h, awaits, sizeof(awaits));
+	awaits_text(c, h, awaits, sizeof(awaits));
 	return json_pack("{s:s, s:s, s:f, s:f, s:I, s:I, s:b, s:s, s:o, s:o, s:b, s:s, s:s, s:b, s:b, s:s}", "name",
 	                 h->name, "state", clu_host_state_name(h->state), "cpu_used",
 	                 (double)load->cpu_used_milli[slot] / 1000, "cpu_total", (double)h->cap.cpu_milli / 1000,
@@ -263,6 +268,7 @@ void ctl_explain(struct client *c)
 {
 	struct clu_state *s = ctl_state(c);
 	const struct clu_dom *d = ctl_dom(c);
+	const struct clu_host *at = d ? clu_host_of(s, d->host) : NULL;
 	json_t *hosts = json_array();
 	char text[5 * CLU_TEXT_MAX], why[CLU_TEXT_MAX] = "", awaits[2 * CLU_TEXT_MAX] = "";
 	uint32_t best;
@@ -287,13 +293,15 @@ void ctl_explain(struct client *c)
 		                                      f ? (int)f->count : 0, "failed", f ? f->text : ""));
 	}
 	best = clu_place(s, nodeio_load(c->ctl->n), d, false, why);
-	if (clu_host_of(s, d->host))
-		awaits_text(s, clu_host_of(s, d->host), awaits, sizeof(awaits));
+	if (at)
+		awaits_text(c, at, awaits, sizeof(awaits));
 	if (d->host)
 		snprintf(text, sizeof(text), "%s is %s on %s%s%s%s%s; the best place now: %s", d->name,
 		         clu_phase_name(d->phase), name_of(s, d->host), d->text[0] ? ": " : "", d->text,
-		         awaits[0] ? ", which is lost. To be safe it awaits: " : "", awaits,
-		         best ? name_of(s, best) : why);
+		         !awaits[0]                   ? ""
+		         : at->state == CLU_HOST_LOST ? ", which is lost. To be safe it awaits: "
+		                                      : ", which is not there; the cluster awaits ",
+		         awaits, best ? name_of(s, best) : why);
 	else
 		snprintf(text, sizeof(text), "%s is %s%s%s; %s %s", d->name, clu_phase_name(d->phase),
 		         d->text[0] ? ": " : "", d->text,

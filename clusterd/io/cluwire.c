@@ -12,7 +12,7 @@
 #define PART_N    1024u
 
 /* The plain fields of each message, which struct clu_msg and proto/cluster.proto name alike. */
-#define HELLO(F)    F(ring) F(members_sum) F(epoch) F(index) F(sum) F(boot) F(promised)
+#define HELLO(F)    F(ring) F(members_sum) F(epoch) F(index) F(sum) F(boot) F(promised) F(idle_ns)
 #define OPEN(F)     F(ring) F(members_sum) F(epoch) F(index) F(sum) F(source)
 #define PROMISE(F)  F(ring) F(members_sum) F(epoch)
 #define SNAPSHOT(F) F(epoch) F(index) F(sum) F(to) F(seq)
@@ -62,6 +62,27 @@ static int pack_beat(Hospes__Clu__Envelope *env, const struct clu_msg *m, const 
 	return cluwire_pack_env(env, cluster, node, out);
 }
 
+static int pack_hello(Hospes__Clu__Envelope *env, const struct clu_msg *m, const char *cluster, uint32_t node,
+                      struct buf *out)
+{
+	Hospes__Clu__Hello pb = HOSPES__CLU__HELLO__INIT;
+	Hospes__Clu__Await await[CLU_HOSTS_MAX], *awaits[CLU_HOSTS_MAX];
+
+	HELLO(TO_PB)
+	pb.awaits = awaits;
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
+		if (!m->await_ns[i])
+			continue;
+		hospes__clu__await__init(&await[i]);
+		await[i].slot = i;
+		await[i].left_ns = m->await_ns[i];
+		awaits[pb.n_awaits++] = &await[i];
+	}
+	env->body_case = HOSPES__CLU__ENVELOPE__BODY_HELLO;
+	env->hello = &pb;
+	return cluwire_pack_env(env, cluster, node, out);
+}
+
 static int pack_open(Hospes__Clu__Envelope *env, const struct clu_msg *m, const char *cluster, uint32_t node,
                      struct buf *out)
 {
@@ -93,10 +114,11 @@ int cluwire_pack(const struct clu_msg *m, const char *cluster, uint32_t node, co
 	Hospes__Clu__Envelope env = HOSPES__CLU__ENVELOPE__INIT;
 
 	switch (m->kind) {
-		PACK(HELLO, Hello, hello)
 		PACK(PROMISE, Promise, promise)
 		PACK(SYNCED, Synced, synced)
 		PACK(RESYNC, Resync, resync)
+	case CLU_MSG_HELLO:
+		return pack_hello(&env, m, cluster, node, out);
 	case CLU_MSG_OPEN:
 		return pack_open(&env, m, cluster, node, out);
 	case CLU_MSG_BEAT:
@@ -106,6 +128,18 @@ int cluwire_pack(const struct clu_msg *m, const char *cluster, uint32_t node, co
 	default:
 		return -EINVAL;
 	}
+}
+
+static int unpack_hello(const Hospes__Clu__Hello *pb, struct clu_msg *m, struct err *err)
+{
+	m->kind = CLU_MSG_HELLO;
+	HELLO(OF_PB)
+	for (size_t i = 0; i < pb->n_awaits; i++) {
+		if (pb->awaits[i]->slot >= CLU_HOSTS_MAX)
+			return err_set(err, EPROTO, "hello: no slot %u", pb->awaits[i]->slot);
+		m->await_ns[pb->awaits[i]->slot] = pb->awaits[i]->left_ns;
+	}
+	return 0;
 }
 
 static int unpack_open(const Hospes__Clu__Open *pb, struct clu_msg *m, struct err *err)
@@ -175,10 +209,11 @@ static int unpack_body(struct cluwire *w, struct err *err)
 	struct clu_msg *m = &w->msg;
 
 	switch (e->body_case) {
-		UNPACK(HELLO, Hello, hello)
 		UNPACK(PROMISE, Promise, promise)
 		UNPACK(SYNCED, Synced, synced)
 		UNPACK(RESYNC, Resync, resync)
+	case HOSPES__CLU__ENVELOPE__BODY_HELLO:
+		return unpack_hello(e->hello, m, err);
 	case HOSPES__CLU__ENVELOPE__BODY_OPEN:
 		return unpack_open(e->open, m, err);
 	case HOSPES__CLU__ENVELOPE__BODY_SNAPSHOT:

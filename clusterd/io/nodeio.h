@@ -50,6 +50,8 @@ bool nodeio_has_lease(const struct nodeio *n);
 uint64_t nodeio_lease_left_ns(const struct nodeio *n);
 uint64_t nodeio_lease_until_ns(const struct nodeio *n); /* as the guard holds it, CLOCK_BOOTTIME; 0: none */
 uint64_t nodeio_park_ns(const struct nodeio *n);        /* how long before that domains are parked; 0: never, they are killed */
+/* Until when the host in @slot is waited for, and why, for people; "": it is not. */
+void nodeio_awaits(const struct nodeio *n, uint32_t slot, char *to, size_t len);
 struct fence *nodeio_fence(const struct nodeio *n);
 const struct eventlist *nodeio_events(const struct nodeio *n);
 /* What is wrong with this node, for people; "": nothing. */

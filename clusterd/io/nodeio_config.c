@@ -67,6 +67,7 @@ static int begin(struct nodeio *n, const struct cpg_config *c, struct err *err)
 	n->life = nodeio_random_id();
 	clu_node_init(&n->node, n->s, c->node, nodeio_random_id(), lease, boot_ns());
 	n->node.clock_stops = n->clocks == CLOCKS_MAY_STOP;
+	n->node.await_least_ns = nodeio_lease_auto_ns(c);
 	n->changes = (struct clu_changes){ .all = true }; /* the node list */
 	n->have_cfg = true;
 	n->must_reload = false;
@@ -103,6 +104,7 @@ int nodeio_on_config(void *arg, const struct cpg_config *c, struct err *err)
 		nodeio_settle(n);
 	}
 	n->cfg = *c;
+	n->node.await_least_ns = nodeio_lease_auto_ns(c);
 	nodeio_reach_config(n); /* addresses, ports or the key may be others */
 	return 0;
 }

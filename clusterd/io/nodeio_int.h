@@ -69,7 +69,7 @@ struct nodeio {
 	enum clu_leaving leaving;
 	bool left;
 	uint64_t host_up_ns;     /* when HOST_UP was last sent */
-	uint64_t acted_ns, settle_ns; /* when nodeio_acts() was last true; when quorum returns, nobody is declared lost before settle_ns */
+	uint64_t awaited[CLU_HOSTS_MAX / 64]; /* slots of hosts whose clu_node_awaits() was reported */
 	struct clu_capacity cap;
 	uint64_t cap_ns;
 	struct clu_load load;

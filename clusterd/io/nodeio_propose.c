@@ -5,13 +5,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include "clusterd/io/nodeio_int.h"
 #include "common/util.h"
 
 #define AGAIN_NS    NS_PER_S        /* an own command that does not show is said again */
 #define CAPACITY_NS (10 * NS_PER_S) /* how often capacity is measured anew */
 #define LOST_CMD_NS (2 * NS_PER_S)  /* a command of ours not delivered after so long is lost */
-#define IDLE_NS     (3 * NS_PER_S)  /* a change of view is over sooner: after more, there was no quorum */
 
 /* HOST_UP -------------------------------------------------------------------------------------------------------------- */
 
@@ -98,27 +98,45 @@ static void fence_nobody(struct nodeio *n)
 		fence_unwant(n->fence, n->s->host[i].name);
 }
 
-/*
- * When quorum comes back the hosts come one after the other. With suspended domains it is worth the time to wait for the last: each has
- * been away for longer than its lease, so that being declared lost would at once give away what it could resume.
- */
-static bool settling(struct nodeio *n)
+void nodeio_awaits(const struct nodeio *n, uint32_t slot, char *to, size_t len)
 {
-	uint64_t now = boot_ns();
+	uint64_t ns = nodeio_acts(n) ? clu_node_awaits(&n->node, slot) : 0;
+	time_t at = (time_t)((nodeio_real_ns() + ns) / NS_PER_S);
+	struct tm tm;
+	char when[16] = "";
 
-	if (now > n->acted_ns + IDLE_NS)
-		n->settle_ns = now + n->cfg.token_ns + n->cfg.consensus_ns;
-	n->acted_ns = now;
-	return nodeio_park_ns(n) && now < n->settle_ns;
+	to[0] = 0;
+	if (!ns || !gmtime_r(&at, &tm) || !strftime(when, sizeof(when), "%H:%M:%SZ", &tm))
+		return;
+	snprintf(to, len, "until %s: quorum was lost on all hosts, and its guests may be suspended there", when);
+}
+
+/* Said once, by the coordinator. */
+static void say_awaited(struct nodeio *n, const uint64_t *slots, bool coordinates)
+{
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
+		const struct clu_host *h = &n->s->host[i];
+		char text[2 * CLU_TEXT_MAX], until[CLU_TEXT_MAX];
+
+		if (!clu_bit(slots, i) || clu_bit(n->awaited, i) || !coordinates)
+			continue;
+		nodeio_awaits(n, i, until, sizeof(until));
+		snprintf(text, sizeof(text), "waiting for %s %s", h->name, until);
+		nodeio_event(n, n->s->index, "waiting", h->name, text);
+	}
+	memcpy(n->awaited, slots, sizeof(n->awaited));
 }
 
 static void decide(struct nodeio *n)
 {
 	uint32_t alive[CLU_HOSTS_MAX];
 	struct clu_view v = { .member = alive, .n = clu_node_alive(&n->node, alive), .commit = n->node.commit };
-	bool settles = settling(n);
 	uint64_t now = boot_ns();
 
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++)
+		if (clu_node_awaits(&n->node, i))
+			clu_bit_set(v.awaited, i);
+	say_awaited(n, v.awaited, clu_node_coordinates(&n->node));
 	if (!clu_node_coordinates(&n->node)) {
 		fence_nobody(n);
 		return;
@@ -127,7 +145,6 @@ static void decide(struct nodeio *n)
 	if (n->seen_cmds < n->sent_cmds && now < n->sent_ns + LOST_CMD_NS)
 		return;
 	n->seen_cmds = n->sent_cmds;
-	v.settling = settles;
 	nodeio_reach_coming(n, v.coming);
 	clu_decide(n->s, &v, &n->load, nodeio_real_ns(), n->proposals);
 	fence_hosts(n);

@@ -26,6 +26,7 @@ static const char usage[] =
 	"  --pair        without faults but two hosts that cannot hear each other\n"
 	"  --stuck       without faults but one clusterd that hangs\n"
 	"  --leave       with many hosts that are shut down in order, and few other faults\n"
+	"  --apart       without faults but that all hosts lose each other and come back one after the other\n"
 	"  --bad         without faults but one host that can start nothing, and one that loses its power\n";
 
 static struct sc world;
@@ -33,7 +34,7 @@ static struct sc world;
 struct plan {
 	uint32_t nodes, doms, seconds, jobs;
 	const char *plant;
-	bool calm, stuck, pair, bad, leave;
+	bool calm, stuck, pair, bad, leave, apart;
 };
 
 static struct sc_options of_seed(const struct plan *p, uint64_t seed)
@@ -44,10 +45,11 @@ static struct sc_options of_seed(const struct plan *p, uint64_t seed)
 		                    .nodes = p->nodes,
 		                    .doms = p->doms,
 		                    .plant = p->plant,
-		                    .calm = p->calm || p->stuck || p->pair || p->bad,
+		                    .calm = p->calm || p->stuck || p->pair || p->bad || p->apart,
 		                    .pair = p->pair,
 		                    .stuck = p->stuck,
 		                    .bad = p->bad,
+		                    .apart = p->apart,
 		                    .leave = p->leave,
 		                    .length_ns = (p->seconds > quiet ? p->seconds : quiet + 20) * S,
 		                    .quiet_ns = quiet * S };
@@ -60,6 +62,7 @@ static void again(const struct plan *p, uint64_t seed)
 	       seed, world.violation, seed, p->nodes, p->doms, p->seconds, p->plant ? " --plant " : "",
 	       p->plant ? p->plant : "",
 	       p->bad     ? " --bad"
+	       : p->apart ? " --apart"
 	       : p->leave ? " --leave"
 	                  : "",
 	       p->stuck ? " --stuck" : "");
@@ -99,10 +102,11 @@ static int some(const struct plan *p, uint64_t from, uint64_t n, uint64_t step, 
 		printf("%" PRIu64
 		       " stories of %u nodes, %u domains and %u s%s hold: %.1f stories/s, %.0f commands and %.0f events each\n",
 		       count, p->nodes, p->doms, p->seconds,
-		       p->stuck  ? " with a clusterd that hangs"
-		       : p->pair ? " with a pair that cannot talk"
-		       : p->bad  ? " with a host that can start nothing"
-		                 : "",
+		       p->stuck   ? " with a clusterd that hangs"
+		       : p->pair  ? " with a pair that cannot talk"
+		       : p->bad   ? " with a host that can start nothing"
+		       : p->apart ? " in which all hosts lose each other"
+		                  : "",
 		       (double)count / t, (double)commands / (double)count, (double)events / (double)count);
 	return 0;
 }
@@ -133,14 +137,15 @@ static int planted(const struct plan *p)
 		                            "write-after-thaw",    "pulse-no-promise",   "left-before-all-ended",
 		                            "starts-after-left",   "lease-longer-early", "nobody-steps-aside",
 		                            "forgets-failures",    "one-clock",          "stopped-clock-trusted",
-		                            "gives-up-at-once" };
+		                            "gives-up-at-once",    "waits-briefly" };
 	int rc = 0;
 
 	for (unsigned b = 0; b < sizeof(bugs) / sizeof(bugs[0]); b++) {
 		struct plan q = *p;
 		q.plant = bugs[b];
 		q.pair = !strcmp(bugs[b], "nobody-steps-aside") || !strcmp(bugs[b], "gives-up-at-once");
-		q.seconds = q.pair ? 320 : q.seconds;
+		q.apart = !strcmp(bugs[b], "waits-briefly");
+		q.seconds = q.pair ? 320 : q.apart ? 400 : q.seconds;
 		q.bad = !strcmp(bugs[b], "forgets-failures");
 		q.leave = !strcmp(bugs[b], "left-before-all-ended") || !strcmp(bugs[b], "starts-after-left");
 		bool found = some(&q, 1, PLANTED_SEEDS, 1, true);
@@ -160,7 +165,7 @@ static int planted(const struct plan *p)
 
 static int check(struct plan *p)
 {
-	struct plan stuck = *p, pair = *p, bad = *p, plants = *p;
+	struct plan stuck = *p, pair = *p, bad = *p, apart = *p, plants = *p;
 	int rc, status = 0;
 	pid_t other = -1;
 
@@ -184,6 +189,9 @@ static int check(struct plan *p)
 	bad.bad = true;
 	bad.seconds = 300;
 	rc |= some(&bad, 1, 20, 1, false);
+	apart.apart = true;
+	apart.seconds = 400;
+	rc |= some(&apart, 1, SANITIZED ? 20 : 100, 1, false);
 	return rc | (other > 0 && (waitpid(other, &status, 0) != other || status != 0));
 }
 
@@ -210,6 +218,8 @@ int main(int argc, char **argv)
 			p.pair = true;
 		else if (!strcmp(argv[i], "--bad"))
 			p.bad = true;
+		else if (!strcmp(argv[i], "--apart"))
+			p.apart = true;
 		else if (!strcmp(argv[i], "--leave"))
 			p.leave = true;
 		else if (!strcmp(argv[i], "--plant") && i + 1 < argc)

@@ -178,7 +178,7 @@ static void reset_node(struct sc *w, uint32_t i)
 	n->guard_ends = false;
 	n->frozen = n->thawed = 0;
 	n->leave = SC_STAYS;
-	n->bad = false;
+	n->bad = n->apart = false;
 	n->guard_until = n->guard_at = n->guard_park = n->guard_grace = n->park_for = 0;
 	n->life = 0;
 	n->summed_index = n->summed_life = n->summed_loads = n->loads = 0;
@@ -230,7 +230,7 @@ static void reset(struct sc *w, const struct sc_options *opt)
 		snprintf(w->dom[d].uuid, CLU_UUID_MAX, "00000000-0000-4000-8000-%012u", d % 1000000);
 		snprintf(w->dom[d].name, CLU_NAME_MAX, "guest-%u", d % 1000000);
 	}
-	w->parks = sc_chance(w, 40);
+	w->parks = sc_chance(w, 40) || opt->apart;
 	w->clocks = !opt->calm && sc_chance(w, 40);
 	for (uint32_t i = 0; i < opt->nodes; i++)
 		reset_node(w, i);
@@ -342,6 +342,9 @@ static void one(struct sc *w, const struct sc_ev *e)
 	case SC_EV_BAD:
 		sc_bad_step(w, e->arg);
 		break;
+	case SC_EV_APART:
+		sc_apart_step(w, e->node, e->arg);
+		break;
 	case SC_EV_LEAVE:
 		sc_leave_event(w, e);
 		break;
@@ -377,6 +380,7 @@ bool sc_run(struct sc *w, const struct sc_options *opt)
 		sc_node_start(w, i);
 	sc_at(w, w->now + SAMPLE_NS, SC_EV_SAMPLE, 0, 0, 0);
 	sc_bad_begin(w);
+	sc_apart_begin(w);
 	if (opt->pair) {
 		sc_at(w, w->now + 60 * S, SC_EV_PAIR, (uint32_t)opt->seed % opt->nodes, 0, 0);
 		sc_at(w, w->now + 140 * S, SC_EV_PAIR, (uint32_t)opt->seed % opt->nodes, 1, 0);

@@ -5,6 +5,7 @@
  * simclu_pulse.c: datagrams beside Corosync; simclu_host.c: guard, hvdom, leases and locks, clusterd's orders; simclu_park.c:
  * domains suspended for want of quorum;
  * simclu_leave.c: hosts that are shut down in order; simclu_bad.c: one that can start nothing;
+ * simclu_apart.c: all that lose each other;
  * simclu_freeze.c: machines that stand still; simclu_move.c: clusterd's part in migrations; simclu_mig.c, simclu_miglink.c,
  * simclu_mighv.c: migrated around the real cores of
  * migrated/core; simclu_fault.c: the adversary; simclu_check_*.c: what must hold.
@@ -26,6 +27,8 @@
 #define S        1000000000ull
 #define NEVER    UINT64_MAX
 #define NOHOST   255u
+#define SC_SETTLE_NS      (2200 * MS) /* token and consensus */
+#define SC_AWAIT_LEAST_NS (2 * SC_SETTLE_NS + 500 * MS)
 
 /* A story uses so few of the state's rules: what is copied is small. Half of it is room for what lags behind. */
 #define SC_RULES 16u
@@ -44,6 +47,7 @@ enum sc_ev_kind {
 	SC_EV_MIG,     /* something of a migration: arg is its place in sc.mev */
 	SC_EV_THAW,    /* a machine that stood still goes on */
 	SC_EV_FAULT, SC_EV_HEAL, SC_EV_ADMIN, SC_EV_FENCED, SC_EV_RESTART, SC_EV_UNLOCK, SC_EV_SAMPLE, SC_EV_STUCK, SC_EV_PAIR,
+	SC_EV_APART,   /* a step of the story in which all lose each other */
 	SC_EV_BAD,     /* a step of the story with a bad host */
 	SC_EV_LEAVE,   /* clusterd looks how far its host is with being shut down; arg: how that ends */
 };
@@ -136,6 +140,7 @@ struct sc_options {
 	bool pair;                    /* but one: two hosts that cannot hear each other, from 60 s on until the end of faults */
 	bool stuck;                   /* but one: a clusterd that stands still, from 60 s on */
 	bool leave;                   /* many hosts that are shut down, just when they are given something, and few other faults */
+	bool apart;                   /* but these: all hosts lose each other and come back one after the other; later one loses power */
 	bool bad;                     /* but these: a host comes back empty and cannot start anything, then another one loses power */
 	const char *plant;            /* NULL: none */
 	FILE *trace;
@@ -172,6 +177,7 @@ struct sc_node {
 	uint64_t guard_park;  /* domains are asked to park so long before the deadline; 0: never */
 	uint64_t guard_grace, park_for; /* its clock; deadline that it asked for */
 	bool bad;            /* no hvdom comes up */
+	bool apart;          /* its link is cut, as all others' */
 	/* it is being shut down */
 	enum sc_leave leave;
 	uint64_t leave_drain_until, leave_until, leave_could, leave_said, leave_end; /* virtual */
@@ -203,7 +209,7 @@ struct sc_node {
 	uint32_t kept_n, kept_cap;
 	struct sc_msg *snap;   /* delivered just now */
 	bool touched;
-	uint64_t host_up_ns, sent_ns, house_ns, acted_ns, settle_ns;
+	uint64_t host_up_ns, sent_ns, house_ns;
 	uint32_t sent_cmds, seen_cmds;
 	uint32_t *member, n_members; /* of the view */
 	uint64_t view_ns;            /* since when there is this one; its clock */
@@ -372,6 +378,12 @@ void sc_bad_begin(struct sc *w);
 void sc_bad_step(struct sc *w, uint32_t step);
 /* nobody orders anything */
 static inline bool sc_bad_now(const struct sc *w) { return w->opt.bad && w->now >= 95 * S && w->now < 145 * S; }
+
+/* simclu_apart.c */
+void sc_apart_begin(struct sc *w);
+void sc_apart_step(struct sc *w, uint32_t node, uint32_t step);
+bool sc_apart_now(const struct sc *w); /* nobody orders anything, and nothing is broken but what the story breaks */
+void sc_apart_starts(struct sc *w, uint32_t node, uint32_t dom); /* a domain is started: was that needed? */
 
 /* simclu_leave.c */
 void sc_leave_begin(struct sc *w, uint32_t node, bool drains);

@@ -321,6 +321,7 @@ static void launch(struct sc *w, uint32_t node, const struct clu_dom *d, uint32_
 		return; /* the next look finds it ended */
 	sc_take(w, node, dom, d->generation);
 	w->dom[dom].starts++;
+	sc_apart_starts(w, node, dom);
 	sc_set_copy(w, node, dom, HV_BOOT, d->generation);
 	sc_at(w, w->now + 100 * MS + sc_rnd(w, 3 * S), SC_EV_HV, node, dom, c->life);
 }

@@ -14,8 +14,6 @@
 #define AGAIN_NS    (1 * S)
 #define LOST_CMD_NS (2 * S)
 #define LEASE_NS    (5 * S)
-#define IDLE_NS     (3 * S)
-#define SETTLE_NS   (2200 * MS) /* token and consensus */
 
 /* Sending -------------------------------------------------------------------------------------------------------------- */
 
@@ -23,8 +21,10 @@ static void send_msg(struct sc *w, uint32_t node, const struct clu_msg *m)
 {
 	struct sc_msg *to = sc_msg_new(w);
 
-	/* only a beat has acknowledgements, one for each node; a command, which is large, comes by sc_submit() */
-	memcpy(&to->m, m, offsetof(struct clu_msg, ack_boot));
+	/* a beat and HELLO have something for each node; a command, which is large, comes by sc_submit() */
+	memcpy(&to->m, m, offsetof(struct clu_msg, await_ns));
+	if (m->kind == CLU_MSG_HELLO)
+		memcpy(to->m.await_ns, m->await_ns, w->opt.nodes * sizeof(m->await_ns[0]));
 	if (m->kind == CLU_MSG_BEAT) {
 		memcpy(to->m.ack_boot, m->ack_boot, w->opt.nodes * sizeof(m->ack_boot[0]));
 		memcpy(to->m.ack_seq, m->ack_seq, w->opt.nodes * sizeof(m->ack_seq[0]));
@@ -40,7 +40,7 @@ void sc_submit(struct sc *w, uint32_t node, const struct clu_cmd *c)
 	if (!n->up)
 		return;
 	to = sc_msg_new(w);
-	memset(&to->m, 0, offsetof(struct clu_msg, ack_boot));
+	memset(&to->m, 0, offsetof(struct clu_msg, await_ns));
 	to->m.kind = CLU_MSG_CMD;
 	to->m.from = n->id;
 	to->m.cmd = *c;
@@ -465,7 +465,7 @@ static void host_up(struct sc *w, uint32_t node)
 	struct clu_cmd c = { .kind = CLU_CMD_HOST_UP };
 	uint64_t said;
 
-	if (sc_chance(w, 2) && !w->stopped)
+	if (sc_chance(w, 2) && !w->stopped && !w->opt.apart)
 		n->lease_want = (3 + sc_rnd(w, 8)) * S;
 	else if (w->stopped)
 		n->lease_want = LEASE_NS;
@@ -497,18 +497,6 @@ static void host_up(struct sc *w, uint32_t node)
 	sc_submit(w, node, &c);
 }
 
-/* After a loss of quorum of all, hosts that could go on with suspended domains are waited for. */
-static bool settling(struct sc *w, uint32_t node)
-{
-	struct sc_node *n = &w->node[node];
-	uint64_t now = sc_clock(w, n);
-
-	if (now > n->acted_ns + IDLE_NS)
-		n->settle_ns = now + SETTLE_NS;
-	n->acted_ns = now;
-	return sc_park_ns(w, node) && now < n->settle_ns;
-}
-
 /* The state as a coordinator sees it that does not know who failed with what. */
 static const struct clu_state *forgetful(struct sc *w, const struct clu_state *s)
 {
@@ -522,18 +510,27 @@ static const struct clu_state *forgetful(struct sc *w, const struct clu_state *s
 	return w->scratch;
 }
 
+static bool awaits(const struct sc *w, const struct sc_node *n, uint32_t slot)
+{
+	/* for token and consensus, however long nobody had quorum */
+	if (sc_planted(w, "waits-briefly") && n->n->peer[slot].awaited_ns > SC_SETTLE_NS)
+		return false;
+	return clu_node_awaits(n->n, slot);
+}
+
 static void decide(struct sc *w, uint32_t node)
 {
 	struct sc_node *n = &w->node[node];
 	uint32_t alive[SC_NODES];
 	struct clu_view v = { .member = alive, .n = clu_node_alive(n->n, alive), .commit = n->n->commit };
 	uint64_t now = sc_clock(w, n);
-	bool settles = settling(w, node);
 
 	if (!clu_node_coordinates(n->n) || (n->seen_cmds < n->sent_cmds && now < n->sent_ns + LOST_CMD_NS))
 		return;
 	n->seen_cmds = n->sent_cmds;
-	v.settling = settles;
+	for (uint32_t i = 0; i < w->opt.nodes; i++)
+		if (awaits(w, n, i))
+			clu_bit_set(v.awaited, i);
 	for (uint32_t i = 0; i < w->opt.nodes && n->n->pulses && !sc_planted(w, "gives-up-at-once"); i++)
 		if (reach_coming(&n->reach, i, n->view_ns, now))
 			v.coming[i / 64] |= 1ull << (i % 64);
@@ -606,7 +603,7 @@ void sc_node_start(struct sc *w, uint32_t node)
 	n->store_wanted = n->writing = n->writing_load = n->loading = n->touched = false;
 	n->changes.n = 0;
 	n->changes.all = false;
-	n->host_up_ns = n->sent_ns = n->acted_ns = n->settle_ns = 0;
+	n->host_up_ns = n->sent_ns = 0;
 	n->sent_cmds = n->seen_cmds = 0;
 	memset(n->fence_asked, 0, sizeof(n->fence_asked));
 	memset(sc_ldom(w, node, 0), 0, w->opt.doms * sizeof(struct sc_ldom));
@@ -616,6 +613,7 @@ void sc_node_start(struct sc *w, uint32_t node)
 	clu_node_init(n->n, n->s, n->id, 1 + (w->seq << 20) + n->life + ((uint64_t)node << 50), LEASE_NS,
 	              sc_clock(w, n));
 	n->lease_want = LEASE_NS;
+	n->n->await_least_ns = sc_planted(w, "waits-briefly") ? SC_SETTLE_NS : SC_AWAIT_LEAST_NS;
 	reach_init(&n->reach, w->opt.nodes, node);
 	n->n->pulses = w->opt.nodes <= SC_PULSE_NODES;
 	n->n->clock_stops = n->clocks == SC_CLOCKS_STOP;

@@ -14,7 +14,7 @@
 /* One that hangs for long reads all of it in the end. */
 static uint64_t turn(struct sc *w, struct sc_copy *c)
 {
-	if (!w->stopped && sc_chance(w, 2))
+	if (!w->stopped && !sc_apart_now(w) && sc_chance(w, 2))
 		c->hv_ns = w->now + sc_rnd(w, 30 * S);
 	return sc_hv_turn(w, c);
 }
@@ -94,7 +94,8 @@ void sc_hv_park(struct sc *w, const struct sc_mev *m)
 	if (m->conn <= c->closed || (c->state != HV_RUN && c->state != HV_PARKED))
 		return;
 	if (c->state == HV_RUN) {
-		if (c->log_conn || sc_chance(w, 1)) /* it is being moved; its writes cannot be finished */
+		if (c->log_conn ||
+		    (sc_chance(w, 1) && !sc_apart_now(w))) /* it is being moved; its writes cannot be finished */
 			return;
 		sc_set_copy(w, m->node, m->dom, HV_PARKED, c->generation);
 	}

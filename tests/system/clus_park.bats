@@ -11,6 +11,7 @@ setup_file() { trouble_setup_file lease_s=24 no_quorum=suspend; }
 parked_on() { at "$1" vmctl list --json | jq -r '.[] | select(.state == "parked") | .name' | wc -l; }
 parked_are() { [ "$(parked_on "$1")" -eq "$2" ] || { echo "$1 has $(parked_on "$1") suspended copies, not $2" >&2; return 1; }; }
 parked_in_all() { local h n=0; for h in $(hosts_up); do n=$((n + $(parked_on $h))); done; [ $n -eq "$1" ]; }
+awaits_until() { clus_report | jq -e --arg h "$1" '.hosts[] | select(.name == $h) | .awaits | test("until .*Z")' >/dev/null; }
 hvdom_pid() { at "$1" vmctl dominfo "$2" --json | jq .pid; }
 
 @test "a host that is cut off suspends its guests; back in time, they go on where they were" {
@@ -48,12 +49,17 @@ hvdom_pid() { at "$1" vmctl dominfo "$2" --json | jq .pid; }
 	vmlab service host-a kill guard
 	sleep 2
 	parked_in_all 4
-	# at once: two that are whole again wait 3 s for the third
-	for h in "${hosts[@]}"; do
+	# two that are whole again wait for the third, which is seconds behind, and say so
+	for h in host-a host-b; do
 		vmlab heal $h 3>&- &
 		heals+=($!)
 	done
 	wait "${heals[@]}"
+	eventually 20 awaits_until host-c
+	sleep 8
+	host_is host-c online
+	vc host-a events | grep -q 'waiting for host-c until'
+	vmlab heal host-c
 	whole
 	eventually 20 all_run
 	[ "$(boots)" = "$before" ]

@@ -245,10 +245,18 @@ static void test_a_lost_host(void **state)
 	to_rest();
 	assert_int_equal(count_on(3), 2);
 	view.n = 2;
-	view.settling = true; /* it may be about to come */
+	clu_bit_set(view.awaited, 2); /* it may be about to come */
 	decide();
 	assert_int_equal(out.n, 0);
-	view.settling = false;
+	guest(7, 0, 0, true);
+	decide();
+	assert_int_equal(out.n, 1);
+	assert_int_equal(out.cmd[0].kind, CLU_CMD_START);
+	assert_int_not_equal(out.cmd[0].host, 3); /* it has the most room, but is not there */
+	struct clu_cmd gone = { .kind = CLU_CMD_DESIRE, .desired = CLU_DESIRED_STOPPED };
+	snprintf(gone.uuid, sizeof(gone.uuid), "%s", out.cmd[0].uuid);
+	assert_int_equal(apply(&gone), 0);
+	clu_bit_clear(view.awaited, 2);
 	decide();
 	assert_int_equal(out.n, 1);
 	assert_int_equal(out.cmd[0].kind, CLU_CMD_HOST_LOST);

@@ -48,6 +48,7 @@ static void test_views(void **state)
 		m->kind = kinds[i];
 		m->ring = 1ull << 60, m->members_sum = 0xfeedface, m->epoch = 7, m->index = 1ull << 40, m->sum = ~0ull;
 		m->boot = 0x1234567890abcdef, m->promised = 9, m->seq = 77, m->source = 2;
+		m->idle_ns = 11, m->await_ns[0] = 12, m->await_ns[127] = 1ull << 50;
 		m->said[0] = 5, m->said[1] = 1ull << 63, m->behind[1] = 8;
 		round_trip(NULL, 0, &w);
 		assert_int_equal(w.msg.ring, m->ring);
@@ -60,6 +61,8 @@ static void test_views(void **state)
 			assert_int_equal(w.msg.boot, m->boot);
 			assert_int_equal(w.msg.promised, 9);
 			assert_int_equal(w.msg.sum, m->sum);
+			assert_int_equal(w.msg.idle_ns, 11);
+			assert_memory_equal(w.msg.await_ns, m->await_ns, sizeof(m->await_ns));
 		}
 		if (m->kind == CLU_MSG_OPEN) {
 			assert_int_equal(w.msg.source, 2);
