@@ -35,6 +35,13 @@ static bool owner_ok(const struct hv_owner *o)
 	return memchr(o->owner, 0, sizeof(o->owner)) && (!o->owner[0] || name_is_valid(o->owner));
 }
 
+/* A job that was given up may still read and write d->pend: nothing in it changes until that has ended. */
+static int still_busy(struct domain *d, struct err *err)
+{
+	return slow_busy(d->slow) ? domain_waits_err(d, EBUSY, "the storage has not answered an earlier order yet", err)
+	                          : 0;
+}
+
 /* Relinquish ---------------------------------------------------------------------------------------------------------- */
 
 static int relinquish_work(void *arg, struct err *err)
@@ -83,10 +90,10 @@ int call_relinquish(struct call *c, struct err *err)
 	if (!r && (!owner_ok(o) || !o->owner[0] || o->generation <= d->generation))
 		r = err_set(err, EINVAL, "a new owner needs a name and a generation above %lu",
 		            (unsigned long)d->generation);
+	if (!r)
+		r = still_busy(d, err);
 	if (r < 0)
 		return r;
-	if (slow_busy(d->slow))
-		return domain_waits_err(d, EBUSY, "the storage has not answered an earlier order yet", err);
 	d->pend.owner = *o;
 	d->pend.relinquished = false;
 	d->owner = false; /* a signal meanwhile must not write a lease beside it */
@@ -122,7 +129,10 @@ static int own_done(struct domain *d, int r, struct err *err)
 static int own(struct call *c, bool named, struct err *err)
 {
 	struct pending *p = &c->d->pend;
+	int r = still_busy(c->d, err);
 
+	if (r < 0)
+		return r;
 	p->owner = *(const struct hv_owner *)c->req;
 	p->named = named;
 	p->conn = c->conn;
@@ -185,6 +195,8 @@ static int lease_work(void *arg, struct err *err)
 
 	if (r < 0)
 		return r;
+	if (!slow_commit(d->slow))
+		return -ECANCELED;
 	d->pend.owner.generation = rec.generation;
 	snprintf(d->pend.owner.owner, sizeof(d->pend.owner.owner), "%s", rec.owner);
 	return 0;

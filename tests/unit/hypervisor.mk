@@ -1,5 +1,5 @@
 # Unit tests of hypervisor/ but its devices.
-hypervisor_tests = %D%/test_hvmsg %D%/test_hvcall %D%/test_hvcheck %D%/test_hvproc %D%/test_leaserec %D%/test_domxml %D%/test_savefile %D%/test_engine %D%/test_domlife
+hypervisor_tests = %D%/test_hvmsg %D%/test_hvcall %D%/test_hvcheck %D%/test_hvproc %D%/test_leaserec %D%/test_domxml %D%/test_savefile %D%/test_engine %D%/test_domlife %D%/test_domown
 check_PROGRAMS += $(hypervisor_tests)
 TESTS += $(hypervisor_tests)
 
@@ -33,6 +33,9 @@ EXTRA_DIST += %D%/xml
 %C%_test_engine_LDADD = hypervisor/dev/libhvdev.a common/libcommon.a $(TEST_LIBS)
 %C%_test_domlife_SOURCES = %D%/test_domlife.c %D%/fake_engine.h %D%/fake_engine.c
 %C%_test_domlife_LDADD = hypervisor/libhv.a hypervisor/dev/libhvdev.a clusterd/guard/libguard.a hypervisor/api/libhvcall.a $(TEST_LIBS) $(XXHASH_LIBS) $(URING_LIBS)
+
+%C%_test_domown_SOURCES = %D%/test_domown.c
+%C%_test_domown_LDADD = $(%C%_test_domlife_LDADD)
 
 TESTS += %D%/test_hvdom.bats
 EXTRA_DIST += %D%/test_hvdom.bats
