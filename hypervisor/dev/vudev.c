@@ -562,14 +562,16 @@ static int serve(struct vdev *v, struct err *err)
 struct socks {
 	size_t i;
 	int sock, req;
+	bool taken; /* they are the device's */
 };
 
 static int do_listen(struct devs *d, void *arg, struct err *err)
 {
-	const struct socks *s = arg;
+	struct socks *s = arg;
 	struct vdev *v = d->v[s->i];
 	struct vu_conn *c = v->port;
 
+	s->taken = true;
 	hang_up(v, false);
 	c->listen_fd = s->sock;
 	return serve(v, err);
@@ -577,10 +579,11 @@ static int do_listen(struct devs *d, void *arg, struct err *err)
 
 static int do_pair(struct devs *d, void *arg, struct err *err)
 {
-	const struct socks *s = arg;
+	struct socks *s = arg;
 	struct vdev *v = d->v[s->i];
 	struct vu_conn *c = v->port;
 
+	s->taken = true;
 	vdev_stop(v);
 	(void)conn_watch(v, false);
 	close_fd(&c->listen_fd);
@@ -602,7 +605,7 @@ static int attach(struct devs *d, int (*fn)(struct devs *d, void *arg, struct er
 {
 	int r = s.i < d->n ? devs_call(d, fn, &s, err) : err_set(err, EINVAL, "there is no device %zu", s.i);
 
-	if (r == -EINVAL || r == -ETIMEDOUT) { /* @fn was not called */
+	if (!s.taken) { /* @fn was not called, and will not be */
 		close_fd(&s.sock);
 		close_fd(&s.req);
 	}
@@ -613,12 +616,12 @@ int vudev_listen(struct devs *d, size_t i, int listen_fd, struct err *err)
 {
 	/* the accept in the loop must never wait */
 	fcntl(listen_fd, F_SETFL, O_NONBLOCK);
-	return attach(d, do_listen, (struct socks){ i, listen_fd, -1 }, err);
+	return attach(d, do_listen, (struct socks){ i, listen_fd, -1, false }, err);
 }
 
 int vudev_pair(struct devs *d, size_t i, int sock, int req_fd, struct err *err)
 {
-	return attach(d, do_pair, (struct socks){ i, sock, req_fd }, err);
+	return attach(d, do_pair, (struct socks){ i, sock, req_fd, false }, err);
 }
 
 void vudev_socks(const struct devs *d, size_t i, int *ret_sock, int *ret_req_fd)

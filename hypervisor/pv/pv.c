@@ -433,9 +433,14 @@ static int pv_boot(void *vm, struct err *err)
 
 	if (v->k)
 		return err_set(err, EEXIST, "there is a guest already");
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, con) < 0 ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, er) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, con) < 0)
 		return err_sys(err, errno, "cannot make the boot console");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, er) < 0) {
+		int e = err_sys(err, errno, "cannot make the boot console");
+		close(con[0]);
+		close(con[1]);
+		return e;
+	}
 	_cleanup_close_ int con_k = con[1], err_k = er[1];
 	fstat(con_k, &a);
 	fstat(err_k, &b);

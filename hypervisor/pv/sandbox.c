@@ -78,6 +78,12 @@ void pv_sandbox_done(struct pv_sandbox *s)
 	*s = (struct pv_sandbox){ .holder_pidfd = -1, .sock = -1 };
 }
 
+static void close_all(const int *fds, size_t n)
+{
+	while (n)
+		close(fds[--n]);
+}
+
 /* Ask and wait. Exit reports of an earlier K that come in between are dropped: the caller knows that it asked for a new one. */
 static int ask(struct pv_sandbox *s, const struct holder_msg *m, const int *fds, size_t n_fds, struct holder_msg *rep,
                int *rep_fds, size_t *n_rep, struct err *err)
@@ -95,12 +101,15 @@ static int ask(struct pv_sandbox *s, const struct holder_msg *m, const int *fds,
 			return err_set(err, ETIMEDOUT, "the guest's sandbox does not answer");
 		}
 		ssize_t n = sock_recv_fds(s->sock, rep, sizeof(*rep), rep_fds, &room);
+		bool answers = n == sizeof(*rep) && rep->op != HOLDER_EXIT && rep->op != HOLDER_FAILED;
+		if (n >= 0 && !answers)
+			close_all(rep_fds, room);
 		if (n != sizeof(*rep))
 			return err_set(err, EPIPE, "the guest's sandbox ended");
 		if (rep->op == HOLDER_EXIT)
 			continue;
-		*n_rep = room;
-		if (rep->op == HOLDER_FAILED)
+		*n_rep = answers ? room : 0;
+		if (!answers)
 			return err_sys(err, rep->status, "cannot start the guest: %.200s", rep->text);
 		return 0;
 	}
@@ -192,9 +201,9 @@ static int receive_listeners(struct pv_sandbox *s, int *listen, unsigned n_liste
 	while (*got < n_listen) {
 		size_t room = n_listen - *got;
 		ssize_t n = sock_recv_fds(s->sock, &m, sizeof(m), listen + *got, &room);
+		*got += n < 0 ? 0 : (unsigned)room;
 		if (n != sizeof(m) || m.op != HOLDER_FDS || !room)
 			return err_set(err, EPROTO, "the guest's sandbox answered with the wrong descriptors");
-		*got += (unsigned)room;
 	}
 	return 0;
 }
@@ -228,10 +237,8 @@ int pv_sandbox_boot(struct pv_sandbox *s, char *const argv[], int con, int errfd
 	if (!r)
 		r = pid > 0 ? follow_exec(pid, go_w, err) : err_set(err, EIO, "cannot find the new guest kernel");
 	if (r < 0) {
-		while (n)
-			close(fds[--n]);
-		while (got)
-			close(listen[--got]);
+		close_all(fds, n);
+		close_all(listen, got);
 		return r;
 	}
 	*ret_pid = pid;
@@ -264,8 +271,10 @@ int pv_sandbox_restore(struct pv_sandbox *s, int code, int plan, uint64_t plan_b
 	int r = ask(s, &m, (int[]){ code, plan }, 2, &rep, out, &n_out, err);
 	if (r < 0)
 		return r;
-	if (n_out != 1)
+	if (n_out != 1) {
+		close_all(out, n_out);
 		return err_set(err, EPROTO, "the guest's sandbox answered with the wrong descriptors");
+	}
 	pid_t pid = pid_of(out[0]);
 	if (pid <= 0) {
 		close(out[0]);

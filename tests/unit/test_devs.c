@@ -660,6 +660,29 @@ static void test_listen_and_reboot(void **state)
 	assert_int_equal(atomic_load(&fx.broken_events), 0);
 }
 
+static void test_sockets_that_cannot_be_handed_over(void **state)
+{
+	struct err err = { 0 };
+	int a[2], b[2], l = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	(void)state;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, a), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b), 0);
+	alloc_fail_at(1); /* the order to the io thread */
+	int r = vudev_pair(fx.devs, RNG0, a[1], b[1], &err);
+	assert_true(alloc_fail_end());
+	assert_int_equal(r, -ENOMEM);
+	assert_int_equal(fcntl(a[1], F_GETFD), -1); /* they were given away: the device's or closed */
+	assert_int_equal(fcntl(b[1], F_GETFD), -1);
+	alloc_fail_at(1);
+	r = vudev_listen(fx.devs, RNG0, l, &err);
+	assert_true(alloc_fail_end());
+	assert_int_equal(r, -ENOMEM);
+	assert_int_equal(fcntl(l, F_GETFD), -1);
+	close(a[0]);
+	close(b[0]);
+}
+
 /* Errors at opening ------------------------------------------------------------------------------------------------------ */
 
 static void test_open_errors(void **state)
@@ -730,6 +753,7 @@ int main(void)
 		T(test_protocol_hostile),
 		T(test_deaf_driver),
 		T(test_listen_and_reboot),
+		T(test_sockets_that_cannot_be_handed_over),
 
 		T(test_open_errors),
 		cmocka_unit_test_setup_teardown(test_disk_direct, setup_direct, fx_teardown),
