@@ -60,6 +60,7 @@ struct dom_config {
 	enum dom_type type;
 	char name[64];
 	char uuid[37];           /* lower case; generated when absent */
+	bool uuid_given;         /* the XML has it */
 	char *title, *description;  /* owned, NULL: none */
 	uint64_t memory_bytes;      /* maximum; multiple of 4096 */
 	uint64_t current_memory_bytes;  /* balloon target at boot */
@@ -85,13 +86,22 @@ struct dom_config {
 	void *doc;               /* the parsed document (xmlDoc), owned: source for dumps that keep unknown elements */
 };
 
-/* Parse @xml (@len octets, at most 1 MiB; no network, no entities, no XInclude). @origin names it in messages:
+#define DOM_XML_MAX (1u << 20) /* octets of a document */
+
+/* Parse @xml (@len octets, at most DOM_XML_MAX; no network, no entities, no XInclude). @origin names it in messages:
  * "FILE:LINE: element: reason".
  * -EINVAL for wrong XML, -E2BIG. On failure *@ret is untouched. */
 int dom_config_parse(const char *xml, size_t len, const char *origin, struct dom_config **ret, struct err *err) _must_check_;
 int dom_config_load(const char *path, struct dom_config **ret, struct err *err) _must_check_;
-/* The XML text (malloc'd), valid by libvirt's schema, with generated values (uuid, mac) and with unknown elements kept. */
+/*
+ * The XML text (malloc'd), valid by libvirt's schema, with generated values (uuid, mac) and with unknown elements kept. It has been read
+ * again and says the same. -E2BIG, -EINVAL: what would be written could not be read, or would be read differently.
+ */
 int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err) _must_check_;
+/* Replace a generated uuid, and the MAC addresses that were derived from it. */
+void dom_config_set_uuid(struct dom_config *cfg, const char *uuid);
+/* -ENOTSUP: it has more vCPUs or less memory than its engine can run, on any host. */
+int dom_config_limits(const struct dom_config *cfg, struct err *err) _must_check_;
 /* The name of the engine for its type ("pv", "kvm"), a static text. */
 const char *dom_engine(const struct dom_config *cfg);
 void dom_config_free(struct dom_config *cfg);   /* takes NULL */

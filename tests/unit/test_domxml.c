@@ -66,7 +66,10 @@ static char *format(const struct dom_config *cfg)
 {
 	char *text = NULL;
 
-	assert_int_equal(dom_config_format(cfg, &text, NULL), 0);
+	struct err err = { 0 };
+
+	if (dom_config_format(cfg, &text, &err) < 0)
+		fail_msg("%s", err.text);
 	return text;
 }
 
@@ -262,6 +265,223 @@ static void test_changed_struct(void **state)
 	assert_string_equal(c->seclabel, "static/wall/bank/a");
 }
 
+/* What would not be read again, or differently, is not written. */
+static void test_written_is_read_again(void **state)
+{
+	static const struct {
+		const char *what, *head, *unit, *tail;
+		size_t times;
+		int status;
+		const char *text;
+	} cases[] = {
+		{ "indented past the limit", HEAD "<metadata><x:x xmlns:x='x'>", "<a/>", "</x:x></metadata></domain>",
+		  200000, -E2BIG, "and may have 1048576 (1 MiB)" },
+		{ "escaped past the limit", HEAD "<description><![CDATA[", ">>>>", "]]></description></domain>", 200000,
+		  -E2BIG, "octets when it is written" },
+		{ "more = in a text than in an element's attributes", HEAD "<description><![CDATA[", "<=",
+		  "]]></description></domain>", 20000, -EINVAL, "could not be read again: as written: an element" },
+		{ "white space lost", HEAD "<metadata><x:x xmlns:x='x'>", "<a/>&#32;<b/>", "</x:x></metadata></domain>",
+		  1, -EINVAL, "read differently" },
+		{ "none of these", HEAD "<metadata><x:x xmlns:x='x'>", "<a/>", "</x:x></metadata></domain>", 20000, 0,
+		  "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_dom_config_ struct dom_config *cfg = NULL;
+		_cleanup_buf_ struct buf b = { 0 };
+		_cleanup_free_ char *text = NULL;
+		struct err err = { 0 };
+
+		buf_put(&b, cases[i].head, strlen(cases[i].head));
+		for (size_t k = 0; k < cases[i].times; k++)
+			buf_put(&b, cases[i].unit, strlen(cases[i].unit));
+		buf_put(&b, cases[i].tail, strlen(cases[i].tail) + 1);
+		cfg = load((char *)b.data, cases[i].what);
+		if (dom_config_format(cfg, &text, &err) != cases[i].status || !strstr(err.text, cases[i].text))
+			fail_msg("%s: %s", cases[i].what, err.text);
+		assert_true(cases[i].status ? !text : !!text);
+	}
+}
+
+/* The same for a struct that was changed. */
+static void test_changed_is_read_again(void **state)
+{
+	static const char xml[] = HEAD
+		"<title>tt</title><devices><interface type='ethernet'/><interface type='ethernet'/></devices></domain>";
+	static char bad_kernel[] = "/a\nb", *good_kernel;
+	_cleanup_dom_config_ struct dom_config *cfg = load(xml, "xml");
+	_cleanup_free_ char *text = NULL;
+	struct err err = { 0 };
+	struct dom_nic nic = cfg->nic[0];
+
+	(void)state;
+	memcpy(cfg->nic[0].mac, cfg->nic[1].mac, sizeof(cfg->nic[0].mac));
+	assert_int_equal(dom_config_format(cfg, &text, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "MAC address is given twice"));
+	cfg->nic[0] = nic;
+	good_kernel = cfg->kernel;
+	cfg->kernel = bad_kernel;
+	assert_int_equal(dom_config_format(cfg, &text, &err), -EINVAL);
+	cfg->kernel = good_kernel;
+	cfg->title[0] = ' '; /* read without it */
+	assert_int_equal(dom_config_format(cfg, &text, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "differently"));
+	assert_null(text);
+	cfg->title[0] = 't';
+	assert_int_equal(dom_config_format(cfg, &text, &err), 0);
+}
+
+#define UUID "6695eb01-f6a4-8304-79aa-97f2502e193f"
+
+static void test_uuid_given(void **state)
+{
+	static const struct {
+		const char *xml;
+		bool given;
+	} t[] = {
+		{ HEAD "</domain>", false },
+		{ HEAD "<uuid>" UUID "</uuid></domain>", true },
+		{ HEAD "<!-- <uuid>" UUID "</uuid> --></domain>", false },
+		{ HEAD "<metadata><x:x xmlns:x='x'><uuid>" UUID "</uuid></x:x></metadata></domain>", false },
+		{ HEAD "<description><![CDATA[<uuid>" UUID "</uuid>]]></description></domain>", false },
+		{ HEAD "<uuid xmlns='x'>" UUID "</uuid></domain>", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		_cleanup_buf_ struct buf wide = { 0 };
+		_cleanup_dom_config_ struct dom_config *a = load(t[i].xml, "uuid"), *b = NULL;
+
+		buf_put(&wide, "\xff\xfe", 2);
+		for (const char *s = t[i].xml; *s; s++) {
+			buf_put_u8(&wide, (uint8_t)*s);
+			buf_put_u8(&wide, 0);
+		}
+		assert_int_equal(dom_config_parse((char *)wide.data, wide.len, "UTF-16", &b, NULL), 0);
+		if (a->uuid_given != t[i].given || b->uuid_given != t[i].given)
+			fail_msg("%s: uuid given: %d, in UTF-16 %d", t[i].xml, a->uuid_given, b->uuid_given);
+		assert_true(!strcmp(a->uuid, UUID) == t[i].given);
+	}
+}
+
+/* MAC addresses follow from uuid and place in the list, and give way to those that are given. */
+static void test_macs(void **state)
+{
+	static const char two[] = HEAD
+		"<devices><interface type='ethernet'/><interface type='ethernet'/></devices></domain>";
+	_cleanup_dom_config_ struct dom_config *a = load(two, "a"), *b = load(two, "b"), *c = NULL;
+	_cleanup_free_ char *xml = NULL, *text = NULL;
+	const uint8_t *m = a->nic[0].mac;
+
+	(void)state;
+	dom_config_set_uuid(a, UUID);
+	dom_config_set_uuid(b, UUID);
+	assert_string_equal(a->uuid, UUID);
+	assert_memory_equal(a->nic[0].mac, b->nic[0].mac, 6);
+	assert_memory_equal(a->nic[1].mac, b->nic[1].mac, 6);
+	/* the first one's address given to the second one: what was generated for the first is taken */
+	xml = xasprintf(HEAD "<uuid>" UUID "</uuid><devices><interface type='ethernet'/><interface type='ethernet'>"
+	                     "<mac address='%02x:%02x:%02x:%02x:%02x:%02x'/></interface></devices></domain>",
+	                m[0], m[1], m[2], m[3], m[4], m[5]);
+	c = load(xml, "c");
+	assert_memory_equal(c->nic[1].mac, a->nic[0].mac, 6);
+	assert_memory_not_equal(c->nic[0].mac, c->nic[1].mac, 6);
+	assert_memory_not_equal(c->nic[0].mac, a->nic[1].mac, 6);
+	dom_config_set_uuid(c, c->uuid);
+	text = format(c);
+	assert_non_null(strstr(text, UUID));
+}
+
+/* What looks like ours and is another's is listed with its namespace; what is read and not heeded is listed, too. */
+static void test_unused(void **state)
+{
+	static const char xml[] = HEAD "<devices><disk xmlns='urn:x' type='file'/><o:disk xmlns:o='urn:x'/>"
+				       "<console><log file='/l' append='off'/></console></devices></domain>";
+	static const char *const unknown[] = { "domain/devices/disk of namespace urn:x", "domain/devices/o:disk",
+		                               "domain/devices/console/log/@append" };
+	_cleanup_dom_config_ struct dom_config *cfg = load(xml, "xml");
+
+	(void)state;
+	assert_int_equal(cfg->n_disks, 0);
+	assert_int_equal(cfg->n_unknown, ARRAY_SIZE(unknown));
+	for (size_t i = 0; i < ARRAY_SIZE(unknown); i++)
+		assert_string_equal(cfg->unknown[i], unknown[i]);
+}
+
+static void test_limits(void **state)
+{
+	static const struct {
+		const char *type, *memory, *vcpus, *text; /* NULL: it can run */
+	} t[] = {
+		{ "uml", "<memory unit='MiB'>32</memory>", "", NULL },
+		{ "uml", "<memory unit='b'>33550337</memory>", "", NULL }, /* rounded up */
+		{ "uml", "<memory unit='KiB'>32764</memory>", "", "32764 KiB of memory" },
+		{ "uml", "<memory>512</memory>", "", "the unit is KiB" },
+		{ "uml", "<memory unit='MiB'>64</memory>", "<vcpu>2</vcpu>",
+		  "asks for 2 vCPUs; guests of engine pv have at most 1" },
+		{ "kvm", "<memory unit='MiB'>31</memory>", "", "at least 32 MiB" },
+		{ "kvm", "<memory unit='MiB'>64</memory>", "<vcpu>2</vcpu>", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		_cleanup_free_ char *xml = xasprintf("<domain type='%s'><name>g</name>%s%s<os><type>linux</type>"
+		                                     "<kernel>/boot/vmlinuz</kernel></os></domain>",
+		                                     t[i].type, t[i].memory, t[i].vcpus);
+		_cleanup_dom_config_ struct dom_config *cfg = load(xml, "limits");
+		struct err err = { 0 };
+		int r = dom_config_limits(cfg, &err);
+
+		if (r != (t[i].text ? -ENOTSUP : 0) || (t[i].text && !strstr(err.text, t[i].text)))
+			fail_msg("%s: %d %s", xml, r, err.text);
+	}
+}
+
+/* libxml2 counts the lines of elements to 65535. */
+static void test_far_lines(void **state)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+	struct dom_config *cfg = NULL;
+	struct err err = { 0 };
+
+	(void)state;
+	buf_put(&b, HEAD, strlen(HEAD));
+	for (unsigned i = 1; i < 70000; i++)
+		buf_put_u8(&b, '\n');
+	buf_put(&b, "<title/>\n<title/></domain>", 26);
+	assert_int_equal(dom_config_parse((char *)b.data, b.len, "far", &cfg, &err), -EINVAL);
+	assert_string_equal(err.text, "far:70001: title: is given twice, the first time in line 70000");
+}
+
+static void test_nul(void **state)
+{
+	static const struct {
+		const char *tail;
+		size_t len;
+		const char *text; /* NULL: accepted */
+	} t[] = {
+		{ "</domain>\n<!-- end -->\n", 23, NULL },
+		{ "</domain>\n\0<x/>", 15, "nul:2: a NUL is behind the document, which must end there" },
+		{ "</domain>\0", 10, "nul:1: a NUL is behind the document, which must end there" },
+		{ "<title>a\0b</title></domain>", 27, "nul:1: no well-formed XML" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		_cleanup_dom_config_ struct dom_config *cfg = NULL;
+		_cleanup_buf_ struct buf b = { 0 };
+		struct err err = { 0 };
+
+		buf_put(&b, HEAD, strlen(HEAD));
+		buf_put(&b, t[i].tail, t[i].len);
+		int r = dom_config_parse((char *)b.data, b.len, "nul", &cfg, &err);
+		if (r != (t[i].text ? -EINVAL : 0) ||
+		    (t[i].text && strncmp(err.text, t[i].text, strlen(t[i].text)) != 0))
+			fail_msg("case %zu: %d %s", i, r, err.text);
+	}
+}
+
 /* Input made to cost: each ends in an error within a second and little memory. */
 static void test_costly_input(void **state)
 {
@@ -318,6 +538,7 @@ static void test_files(void **state)
 	assert_string_equal(err.text, "read domain /nonexistent.xml: No such file or directory");
 	assert_int_equal(file_write_atomic(path, big, (1 << 20) + 1, 0600), 0);
 	assert_int_equal(dom_config_load(path, &cfg, &err), -E2BIG);
+	assert_non_null(strstr(err.text, "big.xml: is larger than a definition may be (1048576 octets, 1 MiB)"));
 	assert_null(cfg);
 	dom_config_free(NULL);
 	test_dir_remove(dir);
@@ -351,10 +572,22 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),           cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_values),         cmocka_unit_test(test_generated_values_stay),
-		cmocka_unit_test(test_changed_struct), cmocka_unit_test(test_costly_input),
-		cmocka_unit_test(test_files),          cmocka_unit_test(test_allocation_failures),
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_generated_values_stay),
+		cmocka_unit_test(test_changed_struct),
+		cmocka_unit_test(test_written_is_read_again),
+		cmocka_unit_test(test_changed_is_read_again),
+		cmocka_unit_test(test_uuid_given),
+		cmocka_unit_test(test_macs),
+		cmocka_unit_test(test_unused),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_far_lines),
+		cmocka_unit_test(test_nul),
+		cmocka_unit_test(test_costly_input),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_allocation_failures),
 	};
 
 	return cmocka_run_group_tests_name("domxml", tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "common/util.h"
 
 #define DISK_SERIAL_MAX 20 /* virtio-blk's GET_ID */
 #define MTU_MIN         68
@@ -52,9 +53,9 @@ static int need_choice(struct dx *x, const xmlNode *node, const char *name, cons
 
 static int need_absolute(struct dx *x, const xmlNode *node, const char *what, const char *path)
 {
-	if (path[0] != '/' || !path[1] || strlen(path) >= 4096 || strchr(path, '\n'))
-		return dx_fail(x, node, "%s '%.100s' is not an absolute path", what, path);
-	return 0;
+	_cleanup_free_ char *prefix = xasprintf("%s ", what);
+
+	return dx_path(x, node, prefix, path);
 }
 
 /* A network device name as the kernel takes it. */
@@ -170,6 +171,10 @@ static int parse_disk(struct dx *x, const xmlNode *node, struct dom_config *cfg,
 	xmlNode *source;
 	int r, type = DOM_DISK_FILE;
 
+	if (device && !strcmp(device, "cdrom"))
+		return dx_fail(x, node,
+		               "device 'cdrom' is not supported (disk); an ISO image can be a disk that the "
+		               "guest only reads: device='disk', <target dev='vdb' bus='virtio'/>, <readonly/>");
 	if (device && strcmp(device, "disk"))
 		return dx_fail(x, node, "device '%s' is not supported (disk)", device);
 	r = need_choice(x, node, "type", dx_disk_types, ARRAY_SIZE(dx_disk_types), &type);
@@ -203,7 +208,7 @@ static int parse_disk(struct dx *x, const xmlNode *node, struct dom_config *cfg,
 	return r;
 }
 
-void dx_mac_generate(const char *uuid, size_t index, uint8_t mac[6])
+static void mac_generate(const char *uuid, size_t index, uint8_t mac[6])
 {
 	uint32_t h = 2166136261u; /* FNV-1a */
 
@@ -217,6 +222,30 @@ void dx_mac_generate(const char *uuid, size_t index, uint8_t mac[6])
 	mac[3] = (uint8_t)(h >> 16);
 	mac[4] = (uint8_t)(h >> 8);
 	mac[5] = (uint8_t)h;
+}
+
+/* Another NIC that has @mac: those that are given, and of the generated ones those before. */
+static bool mac_taken(const struct dom_config *cfg, size_t index, const uint8_t mac[6])
+{
+	for (size_t i = 0; i < cfg->n_nics; i++)
+		if (i != index && (cfg->nic[i].mac_given || i < index) && !memcmp(cfg->nic[i].mac, mac, 6))
+			return true;
+	return false;
+}
+
+void dx_macs_generate(struct dom_config *cfg)
+{
+	for (size_t i = 0; i < cfg->n_nics; i++) {
+		size_t index = i;
+
+		if (cfg->nic[i].mac_given)
+			continue;
+		/* a given one may be what was generated for another place in the list */
+		do {
+			mac_generate(cfg->uuid, index, cfg->nic[i].mac);
+			index += DOM_NICS_MAX;
+		} while (mac_taken(cfg, i, cfg->nic[i].mac) && index < 256);
+	}
 }
 
 static int parse_mac(struct dx *x, const xmlNode *node, struct dom_nic *nic)
@@ -293,11 +322,35 @@ static int parse_nic_parts(struct dx *x, const xmlNode *node, struct dom_nic *ni
 	return mac ? parse_mac(x, mac, nic) : 0;
 }
 
+/* Types that libvirt's tools write by default, with what there is instead. */
+static int refuse_nic_type(struct dx *x, const xmlNode *node)
+{
+	static const struct {
+		const char *type, *instead;
+	} t[] = {
+		{ "user", "make a bridge on each host (ip link add br0 type bridge)" },
+		{ "network", "name the bridge of the network (virsh net-info says which)" },
+		{ "direct", "make a bridge with that device as a port (ip link set eth0 master br0)" },
+	};
+	_cleanup_free_ char *type = dx_attr(node, "type");
+
+	for (size_t i = 0; type && i < ARRAY_SIZE(t); i++)
+		if (!strcmp(t[i].type, type))
+			return dx_fail(x, node,
+			               "type '%s' is not supported here (bridge, ethernet); %s: "
+			               "<interface type='bridge'><source bridge='br0'/>",
+			               type, t[i].instead);
+	return 0;
+}
+
 static int parse_nic(struct dx *x, const xmlNode *node, struct dom_config *cfg, struct dom_nic *nic)
 {
 	size_t index = (size_t)(nic - cfg->nic);
 	int r, type = DOM_NIC_BRIDGE;
 
+	r = refuse_nic_type(x, node);
+	if (r < 0)
+		return r;
 	r = need_choice(x, node, "type", dx_nic_types, ARRAY_SIZE(dx_nic_types), &type);
 	if (r < 0)
 		return r;
@@ -305,10 +358,8 @@ static int parse_nic(struct dx *x, const xmlNode *node, struct dom_config *cfg, 
 	r = parse_nic_parts(x, node, nic);
 	if (r < 0)
 		return r;
-	if (!nic->mac_given)
-		dx_mac_generate(cfg->uuid, index, nic->mac);
 	for (size_t i = 0; i < index; i++) {
-		if (!memcmp(cfg->nic[i].mac, nic->mac, sizeof(nic->mac)))
+		if (nic->mac_given && cfg->nic[i].mac_given && !memcmp(cfg->nic[i].mac, nic->mac, sizeof(nic->mac)))
 			return dx_fail(x, node, "MAC address is given twice");
 		if (*nic->target && !strcmp(cfg->nic[i].target, nic->target))
 			return dx_fail(x, node, "target %s is given twice", nic->target);
@@ -438,6 +489,8 @@ int dx_parse_devices(struct dx *x, const xmlNode *devices, struct dom_config *cf
 		cfg->n_nics++;
 		r = parse_nic(x, n, cfg, &cfg->nic[cfg->n_nics - 1]);
 	}
+	if (!r)
+		dx_macs_generate(cfg);
 	for (xmlNode *n = dx_child(devices, "rng"); !r && n; n = dx_next(n)) {
 		if (cfg->n_rngs == DOM_RNGS_MAX)
 			return dx_fail(x, n, "more than %d rngs", DOM_RNGS_MAX);

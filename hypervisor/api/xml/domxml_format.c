@@ -258,9 +258,10 @@ static bool put_domain(xmlNode *dom, const struct dom_config *cfg)
 	       put_seclabel(dom, cfg->seclabel);
 }
 
-int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err)
+/* @from (borrowed) brought up to date, or a new document if it is NULL. */
+static int write_text(const struct dom_config *cfg, xmlDoc *from, char **ret)
 {
-	xmlDoc *doc = cfg->doc ? xmlCopyDoc(cfg->doc, 1) : xmlNewDoc(X("1.0"));
+	xmlDoc *doc = from ? xmlCopyDoc(from, 1) : xmlNewDoc(X("1.0"));
 	xmlNode *dom = doc ? xmlDocGetRootElement(doc) : NULL;
 	xmlChar *mem = NULL;
 	int len = 0, r = -ENOMEM;
@@ -283,5 +284,47 @@ int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err)
 		}
 	}
 	xmlFreeDoc(doc);
-	return r < 0 ? err_sys(err, r, "write XML of domain %s", cfg->name) : 0;
+	return r;
+}
+
+/* Read @text as everybody will, and compare: what the struct says (written without the document), and the whole of it. */
+static int check_text(const struct dom_config *cfg, const char *text, struct err *err)
+{
+	_cleanup_dom_config_ struct dom_config *back = NULL;
+	_cleanup_free_ char *ours = NULL, *theirs = NULL, *again = NULL;
+	size_t len = strlen(text);
+	struct err why = { 0 };
+	int r;
+
+	if (len > DOM_XML_MAX)
+		return err_set(err, E2BIG,
+		               "the XML of domain %s has %zu octets when it is written (each element in its own line, "
+		               "indented), and may have %u (1 MiB)",
+		               cfg->name, len, DOM_XML_MAX);
+	r = dom_config_parse(text, len, "as written", &back, &why);
+	if (r < 0)
+		return err_set(err, r, "the XML of domain %s could not be read again: %s", cfg->name, why.text);
+	if ((r = write_text(cfg, NULL, &ours)) < 0 || (r = write_text(back, NULL, &theirs)) < 0 ||
+	    (r = write_text(back, back->doc, &again)) < 0)
+		return err_sys(err, r, "write XML of domain %s", cfg->name);
+	if (strcmp(ours, theirs) != 0 || strcmp(text, again) != 0)
+		return err_set(err, EINVAL,
+		               "the XML of domain %s would be read differently once it is written: is "
+		               "there white space by character references (&#32;) between elements?",
+		               cfg->name);
+	return 0;
+}
+
+int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	int r = write_text(cfg, cfg->doc, &text);
+
+	if (r < 0)
+		return err_sys(err, r, "write XML of domain %s", cfg->name);
+	r = check_text(cfg, text, err);
+	if (r < 0)
+		return r;
+	*ret = steal_ptr(&text);
+	return 0;
 }

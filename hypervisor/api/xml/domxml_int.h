@@ -24,6 +24,8 @@ struct dx {
 
 /* "ORIGIN:LINE: element: reason", -EINVAL. */
 int dx_fail(struct dx *x, const xmlNode *node, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The line of an element, which libxml2 itself does not count beyond 65535. */
+long dx_line(const xmlNode *node);
 
 bool dx_is(const xmlNode *node, const char *name);
 /* The first child element @name, NULL if there is none. @node may be NULL. */
@@ -39,6 +41,9 @@ char *dx_attr(const xmlNode *node, const char *name);
 
 /* The index of @text in @names (@n of them, NULL entries match nothing), -1 if it is not there. */
 int dx_index(const char *text, const char *const *names, size_t n);
+
+/* Refuse what is no absolute path in one line. @what: the attribute and a blank, or empty. */
+int dx_path(struct dx *x, const xmlNode *node, const char *what, const char *path) _must_check_;
 
 /* Writers; all create what is missing and return false when out of memory. */
 xmlNode *dx_ensure(xmlNode *parent, const char *name, const xmlNode *after);
@@ -68,7 +73,7 @@ extern const char *const dx_nic_types[2];
 
 /* domxml_dev.c: fill cfg's device arrays from <devices> (may be NULL). */
 int dx_parse_devices(struct dx *x, const xmlNode *devices, struct dom_config *cfg) _must_check_;
-/* Generate the MAC of a NIC that has none in the XML: stable for a uuid and an index, with libvirt's prefix. */
-void dx_mac_generate(const char *uuid, size_t index, uint8_t mac[6]);
+/* Generate the MACs of NICs that have none in the XML: stable for a uuid and an index, with libvirt's prefix. */
+void dx_macs_generate(struct dom_config *cfg);
 
 #endif

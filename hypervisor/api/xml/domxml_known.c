@@ -62,11 +62,11 @@ static const struct known used[] = {
 	{ "devices/console", " type tty ", false },
 	{ "devices/console/source", " path ", false },
 	{ "devices/console/target", " type port ", false },
-	{ "devices/console/log", " file append ", false },
+	{ "devices/console/log", " file ", false },
 	{ "devices/serial", " type tty ", false },
 	{ "devices/serial/source", " path ", false },
 	{ "devices/serial/target", " type port ", false },
-	{ "devices/serial/log", " file append ", false },
+	{ "devices/serial/log", " file ", false },
 	{ "devices/rng", " model ", false },
 	{ "devices/rng/backend", " model ", true },
 	{ "devices/watchdog", " model action ", false },
@@ -182,16 +182,36 @@ static bool allowed(const xmlNode *child, const char *parent)
 	return true;
 }
 
+/* It has elements, and is refused by its name: parse_rng(). */
+static bool is_egd(const xmlNode *node)
+{
+	_cleanup_free_ char *model = dx_attr(node, "model");
+
+	return model && !strcmp(model, "egd");
+}
+
 /* Text among elements and elements in a text are lost or moved when the document is written anew: nobody means them. */
 static int check_content(struct dx *x, const xmlNode *node, const struct known *k)
 {
 	for (const xmlNode *c = node->children; c; c = c->next) {
-		if (k->text && c->type == XML_ELEMENT_NODE)
+		if (k->text && c->type == XML_ELEMENT_NODE && !is_egd(node))
 			return dx_fail(x, c, "is in <%s>, which holds only text", (const char *)node->name);
 		if (!k->text && (c->type == XML_TEXT_NODE || c->type == XML_CDATA_SECTION_NODE) && !xmlIsBlankNode(c))
 			return dx_fail(x, node, "holds text where only elements belong");
 	}
 	return 0;
+}
+
+static char *unknown_name(const xmlNode *node, const char *path)
+{
+	const char *name = (const char *)node->name, *sep = *path ? "/" : "";
+
+	if (!node->ns)
+		return xasprintf("domain/%s%s%s", path, sep, name);
+	if (node->ns->prefix)
+		return xasprintf("domain/%s%s%s:%s", path, sep, (const char *)node->ns->prefix, name);
+	/* it looks as if it were one of ours */
+	return xasprintf("domain/%s%s%s of namespace %.80s", path, sep, name, (const char *)node->ns->href);
 }
 
 /* Depth is bounded by the paths of the table: what is not in it is not entered. */
@@ -218,9 +238,7 @@ static int check_node(struct dx *x, const xmlNode *node, const char *path, struc
 		if (!c->ns && find_used(sub))
 			r = check_node(x, c, sub, cfg);
 		else
-			r = add_unknown(cfg, xasprintf("domain/%s%s%s%s%s", path, *path ? "/" : "",
-			                               c->ns && c->ns->prefix ? (const char *)c->ns->prefix : "",
-			                               c->ns && c->ns->prefix ? ":" : "", (const char *)c->name));
+			r = add_unknown(cfg, unknown_name(c, path));
 		if (r < 0)
 			return r;
 	}

@@ -15,16 +15,17 @@
 #include <strings.h>
 #include <sys/random.h>
 #include <libxml/parser.h>
+#include <libxml/SAX2.h>
 #include <libxml/xmlerror.h>
 #include "common/util.h"
 #include "hypervisor/api/xml/domxml_int.h"
 
-#define XML_BYTES_MAX (1u << 20)
-#define EQUALS_MAX    10000u /* '=' between two '<': more attributes than any domain has */
-#define VCPUS_MAX     255
-#define CMDLINE_MAX   2048
-#define MEMORY_MAX    (1ull << 46)
-#define UML_KERNEL    "/usr/bin/linux.uml"
+#define EQUALS_MAX  10000u /* '=' between two '<': more attributes than any domain has */
+#define VCPUS_MAX   255
+#define CMDLINE_MAX 2048
+#define MEMORY_MAX  (1ull << 46)
+#define UML_KERNEL  "/usr/bin/linux.uml"
+#define TOO_LARGE   "%s: is larger than a definition may be (%u octets, 1 MiB)"
 
 static int oom(struct dx *x)
 {
@@ -83,6 +84,7 @@ static int parse_uuid(struct dx *x, const xmlNode *dom, struct dom_config *cfg)
 
 	if (r < 0)
 		return r;
+	cfg->uuid_given = node;
 	if (!node)
 		return generate_uuid(x, cfg->uuid);
 	for (const char *s = text; *s; s++) {
@@ -146,10 +148,10 @@ static int parse_memory(struct dx *x, const xmlNode *dom, const char *name, uint
 		return dx_fail(x, node, "unit '%.20s' is unknown (b, KB, KiB, MB, MiB, GB, GiB...)", unit);
 	errno = 0;
 	value = strtoull(text, &end, 10);
-	if (!isdigit((unsigned char)*text) || *end || errno)
+	if (!isdigit((unsigned char)*text) || *end)
 		return dx_fail(x, node, "'%.40s' is no number", text);
-	if (__builtin_mul_overflow(value, factor, &v) || v > MEMORY_MAX)
-		return dx_fail(x, node, "%s%s is more than this hypervisor handles", text, unit ?: "KiB");
+	if (errno || __builtin_mul_overflow(value, factor, &v) || v > MEMORY_MAX)
+		return dx_fail(x, node, "%.40s%s is more than this hypervisor handles", text, unit ?: "KiB");
 	if (!v)
 		return dx_fail(x, node, "must not be 0");
 	*bytes = (v + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
@@ -207,9 +209,7 @@ static int get_path(struct dx *x, const xmlNode *os, const char *name, char **re
 
 	if (r < 0 || !node)
 		return r;
-	if ((*ret)[0] != '/' || !(*ret)[1] || strlen(*ret) >= 4096 || strchr(*ret, '\n'))
-		return dx_fail(x, node, "'%.100s' is not an absolute path", *ret);
-	return 0;
+	return dx_path(x, node, "", *ret);
 }
 
 static int parse_os(struct dx *x, const xmlNode *dom, struct dom_config *cfg)
@@ -316,12 +316,17 @@ static int parse_type(struct dx *x, const xmlNode *dom, struct dom_config *cfg)
 	_cleanup_free_ char *type = NULL;
 	int i;
 
+	if (dom->ns && !strcmp((const char *)dom->name, "domain"))
+		return dx_fail(x, dom, "is in the namespace '%.80s'; domain XML is in none, so leave out its xmlns",
+		               (const char *)dom->ns->href);
 	if (!dx_is(dom, "domain"))
 		return dx_fail(x, dom, "the document is no <domain>");
 	type = dx_attr(dom, "type");
+	if (!type)
+		return dx_fail(x, dom, "attribute type is missing (<domain type='uml'>)");
 	i = dx_index(type, dx_dom_types, ARRAY_SIZE(dx_dom_types));
 	if (i < 0)
-		return dx_fail(x, dom, "type '%.40s' is not supported (uml, kvm)", type ?: "");
+		return dx_fail(x, dom, "type '%.40s' is not supported (uml, kvm)", type);
 	cfg->type = (enum dom_type)i;
 	return 0;
 }
@@ -379,6 +384,17 @@ static bool too_many_attributes(const char *xml, size_t len)
 	return false;
 }
 
+/* libxml2's lines of elements end at 65535. */
+static void start_element(void *ctx, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri, int n_ns,
+                          const xmlChar **ns, int n_attrs, int n_default, const xmlChar **attrs)
+{
+	xmlParserCtxt *ctxt = ctx;
+
+	xmlSAX2StartElementNs(ctx, name, prefix, uri, n_ns, ns, n_attrs, n_default, attrs);
+	if (ctxt->node && ctxt->input)
+		ctxt->node->_private = (void *)(uintptr_t)ctxt->input->line; /* dx_line() */
+}
+
 static int syntax_error(struct dx *x, xmlParserCtxt *ctxt)
 {
 	const xmlError *e = xmlCtxtGetLastError(ctxt);
@@ -415,6 +431,7 @@ static int read_document(struct dx *x, const char *xml, size_t len, xmlDoc **ret
 		return oom(x);
 	ctxt->_private = &doctype;
 	ctxt->sax->internalSubset = refuse_doctype;
+	ctxt->sax->startElementNs = start_element;
 	/* the handler is the calling thread's */
 	old_print = xmlGenericError;
 	old_arg = xmlGenericErrorContext;
@@ -428,6 +445,9 @@ static int read_document(struct dx *x, const char *xml, size_t len, xmlDoc **ret
 		            x->origin);
 	else if (!doc || !ctxt->wellFormed || !xmlDocGetRootElement(doc))
 		r = syntax_error(x, ctxt);
+	else if (ctxt->input && ctxt->input->cur < ctxt->input->end) /* libxml2 takes a NUL for the end */
+		r = err_set(x->err, EINVAL, "%s:%d: a NUL is behind the document, which must end there", x->origin,
+		            ctxt->input->line);
 	if (r < 0)
 		xmlFreeDoc(doc);
 	else
@@ -443,8 +463,8 @@ int dom_config_parse(const char *xml, size_t len, const char *origin, struct dom
 	xmlDoc *doc = NULL;
 	int r;
 
-	if (len > XML_BYTES_MAX)
-		return err_set(err, E2BIG, "%s: is larger than 1 MiB", origin);
+	if (len > DOM_XML_MAX)
+		return err_set(err, E2BIG, TOO_LARGE, origin, DOM_XML_MAX);
 	if (too_many_attributes(xml, len))
 		return err_set(err, EINVAL, "%s: an element with more attributes than any domain has", origin);
 	cfg = calloc(1, sizeof(*cfg));
@@ -465,13 +485,22 @@ int dom_config_load(const char *path, struct dom_config **ret, struct err *err)
 {
 	_cleanup_free_ char *xml = NULL;
 	size_t len = 0;
-	int r = file_read(path, XML_BYTES_MAX, &xml, &len);
+	int r = file_read(path, DOM_XML_MAX, &xml, &len);
 
 	if (r == -EFBIG)
-		return err_set(err, E2BIG, "%s: is larger than 1 MiB", path);
+		return err_set(err, E2BIG, TOO_LARGE, path, DOM_XML_MAX);
 	if (r < 0)
 		return err_sys(err, r, "read domain %s", path);
 	return dom_config_parse(xml, len, path, ret, err);
+}
+
+void dom_config_set_uuid(struct dom_config *cfg, const char *uuid)
+{
+	size_t len = strnlen(uuid, sizeof(cfg->uuid) - 1);
+
+	memmove(cfg->uuid, uuid, len);
+	cfg->uuid[len] = 0;
+	dx_macs_generate(cfg);
 }
 
 void dom_config_free(struct dom_config *cfg)

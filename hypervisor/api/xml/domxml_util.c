@@ -5,8 +5,10 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include "common/util.h"
 
 #define X(s) ((const xmlChar *)(s))
 
@@ -45,8 +47,13 @@ int dx_fail(struct dx *x, const xmlNode *node, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(reason, sizeof(reason), fmt, ap);
 	va_end(ap);
-	return err_set(x->err, EINVAL, "%s:%ld: %s: %s", x->origin, xmlGetLineNo(node), (const char *)node->name,
-	               reason);
+	text_tidy(reason);
+	return err_set(x->err, EINVAL, "%s:%ld: %s: %s", x->origin, dx_line(node), (const char *)node->name, reason);
+}
+
+long dx_line(const xmlNode *node)
+{
+	return node->_private ? (long)(uintptr_t)node->_private : xmlGetLineNo(node);
 }
 
 bool dx_is(const xmlNode *node, const char *name)
@@ -77,7 +84,7 @@ int dx_single(struct dx *x, const xmlNode *node, const char *name, xmlNode **ret
 	xmlNode *first = dx_child(node, name), *second = first ? dx_next(first) : NULL;
 
 	if (second)
-		return dx_fail(x, second, "is given twice, the first time in line %ld", xmlGetLineNo(first));
+		return dx_fail(x, second, "is given twice, the first time in line %ld", dx_line(first));
 	*ret = first;
 	return 0;
 }
@@ -122,6 +129,17 @@ int dx_index(const char *text, const char *const *names, size_t n)
 		if (names[i] && !strcmp(text, names[i]))
 			return (int)i;
 	return -1;
+}
+
+int dx_path(struct dx *x, const xmlNode *node, const char *what, const char *path)
+{
+	if (path[0] != '/' || !path[1])
+		return dx_fail(x, node, "%s'%.100s' is not an absolute path", what, path);
+	if (strchr(path, '\n'))
+		return dx_fail(x, node, "%s'%.100s' holds a line break, which no path here may", what, path);
+	if (strlen(path) >= PATH_MAX)
+		return dx_fail(x, node, "%s'%.40s...' is longer than %d octets", what, path, PATH_MAX - 1);
+	return 0;
 }
 
 xmlNode *dx_ensure(xmlNode *parent, const char *name, const xmlNode *after)
@@ -197,4 +215,27 @@ size_t dx_console_nodes(const xmlNode *devices, xmlNode **nodes, size_t max)
 const char *dom_engine(const struct dom_config *cfg)
 {
 	return engines[cfg->type];
+}
+
+int dom_config_limits(const struct dom_config *cfg, struct err *err)
+{
+	static const struct {
+		unsigned vcpus_max; /* 0: any that can be written */
+		uint64_t memory_bytes_min;
+	} limits[] = { [DOM_TYPE_UML] = { 1, 32ull << 20 }, [DOM_TYPE_KVM] = { 0, 32ull << 20 } };
+
+	if ((size_t)cfg->type >= ARRAY_SIZE(limits))
+		return 0;
+	unsigned vcpus = limits[cfg->type].vcpus_max;
+	uint64_t bytes = limits[cfg->type].memory_bytes_min;
+	if (vcpus && cfg->vcpus > vcpus)
+		return err_set(err, ENOTSUP, "domain '%s' asks for %u vCPUs; guests of engine %s have at most %u",
+		               cfg->name, cfg->vcpus, dom_engine(cfg), vcpus);
+	if (cfg->memory_bytes < bytes)
+		return err_set(err, ENOTSUP,
+		               "domain '%s' has %llu KiB of memory (the unit is KiB if none is given); "
+		               "guests of engine %s need at least %llu MiB",
+		               cfg->name, (unsigned long long)cfg->memory_bytes >> 10, dom_engine(cfg),
+		               (unsigned long long)bytes >> 20);
+	return 0;
 }
