@@ -41,8 +41,12 @@ int check_domain(const char *file, bool local)
 
 	if (r == 0) {
 		e = hv_engine_for(cfg);
-		r = geteuid() == 0 ? path_rules_load(&rules, &err) : 0; /* another user opens what it may anyway */
+		r = dom_config_limits(cfg, &err); /* what no file can mend comes first */
 	}
+	if (r == 0)
+		r = hv_engine_probe(e, NULL, &err);
+	if (r == 0)
+		r = geteuid() == 0 ? path_rules_load(&rules, &err) : 0; /* another user opens what it may anyway */
 	if (r == 0 && geteuid() == 0 && !(local && rules.local_any))
 		r = path_check_config(&rules, cfg, &err);
 	if (r == 0)

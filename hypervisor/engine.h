@@ -82,7 +82,10 @@ struct hv_engine_ops {
 	const char *name;
 	uint32_t caps;              /* HV_CAP_* */
 	const struct vdev_transport_ops *transport; /* how its guests reach their devices */
-	/* Can it run @cfg (NULL: any domain at all) on this host? @err names cause and remedy. Called with privileges, before open(). */
+	/*
+	 * Can it run @cfg (NULL: any domain at all), which is within dom_config_limits(), on this host? @err names cause and remedy.
+	 * Called with privileges, before open().
+	 */
 	int (*probe)(const struct dom_config *cfg, struct err *err);
 	/*
 	 * What a state of @cfg's guest depends on, on this host, besides @cfg: a text in the engine's own form; empty: nothing. A state

@@ -218,8 +218,9 @@ static int set_up(struct domain *d, struct err *err)
 		                  .arg = d };
 	int r;
 
-	/* another user opens what it may anyway */
-	r = geteuid() == 0 ? bound_paths(d, err) : 0;
+	r = dom_config_limits(d->cfg, err);
+	if (!r && geteuid() == 0) /* another user opens what it may anyway */
+		r = bound_paths(d, err);
 	if (!r)
 		r = hv_engine_probe(hv_engine_for(d->cfg), d->cfg, err);
 	if (!r)

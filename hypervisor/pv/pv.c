@@ -503,11 +503,6 @@ static int pv_probe(const struct dom_config *cfg, struct err *err)
 
 	if (r < 0 || !cfg)
 		return r;
-	if (cfg->vcpus != 1)
-		return err_set(err, ENOTSUP, "user-mode guests have one vCPU, domain '%s' asks for %u", cfg->name,
-		               cfg->vcpus);
-	if (cfg->memory_bytes < 32ull << 20)
-		return err_set(err, EINVAL, "domain '%s' needs at least 32 MiB of memory", cfg->name);
 	if (access(cfg->kernel, R_OK | X_OK) < 0)
 		return err_sys(err, errno,
 		               "cannot execute kernel %s (install the package user-mode-linux, or mend <kernel>)",

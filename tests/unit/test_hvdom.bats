@@ -33,6 +33,22 @@ xml() { # TYPE KERNEL [VCPUS]
 	[[ $(jq -r 'select(.engine == "kvm") | .why' <<<"$output") == *"no hardware-assisted engine yet"* ]]
 }
 
+@test "--check: what no file can mend comes first" {
+	# root may not open this kernel, and nobody can
+	xml uml /root/none/linux 2 >"$T/bad.xml"
+	run "$hvdom" --check "$T/bad.xml"
+	[ "$status" -eq 1 ]
+	[[ $(jq -r .why <<<"$output") == *"asks for 2 vCPUs"* ]]
+	xml uml /root/none/linux | sed "s,<memory.*</memory>,<memory>1024</memory>," >"$T/bad.xml"
+	run "$hvdom" --check "$T/bad.xml"
+	[[ $(jq -r .why <<<"$output") == *"1024 KiB of memory"* ]]
+	if [ "$("$hvdom" --engines | jq -r 'select(.engine == "kvm") | .runs')" = false ]; then
+		xml kvm /root/none/linux >"$T/bad.xml"
+		run "$hvdom" --check "$T/bad.xml"
+		[ "$(jq -r .why <<<"$output")" = "$("$hvdom" --engines | jq -r 'select(.engine == "kvm") | .why')" ]
+	fi
+}
+
 @test "--check: as a start would say" {
 	xml uml "$T/linux" >"$T/good.xml"
 	run "$hvdom" --check "$T/good.xml"
