@@ -9,8 +9,7 @@
 #include <string.h>
 #include "common/util.h"
 #include "hypervisor/api/dompath.h"
-
-#define XML_MAX (1u << 20)
+#include "hypervisor/api/hvcheck.h"
 
 /* Another definition with the same uuid, or the same name with another uuid: that is a mistake, not a change. */
 static int check_clash(const struct dom_config *cfg, struct err *err)
@@ -42,37 +41,51 @@ static int check_clash(const struct dom_config *cfg, struct err *err)
 	return r;
 }
 
-/* A definition without uuid changes the domain of that name: keep its uuid. */
-static int keep_uuid(struct dom_config *cfg, const char *xml)
+/* A definition without uuid changes the domain of that name: keep its uuid, and the MAC addresses that follow from it. */
+static int keep_uuid(struct dom_config *cfg, struct err *err)
 {
 	_cleanup_dom_config_ struct dom_config *old = NULL;
 	_cleanup_free_ char *path = NULL;
+	struct err why = { 0 };
+	int r = cfg->uuid_given ? -ENOENT : vmctl_definition_path(cfg->name, &path, err);
 
-	if (strstr(xml, "<uuid") || vmctl_definition_path(cfg->name, &path, NULL) < 0)
+	if (!r)
+		r = dom_config_load(path, &old, &why);
+	if (r == -ENOENT)
 		return 0;
-	if (dom_config_load(path, &old, NULL) < 0)
-		return 0;
-	memcpy(cfg->uuid, old->uuid, sizeof(cfg->uuid));
-	for (size_t i = 0; i < cfg->n_nics && i < old->n_nics; i++)
-		if (!cfg->nic[i].mac_given)
-			memcpy(cfg->nic[i].mac, old->nic[i].mac, sizeof(cfg->nic[i].mac));
-	return 0;
+	if (r < 0 && path) /* a new uuid would make it another domain, unasked */
+		return err_set(err, r,
+		               "domain '%s' has a definition that cannot be read (%s): give its <uuid> here, "
+		               "or vmctl undefine %s first",
+		               cfg->name, why.text, cfg->name);
+	if (!r)
+		dom_config_set_uuid(cfg, old->uuid);
+	return r;
+}
+
+/* What this host lacks does not make the definition wrong; another host may have it, or this one later. */
+static void warn_engine(const struct dom_config *cfg)
+{
+	struct hvcheck_engine e[HVCHECK_ENGINES_MAX];
+	int n = hvcheck_engines(e, NULL);
+
+	for (int i = 0; i < n; i++)
+		if (!strcmp(e[i].name, dom_engine(cfg)) && !e[i].runs)
+			fprintf(stderr, "vmctl: warning: this host cannot run domain '%s' (engine %s): %s\n", cfg->name,
+			        e[i].name, e[i].why);
 }
 
 int vmctl_define(struct cli *v, struct err *err)
 {
 	const char *file = strcmp(v->arg[0], "-") ? v->arg[0] : "/dev/stdin";
-	_cleanup_free_ char *text = NULL, *xml = NULL, *path = NULL, *dir = dompath_definitions();
+	_cleanup_free_ char *xml = NULL, *path = NULL, *dir = dompath_definitions();
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
-	size_t len;
-	int r = file_read(file, XML_MAX, &text, &len);
+	int r = dom_config_load(file, &cfg, err);
 
-	if (r < 0)
-		return err_sys(err, r, "read %s", file);
-	r = dom_config_parse(text, len, file, &cfg, err);
-	if (r < 0)
-		return r;
-	r = keep_uuid(cfg, text);
+	if (!r)
+		r = dom_config_limits(cfg, err);
+	if (!r)
+		r = keep_uuid(cfg, err);
 	if (!r)
 		r = check_clash(cfg, err);
 	if (!r)
@@ -86,6 +99,7 @@ int vmctl_define(struct cli *v, struct err *err)
 		r = file_write_atomic(path, xml, strlen(xml), 0600);
 	if (r < 0)
 		return err_sys(err, r, "write %s", path);
+	warn_engine(cfg);
 	for (size_t i = 0; i < cfg->n_unknown; i++)
 		fprintf(stderr, "vmctl: note: %s is kept but not used here\n", cfg->unknown[i]);
 	printf("Domain '%s' defined from %s\n", cfg->name, v->arg[0]);

@@ -325,11 +325,9 @@ static int serve(struct fake *f, int ready_fd)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "ready-fd", required_argument, NULL, 'r' },
-		{ "incoming", no_argument, NULL, 'i' },
-		{ "log-level", required_argument, NULL, 'l' },
-		{ 0 },
+		{ "config", required_argument, NULL, 'c' }, { "ready-fd", required_argument, NULL, 'r' },
+		{ "incoming", no_argument, NULL, 'i' },     { "log-level", required_argument, NULL, 'l' },
+		{ "engines", no_argument, NULL, 'e' },      { 0 },
 	};
 	struct fake f = { .manner = getenv("FAKE") ?: "", .state = HV_DOM_RUNNING, .generation = 1 };
 	int o, ready_fd = -1;
@@ -341,6 +339,11 @@ int main(int argc, char **argv)
 		if (o == 'c' && dom_config_load(optarg, &f.cfg, &err) < 0) {
 			log_error("%s", err.text);
 			return 1;
+		}
+		if (o == 'e') {
+			puts("{\"engine\":\"pv\",\"runs\":true}\n"
+			     "{\"engine\":\"kvm\",\"runs\":false,\"why\":\"no hardware-assisted virtualization\"}");
+			return 0;
 		}
 		if (o == 'r')
 			ready_fd = atoi(optarg);

@@ -22,7 +22,7 @@ make_xml() {
 	cat <<-X
 		<domain type='uml'>
 		  <name>$1</name>
-		  <memory unit='MiB'>2</memory>
+		  <memory unit='MiB'>32</memory>
 		  <os><type>linux</type></os>
 		  <features><acpi/></features>
 		  <devices>
@@ -79,17 +79,17 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	run "$vmctl" list
 	[[ $output != *guest01* ]]
 	run "$vmctl" list --all
-	[[ $output == *"guest01"*"shut off"*"2 MiB"* ]]
+	[[ $output == *"guest01"*"shut off"*"32 MiB"* ]]
 	[ "$("$vmctl" list --all --name)" = guest01 ]
-	[ "$("$vmctl" list --all --json | json '.[0] | "\(.state) \(.persistent) \(.ram_bytes)"')" = "shut off true 2097152" ]
+	[ "$("$vmctl" list --all --json | json '.[0] | "\(.state) \(.persistent) \(.ram_bytes)"')" = "shut off true 33554432" ]
 	run "$vmctl" dumpxml guest01
 	[[ $output == *"<acpi/>"* ]]
 	uuid=$("$vmctl" dominfo guest01 --json | json '.uuid')
 	# changed, without a uuid: the same domain
-	sed -i 's/>2</>4</' "$T/guest01.xml"
+	sed -i 's/>32</>64</' "$T/guest01.xml"
 	"$vmctl" define "$T/guest01.xml"
 	[ "$("$vmctl" dominfo guest01 --json | json '.uuid')" = "$uuid" ]
-	[ "$("$vmctl" dominfo guest01 --json | json '.ram_bytes')" = 4194304 ]
+	[ "$("$vmctl" dominfo guest01 --json | json '.ram_bytes')" = 67108864 ]
 	# the uuid of another one
 	make_xml other | sed "s,<memory,<uuid>$uuid</uuid><memory," >"$T/other.xml"
 	run "$vmctl" define "$T/other.xml"
@@ -100,6 +100,87 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	run "$vmctl" undefine guest01
 	[ "$status" -eq 1 ]
 	[ -z "$(ls "$HOSPES_STATEDIR/domains")" ]
+}
+
+@test "a uuid is given by the document, not by its text; MAC addresses follow from the one that is kept" {
+	"$vmctl" define "$T/guest01.xml"
+	uuid=$("$vmctl" dominfo guest01 --json | json '.uuid')
+	id=11111111-2222-4333-8444-555555555555
+	sed "s,<os>,<!-- <uuid>$id</uuid> --><os>," "$T/guest01.xml" >"$T/comment.xml"
+	sed "s,<os>,<metadata><x:x xmlns:x='x'><uuid>$id</uuid></x:x></metadata><os>," "$T/guest01.xml" >"$T/metadata.xml"
+	iconv -t UTF-16 "$T/guest01.xml" >"$T/utf16.xml"
+	for f in comment metadata utf16; do
+		"$vmctl" define "$T/$f.xml"
+		[ "$("$vmctl" dominfo guest01 --json | json '.uuid')" = "$uuid" ] || { echo "$f: another uuid"; false; }
+	done
+	# in UTF-16 it counts, too
+	sed "s,<os>,<uuid>$id</uuid><os>," "$T/guest01.xml" | iconv -t UTF-16 >"$T/given.xml"
+	run "$vmctl" define "$T/given.xml"
+	[ "$status" -eq 1 ]
+	[[ $output == *"is defined already"* ]]
+	# the first interface with an address of its own, then as the second one
+	nic="<interface type='ethernet'/>" own="<interface type='ethernet'><mac address='52:54:00:aa:bb:cc'/></interface>"
+	sed "s,<devices>,<devices>$own$nic," "$T/guest01.xml" >"$T/one.xml"
+	sed "s,<devices>,<devices>$nic$own," "$T/guest01.xml" >"$T/two.xml"
+	"$vmctl" define "$T/one.xml"
+	"$vmctl" define "$T/two.xml"
+	"$vmctl" dumpxml guest01 >"$T/dump.xml"
+	[ "$(grep -c 'mac address' "$T/dump.xml")" -eq 2 ]
+	[ "$(grep 'mac address' "$T/dump.xml" | sort -u | wc -l)" -eq 2 ]
+	# they are those of a definition that has this uuid
+	grep -o 'mac address="[^"]*"' "$T/dump.xml" >"$T/kept"
+	sed "s,<os>,<uuid>$uuid</uuid><os>," "$T/two.xml" >"$T/same.xml"
+	"$vmctl" define "$T/same.xml"
+	"$vmctl" dumpxml guest01 | grep -o 'mac address="[^"]*"' | diff - "$T/kept"
+}
+
+@test "what could not be read again is not written; a definition that cannot be read does not lose its uuid unasked" {
+	"$vmctl" define "$T/guest01.xml"
+	cp "$HOSPES_STATEDIR/domains/guest01.xml" "$T/before"
+	{ sed -n '/<os>/q; p' "$T/guest01.xml"; echo "<metadata><x:x xmlns:x='x'>"; printf '<a/>%.0s' {1..200000}; echo "</x:x></metadata>"
+	  sed -n '/<os>/,$ p' "$T/guest01.xml"; } >"$T/long.xml"
+	[ "$(stat -c %s "$T/long.xml")" -lt 1048576 ]
+	run "$vmctl" define "$T/long.xml"
+	[ "$status" -eq 1 ]
+	[[ $output == *"octets when it is written"*"may have 1048576 (1 MiB)"* ]]
+	cmp "$HOSPES_STATEDIR/domains/guest01.xml" "$T/before"
+	head -c 1048577 /dev/zero >"$T/zero.xml"
+	run "$vmctl" define "$T/zero.xml"
+	[ "$status" -eq 1 ]
+	[[ $output == *"zero.xml: is larger than a definition may be (1048576 octets, 1 MiB)"* ]]
+	{ cat "$T/guest01.xml"; printf '\0<domain/>'; } >"$T/nul.xml"
+	run "$vmctl" define "$T/nul.xml"
+	[ "$status" -eq 1 ]
+	[[ $output == *"nul.xml:10: a NUL is behind the document"* ]]
+	echo broken >"$HOSPES_STATEDIR/domains/guest01.xml"
+	run "$vmctl" define "$T/guest01.xml"
+	[ "$status" -eq 1 ]
+	[[ $output == *"cannot be read ("*"): give its <uuid> here, or vmctl undefine guest01 first"* ]]
+	sed "s,<os>,<uuid>11111111-2222-4333-8444-555555555555</uuid><os>," "$T/guest01.xml" >"$T/given.xml"
+	"$vmctl" define "$T/given.xml"
+	[ "$("$vmctl" dominfo guest01 --json | json '.uuid')" = 11111111-2222-4333-8444-555555555555 ]
+}
+
+@test "what no host can run is refused, what this host cannot run is said first" {
+	sed "s/>32</>31</" "$T/guest01.xml" >"$T/small.xml"
+	run "$vmctl" define "$T/small.xml"
+	[ "$status" -eq 1 ]
+	[[ $output == *"31744 KiB of memory"*"need at least 32 MiB"* ]]
+	sed "s,<os>,<vcpu>2</vcpu><os>," "$T/guest01.xml" >"$T/wide.xml"
+	run "$vmctl" define "$T/wide.xml"
+	[ "$status" -eq 1 ]
+	[[ $output == *"asks for 2 vCPUs; guests of engine pv have at most 1"* ]]
+	[ ! -e "$HOSPES_STATEDIR/domains/guest01.xml" ]
+	sed "s/'uml'/'kvm'/; s,</type>,</type><kernel>/boot/vmlinuz</kernel>," "$T/guest01.xml" >"$T/kvm.xml"
+	run "$vmctl" define "$T/kvm.xml"
+	[ "$status" -eq 0 ]
+	[[ ${lines[0]} == "vmctl: warning: this host cannot run domain 'guest01' (engine kvm): no hardware-assisted virtualization" ]]
+	run "$vmctl" define "$T/guest01.xml"
+	[[ $output != *warning* ]]
+	# without an hvdom nothing is known
+	HOSPES_LIBEXEC=$T/nowhere run "$vmctl" define "$T/kvm.xml"
+	[ "$status" -eq 0 ]
+	[[ $output != *warning* ]]
 }
 
 @test "wrong XML and wrong names are refused with a reason" {
