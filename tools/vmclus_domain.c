@@ -34,6 +34,8 @@ static int read_xml(const char *file, char **ret, struct err *err)
 		if (!r && (b.failed || ferror(stdin)))
 			r = -EIO;
 	}
+	if (r == -EFBIG)
+		return err_set(err, r, "%s is larger than a definition may be (%u octets, 1 MiB)", file, XML_MAX_BYTES);
 	if (r < 0)
 		return err_sys(err, r, "%s", file);
 	if (strlen(text) != len)

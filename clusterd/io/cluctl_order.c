@@ -75,6 +75,19 @@ static int look_at_lease(struct client *c, const struct dom_config *cfg, uint64_
 	return 0;
 }
 
+/* Hosts may get what they lack, so this is no reason to refuse. */
+static void warn_engine(struct client *c, const struct dom_config *cfg, uint32_t engine)
+{
+	const struct clu_state *s = ctl_state(c);
+	uint32_t engines = 0;
+
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
+		engines |= s->host[i].node ? s->host[i].cap.engines : 0;
+	if (!(engines & engine))
+		ctl_warn(c, "no host of the cluster has engine %s, which %s needs (hvdom --engines says why)",
+		         dom_engine(cfg), cfg->name);
+}
+
 static void define_with(struct client *c, const struct dom_config *cfg)
 {
 	struct err err = { 0 };
@@ -93,6 +106,7 @@ static void define_with(struct client *c, const struct dom_config *cfg)
 		         cfg->name, cfg->name);
 		return;
 	}
+	warn_engine(c, cfg, spec.engine);
 	n = domspec_warnings(cfg, warning);
 	for (size_t i = 0; i < n; i++) {
 		ctl_warn(c, "%s", warning[i]);
@@ -149,6 +163,8 @@ void ctl_define(struct client *c)
 		return;
 	}
 	r = dom_config_parse(xml, strlen(xml), origin ? origin : "definition", &cfg, &err);
+	if (r == 0)
+		r = dom_config_limits(cfg, &err);
 	if (r == 0) /* with uuid and addresses in it: every host must read the same */
 		r = dom_config_format(cfg, &c->o.xml, &err);
 	if (r == 0)
@@ -477,9 +493,10 @@ void ctl_fence_confirm(struct client *c)
 
 static bool policy_told(struct client *c)
 {
-	json_t *o = ctl_policy_json(&ctl_state(c)->policy);
+	json_t *o = json_pack("{s:s, s:o}", "type", "policy", "policy", ctl_policy_json(&ctl_state(c)->policy));
 
-	(void)json_object_set_new(o, "type", json_string("policy"));
+	if (c->o.warnings)
+		(void)json_object_set(o, "warnings", c->o.warnings);
 	ctl_over(c, o);
 	return true;
 }

@@ -1,5 +1,5 @@
 # Unit tests of clusterd/io and of the guard.
-cluio_tests = %D%/test_cluformat %D%/test_cluwire %D%/test_clustore %D%/test_clustorer %D%/test_cluguard %D%/test_parking %D%/test_clufence %D%/test_cluhost %D%/test_cluprobe %D%/test_cluwatch %D%/test_cpg %D%/test_reach
+cluio_tests = %D%/test_cluformat %D%/test_cluwire %D%/test_clustore %D%/test_clustorer %D%/test_cluguard %D%/test_parking %D%/test_clufence %D%/test_cluhost %D%/test_cluprobe %D%/test_cluwatch %D%/test_cluctl %D%/test_cpg %D%/test_reach
 check_PROGRAMS += $(cluio_tests)
 TESTS += $(cluio_tests)
 CLUIO_TEST_LDADD = $(CLUSTERD_LIBS) $(TEST_LIBS) $(CLUSTERD_SYSLIBS)
@@ -33,6 +33,11 @@ EXTRA_DIST += %D%/cluformat.golden
 %C%_test_cluwatch_SOURCES = %D%/test_cluwatch.c
 %C%_test_cluwatch_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=nodeio_submit
 %C%_test_cluwatch_LDADD = $(CLUIO_TEST_LDADD)
+# what it answers, and what it asks of storage, goes to stand-ins
+%C%_test_cluctl_SOURCES = %D%/test_cluctl.c
+%C%_test_cluctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(PROTOBUFC_CFLAGS) $(SQLITE_CFLAGS)
+%C%_test_cluctl_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ctlsock_reply -Wl,--wrap=probe_ask -Wl,--wrap=local_helpers
+%C%_test_cluctl_LDADD = $(CLUIO_TEST_LDADD)
 # its own stand-ins of Corosync's libraries
 %C%_test_cpg_SOURCES = %D%/test_cpg.c
 %C%_test_cpg_CFLAGS = $(AM_CFLAGS) $(COROSYNC_CFLAGS)

@@ -112,6 +112,12 @@ status_report() {
 	run "$vmclus" define "$T/latin.xml"
 	[ "$status" -eq 1 ]
 	[[ $output == *"not UTF-8"* ]]
+	head -c 1048577 /dev/zero | tr '\0' ' ' >"$T/big.xml"
+	for file in "$T/big.xml" -; do
+		run "$vmclus" define "$file" <"$T/big.xml"
+		[ "$status" -eq 1 ]
+		[[ $output == *"$file is larger than a definition may be (1048576 octets, 1 MiB)"* ]]
+	done
 	[ ! -e "$T/orders" ]
 }
 

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Orders of vmclus, as clusterd/io/cluctl_order.c carries them out on a state without a cluster; what is answered goes to a stand-in of ctlsock_reply(). */
+#include "config.h"
+#include "tests/unit/testutil.h"
+
+#include "clusterd/io/cluctl_int.h"
+#include "clusterd/io/nodeio_int.h"
+#include "common/util.h"
+
+static json_t *said; /* the last answer */
+
+void __wrap_ctlsock_reply(struct ctlsock_client *c, json_t *o);
+void __wrap_ctlsock_reply(struct ctlsock_client *c, json_t *o)
+{
+	(void)c;
+	json_decref(said);
+	said = o;
+}
+
+/* There is no lease anywhere. */
+void __wrap_probe_ask(struct probe *p, struct workers *ws, enum probe_op op, enum work_kind kind, const char *name,
+                      const char *xml, size_t len, void (*done)(void *arg), void *arg);
+void __wrap_probe_ask(struct probe *p, struct workers *ws, enum probe_op op, enum work_kind kind, const char *name,
+                      const char *xml, size_t len, void (*done)(void *arg), void *arg)
+{
+	(void)ws, (void)op, (void)kind, (void)name, (void)xml, (void)len, (void)done, (void)arg;
+	p->answered = true;
+}
+
+struct workers *__wrap_local_helpers(const struct local *l);
+struct workers *__wrap_local_helpers(const struct local *l)
+{
+	(void)l;
+	return NULL;
+}
+
+static struct clu_state s;
+static struct clu_dom doms[4];
+static struct nodeio node = { .have_cfg = true, .s = &s };
+static struct cluctl ctl = { .n = &node, .local = (struct local *)&s }; /* not looked into */
+static struct client client = { .ctl = &ctl };
+
+static int setup(void **state)
+{
+	(void)state;
+	clu_state_init(&s, doms, ARRAY_SIZE(doms));
+	s.host[0].node = 1;
+	s.host[0].cap.engines = CLU_ENGINE_PV;
+	return test_dir_setup(state);
+}
+
+static const char *text(const char *key)
+{
+	return json_string_value(json_object_get(said, key)) ?: "";
+}
+
+static void order(json_t *req)
+{
+	client.o = (struct order){ .req = req };
+	client.s.busy = true;
+}
+
+static void test_policy(void **state)
+{
+	json_t *shown;
+	(void)state;
+
+	order(json_pack("{s:s}", "op", "policy"));
+	ctl_policy(&client);
+	assert_true(client.o.go_on(&client));
+	assert_string_equal(text("type"), "policy");
+	shown = json_object_get(said, "policy"); /* docs/wire/clusterctl.md: all of them */
+	assert_true(json_is_object(shown));
+	assert_int_equal(json_object_size(shown), CLU_POLICY_END - clu_policy_field);
+	assert_string_equal(json_string_value(json_object_get(shown, "admission")), "warn");
+}
+
+/* A warning is told with the answer. */
+static void test_policy_set(void **state)
+{
+	(void)state;
+
+	order(json_pack("{s:s, s:{s:i}}", "op", "policy", "set", "lease_s", 20));
+	ctl_policy(&client);
+	assert_int_equal(client.o.cmd->policy.lease_ns, 20 * NS_PER_S);
+	assert_true(client.o.go_on(&client));
+	assert_int_equal(json_array_size(json_object_get(said, "warnings")), 1);
+}
+
+#define HEAD(type, kib)                                                                                                \
+	"<domain type='" type "'><name>g</name><memory>" kib                                                           \
+	"</memory><os><type>linux</type><kernel>/boot/vmlinuz</kernel></os>"
+
+static void define(const char *xml)
+{
+	json_decref(said);
+	said = NULL;
+	order(json_pack("{s:s, s:s, s:s}", "op", "define", "xml", xml, "origin", "g.xml"));
+	ctl_define(&client);
+	while (client.s.busy && !client.o.cmd)
+		(void)client.o.go_on(&client);
+}
+
+static void test_define(void **state)
+{
+	(void)state;
+
+	define(HEAD("uml", "65536") "</domain>");
+	assert_null(said);
+	assert_int_equal(client.o.cmd->kind, CLU_CMD_DEFINE);
+	assert_string_equal(client.o.cmd->name, "g");
+	assert_null(client.o.warnings);
+	ctl_ok(&client);
+}
+
+/* What no host can run is refused; what none can run today is warned of, first of all. */
+static void test_define_what_cannot_run(void **state)
+{
+	const char *first;
+	(void)state;
+
+	define(HEAD("uml", "1024") "</domain>");
+	assert_string_equal(text("code"), "EOPNOTSUPP");
+	assert_non_null(strstr(text("error"), "at least 32 MiB"));
+	define(HEAD("uml", "65536") "<vcpu>3</vcpu></domain>");
+	assert_non_null(strstr(text("error"), "asks for 3 vCPUs"));
+	define(HEAD("kvm", "65536") "<on_crash>restart</on_crash></domain>");
+	assert_null(said);
+	assert_int_equal(json_array_size(client.o.warnings), 2);
+	first = json_string_value(json_array_get(client.o.warnings, 0));
+	assert_string_equal(first, "no host of the cluster has engine kvm, which g needs (hvdom --engines says why)");
+	ctl_ok(&client);
+	s.host[0].cap.engines |= CLU_ENGINE_KVM;
+	define(HEAD("kvm", "65536") "</domain>");
+	assert_null(client.o.warnings);
+	ctl_ok(&client);
+}
+
+/* No host could read it from the state. */
+static void test_define_what_cannot_be_read_again(void **state)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+	(void)state;
+
+	buf_put(&b, HEAD("uml", "65536") "<metadata><x:x xmlns:x='x'>",
+	        strlen(HEAD("uml", "65536") "<metadata><x:x xmlns:x='x'>"));
+	for (unsigned i = 0; i < 200000; i++)
+		buf_put(&b, "<a/>", 4);
+	buf_put(&b, "</x:x></metadata></domain>", 27);
+	define((char *)b.data);
+	assert_string_equal(text("code"), "E2BIG");
+	define(HEAD(
+		"uml",
+		"65536") "<description><![CDATA[]]></description><metadata><x:x xmlns:x='x'><a/>&#32;<b/></x:x></metadata></domain>");
+	assert_string_equal(text("code"), "EINVAL");
+	assert_non_null(strstr(text("error"), "read differently"));
+}
+
+static int teardown(void **state)
+{
+	json_decref(said);
+	said = NULL;
+	return test_dir_teardown(state);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_policy, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_policy_set, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_define, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_define_what_cannot_run, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_define_what_cannot_be_read_again, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("cluctl", tests, NULL, NULL);
+}
