@@ -93,15 +93,15 @@ struct dom_config {
  * -EINVAL for wrong XML, -E2BIG. On failure *@ret is untouched. */
 int dom_config_parse(const char *xml, size_t len, const char *origin, struct dom_config **ret, struct err *err) _must_check_;
 int dom_config_load(const char *path, struct dom_config **ret, struct err *err) _must_check_;
+/* Replace a generated uuid, and the MAC addresses that were derived from it. */
+void dom_config_set_uuid(struct dom_config *cfg, const char *uuid);
+/* -ENOTSUP: it has more vCPUs or less memory than its engine can run, on any host. */
+int dom_config_limits(const struct dom_config *cfg, struct err *err) _must_check_;
 /*
  * The XML text (malloc'd), valid by libvirt's schema, with generated values (uuid, mac) and with unknown elements kept. It has been read
  * again and says the same. -E2BIG, -EINVAL: what would be written could not be read, or would be read differently.
  */
 int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err) _must_check_;
-/* Replace a generated uuid, and the MAC addresses that were derived from it. */
-void dom_config_set_uuid(struct dom_config *cfg, const char *uuid);
-/* -ENOTSUP: it has more vCPUs or less memory than its engine can run, on any host. */
-int dom_config_limits(const struct dom_config *cfg, struct err *err) _must_check_;
 /* The name of the engine for its type ("pv", "kvm"), a static text. */
 const char *dom_engine(const struct dom_config *cfg);
 void dom_config_free(struct dom_config *cfg);   /* takes NULL */

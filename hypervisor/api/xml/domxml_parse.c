@@ -326,7 +326,7 @@ static int parse_type(struct dx *x, const xmlNode *dom, struct dom_config *cfg)
 		return dx_fail(x, dom, "attribute type is missing (<domain type='uml'>)");
 	i = dx_index(type, dx_dom_types, ARRAY_SIZE(dx_dom_types));
 	if (i < 0)
-		return dx_fail(x, dom, "type '%.40s' is not supported (uml, kvm)", type);
+		return dx_fail(x, dom, "type '%.40s' is not supported (uml, kvm)", type ?: "");
 	cfg->type = (enum dom_type)i;
 	return 0;
 }
