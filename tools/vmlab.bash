@@ -16,7 +16,8 @@ LAB=$VMLAB_DIR/$NAME
 SHARED_IN_HOST=/var/lib/hospes/shared
 NET=10.77.0
 CLUSTER_SERVICES=(hospes-guard migrated corosync clusterd) # in the order of their start
-self=$(readlink -f "$0")
+self=$0
+[[ $self = /* && $self != */./* && $self != */../* && ! -L $self ]] || self=$(readlink -f "$self")
 bindir=${self%/*}
 libdir=$bindir/vmlab.d # in a build tree
 [ -d "$libdir" ] || libdir=$(readlink -f "$bindir/../share/hospes/vmlab.d")
@@ -58,51 +59,48 @@ usage() {
 
 # ---- names and paths ---------------------------------------------------------------------------------------------------
 
-ns_of() { echo "hospes-$NAME-$1"; }
-host_dir() { echo "$LAB/hosts/$1"; }
-host_index() { printf '%d' $(($(printf '%d' "'${1#host-}") - 96)); }
-host_addr() { echo "$NET.$((100 + $(host_index "$1")))"; }
-host_mac() { printf '52:54:01:77:00:%02x' $((100 + $(host_index "$1"))); }
-port_of() { echo "p-${1#host-}"; }
-lab_hosts() { [ ! -d "$LAB/hosts" ] || ls "$LAB/hosts"; }
+# A lab is used many times a second by tests: what names things forks nothing. Its network namespaces are "$NS-HOST", a host's files are in
+# $HOSTS/HOST, its port of the switch is "p-LETTER".
+NS=hospes-$NAME
+HOSTS=$LAB/hosts
+host_index() { local n; printf -v n %d "'${1#host-}"; echo $((n - 96)); }
+host_addr() { local n; printf -v n %d "'${1#host-}"; echo "$NET.$((n + 4))"; }
+host_mac() { local n; printf -v n %d "'${1#host-}"; printf '52:54:01:77:00:%02x' $((n + 4)); }
+lab_hosts() { local d; for d in "$HOSTS"/*/; do [ ! -d "$d" ] || { d=${d%/}; echo "${d##*/}"; }; done; }
 has_cluster() { [ -e "$LAB/cluster" ]; }
 lab_services() { if has_cluster; then echo "${CLUSTER_SERVICES[@]}"; else echo migrated; fi; }
-in_ns() { local ns=$1; shift; nsenter --net="/run/netns/$(ns_of "$ns")" "$@"; }
+in_ns() { local ns=$1; shift; nsenter --net="/run/netns/$NS-$ns" "$@"; }
+# nap SECONDS: as sleep, without a process
+nap() { if [ -p "$LAB/nap" ]; then read -rt "$1" <>"$LAB/nap" || true; else sleep "$1"; fi; }
 
 need_lab() { [ -d "$LAB/hosts" ] || die "lab '$NAME' is not up (vmlab up)"; }
 need_host() {
 	need_lab
 	[ -n "${1:-}" ] || usage
-	[ -d "$(host_dir "$1")" ] || die "no host '$1' in lab '$NAME': it has $(lab_hosts | tr '\n' ' ')"
+	[ -d "$HOSTS/$1" ] || die "no host '$1' in lab '$NAME': it has $(lab_hosts | tr '\n' ' ')"
 }
-need_up() { need_host "${1:-}"; init_pid "$1" >/dev/null || die "$1 is down (vmlab start $1)"; }
+need_up() { need_host "${1:-}"; is_up "$1" || die "$1 is down (vmlab start $1)"; }
 
-# The pid of a host's init. Checked against the network namespace: a recorded pid may belong to someone else by now.
-init_pid() {
-	local pid
-	read -r pid 2>/dev/null <"$LAB/hosts/$1/init.pid" || return 1
-	[ "/proc/$pid/ns/net" -ef "/run/netns/hospes-$NAME-$1" ] || return 1
-	echo "$pid"
+# The pid of a host's init, in INIT. Checked against the network namespace: a recorded pid may belong to someone else by now.
+is_up() {
+	INIT=
+	read -r INIT 2>/dev/null <"$HOSTS/$1/init.pid" || return 1
+	[ "/proc/$INIT/ns/net" -ef "/run/netns/$NS-$1" ]
 }
+init_pid() { is_up "$1" && echo "$INIT"; }
 
 # Our programs: beside this script when installed, in the build tree when run from there.
-program_path() {
-	if [ -f "$bindir/../Makefile" ] && [ -d "$bindir/../hypervisor" ]; then
-		local top
-		top=$(readlink -f "$bindir/..")
-		echo "$top/tools:$top/hypervisor:$top/migrated:$top/clusterd"
-	else
-		echo "$bindir:$(readlink -f "$bindir/../sbin")"
-	fi
-}
 lab_env() {
 	unset HOSPES_RUNDIR HOSPES_STATEDIR HOSPES_CONFDIR HOSPES_LOGDIR
-	PATH=$(program_path):$PATH
-	export PATH VMLAB_DIR VMLAB_NAME="$NAME"
 	if [ -f "$bindir/../Makefile" ] && [ -d "$bindir/../hypervisor" ]; then
-		HOSPES_LIBEXEC=$(readlink -f "$bindir/../hypervisor")
-		export HOSPES_LIBEXEC
+		local top=${bindir%/*}
+		[ ! -L "$top" ] || top=$(readlink -f "$top")
+		PATH=$top/tools:$top/hypervisor:$top/migrated:$top/clusterd:$PATH
+		export HOSPES_LIBEXEC=$top/hypervisor
+	else
+		PATH=$bindir:$(readlink -f "$bindir/../sbin"):$PATH
 	fi
+	export PATH VMLAB_DIR VMLAB_NAME="$NAME"
 }
 
 # ---- network -----------------------------------------------------------------------------------------------------------
@@ -110,48 +108,59 @@ lab_env() {
 # A namespace without IPv6: its discovery would be noise between the frames that tests count.
 ns_add() {
 	local ns
-	ns=$(ns_of "$1")
+	ns=$NS-$1
 	ip netns add "$ns"
-	ip -n "$ns" link set lo up
+	# and bridges are cables here: the machine's packet filter (br_netfilter) has no say on them
 	# shellcheck disable=SC2016 # expanded by that shell
-	in_ns "$1" sh -c 'for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do [ ! -e "$f" ] || echo 1 >"$f"; done'
-	# bridges are cables here: the machine's packet filter (br_netfilter) has no say on them
-	# shellcheck disable=SC2016
-	in_ns "$1" sh -c 'for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e "$f" ] || echo 0 >"$f"; done'
+	in_ns "$1" sh -c 'for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do [ ! -e "$f" ] || echo 1 >"$f"; done
+		for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e "$f" ] || echo 0 >"$f"; done'
 }
-
-bridge_add() { # NAMESPACE BRIDGE: forwards at once, no spanning tree
-	ip -n "$(ns_of "$1")" link add "$2" type bridge stp_state 0 forward_delay 0
-	ip -n "$(ns_of "$1")" link set "$2" up
-}
+# lines of `ip` for a namespace; bridges forward at once, without spanning tree
+ip_batch() { ip -n "$NS-$1" -batch -; }
+BRIDGE='type bridge stp_state 0 forward_delay 0'
 
 switch_add() {
 	ns_add switch
-	bridge_add switch lab0
 	ns_add client
-	ip -n "$(ns_of switch)" link add p-client type veth peer name eth0 netns "$(ns_of client)"
-	ip -n "$(ns_of switch)" link set p-client master lab0 up
-	ip -n "$(ns_of client)" addr add "$NET.1/24" dev eth0
-	ip -n "$(ns_of client)" link set eth0 up
+	ip_batch switch <<-EOF
+	link set lo up
+	link add lab0 $BRIDGE
+	link set lab0 up
+	link add p-client type veth peer name eth0 netns $NS-client
+	link set p-client master lab0 up
+	EOF
+	ip_batch client <<-EOF
+	link set lo up
+	addr add $NET.1/24 dev eth0
+	link set eth0 up
+	EOF
 }
 
 host_net_add() {
+	local port=p-${1#host-}
 	ns_add "$1"
-	bridge_add "$1" br0
-	ip -n "$(ns_of switch)" link add "$(port_of "$1")" type veth peer name up0 netns "$(ns_of "$1")"
-	ip -n "$(ns_of switch)" link set "$(port_of "$1")" master lab0 up
-	ip -n "$(ns_of "$1")" link set up0 master br0 up
-	# without one of its own a bridge takes the lowest of its ports: a guest's tap would change the host's address
-	ip -n "$(ns_of "$1")" link set br0 address "$(host_mac "$1")"
-	ip -n "$(ns_of "$1")" addr add "$(host_addr "$1")/24" dev br0
+	ip_batch switch <<-EOF
+	link add $port type veth peer name up0 netns $NS-$1
+	link set $port master lab0 up
+	EOF
+	# without an address of its own a bridge takes the lowest of its ports: a guest's tap would change the host's
+	ip_batch "$1" <<-EOF
+	link set lo up
+	link add br0 $BRIDGE
+	link set br0 up
+	link set up0 master br0 up
+	link set br0 address $(host_mac "$1")
+	addr add $(host_addr "$1")/24 dev br0
+	EOF
 }
 
 # What a host with power loss leaves on its own bridge: taps of guests that are gone.
 host_net_clean() {
 	local dev
-	for dev in $(ip -n "$(ns_of "$1")" -o link show | awk -F': ' '{ sub(/@.*/, "", $2); print $2 }'); do
-		case $dev in lo | br0 | up0) ;; *) ip -n "$(ns_of "$1")" link del "$dev" 2>/dev/null || true ;; esac
-	done
+	while read -r _ dev _; do
+		dev=${dev%:}
+		case ${dev%@*} in lo | br0 | up0) ;; *) ip -n "$NS-$1" link del "${dev%@*}" 2>/dev/null || true ;; esac
+	done < <(ip -n "$NS-$1" -o link show)
 }
 
 filter_set() { # NAMESPACE DEVICE RULE: one rule on what arrives at the device
@@ -170,6 +179,8 @@ filter_clear() { # NAMESPACE DEVICE
 
 # One host does not hear another: frames of the other *host* are dropped where they arrive, those of its guests pass.
 pair_cut() { # HEARER SPEAKER
+	mkdir -p "$HOSTS/$1/deaf"
+	: >"$HOSTS/$1/deaf/$2"
 	in_ns "$1" nft -f - <<-EOF
 	table netdev vmlab {
 		chain from-$2 {
@@ -178,12 +189,11 @@ pair_cut() { # HEARER SPEAKER
 		}
 	}
 	EOF
-	mkdir -p "$(host_dir "$1")/deaf"
-	touch "$(host_dir "$1")/deaf/$2"
 }
 pair_heal() { # HEARER SPEAKER
+	[ -e "$HOSTS/$1/deaf/$2" ] || return 0
 	in_ns "$1" nft delete chain netdev vmlab "from-$2" 2>/dev/null || true
-	rm -f "$(host_dir "$1")/deaf/$2"
+	rm -f "$HOSTS/$1/deaf/$2"
 }
 
 # ---- a host's life -----------------------------------------------------------------------------------------------------
@@ -191,7 +201,7 @@ pair_heal() { # HEARER SPEAKER
 host_files() {
 	local h=$1 d
 	! has_systemd || { sysd_host_files "$h"; return; }
-	d=$(host_dir "$h")
+	d=$HOSTS/$h
 	mkdir -p "$d"/var/{lib/hospes/shared,log/hospes,tmp,cache,spool,lib/misc} "$d/mnt"
 	chmod 1777 "$d/var/tmp"
 	ln -s /run "$d/var/run"
@@ -209,7 +219,7 @@ hosts_file() { # every host knows the others by name
 			echo "127.0.0.1 localhost"
 			echo "$NET.1 client"
 			for o in $(lab_hosts); do echo "$(host_addr "$o") $o"; done
-		} >"$(host_dir "$h")/etc/hosts"
+		} >"$HOSTS/$h/etc/hosts"
 	done
 }
 
@@ -223,7 +233,7 @@ corosync_files() {
 	[ "$transport" = knet ] || crypto=
 	! has_systemd || log='to_syslog: yes' # its unit throws standard error away
 	for h in $(lab_hosts); do
-		o=$(host_dir "$h")
+		o=$HOSTS/$h
 		mkdir -p "$o/etc/corosync" "$o/var/lib/corosync"
 		[ -z "$crypto" ] || cp -p "$LAB/cluster" "$o/etc/corosync/authkey"
 		{
@@ -249,7 +259,7 @@ corosync_files() {
 				printf '\tnode {\n\t\tname: %s\n\t\tnodeid: %s\n\t\tring0_addr: %s\n\t}\n' "$o" "$(host_index "$o")" "$(host_addr "$o")"
 			done
 			echo "}"
-		} >"$(host_dir "$h")/etc/corosync/corosync.conf"
+		} >"$HOSTS/$h/etc/corosync/corosync.conf"
 	done
 }
 
@@ -259,7 +269,7 @@ clusterd_files() {
 	local h share
 	share=$(awk -v n="$(lab_hosts | wc -l)" '/^MemTotal:/ { m = int($2 / 1024 * 0.9 / n); print (m < 4096 ? m : 4096) "MiB" }' /proc/meminfo)
 	for h in $(lab_hosts); do
-		echo "{ \"measure\": \"domains\", \"memory\": \"${VMLAB_MEMORY:-$share}\", \"cpus\": $(nproc) }" >"$(host_dir "$h")/etc/hospes/clusterd.json"
+		echo "{ \"measure\": \"domains\", \"memory\": \"${VMLAB_MEMORY:-$share}\", \"cpus\": $(nproc) }" >"$HOSTS/$h/etc/hospes/clusterd.json"
 	done
 }
 
@@ -270,25 +280,28 @@ cluster_wait() {
 	for h in $(lab_hosts); do
 		for ((i = 0; i < 150; i++)); do
 			! cluster_ready "$h" || break
-			sleep 0.1
+			nap 0.1
 		done
-		[ "$i" -lt 150 ] || say "vmlab: $h is not in a quorate cluster yet; see $(host_dir "$h")/var/log/hospes/ (corosync.log, clusterd.log)"
+		[ "$i" -lt 150 ] || say "vmlab: $h is not in a quorate cluster yet; see $HOSTS/$h/var/log/hospes/ (corosync.log, clusterd.log)"
 	done
 }
 cluster_ready() {
+	local said nl=$'\n'
 	if command -v vmclus >/dev/null && command -v clusterd >/dev/null; then
-		(enter "$1" vmclus status --json 2>/dev/null) | grep -q '"quorate": *true'
+		said=$(enter "$1" vmclus status --json 2>/dev/null) || true
+		[[ $said =~ \"quorate\":\ *true ]]
 	else
-		(enter "$1" corosync-quorumtool -s 2>/dev/null) | grep -q '^Quorate: *Yes'
+		said=$(enter "$1" corosync-quorumtool -s 2>/dev/null) || true
+		[[ $said =~ ${nl}Quorate:\ *Yes ]]
 	fi
 }
 
 host_boot() {
 	local h=$1 d outer i fd pid=
-	d=$(host_dir "$h")
+	d=$HOSTS/$h
 	rm -f "$d/ready" "$d/init.pid"
 	host_net_clean "$h"
-	in_ns switch ip link set "$(port_of "$h")" up
+	ip -n "$NS-switch" link set "p-${h#host-}" up
 	! has_systemd || { sysd_host_boot "$h"; return; }
 	# setsid and closed descriptors: the host outlives this terminal, and no lock of ours leaks into it
 	(
@@ -298,7 +311,7 @@ host_boot() {
 			[ "$fd" -le 2 ] || eval "exec $fd>&-"
 		done
 		cd /
-		exec setsid nsenter --net="/run/netns/$(ns_of "$h")" unshare -m -p -u -i --fork --kill-child=KILL --mount-proc \
+		exec setsid nsenter --net="/run/netns/$NS-$h" unshare -m -p -u -i --fork --kill-child=KILL --mount-proc \
 			--propagation private /bin/bash "$self" __init "$h" </dev/null >>"$d/init.log" 2>&1
 	) &
 	outer=$!
@@ -307,7 +320,7 @@ host_boot() {
 		read -r pid _ 2>/dev/null <"/proc/$outer/task/$outer/children" || true
 		[ -z "$pid" ] || [ ! -e "$d/ready" ] || break
 		kill -0 "$outer" 2>/dev/null || break
-		sleep 0.05
+		nap 0.05
 	done
 	if [ -z "$pid" ] || [ ! -e "$d/ready" ]; then
 		tail -n 5 "$d/init.log" >&2
@@ -319,30 +332,31 @@ host_boot() {
 # Power loss: silence on the wire first (a dead machine sends no FIN or RST), then everything dies at once.
 host_kill() {
 	local pid
-	pid=$(init_pid "$1") || return 0
-	in_ns switch ip link set "$(port_of "$1")" down
+	is_up "$1" || return 0
+	pid=$INIT
+	ip -n "$NS-switch" link set "p-${1#host-}" down
 	kill -KILL "$pid" 2>/dev/null || true
 	! has_systemd || sysd_frozen "$1" 0 2>/dev/null || true
 	host_wait_gone "$1"
-	rm -f "$(host_dir "$1")/init.pid"
+	rm -f "$HOSTS/$1/init.pid"
 }
 
 host_wait_gone() {
 	local i p
 	for ((i = 0; i < 250; i++)); do
-		p=$(ip netns pids "$(ns_of "$1")" 2>/dev/null || true)
+		p=$(ip netns pids "$NS-$1" 2>/dev/null || true)
 		[ -n "$p" ] || { ! has_systemd || cgroup_remove "$1"; return 0; }
 		# shellcheck disable=SC2086
 		[ $((i % 10)) -ne 0 ] || kill -KILL $p 2>/dev/null || true
-		sleep 0.02
+		nap 0.02
 	done
 	die "$1: processes survive: ${p//$'\n'/ }"
 }
 
 # Inside a host, as pid 1 of its namespaces.
 init_main() {
-	local h=$1 d s pid services
-	d=$(host_dir "$h")
+	local h=$1 d s services
+	d=$HOSTS/$h
 	read -r -a services <<<"$(lab_services)"
 	hostname "$h"
 	mount --rbind /sys/fs/cgroup "$d/mnt" 2>/dev/null || true
@@ -359,27 +373,30 @@ init_main() {
 	mount --bind "$d/etc" /etc
 	mount --rbind "$d/var" /var
 	cd /
-	declare -A pid_of=()
-	trap : USR1
 	trap 'exit 0' TERM
+	for s in "${services[@]}"; do mkfifo "/run/vmlab/$s.wake"; done
+	for s in "${services[@]}"; do service_keep "$s" & done
 	sleep infinity &
-	touch "$LAB/hosts/$h/ready"
-	set +e # a command that fails here must not be the host's power loss
+	: >"$HOSTS/$h/ready"
+	while :; do wait || true; done # for the orphans of this host, too
+}
+
+# A service of a host, started again when it ends, unless it is to stand still: then a line in its "wake" starts it. Nothing here looks again and
+# again: a lab of some hosts would do little else on a slow machine.
+service_keep() {
+	local s=$1 run=/run/vmlab/$1 pid
+	trap - TERM
+	exec 9<>"$run.wake"
+	set +e # a command that fails here must not be the service's end
 	while :; do
-		for s in "${services[@]}"; do
-			pid=${pid_of[$s]:-}
-			if [ -n "$pid" ] && [ -e "/proc/$pid" ] && ! grep -q '^State:.Z' "/proc/$pid/status"; then continue; fi
-			rm -f "/run/vmlab/$s.pid"
-			[ -z "$pid" ] || { echo "$(date +%T) $s ended"; sleep 0.2; }
-			unset "pid_of[$s]"
-			if [ -e "/run/vmlab/$s.stop" ] || ! command -v "$s" >/dev/null; then continue; fi
-			service_run "$s" &
-			pid_of[$s]=$!
-			echo $! >"/run/vmlab/$s.pid"
-		done
-		# the second: wait -n never hears of a child that ended while the loop above ran other commands
-		sleep 1 &
-		wait -n || true
+		while [ -e "$run.stop" ] || ! command -v "$s" >/dev/null; do read -r -u 9; done
+		service_run "$s" 9>&- &
+		pid=$!
+		echo "$pid" >"$run.pid"
+		wait "$pid"
+		rm -f "$run.pid"
+		printf '%(%T)T %s ended\n' -1 "$s"
+		sleep 0.2
 	done
 }
 
@@ -393,7 +410,6 @@ service_run() {
 	fi
 	local args=()
 	[ "$1" != corosync ] || args=(-f)
-	trap - USR1 TERM
 	# the hosts of a lab stand still together or not at all, whatever machine carries them
 	exec env HOSPES_CLOCKS="${HOSPES_CLOCKS:-trusted}" "${e[@]}" "$1" "${args[@]}" </dev/null >>"/var/log/hospes/$1.log" 2>&1
 }
@@ -401,7 +417,8 @@ service_run() {
 enter() { # HOST CMD...
 	local pid
 	! has_systemd || sysd_enter "$@"
-	pid=$(init_pid "$1") || die "$1 is down"
+	is_up "$1" || die "$1 is down"
+	pid=$INIT
 	shift
 	exec nsenter -t "$pid" -m -u -i -n -p -- "$@"
 }
@@ -423,7 +440,7 @@ remove_all() {
 		[ -n "$p" ] || break
 		# shellcheck disable=SC2086
 		kill -KILL $p 2>/dev/null || true
-		sleep 0.05
+		nap 0.05
 	done
 	for ns in $(lab_namespaces); do ip netns del "$ns"; done
 	for h in $(lab_hosts); do cgroup_remove "$h"; done
@@ -462,6 +479,7 @@ cmd_up() {
 	if [ -e "$LAB" ] || [ -n "$(lab_namespaces)" ]; then die "lab '$NAME' exists (vmlab down removes it)"; fi
 	trap '[ $? -eq 0 ] || remove_all' EXIT
 	mkdir -p "$LAB/hosts" "$LAB/shared"
+	mkfifo "$LAB/nap"
 	chmod 755 "$VMLAB_DIR" "$LAB" "$LAB/shared"
 	if [ -n "$systemd" ]; then
 		[ -n "$base" ] || base=$(sysd_base)
@@ -491,7 +509,7 @@ cmd_down() {
 cmd_start() {
 	need_host "${1:-}"
 	lock_lab
-	! init_pid "$1" >/dev/null || die "$1 is up already"
+	! is_up "$1" || die "$1 is up already"
 	host_wait_gone "$1"
 	host_boot "$1"
 	! has_systemd || sysd_host_wait "$1"
@@ -524,12 +542,12 @@ cmd_cut() {
 		[ "$way" = in ] || pair_cut "$from" "$h"
 		return
 	fi
+	echo "$way" >"$HOSTS/$h/cut" # before: what heals looks at it
 	case $way in
-	both) in_ns switch ip link set "$(port_of "$h")" down ;;
-	out) filter_set switch "$(port_of "$h")" drop ;;
+	both) ip -n "$NS-switch" link set "p-${h#host-}" down ;;
+	out) filter_set switch "p-${h#host-}" drop ;;
 	in) filter_set "$h" up0 drop ;;
 	esac
-	echo "$way" >"$(host_dir "$h")/cut"
 }
 
 cmd_slow() {
@@ -541,11 +559,12 @@ cmd_slow() {
 		shift 2
 	done
 	if [ $# -ne 0 ] || [ -z "$rate$loss" ]; then usage; fi
+	echo "${rate:-0} ${loss:-0}" >"$HOSTS/$h/slow"
 	if [ -n "$rate" ]; then
 		[[ $rate =~ ^[0-9]+$ ]] || die "slow --rate: Mbit/s, not '$rate'"
 		# both ends send at that rate; a burst of 10 ms but never under one large segment
 		local burst=$((rate * 1250 > 70000 ? rate * 1250 : 70000))
-		in_ns switch tc qdisc replace dev "$(port_of "$h")" root tbf rate "${rate}mbit" burst "$burst" latency 100ms ||
+		in_ns switch tc qdisc replace dev "p-${h#host-}" root tbf rate "${rate}mbit" burst "$burst" latency 100ms ||
 			die "slow --rate: this kernel has no token bucket filter (CONFIG_NET_SCH_TBF)"
 		in_ns "$h" tc qdisc replace dev up0 root handle 1: tbf rate "${rate}mbit" burst "$burst" latency 100ms
 		# the host's own queue has three bands by priority, as pfifo_fast
@@ -558,11 +577,10 @@ cmd_slow() {
 		[[ $loss =~ ^[0-9]+(\.[0-9]+)?$ ]] || die "slow --loss: percent, not '$loss'"
 		local n
 		n=$(awk "BEGIN { printf \"%d\", $loss * 100 }")
-		filter_set switch "$(port_of "$h")" "numgen random mod 10000 < $n drop" ||
+		filter_set switch "p-${h#host-}" "numgen random mod 10000 < $n drop" ||
 			die "slow --loss: this kernel has no random drop (nftables netdev, numgen)"
 		filter_set "$h" up0 "numgen random mod 10000 < $n drop"
 	fi
-	echo "${rate:-0} ${loss:-0}" >"$(host_dir "$h")/slow"
 }
 
 cmd_heal() {
@@ -574,12 +592,16 @@ cmd_heal() {
 		pair_heal "$o" "$1"
 	done
 	[ $# -lt 2 ] || return 0
-	filter_clear switch "$(port_of "$1")"
-	filter_clear "$1" up0
-	in_ns switch tc qdisc del dev "$(port_of "$1")" root 2>/dev/null || true
-	in_ns "$1" tc qdisc del dev up0 root 2>/dev/null || true
-	rm -f "$(host_dir "$1")/cut" "$(host_dir "$1")/slow"
-	! init_pid "$1" >/dev/null || in_ns switch ip link set "$(port_of "$1")" up
+	if [ -e "$HOSTS/$1/cut" ] || [ -e "$HOSTS/$1/slow" ]; then
+		filter_clear switch "p-${1#host-}"
+		filter_clear "$1" up0
+	fi
+	if [ -e "$HOSTS/$1/slow" ]; then
+		in_ns switch tc qdisc del dev "p-${1#host-}" root 2>/dev/null || true
+		in_ns "$1" tc qdisc del dev up0 root 2>/dev/null || true
+	fi
+	rm -f "$HOSTS/$1/cut" "$HOSTS/$1/slow"
+	! is_up "$1" || ip -n "$NS-switch" link set "p-${1#host-}" up
 }
 
 cmd_exec() {
@@ -593,40 +615,44 @@ cmd_client() {
 	need_lab
 	[ $# -ge 1 ] || usage
 	lab_env
-	exec nsenter --net="/run/netns/$(ns_of client)" -- "$@"
+	exec nsenter --net="/run/netns/$NS-client" -- "$@"
 }
 
 cmd_service() {
-	local h=${1:-} what=${2:-} s=${3:-} pid
+	local h=${1:-} what=${2:-} s=${3:-} pid now
 	need_up "$h"
 	[ -n "$s" ] || usage
 	shift 3
 	[ "$s" != guard ] || s=hospes-guard
 	[[ " $(lab_services) " = *" $s "* ]] || die "no service '$s': there are $(lab_services)"
 	! has_systemd || { sysd_service "$h" "$what" "$s" "$@"; return; }
-	local run
-	run=/proc/$(init_pid "$h")/root/run/vmlab
-	local kind=env i
+	local run=/proc/$INIT/root/run/vmlab kind=env i
 	if [ "${1:-}" = --once ]; then kind=once; shift; fi
 	[ $# -eq 0 ] || printf '%s\n' "$@" >"$run/$s.$kind"
-	pid=$(cat "$run/$s.pid" 2>/dev/null || true)
+	read -r pid 2>/dev/null <"$run/$s.pid" || pid=
 	case $what in
-	stop) touch "$run/$s.stop"; [ -z "$pid" ] || (enter "$h" kill -TERM "$pid") || true ;;
-	kill) [ -n "$pid" ] || die "$s does not run on $h"; (enter "$h" kill -KILL "$pid") ;;
-	restart) rm -f "$run/$s.stop"; [ -z "$pid" ] || (enter "$h" kill -TERM "$pid") || true ;;
+	stop) : >"$run/$s.stop"; [ -z "$pid" ] || service_signal "$h" "$s" TERM ;;
+	kill) [ -n "$pid" ] || die "$s does not run on $h"; service_signal "$h" "$s" KILL ;;
+	restart) rm -f "$run/$s.stop"; [ -z "$pid" ] || service_signal "$h" "$s" TERM ;;
 	start) rm -f "$run/$s.stop" ;;
 	*) usage ;;
 	esac
-	(enter "$h" kill -USR1 1)
+	[ "$what" = stop ] || echo 1<>"$run/$s.wake"
 	for ((i = 0; i < 200; i++)); do
 		case $what in
 		stop) [ -e "$run/$s.pid" ] || return 0 ;;
 		start) [ ! -e "$run/$s.pid" ] || return 0 ;;
-		*) [ "$(cat "$run/$s.pid" 2>/dev/null || echo "$pid")" = "$pid" ] || return 0 ;;
+		*) read -r now 2>/dev/null <"$run/$s.pid" || now=$pid; [ "$now" = "$pid" ] || return 0 ;;
 		esac
-		sleep 0.05
+		nap 0.05
 	done
 	die "$s on $h: no $what within 10 s"
+}
+
+service_signal() { # HOST NAME SIGNAL
+	local p
+	p=$(service_pid "$1" "$2")
+	[ -z "$p" ] || kill -"$3" "$p" 2>/dev/null || true
 }
 
 # Every migrated learns the public keys of all others, so that a push just works.
@@ -636,51 +662,62 @@ peers_exchange() {
 	command -v vmmig >/dev/null && command -v migrated >/dev/null || return 0
 	declare -A keys=()
 	for h in $(lab_hosts); do
-		init_pid "$h" >/dev/null || continue
-		key=$(peer_key "$h") || { say "vmlab: $h: migrated made no keys (see $(host_dir "$h")/var/log/hospes/migrated.log)"; continue; }
+		is_up "$h" || continue
+		key=$(peer_key "$h") || { say "vmlab: $h: migrated made no keys (see $HOSTS/$h/var/log/hospes/migrated.log)"; continue; }
 		keys[$h]=$key
 	done
 	for h in "${!keys[@]}"; do
 		for o in "${!keys[@]}"; do
 			[ "$h" != "$o" ] || continue
 			addr=$(host_addr "$o")
+			! peer_known "$h" "$o" "$addr" "${keys[$o]}" || continue
 			(enter "$h" vmmig peers add "$o" "$addr" "${keys[$o]}" >/dev/null) || die "$h: cannot add peer $o"
 		done
 	done
 }
+peer_known() { # HOST NAME ADDRESS KEY: as migrated keeps it
+	local said f=$HOSTS/$1/etc/hospes/peers.d/$2.json
+	[ -e "$f" ] || return 1
+	read -rd '' said <"$f" || true
+	[[ $said = *"\"$3\""* && $said = *"\"$4\""* ]]
+}
 # The public key of a host: the first word of the file that its migrated makes at its first start.
 peer_key() {
 	local i key f
-	f=$(host_dir "$1")/etc/hospes/keys/migrated.key
+	f=$HOSTS/$1/etc/hospes/keys/migrated.key
 	for ((i = 0; i < 100; i++)); do
 		key=
 		[ ! -s "$f" ] || read -r key <"$f"
 		[ -z "$key" ] || { echo "$key"; return 0; }
-		sleep 0.05
+		nap 0.05
 	done
 	return 1
 }
 
-host_state() { if init_pid "$1" >/dev/null; then echo up; else echo down; fi; }
+host_state() { if is_up "$1"; then echo up; else echo down; fi; }
 host_link() {
-	local d
-	d=$(host_dir "$1")
-	case $(cat "$d/cut" 2>/dev/null) in
+	local d cut
+	d=$HOSTS/$1
+	read -r cut 2>/dev/null <"$d/cut" || cut=
+	case $cut in
 	both) echo cut ;;
-	in | out) echo "cut-$(cat "$d/cut")" ;;
-	*) if [ -n "$(ls "$LAB/hosts/"*/deaf/"$1" "$d"/deaf/* 2>/dev/null)" ]; then echo pair-cut; elif [ -e "$d/slow" ]; then echo slow; else echo ok; fi ;;
+	in | out) echo "cut-$cut" ;;
+	*) if compgen -G "$HOSTS/*/deaf/$1" >/dev/null || compgen -G "$d/deaf/*" >/dev/null; then echo pair-cut; elif [ -e "$d/slow" ]; then echo slow; else echo ok; fi ;;
 	esac
 }
 service_pid() { # HOST NAME: its pid as seen from outside
-	local init inner p key ids children=()
+	local inner p q key ids keepers=() children=()
 	! has_systemd || { sysd_service_pid "$@"; return; }
-	init=$(init_pid "$1") || return 0
-	read -r inner 2>/dev/null <"/proc/$init/root/run/vmlab/$2.pid" || return 0
-	read -r -a children <"/proc/$init/task/$init/children" || true
-	for p in "${children[@]}"; do
-		while read -r key ids; do
-			[ "$key" != NSpid: ] || [ "${ids##*[[:space:]]}" != "$inner" ] || echo "$p"
-		done 2>/dev/null <"/proc/$p/status" || true
+	is_up "$1" || return 0
+	read -r inner 2>/dev/null <"/proc/$INIT/root/run/vmlab/$2.pid" || return 0
+	read -r -a keepers <"/proc/$INIT/task/$INIT/children" || true
+	for p in "${keepers[@]}"; do
+		read -r -a children 2>/dev/null <"/proc/$p/task/$p/children" || true
+		for q in "${children[@]}"; do
+			while read -r key ids; do
+				[ "$key" != NSpid: ] || [ "${ids##*[[:space:]]}" != "$inner" ] || echo "$q"
+			done 2>/dev/null <"/proc/$q/status" || true
+		done
 	done
 }
 
@@ -693,7 +730,7 @@ cmd_status() {
 	fi
 	if [ -n "$json" ]; then
 		printf '{"lab":"%s","up":true,"dir":"%s","shared":"%s","client_ns":"%s","hosts":[' "$NAME" "$LAB" "$LAB/shared" \
-			"$(ns_of client)"
+			"$NS-client"
 		for h in $(lab_hosts); do
 			printf '%s{"name":"%s","state":"%s","address":"%s","link":"%s","init_pid":%s,"services":{' "$sep" "$h" \
 				"$(host_state "$h")" "$(host_addr "$h")" "$(host_link "$h")" "$(init_pid "$h" || echo null)"
@@ -723,7 +760,7 @@ cmd_status() {
 
 cmd_dir() {
 	need_lab
-	if [ -n "${1:-}" ]; then need_host "$1"; host_dir "$1"; else echo "$LAB/shared"; fi
+	if [ -n "${1:-}" ]; then need_host "$1"; echo "$HOSTS/$1"; else echo "$LAB/shared"; fi
 }
 
 main() {

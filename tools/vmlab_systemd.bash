@@ -152,7 +152,7 @@ sysd_frozen() {
 
 sysd_host_files() {
 	local h=$1 d base
-	d=$(host_dir "$h")
+	d=$HOSTS/$h
 	read -r base <"$LAB/systemd"
 	mkdir -p "$d"/{up,work,root}
 	cp -a "$base/etc" "$d/etc"
@@ -174,7 +174,7 @@ sysd_host_files() {
 # Until its systemd answers; the port to the switch and the taps that a power loss left were seen to by host_boot().
 sysd_host_boot() {
 	local h=$1 d outer i fd
-	d=$(host_dir "$h")
+	d=$HOSTS/$h
 	(
 		for fd in /proc/self/fd/*; do
 			fd=${fd##*/}
@@ -182,7 +182,7 @@ sysd_host_boot() {
 		done
 		cd /
 		export VMLAB_DIR VMLAB_NAME="$NAME"
-		exec setsid nsenter --net="/run/netns/$(ns_of "$h")" unshare -m --propagation private /bin/bash "$self" __nspawn "$h" \
+		exec setsid nsenter --net="/run/netns/$NS-$h" unshare -m --propagation private /bin/bash "$self" __nspawn "$h" \
 			</dev/null >>"$d/init.log" 2>&1
 	) &
 	outer=$!
@@ -191,7 +191,7 @@ sysd_host_boot() {
 }
 sysd_host_wait() {
 	local h=$1 d outer i
-	d=$(host_dir "$h")
+	d=$HOSTS/$h
 	read -r outer <"$d/outer.pid"
 	for ((i = 0; i < 600; i++)); do
 		if [ -e "$d/init.pid" ] && [[ $(enter "$h" systemctl is-system-running 2>/dev/null) =~ ^(running|degraded)$ ]]; then return 0; fi
@@ -218,7 +218,7 @@ sysd_enable() {
 # The shell beside a host: in its network namespace and a mount namespace of its own.
 nspawn_main() {
 	local h=$1 d base rc pid
-	d=$(host_dir "$h")
+	d=$HOSTS/$h
 	read -r base <"$LAB/systemd"
 	cgroup_join "$h"
 	# nspawn's own notes in /run: not on the machine
@@ -235,7 +235,7 @@ nspawn_main() {
 	unset HOSPES_LIBEXEC HOSPES_AUDIT
 	while :; do
 		systemd-nspawn --quiet --settings=no --boot --directory="$d/root" --register=no --keep-unit --machine="$(cgroup_of "$h" | tr _ -)" --hostname="$h" \
-			--link-journal=no --network-namespace-path="/run/netns/$(ns_of "$h")" --capability=all --resolv-conf=off --timezone=off \
+			--link-journal=no --network-namespace-path="/run/netns/$NS-$h" --capability=all --resolv-conf=off --timezone=off \
 			--system-call-filter='userfaultfd kcmp ptrace process_vm_readv @privileged @debug' --bind=/dev/net/tun --bind=/dev/fuse \
 			--bind="$LAB/shared:$SHARED_IN_HOST" --console=pipe </dev/null &
 		pid=$!
