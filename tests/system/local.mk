@@ -12,7 +12,7 @@ SYSTEMD_TESTS = %D%/sysd_units.bats
 SYSTEM_TESTS = $(HOST_TESTS) $(CLUSTER_TESTS) $(SYSTEMD_TESTS)
 # Tests marked "# bats test_tags=long" are not among the usual ones: `make check-long`, and part of `make soak`.
 LONG_FILES = %D%/fault.bats %D%/sysd_lab.bats %D%/sysd_units.bats %D%/clus_daemon.bats %D%/clus_fail.bats %D%/clus_fence.bats %D%/clus_park.bats %D%/clus_pause.bats
-SYSTEM_HELPERS = %D%/lockcheck %D%/hvtool %D%/hangfs
+SYSTEM_HELPERS = %D%/lockcheck %D%/hvtool %D%/hangfs %D%/lablook
 EXTRA_DIST += $(SYSTEM_TESTS) $(LONG_FILES) %D%/clus_cut.bats %D%/sysd_faults.bats %D%/soak_hosts.bats %D%/qemu_hosts.bash %D%/qemu_image.bash %D%/lib.bash tests/retry.bash tests/usage.bash %D%/clus.bash %D%/clus_guests.bash %D%/clus_hang.bash %D%/clus_pause.bash %D%/clkshim.c tests/summary tests/summary-test.sh
 TESTS += tests/summary-test.sh
 check_PROGRAMS += $(SYSTEM_HELPERS)
@@ -20,6 +20,9 @@ check_PROGRAMS += $(SYSTEM_HELPERS)
 %C%_hangfs_SOURCES = %D%/hangfs.c
 %C%_hvtool_SOURCES = %D%/hvtool.c %D%/hvevil.h %D%/hvevil.c
 %C%_hvtool_LDADD = hypervisor/libhv.a hypervisor/pv/libpv.a hypervisor/api/libhvcall.a common/libcommon.a
+%C%_lablook_SOURCES = %D%/lablook.c
+%C%_lablook_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+%C%_lablook_LDADD = tools/libcli.a hypervisor/api/libhvcall.a common/libcommon.a $(JANSSON_LIBS) $(XXHASH_LIBS)
 
 # loaded into daemons of a lab host: its clocks lag
 check_DATA = %D%/clkshim.so
