@@ -207,7 +207,7 @@ ordered_push() {
 	head -c 256 /dev/urandom >"$BATS_TEST_TMPDIR/other"
 	cat "$BATS_TEST_TMPDIR/other" >"$key"
 	vmlab service host-a kill corosync
-	eventually 30 eval 'vc host-b status --json | jq -e ".quorate and ([.hosts[] | select(.state == \"online\")] | length) == 2"'
+	eventually 30 eval 'look status host-b | jq -e ".quorate and ([.hosts[] | select(.state == \"online\")] | length) == 2"'
 	sleep 3
 	vc host-b status --json | jq -e '.quorate'
 	all_run

@@ -49,21 +49,15 @@ mended_setup() {
 	eventually 60 all_run
 }
 trouble_teardown() {
-	[ -z "${WATCH_PID:-}" ] || kill "$WATCH_PID" 2>/dev/null || true
+	watch_end
 	[ -n "${BATS_TEST_COMPLETED:-}" ] || { touch "$BATS_FILE_TMPDIR/failed"; clus_report >&2 || true; lab_logs >&2; }
 }
 
 # As dom_runs of each, with one question to each host
 all_run() {
-	local g h
-	declare -A said=() there=()
-	while read -r g h; do said[$g]=$h; done < <(clus_report | jq -r '.domains[] | select(.state == "running") | "\(.name) \(.host)"')
-	for h in $(hosts_up); do for g in $(watch_running $h); do there[$g]+=$h; done; done
-	for g in "${GUESTS[@]}"; do
-		[ -n "${said[$g]:-}" ] && [ "${there[$g]:-}" = "${said[$g]}" ] ||
-			{ echo "$g runs on '${there[$g]:-}', the cluster says '${said[$g]:-that it does not}'" >&2; return 1; }
-		disk_held $g && answers $g || return 1
-	done
+	local g
+	look placed "${GUESTS[@]}" || return 1
+	for g in "${GUESTS[@]}"; do disk_held $g && answers $g || return 1; done
 }
 all_sound() {
 	local g

@@ -6,6 +6,7 @@ load clus
 setup_file() { need_root; clus_up 3; }
 teardown_file() { lab_down; }
 setup() { clus_need; }
+teardown() { watch_end; [ -n "${BATS_TEST_COMPLETED:-}" ] || lab_logs >&2; }
 
 @test "status --json: exactly the keys that were promised, the same on every host" {
 	local h s
@@ -19,15 +20,20 @@ setup() { clus_need; }
 	vmlab status --json | jq -e 'all(.hosts[]; all(.services[]; . != null))'
 }
 
-@test "the witness of the test guests notices two copies and an old generation" {
+@test "the witness of the test guests notices two copies and an old generation, and the watch two copies" {
 	guest_define host-a guest09 load=none disk=0 witness=1
 	on host-b vmctl define /var/lib/hospes/shared/guest09.xml
 	guest_start host-a guest09
-	sleep 0.5
+	watch_start
+	eventually 5 watch_looked
 	witness_ok guest09
+	not watch_told guest09
 	# nobody locks that disk and the domain is not the cluster's: the second copy starts
 	on host-b vmctl start guest09
 	eventually 10 not witness_ok guest09
+	eventually 3 watch_told guest09
+	run watch_stop
+	[ "$status" -ne 0 ] && [[ $output = *"PROMISE BROKEN: two copies"* ]]
 	guest_remove guest09
 	rm -f "$SHARED/guest09.wit"
 	guest_define host-a guest09 load=none disk=0 witness=1
@@ -38,6 +44,8 @@ setup() { clus_need; }
 	guest_remove guest09
 	rm -f "$SHARED/guest09.wit"
 }
+
+watch_told() { grep -q "$1 runs on host-a and host-b" "$WATCH_OUT"; }
 
 @test "define on one host, start on another, seen by all; stop on the third; the next start is a new generation" {
 	clus_define guest01

@@ -9,7 +9,7 @@ generation_of() { dom "$1" generation; }
 place() { [ "$(dom "$1" host)" = "$2" ] || vc host-c move "$1" "$2" >/dev/null; }
 octets_out() { at "$1" cat /sys/class/net/up0/statistics/tx_bytes; }
 views_of() { grep -c 'view: ring' "$VMLAB_DIR/$VMLAB_NAME/hosts/$1/var/log/hospes/clusterd.log"; }
-steps_aside() { vc "$1" status --json | jq -e '.problem | test("steps aside")' >/dev/null; }
+steps_aside() { look status "$1" | jq -e '.problem | test("steps aside")' >/dev/null; }
 
 @test "one pair cannot talk: the host with fewer guests steps aside, the others' guests do not notice, it heals by itself" {
 	local views t0

@@ -66,7 +66,7 @@ with_clocks_that_lag() {
 }
 
 # As host-b says: a host that stands still would never answer
-seen_as() { [ "$(vc host-b status --json | jq -r --arg h "$1" '.hosts[] | select(.name == $h) | .state')" = "$2" ]; }
+seen_as() { look status host-b | jq -e --arg h "$1" --arg s "$2" '.hosts[] | select(.name == $h) | .state == $s' >/dev/null; }
 stays_lost() { # HOST: for longer than its lease, 1 % and the margin
 	eventually 20 seen_as $1 lost
 	sleep 12

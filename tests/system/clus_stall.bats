@@ -16,6 +16,8 @@ teardown() {
 events_since() { vc "$1" events --json --since "$2" | jq -r .text; }
 index() { clus_report | jq .generation; }
 said() { [ "$(events_since host-a "$1" | grep -c "$2")" -ge "$3" ] || { events_since host-a "$1" >&2; return 1; }; }
+fits_everywhere() { vc host-a explain "$1" --json | jq -e 'all(.hosts[]; .ok)'; }
+stored() { vc "$1" state | jq -e --arg h "$1" --argjson i "$2" '.peers[] | select(.name == $h) | .stored_index >= $i'; }
 # The guests of before, still: nobody was started anew
 same_guests() { [ "$(generations)$(boots)" = "$1" ]; }
 
@@ -23,7 +25,7 @@ same_guests() { [ "$(generations)$(boots)" = "$1" ]; }
 	local since before
 	hang_start
 	hang_define guest09
-	eventually 15 sh -c "$(declare -f at vc); vc host-a explain guest09 --json | jq -e 'all(.hosts[]; .ok)' >/dev/null"
+	eventually 15 fits_everywhere guest09
 	since=$(index) before=$(generations)$(boots)
 	hang_begins
 	eventually 25 said "$since" '^guest09 could not start on host-.: .*/var/lib/hospes/images/hang/x.img does not answer' 3
@@ -62,7 +64,7 @@ same_guests() { [ "$(generations)$(boots)" = "$1" ]; }
 	sleep 7
 	at host-c fsfreeze -u /var/lib/hospes/cluster
 	i=$(index)
-	eventually 10 sh -c "$(declare -f at vc); vc host-c state | jq -e '.peers[] | select(.name == \"host-c\") | .stored_index >= $i' >/dev/null"
+	eventually 10 stored host-c "$i"
 	vc host-c status --json | jq -e '.quorate and .problem == "" and .policy.backoff_s == 7'
 	vc host-c events | grep 'answers again'
 	at host-c grep -q 'answers again' /var/log/hospes/clusterd.log # what was said meanwhile is there

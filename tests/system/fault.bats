@@ -148,7 +148,7 @@ wire_cut() {
 
 @test "a source migrated that gets no CPU while the guest stands still: what the last round found is sent" {
 	fault "$from" src.hv.suspend.done:stop
-	vmlab exec "$from" vmmig push guest01 "$to" --json >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	on "$from" vmmig push guest01 "$to" --json >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
 	local pid pusher=$!
 	pid=$(migrated_pid "$from")
 	eventually 20 grep -q '^State:.T' "/proc/$pid/status"
@@ -184,7 +184,7 @@ wire_cut() {
 }
 
 @test "Ctrl-C ends the push, and the guest runs on" {
-	vmlab exec "$from" vmmig push guest01 "$to" --bandwidth 5 --json >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	on "$from" vmmig push guest01 "$to" --bandwidth 5 --json >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
 	local v=$!
 	sleep 1.5
 	# a terminal would send it to the whole group
@@ -196,7 +196,7 @@ wire_cut() {
 }
 
 @test "cancel ends the push, and the guest runs on" {
-	vmlab exec "$from" vmmig push guest01 "$to" --bandwidth 5 --json >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	on "$from" vmmig push guest01 "$to" --bandwidth 5 --json >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
 	local v=$!
 	sleep 1.5
 	on "$from" vmmig status guest01 --json | tail -n 1 | jq -e '[.. | objects | select(.domain? == "guest01" and .phase?)] | length > 0'

@@ -4,17 +4,21 @@
 # Loaded by every .bats file. `make check` sets top_srcdir and top_builddir; labs have names of their own, so files may run side by side.
 
 : "${top_srcdir:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}" "${top_builddir:=$top_srcdir/build}"
+[[ $top_builddir = /* ]] || top_builddir=$(cd "$top_builddir" && pwd)
 export VMLAB_DIR=${VMLAB_DIR:-$top_builddir/labs}
-export PATH=$top_builddir/tools:$PATH
+export PATH=$top_builddir/tools:$top_builddir/hypervisor:$top_builddir/migrated:$top_builddir/clusterd:$PATH
+export HOSPES_LIBEXEC=${HOSPES_LIBEXEC:-$top_builddir/hypervisor}
 # a whole check waits longer for what has to come: how fast it comes is measured by bench/, and a slow machine is no fault (ADR 73)
 PATIENCE=${HOSPES_PATIENCE:-1}
 # nothing here may hang for ever
 export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-$((240 + 180 * (PATIENCE - 1)))}
 # ... nor wait for bats' own count: a test that ends before that has set its trap leaves the count's sleep behind, for the whole time and with
-# the pipe open that bats reads. Here it lives as long as the test.
+# the pipe open that bats reads. Here it lives as long as the test. All other sleeps take no process: reading from a pipe that nobody writes to.
 sleep() {
 	[ "${FUNCNAME[1]:-}" != bats_start_timeout_countdown ] || exec timeout "$1" tail --pid=$$ -s 0.5 -f /dev/null >/dev/null 2>&1 3>&-
-	command sleep "$@"
+	local nap=${BATS_FILE_TMPDIR:-/nowhere}/nap
+	[ -p "$nap" ] || mkfifo "$nap" 2>/dev/null || [ -p "$nap" ] || { command sleep "$@"; return; }
+	read -rt "$1" <>"$nap" || true
 }
 # shellcheck source=tests/retry.bash
 . "${BASH_SOURCE[0]%/*}/../retry.bash"
@@ -24,7 +28,7 @@ broken() {
 }
 unset HOSPES_RUNDIR HOSPES_STATEDIR HOSPES_CONFDIR HOSPES_LOGDIR
 
-need_root() { [ "$(id -u)" -eq 0 ] || skip "needs root: namespaces are made"; }
+need_root() { [ "$EUID" -eq 0 ] || skip "needs root: namespaces are made"; }
 need_program() {
 	local p
 	for p; do command -v "$p" >/dev/null || skip "missing: $p"; done
@@ -56,6 +60,7 @@ lab_up() {
 	base=$(basename "$BATS_TEST_FILENAME" .bats)
 	export VMLAB_NAME=${HOSPES_LAB_PREFIX:-t$$_}${base//[^a-z0-9]/_}
 	[ "$(id -u)" -eq 0 ] || return 0
+	[ -x "$top_builddir/tests/system/lablook" ] || { echo "missing: tests/system/lablook (make it first)" >&2; return 1; }
 	vmlab down >/dev/null 2>&1 || true
 	# every daemon proves its log-dirty against a full comparison
 	export HOSPES_AUDIT=1 LAB_IS_UP=1
@@ -80,7 +85,37 @@ lab_logs() {
 }
 # what the daemons said goes into the log of a test that failed
 teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || lab_logs >&2; }
-on() { vmlab exec "$@"; }
+# on HOST COMMAND...: as `vmlab exec`, without its processes: what polls has to be cheap
+on() {
+	local h=$1 pid
+	shift
+	read -r pid 2>/dev/null <"$VMLAB_DIR/$VMLAB_NAME/hosts/$h/init.pid" || { echo "$h is down" >&2; return 1; }
+	[ "${LAB_KIND:-}" != systemd ] || { on_systemd "$pid" "$@"; return; }
+	nsenter -t "$pid" -m -u -i -n -p -- "$@"
+}
+# ... which there is with the installed programs, and in the host's own control groups
+on_systemd() (
+	local pid=$1 ctl path d
+	shift
+	while IFS=: read -r _ ctl path; do
+		d=/sys/fs/cgroup/${ctl#name=}
+		[ -n "$ctl" ] || [ -e $d/cgroup.procs ] || d=/sys/fs/cgroup/unified
+		d+=${path%/init.scope}/user.slice/vmlab.scope
+		[ ! -e "$d/cgroup.procs" ] || echo "$BASHPID" 2>/dev/null >"$d/cgroup.procs" || true
+	done <"/proc/$pid/cgroup"
+	unset HOSPES_LIBEXEC
+	PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin exec nsenter -t "$pid" -m -u -i -n -p -C -- "$@"
+)
+# look QUESTION...: what hosts run and clusterds say, in one process that enters no host (lablook.c)
+look() { "$top_builddir/tests/system/lablook" "$@"; }
+# jq 1.6 -e finds no fault with nothing at all, which is what a host that does not answer says
+jq() {
+	local in
+	[[ ${1:-} = -*e* ]] || { command jq "$@"; return; }
+	IFS= read -rd '' in || true
+	[ -n "$in" ] || return 4
+	command jq "$@" <<<"$in"
+}
 # as `vmlab client`, without its dozens of processes: what polls has to be cheap
 client() { nsenter --net="/run/netns/hospes-$VMLAB_NAME-client" -- "$@"; }
 
@@ -89,21 +124,23 @@ not() { if "$@"; then echo "succeeded, but should not: $*" >&2; return 1; fi; }
 
 # eventually SECONDS COMMAND...: until it succeeds
 eventually() {
-	local end=$((SECONDS + $1 * PATIENCE))
+	local end=$((SECONDS + $1 * PATIENCE)) since
 	shift
-	until "$@" >/dev/null 2>&1; do
+	while since=${EPOCHREALTIME/./}; ! "$@" >/dev/null 2>&1; do
 		if [ $SECONDS -ge $end ]; then
 			echo "not within the time: $*" >&2
 			"$@" >&2
 			return 1
 		fi
-		sleep 0.1
+		pause_after $((${EPOCHREALTIME/./} - since))
 	done
 }
+# ... which must not be what makes a slow machine slow: a pause of a tenth of a second to half a one, as long as the look took, in microseconds
+pause_after() { sleep 0.$(($1 < 100000 ? 1 : $1 < 500000 ? $1 / 100000 : 5)); }
 
 # ---- guests --------------------------------------------------------------------------------------------------------------
 
-guest_ip() { echo "10.77.0.$((10 + 10#$(tr -dc 0-9 <<<"$1")))"; }
+guest_ip() { echo "10.77.0.$((10 + 10#${1//[!0-9]/}))"; }
 
 # guest_xml NAME [key=value...]: writes $SHARED/NAME.xml, and makes its disks. mem (MiB), load, dirty, fill, disk (MiB, 0: none), bridge,
 # kernel, xml (extra devices), cmdline, on_crash, on_reboot, image (a disk that exists), cluster (attributes of <hospes:cluster>),
@@ -113,6 +150,8 @@ guest_xml() {
 	local on_crash=destroy on_reboot=restart image='' cluster='' witness='' ip
 	shift
 	for a; do local "${a%%=*}=${a#*=}"; done
+	# user-mode kernels make a process for each device, to run a /sbin/hotplug: without this for 512 terminals that nobody uses
+	cmdline="pty.legacy_count=0 $cmdline"
 	ip=$(guest_ip "$name")
 	if [ -z "$image" ] && [ "$disk" -gt 0 ]; then
 		image=$SHARED/$name.img
@@ -204,11 +243,12 @@ guest_boot_id() { ask "$1" status | jq -r .boot_id; }
 
 # A guest that is of no use any more, on whatever host
 guest_remove() {
-	local h
-	for h in $(hosts_up); do
-		on "$h" vmctl destroy "$1" >/dev/null 2>&1 || true
-		on "$h" vmctl undefine "$1" >/dev/null 2>&1 || true
-	done
+	local h state
+	while IFS=': ' read -r h state; do
+		[ -n "$state" ] || continue
+		on "$h" vmctl destroy "$1" >/dev/null 2>&1 </dev/null || true
+		on "$h" vmctl undefine "$1" >/dev/null 2>&1 </dev/null || true
+	done < <(look states "$1")
 	rm -f "$SHARED/$1.img" "$SHARED/$1.img.lease" "$SHARED/$1.xml"
 }
 hosts_up() {
@@ -221,27 +261,16 @@ hosts_up() {
 # ---- where a guest runs ----------------------------------------------------------------------------------------------------
 
 # domain_state HOST NAME: running, paused..., or nothing
-domain_state() { on "$1" vmctl list --all --json 2>/dev/null | jq -r --arg n "$2" '.[] | select(.name == $n) | .state' 2>/dev/null; }
-running_on() {
-	local h
-	for h in $(hosts_up); do
-		[ "$(domain_state "$h" "$1")" != running ] || echo "$h"
-	done
-}
-# Without asking our own programs: guest kernels by name, counted over all processes of all hosts (a host's processes are all in
-# its network namespace or below its init).
-hvdoms_on() {
-	[ -e "$VMLAB_DIR/$VMLAB_NAME/hosts/$1/init.pid" ] || return 0
-	# shellcheck disable=SC2016 # expanded by that shell
-	on "$1" sh -c 'for p in /proc/[0-9]*; do
-		[ "$(cat $p/comm 2>/dev/null)" = hvdom ] && ls -l $p/fd 2>/dev/null | grep -q "/dom/'"$2"'[^/]*/lock" && echo "${p#/proc/}"; done; true'
-}
+domain_state() { look state "$@"; }
+running_on() { look runs "$1"; }
+# Without asking our own programs: the hvdoms of a guest on a host, by their locks, as process ids there
+hvdoms_on() { [ ! -e "$VMLAB_DIR/$VMLAB_NAME/hosts/$1/init.pid" ] || look hvdoms "$@"; }
 
 # one_copy NAME [HOST]: exactly one host runs it (that one, if named), and holds the lock of its disk
 one_copy() {
 	local name=$1 where end=$((SECONDS + 5))
 	# asked just now, an hvdom may have no time to answer; two are two, and wrong is wrong, at once
-	while where=$(running_on "$name" | tr '\n' ' ') && where=${where% } && [ -z "$where" ] && [ $SECONDS -lt $end ]; do sleep 0.2; done
+	while where=$(running_on "$name") && where=${where//$'\n'/ } && [ -z "$where" ] && [ $SECONDS -lt $end ]; do sleep 0.2; done
 	[[ $where != *' '* ]] || { broken "$name runs on $where; $(states_of "$name")" || return 1; }
 	if [ -z "$where" ] || { [ -n "${2:-}" ] && [ "$where" != "$2" ]; }; then
 		echo "$name runs on '${where:-no host}', not on ${2:-exactly one}; $(states_of "$name")" >&2
@@ -251,7 +280,7 @@ one_copy() {
 		broken "$name runs on $where but its disk is not locked"
 	fi
 }
-states_of() { local h; for h in $(hosts_up); do echo "$h: $(domain_state "$h" "$1")"; done; }
+states_of() { look states "$1"; }
 disk_locked() { "$top_builddir/tests/system/lockcheck" "$1"; }
 
 # ---- the client ------------------------------------------------------------------------------------------------------------
@@ -273,12 +302,13 @@ client_whole() {
 		{ echo "client: $before, then $after $(cat "$CLIENT_OUT.err")" >&2; return 1; }
 }
 client_mark() {
-	local n i
-	n=$(wc -l <"$CLIENT_OUT")
+	local before lines i
+	mapfile -t before <"$CLIENT_OUT"
 	kill -USR1 "$CLIENT_PID" || { echo "the client ended: $(cat "$CLIENT_OUT.err")" >&2; return 1; }
 	for ((i = 0; i < 50; i++)); do
-		[ "$(wc -l <"$CLIENT_OUT")" -eq "$n" ] || { tail -n 1 "$CLIENT_OUT"; return 0; }
 		sleep 0.02
+		mapfile -t lines <"$CLIENT_OUT"
+		[ ${#lines[@]} -eq ${#before[@]} ] || { echo "${lines[-1]}"; return 0; }
 	done
 	return 1
 }
