@@ -25,7 +25,7 @@ int check_engines(void)
 	for (const struct hv_engine *e = hv_engines; e->name; e++) {
 		struct err err = { 0 };
 
-		(void)say(e->name, NULL, hv_engine_probe(e, NULL, &err) < 0 ? &err : NULL);
+		(void)say(e->name, NULL, e->ops->probe(NULL, &err) < 0 ? &err : NULL);
 	}
 	return ferror(stdout) ? 1 : 0;
 }
@@ -50,7 +50,7 @@ int check_domain(const char *file, bool local)
 	if (r == 0 && geteuid() == 0 && !(local && rules.local_any))
 		r = path_check_config(&rules, cfg, &err);
 	if (r == 0)
-		r = hv_engine_probe(e, cfg, &err);
+		r = e->ops->probe(cfg, &err);
 	if (r == 0)
 		r = e->ops->identity(cfg, identity, &err);
 	path_rules_done(&rules);

@@ -142,9 +142,9 @@ struct hv_engine_ops {
 	void (*close)(void *vm);                        /* kill() and free @vm, in any state; takes NULL */
 };
 
-extern const struct hv_engine_ops hv_engine_pv;
+extern const struct hv_engine_ops hv_engine_pv, hv_engine_qemu, hv_engine_kvm;
 
-/* All engines that a domain type can name (dom_engine()), up to a name of NULL. ops NULL: not part of this version. */
+/* All engines that a domain type can name (dom_engine()), up to a name of NULL. */
 struct hv_engine {
 	const char *name;
 	const struct hv_engine_ops *ops;
@@ -152,7 +152,5 @@ struct hv_engine {
 extern const struct hv_engine hv_engines[];
 /* The engine for @cfg's domain type. */
 const struct hv_engine *hv_engine_for(const struct dom_config *cfg);
-/* The op probe(); -ENOTSUP for an engine without ops. */
-int hv_engine_probe(const struct hv_engine *e, const struct dom_config *cfg, struct err *err) _must_check_;
 
 #endif

@@ -222,7 +222,7 @@ static int set_up(struct domain *d, struct err *err)
 	if (!r && geteuid() == 0) /* another user opens what it may anyway */
 		r = bound_paths(d, err);
 	if (!r)
-		r = hv_engine_probe(hv_engine_for(d->cfg), d->cfg, err);
+		r = d->ops->probe(d->cfg, err);
 	if (!r)
 		r = claim_name(d, err);
 	if (!r)

@@ -11,7 +11,9 @@ common
 proto
 hypervisor/api          hypervisor/api
 hypervisor/dev          hypervisor/api hypervisor/guestmem.h
-hypervisor/pv           hypervisor/api hypervisor/engine.h hypervisor/guestmem.h hypervisor/dev/devs.h hypervisor/dev/vudev.h
+hypervisor/logdirty     hypervisor/api hypervisor/guestmem.h
+hypervisor/pv           hypervisor/api hypervisor/engine.h hypervisor/guestmem.h hypervisor/logdirty hypervisor/dev/devs.h hypervisor/dev/vudev.h
+hypervisor/qemu         hypervisor/api hypervisor/engine.h hypervisor/guestmem.h hypervisor/logdirty hypervisor/dev/vudev.h
 hypervisor              hypervisor/api hypervisor/dev/devs.h
 clusterd/core
 clusterd/guard          hypervisor/api

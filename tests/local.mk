@@ -3,6 +3,7 @@ include %D%/unit/common.mk
 include %D%/unit/hypervisor.mk
 include %D%/unit/dev.mk
 include %D%/unit/pv.mk
+include %D%/unit/qemu.mk
 include %D%/unit/migrated.mk
 include %D%/unit/vmctl.mk
 include %D%/unit/vmclus.mk

@@ -15,7 +15,7 @@
 
 struct path_rules;
 
-enum dom_type { DOM_TYPE_UML, DOM_TYPE_KVM };
+enum dom_type { DOM_TYPE_UML, DOM_TYPE_KVM, DOM_TYPE_QEMU };
 enum dom_action { DOM_ACTION_DESTROY, DOM_ACTION_RESTART, DOM_ACTION_PRESERVE };
 /* What to do when the guest's agent misses its heartbeat (docs/wire/agent.md); reset is libvirt's default. */
 enum dom_watchdog { DOM_WATCHDOG_RESET, DOM_WATCHDOG_POWEROFF, DOM_WATCHDOG_PAUSE, DOM_WATCHDOG_NONE };
@@ -65,7 +65,8 @@ struct dom_config {
 	uint64_t memory_bytes;      /* maximum; multiple of 4096 */
 	uint64_t current_memory_bytes;  /* balloon target at boot */
 	unsigned vcpus;
-	char *kernel;            /* <os><kernel>; owned; uml default /usr/bin/linux.uml */
+	char *machine;           /* <os><type machine>; owned, NULL: the engine's choice */
+	char *kernel;            /* <os><kernel>; owned; uml default /usr/bin/linux.uml; NULL: firmware boots from a disk (kvm, qemu) */
 	char *initrd;            /* owned, NULL: none */
 	char *cmdline;           /* owned, NULL: none */
 	enum dom_clock clock;
@@ -102,7 +103,7 @@ int dom_config_limits(const struct dom_config *cfg, struct err *err) _must_check
  * again and says the same. -E2BIG, -EINVAL: what would be written could not be read, or would be read differently.
  */
 int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err) _must_check_;
-/* The name of the engine for its type ("pv", "kvm"), a static text. */
+/* The name of the engine for its type ("pv", "kvm", "qemu"), a static text. */
 const char *dom_engine(const struct dom_config *cfg);
 void dom_config_free(struct dom_config *cfg);   /* takes NULL */
 static inline void cleanup_dom_config(struct dom_config **c) { dom_config_free(*c); }

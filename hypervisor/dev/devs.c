@@ -320,6 +320,13 @@ void devs_drained(struct devs *d)
 	pthread_mutex_unlock(&d->lock);
 }
 
+static void pause_consoles(struct devs *d, bool on)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->v[i]->ops->console)
+			d->v[i]->ops->console->pause(d->v[i], on);
+}
+
 static int do_quiesce(struct devs *d, void *arg, struct err *err)
 {
 	(void)arg, (void)err;
@@ -333,6 +340,7 @@ static int do_quiesce(struct devs *d, void *arg, struct err *err)
 			vdev_stop(v);
 	}
 	d->quiesced = true;
+	pause_consoles(d, true);
 	devs_drained(d);
 	return 0;
 }
@@ -445,6 +453,7 @@ static int do_resume(struct devs *d, void *arg, struct err *err)
 		v->pending = (1u << v->n_vq) - 1;
 		vdev_start(v);
 	}
+	pause_consoles(d, false);
 	return 0;
 }
 

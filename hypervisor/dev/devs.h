@@ -99,6 +99,8 @@ void devs_hand_over(struct devs *d);
  * -EBUSY. -ENOENT: there is no such console.
  */
 int devs_console(struct devs *d, unsigned index, bool take, struct err *err) _must_check_;
+/* Connect console @index, which exists, to the guest by the stream socket @fd (owned from now on, also on failure) instead of a driver. */
+int devs_console_line(struct devs *d, unsigned index, int fd, struct err *err) _must_check_;
 /*
  * The period of the agent's heartbeat in seconds; 0: it has none (docs/wire/agent.md). Its silence counts while the devices run: not while
  * quiesced, and from 0 after devs_resume() or devs_beat_anew().

@@ -86,15 +86,39 @@ struct console {
 	int fd;
 };
 
+static struct vdev *console_of(const struct devs *d, unsigned index)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->v[i]->ops->console && index-- == 0)
+			return d->v[i];
+	return NULL;
+}
+
 static int do_console(struct devs *d, void *arg, struct err *err)
 {
 	struct console *c = arg;
-	unsigned k = 0;
+	struct vdev *v = console_of(d, c->index);
 
-	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->ops->console && k++ == c->index)
-			return d->v[i]->ops->console->attach(d->v[i], c->fd, c->take, err);
-	return err_set(err, ENOENT, "the domain has no console hvc%u", c->index);
+	return v ? v->ops->console->attach(v, c->fd, c->take, err)
+	         : err_set(err, ENOENT, "the domain has no console hvc%u", c->index);
+}
+
+static int do_line(struct devs *d, void *arg, struct err *err)
+{
+	struct console *c = arg;
+	struct vdev *v = console_of(d, c->index);
+
+	return v->ops->console->line(v, c->fd, err);
+}
+
+int devs_console_line(struct devs *d, unsigned index, int fd, struct err *err)
+{
+	struct console c = { .index = index, .fd = fd };
+	int r = devs_call(d, do_line, &c, err);
+
+	if (r == -ETIMEDOUT)
+		close(fd); /* nobody took it */
+	return r;
 }
 
 int devs_console(struct devs *d, unsigned index, bool take, struct err *err)

@@ -2,7 +2,7 @@
 noinst_LIBRARIES += %D%/libhvdev.a
 %C%_libhvdev_a_CPPFLAGS = $(AM_CPPFLAGS) $(URING_CFLAGS)
 %C%_libhvdev_a_SOURCES = %D%/devs.h hypervisor/guestmem.h hypervisor/guestmem.c \
-	%D%/vdev_int.h %D%/devs.c %D%/devs_kinds.c %D%/look.c %D%/vdev.c %D%/vudev.h %D%/vudev.c \
+	%D%/vdev_int.h %D%/devs.c %D%/devs_kinds.c %D%/look.c %D%/vdev.c %D%/vudev.h %D%/vudev_int.h %D%/vudev.c %D%/vuqemu.c \
 	%D%/vhost_user.h %D%/vhost_user.c %D%/virtq.h %D%/virtq.c \
 	%D%/blkio.h %D%/blkio.c %D%/blkerr.h %D%/blkerr.c %D%/vblk.c \
 	%D%/tap.h %D%/tap.c %D%/vnet.c \

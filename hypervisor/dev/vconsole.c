@@ -3,6 +3,7 @@
  * virtio console (virtio 1.2, 5.3) with one port: hvc0... Output goes to a log file, to the attached client and to a ring of
  * the last 16 KiB, which a new client sees first. Nobody who reads slowly or not at all stops the guest: output is dropped.
  * The guest agent's channel (docs/wire/agent.md) is a console too, without log and history, but with a heartbeat.
+ * Where the device model is another's (QEMU), the guest's side is no pair of rings but a line: a stream socket to it.
  * Threading: the io thread.
  */
 #include "config.h"
@@ -33,6 +34,8 @@ struct vconsole {
 	int client; /* owned, -1: none */
 	struct loop_fd *client_src;
 	bool client_watched; /* polled for input */
+	int line;            /* owned, -1: rings */
+	struct loop_fd *line_src;
 	char history[HISTORY_BYTES];
 	uint64_t written; /* octets that ever went into the history */
 	char *input;      /* restored input that the guest has not got yet; owned */
@@ -126,6 +129,8 @@ static void tx_run(struct vconsole *c)
 		vdev_again(&c->v, TX);
 }
 
+static void line_read(struct vconsole *c);
+
 static void tell(const struct devs_events *ev, enum beat_news news)
 {
 	if (news == BEAT_QUIET && ev->quiet)
@@ -140,6 +145,7 @@ static void on_beat(void *arg)
 	struct vconsole *c = arg;
 
 	/* what it said and we have not read yet counts */
+	line_read(c);
 	vdev_again(&c->v, TX);
 	vdev_run_pending(&c->v);
 	if (c->v.devs->quiesced)
@@ -200,11 +206,17 @@ static void rx_pump(struct vconsole *c)
 	client_watch(c, !starved);
 }
 
+static void line_write(struct vconsole *c);
+
 static void on_client(void *arg, int fd, uint32_t events)
 {
 	struct vconsole *c = arg;
 	(void)fd;
 
+	if (c->line >= 0) {
+		line_write(c);
+		return;
+	}
 	if (c->v.running && vq_ready(&c->v.vq[RX]) && c->client_watched) {
 		vdev_again(&c->v, RX);
 		vdev_run_pending(&c->v);
@@ -215,6 +227,101 @@ static void on_client(void *arg, int fd, uint32_t events)
 		loop_del_fd(c->client_src);
 		c->client_src = NULL;
 	}
+}
+
+/* Line ---------------------------------------------------------------------------------------------------------------- */
+
+static void line_close(struct vconsole *c)
+{
+	loop_del_fd(c->line_src);
+	c->line_src = NULL;
+	if (c->line >= 0)
+		close(c->line);
+	c->line = -1;
+}
+
+/* Also while quiesced: it touches nothing of the guest's. */
+static void line_read(struct vconsole *c)
+{
+	char buf[4096];
+
+	for (int i = 0; i < RUN_BUDGET && c->line >= 0; i++) {
+		ssize_t n = recv(c->line, buf, sizeof(buf), MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n <= 0) {
+			line_close(c);
+			return;
+		}
+		struct iovec iov = { .iov_base = buf, .iov_len = (size_t)n };
+		output(c, &iov, 1, (uint64_t)n);
+		c->v.st.wr_ops++;
+		c->v.st.wr_bytes += (uint64_t)n;
+	}
+}
+
+/* What was typed, as far as the line takes it; the rest waits in c->input, and what comes after it in the client's socket. */
+static void line_write(struct vconsole *c)
+{
+	while (c->line >= 0 && !c->v.devs->quiesced) {
+		ssize_t n = 0;
+		if (!c->input_len && c->client >= 0)
+			n = recv(c->client, c->input, INPUT_SAVED_MAX, MSG_DONTWAIT);
+		if (n > 0)
+			c->input_len = (size_t)n;
+		else if (!c->input_len && c->client >= 0 && (!n || (errno != EAGAIN && errno != EINTR)))
+			client_close(c);
+		if (!c->input_len)
+			break;
+		n = send(c->line, c->input, c->input_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n <= 0)
+			break;
+		c->v.st.rd_ops++;
+		c->v.st.rd_bytes += (uint64_t)n;
+		c->input_len -= (size_t)n;
+		memmove(c->input, c->input + n, c->input_len);
+	}
+	bool full = c->input_len && !c->v.devs->quiesced;
+	if (c->line_src)
+		loop_mod_fd(c->line_src, full ? EPOLLIN | EPOLLOUT : EPOLLIN);
+	client_watch(c, c->line >= 0 && !full && !c->v.devs->quiesced);
+}
+
+static void on_line(void *arg, int fd, uint32_t events)
+{
+	struct vconsole *c = arg;
+	(void)fd;
+
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		line_read(c);
+	if (events & EPOLLOUT)
+		line_write(c);
+}
+
+static int vconsole_line(struct vdev *v, int fd, struct err *err)
+{
+	struct vconsole *c = (struct vconsole *)v;
+
+	line_close(c);
+	c->line = fd;
+	c->line_src = loop_add_fd(v->devs->loop, fd, EPOLLIN, on_line, c);
+	if (!c->line_src)
+		return err_sys(err, ENOMEM, "console %s", v->name);
+	vconsole_beat_anew(v);
+	line_write(c);
+	return 0;
+}
+
+/* The devices stand still, or go on. */
+static void vconsole_pause(struct vdev *v, bool on)
+{
+	struct vconsole *c = (struct vconsole *)v;
+
+	if (c->line < 0)
+		return;
+	if (!on)
+		vconsole_beat_anew(v);
+	line_write(c);
 }
 
 /* Ops ----------------------------------------------------------------------------------------------------------------- */
@@ -266,6 +373,7 @@ static void vconsole_save(struct vdev *v, struct buf *out)
 	char typed[INPUT_SAVED_MAX];
 	ssize_t n = 0;
 
+	line_read(c);
 	if (c->client >= 0)
 		n = recv(c->client, typed, sizeof(typed), MSG_DONTWAIT | MSG_PEEK);
 	if (n < 0)
@@ -335,6 +443,7 @@ static void vconsole_free(struct vdev *v)
 	struct vconsole *c = (struct vconsole *)v;
 
 	client_close(c);
+	line_close(c);
 	boundlog_done(&c->log);
 	boundlog_done(&c->file);
 	loop_del_timer(c->beat_timer);
@@ -369,10 +478,16 @@ static int vconsole_attach(struct vdev *v, int fd, bool take, struct err *err)
 		vdev_again(v, RX);
 		vdev_run_pending(v);
 	}
+	if (c->line >= 0)
+		line_write(c);
 	return 0;
 }
 
-static const struct vdev_console_ops vconsole_console = { .attach = vconsole_attach };
+static const struct vdev_console_ops vconsole_console = {
+	.attach = vconsole_attach,
+	.line = vconsole_line,
+	.pause = vconsole_pause,
+};
 
 static const struct vdev_ops vconsole_ops = {
 	.virtio_id = 3,
@@ -431,7 +546,7 @@ int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, str
 		return err_sys(err, ENOMEM, "console hvc%u", index);
 	boundlog_init(&c->log, -1, -1, BOUNDLOG_PIECE);
 	boundlog_init(&c->file, -1, -1, BOUNDLOG_PIECE);
-	c->client = -1;
+	c->client = c->line = -1;
 	c->agent = !cfg;
 	snprintf(name, sizeof(name), "hvc%u", index);
 	vdev_setup(&c->v, d, &vconsole_ops, name, 2, 0);
@@ -459,6 +574,7 @@ void vconsole_beat_anew(struct vdev *v)
 
 bool vconsole_silent(struct vdev *v)
 {
+	line_read((struct vconsole *)v);
 	vdev_again(v, TX);
 	vdev_run_pending(v);
 	return ((const struct vconsole *)v)->beat.told;

@@ -11,6 +11,7 @@
 #define HOSPES_HYPERVISOR_DEV_VDEV_INT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include "common/buf.h"
 #include "common/loop.h"
 #include "common/util.h"
@@ -47,6 +48,8 @@ struct vdev_net_ops {
 };
 struct vdev_console_ops {
 	int (*attach)(struct vdev *v, int fd, bool take, struct err *err); /* takes ownership of @fd, on success */
+	int (*line)(struct vdev *v, int fd, struct err *err); /* the guest's side is @fd, not rings; owned, also on failure */
+	void (*pause)(struct vdev *v, bool on);               /* of a line: the devices are quiesced, or go on */
 };
 struct vdev_balloon_ops {
 	void (*target)(struct vdev *v, uint64_t target_bytes);
@@ -126,6 +129,7 @@ struct devs {
 	bool quiesced;        /* the io thread's */
 	bool drained;         /* quiesced, and no disk request is under way; under the lock */
 	unsigned quiesce_gen; /* counts resumes: a devs_quiesced() of before gives up; under the lock */
+	atomic_bool parks;    /* vuqemu_park() */
 	unsigned beat_s;      /* the main thread's copy of the heartbeat's period, for when the io thread does not answer */
 	uint64_t balloon_bytes;
 	int again_fd; /* eventfd: some device has pending queues */

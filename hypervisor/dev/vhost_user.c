@@ -148,6 +148,9 @@ int vu_parse(const uint8_t *p, size_t len, struct vu_msg *ret, const char **ret_
 	int r = parse_body(bodies[i].body, p + VU_HEADER_BYTES, size, &m, ret_why);
 	if (r < 0)
 		return r;
+	/* an index of a ring, and whether no descriptor comes with it */
+	if (bodies[i].body == BODY_U64 && m.u64 & VU_VRING_NOFD)
+		m.takes_fds = false;
 	*ret = m;
 	return (int)(VU_HEADER_BYTES + size);
 }

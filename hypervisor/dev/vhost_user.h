@@ -22,8 +22,11 @@
 #define VU_FLAG_VERSION_MASK 3u
 #define VU_FLAG_REPLY        4u
 
+#define VU_F_LOG_ALL               (1ull << 26) /* vhost's own: not the guest's */
 #define VU_F_PROTOCOL_FEATURES     (1ull << 30)
+#define VU_VRING_NOFD              0x100u /* in the u64 of SET_VRING_KICK, _CALL, _ERR, whose lowest octet is the queue */
 #define VU_PF_MQ                   (1ull << 0)
+#define VU_PF_LOG_SHMFD            (1ull << 1)
 #define VU_PF_REPLY_ACK            (1ull << 3) /* never offered */
 #define VU_PF_BACKEND_REQ          (1ull << 5)
 #define VU_PF_CONFIG               (1ull << 9)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The transport vhost-user: the connection of one device is two stream sockets, no eventfds, no REPLY_ACK (docs/wire/vhost-user.md). Octets are
- * vhost_user.c's business, rings virtq.c's. A driver that breaks the protocol loses its connection, nothing else.
+ * The transport vhost-user: the connection of one device is two stream sockets, no REPLY_ACK (docs/wire/vhost-user.md). Octets are
+ * vhost_user.c's business, rings virtq.c's, what only QEMU says vuqemu.c's. A driver that breaks the protocol loses its connection, nothing else.
  * Threading: the io thread; nothing here blocks.
  */
 #include "config.h"
@@ -10,34 +10,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include "hypervisor/dev/vdev_int.h"
-#include "hypervisor/dev/vhost_user.h"
+#include "hypervisor/dev/vudev_int.h"
 
 #define READS_PER_WAKEUP 8
 #define READS_PER_DRAIN  4096
-
-struct vu_conn {
-	int listen_fd, sock, req; /* owned, -1: none */
-	struct loop_fd *listen_src, *sock_src, *req_src;
-	uint64_t proto;              /* protocol features that the driver chose */
-	atomic_bool attached, wired; /* read by the main thread */
-	uint8_t in[4096];            /* octets of requests that are not complete yet */
-	size_t in_len;
-	uint8_t out[VU_MSG_MAX]; /* rest of a reply that the socket did not take */
-	size_t out_len;
-	int fds[VU_FDS_MAX]; /* descriptors of the message being read, owned */
-	size_t n_fds;
-	uint32_t call_pending; /* queues whose call met EAGAIN */
-	bool config_pending;   /* the same for a config change */
-	uint32_t n_regions;    /* of the driver's memory table, 0: it sent none */
-	struct vu_region region[VU_REGIONS_MAX];
-};
 
 static void on_sock(void *arg, int fd, uint32_t events);
 static void on_req(void *arg, int fd, uint32_t events);
@@ -69,12 +50,14 @@ static void hang_up(struct vdev *v, bool keep_listening)
 	struct vu_conn *c = v->port;
 
 	atomic_store(&c->attached, false);
-	vdev_reset(v);
+	if (c->dialect->has_driver(v))
+		vdev_reset(v);
 	loop_del_fd(c->sock_src);
 	c->sock_src = NULL;
 	close_fd(&c->sock);
 	req_close(c);
 	drop_fds(c);
+	c->dialect->hang_up(v);
 	c->proto = 0;
 	c->in_len = c->out_len = 0;
 	c->call_pending = 0;
@@ -134,7 +117,7 @@ static void send_call(struct vdev *v, unsigned q)
 		c->call_pending |= 1u << q;
 }
 
-static void send_config_change(struct vdev *v)
+void vu_config_changed(struct vdev *v)
 {
 	struct vu_conn *c = v->port;
 	uint8_t msg[VU_MSG_MAX];
@@ -159,12 +142,12 @@ static void on_req(void *arg, int fd, uint32_t events)
 		if (calls & (1u << q))
 			send_call(v, q);
 	if (c->config_pending)
-		send_config_change(v);
+		vu_config_changed(v);
 }
 
 /* Requests of the driver ---------------------------------------------------------------------------------------------- */
 
-static int reply(struct vdev *v, const uint8_t *msg, size_t len)
+int vu_reply(struct vdev *v, const uint8_t *msg, size_t len)
 {
 	struct vu_conn *c = v->port;
 	ssize_t r = send(c->sock, msg, len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -186,39 +169,13 @@ static struct vq *queue_at(struct vdev *v, uint32_t index)
 	return index < v->n_vq ? &v->vq[index] : NULL;
 }
 
-/*
- * What the driver says of its memory has to be what our own mapping has: rings and buffers are found in that. Before there is a mapping (a
- * guest that boots) the table is kept, and looked at when the device is served with one. Returns what is wrong, static text; NULL: nothing.
- */
-static const char *mem_table_wrong(const struct vdev *v)
-{
-	const struct vu_conn *c = v->port;
-	const struct guestmem *mem = v->devs->mem;
-
-	for (uint32_t i = 0; mem && i < c->n_regions; i++) {
-		const struct vu_region *r = &c->region[i];
-		const void *p = guestmem_at(mem, (struct gpa){ r->guest_addr }, r->bytes);
-
-		if (!p || !r->bytes)
-			return "a region of the guest's memory table is not within a region of its memory";
-		if (r->mmap_offset != guestmem_offset(mem, p))
-			return "a region of the guest's memory table has another offset in the memory file";
-		if (r->user_addr != r->guest_addr)
-			return "a region of the guest's memory table has a user address that is not its guest address";
-		for (const struct vu_region *o = c->region; o < r; o++)
-			if (o->guest_addr < r->guest_addr + r->bytes && r->guest_addr < o->guest_addr + o->bytes)
-				return "two regions of the guest's memory table overlap";
-	}
-	return NULL;
-}
-
 static int on_mem_table(struct vdev *v, const struct vu_msg *m, const char **why)
 {
 	struct vu_conn *c = v->port;
 
 	c->n_regions = m->mem.n;
 	memcpy(c->region, m->mem.region, m->mem.n * sizeof(*c->region));
-	*why = mem_table_wrong(v);
+	*why = c->dialect->table_wrong(v);
 	return *why ? -EPROTO : 0;
 }
 
@@ -284,7 +241,7 @@ static int on_ring(struct vdev *v, const struct vu_msg *m, const char **why)
 		return 0;
 	case VU_GET_VRING_BASE:
 		vdev_enable(v, index, false);
-		return reply(v, msg, vu_reply_state(msg, m->req, index, q->c.last_avail));
+		return vu_reply(v, msg, vu_reply_state(msg, m->req, index, q->c.last_avail));
 	case VU_SET_VRING_ENABLE:
 		vdev_enable(v, index, m->state.num == 1);
 		return 0;
@@ -294,7 +251,7 @@ static int on_ring(struct vdev *v, const struct vu_msg *m, const char **why)
 	}
 }
 
-static int on_features(struct vdev *v, uint64_t features, const char **why)
+int vu_set_features(struct vdev *v, uint64_t features, const char **why)
 {
 	if (features & ~v->offered) {
 		*why = "the driver chose features that were not offered";
@@ -315,12 +272,12 @@ static int on_features(struct vdev *v, uint64_t features, const char **why)
 
 static int on_proto_features(struct vdev *v, uint64_t proto, const char **why)
 {
-	if ((proto & ~VU_PF_OFFERED) || (proto & VU_PF_NEEDED) != VU_PF_NEEDED) {
-		*why = "the driver's protocol features do not include BACKEND_REQ, CONFIG and INBAND_NOTIFICATIONS";
-		return -EPROTO;
-	}
 	struct vu_conn *c = v->port;
 
+	if ((proto & ~c->dialect->offered) || (proto & c->dialect->needed) != c->dialect->needed) {
+		*why = c->dialect->lacks;
+		return -EPROTO;
+	}
 	c->proto = proto;
 	atomic_store(&c->attached, true);
 	return 0;
@@ -336,26 +293,31 @@ static int on_set_config(struct vdev *v, const struct vu_msg *m)
 
 static int dispatch(struct vdev *v, const struct vu_msg *m, const char **why)
 {
+	const struct vu_dialect *dialect = ((const struct vu_conn *)v->port)->dialect;
 	uint8_t msg[VU_MSG_MAX];
+	int r = dialect->dispatch(v, m, why);
 
+	if (r <= 0)
+		return r;
 	switch (m->req) {
 	case VU_GET_FEATURES:
-		return reply(v, msg, vu_reply_u64(msg, m->req, v->offered));
+		return vu_reply(v, msg, vu_reply_u64(msg, m->req, v->offered));
 	case VU_SET_FEATURES:
-		return on_features(v, m->u64, why);
+		return vu_set_features(v, m->u64, why);
 	case VU_GET_PROTOCOL_FEATURES:
-		return reply(v, msg, vu_reply_u64(msg, m->req, VU_PF_OFFERED));
+		return vu_reply(v, msg, vu_reply_u64(msg, m->req, dialect->offered));
 	case VU_SET_PROTOCOL_FEATURES:
 		return on_proto_features(v, m->u64, why);
 	case VU_GET_QUEUE_NUM:
-		return reply(v, msg, vu_reply_u64(msg, m->req, v->n_vq));
+		return vu_reply(v, msg, vu_reply_u64(msg, m->req, v->n_vq));
 	case VU_SET_MEM_TABLE:
 		return on_mem_table(v, m, why);
 	case VU_SET_BACKEND_REQ_FD:
 		return on_req_fd(v, why);
 	case VU_GET_CONFIG:
 		v->config_news = false;
-		return reply(v, msg, vu_reply_config(msg, m->config.offset, m->config.bytes, v->config, v->config_len));
+		return vu_reply(v, msg,
+		                vu_reply_config(msg, m->config.offset, m->config.bytes, v->config, v->config_len));
 	case VU_SET_CONFIG:
 		return on_set_config(v, m);
 	case VU_SET_VRING_NUM:
@@ -481,7 +443,7 @@ static void on_sock(void *arg, int fd, uint32_t events)
 	vdev_run_pending(v);
 }
 
-static void conn_drain(struct vdev *v)
+void vu_conn_drain(struct vdev *v)
 {
 	struct vu_conn *c = v->port;
 
@@ -497,7 +459,7 @@ static void conn_drain(struct vdev *v)
 
 /* Connections --------------------------------------------------------------------------------------------------------- */
 
-static int conn_watch(struct vdev *v, bool on)
+int vu_conn_watch(struct vdev *v, bool on)
 {
 	struct vu_conn *c = v->port;
 	struct loop *l = v->devs->loop;
@@ -507,9 +469,9 @@ static int conn_watch(struct vdev *v, bool on)
 		loop_del_fd(c->req_src);
 		loop_del_fd(c->listen_src);
 		c->sock_src = c->req_src = c->listen_src = NULL;
-		return 0;
+		return c->dialect->watch(v, false);
 	}
-	const char *wrong = mem_table_wrong(v);
+	const char *wrong = c->dialect->table_wrong(v);
 	if (wrong)
 		fail(v, wrong);
 	if (c->sock >= 0 && !c->sock_src) {
@@ -527,7 +489,7 @@ static int conn_watch(struct vdev *v, bool on)
 		if (!c->listen_src)
 			return -ENOMEM;
 	}
-	return 0;
+	return c->dialect->watch(v, true);
 }
 
 static void on_listen(void *arg, int fd, uint32_t events)
@@ -554,7 +516,8 @@ static void on_listen(void *arg, int fd, uint32_t events)
 
 static int serve(struct vdev *v, struct err *err)
 {
-	int r = v->devs->quiesced ? 0 : conn_watch(v, true);
+	const struct vu_conn *c = v->port;
+	int r = v->devs->quiesced && !c->dialect->patient ? 0 : vu_conn_watch(v, true);
 
 	return r < 0 ? err_sys(err, -r, "cannot serve device %s", v->name) : 0;
 }
@@ -585,7 +548,7 @@ static int do_pair(struct devs *d, void *arg, struct err *err)
 
 	s->taken = true;
 	vdev_stop(v);
-	(void)conn_watch(v, false);
+	(void)vu_conn_watch(v, false);
 	close_fd(&c->listen_fd);
 	close_fd(&c->sock);
 	req_close(c);
@@ -647,26 +610,29 @@ bool vudev_attached(const struct devs *d, size_t i)
 
 /* The transport ------------------------------------------------------------------------------------------------------- */
 
-static int conn_open(struct vdev *v, struct err *err)
+int vu_conn_open(struct vdev *v, const struct vu_dialect *dialect, struct err *err)
 {
 	struct vu_conn *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return err_sys(err, ENOMEM, "device %s", v->name);
+	c->dialect = dialect;
 	c->listen_fd = c->sock = c->req = -1;
+	for (size_t i = 0; i < ARRAY_SIZE(c->ring); i++)
+		c->ring[i] = (struct vu_ring){ .kick = -1, .call = -1 };
 	v->port = c;
 	return 0;
 }
 
-static void conn_close(struct vdev *v)
+void vu_conn_close(struct vdev *v)
 {
 	hang_up(v, false);
 }
 
-static void conn_free(struct vdev *v)
+void vu_conn_free(struct vdev *v)
 {
 	if (v->port)
-		conn_close(v);
+		vu_conn_close(v);
 	free(v->port);
 	v->port = NULL;
 }
@@ -676,7 +642,7 @@ static bool conn_up(const struct vdev *v)
 	return ((const struct vu_conn *)v->port)->sock >= 0;
 }
 
-static uint64_t conn_save(const struct vdev *v, struct buf *out)
+uint64_t vu_conn_save(const struct vdev *v, struct buf *out)
 {
 	const struct vu_conn *c = v->port;
 
@@ -684,11 +650,11 @@ static uint64_t conn_save(const struct vdev *v, struct buf *out)
 	return c->proto;
 }
 
-static int conn_load(struct vdev *v, uint64_t proto, const void *in, size_t len, bool commit, struct err *err)
+int vu_conn_load(struct vdev *v, uint64_t proto, const void *in, size_t len, bool commit, struct err *err)
 {
 	struct vu_conn *c = v->port;
 
-	if (proto & ~VU_PF_OFFERED)
+	if (proto & ~c->dialect->offered)
 		return err_set(err, EINVAL, "saved state of device %s: unknown protocol features", v->name);
 	if (len > sizeof(c->in))
 		return err_set(err, EINVAL, "saved state of device %s: too many octets of a request", v->name);
@@ -708,7 +674,7 @@ static int waiting(int fd, unsigned long what)
 	return fd >= 0 && ioctl(fd, what, &n) == 0 ? n : 0;
 }
 
-static void conn_look(const struct vdev *v, char *buf, size_t len)
+void vu_conn_look(const struct vdev *v, char *buf, size_t len)
 {
 	const struct vu_conn *c = v->port;
 	char calls[40] = "";
@@ -719,17 +685,83 @@ static void conn_look(const struct vdev *v, char *buf, size_t len)
 	         waiting(c->req, SIOCOUTQ) ? "some" : "none", calls);
 }
 
+/* virtio_uml's dialect: nothing of its own. */
+static int uml_dispatch(struct vdev *v, const struct vu_msg *m, const char **why)
+{
+	(void)v, (void)m, (void)why;
+	return 1;
+}
+
+/*
+ * What the driver says of its memory has to be what our own mapping has: rings and buffers are found in that. Before there is a mapping (a
+ * guest that boots) the table is kept, and looked at when the device is served with one. Returns what is wrong, static text; NULL: nothing.
+ */
+static const char *uml_table_wrong(const struct vdev *v)
+{
+	const struct vu_conn *c = v->port;
+	const struct guestmem *mem = v->devs->mem;
+
+	for (uint32_t i = 0; mem && i < c->n_regions; i++) {
+		const struct vu_region *r = &c->region[i];
+		const void *p = guestmem_at(mem, (struct gpa){ r->guest_addr }, r->bytes);
+
+		if (!p || !r->bytes)
+			return "a region of the guest's memory table is not within a region of its memory";
+		if (r->mmap_offset != guestmem_offset(mem, p))
+			return "a region of the guest's memory table has another offset in the memory file";
+		if (r->user_addr != r->guest_addr)
+			return "a region of the guest's memory table has a user address that is not its guest address";
+		for (const struct vu_region *o = c->region; o < r; o++)
+			if (o->guest_addr < r->guest_addr + r->bytes && r->guest_addr < o->guest_addr + o->bytes)
+				return "two regions of the guest's memory table overlap";
+	}
+	return NULL;
+}
+
+static int uml_watch(struct vdev *v, bool on)
+{
+	(void)v, (void)on;
+	return 0;
+}
+
+static void uml_hang_up(struct vdev *v)
+{
+	(void)v;
+}
+
+static bool uml_has_driver(const struct vdev *v)
+{
+	(void)v;
+	return true;
+}
+
+static int uml_open(struct vdev *v, struct err *err)
+{
+	static const struct vu_dialect uml = {
+		.offered = VU_PF_OFFERED,
+		.needed = VU_PF_NEEDED,
+		.lacks = "the driver's protocol features do not include BACKEND_REQ, CONFIG and INBAND_NOTIFICATIONS",
+		.dispatch = uml_dispatch,
+		.table_wrong = uml_table_wrong,
+		.watch = uml_watch,
+		.hang_up = uml_hang_up,
+		.has_driver = uml_has_driver,
+	};
+
+	return vu_conn_open(v, &uml, err);
+}
+
 const struct vdev_transport_ops vudev_transport = {
 	.features = VU_F_PROTOCOL_FEATURES,
-	.open = conn_open,
-	.free = conn_free,
-	.close = conn_close,
+	.open = uml_open,
+	.free = vu_conn_free,
+	.close = vu_conn_close,
 	.connected = conn_up,
-	.watch = conn_watch,
-	.drain = conn_drain,
+	.watch = vu_conn_watch,
+	.drain = vu_conn_drain,
 	.call = send_call,
-	.config_changed = send_config_change,
-	.save = conn_save,
-	.load = conn_load,
-	.look = conn_look,
+	.config_changed = vu_config_changed,
+	.save = vu_conn_save,
+	.load = vu_conn_load,
+	.look = vu_conn_look,
 };

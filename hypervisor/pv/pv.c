@@ -2,7 +2,7 @@
 /*
  * Engine pv: user-mode Linux kernels. Boot runs the kernel as it is until its first user process; then the guest is frozen,
  * dumped and rebuilt under the tight filter in memory that hvdom owns, and only such rebuilt guests run on. Main thread only.
- * Parts: sandbox.h, freeze.h, dump.h, restore.h, logdirty.h.
+ * Parts: sandbox.h, freeze.h, dump.h, restore.h, track.h.
  */
 #include "config.h"
 #include "hypervisor/engine.h"
@@ -22,9 +22,9 @@
 #include "common/util.h"
 #include "hypervisor/dev/vudev.h"
 #include "hypervisor/pv/kernelfile.h"
-#include "hypervisor/pv/logdirty.h"
 #include "hypervisor/pv/look.h"
 #include "hypervisor/pv/restore.h"
+#include "hypervisor/pv/track.h"
 
 #define BOOT_POLL_NS  (2 * NS_PER_MS)
 #define BOOT_LIMIT_NS (120 * NS_PER_S)
@@ -49,7 +49,8 @@ struct pv_vm {
 	int64_t mono_offset_ns;
 	struct pv_frozen frozen;
 	bool dev_kick; /* next resume: rebuilt, so the kernel must look at everything again */
-	struct pv_logdirty *logdirty;
+	struct pv_track_guest track;
+	struct logdirty *logdirty;
 	char err_text[512]; /* end of what K said on stderr */
 	size_t err_len;
 };
@@ -160,7 +161,7 @@ static void forget_k(struct pv_vm *v)
 
 static void forget_guest(struct pv_vm *v)
 {
-	pv_logdirty_free(v->logdirty);
+	logdirty_free(v->logdirty);
 	v->logdirty = NULL;
 	loop_timer_at(v->boot_timer, UINT64_MAX);
 	read_con(v);
@@ -667,14 +668,15 @@ static int pv_logdirty_start(void *vm, uint32_t mode, bool audit, uint32_t *ret_
 {
 	struct pv_vm *v = vm;
 	bool was_frozen = v->frozen.active;
-	struct pv_logdirty_cfg c = { .mode = mode, .audit = audit, .k_pidfd = v->k_pidfd, .mem_inode = v->mem_inode };
+	struct logdirty_cfg c = { .mode = mode, .audit = audit, .tracker = &pv_tracker, .arg = &v->track };
 
 	if (v->logdirty)
 		return err_set(err, EALREADY, "log-dirty is on already");
 	int r = pv_suspend(v, 5000, err);
 	if (r < 0)
 		return r;
-	r = pv_logdirty_new(&c, v->env->mem, &v->frozen, &v->logdirty, ret_mode, err);
+	v->track = (struct pv_track_guest){ .f = &v->frozen, .k_pidfd = v->k_pidfd, .mem_inode = v->mem_inode };
+	r = logdirty_new(&c, v->env->mem, &v->logdirty, ret_mode, err);
 	if (!was_frozen)
 		(void)pv_resume(v, NULL); /* it is there */
 	return r;
@@ -686,8 +688,7 @@ static int pv_logdirty_get(void *vm, bool clean, uint64_t *bitmap, uint64_t *ret
 
 	if (!v->logdirty)
 		return err_set(err, EINVAL, "log-dirty is off");
-	return pv_logdirty_collect(v->logdirty, v->k, v->frozen.active ? &v->frozen : NULL, clean, bitmap, ret_dirty,
-	                           err);
+	return logdirty_collect(v->logdirty, v->frozen.active, clean, bitmap, ret_dirty, err);
 }
 
 static int pv_logdirty_check(void *vm, uint64_t *bitmap, uint64_t *ret_missed, struct err *err)
@@ -696,14 +697,14 @@ static int pv_logdirty_check(void *vm, uint64_t *bitmap, uint64_t *ret_missed, s
 
 	if (!v->logdirty || !v->frozen.active)
 		return err_set(err, EINVAL, "an audit needs log-dirty on and the guest suspended");
-	return pv_logdirty_audit(v->logdirty, bitmap, ret_missed, err);
+	return logdirty_audit(v->logdirty, bitmap, ret_missed, err);
 }
 
 static void pv_logdirty_stop(void *vm)
 {
 	struct pv_vm *v = vm;
 
-	pv_logdirty_free(v->logdirty);
+	logdirty_free(v->logdirty);
 	v->logdirty = NULL;
 }
 

@@ -465,9 +465,12 @@ static void arm_late(struct track *t, const struct pv_frozen *f)
 		return; /* K is gone; whoever watches it sees that */
 }
 
-int track_collect(struct track *t, pid_t k, const struct pv_frozen *f, uint64_t *written, uint64_t *cand, bool *ret_all,
-                  struct err *err)
+static int track_collect(void *arg, bool suspended, uint64_t *written, uint64_t *cand, bool *ret_all,
+                         const char **ret_why, struct err *err)
 {
+	struct track *t = arg;
+	const struct pv_frozen *f = suspended ? t->f : NULL;
+
 	t->written = written;
 	t->cand = cand;
 	t->all = false;
@@ -475,7 +478,7 @@ int track_collect(struct track *t, pid_t k, const struct pv_frozen *f, uint64_t 
 	if (!t->mm[0].registered)
 		surprise(t, "the first look");
 	memset(t->k_written, 0, t->words * 8);
-	int r = list_stubs(t, k, f);
+	int r = list_stubs(t, t->mm[0].pid, f);
 	for (size_t i = t->n_mm; i-- > 0 && !r;) {
 		/* K last: what it noted about the mappings that it gave to stubs meanwhile is seen then */
 		struct track_mm *a = &t->mm[i];
@@ -497,6 +500,7 @@ int track_collect(struct track *t, pid_t k, const struct pv_frozen *f, uint64_t 
 	if (!r && f)
 		arm_late(t, f);
 	*ret_all = t->all;
+	*ret_why = t->why;
 	t->written = t->cand = NULL;
 	return r ? err_sys(err, -r, "cannot track the guest's writes") : 0;
 }
@@ -560,37 +564,10 @@ static int find_k(struct track *t, const struct pv_frozen *f, struct err *err)
 	return track_find_mem_map(t, f->k.pid, &t->before, err);
 }
 
-int track_new(struct track **ret, struct guestmem *m, int k_pidfd, uint64_t mem_inode, const struct pv_frozen *f,
-              struct err *err)
+static void track_free(void *arg)
 {
-	int r = uffd_probe(err);
+	struct track *t = arg;
 
-	if (r < 0)
-		return r;
-	struct track *t = calloc(1, sizeof(*t));
-	if (!t)
-		return err_set(err, ENOMEM, "out of memory");
-	t->m = m;
-	t->k_pidfd = k_pidfd;
-	t->inode = mem_inode;
-	t->n_pages = m->size / PAGE_BYTES;
-	t->words = (t->n_pages + 63) / 64;
-	t->k_written = calloc(t->words, 8);
-	for (size_t i = 0; i < f->n_helpers; i++)
-		t->helpers.pid[t->helpers.n++] = f->helper[i].pid;
-	r = t->k_written ? find_k(t, f, err) : err_set(err, ENOMEM, "out of memory");
-	if (!r)
-		r = arm_all(t, f, err);
-	if (r < 0) {
-		track_free(t);
-		return r;
-	}
-	*ret = t;
-	return 0;
-}
-
-void track_free(struct track *t)
-{
 	if (!t)
 		return;
 	for (size_t i = 0; i < t->n_mm; i++)
@@ -601,3 +578,36 @@ void track_free(struct track *t)
 	free(t->k_written);
 	free(t);
 }
+
+/* Arm K and its stubs, frozen. */
+static int track_begin(void *arg, struct guestmem *m, void **ret, struct err *err)
+{
+	const struct pv_track_guest *g = arg;
+	int r = uffd_probe(err);
+
+	if (r < 0)
+		return r;
+	struct track *t = calloc(1, sizeof(*t));
+	if (!t)
+		return err_set(err, ENOMEM, "out of memory");
+	t->m = m;
+	t->f = g->f;
+	t->k_pidfd = g->k_pidfd;
+	t->inode = g->mem_inode;
+	t->n_pages = m->size / PAGE_BYTES;
+	t->words = (t->n_pages + 63) / 64;
+	t->k_written = calloc(t->words, 8);
+	for (size_t i = 0; i < g->f->n_helpers; i++)
+		t->helpers.pid[t->helpers.n++] = g->f->helper[i].pid;
+	r = t->k_written ? find_k(t, g->f, err) : err_set(err, ENOMEM, "out of memory");
+	if (!r)
+		r = arm_all(t, g->f, err);
+	if (r < 0) {
+		track_free(t);
+		return r;
+	}
+	*ret = t;
+	return 0;
+}
+
+const struct logdirty_tracker pv_tracker = { .begin = track_begin, .collect = track_collect, .free = track_free };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Tracking of a guest's writes by write-protection of all its address spaces, without reading memory. Pages of which it is not sure are
- * candidates: their content decides (logdirty.c). The rules: docs/adr/0003-tracking-rules.md. Bitmaps have one bit per page of the memory
- * file. Main thread.
+ * candidates: their content decides (hypervisor/logdirty). The rules: docs/adr/0003-tracking-rules.md. Bitmaps have one bit per page of the
+ * memory file. Main thread.
  */
 #ifndef HOSPES_PV_TRACK_INT_H
 #define HOSPES_PV_TRACK_INT_H
@@ -12,8 +12,9 @@
 #include <stdint.h>
 #include "common/err.h"
 #include "hypervisor/guestmem.h"
-#include "hypervisor/pv/freeze.h"
+#include "hypervisor/logdirty/uffd.h"
 #include "hypervisor/pv/maps.h"
+#include "hypervisor/pv/track.h"
 #include "hypervisor/pv/uffd_int.h"
 
 /* One address space: K's or a stub's. The descriptors stay with it, even if another process gets its pid. */
@@ -33,6 +34,7 @@ struct track_mm {
 
 struct track {
 	struct guestmem *m;  /* borrowed */
+	const struct pv_frozen *f; /* borrowed */
 	int k_pidfd;         /* borrowed */
 	uint64_t inode, dev; /* of the memory file, as VMAs show it */
 	uint64_t n_pages, words;
@@ -50,21 +52,6 @@ struct track {
 	bool all;                 /* something is not known: every page is a candidate */
 	const char *why;          /* reason for all; static text */
 };
-
-/*
- * Arm K and its stubs, frozen. Nothing is collected yet: the caller counts all pages as dirty until the first collection is over. On
- * failure nothing stays behind in the guest.
- */
-int track_new(struct track **ret, struct guestmem *m, int k_pidfd, uint64_t mem_inode, const struct pv_frozen *f,
-              struct err *err) _must_check_;
-/*
- * Add to @written the pages that were written since the last call, and to @cand those that may have been. *ret_all: any page may have been,
- * whatever the bitmaps say. @f: the frozen guest, NULL: it runs. After a failure (-ESRCH: K is gone; -ENOMEM) the caller counts all pages
- * as candidates in the next collection.
- */
-int track_collect(struct track *t, pid_t k, const struct pv_frozen *f, uint64_t *written, uint64_t *cand, bool *ret_all,
-                  struct err *err) _must_check_;
-void track_free(struct track *t); /* takes NULL; closing the descriptors ends the protection */
 
 /* track_rules.c */
 bool track_is_mem(const struct track *t, const struct vma *v);

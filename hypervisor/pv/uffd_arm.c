@@ -19,6 +19,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include "hypervisor/logdirty/uffd.h"
 #include "hypervisor/pv/armer_int.h"
 
 /* the borrowed piece of K's memory: code, the struct, a stack for the code */

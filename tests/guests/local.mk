@@ -1,5 +1,5 @@
 # Guests for tests and demos: make guests -> guests/ in the build tree. They are not built by `make all` or `make check`.
-EXTRA_DIST += %D%/mkinitramfs %D%/mkdebian %D%/guest-init %D%/guest-down %D%/workload.c %D%/wl_work.c %D%/wl_disk.c %D%/wl_witness.c %D%/wl_net.c \
+EXTRA_DIST += %D%/mkinitramfs %D%/mkqemu %D%/mkdebian %D%/guest-init %D%/guest-down %D%/workload.c %D%/wl_work.c %D%/wl_disk.c %D%/wl_witness.c %D%/wl_net.c \
 	%D%/wl_agent.c %D%/wl_int.h %D%/debian
 
 GUEST_TARGETS += guests/initramfs.img guests/debian.img
@@ -15,9 +15,14 @@ guests/workload: $(guest_workload_sources) $(top_srcdir)/%D%/wl_int.h
 guests/initramfs.img: guests/workload $(top_srcdir)/%D%/mkinitramfs $(top_srcdir)/%D%/guest-init $(top_srcdir)/%D%/guest-down
 	$(AM_V_GEN)$(top_srcdir)/%D%/mkinitramfs guests/workload $@
 
+# The same for a guest under QEMU, with Debian's kernel; without that there is none.
+GUEST_TARGETS += guests/qemu
+guests/qemu: guests/workload $(top_srcdir)/%D%/mkqemu $(top_srcdir)/%D%/mkinitramfs $(top_srcdir)/%D%/guest-init $(top_srcdir)/%D%/guest-down
+	$(AM_V_GEN)$(top_srcdir)/%D%/mkqemu guests/workload $@
+
 # The Debian guest takes half a minute and the network; it is made again only when its recipe changes.
 guests/debian.img: $(top_srcdir)/%D%/mkdebian $(top_srcdir)/%D%/debian/hospes-net guests/workload
 	$(AM_V_GEN)if test "`id -u`" = 0; then $(top_srcdir)/%D%/mkdebian guests/workload $@; \
 		else echo 'guests/debian.img: skipped, making it needs root' >&2; fi
 
-CLEANFILES += guests/workload guests/initramfs.img guests/debian.img
+CLEANFILES += guests/qemu guests/qemu-kernel guests/qemu-initramfs.img guests/workload guests/initramfs.img guests/debian.img

@@ -211,6 +211,7 @@ static void test_engines(void **state)
 		{ "{\"engine\":\"pv\",\"runs\":false,\"why\":\"a\"}\n{\"engine\":\"kvm\",\"runs\":false,\"why\":\"b\"}",
 		  "no engine pv here: a; no engine kvm here: b", 0, 0 },
 		{ "{\"engine\":\"kvm\",\"runs\":true}\n{\"engine\":\"another\",\"runs\":true}", "", 0, CLU_ENGINE_KVM },
+		{ "{\"engine\":\"qemu\",\"runs\":true}", "", 0, CLU_ENGINE_QEMU },
 		{ "nonsense", "another version", -EPROTO, 77 },
 	};
 	_cleanup_free_ char *path = xasprintf("%s/hvdom", test_dir);

@@ -22,15 +22,36 @@ xml() { # TYPE KERNEL [VCPUS]
 	X
 }
 
-@test "--engines: a line for each, kvm with the reason" {
-	run "$hvdom" --engines
+@test "--engines: a line for each, with the reason where it cannot run" {
+	printf '#!/bin/sh\necho "QEMU emulator version 7.2.1 (Debian)"\n' >"$T/qemu"
+	chmod 755 "$T/qemu"
+	HOSPES_QEMU=$T/qemu run "$hvdom" --engines
 	[ "$status" -eq 0 ]
-	[ "${#lines[@]}" -eq 2 ]
-	[ "$(jq -r '.engine' <<<"$output" | xargs)" = "pv kvm" ]
+	[ "${#lines[@]}" -eq 3 ]
+	[ "$(jq -r '.engine' <<<"$output" | xargs)" = "pv qemu kvm" ]
 	[ "$(jq -c 'select(.engine == "pv")' <<<"$output")" = '{"engine":"pv","runs":true}' ]
+	[ "$(jq -c 'select(.engine == "qemu")' <<<"$output")" = '{"engine":"qemu","runs":true}' ]
 	# whatever /dev has
-	[ "$(jq -r 'select(.engine == "kvm") | .runs' <<<"$output")" = false ]
-	[[ $(jq -r 'select(.engine == "kvm") | .why' <<<"$output") == *"no hardware-assisted engine yet"* ]]
+	grep -qE '^flags.* (vmx|svm)' /proc/cpuinfo || [ "$(jq -r 'select(.engine == "kvm") | .runs' <<<"$output")" = false ]
+	HOSPES_QEMU=$T/none run "$hvdom" --engines
+	for e in qemu kvm; do
+		[ "$(jq -r "select(.engine == \"$e\") | .runs" <<<"$output")" = false ]
+		[[ $(jq -r "select(.engine == \"$e\") | .why" <<<"$output") == *"$T/none (install the package qemu-system-x86)"* ]]
+	done
+}
+
+@test "--check of a guest under QEMU: its version and machine are what a state depends on" {
+	printf '#!/bin/sh\necho "QEMU emulator version 7.2.1 (Debian)"\n' >"$T/qemu"
+	chmod 755 "$T/qemu"
+	export HOSPES_QEMU=$T/qemu
+	xml qemu "$T/linux" 4 >"$T/good.xml"
+	run "$hvdom" --check "$T/good.xml"
+	[ "$status" -eq 0 ]
+	[ "$output" = '{"engine":"qemu","runs":true,"identity":"7.2.1 tcg pc-q35-7.2"}' ]
+	sed "s/<type>/<type machine='microvm'>/" "$T/good.xml" >"$T/bad.xml"
+	run "$hvdom" --check "$T/bad.xml"
+	[ "$status" -eq 1 ]
+	[[ $(jq -r .why <<<"$output") == *"microvm"* ]]
 }
 
 @test "--check: what no file can mend comes first" {
@@ -65,15 +86,17 @@ xml() { # TYPE KERNEL [VCPUS]
 	[ "$output" != "$one" ]
 	printf '#!/bin/true\n' >"$T/script"
 	chmod 755 "$T/script"
-	for what in "kvm $T/linux 1 hardware-assisted" "uml $T/none 1 $T/none" "uml $T/linux 2 vCPU" "uml $T/script 1 knows"; do
+	printf '#!/bin/sh\n' >"$T/qemu"
+	chmod 755 "$T/qemu"
+	for what in "kvm $T/linux 1 qemu-system-x86" "qemu $T/none 1 $T/none" "uml $T/none 1 $T/none" "uml $T/linux 2 vCPU" "uml $T/script 1 knows"; do
 		# shellcheck disable=SC2086 # words
 		set -- $what
 		xml "$1" "$2" "$3" >"$T/bad.xml"
-		run "$hvdom" --check "$T/bad.xml"
+		HOSPES_QEMU=$T/$([ "$1" = kvm ] && echo none || echo qemu) run "$hvdom" --check "$T/bad.xml"
 		[ "$status" -eq 1 ]
 		[[ $(jq -r .why <<<"$output") == *"$4"* ]] || { echo "$what: $output"; false; }
 		[ "$(jq -r .runs <<<"$output")" = false ]
-		[ "$(jq -r .engine <<<"$output")" = "$([ "$1" = kvm ] && echo kvm || echo pv)" ]
+		[ "$(jq -r .engine <<<"$output")" = "${1/uml/pv}" ]
 	done
 	[ ! -e "$T/run" ] && [ ! -e "$T/state" ] && [ ! -e "$T/log" ]
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Unit tests of hypervisor/pv/logdirty.c and hashlog.c: everything but tracking, which needs a guest (test_track). */
+/* Unit tests of hypervisor/logdirty/logdirty.c and hashlog.c: everything but tracking, which needs a guest (test_track). */
 #include "config.h"
 #include "tests/unit/testutil.h"
 
@@ -8,15 +8,15 @@
 #include <sys/stat.h>
 #include "common/util.h"
 #include "hypervisor/api/hypercall.h"
-#include "hypervisor/pv/hashlog_int.h"
-#include "hypervisor/pv/logdirty.h"
+#include "hypervisor/logdirty/hashlog.h"
+#include "hypervisor/logdirty/logdirty.h"
 
 #define PAGES 1500u /* two chunks and a part; not a multiple of 64 */
 #define WORDS ((PAGES + 63) / 64)
 
 struct fix {
 	struct guestmem m;
-	struct pv_logdirty *l;
+	struct logdirty *l;
 	uint64_t bits[WORDS];
 };
 
@@ -28,26 +28,25 @@ static void setup(struct fix *x, uint32_t mode)
 
 	assert_int_equal(ftruncate(fd, PAGES * PAGE_BYTES), 0);
 	assert_int_equal(guestmem_init(&x->m, fd, PAGES * PAGE_BYTES, &err), 0);
-	struct pv_logdirty_cfg c = { .mode = mode, .audit = true, .k_pidfd = -1 };
-	assert_int_equal(pv_logdirty_new(&c, &x->m, NULL, &x->l, &got, &err), 0);
+	struct logdirty_cfg c = { .mode = mode, .audit = true };
+	assert_int_equal(logdirty_new(&c, &x->m, &x->l, &got, &err), 0);
 	if (mode != HV_LOGDIRTY_BEST)
 		assert_int_equal(got, mode);
 }
 
 static void done(struct fix *x)
 {
-	pv_logdirty_free(x->l);
+	logdirty_free(x->l);
 	guestmem_done(&x->m);
 }
 
 static uint64_t collect_as(struct fix *x, bool frozen, bool clean)
 {
-	struct pv_frozen f = { .active = frozen };
 	struct err err = { 0 };
 	uint64_t n = ~0ull, seen = 0;
 
 	memset(x->bits, 0xff, sizeof(x->bits));
-	assert_int_equal(pv_logdirty_collect(x->l, 0, &f, clean, x->bits, &n, &err), 0);
+	assert_int_equal(logdirty_collect(x->l, frozen, clean, x->bits, &n, &err), 0);
 	for (unsigned i = 0; i < WORDS; i++)
 		seen += (uint64_t)__builtin_popcountll(x->bits[i]);
 	assert_int_equal(seen, n);
@@ -69,7 +68,7 @@ static uint64_t audit(struct fix *x)
 	struct err err = { 0 };
 	uint64_t n = ~0ull;
 
-	assert_int_equal(pv_logdirty_audit(x->l, x->bits, &n, &err), 0);
+	assert_int_equal(logdirty_audit(x->l, x->bits, &n, &err), 0);
 	return n;
 }
 
@@ -224,17 +223,17 @@ static void test_modes(void **state)
 {
 	struct err err = { 0 };
 	struct fix x;
-	struct pv_logdirty *l = NULL;
+	struct logdirty *l = NULL;
 	uint32_t got;
 
 	(void)state;
 	setup(&x, HV_LOGDIRTY_BEST);
-	struct pv_logdirty_cfg c = { .mode = 77, .k_pidfd = -1 };
-	assert_int_equal(pv_logdirty_new(&c, &x.m, NULL, &l, &got, &err), -EINVAL);
+	struct logdirty_cfg c = { .mode = 77 };
+	assert_int_equal(logdirty_new(&c, &x.m, &l, &got, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "77"));
 	/* tracking arms inside a frozen guest: without one it must say so */
 	c.mode = HV_LOGDIRTY_RECORD;
-	assert_int_not_equal(pv_logdirty_new(&c, &x.m, NULL, &l, &got, &err), 0);
+	assert_int_not_equal(logdirty_new(&c, &x.m, &l, &got, &err), 0);
 	assert_null(l);
 	done(&x);
 }
@@ -249,17 +248,17 @@ static void test_no_memory(void **state)
 
 	(void)state;
 	setup(&x, HV_LOGDIRTY_COMPARE);
-	struct pv_logdirty_cfg c = { .mode = HV_LOGDIRTY_COMPARE, .k_pidfd = -1 };
+	struct logdirty_cfg c = { .mode = HV_LOGDIRTY_COMPARE };
 	FOR_EACH_ALLOC_FAILURE({
-		struct pv_logdirty *l = NULL;
+		struct logdirty *l = NULL;
 		uint32_t got;
-		r = pv_logdirty_new(&c, &x.m, NULL, &l, &got, &err);
-		pv_logdirty_free(l);
+		r = logdirty_new(&c, &x.m, &l, &got, &err);
+		logdirty_free(l);
 	})
 	assert_int_equal(r, alloc_failed ? -ENOMEM : 0);
 	for (unsigned p = 0; p < PAGES; p += 500)
 		poke(&x, p, 1);
-	FOR_EACH_ALLOC_FAILURE(r = pv_logdirty_collect(x.l, 0, NULL, true, x.bits, &n, &err))
+	FOR_EACH_ALLOC_FAILURE(r = logdirty_collect(x.l, false, true, x.bits, &n, &err))
 	assert_int_equal(r, alloc_failed ? -ENOMEM : 0);
 	assert_int_equal(n, 3);
 	assert_true(bit(&x, 0) && bit(&x, 500) && bit(&x, 1000));

@@ -59,8 +59,8 @@ size_t dx_console_nodes(const xmlNode *devices, xmlNode **nodes, size_t max);
 int dx_check_known(struct dx *x, const xmlNode *domain, struct dom_config *cfg) _must_check_;
 
 /* Names in XML, indexed by the enums of domcfg.h; shared by reader and writer. */
-extern const char *const dx_dom_types[2];
-extern const char *const dx_os_types[2];
+extern const char *const dx_dom_types[3];
+extern const char *const dx_os_types[3];
 extern const char *const dx_actions[3];
 extern const char *const dx_watchdogs[4];
 extern const char *const dx_caches[4];

@@ -35,7 +35,7 @@ static const struct known used[] = {
 	{ "currentMemory", " unit ", true },
 	{ "vcpu", " placement ", true },
 	{ "os", "", false },
-	{ "os/type", " arch ", true },
+	{ "os/type", " arch machine ", true },
 	{ "os/kernel", "", true },
 	{ "os/initrd", "", true },
 	{ "os/cmdline", "", true },

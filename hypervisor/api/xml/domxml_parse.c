@@ -199,6 +199,24 @@ static int parse_os_type(struct dx *x, const xmlNode *os, struct dom_config *cfg
 	arch = dx_attr(node, "arch");
 	if (arch && strcmp(arch, "x86_64"))
 		return dx_fail(x, node, "arch '%.40s' is not supported (x86_64)", arch);
+	if (cfg->type == DOM_TYPE_UML)
+		return 0;
+	cfg->machine = dx_attr(node, "machine");
+	for (const char *s = cfg->machine; s && *s; s++)
+		if (!isalnum((unsigned char)*s) && !strchr("._-", *s))
+			return dx_fail(x, node, "machine '%.60s' is no name of a machine", cfg->machine);
+	return 0;
+}
+
+/* What would be another machine if it were left out. */
+static int refuse_firmware(struct dx *x, const xmlNode *os)
+{
+	_cleanup_free_ char *firmware = dx_attr(os, "firmware");
+
+	if (firmware && strcmp(firmware, "bios"))
+		return dx_fail(x, os, "firmware '%.40s' is not supported (bios)", firmware);
+	if (dx_child(os, "loader") || dx_child(os, "nvram"))
+		return dx_fail(x, os, "<loader> and <nvram> are not supported: guests boot by SeaBIOS or directly");
 	return 0;
 }
 
@@ -232,10 +250,10 @@ static int parse_os(struct dx *x, const xmlNode *dom, struct dom_config *cfg)
 			if (*s == '\n' || *s == '\t' || *s == '\r')
 				*s = ' '; /* a command line is one line */
 	}
+	if (cfg->type != DOM_TYPE_UML)
+		return refuse_firmware(x, os);
 	if (cfg->kernel)
 		return 0;
-	if (cfg->type == DOM_TYPE_KVM)
-		return dx_fail(x, os, "<kernel> is missing: domains of type kvm boot directly, without firmware");
 	cfg->kernel = strdup(UML_KERNEL);
 	return cfg->kernel ? 0 : oom(x);
 }
@@ -326,7 +344,7 @@ static int parse_type(struct dx *x, const xmlNode *dom, struct dom_config *cfg)
 		return dx_fail(x, dom, "attribute type is missing (<domain type='uml'>)");
 	i = dx_index(type, dx_dom_types, ARRAY_SIZE(dx_dom_types));
 	if (i < 0)
-		return dx_fail(x, dom, "type '%.40s' is not supported (uml, kvm)", type ?: "");
+		return dx_fail(x, dom, "type '%.40s' is not supported (uml, kvm, qemu)", type ?: "");
 	cfg->type = (enum dom_type)i;
 	return 0;
 }
@@ -520,6 +538,7 @@ void dom_config_free(struct dom_config *cfg)
 	free(cfg->unknown);
 	free(cfg->title);
 	free(cfg->description);
+	free(cfg->machine);
 	free(cfg->kernel);
 	free(cfg->initrd);
 	free(cfg->cmdline);

@@ -12,9 +12,9 @@
 
 #define X(s) ((const xmlChar *)(s))
 
-const char *const dx_dom_types[2] = { [DOM_TYPE_UML] = "uml", [DOM_TYPE_KVM] = "kvm" };
-const char *const dx_os_types[2] = { [DOM_TYPE_UML] = "linux", [DOM_TYPE_KVM] = "hvm" };
-static const char *const engines[2] = { [DOM_TYPE_UML] = "pv", [DOM_TYPE_KVM] = "kvm" };
+const char *const dx_dom_types[3] = { [DOM_TYPE_UML] = "uml", [DOM_TYPE_KVM] = "kvm", [DOM_TYPE_QEMU] = "qemu" };
+const char *const dx_os_types[3] = { [DOM_TYPE_UML] = "linux", [DOM_TYPE_KVM] = "hvm", [DOM_TYPE_QEMU] = "hvm" };
+static const char *const engines[3] = { [DOM_TYPE_UML] = "pv", [DOM_TYPE_KVM] = "kvm", [DOM_TYPE_QEMU] = "qemu" };
 const char *const dx_actions[3] = {
 	[DOM_ACTION_DESTROY] = "destroy",
 	[DOM_ACTION_RESTART] = "restart",

@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "common/util.h"
-#include "hypervisor/pv/uffd_int.h"
+#include "hypervisor/logdirty/uffd.h"
 #include "tests/unit/conform.h"
 
 #define KERNEL    "/usr/bin/linux.uml"

@@ -28,10 +28,10 @@
 #include "common/util.h"
 #include "hypervisor/api/hypercall.h"
 #include "hypervisor/pv/kernelfile.h"
-#include "hypervisor/pv/logdirty.h"
 #include "hypervisor/pv/restore.h"
 #include "hypervisor/pv/sandbox.h"
-#include "hypervisor/pv/uffd_int.h"
+#include "hypervisor/pv/track.h"
+#include "hypervisor/logdirty/uffd.h"
 
 #define KERNEL "/usr/bin/linux.uml"
 
@@ -236,12 +236,12 @@ static uint64_t differing(struct guest *g, const uint8_t *copy, bool say)
 	return n;
 }
 
-static uint64_t collect(struct guest *g, struct pv_logdirty *l, bool frozen, bool clean, uint64_t *bits)
+static uint64_t collect(struct guest *g, struct logdirty *l, bool frozen, bool clean, uint64_t *bits)
 {
 	struct err err = { 0 };
 	uint64_t n, t0 = now_ns();
 
-	if (pv_logdirty_collect(l, g->rs.k, frozen ? &g->f : NULL, clean, bits, &n, &err))
+	if (logdirty_collect(l, frozen, clean, bits, &n, &err))
 		die(g, "collect", &err);
 	note(frozen ? &st_frozen : &st_live, now_ns() - t0);
 	return n;
@@ -254,7 +254,7 @@ static int skip(const char *why)
 }
 
 /* One migration's worth: rounds of different lengths, then a frozen one. Returns pages lost. */
-static uint64_t one_pass(struct guest *g, struct pv_logdirty *l, unsigned pass, uint64_t *bits, uint8_t *copy,
+static uint64_t one_pass(struct guest *g, struct logdirty *l, unsigned pass, uint64_t *bits, uint8_t *copy,
                          uint64_t *ret_audit)
 {
 	static const unsigned sleeps_ms[] = { 60, 5, 0, 20, 1, 0 };
@@ -270,20 +270,20 @@ static uint64_t one_pass(struct guest *g, struct pv_logdirty *l, unsigned pass, 
 	listen_to(g, g->rs.con, sleeps_ms[pass % ARRAY_SIZE(sleeps_ms)]);
 	freeze(g);
 	note(&st_dirty, collect(g, l, true, true, bits));
-	struct pv_logdirty_stats ls;
-	pv_logdirty_stats(l, &ls);
+	struct logdirty_stats ls;
+	logdirty_stats(l, &ls);
 	note(&st_cand, ls.candidates);
 	copy_reported(g, bits, copy);
 	uint64_t lost = differing(g, copy, true);
 	*ret_audit = 0;
-	int r = pv_logdirty_audit(l, bits, ret_audit, &err);
+	int r = logdirty_audit(l, bits, ret_audit, &err);
 	if (r && r != -EINVAL)
 		die(g, "audit", &err);
 	return lost;
 }
 
 /* The proof that the comparison sees what is not collected. */
-static bool blind(struct guest *g, struct pv_logdirty *l, uint64_t *bits, const uint8_t *copy)
+static bool blind(struct guest *g, struct logdirty *l, uint64_t *bits, const uint8_t *copy)
 {
 	struct err err = { 0 };
 	uint64_t missed = 0;
@@ -292,23 +292,23 @@ static bool blind(struct guest *g, struct pv_logdirty *l, uint64_t *bits, const 
 	listen_to(g, g->rs.con, 300);
 	freeze(g);
 	uint64_t n = differing(g, copy, false);
-	if (pv_logdirty_audit(l, bits, &missed, &err))
+	if (logdirty_audit(l, bits, &missed, &err))
 		missed = n;
 	printf("# without a collection: %lu pages differ, the audit says %lu\n", n, missed);
 	return !n || !missed;
 }
 
 /* Switched on and off again and again, wherever the guest happens to stand. Returns the times that tracking did not begin. */
-static unsigned rearm(struct guest *g, const struct pv_logdirty_cfg *c, unsigned times, uint64_t *bits)
+static unsigned rearm(struct guest *g, const struct logdirty_cfg *c, unsigned times, uint64_t *bits)
 {
 	unsigned failed = 0;
 
 	for (unsigned i = 0; i < times; i++) {
 		struct err err = { 0 };
-		struct pv_logdirty *l = NULL;
+		struct logdirty *l = NULL;
 		uint32_t mode;
 		freeze(g);
-		int r = pv_logdirty_new(c, &g->m, &g->f, &l, &mode, &err);
+		int r = logdirty_new(c, &g->m, &l, &mode, &err);
 		thaw(g);
 		if (r) {
 			printf("# enable: %s\n", err.text);
@@ -317,7 +317,7 @@ static unsigned rearm(struct guest *g, const struct pv_logdirty_cfg *c, unsigned
 		listen_to(g, g->rs.con, i % 7 ? 3 : 100); /* a guest that sleeps stands elsewhere than one that works */
 		if (l && i % 2)
 			collect(g, l, false, true, bits);
-		pv_logdirty_free(l);
+		logdirty_free(l);
 	}
 	return failed;
 }
@@ -326,8 +326,9 @@ static unsigned rearm(struct guest *g, const struct pv_logdirty_cfg *c, unsigned
 static bool survives_death(struct guest *g)
 {
 	struct err err = { 0 };
-	struct pv_logdirty *l = NULL;
-	struct pv_logdirty_cfg c = { .mode = HV_LOGDIRTY_RECORD, .k_pidfd = g->rs.k_pidfd, .mem_inode = g->mem_inode };
+	struct logdirty *l = NULL;
+	struct pv_track_guest tg = { .f = &g->f, .k_pidfd = g->rs.k_pidfd, .mem_inode = g->mem_inode };
+	struct logdirty_cfg c = { .mode = HV_LOGDIRTY_RECORD, .tracker = &pv_tracker, .arg = &tg };
 	uint32_t mode;
 	pid_t killer = fork();
 
@@ -337,10 +338,10 @@ static bool survives_death(struct guest *g)
 		_exit(0);
 	}
 	alarm(30);
-	int r = pv_logdirty_new(&c, &g->m, &g->f, &l, &mode, &err);
+	int r = logdirty_new(&c, &g->m, &l, &mode, &err);
 	waitpid(killer, NULL, 0);
 	printf("# killed while arming: %s\n", r ? err.text : "too late");
-	pv_logdirty_free(l);
+	logdirty_free(l);
 	pv_frozen_kill(&g->f);
 	r = pv_sandbox_clear(&g->sb, &err);
 	if (r)
@@ -354,7 +355,7 @@ int main(int argc, char **argv)
 	static struct guest g;
 	struct rlimit rl = { 65536, 65536 };
 	struct err err = { 0 };
-	struct pv_logdirty *l;
+	struct logdirty *l;
 	uint32_t mode;
 
 	if (argc < 2)
@@ -389,13 +390,12 @@ int main(int argc, char **argv)
 	                     0);
 	if (!bits || copy == MAP_FAILED)
 		return 1;
-	struct pv_logdirty_cfg c = {
-		.mode = HV_LOGDIRTY_RECORD, .audit = audit, .k_pidfd = g.rs.k_pidfd, .mem_inode = g.mem_inode
-	};
+	struct pv_track_guest tg = { .f = &g.f, .k_pidfd = g.rs.k_pidfd, .mem_inode = g.mem_inode };
+	struct logdirty_cfg c = { .mode = HV_LOGDIRTY_RECORD, .audit = audit, .tracker = &pv_tracker, .arg = &tg };
 	unsigned unarmed = rearm(&g, &c, 30, bits);
 	freeze(&g);
 	uint64_t t0 = now_ns(), stubs = g.f.n_stubs;
-	if (pv_logdirty_new(&c, &g.m, &g.f, &l, &mode, &err))
+	if (logdirty_new(&c, &g.m, &l, &mode, &err))
 		die(&g, "enable", &err);
 	printf("# armed the kernel and %lu address spaces in %.2f ms\n", stubs, (double)(now_ns() - t0) / 1e6);
 	thaw(&g);
@@ -424,11 +424,11 @@ int main(int argc, char **argv)
 	show(&st_cand, 1, "pages");
 	if (guest_error)
 		printf("# the guest's last words:\n%.*s\n", (int)g.con_len, g.con);
-	struct pv_logdirty_stats ls;
-	pv_logdirty_stats(l, &ls);
+	struct logdirty_stats ls;
+	logdirty_stats(l, &ls);
 	printf("# %lu collections, %lu of them hashed everything (%s)\n", ls.collections, ls.whole,
 	       ls.why ? ls.why : "none");
-	pv_logdirty_free(l);
+	logdirty_free(l);
 	bool clean = survives_death(&g);
 	pv_sandbox_done(&g.sb);
 	/* tracking that always falls back to hashing would find everything, too */

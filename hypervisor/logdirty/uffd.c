@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Userfaultfd and PAGEMAP_SCAN: see uffd_int.h. Used by track.c. */
+/* Userfaultfd and PAGEMAP_SCAN: see uffd.h. Used by the trackers of the engines. */
 #include "config.h"
-#include "hypervisor/pv/uffd_int.h"
+#include "hypervisor/logdirty/uffd.h"
 
 #include <errno.h>
 #include <fcntl.h>

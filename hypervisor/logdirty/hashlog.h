@@ -3,8 +3,8 @@
  * A hash (xxh3-64) of each page of guest memory as it was when last stored, and comparisons with it. Holes of the memory file are never
  * read through the mapping, which would fill them. Bitmaps have one bit per page. Used by logdirty.c. Main thread.
  */
-#ifndef HOSPES_PV_HASHLOG_INT_H
-#define HOSPES_PV_HASHLOG_INT_H
+#ifndef HOSPES_LOGDIRTY_HASHLOG_H
+#define HOSPES_LOGDIRTY_HASHLOG_H
 
 #include <stdbool.h>
 #include <stddef.h>

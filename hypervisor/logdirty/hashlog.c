@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Page hashes: see hashlog_int.h. A stored value is 0 for a page of zeros (or a hole, or a page never stored), 1 for "not
+ * Page hashes: see hashlog.h. A stored value is 0 for a page of zeros (or a hole, or a page never stored), 1 for "not
  * known", else the hash. Two different contents share a hash once in 2^64 pairs. Main thread only.
  */
 #include "config.h"
-#include "hypervisor/pv/hashlog_int.h"
+#include "hypervisor/logdirty/hashlog.h"
 
 #include <errno.h>
 #include <stdlib.h>

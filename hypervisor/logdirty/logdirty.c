@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Log-dirty of pv guests: see logdirty.h. Joins what tracking (track.c) or hashing (hashlog.c) and the devices' bitmap
+ * Log-dirty: see logdirty.h. Joins what tracking (the engine's) or hashing (hashlog.c) and the devices' bitmap
  * tell. What was found but not yet handed out with `clean` stays in `carry`, so that neither a peek nor a failure loses a
  * page. Main thread only.
  *
@@ -9,20 +9,19 @@
  * says that a page was touched: all that was ever handed out is handed out again at a collection of a frozen guest.
  */
 #include "config.h"
-#include "hypervisor/pv/logdirty.h"
+#include "hypervisor/logdirty/logdirty.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "common/util.h"
 #include "hypervisor/api/hypercall.h"
-#include "hypervisor/pv/hashlog_int.h"
-#include "hypervisor/pv/track_int.h"
+#include "hypervisor/logdirty/hashlog.h"
 
 #define AUTO_TRACK_BYTES (64ull << 20) /* AUTO: smaller guests are hashed in a few ms, without arming */
 
-struct pv_logdirty {
-	struct pv_logdirty_cfg cfg;
+struct logdirty {
+	struct logdirty_cfg cfg;
 	uint32_t mode;      /* HV_LOGDIRTY_RECORD (tracking), _COMPARE (hashing) or _NONE */
 	struct guestmem *m; /* borrowed */
 	struct hashlog h;
@@ -31,11 +30,11 @@ struct pv_logdirty {
 	uint64_t *last;  /* handed out by the last clean collection; hashing: by any */
 	uint64_t *found; /* scratch: pages of this collection */
 	uint64_t *cand;  /* scratch: pages that may have been written */
-	struct pv_logdirty_stats st;
-	struct track *t; /* owned; tracking only */
-	bool lost;       /* the last collection failed: every page is a candidate in the next */
-	bool fresh;      /* nothing was handed out yet */
-	bool stored;     /* this collection stored the hashes of all pages already */
+	struct logdirty_stats st;
+	void *t;     /* the tracker's, owned; tracking only */
+	bool lost;   /* the last collection failed: every page is a candidate in the next */
+	bool fresh;  /* nothing was handed out yet */
+	bool stored; /* this collection stored the hashes of all pages already */
 };
 
 static void or_bits(uint64_t *to, const uint64_t *from, uint64_t words)
@@ -60,20 +59,21 @@ static void take_dev_dirty(struct guestmem *m, uint64_t *bits, uint64_t words)
 			bits[i] |= __atomic_exchange_n((uint64_t *)&m->dev_dirty[i], 0, __ATOMIC_ACQUIRE);
 }
 
-static int choose(struct pv_logdirty *l, const struct pv_frozen *f, struct err *err)
+static int choose(struct logdirty *l, struct err *err)
 {
+	const struct logdirty_tracker *tr = l->cfg.tracker;
+
 	switch (l->cfg.mode) {
 	case HV_LOGDIRTY_BEST:
 		l->mode = HV_LOGDIRTY_COMPARE;
-		if (f && l->m->size > AUTO_TRACK_BYTES &&
-		    !track_new(&l->t, l->m, l->cfg.k_pidfd, l->cfg.mem_inode, f, err))
+		if (tr && l->m->size > AUTO_TRACK_BYTES && !tr->begin(l->cfg.arg, l->m, &l->t, err))
 			l->mode = HV_LOGDIRTY_RECORD;
 		return 0;
 	case HV_LOGDIRTY_RECORD:
 		l->mode = HV_LOGDIRTY_RECORD;
-		if (!f)
+		if (!tr)
 			return err_set(err, EINVAL, "tracking a guest's writes begins while it is suspended");
-		return track_new(&l->t, l->m, l->cfg.k_pidfd, l->cfg.mem_inode, f, err);
+		return tr->begin(l->cfg.arg, l->m, &l->t, err);
 	case HV_LOGDIRTY_COMPARE:
 	case HV_LOGDIRTY_NONE:
 		l->mode = l->cfg.mode;
@@ -82,14 +82,14 @@ static int choose(struct pv_logdirty *l, const struct pv_frozen *f, struct err *
 	return err_set(err, EINVAL, "log-dirty mode %u is not known", l->cfg.mode);
 }
 
-int pv_logdirty_new(const struct pv_logdirty_cfg *cfg, struct guestmem *m, struct pv_frozen *f,
-                    struct pv_logdirty **ret, uint32_t *ret_mode, struct err *err)
+int logdirty_new(const struct logdirty_cfg *cfg, struct guestmem *m, struct logdirty **ret, uint32_t *ret_mode,
+                 struct err *err)
 {
-	struct pv_logdirty *l = calloc(1, sizeof(*l));
+	struct logdirty *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return err_set(err, ENOMEM, "no memory for log-dirty");
-	*l = (struct pv_logdirty){
+	*l = (struct logdirty){
 		.cfg = *cfg, .m = m, .words = (m->size / PAGE_BYTES + 63) / 64, .lost = true, .fresh = true
 	};
 	l->carry = calloc(l->words, 8);
@@ -99,9 +99,9 @@ int pv_logdirty_new(const struct pv_logdirty_cfg *cfg, struct guestmem *m, struc
 	int r = l->carry && l->last && l->found && l->cand ? hashlog_init(&l->h, m, err)
 	                                                   : err_set(err, ENOMEM, "no memory for log-dirty");
 	if (!r)
-		r = choose(l, f && f->active ? f : NULL, err);
+		r = choose(l, err);
 	if (r < 0) {
-		pv_logdirty_free(l);
+		logdirty_free(l);
 		return r;
 	}
 	*ret = l;
@@ -110,7 +110,7 @@ int pv_logdirty_new(const struct pv_logdirty_cfg *cfg, struct guestmem *m, struc
 }
 
 /* All that has data; once more what had data the last time. */
-static int collect_stopcopy(struct pv_logdirty *l, struct err *err)
+static int collect_stopcopy(struct logdirty *l, struct err *err)
 {
 	int r;
 
@@ -120,7 +120,7 @@ static int collect_stopcopy(struct pv_logdirty *l, struct err *err)
 	return r;
 }
 
-static int collect_hash(struct pv_logdirty *l, bool frozen, struct err *err)
+static int collect_hash(struct logdirty *l, bool suspended, struct err *err)
 {
 	/* the devices' bits first: a write marked after this is seen by the hash, or by the next collection */
 	take_dev_dirty(l->m, l->found, l->words);
@@ -129,24 +129,25 @@ static int collect_hash(struct pv_logdirty *l, bool frozen, struct err *err)
 	or_bits(l->carry, l->found, l->words);
 	if (!r)
 		r = hashlog_compare(&l->h, NULL, true, l->carry, err);
-	if (frozen)
+	if (suspended)
 		or_bits(l->carry, l->last, l->words);
 	return r;
 }
 
 /* All there is goes out first: nobody waits until it is hashed. The next candidates among it go out again, hashed then. */
-static bool unhashed(const struct pv_logdirty *l)
+static bool unhashed(const struct logdirty *l)
 {
 	return l->fresh && !l->cfg.audit;
 }
 
-static int collect_track(struct pv_logdirty *l, pid_t k, const struct pv_frozen *f, bool clean, struct err *err)
+static int collect_track(struct logdirty *l, bool suspended, bool clean, struct err *err)
 {
+	const char *why = NULL;
 	bool all = false;
 
 	memset(l->cand, 0, l->words * 8);
 	take_dev_dirty(l->m, l->found, l->words);
-	int r = track_collect(l->t, k, f, l->found, l->cand, &all, err);
+	int r = l->cfg.tracker->collect(l->t, suspended, l->found, l->cand, &all, &why, err);
 	/* one that was handed out as a hole may have had content meanwhile */
 	for (uint64_t i = 0; i < l->words; i++)
 		l->carry[i] |= l->found[i] & l->last[i];
@@ -158,13 +159,13 @@ static int collect_track(struct pv_logdirty *l, pid_t k, const struct pv_frozen 
 		return r;
 	if (l->lost) {
 		l->st.whole++;
-		if (l->t->why)
-			l->st.why = l->t->why;
+		if (why)
+			l->st.why = why;
 		or_bits(l->carry, l->last, l->words);
 		if (unhashed(l)) {
 			r = hashlog_data(&l->h, l->carry, err);
 		} else {
-			l->stored = clean && (!f || l->cfg.audit);
+			l->stored = clean && (!suspended || l->cfg.audit);
 			r = hashlog_compare(&l->h, NULL, l->stored, l->carry, err);
 		}
 		l->lost = r != 0;
@@ -181,13 +182,13 @@ static int collect_track(struct pv_logdirty *l, pid_t k, const struct pv_frozen 
 }
 
 /* The pages in carry are handed out: note what they hold, or, where time is short, that it is not known. */
-static int hand_out(struct pv_logdirty *l, bool frozen, struct err *err)
+static int hand_out(struct logdirty *l, bool suspended, struct err *err)
 {
 	int r = 0;
 
 	if (l->mode == HV_LOGDIRTY_RECORD && !l->stored)
-		r = unhashed(l) || (frozen && !l->cfg.audit) ? hashlog_forget(&l->h, l->carry, err)
-		                                             : hashlog_store(&l->h, l->carry, err);
+		r = unhashed(l) || (suspended && !l->cfg.audit) ? hashlog_forget(&l->h, l->carry, err)
+		                                                : hashlog_store(&l->h, l->carry, err);
 	if (r < 0)
 		return r;
 	l->fresh = false;
@@ -198,13 +199,11 @@ static int hand_out(struct pv_logdirty *l, bool frozen, struct err *err)
 	return 0;
 }
 
-int pv_logdirty_collect(struct pv_logdirty *l, pid_t k, const struct pv_frozen *f, bool clean, uint64_t *bitmap,
-                        uint64_t *ret_dirty, struct err *err)
+int logdirty_collect(struct logdirty *l, bool suspended, bool clean, uint64_t *bitmap, uint64_t *ret_dirty,
+                     struct err *err)
 {
 	int r;
 
-	if (f && !f->active)
-		f = NULL;
 	memset(l->found, 0, l->words * 8);
 	l->stored = false;
 	l->st.collections++;
@@ -212,17 +211,17 @@ int pv_logdirty_collect(struct pv_logdirty *l, pid_t k, const struct pv_frozen *
 	if (l->mode == HV_LOGDIRTY_NONE)
 		r = collect_stopcopy(l, err);
 	else if (l->mode == HV_LOGDIRTY_COMPARE)
-		r = collect_hash(l, f, err);
+		r = collect_hash(l, suspended, err);
 	else
-		r = collect_track(l, k, f, clean, err);
+		r = collect_track(l, suspended, clean, err);
 	if (r < 0)
 		return r;
 	memcpy(bitmap, l->carry, l->words * 8);
 	*ret_dirty = count_bits(bitmap, l->words);
-	return clean ? hand_out(l, f != NULL, err) : 0;
+	return clean ? hand_out(l, suspended, err) : 0;
 }
 
-int pv_logdirty_audit(struct pv_logdirty *l, uint64_t *bitmap, uint64_t *ret_missed, struct err *err)
+int logdirty_audit(struct logdirty *l, uint64_t *bitmap, uint64_t *ret_missed, struct err *err)
 {
 	int r;
 
@@ -241,16 +240,17 @@ int pv_logdirty_audit(struct pv_logdirty *l, uint64_t *bitmap, uint64_t *ret_mis
 	return r;
 }
 
-void pv_logdirty_stats(const struct pv_logdirty *l, struct pv_logdirty_stats *ret)
+void logdirty_stats(const struct logdirty *l, struct logdirty_stats *ret)
 {
 	*ret = l->st;
 }
 
-void pv_logdirty_free(struct pv_logdirty *l)
+void logdirty_free(struct logdirty *l)
 {
 	if (!l)
 		return;
-	track_free(l->t);
+	if (l->cfg.tracker)
+		l->cfg.tracker->free(l->t);
 	hashlog_done(&l->h);
 	free(l->carry);
 	free(l->last);

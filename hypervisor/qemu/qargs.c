@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* QEMU's command line: see qargs.h. Addresses on the PCI bus are given, so that a device stands where it stood after others came or went. */
+#include "config.h"
+#include "hypervisor/qemu/qargs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "common/util.h"
+
+#define ARGS_MAX     200u
+#define SLOT_CONSOLE 0x2u
+#define SLOT_DISK    0x4u /* DOM_DISKS_MAX of them */
+#define SLOT_NIC     0xcu /* DOM_NICS_MAX */
+#define SLOT_RNG     0x14u
+#define VIRTIO       "disable-legacy=on,disable-modern=off"
+
+struct args {
+	char **v;
+	size_t n;
+	bool failed;
+};
+
+__attribute__((format(printf, 2, 3))) static void put(struct args *a, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (a->n + 1 >= ARGS_MAX || vasprintf(&a->v[a->n], fmt, ap) < 0) {
+		a->v[a->n] = NULL;
+		a->failed = true;
+	} else {
+		a->n++;
+	}
+	va_end(ap);
+}
+
+const char *qargs_machine(const struct dom_config *cfg, struct err *err)
+{
+	static const struct {
+		const char *alias, *machine;
+	} known[] = { { "q35", "pc-q35-7.2" }, { "pc", "pc-i440fx-7.2" } };
+	const char *m = cfg->machine ? cfg->machine : "q35";
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (!strcmp(m, known[i].alias))
+			return known[i].machine;
+	if (!strncmp(m, "pc-q35-", 7) || !strncmp(m, "pc-i440fx-", 10))
+		return m;
+	(void)err_set(err, ENOTSUP, "machine '%.60s' of domain '%s' is not supported (q35, pc, or a version of them)",
+	              m, cfg->name);
+	return NULL;
+}
+
+/* hw/i386/pc_q35.c and pc_piix.c of QEMU. */
+uint64_t qargs_low_bytes(const struct dom_config *cfg)
+{
+	const char *m = qargs_machine(cfg, NULL);
+	bool q35 = !m || !strncmp(m, "pc-q35-", 7);
+	uint64_t most = q35 ? 0xb0000000ull : 0xe0000000ull, low = q35 ? 0x80000000ull : 0xc0000000ull;
+
+	return cfg->memory_bytes < most ? cfg->memory_bytes : low;
+}
+
+static void put_machine(struct args *a, const struct qargs *q, const char *machine)
+{
+	const struct dom_config *c = q->cfg;
+
+	put(a, "-name");
+	put(a, "guest=%s,debug-threads=on", c->name);
+	put(a, "-uuid");
+	put(a, "%s", c->uuid);
+	put(a, "-S");
+	put(a, "-no-reboot");
+	put(a, "-nodefaults");
+	put(a, "-no-user-config");
+	put(a, "-display");
+	put(a, "none");
+	put(a, "-sandbox");
+	put(a, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	put(a, "-machine");
+	put(a, "%s,accel=%s,memory-backend=ram,dump-guest-core=off,vmport=off,smm=off,graphics=off", machine,
+	    q->kvm ? "kvm" : "tcg");
+	put(a, "-cpu");
+	put(a, "%s", q->kvm ? "host" : "max");
+	put(a, "-smp");
+	put(a, "%u", c->vcpus);
+	put(a, "-m");
+	put(a, "size=%luk", (unsigned long)(c->memory_bytes / 1024));
+	put(a, "-object");
+	put(a,
+	    "memory-backend-file,id=ram,size=%lu,mem-path=" QARGS_FD_DIR "/%d,share=on,prealloc=off,merge=off,dump=off",
+	    (unsigned long)c->memory_bytes, q->mem);
+	put(a, "-rtc");
+	put(a, "base=%s", c->clock == DOM_CLOCK_LOCALTIME ? "localtime" : "utc");
+	put(a, "-device");
+	put(a, "pvpanic");
+}
+
+static void put_boot(struct args *a, const struct qargs *q)
+{
+	const struct dom_config *c = q->cfg;
+
+	if (!c->kernel)
+		return;
+	put(a, "-kernel");
+	put(a, QARGS_KERNEL);
+	if (c->initrd) {
+		put(a, "-initrd");
+		put(a, QARGS_INITRD);
+	}
+	put(a, "-append");
+	put(a, "%s%shospes.agent=hvc%u hospes.generation=%lu", c->cmdline ? c->cmdline : "", c->cmdline ? " " : "",
+	    (unsigned)c->n_consoles, (unsigned long)q->generation);
+}
+
+static void put_consoles(struct args *a, const struct qargs *q)
+{
+	size_t n = q->cfg->n_consoles + 1;
+
+	put(a, "-chardev");
+	put(a, "socket,id=qmp,fd=%d", q->qmp);
+	put(a, "-mon");
+	put(a, "chardev=qmp,mode=control");
+	put(a, "-chardev");
+	put(a, "socket,id=ttyS0,fd=%d", q->serial);
+	put(a, "-device");
+	put(a, "isa-serial,chardev=ttyS0");
+	put(a, "-device");
+	put(a, "virtio-serial-pci,id=consoles,max_ports=%u,addr=0x%x," VIRTIO, DOM_CONSOLES_MAX + 1, SLOT_CONSOLE);
+	for (size_t i = 0; i < n; i++) {
+		put(a, "-chardev");
+		put(a, "socket,id=hvc%zu,fd=%d", i, q->console[i]);
+		put(a, "-device");
+		put(a, "virtconsole,chardev=hvc%zu,bus=consoles.0,nr=%zu", i, i);
+	}
+}
+
+static void put_devices(struct args *a, const struct qargs *q)
+{
+	const struct dom_config *c = q->cfg;
+	size_t dev = 0; /* as devs.h numbers them: disks, then NICs */
+
+	for (size_t i = 0; i < c->n_disks; i++, dev++) {
+		put(a, "-chardev");
+		put(a, "socket,id=dev%zu,path=" QARGS_SOCKET_DIR "/%zu", dev, dev);
+		put(a, "-device");
+		put(a, "vhost-user-blk-pci,chardev=dev%zu,id=%s,num-queues=1,bootindex=%zu,addr=0x%zx," VIRTIO, dev,
+		    c->disk[i].target, i + 1, SLOT_DISK + i);
+	}
+	for (size_t i = 0; i < c->n_nics; i++, dev++) {
+		const uint8_t *m = c->nic[i].mac;
+		/* QEMU 7.2 takes the vectors of a vhost-user NIC for KVM's, and dies of it without: an interrupt line then */
+		const char *lines = q->kvm ? "" : "vectors=0,";
+		char mtu[24] = "";
+
+		if (c->nic[i].mtu)
+			snprintf(mtu, sizeof(mtu), "host_mtu=%u,", c->nic[i].mtu);
+		put(a, "-chardev");
+		put(a, "socket,id=dev%zu,path=" QARGS_SOCKET_DIR "/%zu", dev, dev);
+		put(a, "-netdev");
+		put(a, "vhost-user,id=net%zu,chardev=dev%zu", i, dev);
+		put(a, "-device");
+		put(a, "virtio-net-pci,netdev=net%zu,mac=%02x:%02x:%02x:%02x:%02x:%02x,%s%sromfile=,addr=0x%zx," VIRTIO,
+		    i, m[0], m[1], m[2], m[3], m[4], m[5], mtu, lines, SLOT_NIC + i);
+	}
+	for (size_t i = 0; i < c->n_rngs; i++) {
+		put(a, "-object");
+		put(a, "rng-builtin,id=rng%zu", i);
+		put(a, "-device");
+		put(a, "virtio-rng-pci,rng=rng%zu,addr=0x%zx," VIRTIO, i, SLOT_RNG + i);
+	}
+}
+
+int qargs_build(const struct qargs *q, char ***ret, struct err *err)
+{
+	const char *machine = qargs_machine(q->cfg, err);
+	struct args a = { .v = calloc(ARGS_MAX, sizeof(*a.v)) };
+
+	if (!machine || !a.v) {
+		free(a.v);
+		return machine ? err_set(err, ENOMEM, "out of memory") : -ENOTSUP;
+	}
+	put(&a, "%s", q->program);
+	put_machine(&a, q, machine);
+	put_boot(&a, q);
+	put_consoles(&a, q);
+	put_devices(&a, q);
+	if (q->incoming) {
+		put(&a, "-incoming");
+		put(&a, "defer");
+	}
+	if (a.failed) {
+		qargs_free(a.v);
+		return err_set(err, E2BIG, "QEMU's command line for domain '%s' is too long", q->cfg->name);
+	}
+	*ret = a.v;
+	return 0;
+}
+
+void qargs_free(char **argv)
+{
+	for (char **p = argv; p && *p; p++)
+		free(*p);
+	free(argv);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* QEMU's command line, from a domain's configuration and the descriptors that QEMU inherits. Pure. */
+#ifndef HOSPES_QEMU_QARGS_H
+#define HOSPES_QEMU_QARGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/cleanup.h"
+#include "common/err.h"
+#include "hypervisor/api/domcfg.h"
+
+/* Names in QEMU's root file system. */
+#define QARGS_FD_DIR     "/fd"     /* its own descriptors, by number */
+#define QARGS_SOCKET_DIR "/v"      /* the socket of each device, by its number among all of the domain's */
+#define QARGS_KERNEL     "/kernel"
+#define QARGS_INITRD     "/initrd"
+
+struct qargs {
+	const struct dom_config *cfg;
+	const char *program;
+	bool kvm, incoming;
+	uint64_t generation;                   /* of ownership */
+	int mem, qmp, serial;                  /* descriptors */
+	int console[DOM_CONSOLES_MAX + 1];     /* cfg->n_consoles and the agent's */
+};
+
+/* Make the arguments, up to a NULL. Owned by the caller, for qargs_free(). */
+int qargs_build(const struct qargs *a, char ***ret, struct err *err) _must_check_;
+void qargs_free(char **argv); /* takes NULL */
+/* The versioned machine that @cfg asks for, static text or borrowed from @cfg. NULL: it is not known, and @err says which ones are. */
+const char *qargs_machine(const struct dom_config *cfg, struct err *err);
+/* Octets of memory below the hole that ends at 4 GiB, where the rest begins; all of it if it fits there. */
+uint64_t qargs_low_bytes(const struct dom_config *cfg);
+
+#endif

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Engines qemu and kvm: guests with a kernel of their own, run by QEMU, which is the processor and most of the device model. Memory, disks
+ * and NICs are hvdom's. ADR 76, 77. Its command line is qargs.c's, its process qproc.c's and qvm.c's, its monitor qmp.c's, log-dirty qtrack.c's.
+ */
+#include "config.h"
+#include "hypervisor/engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include "common/util.h"
+#include "hypervisor/dev/vudev.h"
+#include "hypervisor/qemu/qargs.h"
+#include "hypervisor/qemu/qvm_int.h"
+
+/* A state: docs/wire/qemustate.md */
+#define STATE_MAGIC   0x31765148u /* "HQv1" */
+#define STATE_VERSION 1u
+#define STATE_MIN     64u
+
+static int need_guest(const struct qvm *v, struct err *err)
+{
+	if (v->state == QVM_NONE)
+		return err_set(err, ESRCH, "there is no guest");
+	return v->state == QVM_BOOTING ? err_set(err, EBUSY, "the guest is still booting") : 0;
+}
+
+/* Memory below 4 GiB has a hole for devices; the rest begins there. */
+static unsigned regions(const struct dom_config *cfg, struct guestmem_region ret[GUESTMEM_REGIONS_MAX])
+{
+	uint64_t low = qargs_low_bytes(cfg);
+
+	ret[0] = (struct guestmem_region){ .bytes = low };
+	if (low == cfg->memory_bytes)
+		return 1;
+	ret[1] = (struct guestmem_region){ .start = { 1ull << 32 }, .bytes = cfg->memory_bytes - low };
+	return 2;
+}
+
+/* Life -------------------------------------------------------------------------------------------------------------------- */
+
+static void close_vm(void *vm)
+{
+	struct qvm *v = vm;
+
+	if (!v)
+		return;
+	qvm_kill(v);
+	loop_del_timer(v->boot_timer);
+	loop_del_timer(v->kick);
+	free(v);
+}
+
+static int open_vm(const struct hv_engine_env *env, bool kvm, void **ret_vm, struct err *err)
+{
+	struct qvm *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return err_set(err, ENOMEM, "out of memory");
+	*v = (struct qvm){ .env = env, .kvm = kvm, .pidfd = -1, .serial = -1, .err = -1 };
+	int r = qvm_timers(v, err);
+	/* a copy that comes from elsewhere: QEMU takes its time to start, and the guest need not stand still for that */
+	if (!r && env->mem->base)
+		r = qvm_spawn(v, true, err);
+	if (r < 0) {
+		close_vm(v);
+		return r;
+	}
+	*ret_vm = v;
+	return 0;
+}
+
+static int boot(void *vm, struct err *err)
+{
+	struct qvm *v = vm;
+
+	if (v->state != QVM_NONE)
+		return err_set(err, EEXIST, "there is a guest already");
+	qvm_kill(v); /* one that waited for a state */
+	devs_set_mem(v->env->devs, v->env->mem);
+	int r = qvm_spawn(v, false, err);
+	if (!r)
+		v->state = QVM_BOOTING;
+	return r;
+}
+
+static int suspend(void *vm, unsigned timeout_ms, struct err *err)
+{
+	struct qvm *v = vm;
+	int r = need_guest(v, err);
+
+	if (r < 0 || v->state == QVM_SUSPENDED)
+		return r;
+	vuqemu_park(v->env->devs, true);
+	r = qvm_call(v, "stop", NULL, -1, timeout_ms * NS_PER_MS, err);
+	if (!r) {
+		v->state = QVM_SUSPENDED;
+		return 0;
+	}
+	/* it may stop still: whenever it does, it goes on */
+	vuqemu_park(v->env->devs, false);
+	(void)!qvm_call(v, "cont", NULL, -1, 0, NULL);
+	return r;
+}
+
+static int resume(void *vm, struct err *err)
+{
+	struct qvm *v = vm;
+	int r = need_guest(v, err);
+
+	if (r < 0 || v->state == QVM_RUNNING)
+		return r;
+	vuqemu_park(v->env->devs, false);
+	r = qvm_call(v, "cont", NULL, -1, QVM_CALL_NS, err);
+	if (r < 0)
+		return r;
+	buf_done(&v->saved);
+	v->state = QVM_RUNNING;
+	return 0;
+}
+
+/* State ------------------------------------------------------------------------------------------------------------------- */
+
+static int state_file(struct err *err)
+{
+	int fd = memfd_create("qemu-state", MFD_CLOEXEC);
+
+	return fd < 0 ? err_sys(err, errno, "cannot hold the guest's state") : fd;
+}
+
+/* QEMU tells it once: it is kept until the guest goes on. */
+static int read_state(struct qvm *v, struct err *err)
+{
+	_cleanup_close_ int fd = state_file(err);
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	int r = qvm_migrate(v, "migrate", fd, err);
+	loop_timer_in(v->kick, 0);
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, errno, "cannot read the guest's state");
+	buf_put_u32(&v->saved, STATE_MAGIC);
+	buf_put_u32(&v->saved, STATE_VERSION);
+	buf_put_u64(&v->saved, (uint64_t)st.st_size);
+	uint8_t *p = buf_reserve(&v->saved, (size_t)st.st_size);
+	ssize_t n = p ? pread(fd, p, (size_t)st.st_size, 0) : 0;
+	if (n == st.st_size && n) {
+		v->saved.len += (size_t)n;
+		return 0;
+	}
+	buf_done(&v->saved);
+	return err_set(err, p ? EIO : ENOMEM, "cannot read the guest's state");
+}
+
+static int save(void *vm, struct buf *out, struct err *err)
+{
+	struct qvm *v = vm;
+	int r = need_guest(v, err);
+
+	if (!r && v->state != QVM_SUSPENDED)
+		r = err_set(err, EBUSY, "the guest must be suspended before its state is read");
+	if (!r && !v->saved.len)
+		r = read_state(v, err);
+	if (!r)
+		buf_put(out, v->saved.data, v->saved.len);
+	return r;
+}
+
+static int load(void *vm, struct rd *in, struct err *err)
+{
+	struct qvm *v = vm;
+	uint32_t magic, version;
+	uint64_t len;
+
+	if (v->state != QVM_NONE)
+		return err_set(err, EEXIST, "there is a guest already");
+	magic = rd_u32(in);
+	version = rd_u32(in);
+	len = rd_u64(in);
+	const void *p = in->bad || len > in->left ? NULL : rd_bytes(in, (size_t)len);
+	if (magic != STATE_MAGIC || version != STATE_VERSION || !p || len < STATE_MIN)
+		return err_set(err, EINVAL, "this is no state of a guest of QEMU, or it ends early");
+	_cleanup_close_ int fd = state_file(err);
+	int r = fd < 0 ? fd : write_full(fd, p, (size_t)len);
+	if (!r && lseek(fd, 0, SEEK_SET) < 0)
+		r = -errno;
+	if (r < 0)
+		return fd < 0 ? r : err_sys(err, -r, "cannot hold the guest's state");
+	if (!v->pid)
+		r = qvm_spawn(v, true, err);
+	if (!r)
+		r = qvm_await(v, err);
+	if (!r)
+		r = qvm_migrate(v, "migrate-incoming", fd, err);
+	if (r < 0) {
+		qvm_kill(v);
+		return r == -EPIPE
+		               ? err_set(err, EINVAL, "QEMU does not understand the guest's state: %.200s", v->err_text)
+		               : r;
+	}
+	loop_timer_in(v->kick, 0);
+	v->state = QVM_SUSPENDED;
+	return 0;
+}
+
+/* Log-dirty --------------------------------------------------------------------------------------------------------------- */
+
+static int log_start(void *vm, uint32_t mode, bool audit, uint32_t *ret_mode, struct err *err)
+{
+	struct qvm *v = vm;
+	struct logdirty_cfg c = { .mode = mode, .audit = audit, .tracker = &qtrack, .arg = &v->track };
+	int r = need_guest(v, err);
+
+	if (!r && v->log)
+		r = err_set(err, EALREADY, "log-dirty is on already");
+	if (r < 0)
+		return r;
+	v->track = (struct qtrack_guest){ .pid = v->pid, .pidfd = v->pidfd };
+	return logdirty_new(&c, v->env->mem, &v->log, ret_mode, err);
+}
+
+static int log_collect(void *vm, bool clean, uint64_t *bitmap, uint64_t *ret_dirty, struct err *err)
+{
+	struct qvm *v = vm;
+
+	if (!v->log)
+		return err_set(err, EINVAL, "log-dirty is off");
+	return logdirty_collect(v->log, v->state == QVM_SUSPENDED, clean, bitmap, ret_dirty, err);
+}
+
+static int log_audit(void *vm, uint64_t *bitmap, uint64_t *ret_missed, struct err *err)
+{
+	struct qvm *v = vm;
+
+	if (!v->log || v->state != QVM_SUSPENDED)
+		return err_set(err, EINVAL, "an audit needs log-dirty on and the guest suspended");
+	return logdirty_audit(v->log, bitmap, ret_missed, err);
+}
+
+static void log_stop(void *vm)
+{
+	struct qvm *v = vm;
+
+	logdirty_free(v->log);
+	v->log = NULL;
+}
+
+/* The rest ---------------------------------------------------------------------------------------------------------------- */
+
+static void input(void *vm, const void *p, size_t len)
+{
+	struct qvm *v = vm;
+
+	/* a serial line that does not read loses input */
+	if (v->serial >= 0)
+		(void)!send(v->serial, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void stats(void *vm, struct hv_stats *st)
+{
+	qvm_stats(vm, st);
+}
+
+static void look(void *vm, struct hv_look *ret)
+{
+	qvm_look(vm, ret);
+}
+
+static void kill_guest(void *vm)
+{
+	qvm_kill(vm);
+}
+
+static int probe_tcg(const struct dom_config *cfg, struct err *err)
+{
+	return qhost_probe(cfg, false, err);
+}
+static int probe_kvm(const struct dom_config *cfg, struct err *err)
+{
+	return qhost_probe(cfg, true, err);
+}
+static int identity_tcg(const struct dom_config *cfg, char out[HV_IDENTITY_MAX], struct err *err)
+{
+	return qhost_identity(cfg, false, out, err);
+}
+static int identity_kvm(const struct dom_config *cfg, char out[HV_IDENTITY_MAX], struct err *err)
+{
+	return qhost_identity(cfg, true, out, err);
+}
+static int open_tcg(const struct hv_engine_env *env, void **ret_vm, struct err *err)
+{
+	return open_vm(env, false, ret_vm, err);
+}
+static int open_kvm(const struct hv_engine_env *env, void **ret_vm, struct err *err)
+{
+	return open_vm(env, true, ret_vm, err);
+}
+
+/* Two engines: to a guest, translated code and a processor's own are different machines. */
+#define OPS(engine_name, accel)                                                                                        \
+	{                                                                                                              \
+		.name = engine_name, .caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_COMPARE | HV_CAP_LOGDIRTY_RECORD,        \
+		.transport = &vuqemu_transport, .probe = probe_##accel, .identity = identity_##accel,                  \
+		.regions = regions, .open = open_##accel, .boot = boot, .suspend = suspend, .resume = resume,          \
+		.save = save, .load = load, .logdirty_start = log_start, .logdirty_collect = log_collect,              \
+		.logdirty_audit = log_audit, .logdirty_stop = log_stop, .input = input, .stats = stats, .look = look,  \
+		.kill = kill_guest, .close = close_vm,                                                                 \
+	}
+
+const struct hv_engine_ops hv_engine_qemu = OPS("qemu", tcg);
+const struct hv_engine_ops hv_engine_kvm = OPS("kvm", kvm);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What this host has for engine qemu: see qvm_int.h. */
+#include "config.h"
+#include "hypervisor/qemu/qvm_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "common/util.h"
+#include "hypervisor/qemu/qargs.h"
+
+#define VCPUS_MAX  64u
+#define MEMORY_MIN (32ull << 20)
+
+const char *qhost_program(void)
+{
+	const char *p = getenv("HOSPES_QEMU");
+
+	return p && *p ? p : "/usr/bin/qemu-system-x86_64";
+}
+
+/* /dev/kvm alone proves nothing: some are of hypervisors that run no kernel as it is. */
+static int kvm_probe(struct err *err)
+{
+	_cleanup_free_ char *cpu = NULL;
+	_cleanup_close_ int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (kvm < 0)
+		return err_sys(err, ENOTSUP,
+		               "this host has no hardware-assisted virtualization: /dev/kvm cannot be opened; "
+		               "<domain type='qemu'> runs without");
+	if (file_read("/proc/cpuinfo", 1 << 24, &cpu, NULL) < 0 || !(strstr(cpu, " vmx") || strstr(cpu, " svm")))
+		return err_set(err, ENOTSUP,
+		               "this host's processors have neither VT-x nor AMD-V, whatever /dev/kvm is; "
+		               "<domain type='qemu'> runs without");
+	_cleanup_close_ int vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	return vm < 0 ? err_sys(err, errno, "this host's KVM makes no virtual machine") : 0;
+}
+
+static int host_probe(bool kvm, struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (access(qhost_program(), X_OK) < 0)
+		return err_sys(err, ENOTSUP, "cannot execute %s (install the package qemu-system-x86)",
+		               qhost_program());
+	if (file_read("/proc/sys/user/max_user_namespaces", 64, &text, NULL) == 0 && !strcmp(text, "0\n"))
+		return err_set(
+			err, ENOTSUP,
+			"user namespaces are switched off (sysctl user.max_user_namespaces), which confine QEMU");
+	return kvm ? kvm_probe(err) : 0;
+}
+
+int qhost_probe(const struct dom_config *cfg, bool kvm, struct err *err)
+{
+	int r = host_probe(kvm, err);
+
+	if (r < 0 || !cfg)
+		return r;
+	if (!qargs_machine(cfg, err))
+		return -ENOTSUP;
+	if (cfg->vcpus > VCPUS_MAX)
+		return err_set(err, ENOTSUP, "domain '%s' asks for %u vCPUs, of which a guest may have %u", cfg->name,
+		               cfg->vcpus, VCPUS_MAX);
+	if (cfg->memory_bytes < MEMORY_MIN)
+		return err_set(err, EINVAL, "domain '%s' needs at least %llu MiB of memory", cfg->name,
+		               MEMORY_MIN >> 20);
+	if (!cfg->kernel && !cfg->n_disks)
+		return err_set(err, EINVAL, "domain '%s' has neither <kernel> nor a disk to boot from", cfg->name);
+	if (cfg->kernel && access(cfg->kernel, R_OK) < 0)
+		return err_sys(err, errno, "cannot read kernel %s", cfg->kernel);
+	if (cfg->initrd && access(cfg->initrd, R_OK) < 0)
+		return err_sys(err, errno, "cannot read initrd %s", cfg->initrd);
+	return 0;
+}
+
+/* What the program says for --version: the first line. */
+static int version_of(char *buf, size_t len)
+{
+	char *argv[] = { (char *)qhost_program(), (char *)"--version", NULL }, *const env[] = { NULL };
+	posix_spawn_file_actions_t fa;
+	int p[2], status;
+	size_t n = 0;
+	ssize_t k;
+	pid_t pid;
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return -errno;
+	posix_spawn_file_actions_init(&fa);
+	posix_spawn_file_actions_adddup2(&fa, p[1], 1);
+	int r = -posix_spawn(&pid, argv[0], &fa, NULL, argv, env);
+	posix_spawn_file_actions_destroy(&fa);
+	close(p[1]);
+	while (!r && n + 1 < len && (k = read(p[0], buf + n, len - 1 - n)) > 0)
+		n += (size_t)k;
+	close(p[0]);
+	buf[n] = 0;
+	if (!r && waitpid(pid, &status, 0) < 0)
+		r = -errno;
+	return r;
+}
+
+int qhost_identity(const struct dom_config *cfg, bool kvm, char out[HV_IDENTITY_MAX], struct err *err)
+{
+	const char *machine = qargs_machine(cfg, err);
+	char text[512], version[16] = "";
+
+	if (!machine)
+		return -ENOTSUP;
+	int r = version_of(text, sizeof(text));
+	if (r < 0)
+		return err_sys(err, -r, "cannot execute %s", qhost_program());
+	const char *at = strstr(text, "version ");
+	if (!at || sscanf(at, "version %15[0-9.]", version) != 1)
+		return err_set(err, ENOTSUP, "%s does not say its version", qhost_program());
+	snprintf(out, HV_IDENTITY_MAX, "%s %s %.18s", version, kvm ? "kvm" : "tcg", machine);
+	return 0;
+}

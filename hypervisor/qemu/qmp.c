@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* QEMU's monitor: see qmp.h. */
+#include "config.h"
+#include "hypervisor/qemu/qmp.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include "common/buf.h"
+#include "common/loop.h"
+#include "common/util.h"
+
+struct qmp {
+	int fd; /* owned */
+	struct buf in;
+	bool greeted;
+	json_t *events; /* array, oldest first */
+	json_int_t id;  /* of the last command */
+	json_t *answer; /* to that, once it is there */
+};
+
+struct qmp *qmp_new(int fd)
+{
+	struct qmp *q = calloc(1, sizeof(*q));
+
+	if (q)
+		*q = (struct qmp){ .fd = fd, .events = json_array() };
+	if (q && q->events)
+		return q;
+	free(q);
+	close(fd);
+	return NULL;
+}
+
+void qmp_free(struct qmp *q)
+{
+	if (!q)
+		return;
+	close(q->fd);
+	buf_done(&q->in);
+	json_decref(q->events);
+	json_decref(q->answer);
+	free(q);
+}
+
+int qmp_fd(const struct qmp *q)
+{
+	return q->fd;
+}
+
+bool qmp_greeted(const struct qmp *q)
+{
+	return q->greeted;
+}
+
+static int nonsense(struct err *err, const char *what)
+{
+	return err_set(err, EPROTO, "QEMU's monitor sends %s", what);
+}
+
+/* One message; takes @o. */
+static int take(struct qmp *q, json_t *o, struct err *err)
+{
+	int r = 0;
+
+	if (!json_is_object(o)) {
+		r = nonsense(err, "what is no QMP");
+	} else if (json_object_get(o, "QMP")) {
+		q->greeted = true;
+	} else if (json_is_string(json_object_get(o, "event"))) {
+		if (json_array_size(q->events) >= QMP_EVENTS_MAX)
+			r = nonsense(err, "events without end");
+		else if (json_array_append(q->events, o) < 0)
+			r = err_set(err, ENOMEM, "out of memory");
+	} else if (json_object_get(o, "return") || json_object_get(o, "error")) {
+		json_int_t id = json_integer_value(json_object_get(o, "id"));
+		if (id > q->id)
+			r = nonsense(err, "an answer that nobody asked for");
+		if (id == q->id && !q->answer) /* others are late */
+			q->answer = json_incref(o);
+	} else {
+		r = nonsense(err, "what is no QMP");
+	}
+	json_decref(o);
+	return r;
+}
+
+static int take_lines(struct qmp *q, struct err *err)
+{
+	char *nl;
+	size_t done = 0;
+	int r = 0;
+
+	while (!r && (nl = memchr(q->in.data + done, '\n', q->in.len - done))) {
+		size_t len = (size_t)(nl - (char *)q->in.data) - done;
+		json_t *o = len < 2 ? NULL : json_loadb((char *)q->in.data + done, len, JSON_DECODE_ANY, NULL);
+		if (o)
+			r = take(q, o, err);
+		else if (len >= 2)
+			r = nonsense(err, "what is no JSON");
+		done += len + 1;
+	}
+	memmove(q->in.data, q->in.data + done, q->in.len - done);
+	q->in.len -= done;
+	return r ? r : q->in.len > QMP_LINE_MAX ? nonsense(err, "a line without end") : 0;
+}
+
+int qmp_read(struct qmp *q, struct err *err)
+{
+	for (;;) {
+		void *p = buf_reserve(&q->in, 65536);
+		if (!p)
+			return err_set(err, ENOMEM, "out of memory");
+		ssize_t n = recv(q->fd, p, 65536, MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return 0;
+		if (n <= 0)
+			return err_set(err, EPIPE, "QEMU ended");
+		q->in.len += (size_t)n;
+		int r = take_lines(q, err);
+		if (r < 0)
+			return r;
+	}
+}
+
+int qmp_wait(struct qmp *q, uint64_t until_ns, struct err *err)
+{
+	uint64_t now = now_ns();
+	struct pollfd p = { .fd = q->fd, .events = POLLIN };
+
+	if (now >= until_ns || poll(&p, 1, (int)((until_ns - now) / NS_PER_MS) + 1) == 0)
+		return err_set(err, ETIMEDOUT, "QEMU does not answer");
+	return qmp_read(q, err);
+}
+
+json_t *qmp_event(struct qmp *q)
+{
+	json_t *e = json_incref(json_array_get(q->events, 0));
+
+	if (e)
+		json_array_remove(q->events, 0);
+	return e;
+}
+
+int qmp_send(struct qmp *q, const char *cmd, json_t *args, int fd, struct err *err)
+{
+	json_t *o = json_pack("{s:s, s:I, s:o*}", "execute", cmd, "id", ++q->id, "arguments", args);
+	_cleanup_free_ char *line = o ? json_dumps(o, JSON_COMPACT) : NULL;
+
+	json_decref(o);
+	json_decref(q->answer);
+	q->answer = NULL;
+	if (!line)
+		return err_set(err, ENOMEM, "out of memory");
+	int r = sock_send_fds(q->fd, line, strlen(line), &fd, fd >= 0);
+	return r < 0 ? err_sys(err, -r, "cannot reach QEMU's monitor") : 0;
+}
+
+int qmp_answer(const struct qmp *q, struct err *err)
+{
+	const json_t *e = json_object_get(q->answer, "error");
+	const char *why = json_string_value(json_object_get(e, "desc"));
+
+	if (!q->answer)
+		return -EAGAIN;
+	return e ? err_set(err, EREMOTEIO, "QEMU refuses: %.300s", why ? why : "for no reason that it gives") : 0;
+}
+
+int qmp_call(struct qmp *q, const char *cmd, json_t *args, int fd, uint64_t limit_ns, struct err *err)
+{
+	uint64_t until = now_ns() + limit_ns;
+	int r = qmp_send(q, cmd, args, fd, err);
+
+	while (!r && !q->answer)
+		r = qmp_wait(q, until, err);
+	if (!r)
+		r = qmp_answer(q, err);
+	return r < 0 && err ? err_prefix(err, "%s", cmd) : r;
+}

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* QEMU's process, its monitor, its end: see qvm_int.h. */
+#include "config.h"
+#include "hypervisor/qemu/qvm_int.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include "common/util.h"
+#include "hypervisor/dev/vudev.h"
+#include "hypervisor/qemu/qargs.h"
+#include "hypervisor/qemu/qproc.h"
+
+/* What it says ------------------------------------------------------------------------------------------------------------ */
+
+static void on_serial(void *arg, int fd, uint32_t ev)
+{
+	struct qvm *v = arg;
+	char buf[8192];
+	(void)ev;
+
+	for (int i = 0; i < 16; i++) {
+		ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+		if (n == 0)
+			loop_mod_fd(v->serial_src, 0);
+		if (n <= 0)
+			return;
+		v->env->output(v->env->arg, buf, (size_t)n);
+	}
+}
+
+static void read_err(struct qvm *v)
+{
+	char buf[256];
+	ssize_t n;
+
+	while (v->err >= 0 && (n = recv(v->err, buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
+		size_t keep = sizeof(v->err_text) - 1, k = (size_t)n;
+		v->env->output(v->env->arg, buf, k);
+		if (v->err_len + k > keep) {
+			size_t drop = v->err_len + k - keep;
+			memmove(v->err_text, v->err_text + drop, v->err_len - drop);
+			v->err_len -= drop;
+		}
+		memcpy(v->err_text + v->err_len, buf, k);
+		v->err_len += k;
+		v->err_text[v->err_len] = 0;
+	}
+}
+
+static void on_err(void *arg, int fd, uint32_t ev)
+{
+	struct qvm *v = arg;
+	(void)fd;
+
+	read_err(v);
+	if (ev & EPOLLHUP)
+		loop_mod_fd(v->err_src, 0);
+}
+
+/* Its end ----------------------------------------------------------------------------------------------------------------- */
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* The process is gone. */
+static void forget(struct qvm *v)
+{
+	struct loop_fd **src[] = { &v->qmp_src, &v->serial_src, &v->err_src, &v->pid_src };
+
+	logdirty_free(v->log);
+	v->log = NULL;
+	if (v->serial >= 0)
+		on_serial(v, v->serial, 0);
+	read_err(v);
+	for (size_t i = 0; i < ARRAY_SIZE(src); i++) {
+		loop_del_fd(*src[i]);
+		*src[i] = NULL;
+	}
+	if (v->boot_timer)
+		loop_timer_at(v->boot_timer, UINT64_MAX);
+	if (v->kick)
+		loop_timer_at(v->kick, UINT64_MAX);
+	qmp_free(v->qmp);
+	v->qmp = NULL;
+	close_fd(&v->serial);
+	close_fd(&v->err);
+	close_fd(&v->pidfd);
+	buf_done(&v->saved);
+	v->pid = 0;
+	v->state = QVM_NONE;
+	vuqemu_park(v->env->devs, false);
+}
+
+void qvm_kill(struct qvm *v)
+{
+	if (v->pid) {
+		kill(v->pid, SIGKILL);
+		waitpid(v->pid, NULL, __WALL);
+	}
+	forget(v);
+}
+
+static void see_events(struct qvm *v)
+{
+	json_t *e;
+
+	while (v->qmp && (e = qmp_event(v->qmp))) {
+		const char *name = json_string_value(json_object_get(e, "event"));
+		const char *why = json_string_value(json_object_get(json_object_get(e, "data"), "reason"));
+		if (!strcmp(name, "SHUTDOWN") && why)
+			v->reason = !strcmp(why, "guest-shutdown") ? QVM_POWEROFF
+			            : !strcmp(why, "guest-reset")  ? QVM_REBOOT
+			            : !strcmp(why, "guest-panic")  ? QVM_PANIC
+			                                           : QVM_LOST;
+		json_decref(e);
+	}
+}
+
+static enum hv_exit how_it_ended(const struct qvm *v, int status, char *text, size_t len)
+{
+	static const char *const said[] = { [QVM_POWEROFF] = "the guest powered off",
+		                            [QVM_REBOOT] = "the guest reboots",
+		                            [QVM_PANIC] = "the guest panicked" };
+
+	if (v->reason != QVM_LOST)
+		snprintf(text, len, "%s", said[v->reason]);
+	else if (WIFSIGNALED(status))
+		snprintf(text, len, "QEMU died of signal %d: %.100s", WTERMSIG(status), v->err_text);
+	else
+		snprintf(text, len, "QEMU ended with status %d: %.100s", WEXITSTATUS(status), v->err_text);
+	for (char *s = text; *s; s++)
+		if (*s == '\n' || *s == '\r')
+			*s = ' ';
+	return v->reason == QVM_POWEROFF ? HV_EXIT_POWEROFF : v->reason == QVM_REBOOT ? HV_EXIT_REBOOT : HV_EXIT_CRASH;
+}
+
+/* It ended, or has to. @why NULL: it ended. */
+static void ended(struct qvm *v, const char *why)
+{
+	enum qvm_state was = v->state;
+	enum hv_exit how = HV_EXIT_CRASH;
+	struct err e;
+	char text[200];
+	int status = 0;
+
+	if (why)
+		kill(v->pid, SIGKILL);
+	waitpid(v->pid, &status, __WALL);
+	if (v->qmp)
+		(void)!qmp_read(v->qmp, NULL);
+	see_events(v);
+	read_err(v);
+	if (why)
+		snprintf(text, sizeof(text), "%s", why);
+	else
+		how = how_it_ended(v, status, text, sizeof(text));
+	forget(v);
+	if (was == QVM_BOOTING) {
+		(void)err_set(&e, ENOEXEC, "%s", text);
+		v->env->ready(v->env->arg, &e);
+	} else if (was != QVM_NONE) {
+		v->env->exited(v->env->arg, how, text);
+	}
+}
+
+static void on_pid(void *arg, int fd, uint32_t ev)
+{
+	(void)fd, (void)ev;
+	ended(arg, NULL);
+}
+
+/* Monitor ----------------------------------------------------------------------------------------------------------------- */
+
+/* Its monitor says hello before the machine is made, and answers after that. 0: agreed on what a state is; -EAGAIN: not yet. */
+static int set_up_monitor(struct qvm *v, struct err *err)
+{
+	int r = v->hello ? qmp_answer(v->qmp, err) : -EAGAIN;
+
+	if (!v->hello && qmp_greeted(v->qmp)) {
+		v->hello = true;
+		r = qmp_send(v->qmp, "qmp_capabilities", NULL, -1, err);
+		r = r ? r : -EAGAIN;
+	}
+	if (!r)
+		r = qmp_call(v->qmp, "migrate-set-capabilities",
+		             json_pack("{s:[{s:s, s:b}, {s:s, s:b}]}", "capabilities", "capability", "x-ignore-shared",
+		                       "state", 1, "capability", "events", "state", 1),
+		             -1, QVM_CALL_NS, err);
+	if (!r)
+		r = qmp_call(v->qmp, "migrate-set-parameters", json_pack("{s:I}", "max-bandwidth", (json_int_t)1 << 40),
+		             -1, QVM_CALL_NS, err);
+	return r;
+}
+
+static void boots(struct qvm *v)
+{
+	struct err e;
+	int r = set_up_monitor(v, &e);
+
+	if (r == -EAGAIN)
+		return;
+	if (r < 0) {
+		ended(v, e.text);
+		return;
+	}
+	loop_timer_at(v->boot_timer, UINT64_MAX);
+	v->state = QVM_SUSPENDED;
+	v->env->ready(v->env->arg, NULL);
+}
+
+static void on_qmp(void *arg, int fd, uint32_t events)
+{
+	struct qvm *v = arg;
+	struct err e;
+	int r = qmp_read(v->qmp, &e);
+	(void)fd, (void)events;
+
+	if (r == -EPIPE) { /* the process ends: on_pid() */
+		loop_mod_fd(v->qmp_src, 0);
+		return;
+	}
+	if (r < 0) {
+		ended(v, e.text);
+		return;
+	}
+	see_events(v);
+	if (v->state == QVM_BOOTING)
+		boots(v);
+}
+
+/* What came while a call was waited for. */
+static void on_kick(void *arg)
+{
+	see_events(arg);
+}
+
+int qvm_call(struct qvm *v, const char *cmd, json_t *args, int fd, uint64_t limit_ns, struct err *err)
+{
+	int r = qmp_call(v->qmp, cmd, args, fd, limit_ns, err);
+
+	loop_timer_in(v->kick, 0);
+	return r;
+}
+
+static void on_boot_timer(void *arg)
+{
+	struct qvm *v = arg;
+	char text[120];
+
+	snprintf(text, sizeof(text), "QEMU's monitor has not answered for %llu s", QVM_START_NS / NS_PER_S);
+	ended(v, text);
+}
+
+int qvm_await(struct qvm *v, struct err *err)
+{
+	uint64_t until = now_ns() + QVM_START_NS;
+	int r;
+
+	while ((r = set_up_monitor(v, err)) == -EAGAIN) {
+		r = qmp_wait(v->qmp, until, err);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+/* 1: done; 0: not yet. */
+static int migrated(struct qvm *v, struct err *err)
+{
+	int r = 0;
+	json_t *e;
+
+	while (!r && (e = qmp_event(v->qmp))) {
+		const char *name = json_string_value(json_object_get(e, "event"));
+		const char *status = json_string_value(json_object_get(json_object_get(e, "data"), "status"));
+		if (!strcmp(name, "MIGRATION") && status && !strcmp(status, "completed"))
+			r = 1;
+		else if (!strcmp(name, "MIGRATION") && status && !strcmp(status, "failed"))
+			r = err_set(err, EINVAL, "QEMU cannot read or write the guest's state");
+		json_decref(e);
+	}
+	return r;
+}
+
+int qvm_migrate(struct qvm *v, const char *cmd, int fd, struct err *err)
+{
+	uint64_t until = now_ns() + QVM_CALL_NS;
+
+	see_events(v); /* those of before */
+	int r = qmp_call(v->qmp, "getfd", json_pack("{s:s}", "fdname", "state"), fd, QVM_CALL_NS, err);
+	if (!r)
+		r = qmp_call(v->qmp, cmd, json_pack("{s:s}", "uri", "fd:state"), -1, QVM_CALL_NS, err);
+	while (!r) {
+		r = migrated(v, err);
+		if (!r)
+			r = qmp_wait(v->qmp, until, err);
+	}
+	return r < 0 ? r : 0;
+}
+
+/* Start ------------------------------------------------------------------------------------------------------------------- */
+
+struct pairs {
+	int ours[3 + DOM_CONSOLES_MAX + 1],
+		theirs[3 + DOM_CONSOLES_MAX + 1]; /* monitor, serial line, standard error, consoles */
+	size_t n;
+	int listen[DOM_DISKS_MAX + DOM_NICS_MAX];
+	size_t n_listen;
+};
+
+static int make_pairs(struct pairs *p, const struct dom_config *cfg, struct err *err)
+{
+	size_t n = 3 + cfg->n_consoles + 1;
+	int sv[2];
+
+	for (; p->n < n; p->n++) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
+			return err_sys(err, errno, "cannot make QEMU's sockets");
+		p->ours[p->n] = sv[0];
+		p->theirs[p->n] = sv[1];
+	}
+	for (; p->n_listen < cfg->n_disks + cfg->n_nics; p->n_listen++) {
+		p->listen[p->n_listen] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (p->listen[p->n_listen] < 0)
+			return err_sys(err, errno, "cannot make QEMU's sockets");
+	}
+	return 0;
+}
+
+static void close_all(int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		close_fd(&fds[i]);
+}
+
+static int execute(struct qvm *v, const struct pairs *p, struct err *err)
+{
+	const struct dom_config *cfg = v->env->cfg;
+	int pass[3 + DOM_CONSOLES_MAX + 1];
+	struct qargs a = { .cfg = cfg,
+		           .program = qhost_program(),
+		           .kvm = v->kvm,
+		           .incoming = v->incoming,
+		           .generation = v->env->generation,
+		           .mem = v->env->mem->fd,
+		           .qmp = p->theirs[0],
+		           .serial = p->theirs[1] };
+	struct qproc_cfg c = { .kernel = cfg->kernel,
+		               .initrd = cfg->initrd,
+		               .kvm = v->kvm,
+		               .uid = v->env->uid,
+		               .gid = v->env->gid,
+		               .pass = pass,
+		               .listen = p->listen,
+		               .n_listen = p->n_listen,
+		               .err = p->theirs[2] };
+	char **argv;
+
+	pass[c.n_pass++] = a.mem;
+	for (size_t i = 0; i < p->n; i++)
+		if (i != 2)
+			pass[c.n_pass++] = p->theirs[i];
+	memcpy(a.console, p->theirs + 3, (p->n - 3) * sizeof(int));
+	int r = qargs_build(&a, &argv, err);
+	if (r < 0)
+		return r;
+	c.argv = argv;
+	r = qproc_start(&c, &v->pid, &v->pidfd, err);
+	qargs_free(argv);
+	return r;
+}
+
+/* All of @p that has a new owner becomes -1. */
+static int connect_all(struct qvm *v, struct pairs *p, struct err *err)
+{
+	struct loop *l = v->env->loop;
+	int r = 0;
+
+	v->qmp = qmp_new(steal_fd(&p->ours[0]));
+	v->serial = steal_fd(&p->ours[1]);
+	v->err = steal_fd(&p->ours[2]);
+	if (v->qmp)
+		v->qmp_src = loop_add_fd(l, qmp_fd(v->qmp), EPOLLIN, on_qmp, v);
+	v->serial_src = loop_add_fd(l, v->serial, EPOLLIN, on_serial, v);
+	v->err_src = loop_add_fd(l, v->err, EPOLLIN, on_err, v);
+	v->pid_src = loop_add_fd(l, v->pidfd, EPOLLIN, on_pid, v);
+	if (!v->qmp || !v->qmp_src || !v->serial_src || !v->err_src || !v->pid_src)
+		return err_set(err, ENOMEM, "out of memory");
+	for (size_t i = 0; i < p->n_listen && !r; i++)
+		r = vudev_listen(v->env->devs, i, steal_fd(&p->listen[i]), err);
+	for (size_t i = 3; i < p->n && !r; i++)
+		r = devs_console_line(v->env->devs, (unsigned)i - 3, steal_fd(&p->ours[i]), err);
+	return r;
+}
+
+int qvm_spawn(struct qvm *v, bool incoming, struct err *err)
+{
+	struct pairs p = { 0 };
+	int r = make_pairs(&p, v->env->cfg, err);
+
+	v->incoming = incoming;
+	v->hello = false;
+	v->reason = QVM_LOST;
+	v->err_len = 0;
+	v->err_text[0] = 0;
+	if (!r)
+		r = execute(v, &p, err);
+	close_all(p.theirs, p.n);
+	if (!r) {
+		v->env->process(v->env->arg, v->pid);
+		r = connect_all(v, &p, err);
+	}
+	close_all(p.ours, p.n);
+	close_all(p.listen, p.n_listen);
+	if (r < 0)
+		qvm_kill(v);
+	else if (!incoming)
+		loop_timer_in(v->boot_timer, QVM_START_NS);
+	return r;
+}
+
+int qvm_timers(struct qvm *v, struct err *err)
+{
+	v->boot_timer = loop_add_timer(v->env->loop, on_boot_timer, v);
+	v->kick = loop_add_timer(v->env->loop, on_kick, v);
+	return v->boot_timer && v->kick ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+/* What it uses ------------------------------------------------------------------------------------------------------------ */
+
+/* Of all its threads: time on a processor, and time that they waited for one. */
+static void thread_times(pid_t pid, uint64_t *run, uint64_t *waited)
+{
+	char path[300];
+	struct dirent *e;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	DIR *d = opendir(path);
+	while (d && (e = readdir(d))) {
+		_cleanup_free_ char *text = NULL;
+		unsigned long long r = 0, w = 0;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", pid, e->d_name);
+		if (e->d_name[0] != '.' && file_read(path, 256, &text, NULL) == 0 &&
+		    sscanf(text, "%llu %llu", &r, &w) == 2) {
+			*run += r;
+			*waited += w;
+		}
+	}
+	if (d)
+		closedir(d);
+}
+
+void qvm_stats(const struct qvm *v, struct hv_stats *st)
+{
+	_cleanup_free_ char *text = NULL;
+	uint64_t waited = 0;
+	char path[64], *p;
+
+	if (!v->pid)
+		return;
+	thread_times(v->pid, &st->cpu_ns, &waited);
+	snprintf(path, sizeof(path), "/proc/%d/status", v->pid);
+	if (file_read(path, 65536, &text, NULL) == 0 && (p = strstr(text, "RssAnon:")))
+		st->hv_rss_bytes += strtoull(p + 8, NULL, 10) * 1024;
+}
+
+void qvm_look(const struct qvm *v, struct hv_look *ret)
+{
+	static const char *const names[] = { "no guest", "QEMU starts", "QEMU, its machine stopped",
+		                             "QEMU, its machine running" };
+
+	*ret = (struct hv_look){ 0 };
+	if (!v->pid)
+		return;
+	thread_times(v->pid, &ret->cpu_ns, &ret->waited_ns);
+	snprintf(ret->text, sizeof(ret->text), "%s (process %d)", names[v->state], v->pid);
+}

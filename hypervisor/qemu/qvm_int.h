@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One QEMU: shared by qemu.c (the ops), qvm.c (its process, monitor and end) and qhost.c (what this host has). Main thread. */
+#ifndef HOSPES_QEMU_QVM_INT_H
+#define HOSPES_QEMU_QVM_INT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/buf.h"
+#include "hypervisor/engine.h"
+#include "hypervisor/logdirty/logdirty.h"
+#include "hypervisor/qemu/qmp.h"
+#include "hypervisor/qemu/qtrack.h"
+
+#define QVM_CALL_NS  (10 * NS_PER_S) /* limit of commands that QEMU executes at once */
+#define QVM_START_NS (60 * NS_PER_S) /* limit of its start, up to its monitor's greeting; for a loaded host */
+
+enum qvm_state { QVM_NONE, QVM_BOOTING, QVM_SUSPENDED, QVM_RUNNING };
+enum qvm_reason { QVM_LOST, QVM_POWEROFF, QVM_REBOOT, QVM_PANIC };
+
+struct qvm {
+	const struct hv_engine_env *env;
+	bool kvm;
+	enum qvm_state state;   /* of the guest. NONE with a process: QEMU waits for a state */
+	bool incoming;          /* it was started to wait for a state */
+	bool hello;             /* its monitor was asked to leave negotiation */
+	pid_t pid;              /* 0: no QEMU */
+	int pidfd;              /* -1: none */
+	struct qmp *qmp;
+	int serial, err;        /* our ends, -1: none */
+	struct loop_fd *qmp_src, *serial_src, *err_src, *pid_src;
+	struct loop_timer *boot_timer, *kick;
+	enum qvm_reason reason; /* that QEMU gave for its end */
+	struct buf saved;       /* the guest's state since it was suspended; empty: not read yet */
+	struct qtrack_guest track;
+	struct logdirty *log;
+	char err_text[512];     /* the end of its standard error */
+	size_t err_len;
+};
+
+/* qvm.c */
+int qvm_timers(struct qvm *v, struct err *err) _must_check_;
+int qvm_spawn(struct qvm *v, bool incoming, struct err *err) _must_check_;
+/* Wait until the monitor is ready; for a QEMU that waits for a state. */
+int qvm_await(struct qvm *v, struct err *err) _must_check_;
+/* End it. Calls neither ready() nor exited(). */
+void qvm_kill(struct qvm *v);
+/* Execute a command on its monitor, as qmp_call(); events are handled from the loop. */
+int qvm_call(struct qvm *v, const char *cmd, json_t *args, int fd, uint64_t limit_ns, struct err *err) _must_check_;
+/* Write or read a state by @fd (a memory file): @cmd is "migrate" or "migrate-incoming". */
+int qvm_migrate(struct qvm *v, const char *cmd, int fd, struct err *err) _must_check_;
+void qvm_stats(const struct qvm *v, struct hv_stats *st);
+void qvm_look(const struct qvm *v, struct hv_look *ret);
+
+/* qhost.c: the program; what this host can run; what a state depends on */
+const char *qhost_program(void);
+int qhost_probe(const struct dom_config *cfg, bool kvm, struct err *err) _must_check_;
+int qhost_identity(const struct dom_config *cfg, bool kvm, char out[HV_IDENTITY_MAX], struct err *err) _must_check_;
+
+#endif

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Guests of engine qemu: Debian's kernel as it is, two vCPUs, the small guest's checks on virtio disk, network and consoles.
+load lib
+
+setup_file() {
+	need_root
+	lab_up 2
+	! qemu_missing >/dev/null || return 0
+	cp "$top_builddir"/guests/qemu-{kernel,initramfs.img} "$SHARED/"
+}
+
+# Says what is missing.
+qemu_missing() {
+	[ -x /usr/bin/qemu-system-x86_64 ] || { echo "missing: qemu-system-x86"; return 0; }
+	[ -e "$top_builddir/guests/qemu-kernel" ] || { echo "missing: guests/qemu-kernel (install linux-image-cloud-amd64, make guests)"; return 0; }
+	return 1
+}
+
+setup() {
+	need_root
+	need_program jq
+	local why
+	! why=$(qemu_missing) || skip "$why"
+	g=guest$((60 + BATS_TEST_NUMBER))
+}
+
+# qemu_xml NAME [key=value...]: as guest_xml, for this engine
+qemu_xml() {
+	guest_xml "$@" kernel=/var/lib/hospes/shared/qemu-kernel
+	sed -i -e "s/<domain type='uml'>/<domain type='qemu'>/; s/<type>linux/<type machine='q35'>hvm/; s/<vcpu>1/<vcpu>2/" \
+		-e "s/initramfs.img/qemu-initramfs.img/; s/<cmdline>/<cmdline>console=ttyS0 quiet /" "$SHARED/$1.xml"
+}
+qemu_wait() { client hospes-probe wait "$(guest_ip "$1"):7007" --timeout $((120 * PATIENCE)); }
+qemu_up() { # HOST NAME [key=value...]
+	local host=$1
+	shift
+	qemu_xml "$@"
+	on "$host" vmctl define "/var/lib/hospes/shared/$1.xml"
+	on "$host" vmctl start "$1"
+	qemu_wait "$1"
+}
+
+@test "boots Debian's kernel with two vCPUs, is sound, and powers off in order" {
+	qemu_up host-a "$g" mem=256 load=light
+	on host-a vmctl dominfo "$g" --json | jq -e '.state == "running" and .vcpus == 2'
+	guest_sound "$g"
+	one_copy "$g" host-a
+	ask "$g" poweroff || true
+	eventually 60 eval "[ -z \"\$(running_on $g)\" ]"
+	e2fsck -fn "$SHARED/$g.img"
+	not disk_locked "$SHARED/$g.img"
+}
+
+@test "QEMU is confined: no capabilities, no network, no file of the host's, a filter" {
+	local pid
+	qemu_up host-a "$g" mem=256 load=none disk=0
+	pid=$(pgrep -f "guest=$g,debug-threads")
+	[ "$(awk '/^CapEff/ { print $2 }' "/proc/$pid/status")" = 0000000000000000 ]
+	[ "$(awk '/^CapBnd/ { print $2 }' "/proc/$pid/status")" != "" ]
+	[ "$(awk '/^NoNewPrivs/ { print $2 }' "/proc/$pid/status")" = 1 ]
+	[ "$(awk '/^Seccomp:/ { print $2 }' "/proc/$pid/status")" = 2 ]
+	[ "$(awk '/^Uid/ { print $2 }' "/proc/$pid/status")" -ge 1744830464 ]
+	[ "$(wc -l <"/proc/$pid/net/dev")" -eq 3 ]
+	[ "$(ls "/proc/$pid/root" | xargs)" = "dev fd initrd kernel lib lib64 usr v" ]
+	not touch "/proc/$pid/root/x"
+	guest_remove "$g"
+}
+
+@test "hvdom dies and takes QEMU along; QEMU dies and that is the guest's end" {
+	local pid hv
+	qemu_up host-a "$g" mem=256 load=none disk=0
+	pid=$(pgrep -f "guest=$g,debug-threads")
+	hv=$(hvdoms_on host-a "$g")
+	on host-a kill -9 $hv
+	eventually 10 eval "[ ! -e /proc/$pid ]"
+	on host-a vmctl start "$g"
+	qemu_wait "$g"
+	kill -9 "$(pgrep -f "guest=$g,debug-threads")"
+	eventually 10 eval "[ -z \"\$(running_on $g)\" ]"
+	guest_remove "$g"
+}
+
+@test "a reboot of the guest's is one, and its files are found again" {
+	local boot
+	qemu_up host-a "$g" mem=256 load=light
+	boot=$(guest_boot_id "$g")
+	ask "$g" reboot || true
+	eventually 120 eval "b=\$(guest_boot_id $g) && [ -n \"\$b\" ] && [ \"\$b\" != $boot ]"
+	guest_sound "$g"
+	guest_remove "$g"
+}
+
+@test "suspend, resume, save, restore" {
+	local boot
+	qemu_up host-a "$g" mem=256 load=light
+	boot=$(guest_boot_id "$g")
+	on host-a vmctl suspend "$g"
+	[ "$(domain_state host-a "$g")" = paused ]
+	on host-a vmctl resume "$g"
+	guest_sound "$g"
+	on host-a vmctl save "$g" "/var/lib/hospes/shared/$g.save"
+	[ "$(domain_state host-a "$g")" != running ]
+	on host-a vmctl restore "/var/lib/hospes/shared/$g.save"
+	qemu_wait "$g"
+	[ "$(guest_boot_id "$g")" = "$boot" ]
+	guest_sound "$g"
+	guest_remove "$g"
+}
+
+@test "pushes of a loaded guest: connection, memory and disk are whole" {
+	local boot
+	qemu_up host-a "$g" mem=256 load=light
+	boot=$(guest_boot_id "$g")
+	client_start "$g"
+	pushes "$g" "${HOSPES_PUSHES:-6}"
+	client_stop
+	echo "# client: $CLIENT_JSON" >&3
+	[ "$(guest_boot_id "$g")" = "$boot" ]
+	guest_sound "$g"
+	guest_remove "$g"
+}

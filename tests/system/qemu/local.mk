@@ -1,0 +1,10 @@
+# Engine qemu on a real guest, by the engine contract: `make check-qemu`, part of soak.
+check_PROGRAMS += %D%/qemuguest
+%C%_qemuguest_SOURCES = %D%/qemuguest.c tests/unit/conform.h tests/unit/conform.c
+%C%_qemuguest_LDADD = hypervisor/qemu/libqemu.a hypervisor/logdirty/liblogdirty.a hypervisor/dev/libhvdev.a clusterd/guard/libguard.a common/libcommon.a $(XXHASH_LIBS) \
+	$(URING_LIBS) $(JANSSON_LIBS)
+EXTRA_DIST += %D%/contract.sh
+SOAK_TARGETS += check-qemu
+.PHONY: check-qemu
+check-qemu: all guests %D%/qemuguest
+	top_builddir=. sh $(top_srcdir)/%D%/contract.sh

@@ -1,0 +1,12 @@
+# Unit tests of engine qemu: no guest, no QEMU.
+qemu_tests = %D%/test_qmp %D%/test_qargs
+check_PROGRAMS += $(qemu_tests)
+TESTS += $(qemu_tests)
+
+%C%_test_qmp_SOURCES = %D%/test_qmp.c
+%C%_test_qmp_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+%C%_test_qmp_LDADD = hypervisor/qemu/libqemu.a $(TEST_LIBS) $(JANSSON_LIBS)
+
+%C%_test_qargs_SOURCES = %D%/test_qargs.c
+%C%_test_qargs_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
+%C%_test_qargs_LDADD = hypervisor/qemu/libqemu.a hypervisor/api/xml/libdomxml.a $(TEST_LIBS) $(XML_LIBS)
