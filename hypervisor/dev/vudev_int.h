@@ -14,6 +14,7 @@
 struct vu_ring {
 	int kick, call; /* owned, -1: none */
 	struct loop_fd *kick_src;
+	bool enabled;   /* by SET_VRING_ENABLE; it runs once it has a kick, too */
 };
 
 struct vu_conn {

@@ -71,6 +71,7 @@ static void hang_up(struct vdev *v)
 	for (unsigned q = 0; q < v->n_vq; q++) {
 		drop_kick(&c->ring[q]);
 		drop_call(&c->ring[q]);
+		c->ring[q].enabled = false;
 	}
 	c->driver = false;
 }
@@ -86,40 +87,6 @@ static bool is_eventfd(int fd)
 		return false;
 	to[n] = 0;
 	return !strcmp(to, "anon_inode:[eventfd]");
-}
-
-/* SET_VRING_KICK and SET_VRING_CALL. */
-static int on_eventfd(struct vdev *v, const struct vu_msg *m, const char **why)
-{
-	struct vu_conn *c = v->port;
-	unsigned q = m->u64 & 0xff;
-	int fd = -1;
-
-	if (q >= v->n_vq) {
-		*why = "a queue index that the device does not have";
-		return -EPROTO;
-	}
-	if (m->takes_fds) {
-		if (c->n_fds != 1 || !is_eventfd(c->fds[0]) || fcntl(c->fds[0], F_SETFL, O_NONBLOCK) < 0) {
-			*why = "a kick or a call is no eventfd";
-			return -EPROTO;
-		}
-		fd = c->fds[0];
-		c->n_fds = 0;
-	}
-	struct vu_ring *r = &c->ring[q];
-	if (m->req == VU_SET_VRING_CALL) {
-		drop_call(r);
-		r->call = fd;
-		return 0;
-	}
-	drop_kick(r);
-	r->kick = fd;
-	if (watch(v, true) < 0) {
-		*why = "out of memory";
-		return -ENOMEM;
-	}
-	return 0;
 }
 
 static void call(struct vdev *v, unsigned q)
@@ -177,25 +144,28 @@ static void park(struct vdev *v, struct vq *q)
 	q->c.enabled = false;
 }
 
-/* What was answered since SET_VRING_BASE was asked for stands in the ring alone. */
-static void enable(struct vdev *v, unsigned index)
+/* A ring runs that was enabled and has a kick, whichever comes first: NICs' are enabled before they are made, disks' after. */
+static void go(struct vdev *v, unsigned index)
 {
+	const struct vu_ring *r = &((struct vu_conn *)v->port)->ring[index];
 	struct vq *q = &v->vq[index];
 	uint16_t used;
 
-	if (v->devs->mem && !q->mem)
-		(void)!vq_map(q, v->devs->mem); /* what is wrong with it breaks the device in vdev_start() */
-	if (q->mem) {
+	if (q->c.enabled || !r->enabled || r->kick < 0)
+		return;
+	if (v->devs->mem && !q->mem && vq_map(q, v->devs->mem) == 0) {
+		/* what was answered since SET_VRING_BASE was asked for stands in the ring alone */
 		memcpy(&used, q->used + 2, sizeof(used));
 		q->c.used_idx = q->signalled = used;
-		q->call_always = true;
-	}
+	} /* else it is the one that was parked, or what is wrong with it breaks the device in vdev_start() */
 	v->pending |= 1u << index;
+	v->kick_all = true; /* a call while QEMU did not listen is made up for */
 	vdev_enable(v, index, true);
 }
 
-static int on_ring(struct vdev *v, uint32_t index, const struct vu_msg *m, const char **why)
+static int on_ring(struct vdev *v, uint32_t index, const struct vu_msg *m)
 {
+	struct vu_conn *c = v->port;
 	uint8_t msg[VU_MSG_MAX];
 
 	if (index >= v->n_vq)
@@ -207,12 +177,19 @@ static int on_ring(struct vdev *v, uint32_t index, const struct vu_msg *m, const
 			return 1;
 		set_addr(v, q, m);
 		return 0;
+	case VU_SET_VRING_BASE:
+		if (q->c.enabled || !q->mem)
+			return 1;
+		q->c.last_avail = (uint16_t)m->state.num; /* parked: its used index is what it is */
+		return 0;
 	case VU_SET_VRING_ENABLE:
-		if (m->state.num != 1 || q->c.enabled)
-			return m->state.num == 1 || v->devs->parks ? 0 : 1;
-		enable(v, index);
+		c->ring[index].enabled = m->state.num == 1;
+		if (!c->ring[index].enabled)
+			return q->c.enabled && !v->devs->parks ? 1 : 0;
+		go(v, index);
 		return 0;
 	case VU_GET_VRING_BASE:
+		drop_kick(&c->ring[index]);
 		if (!v->devs->parks)
 			return 1;
 		park(v, q);
@@ -220,7 +197,41 @@ static int on_ring(struct vdev *v, uint32_t index, const struct vu_msg *m, const
 	default:
 		return 1;
 	}
-	(void)why;
+}
+
+/* SET_VRING_KICK and SET_VRING_CALL. */
+static int on_eventfd(struct vdev *v, const struct vu_msg *m, const char **why)
+{
+	struct vu_conn *c = v->port;
+	unsigned q = m->u64 & 0xff;
+	int fd = -1;
+
+	if (q >= v->n_vq) {
+		*why = "a queue index that the device does not have";
+		return -EPROTO;
+	}
+	if (m->takes_fds) {
+		if (c->n_fds != 1 || !is_eventfd(c->fds[0]) || fcntl(c->fds[0], F_SETFL, O_NONBLOCK) < 0) {
+			*why = "a kick or a call is no eventfd";
+			return -EPROTO;
+		}
+		fd = c->fds[0];
+		c->n_fds = 0;
+	}
+	struct vu_ring *r = &c->ring[q];
+	if (m->req == VU_SET_VRING_CALL) {
+		drop_call(r);
+		r->call = fd;
+		return 0;
+	}
+	drop_kick(r);
+	r->kick = fd;
+	if (watch(v, true) < 0) {
+		*why = "out of memory";
+		return -ENOMEM;
+	}
+	go(v, q);
+	return 0;
 }
 
 static int dispatch(struct vdev *v, const struct vu_msg *m, const char **why)
@@ -243,10 +254,11 @@ static int dispatch(struct vdev *v, const struct vu_msg *m, const char **why)
 	case VU_SET_LOG_BASE: /* nothing is migrated while it runs; QEMU waits for the answer */
 		return vu_reply(v, msg, vu_reply_u64(msg, m->req, 0));
 	case VU_SET_VRING_ADDR:
-		return on_ring(v, m->addr.index, m, why);
+		return on_ring(v, m->addr.index, m);
+	case VU_SET_VRING_BASE:
 	case VU_SET_VRING_ENABLE:
 	case VU_GET_VRING_BASE:
-		return on_ring(v, m->state.index, m, why);
+		return on_ring(v, m->state.index, m);
 	default:
 		return 1;
 	}

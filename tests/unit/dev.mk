@@ -1,5 +1,5 @@
 # Unit tests of the virtio devices.
-dev_tests = %D%/test_guestmem %D%/test_virtq %D%/test_vhost_user %D%/test_beat %D%/test_devs %D%/test_vudev %D%/test_transport %D%/test_blklease %D%/test_devstate %D%/test_vnet %D%/test_diskfail %D%/test_ioblocked
+dev_tests = %D%/test_guestmem %D%/test_virtq %D%/test_vhost_user %D%/test_beat %D%/test_devs %D%/test_vudev %D%/test_vuqemu %D%/test_transport %D%/test_blklease %D%/test_devstate %D%/test_vnet %D%/test_diskfail %D%/test_ioblocked
 check_PROGRAMS += $(dev_tests)
 TESTS += $(dev_tests)
 DEV_TEST_LIBS = hypervisor/dev/libhvdev.a clusterd/guard/libguard.a $(TEST_LIBS) $(URING_LIBS)
@@ -31,6 +31,9 @@ DEV_FIXTURE = %D%/devfixture.h %D%/devfixture.c %D%/vdriver.h %D%/vdriver.c
 
 %C%_test_vudev_SOURCES = %D%/test_vudev.c $(DEV_FIXTURE)
 %C%_test_vudev_LDADD = $(DEV_TEST_LIBS)
+
+%C%_test_vuqemu_SOURCES = %D%/test_vuqemu.c $(DEV_FIXTURE)
+%C%_test_vuqemu_LDADD = $(DEV_TEST_LIBS)
 
 %C%_test_transport_SOURCES = %D%/test_transport.c %D%/vdriver.h %D%/vdriver.c
 %C%_test_transport_LDADD = $(DEV_TEST_LIBS)

@@ -39,6 +39,7 @@ struct devfixture {
 	void (*prepare)(void);            /* called when dir is there, NULL: nothing */
 	const char *image_dir;            /* below dir, NULL: dir itself */
 	const struct deadline_page *page; /* of the lease, NULL: none. Borrowed; set by prepare() */
+	const struct vdev_transport_ops *transport; /* NULL: vudev_transport */
 	uint64_t data_at;                 /* where fx_blk() has its data, 0: FX_DATA */
 };
 extern struct devfixture fx;
