@@ -63,7 +63,10 @@ qemu_up() { # HOST NAME [key=value...]
 	[ "$(wc -l <"/proc/$pid/net/dev")" -eq 3 ]
 	[ "$(ls "/proc/$pid/root" | xargs)" = "dev fd initrd kernel lib lib64 usr v" ]
 	not touch "/proc/$pid/root/x"
-	guest_remove "$g"
+	# the guest's agent is asked to
+	on host-a vmctl shutdown "$g"
+	eventually 60 eval "[ -z \"\$(running_on $g)\" ]"
+	not kill -0 "$pid"
 }
 
 @test "hvdom dies and takes QEMU along; QEMU dies and that is the guest's end" {

@@ -79,7 +79,8 @@ int fx_setup(void **state)
 	make_config();
 	struct devs_events ev = fx_events;
 	ev.deadline = fx.page;
-	if (vdriver_mem(&fx.mem, FX_MEM) || devs_new(&fx.cfg, fx.transport ? fx.transport : &vudev_transport, &ev, &fx.devs, &err)) {
+	if (vdriver_mem(&fx.mem, FX_MEM) ||
+	    devs_new(&fx.cfg, fx.transport ? fx.transport : &vudev_transport, &ev, &fx.devs, &err)) {
 		print_error("%s\n", err.text);
 		return -1;
 	}
