@@ -421,9 +421,13 @@ static int op_balloon(struct call *c, struct err *err)
 	return devs_balloon(c->d->devs, q->target_bytes, err);
 }
 
+/* In every way there is: its agent, which it need not have, and its power button. */
 static int op_shutdown(struct call *c, struct err *err)
 {
-	return domain_agent_say(c->d, "\nhospes:shutdown\n", err);
+	int said = domain_agent_say(c->d, "\nhospes:shutdown\n", err);
+	int pressed = c->d->ops->powerdown(c->d->vm, NULL);
+
+	return said < 0 && pressed < 0 ? said : 0;
 }
 static int op_reboot(struct call *c, struct err *err)
 {

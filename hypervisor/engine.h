@@ -134,6 +134,8 @@ struct hv_engine_ops {
 	int (*logdirty_collect)(void *vm, bool clean, uint64_t *bitmap, uint64_t *ret_dirty, struct err *err);
 	int (*logdirty_audit)(void *vm, uint64_t *bitmap, uint64_t *ret_missed, struct err *err);
 	void (*logdirty_stop)(void *vm);
+	/* RUNNING: press the guest's power button, which it may heed or not. -ENOTSUP: it has none; -ESRCH, -EBUSY as suspend. */
+	int (*powerdown)(void *vm, struct err *err);
 	/* Input typed at the boot console; lost if the guest does not read it. */
 	void (*input)(void *vm, const void *p, size_t len);
 	void (*stats)(void *vm, struct hv_stats *st);   /* cpu_ns, processes, hv_rss_bytes of engine helpers */

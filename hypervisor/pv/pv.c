@@ -775,6 +775,12 @@ static void pv_look(void *vm, struct hv_look *ret)
 		pv_look_at(v->k, ret);
 }
 
+static int pv_powerdown(void *vm, struct err *err)
+{
+	(void)vm;
+	return err_set(err, ENOTSUP, "a guest of engine pv has no power button");
+}
+
 const struct hv_engine_ops hv_engine_pv = {
 	.name = "pv",
 	.caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_COMPARE | HV_CAP_LOGDIRTY_RECORD,
@@ -792,6 +798,7 @@ const struct hv_engine_ops hv_engine_pv = {
 	.logdirty_collect = pv_logdirty_get,
 	.logdirty_audit = pv_logdirty_check,
 	.logdirty_stop = pv_logdirty_stop,
+	.powerdown = pv_powerdown,
 	.input = pv_input,
 	.stats = pv_stats,
 	.look = pv_look,

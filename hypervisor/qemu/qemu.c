@@ -123,6 +123,16 @@ static int resume(void *vm, struct err *err)
 	return 0;
 }
 
+static int powerdown(void *vm, struct err *err)
+{
+	struct qvm *v = vm;
+	int r = need_guest(v, err);
+
+	if (!r && v->state != QVM_RUNNING)
+		r = err_set(err, EBUSY, "the guest is suspended");
+	return r ? r : qvm_call(v, "system_powerdown", NULL, -1, QVM_CALL_NS, err);
+}
+
 /* State ------------------------------------------------------------------------------------------------------------------- */
 
 static int state_file(struct err *err)
@@ -310,8 +320,8 @@ static int open_kvm(const struct hv_engine_env *env, void **ret_vm, struct err *
 		.transport = &vuqemu_transport, .probe = probe_##accel, .identity = identity_##accel,                  \
 		.regions = regions, .open = open_##accel, .boot = boot, .suspend = suspend, .resume = resume,          \
 		.save = save, .load = load, .logdirty_start = log_start, .logdirty_collect = log_collect,              \
-		.logdirty_audit = log_audit, .logdirty_stop = log_stop, .input = input, .stats = stats, .look = look,  \
-		.kill = kill_guest, .close = close_vm,                                                                 \
+		.logdirty_audit = log_audit, .logdirty_stop = log_stop, .powerdown = powerdown, .input = input,        \
+		.stats = stats, .look = look, .kill = kill_guest, .close = close_vm,                                   \
 	}
 
 const struct hv_engine_ops hv_engine_qemu = OPS("qemu", tcg);

@@ -331,6 +331,12 @@ uint64_t fake_age(const void *vm)
 	return ((const struct fake *)vm)->age;
 }
 
+static int fake_powerdown(void *vm, struct err *err)
+{
+	(void)vm;
+	return err_set(err, ENOTSUP, "it has no power button");
+}
+
 const struct hv_engine_ops fake_engine = {
 	.name = "fake",
 	.probe = fake_probe,
@@ -346,6 +352,7 @@ const struct hv_engine_ops fake_engine = {
 	.logdirty_collect = fake_log_collect,
 	.logdirty_audit = fake_log_audit,
 	.logdirty_stop = fake_log_stop,
+	.powerdown = fake_powerdown,
 	.input = fake_input,
 	.stats = fake_stats,
 	.look = fake_look,
