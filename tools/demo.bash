@@ -1,22 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# demo.bash BUILD-DIR [--keep] [--hosts N]: what `quickstart demo` shows: hosts on this machine, a guest, a client that talks to it all the
+# demo.bash BUILD-DIR [--keep] [--hosts N] [--engine pv|qemu]: what `quickstart demo` shows: hosts on this machine, a guest, a client that talks to it all the
 # time, the guest moving from host to host and back. Ends with a table and leaves nothing behind, or with --keep tells how to play on.
-# Exit status 0 only if the guest really moved, its memory was verified and the client lost nothing.
+# With --engine qemu the guest is a Debian with two processors that boots from its own disk, by BIOS, GRUB and its own kernel. Exit status 0 only if the guest really moved, its memory was verified and the client lost nothing.
 set -uo pipefail
 
-build=$(readlink -f "${1:?usage: demo.bash BUILD-DIR [--keep] [--hosts N]}")
+build=$(readlink -f "${1:?usage: demo.bash BUILD-DIR [--keep] [--hosts N] [--engine pv|qemu]}")
 shift
-keep='' hosts=2
+keep='' hosts=2 engine=pv
 while [ $# -gt 0 ]; do
 	case $1 in
 	--keep) keep=1 ;;
 	--hosts) hosts=${2:-}; shift ;;
-	*) echo "demo: unknown option '$1' (--keep, --hosts N)" >&2; exit 2 ;;
+	--engine) engine=${2:-}; shift ;;
+	*) echo "demo: unknown option '$1' (--keep, --hosts N, --engine pv|qemu)" >&2; exit 2 ;;
 	esac
 	shift
 done
 [[ $hosts =~ ^[2-9]$ ]] || { echo "demo: --hosts 2 to 9" >&2; exit 2; }
+case $engine in pv | qemu) ;; *) echo "demo: --engine pv or qemu" >&2; exit 2 ;; esac
 
 demo=demo guest=guest01 ip=10.77.0.11
 # shellcheck source=tools/demo_common.bash
@@ -26,21 +28,30 @@ title "Hosts: namespaces on this machine, each with its own migrated"
 vmlab up "$hosts" --no-cluster || fail "the lab did not come up"
 vmlab status
 
-title "Guest: a Linux of its own (256 MiB), about 40 processes that compute, fork, write to disk, and check themselves"
 shared=$(vmlab dir)
-cp "$build/guests/initramfs.img" "$shared/" || fail "no guests (make guests)"
-truncate -s 64M "$shared/$guest.img"
-mke2fs -q -F -t ext4 "$shared/$guest.img" || fail "no disk"
-cat >"$shared/$guest.xml" <<-EOF
-	<domain type='uml'>
-	  <name>$guest</name>
-	  <memory unit='MiB'>256</memory>
-	  <vcpu>1</vcpu>
-	  <os>
-	    <type>linux</type>
+if [ "$engine" = pv ]; then
+	title "Guest: a Linux of its own (256 MiB), about 40 processes that compute, fork, write to disk, and check themselves"
+	cp "$build/guests/initramfs.img" "$shared/" || fail "no guests (make guests)"
+	truncate -s 64M "$shared/$guest.img"
+	mke2fs -q -F -t ext4 "$shared/$guest.img" || fail "no disk"
+	type=uml mem=256 vcpus=1 patience=30
+	os="<type>linux</type>
 	    <kernel>/usr/bin/linux.uml</kernel>
 	    <initrd>/var/lib/hospes/shared/initramfs.img</initrd>
-	    <cmdline>hospes.ip=$ip/24 hospes.name=$guest load=full</cmdline>
+	    <cmdline>hospes.ip=$ip/24 hospes.name=$guest load=full</cmdline>"
+else
+	title "Guest: Debian as it is (512 MiB, 2 processors): BIOS, GRUB, its own kernel, systemd; processes that compute, fork, and check themselves"
+	cp --sparse=always "$build/guests/stock.img" "$shared/$guest.img" || fail "no guests (make guests)"
+	type=qemu mem=512 vcpus=2 patience=300
+	os="<type machine='q35'>hvm</type>"
+fi
+cat >"$shared/$guest.xml" <<-EOF
+	<domain type='$type'>
+	  <name>$guest</name>
+	  <memory unit='MiB'>$mem</memory>
+	  <vcpu>$vcpus</vcpu>
+	  <os>
+	    $os
 	  </os>
 	  <devices>
 	    <disk type='file' device='disk'>
@@ -48,6 +59,7 @@ cat >"$shared/$guest.xml" <<-EOF
 	      <target dev='vda' bus='virtio'/>
 	    </disk>
 	    <interface type='bridge'>
+	      <mac address='52:54:00:77:00:0b'/>
 	      <source bridge='br0'/>
 	      <model type='virtio'/>
 	    </interface>
@@ -58,7 +70,7 @@ EOF
 t0=${EPOCHREALTIME/./}
 vmlab exec host-a vmctl define "/var/lib/hospes/shared/$guest.xml" || fail "define failed"
 vmlab exec host-a vmctl start "$guest" || fail "start failed"
-vmlab client hospes-probe wait $ip:7 --timeout 30 || fail "$guest does not answer"
+vmlab client hospes-probe wait $ip:7 --timeout $patience || fail "$guest does not answer"
 echo "$guest answers on the network after $(((${EPOCHREALTIME/./} - t0) / 1000)) ms"
 sleep 2
 ask() { vmlab client hospes-probe ask $ip:7007 "$1" --timeout 30; }

@@ -1,5 +1,5 @@
 # Guests for tests and demos: make guests -> guests/ in the build tree. They are not built by `make all` or `make check`.
-EXTRA_DIST += %D%/mkinitramfs %D%/mkqemu %D%/mkdebian %D%/guest-init %D%/guest-down %D%/workload.c %D%/wl_work.c %D%/wl_disk.c %D%/wl_witness.c %D%/wl_net.c \
+EXTRA_DIST += %D%/mkinitramfs %D%/mkqemu %D%/mkstock %D%/mkdebian %D%/guest-init %D%/guest-down %D%/workload.c %D%/wl_work.c %D%/wl_disk.c %D%/wl_witness.c %D%/wl_net.c \
 	%D%/wl_agent.c %D%/wl_int.h %D%/debian
 
 GUEST_TARGETS += guests/initramfs.img guests/debian.img
@@ -25,4 +25,9 @@ guests/debian.img: $(top_srcdir)/%D%/mkdebian $(top_srcdir)/%D%/debian/hospes-ne
 	$(AM_V_GEN)if test "`id -u`" = 0; then $(top_srcdir)/%D%/mkdebian guests/workload $@; \
 		else echo 'guests/debian.img: skipped, making it needs root' >&2; fi
 
-CLEANFILES += guests/qemu guests/qemu-kernel guests/qemu-initramfs.img guests/workload guests/initramfs.img guests/debian.img
+# Debian as people have it, for engine qemu: minutes, and the network; not among `make guests`
+guests/stock.img: $(top_srcdir)/%D%/mkstock $(top_srcdir)/%D%/debian/hospes-net guests/workload
+	$(AM_V_GEN)if test "`id -u`" = 0; then $(top_srcdir)/%D%/mkstock guests/workload $@; \
+		else echo 'guests/stock.img: skipped, making it needs root' >&2; fi
+
+CLEANFILES += guests/stock.img guests/qemu guests/qemu-kernel guests/qemu-initramfs.img guests/workload guests/initramfs.img guests/debian.img

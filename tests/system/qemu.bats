@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Guests of engine qemu: Debian's kernel as it is, two vCPUs, the small guest's checks on virtio disk, network and consoles.
+# Guests of engine qemu: Debian's kernel as it is, two vCPUs, the small guest's checks on virtio disk, network and consoles; and Debian from its own disk.
 load lib
 
 setup_file() {
@@ -120,5 +120,22 @@ qemu_up() { # HOST NAME [key=value...]
 	echo "# client: $CLIENT_JSON" >&3
 	[ "$(guest_boot_id "$g")" = "$boot" ]
 	guest_sound "$g"
+	guest_remove "$g"
+}
+
+@test "Debian from its own disk, by BIOS, GRUB and its own kernel: moves, and heeds its power button" {
+	[ -e "$top_builddir/guests/stock.img" ] || skip "missing: guests/stock.img (make guests/stock.img)"
+	cp --sparse=always "$top_builddir/guests/stock.img" "$SHARED/$g.img"
+	qemu_xml "$g" mem=512
+	sed -i '/<kernel>/d; /<initrd>/d; /<cmdline>/d' "$SHARED/$g.xml"
+	on host-a vmctl define "/var/lib/hospes/shared/$g.xml"
+	on host-a vmctl start "$g"
+	qemu_wait "$g"
+	client_start "$g"
+	pushes "$g" 2
+	client_stop
+	echo "# client: $CLIENT_JSON" >&3
+	on host-a vmctl shutdown "$g"
+	eventually 60 eval "[ -z \"\$(running_on $g)\" ]"
 	guest_remove "$g"
 }
