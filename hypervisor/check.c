@@ -44,7 +44,7 @@ int check_domain(const char *file, bool local)
 		r = dom_config_limits(cfg, &err); /* what no file can mend comes first */
 	}
 	if (r == 0)
-		r = hv_engine_probe(e, NULL, &err);
+		r = e->ops->probe(NULL, &err);
 	if (r == 0)
 		r = geteuid() == 0 ? path_rules_load(&rules, &err) : 0; /* another user opens what it may anyway */
 	if (r == 0 && geteuid() == 0 && !(local && rules.local_any))

@@ -15,9 +15,6 @@
 #include "common/util.h"
 #include "hypervisor/qemu/qargs.h"
 
-#define VCPUS_MAX  64u
-#define MEMORY_MIN (32ull << 20)
-
 const char *qhost_program(void)
 {
 	const char *p = getenv("HOSPES_QEMU");
@@ -65,12 +62,6 @@ int qhost_probe(const struct dom_config *cfg, bool kvm, struct err *err)
 		return r;
 	if (!qargs_machine(cfg, err))
 		return -ENOTSUP;
-	if (cfg->vcpus > VCPUS_MAX)
-		return err_set(err, ENOTSUP, "domain '%s' asks for %u vCPUs, of which a guest may have %u", cfg->name,
-		               cfg->vcpus, VCPUS_MAX);
-	if (cfg->memory_bytes < MEMORY_MIN)
-		return err_set(err, EINVAL, "domain '%s' needs at least %llu MiB of memory", cfg->name,
-		               MEMORY_MIN >> 20);
 	if (!cfg->kernel && !cfg->n_disks)
 		return err_set(err, EINVAL, "domain '%s' has neither <kernel> nor a disk to boot from", cfg->name);
 	if (cfg->kernel && access(cfg->kernel, R_OK) < 0)

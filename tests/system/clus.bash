@@ -14,6 +14,11 @@ clus_need() {
 	need_guest initramfs.img
 }
 at() { on "$@"; }
+# hvdom as HOST has it
+hvdom_of() {
+	# shellcheck disable=SC2016 # expanded there
+	if [ "${LAB_KIND:-}" = systemd ]; then at "$1" sh -c 'readlink -f "$(command -v hvdom)"'; else realpath "$top_builddir/hypervisor/hvdom"; fi
+}
 # An order at any host: vc HOST ARGS...
 vc() { local h=$1; shift; at "$h" vmclus "$@"; }
 # All hosts are up and see each other online, from each of them

@@ -16,10 +16,6 @@ teardown() {
 # The host's hvdom is a program that only fails
 cripple() { at $1 mount --bind /bin/false "$(hvdom_of $1)"; }
 heal_hvdom() { at $1 umount "$(hvdom_of $1)"; }
-hvdom_of() {
-	# shellcheck disable=SC2016 # expanded there
-	if [ "${LAB_KIND:-}" = systemd ]; then at $1 sh -c 'readlink -f "$(command -v hvdom)"'; else realpath "$top_builddir/hypervisor/hvdom"; fi
-}
 events_since() { vc "$1" events --json --since "$2" | jq -r .text; }
 # HOST NAME...: these domains are there, and no others
 alone_on() { [ "$(clus_report | jq -r --arg h "$1" '[.domains[] | select(.host == $h) | .name] | sort | join(" ")')" = "${*:2}" ] || { clus_report | jq -c '.domains[] | [.name, .host, .state]' >&2; false; }; }

@@ -220,15 +220,15 @@ const char *dom_engine(const struct dom_config *cfg)
 int dom_config_limits(const struct dom_config *cfg, struct err *err)
 {
 	static const struct {
-		unsigned vcpus_max; /* 0: any that can be written */
+		unsigned vcpus_max;
 		uint64_t memory_bytes_min;
-	} limits[] = { [DOM_TYPE_UML] = { 1, 32ull << 20 }, [DOM_TYPE_KVM] = { 0, 32ull << 20 } };
+	} limits[] = { [DOM_TYPE_UML] = { 1, 32ull << 20 },
+		       [DOM_TYPE_KVM] = { 64, 32ull << 20 },
+		       [DOM_TYPE_QEMU] = { 64, 32ull << 20 } };
 
-	if ((size_t)cfg->type >= ARRAY_SIZE(limits))
-		return 0;
 	unsigned vcpus = limits[cfg->type].vcpus_max;
 	uint64_t bytes = limits[cfg->type].memory_bytes_min;
-	if (vcpus && cfg->vcpus > vcpus)
+	if (cfg->vcpus > vcpus)
 		return err_set(err, ENOTSUP, "domain '%s' asks for %u vCPUs; guests of engine %s have at most %u",
 		               cfg->name, cfg->vcpus, dom_engine(cfg), vcpus);
 	if (cfg->memory_bytes < bytes)
