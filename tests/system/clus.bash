@@ -102,7 +102,6 @@ watch_start() {
 watch_loop() { exec "$top_builddir/tests/system/lablook" watch 200; }
 watch_end() { [ -z "${WATCH_PID:-}" ] || kill "$WATCH_PID" 2>/dev/null || true; }
 watch_looked() { local seen; mapfile -t seen <"$WATCH_OUT" && [ ${#seen[@]} -gt 2 ]; }
-watch_running() { look running "$1"; }
 watch_stop() {
 	eventually 10 watch_looked || { echo "the watch did not watch" >&2; return 1; }
 	kill "$WATCH_PID" 2>/dev/null || { echo "the watch ended by itself" >&2; return 1; }

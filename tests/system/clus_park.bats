@@ -8,9 +8,16 @@ load clus_guests
 # started elsewhere from 25.2 s on
 setup_file() { trouble_setup_file lease_s=24 no_quorum=suspend; }
 
-parked_on() { at "$1" vmctl list --json | jq -r '.[] | select(.state == "parked") | .name' | wc -l; }
-parked_are() { [ "$(parked_on "$1")" -eq "$2" ] || { echo "$1 has $(parked_on "$1") suspended copies, not $2" >&2; return 1; }; }
-parked_in_all() { local h n=0; for h in $(hosts_up); do n=$((n + $(parked_on $h))); done; [ $n -eq "$1" ]; }
+parked_are() { # HOST COUNT
+	local parked
+	mapfile -t parked < <(look domains "$1" parked)
+	[ ${#parked[@]} -eq "$2" ] || { echo "$1 has ${#parked[@]} suspended copies, not $2" >&2; return 1; }
+}
+parked_in_all() {
+	local h parked
+	mapfile -t parked < <(for h in $(hosts_up); do look domains "$h" parked; done)
+	[ ${#parked[@]} -eq "$1" ]
+}
 awaits_until() { clus_report | jq -e --arg h "$1" '.hosts[] | select(.name == $h) | .awaits | test("until .*Z")' >/dev/null; }
 hvdom_pid() { at "$1" vmctl dominfo "$2" --json | jq .pid; }
 

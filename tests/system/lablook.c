@@ -131,8 +131,8 @@ static bool runs_on(const struct host *h, const char *name)
 	return !strcmp(state_of(h, name), "running");
 }
 
-/* Call @fn with each domain that runs on @h. */
-static void each_running(const struct host *h, void (*fn)(const struct host *h, const char *name))
+/* Call @fn with each domain of @h that is in @state. */
+static void each_in_state(const struct host *h, const char *state, void (*fn)(const struct host *h, const char *name))
 {
 	if (!at_host(h))
 		return;
@@ -141,7 +141,7 @@ static void each_running(const struct host *h, void (*fn)(const struct host *h, 
 	const char *name;
 
 	while ((name = next_name(d)))
-		if (runs_on(h, name))
+		if (!strcmp(state_of(h, name), state))
 			fn(h, name);
 }
 
@@ -151,10 +151,10 @@ static void print_name(const struct host *h, const char *name)
 	puts(name);
 }
 
-/* HOST: the domains that run there */
-static int q_running(char **a)
+/* HOST STATE: the domains there that have an hvdom and are in that state */
+static int q_domains(char **a)
 {
-	each_running(host_find(a[0]), print_name);
+	each_in_state(host_find(a[0]), a[1], print_name);
 	return 0;
 }
 
@@ -223,7 +223,7 @@ static int q_watch(char **a)
 		n_copies = 0;
 		hosts_read();
 		for (unsigned i = 0; i < n_hosts; i++)
-			each_running(&hosts[i], seen);
+			each_in_state(&hosts[i], "running", seen);
 		puts(".");
 		if (fflush(stdout))
 			return 1;
@@ -440,7 +440,7 @@ static const struct {
 	int (*fn)(char **a);
 	int args_min, args_max;
 } questions[] = {
-	{ "running", q_running, 1, 1 }, { "state", q_state, 2, 2 }, { "states", q_states, 1, 1 },
+	{ "domains", q_domains, 2, 2 }, { "state", q_state, 2, 2 }, { "states", q_states, 1, 1 },
 	{ "runs", q_runs, 1, 1 },       { "watch", q_watch, 1, 1 }, { "hvdoms", q_hvdoms, 1, 2 },
 	{ "status", q_status, 0, 1 },   { "dom", q_dom, 2, 3 },     { "host", q_host, 2, 2 },
 	{ "quorate", q_quorate, 2, 2 }, { "whole", q_whole, 0, 0 }, { "placed", q_placed, 1, HOSTS_MAX * 10 },
