@@ -173,6 +173,8 @@ settled() { dom_is "$1" stopped || started_after "$1" "$2"; }
 		b=$!
 		wait $a $b
 		eventually 15 as_desired guest01
+		# its agent hears the next order to stop
+		[ "$(dom guest01 desired)" = stopped ] || guest_sound guest01
 		[ -s "$BATS_TEST_TMPDIR/a" ] && [ -s "$BATS_TEST_TMPDIR/b" ]
 	done
 	vc host-c start guest01
