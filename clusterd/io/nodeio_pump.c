@@ -328,7 +328,7 @@ static void on_state(void *arg, const char *text)
 	if (text)
 		log_warn("%s", text);
 	else
-		log_info("joined the group");
+		log_info("in corosync's group");
 	n->ops->changed(n->arg);
 }
 
