@@ -2,8 +2,7 @@
 /*
  * The connection to Corosync on the event loop: libcpg (membership and totally ordered messages), votequorum (quorate or not), cmap (the
  * node list, the cluster's name, Totem's times). Corosync may start later, die and come back: the connection is made again with a backoff,
- * and state() reports the trouble meanwhile. The messages have no meaning here. Loop thread; a thread of its own waits for Corosync, so
- * that no call here does.
+ * and state() reports the trouble meanwhile. The messages have no meaning here. Loop thread.
  */
 #ifndef HOSPES_CLUSTERD_IO_CPG_H
 #define HOSPES_CLUSTERD_IO_CPG_H
@@ -50,10 +49,10 @@ struct cpglink_ops {
 
 /* Begins to connect at once. @ops is borrowed. NULL: out of memory. */
 struct cpglink *cpglink_new(struct loop *loop, const struct cpglink_ops *ops, void *arg);
-void cpglink_free(struct cpglink *c); /* takes NULL; leaves the group, unless Corosync does not answer for 2 s */
+void cpglink_free(struct cpglink *c); /* takes NULL; leaves the group */
 /*
- * Send @p to the group, in order; copied and queued. What Corosync has not taken when the connection ends is dropped. -ENOTCONN: not in
- * the group. -ENOBUFS: the queue is full, or out of memory; the caller should leave and join again.
+ * Send @p to the group, in order; copied. It is queued here while Corosync is busy. -ENOTCONN: not in the group. -ENOBUFS: the queue is
+ * full, or out of memory; the caller should leave and join again.
  */
 int cpglink_send(struct cpglink *c, const void *p, size_t len) _must_check_;
 /* @on false: leave the group, and stay out until @on is true. Takes effect in the loop's next round. */

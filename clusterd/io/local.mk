@@ -1,7 +1,7 @@
 # The cluster daemon: what touches the machine.
 noinst_LIBRARIES += %D%/libcluio.a
 %C%_libcluio_a_SOURCES = %D%/balancer.h %D%/balancer.c %D%/cluctl.h %D%/cluctl_int.h %D%/cluctl.c %D%/cluctl_leave.c %D%/cluctl_order.c %D%/cluctl_show.c %D%/cluctl_rehearse.c \
-	%D%/cluwire.h %D%/cluwire_int.h %D%/cluwire.c %D%/cluwire_cmd.c %D%/cpg.h %D%/cpg_int.h %D%/cpg.c %D%/cpgconf.c %D%/cpgthread.c \
+	%D%/cluwire.h %D%/cluwire_int.h %D%/cluwire.c %D%/cluwire_cmd.c %D%/cpg.h %D%/cpg.c \
 	%D%/domspec.h %D%/domspec.c %D%/fence.h %D%/fence.c %D%/guardlink.h %D%/guardlink.c %D%/hostinfo.h %D%/hostinfo.c %D%/leave.h %D%/leave.c \
 	%D%/local.h %D%/local_int.h %D%/local.c %D%/local_end.c %D%/local_hv.c %D%/local_move.c %D%/local_park.c %D%/local_reach.c %D%/local_run.c \
 	%D%/migorder.h %D%/migorder.c %D%/nodeio.h %D%/nodeio_int.h %D%/nodeio.c %D%/nodeio_answer.c %D%/nodeio_clock.c %D%/nodeio_event.c %D%/nodeio_propose.c %D%/nodeio_pump.c %D%/nodeio_store.c %D%/probe.h %D%/probe.c \

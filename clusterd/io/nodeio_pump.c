@@ -328,7 +328,7 @@ static void on_state(void *arg, const char *text)
 	if (text)
 		log_warn("%s", text);
 	else
-		log_info("in corosync's group");
+		log_info("joined the group");
 	n->ops->changed(n->arg);
 }
 

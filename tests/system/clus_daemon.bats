@@ -56,27 +56,6 @@ guard_killed_clusterd() { host_log host-c hospes-guard | grep -q 'clusterd .* ha
 	never_twice
 }
 
-says_stuck() { vc "$1" status --json | jq -e '.problem | test("corosync does not answer")' >/dev/null; }
-@test "corosync stuck (SIGSTOP) on all hosts for longer than the lease: clusterd goes on and says so, no guest notices" {
-	local boot1 boot2 pids
-	gather host-b
-	sleep 11 # from then on datagrams alone renew leases
-	boot1=$(guest_boot_id guest01) boot2=$(guest_boot_id guest02)
-	pids=$(vmlab status --json | jq '.hosts[].services.corosync')
-	# shellcheck disable=SC2086 # several
-	kill -STOP $pids
-	eventually 10 says_stuck host-b
-	sleep 6
-	says_stuck host-a
-	# shellcheck disable=SC2086 # several
-	kill -CONT $pids
-	whole
-	all_run
-	[ "$(guest_boot_id guest01)" = "$boot1" ]
-	[ "$(guest_boot_id guest02)" = "$boot2" ]
-	never_twice
-}
-
 # bats test_tags=long
 @test "clusterd and the guard told to end with guests on the host: the guard stays until they are gone" {
 	[ "${LAB_KIND:-}" != systemd ] || skip "sysd_units.bats asks this of the units"
