@@ -63,7 +63,7 @@ watch_told() { grep -q "$1 runs on host-a and host-b" "$WATCH_OUT"; }
 	vc host-c stop guest01
 	dom_is guest01 stopped
 	not answers guest01
-	not disk_locked "$SHARED/guest01.img"
+	eventually 5 not disk_locked "$SHARED/guest01.img"
 	vc host-a start guest01
 	guest_wait guest01
 	[ "$(dom guest01 generation)" -gt "$g" ]
@@ -116,7 +116,7 @@ watch_told() { grep -q "$1 runs on host-a and host-b" "$WATCH_OUT"; }
 	vmlab heal "$to"
 	[ -z "$(at "$to" vmctl list --name | grep -x guest04)" ]
 	not answers guest04
-	not disk_locked "$SHARED/guest04.img"
+	eventually 5 not disk_locked "$SHARED/guest04.img"
 	clus_remove guest04
 }
 

@@ -45,7 +45,7 @@ hvdom_pid() { at "$1" vmctl dominfo "$2" --json | jq .pid; }
 	before=$(boots) gens=$(generations)
 	for h in "${hosts[@]}"; do vmlab cut $h; done
 	eventually 30 parked_in_all 4
-	for g in guest02 guest04; do not disk_locked "$SHARED/$g.img"; done
+	for g in guest02 guest04; do eventually 5 not disk_locked "$SHARED/$g.img"; done
 	# no hand lets one go on, and whoever looks is told
 	run at host-b vmctl resume guest02
 	[ "$status" -eq 1 ]

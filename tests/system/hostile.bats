@@ -87,7 +87,7 @@ saved_guest() {
 		"relinquish:2:$(printf 'x%.0s' {1..64})=EINVAL" relinquish:2:host-b state:relinquished lease:2:host-b \
 		relinquish:3:host-b=EBUSY resume=EBUSY suspend=EBUSY unpause=EBUSY pause=EBUSY logdirty:0=EBUSY getstate=EBUSY take:3=EBUSY \
 		reclaim:2:host-a=EINVAL
-	not disk_locked "$SHARED/$g.img"
+	eventually 5 not disk_locked "$SHARED/$g.img"
 	# its session's end does not bring it back: it belongs to another host
 	hv state:relinquished reclaim:3:host-a state:suspended lease:3:host-a resume state:running
 	sound
@@ -109,7 +109,7 @@ saved_guest() {
 		setstate:"$shared/$g.state":1000=EINVAL @3 op:14:0010000000000000:0=EPROTO @4 op:14:0010000000000000:2=ECONNRESET\|EPROTO \
 		@2 setstate:"$shared/$g.state"=EPERM @1 state:incoming close state:gone
 	eventually 5 incoming_ended
-	not disk_locked "$SHARED/$g.img"
+	eventually 5 not disk_locked "$SHARED/$g.img"
 	lease_is saved host-a
 }
 
@@ -119,7 +119,7 @@ saved_guest() {
 	hv map loadmem:"$shared/$g.mem" setstate:"$shared/$g.state" state:restored resume=EBUSY setstate:"$shared/$g.state"=EBUSY \
 		@2 take:0=EPERM @1 take:0:host-z=EINVAL close state:gone
 	eventually 5 incoming_ended
-	not disk_locked "$SHARED/$g.img"
+	eventually 5 not disk_locked "$SHARED/$g.img"
 	incoming_up
 	# taken, its client dies: it is the one copy, so it runs
 	hv map loadmem:"$shared/$g.mem" setstate:"$shared/$g.state" take:0:host-a take:0:host-a=EBUSY @2 resume=EPERM @1 close state:running
@@ -296,7 +296,7 @@ locked_in() {
 	mapfile -t procs < <(tree "$pid")
 	on host-a kill -TERM "$pid"
 	eventually 5 all_dead "${procs[@]}"
-	not disk_locked "$SHARED/$g.img"
+	eventually 5 not disk_locked "$SHARED/$g.img"
 	lease_is stopped host-a
 	gone
 }
@@ -315,7 +315,7 @@ locked_in() {
 	run on host-a timeout 60 vmctl start "$g"
 	eventually 40 gone
 	log_says 'not restarted\|ended during its boot'
-	not disk_locked "$SHARED/$g.img"
+	eventually 5 not disk_locked "$SHARED/$g.img"
 	[ -z "$(hvdoms_on host-a "$g")" ]
 }
 

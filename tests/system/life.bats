@@ -50,7 +50,7 @@ console() { printf '%s\n' "$2" | on host-a timeout 10 sh -c "(cat; sleep 3) | vm
 	sleep 1
 	ask "$g" poweroff
 	eventually 20 gone "$g"
-	not disk_locked "$SHARED/$g.img"
+	eventually 5 not disk_locked "$SHARED/$g.img"
 	fs_clean "$g"
 }
 
@@ -92,7 +92,7 @@ console() { printf '%s\n' "$2" | on host-a timeout 10 sh -c "(cat; sleep 3) | vm
 	guest_up host-a "$g" load=light
 	ask "$g" panic || true
 	eventually 20 gone "$g"
-	not disk_locked "$SHARED/$g.img"
+	eventually 5 not disk_locked "$SHARED/$g.img"
 	[[ $(on host-a sh -c "cat /var/log/hospes/$g*") = *"Kernel panic"* ]]
 }
 
@@ -253,7 +253,7 @@ log_has() { grep -q -- "$2" "$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/var/log/hospes/
 	guest_up host-a "$g" load=none cmdline=hospes.beat=3 xml="${dog/ACTION/poweroff}"
 	ask "$g" hang
 	eventually 20 gone "$g"
-	not disk_locked "$SHARED/$g.img"
+	eventually 5 not disk_locked "$SHARED/$g.img"
 }
 
 @test "a guest that hangs right after each start is given up" {
@@ -281,7 +281,7 @@ log_has() { grep -q -- "$2" "$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/var/log/hospes/
 	boot=$(guest_boot_id "$g")
 	on host-a vmctl save "$g" /var/lib/hospes/$g.save
 	eventually 5 gone "$g"
-	not disk_locked "$SHARED/$g.img"
+	eventually 5 not disk_locked "$SHARED/$g.img"
 	on host-a vmctl restore /var/lib/hospes/$g.save
 	guest_wait "$g"
 	[ "$(guest_boot_id "$g")" = "$boot" ]
@@ -294,7 +294,7 @@ log_has() { grep -q -- "$2" "$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/var/log/hospes/
 	guest_up host-a "$g"
 	on host-a vmctl destroy "$g"
 	eventually 2 gone "$g"
-	not disk_locked "$SHARED/$g.img"
+	eventually 5 not disk_locked "$SHARED/$g.img"
 }
 
 @test "kill -9 of hvdom ends the whole guest, and it can be started again" {

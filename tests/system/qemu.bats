@@ -48,7 +48,7 @@ qemu_up() { # HOST NAME [key=value...]
 	ask "$g" poweroff || true
 	eventually 60 eval "[ -z \"\$(running_on $g)\" ]"
 	e2fsck -fn "$SHARED/$g.img"
-	not disk_locked "$SHARED/$g.img"
+	eventually 5 not disk_locked "$SHARED/$g.img"
 }
 
 @test "QEMU is confined: no capabilities, no network, no file of the host's, a filter" {
