@@ -42,8 +42,8 @@ struct daemon {
  */
 int daemon_options(const struct daemon *d, int argc, char **argv, const char **ret_own) _must_check_;
 /*
- * Run an event loop until SIGTERM or SIGINT, and reap children. The service manager hears when start() is done. SIGPIPE is ignored from then
- * on. Returns the exit status.
+ * Run an event loop until SIGTERM or SIGINT, and reap children. The service manager hears when start() is done. SIGPIPE is
+ * ignored from then on. Returns the exit status.
  */
 int daemon_run(const struct daemon *d, void *arg) _must_check_;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Configuration files are JSON with two liberties: comments from // to the end of the line, and a comma after the last member. So a setting is
- * put in and taken out by two strokes.
+ * Configuration files are JSON with two liberties: comments from // to the end of the line, and a comma after the last member.
+ * So a setting is put in and taken out by two strokes.
  */
 #ifndef HOSPES_COMMON_JSONPLAIN_H
 #define HOSPES_COMMON_JSONPLAIN_H
