@@ -12,7 +12,7 @@ CLUSTER_TESTS = %D%/clus_life.bats %D%/clus_fail.bats %D%/clus_park.bats %D%/clu
 SYSTEMD_TESTS = %D%/sysd_units.bats
 SYSTEM_TESTS = $(HOST_TESTS) $(CLUSTER_TESTS) $(SYSTEMD_TESTS)
 # Tests marked "# bats test_tags=long" are not among the usual ones: `make check-long`, and part of `make soak`.
-LONG_FILES = %D%/fault.bats %D%/sysd_lab.bats %D%/sysd_units.bats %D%/clus_daemon.bats %D%/clus_fail.bats %D%/clus_fence.bats %D%/clus_park.bats %D%/clus_pause.bats
+LONG_FILES = %D%/fault.bats %D%/qemu.bats %D%/sysd_lab.bats %D%/sysd_units.bats %D%/clus_daemon.bats %D%/clus_fail.bats %D%/clus_fence.bats %D%/clus_park.bats %D%/clus_pause.bats
 SYSTEM_HELPERS = %D%/lockcheck %D%/hvtool %D%/hangfs %D%/lablook
 EXTRA_DIST += $(SYSTEM_TESTS) $(LONG_FILES) %D%/clus_cut.bats %D%/sysd_faults.bats %D%/soak_hosts.bats %D%/qemu_hosts.bash %D%/qemu_image.bash %D%/lib.bash tests/retry.bash tests/usage.bash %D%/clus.bash %D%/clus_guests.bash %D%/clus_hang.bash %D%/clus_pause.bash %D%/clkshim.c tests/summary tests/summary-test.sh
 TESTS += tests/summary-test.sh
@@ -37,7 +37,7 @@ TESTS += $(SYSTEM_TESTS)
 endif
 
 .PHONY: check-system check-hosts check-cluster
-check-hosts: all guests guests/stock.img $(SYSTEM_HELPERS) %D%/pv/trackguest %D%/pv/engineguest
+check-hosts: all guests $(SYSTEM_HELPERS) %D%/pv/trackguest %D%/pv/engineguest
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(HOST_TESTS) %D%/pv/track.sh'
 check-cluster: all guests $(SYSTEM_HELPERS) %D%/clkshim.so
 	$(MAKE) $(AM_MAKEFLAGS) -j1 check-TESTS TESTS='$(CLUSTER_TESTS) $(SYSTEMD_TESTS)'
@@ -54,7 +54,7 @@ check-systemd: all guests $(SYSTEM_HELPERS)
 # what takes minutes: pauses and stalls
 SOAK_TARGETS += check-long
 .PHONY: check-long
-check-long: all guests $(SYSTEM_HELPERS) %D%/clkshim.so
+check-long: all guests guests/stock.img $(SYSTEM_HELPERS) %D%/clkshim.so
 	$(AM_TESTS_ENVIRONMENT) BATS_TEST_TIMEOUT=900 $(BATS) --tap -T --filter-tags long $(addprefix $(top_srcdir)/,$(LONG_FILES))
 
 # 200 pushes back and forth of the loaded guest, and of Debian with Redis; `make check` does 10 of each

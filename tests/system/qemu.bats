@@ -123,6 +123,7 @@ qemu_up() { # HOST NAME [key=value...]
 	guest_remove "$g"
 }
 
+# bats test_tags=long
 @test "Debian from its own disk, by BIOS, GRUB and its own kernel: moves, and heeds its power button" {
 	[ -e "$top_builddir/guests/stock.img" ] || skip "missing: guests/stock.img (make guests/stock.img)"
 	cp --sparse=always "$top_builddir/guests/stock.img" "$SHARED/$g.img"
