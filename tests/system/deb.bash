@@ -9,8 +9,10 @@ export SHARED
 HOST=pkg ADDR=10.77.0.1
 die() { echo "deb.bash: $*" >&2; return 1; }
 say() { echo "$*"; }
-host_dir() { echo "$LAB/hosts/$1"; }
-ns_of() { echo "hospes-$NAME-$1"; }
+HOSTS=$LAB/hosts NS=hospes-$NAME
+export HOSTS NS
+host_dir() { echo "$HOSTS/$1"; }
+ns_of() { echo "$NS-$1"; }
 lab_disks() { :; }
 init_pid() { cat "$(host_dir "$1")/init.pid" 2>/dev/null; }
 # shellcheck source=tools/vmlab_systemd.bash
