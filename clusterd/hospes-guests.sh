@@ -5,7 +5,8 @@
 # off, and after HOSPES_STOP_GRACE_S seconds (30) they are ended. Bounded, and never a reason for the host not to go down: 0 always.
 run=${HOSPES_RUNDIR:-/run/hospes}
 grace=${HOSPES_STOP_GRACE_S:-30}
-PATH=@bindir@:$PATH
+here=$(dirname "$0")
+PATH=$here/../../bin:$here/../../../bin:$PATH:/usr/local/bin
 
 case ${1:-} in
 start)

@@ -415,27 +415,22 @@ static const char *path_of(const char *env, const char *fallback)
 
 const char *path_run(void)
 {
-	return path_of("HOSPES_RUNDIR", HOSPES_RUNDIR);
+	return path_of("HOSPES_RUNDIR", "/run/hospes");
 }
 
 const char *path_state(void)
 {
-	return path_of("HOSPES_STATEDIR", HOSPES_STATEDIR);
+	return path_of("HOSPES_STATEDIR", "/var/lib/hospes");
 }
 
 const char *path_conf(void)
 {
-	return path_of("HOSPES_CONFDIR", HOSPES_CONFDIR);
+	return path_of("HOSPES_CONFDIR", "/etc/hospes");
 }
 
 const char *path_log(void)
 {
-	return path_of("HOSPES_LOGDIR", HOSPES_LOGDIR);
-}
-
-const char *path_doc(void)
-{
-	return HOSPES_DOCDIR;
+	return path_of("HOSPES_LOGDIR", "/var/log/hospes");
 }
 
 char *xasprintf(const char *fmt, ...)
