@@ -21,6 +21,10 @@
 #include <sys/syscall.h>
 #include "hypervisor/pv/image.h"
 
+#if defined(__SSP__) || defined(__SSP_STRONG__) || defined(__SSP_ALL__)
+#error "a stack protector calls out of the section, and its guard is not in the new process"
+#endif
+
 #define CODE __attribute__((section("restorer_code"), noinline, used))
 #define INL  static inline __attribute__((always_inline))
 
