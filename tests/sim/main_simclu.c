@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include "tests/sim/simclu.h"
 
-#define PLANTED_SEEDS 1500
+#define PLANTED_SEEDS 5000
 #define PROGRESS_S    30
 
 static const char usage[] =

@@ -411,6 +411,7 @@ void sc_adversary_init(struct sc *w);
 void sc_fault(struct sc *w, const struct sc_ev *e);
 /* Some stories break just what is needed for a command, or a step of a migration. Returns the one host that gets @m, NOHOST: all do. */
 uint32_t sc_ambush_message(struct sc *w, uint32_t from, const struct clu_msg *m);
+void sc_ambush_lease(struct sc *w, uint32_t node);
 void sc_ambush_commit(struct sc *w);
 void sc_ambush_migration(struct sc *w, uint32_t node, uint32_t peer, uint32_t dom, const char *step); /* something happened */
 uint64_t sc_ambush_unpark(struct sc *w, uint32_t node, uint32_t dom); /* a copy is told to go on: so much later than was meant */

@@ -298,6 +298,15 @@ uint32_t sc_ambush_message(struct sc *w, uint32_t from, const struct clu_msg *m)
 	return victim;
 }
 
+/* It wants a longer lease, and what it says of that, or what others say of it, gets lost. */
+void sc_ambush_lease(struct sc *w, uint32_t node)
+{
+	if (w->stopped || !w->ambush_cmd || w->now < w->ambush_ns || !sc_chance(w, 20 * w->ambush_cmd))
+		return;
+	w->ambush_ns = w->now + w->fault_gap;
+	later(w, sc_rnd(w, 500 * MS), SC_EV_FAULT, node, 1 + (sc_chance(w, 70) ? SC_CUT_ONE_WAY : SC_CUT), 0);
+}
+
 /* Power fails everywhere when something is just committed: what is said to be on disk must be there. */
 void sc_ambush_commit(struct sc *w)
 {

@@ -465,10 +465,14 @@ static void host_up(struct sc *w, uint32_t node)
 	struct clu_cmd c = { .kind = CLU_CMD_HOST_UP };
 	uint64_t said;
 
-	if (sc_chance(w, 2) && !w->stopped && !w->opt.apart)
+	if (sc_chance(w, 2) && !w->stopped && !w->opt.apart) {
+		uint64_t was = n->lease_want;
 		n->lease_want = (3 + sc_rnd(w, 8)) * S;
-	else if (w->stopped)
+		if (n->lease_want > was)
+			sc_ambush_lease(w, node);
+	} else if (w->stopped) {
 		n->lease_want = LEASE_NS;
+	}
 	said = clu_node_lease(n->n, n->lease_want, now);
 	if (sc_planted(w, "lease-longer-early")) { /* and for beats that are under way */
 		n->n->lease_ns = n->lease_want;
