@@ -66,3 +66,40 @@ void pv_look_at(pid_t k, struct hv_look *ret)
 	         hex_of(status, "\nSigPnd:\t") | hex_of(status, "\nShdPnd:\t"), hex_of(status, "\nSigBlk:\t"), running,
 	         n);
 }
+
+/* CPU time, of dead children, too, if @with_dead; adds its own memory to @rss_anon, if that is not NULL. */
+static uint64_t task_cpu_ns(pid_t pid, bool with_dead, uint64_t *rss_anon)
+{
+	_cleanup_free_ char *stat = read_proc(pid, "stat"), *status = rss_anon ? read_proc(pid, "status") : NULL;
+	const char *p = stat ? strrchr(stat, ')') : NULL, *rss = status ? strstr(status, "RssAnon:") : NULL;
+	unsigned long ut, st, cut, cst;
+
+	if (!p ||
+	    sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu", &ut, &st, &cut, &cst) != 4)
+		return 0;
+	if (rss)
+		*rss_anon += strtoull(rss + 8, NULL, 10) * 1024;
+	return (ut + st + (with_dead ? cut + cst : 0)) * (NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+void pv_look_stats(pid_t k, pid_t holder, unsigned helpers, struct hv_stats *st)
+{
+	_cleanup_free_ char *kids = NULL;
+	char name[48];
+
+	task_cpu_ns(holder, false, &st->hv_rss_bytes);
+	if (!k)
+		return;
+	st->cpu_ns = task_cpu_ns(k, true, &st->hv_rss_bytes);
+	snprintf(name, sizeof(name), "task/%d/children", k);
+	kids = read_proc(k, name);
+	for (char *p = kids, *e; p; p = e) {
+		pid_t pid = (pid_t)strtol(p, &e, 10);
+		if (e == p)
+			break;
+		st->cpu_ns += task_cpu_ns(pid, false, NULL);
+		st->processes++;
+	}
+	if (st->processes >= helpers)
+		st->processes -= helpers;
+}

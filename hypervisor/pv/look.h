@@ -7,5 +7,10 @@
 #include "hypervisor/engine.h"
 
 void pv_look_at(pid_t k, struct hv_look *ret);
+/*
+ * Fill in CPU time, hv_rss_bytes and processes. @k: 0 if there is no guest. @holder: pid 1 of its sandbox. @helpers: how
+ * many children of K are none of the guest's processes.
+ */
+void pv_look_stats(pid_t k, pid_t holder, unsigned helpers, struct hv_stats *st);
 
 #endif

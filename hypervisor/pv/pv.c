@@ -718,52 +718,11 @@ static void pv_input(void *vm, const void *p, size_t len)
 		return; /* a console that does not read loses input, as a serial line does */
 }
 
-static uint64_t task_cpu_ns(pid_t pid, bool with_children, uint64_t *rss_anon)
-{
-	char path[64];
-	_cleanup_free_ char *text = NULL;
-	size_t len;
-	unsigned long ut = 0, st = 0, cut = 0, cst = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (file_read(path, 4096, &text, &len) < 0)
-		return 0;
-	char *p = strrchr(text, ')');
-	if (!p ||
-	    sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu", &ut, &st, &cut, &cst) != 4)
-		return 0;
-	if (rss_anon) {
-		_cleanup_free_ char *stt = NULL;
-		snprintf(path, sizeof(path), "/proc/%d/status", pid);
-		if (!file_read(path, 65536, &stt, &len) && (p = strstr(stt, "RssAnon:")))
-			*rss_anon += strtoull(p + 8, NULL, 10) * 1024;
-	}
-	return (ut + st + (with_children ? cut + cst : 0)) * (NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK));
-}
-
 static void pv_stats(void *vm, struct hv_stats *st)
 {
 	struct pv_vm *v = vm;
-	char path[64];
-	_cleanup_free_ char *text = NULL;
-	size_t len;
 
-	task_cpu_ns(v->box.holder, false, &st->hv_rss_bytes);
-	if (!v->k)
-		return;
-	st->cpu_ns = task_cpu_ns(v->k, true, &st->hv_rss_bytes);
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", v->k, v->k);
-	if (file_read(path, 1 << 20, &text, &len) < 0)
-		return;
-	for (char *p = text, *e;; p = e) {
-		pid_t pid = (pid_t)strtol(p, &e, 10);
-		if (e == p)
-			break;
-		st->cpu_ns += task_cpu_ns(pid, false, NULL);
-		st->processes++;
-	}
-	if (st->processes >= v->helpers.n)
-		st->processes -= (uint32_t)v->helpers.n;
+	pv_look_stats(v->k, v->box.holder, (unsigned)v->helpers.n, st);
 }
 
 static void pv_look(void *vm, struct hv_look *ret)
