@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <linux/sched.h>
+#include "common/nsproc.h"
 #include "common/util.h"
 #include "hypervisor/pv/holder_int.h"
 #include "hypervisor/pv/pt.h"
@@ -32,27 +33,17 @@ int pv_sandbox_new(struct pv_sandbox *s, const struct pv_sandbox_cfg *cfg, struc
 	*s = (struct pv_sandbox){ .holder_pidfd = -1, .sock = -1 };
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
 		return err_sys(err, errno, "cannot make a socket pair");
-	struct clone_args a = {
-		.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
-		         CLONE_PIDFD,
-		.pidfd = (uint64_t)(uintptr_t)&pidfd,
-		.exit_signal = SIGCHLD,
-	};
-	pid_t pid = (pid_t)syscall(SYS_clone3, &a, sizeof(a));
+	pid_t pid = nsproc_fork(&pidfd, err);
 	if (pid == 0) {
 		close(sv[0]);
 		holder_main(sv[1], cfg);
 	}
-	int e = errno;
 	close(sv[1]);
 	if (pid < 0) {
 		close(sv[0]);
-		return err_sys(err, e,
-		               "cannot make the guest's namespaces (unprivileged user namespaces may be switched off: "
-		               "sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)");
+		return pid;
 	}
 	*s = (struct pv_sandbox){ .holder = pid, .holder_pidfd = pidfd, .sock = sv[0] };
-	fcntl(pidfd, F_SETFD, FD_CLOEXEC);
 	ssize_t n = recv(s->sock, &m, sizeof(m), 0);
 	if (n != sizeof(m) || m.op != HOLDER_READY) {
 		int r = n == sizeof(m) && m.op == HOLDER_FAILED

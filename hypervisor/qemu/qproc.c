@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <linux/mount.h>
 #include <linux/sched.h>
+#include "common/nsproc.h"
 #include "common/util.h"
 #include "hypervisor/qemu/qargs.h"
 
@@ -192,22 +193,13 @@ int qproc_start(const struct qproc_cfg *cfg, pid_t *ret_pid, int *ret_pidfd, str
 	if (pipe2(said, O_CLOEXEC) < 0)
 		return err_sys(err, errno, "cannot make a pipe");
 	_cleanup_close_ int said_r = said[0], said_w = said[1];
-	struct clone_args a = {
-		.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
-		         CLONE_PIDFD,
-		.pidfd = (uint64_t)(uintptr_t)&pidfd,
-		.exit_signal = SIGCHLD,
-	};
-	pid_t pid = (pid_t)syscall(SYS_clone3, &a, sizeof(a));
+	pid_t pid = nsproc_fork(&pidfd, err);
 	if (pid == 0) {
 		report_fd = said_w;
 		child(cfg);
 	}
 	if (pid < 0)
-		return err_sys(err, errno,
-		               "cannot make QEMU's namespaces (unprivileged user namespaces may be switched off: "
-		               "sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)");
-	fcntl(pidfd, F_SETFD, FD_CLOEXEC);
+		return pid;
 	close(steal_fd(&said_w));
 	int r = executed(said_r, err);
 	if (r < 0) {
