@@ -5,8 +5,7 @@
 # off, and after HOSPES_STOP_GRACE_S seconds (30) they are ended. Bounded, and never a reason for the host not to go down: 0 always.
 run=${HOSPES_RUNDIR:-/run/hospes}
 grace=${HOSPES_STOP_GRACE_S:-30}
-here=$(dirname "$0")
-PATH=$here/../../bin:$here/../../../bin:$PATH:/usr/local/bin
+PATH=@bindir@:$PATH
 
 case ${1:-} in
 start)

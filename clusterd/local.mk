@@ -16,7 +16,9 @@ helper_SCRIPTS += %D%/hospes-guests
 CLEANFILES += %D%/hospes-guests
 EXTRA_DIST += %D%/hospes-guests.sh
 %D%/hospes-guests: %D%/hospes-guests.sh
-	$(AM_V_GEN)mkdir -p $(@D) && cp $< $@ && chmod +x $@
+	$(AM_V_GEN)mkdir -p $(@D) && sed 's,[@]bindir[@],$(bindir),' $< >$@.tmp && chmod +x $@.tmp && mv $@.tmp $@
+CONF_FILES += %D%/clusterd.json:hospes/clusterd.json %D%/fence.json:hospes/fence.d/HOST.json.example
+EXTRA_DIST += %D%/clusterd.json %D%/fence.json
 # a drop-in for Debian's corosync.service
 corosyncdropindir = $(systemdunitdir)/corosync.service.d
 dist_corosyncdropin_DATA = %D%/hospes.conf

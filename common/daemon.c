@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include "common/log.h"
+#include "common/notify.h"
 #include "common/worker.h"
 
 static int usage(const struct daemon *d, FILE *to, int rc)
@@ -86,10 +87,12 @@ int daemon_run(const struct daemon *d, void *arg)
 		loop_free(run.loop);
 		return rc;
 	}
-	if (d->start(arg, run.loop, &err) < 0)
+	if (d->start(arg, run.loop, &err) < 0) {
 		log_error("%s", err.text);
-	else
+	} else {
+		notify_ready();
 		rc = loop_run(run.loop);
+	}
 	d->end(arg);
 	loop_free(run.loop);
 	return rc;

@@ -41,7 +41,10 @@ struct daemon {
  * Returns -1 to go on, else the exit status: 0 after --help or --version, 2 after wrong usage (the text is on stderr), or that of a helper.
  */
 int daemon_options(const struct daemon *d, int argc, char **argv, const char **ret_own) _must_check_;
-/* Run an event loop until SIGTERM or SIGINT, and reap children. SIGPIPE is ignored from then on. Returns the exit status. */
+/*
+ * Run an event loop until SIGTERM or SIGINT, and reap children. The service manager hears when start() is done. SIGPIPE is
+ * ignored from then on. Returns the exit status.
+ */
 int daemon_run(const struct daemon *d, void *arg) _must_check_;
 
 #endif

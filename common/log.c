@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "common/loop.h"
@@ -29,6 +30,7 @@ static const char *const level_names[] = { "error", "warn", "info", "debug" };
 
 /* The name is written once, before threads start; only the level changes later. */
 static char log_name[32] = "hospes";
+static bool to_journal; /* journald has time and name by itself */
 static atomic_int log_level = LOG_LEVEL_INFO;
 
 /* Records as a length (two octets) and the line. `given` and `taken` count octets from the start: their difference is in the ring. */
@@ -43,8 +45,20 @@ static struct {
 	char at[LOG_RING_BYTES];
 } ring = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
 
+/* systemd says in JOURNAL_STREAM which stream is the journal's; a child may have another one. */
+static bool stderr_is_journal(void)
+{
+	const char *text = secure_getenv("JOURNAL_STREAM");
+	unsigned long long dev, ino;
+	struct stat st;
+
+	return text && sscanf(text, "%llu:%llu", &dev, &ino) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
+	       st.st_dev == dev && st.st_ino == ino;
+}
+
 void log_init(const char *name, enum log_level level)
 {
+	to_journal = stderr_is_journal();
 	snprintf(log_name, sizeof(log_name), "%s", name);
 	atomic_store(&log_level, (int)level);
 }
@@ -73,9 +87,11 @@ int log_level_parse(const char *text, enum log_level *ret_level)
 /* One line with its end; returns its length. */
 static size_t line_of(char line[LINE_MAX_BYTES], enum log_level level, const char *fmt, va_list ap)
 {
+	static const int priority[] = { 3, 4, 6, 7 }; /* syslog(3)'s */
 	uint64_t now = now_ns();
-	int n = snprintf(line, LINE_MAX_BYTES, "%-5s %" PRIu64 ".%06u %s: ", level_names[level], now / 1000000000u,
-	                 (unsigned)(now % 1000000000u / 1000u), log_name);
+	int n = to_journal ? snprintf(line, LINE_MAX_BYTES, "<%d>", priority[level])
+	                   : snprintf(line, LINE_MAX_BYTES, "%-5s %" PRIu64 ".%06u %s: ", level_names[level],
+	                              now / 1000000000u, (unsigned)(now % 1000000000u / 1000u), log_name);
 	int m = vsnprintf(line + n, LINE_MAX_BYTES - (size_t)n - 1, fmt, ap);
 
 	n += m < 0 ? 0 : m;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The log: daemons log, libraries return errors. One line per record on stderr (journald and the log file read that):
- * "<level> <monotonic s.us> <name>: text". Thread safe. The only mutable global of the project.
+ * The log: daemons log, libraries return errors. One line per record on stderr: "LEVEL MONOTONIC-S.US NAME: text", or, where stderr
+ * is the journal, "<N>text" with syslog's priority N. Thread safe. The only mutable global of the project.
  *
  * After log_async(), which daemons call, logging never blocks on its output (a file on a disk that hangs, a reader that
  * stopped). A thread writes the lines in order from a ring of LOG_RING_BYTES. Lines that do not fit are dropped, and

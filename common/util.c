@@ -415,22 +415,27 @@ static const char *path_of(const char *env, const char *fallback)
 
 const char *path_run(void)
 {
-	return path_of("HOSPES_RUNDIR", "/run/hospes");
+	return path_of("HOSPES_RUNDIR", HOSPES_RUNDIR);
 }
 
 const char *path_state(void)
 {
-	return path_of("HOSPES_STATEDIR", "/var/lib/hospes");
+	return path_of("HOSPES_STATEDIR", HOSPES_STATEDIR);
 }
 
 const char *path_conf(void)
 {
-	return path_of("HOSPES_CONFDIR", "/etc/hospes");
+	return path_of("HOSPES_CONFDIR", HOSPES_CONFDIR);
 }
 
 const char *path_log(void)
 {
-	return path_of("HOSPES_LOGDIR", "/var/log/hospes");
+	return path_of("HOSPES_LOGDIR", HOSPES_LOGDIR);
+}
+
+const char *path_doc(void)
+{
+	return HOSPES_DOCDIR;
 }
 
 char *xasprintf(const char *fmt, ...)

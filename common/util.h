@@ -51,10 +51,11 @@ int size_parse(const char *text, uint64_t *ret_bytes) _must_check_;
 char *size_format(uint64_t bytes, char *buf, size_t len);
 
 /* Where things live. HOSPES_RUNDIR, HOSPES_STATEDIR, HOSPES_CONFDIR, HOSPES_LOGDIR override (tests, unprivileged use). */
-const char *path_run(void);      /* /run/hospes */
+const char *path_run(void);      /* /run/hospes, unless configure or the environment says otherwise; so the others */
 const char *path_state(void);    /* /var/lib/hospes */
 const char *path_conf(void);     /* /etc/hospes */
 const char *path_log(void);      /* /var/log/hospes */
+const char *path_doc(void);      /* <prefix>/share/doc/hospes */
 /* asprintf that cannot return NULL: out of memory ends the process with a message. */
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

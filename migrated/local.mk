@@ -26,3 +26,5 @@ sbin_PROGRAMS += %D%/migrated
 nodist_systemdunit_DATA += %D%/migrated.service
 EXTRA_DIST += %D%/migrated.service.in
 CLEANFILES += %D%/migrated.service
+CONF_FILES += %D%/migrated.json:hospes/migrated.json
+EXTRA_DIST += %D%/migrated.json

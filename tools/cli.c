@@ -46,6 +46,19 @@ static void print_help(const struct cli_program *p, const struct cli_cmd *c)
 		printf("  %-20s %s\n", "--json", "print JSON");
 }
 
+/* For the shell's completion: a line per command, with tabs between its name, its arguments and its options. */
+static void print_commands(const struct cli_program *p)
+{
+	for (size_t i = 0; i < p->n_cmds; i++) {
+		const struct cli_cmd *c = &p->cmd[i];
+
+		printf("%s\t%s\t--help%s", c->name, c->args, c->has_json ? " --json" : "");
+		for (size_t k = 0; k < ARRAY_SIZE(c->option) && c->option[k].name; k++)
+			printf(" --%s%s%s", c->option[k].name, c->option[k].value ? "=" : "", c->option[k].value ?: "");
+		putchar('\n');
+	}
+}
+
 static const struct cli_cmd *find_command(const struct cli_program *p, const char *name)
 {
 	for (size_t i = 0; i < p->n_cmds; i++)
@@ -237,6 +250,10 @@ int cli_main(const struct cli_program *p, int argc, char **argv)
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
 		v.cmd = argc > 2 ? find_command(p, argv[2]) : NULL;
 		return help(&v);
+	}
+	if (!strcmp(argv[1], "--commands")) {
+		print_commands(p);
+		return CLI_DONE;
 	}
 	v.cmd = find_command(p, argv[1]);
 	if (!v.cmd)

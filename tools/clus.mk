@@ -5,4 +5,4 @@ bin_PROGRAMS += %D%/vmclus
 	%D%/vmclus_rehearse.c %D%/vmclus_status.c %D%/vmclus_top.c %D%/vmclus_top_int.h %D%/vmclus_topdraw.c
 %C%_vmclus_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 %C%_vmclus_LDADD = %D%/libcli.a clusterd/core/libcluplan.a clusterd/core/libclucore.a common/libcommon.a $(JANSSON_LIBS) $(XXHASH_LIBS) -lm
-dist_man_MANS += docs/man/vmclus.8
+MAN_PAGES += docs/man/vmclus.8

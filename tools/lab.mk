@@ -21,7 +21,7 @@ CLEANFILES += $(VMLAB_D) %D%/vmlab.d/debtree
 bin_PROGRAMS += %D%/hospes-probe
 %C%_hospes_probe_SOURCES = %D%/probe.c %D%/probe_echo.c %D%/probe_redis.c %D%/probe_ask.c %D%/probe_int.h
 
-dist_man_MANS += docs/man/vmlab.8 docs/man/hospes-probe.1
+MAN_PAGES += docs/man/vmlab.8 docs/man/hospes-probe.1
 
 LINT_TARGETS += lint-shell
 .PHONY: lint-shell

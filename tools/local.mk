@@ -10,3 +10,16 @@ include %D%/lab.mk
 include %D%/vmctl.mk
 include %D%/mig.mk
 include %D%/clus.mk
+include %D%/deb.mk
+
+# Each program's name finds the one file of completion.
+EXTRA_DIST += %D%/completion.bash
+COMPLETED = vmmig vmclus vmlab hospes-probe hvdom migrated clusterd hospes-guard
+.PHONY: install-completion uninstall-completion
+install-completion:
+	$(MKDIR_P) '$(DESTDIR)$(bashcompletionsdir)' && $(INSTALL_DATA) $(srcdir)/%D%/completion.bash '$(DESTDIR)$(bashcompletionsdir)/vmctl'
+	cd '$(DESTDIR)$(bashcompletionsdir)' && for p in $(COMPLETED); do rm -f $$p && $(LN_S) vmctl $$p || exit 1; done
+uninstall-completion:
+	cd '$(DESTDIR)$(bashcompletionsdir)' && rm -f vmctl $(COMPLETED)
+install-data-local: install-completion
+uninstall-local: uninstall-completion

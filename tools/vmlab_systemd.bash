@@ -75,7 +75,7 @@ sysd_base_settle() {
 		DefaultDependencies=no
 		After=systemd-journald.service
 		[Service]
-		ExecStart=/bin/sh -c 'exec journalctl --boot --follow --lines=all --output=cat --unit=%i >>/var/log/hospes/%i.log'
+		ExecStart=/bin/sh -c 'exec journalctl --boot --follow --lines=all --output=short-monotonic --no-hostname --unit=%i >>/var/log/hospes/%i.log'
 		Restart=always
 		OOMScoreAdjust=-1000
 		[Install]

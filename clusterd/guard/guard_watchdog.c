@@ -33,8 +33,8 @@ void guard_open_watchdog(struct guard *g, const char *path, bool must)
 	}
 	log_info("watchdog %s: this machine restarts when the guard does not feed it for %d s", path, timeout);
 	if (timeout > WATCHDOG_S)
-		log_warn("watchdog %s takes %d s, not %d: whoever counts on it sets margin_s=%d (docs/fencing.md)",
-		         path, timeout, WATCHDOG_S, timeout + 1);
+		log_warn("watchdog %s takes %d s, not %d: whoever counts on it sets margin_s=%d (%s/fencing.md)", path,
+		         timeout, WATCHDOG_S, timeout + 1, path_doc());
 }
 
 void guard_feed(struct guard *g)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include "common/daemon.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "common/util.h"
 
 /*
@@ -96,6 +97,7 @@ int main(int argc, char **argv)
 		guard_open_watchdog(&g, watchdog ? watchdog : "/dev/watchdog", watchdog != NULL);
 	log_info("guards; %s", !guard_is_over(&g) ? "a lease of before still runs"
 	                                          : "no lease: the cluster's domains may not run here");
+	notify_ready();
 	guard_serve(&g);
 	log_info("ends: it was told to, and no domain of the cluster runs here");
 	if (g.watchdog_fd >= 0 && write(g.watchdog_fd, "V", 1) < 0)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "common/buf.h"
 #include "common/err.h"
+#include "common/jsonplain.h"
 #include "common/log.h"
 #include "common/util.h"
 
@@ -129,6 +130,7 @@ static int agent_load(const char *host, struct agent *a, struct err *err)
 
 	if (r < 0)
 		return err_sys(err, r, "read %s", path);
+	json_plain(text, len);
 	json_t *o = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
 	if (!json_is_object(o))
 		r = err_set(err, EINVAL, "%s:%d: %s", path, je.line, o ? "not an object" : je.text);

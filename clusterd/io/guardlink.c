@@ -25,6 +25,8 @@ struct guardlink {
 	struct loop_fd *src;
 	struct loop_timer *tick;
 	bool there, said;
+	bool met; /* it has answered before */
+	uint64_t began_ns;
 	struct moment wanted;               /* the lease */
 	uint64_t park_ns, park_ticks, life; /* its */
 	bool stood;                         /* to be told: what is held is over */
@@ -38,6 +40,7 @@ static void set_there(struct guardlink *g, bool there)
 	if (g->there == there)
 		return;
 	g->there = there;
+	g->met = true;
 	parking_take_over(&g->parking, boot_ns());
 	loop_timer_in(g->tick, 0); /* what it did is done from here at once */
 	if (there)
@@ -146,10 +149,10 @@ struct guardlink *guardlink_new(struct loop *loop, void (*changed)(void *arg, bo
 
 	if (!g)
 		return NULL;
-	*g = (struct guardlink){ .loop = loop, .changed = changed, .arg = arg, .fd = -1 };
+	*g = (struct guardlink){ .loop = loop, .changed = changed, .arg = arg, .fd = -1, .began_ns = boot_ns() };
 	g->tick = loop_add_timer(loop, on_tick, g);
 	/* a guard that runs holds what it allowed: give it time to say so before anything is ended in its stead */
-	g->held.boot_ns = boot_ns() + GUARD_SILENT_NS;
+	g->held.boot_ns = g->began_ns + GUARD_SILENT_NS;
 	if (!g->tick) {
 		guardlink_free(g);
 		return NULL;
@@ -173,6 +176,11 @@ void guardlink_free(struct guardlink *g)
 bool guardlink_there(const struct guardlink *g)
 {
 	return g->there;
+}
+
+bool guardlink_awaited(const struct guardlink *g)
+{
+	return !g->there && !g->met && boot_ns() < g->began_ns + GUARD_SILENT_NS;
 }
 
 void guardlink_lease(struct guardlink *g, const struct moment *at, uint64_t park_ns, uint64_t park_ticks, uint64_t life)

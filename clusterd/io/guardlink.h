@@ -17,6 +17,8 @@ struct guardlink;
 struct guardlink *guardlink_new(struct loop *loop, void (*changed)(void *arg, bool there), void *arg);
 void guardlink_free(struct guardlink *g); /* takes NULL */
 bool guardlink_there(const struct guardlink *g);
+/* It has not answered yet, and this clusterd is so young that it need not have. */
+bool guardlink_awaited(const struct guardlink *g);
 /*
  * Domains may run until @at, and are parked @park_ns before it (@park_ticks by the TSC; 0: never). @life: guardmsg.h. Ignored unless @at is
  * later than the last one. Without a guard it takes effect when the guard is back.

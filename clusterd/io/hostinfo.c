@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "clusterd/core/clu.h"
 #include "common/hostname.h"
+#include "common/jsonplain.h"
 #include "common/util.h"
 #include "hypervisor/api/cpufeat.h"
 #include "hypervisor/api/hvcheck.h"
@@ -97,6 +98,7 @@ int hostconf_load(struct hostconf *c, struct err *err)
 		return 0;
 	if (r < 0)
 		return err_sys(err, r, "read %s", path);
+	json_plain(text, len);
 	json_t *o = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
 	if (!json_is_object(o))
 		r = err_set(err, EINVAL, "%s:%d: %s", path, je.line, o ? "not an object" : je.text);

@@ -128,6 +128,8 @@ const char *nodeio_trouble(const struct nodeio *n)
 		return n->disk_text;
 	if (n->stuck)
 		return n->stuck_text;
+	if (guardlink_awaited(n->guard))
+		return "hospes-guard has not answered yet";
 	if (!guardlink_there(n->guard))
 		return "hospes-guard does not run: this host gets no lease (systemctl start hospes-guard)";
 	if (nodeio_reach_trouble(n)[0])

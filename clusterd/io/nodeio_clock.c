@@ -5,6 +5,7 @@
 #include "clusterd/io/guardlink.h"
 #include "clusterd/io/nodeio_int.h"
 #include "common/log.h"
+#include "common/util.h"
 
 void nodeio_clock_init(struct nodeio *n)
 {
@@ -13,7 +14,8 @@ void nodeio_clock_init(struct nodeio *n)
 		log_warn(
 			"this machine is a virtual one without a clock that runs on while its hypervisor has it paused: when it is lost, "
 			"the end of its lease does not make it safe; it wants a fence agent, an invariant TSC, or the policy "
-			"stopping_clocks=trust (docs/fencing.md)");
+			"stopping_clocks=trust (%s/fencing.md)",
+			path_doc());
 	if (n->use_tsc)
 		tsc_rate_measure(&n->rate);
 }

@@ -25,12 +25,14 @@ static int check(const struct nodeio *n, const struct cpg_config *c, struct err 
 		return err_set(
 			err, ENOTSUP,
 			"corosync.conf has two_node: each half would decide alone; hospes needs a majority: take two_node out, "
-			"or add a third node (hospes docs: fencing.md)");
+			"or add a third node (%s/fencing.md)",
+			path_doc());
 	if (c->qdevice)
 		return err_set(
 			err, ENOTSUP,
 			"a quorum device votes in this cluster: a side could be quorate without a majority of nodes; hospes needs one: "
-			"remove the device, or make it a third node (hospes docs: fencing.md)");
+			"remove the device, or make it a third node (%s/fencing.md)",
+			path_doc());
 	if (self < 0)
 		return err_set(err, EINVAL, "this node (id %u) is not in corosync's node list", c->node);
 	if (!n->have_cfg && strcmp(c->name[self], n->conf->migrated_name) != 0)
@@ -44,6 +46,8 @@ static int check(const struct nodeio *n, const struct cpg_config *c, struct err 
 	if (n->have_cfg && c->node != n->cfg.node)
 		return err_set(err, EXDEV, "this node has id %u now, this daemon began with %u: restart clusterd",
 		               c->node, n->cfg.node);
+	if (guardlink_awaited(n->guard))
+		return err_set(err, EINPROGRESS, "hospes-guard has not answered yet");
 	if (!guardlink_there(n->guard))
 		return err_set(err, EAGAIN,
 		               "hospes-guard does not run: nothing is done without it (systemctl start hospes-guard)");

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
+#include "common/jsonplain.h"
 #include "common/util.h"
 #include "hypervisor/api/domcfg.h"
 
@@ -98,6 +99,8 @@ int path_rules_load(struct path_rules *ret, struct err *err)
 	r = file_read(path, 65536, &text, &len);
 	if (r == -ENOENT)
 		return 0;
+	if (r == 0)
+		json_plain(text, len);
 	json_t *o = r < 0 ? NULL : json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
 	if (r < 0)
 		r = err_sys(err, r, "read %s", path);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <zmq.h>
 #include "common/hostname.h"
+#include "common/jsonplain.h"
 #include "common/util.h"
 #include "migrated/core/mig.h"
 
@@ -95,6 +96,7 @@ int node_load(struct node *n, bool create, struct err *err)
 		return err_sys(err, r, "read %s", path);
 	if (r == 0) {
 		json_error_t je;
+		json_plain(text, len);
 		json_t *o = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
 		if (!o)
 			return err_set(err, EINVAL, "%s:%d: %s", path, je.line, je.text);

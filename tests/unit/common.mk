@@ -4,7 +4,7 @@ check_LIBRARIES += %D%/libtestutil.a
 TEST_LIBS = %D%/libtestutil.a common/libcommon.a $(CMOCKA_LIBS)
 ALLOC_WRAP = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=reallocarray -Wl,--wrap=strdup
 
-common_tests = %D%/test_buf %D%/test_clocks %D%/test_ctlsock %D%/test_daemon %D%/test_err %D%/test_hostname %D%/test_log %D%/test_loop %D%/test_procs %D%/test_pathopen %D%/test_util %D%/test_worker
+common_tests = %D%/test_buf %D%/test_clocks %D%/test_ctlsock %D%/test_daemon %D%/test_err %D%/test_hostname %D%/test_jsonplain %D%/test_log %D%/test_loop %D%/test_notify %D%/test_procs %D%/test_pathopen %D%/test_util %D%/test_worker
 check_PROGRAMS += $(common_tests)
 TESTS += $(common_tests)
 
@@ -29,12 +29,19 @@ TESTS += $(common_tests)
 %C%_test_hostname_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=gethostname
 %C%_test_hostname_LDADD = common/libcommon.a $(TEST_LIBS)
 
+%C%_test_jsonplain_SOURCES = %D%/test_jsonplain.c
+%C%_test_jsonplain_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+%C%_test_jsonplain_LDADD = common/libcommon.a $(TEST_LIBS) $(JANSSON_LIBS)
+
 %C%_test_log_SOURCES = %D%/test_log.c
 %C%_test_log_LDADD = common/libcommon.a $(TEST_LIBS)
 
 %C%_test_loop_SOURCES = %D%/test_loop.c
 %C%_test_loop_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
 %C%_test_loop_LDADD = common/libcommon.a $(TEST_LIBS)
+
+%C%_test_notify_SOURCES = %D%/test_notify.c
+%C%_test_notify_LDADD = common/libcommon.a $(TEST_LIBS)
 
 %C%_test_pathopen_SOURCES = %D%/test_pathopen.c
 %C%_test_pathopen_LDADD = common/libcommon.a $(TEST_LIBS)

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/log.h"
@@ -212,6 +213,37 @@ static void test_nobody_reads(void **state)
 	close(told[0]);
 }
 
+/* Where standard error is the journal: priorities, and neither time nor name; elsewhere none of it, whatever the environment says. */
+static void test_journal(void **state)
+{
+	int fd = log_file();
+	struct stat st;
+	(void)state;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	for (unsigned other = 0; other < 2; other++) {
+		pid_t pid = child(fd);
+		if (!pid) {
+			_cleanup_free_ char *stream = xasprintf("%llu:%llu", (unsigned long long)st.st_dev,
+			                                        (unsigned long long)st.st_ino + other);
+			setenv("JOURNAL_STREAM", stream, 1);
+			log_init("test", LOG_LEVEL_DEBUG);
+			log_error("an error");
+			log_async();
+			log_warn("a warning");
+			log_info("said");
+			log_debug("more");
+			exit(0);
+		}
+		assert_int_equal(end_of(pid), 0);
+	}
+	close(fd);
+	_cleanup_free_ char *text = read_log();
+	const char *journal = "<3>an error\n<4>a warning\n<6>said\n<7>more\nerror ";
+	assert_memory_equal(text, journal, strlen(journal));
+	assert_non_null(strstr(text, " test: a warning\n"));
+}
+
 /* An exit waits for such a reader, but not for ever. */
 static void test_exit_is_bounded(void **state)
 {
@@ -238,6 +270,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_usual, test_dir_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_crash, test_dir_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_fork, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_journal, test_dir_setup, test_dir_teardown),
 		cmocka_unit_test(test_nobody_reads),
 		cmocka_unit_test(test_exit_is_bounded),
 	};

@@ -442,3 +442,13 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	for pid in $(pids); do [ "$(cat /proc/$pid/oom_score_adj)" -eq 0 ]; done
 	[ -n "$(pids)" ]
 }
+
+@test "the table for the shell's completion has every command of the help" {
+	for p in vmctl vmmig vmclus; do
+		"$top_builddir/tools/$p" --help | sed -n 's/^  \([a-z-]*\) .*/\1/p' >"$T/help"
+		"$top_builddir/tools/$p" --commands >"$T/table"
+		[ -s "$T/help" ]
+		cut -f 1 "$T/table" | diff "$T/help" -
+		if grep -vP '^[a-z-]+\t[^\t]*\t--help( --[a-z-]+(=[^\t ]+)?)*$' "$T/table"; then return 1; fi
+	done
+}
