@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define BACK_NS (80 * S) /* after the faults' end all hosts have power again */
+
 /* heals of links: arg = from * nodes + to */
 enum { HEAL_LINK, HEAL_SLOW, HEAL_DISK, HEAL_FLAP, HEAL_START };
 
@@ -76,9 +78,19 @@ static void partition(struct sc *w, uint32_t node, bool one_way)
 	sc_cpg_links_changed(w, notice(w));
 }
 
+static void heal_power(struct sc *w, uint32_t node, uint64_t least_ns)
+{
+	uint64_t ns = least_ns + while_ns(w), last = w->quiet + BACK_NS;
+
+	/* late enough, what it says of a longer lease would still be news at the end */
+	if (w->now + ns > last && last > w->now)
+		ns = last - w->now;
+	later(w, ns, SC_EV_HEAL, node, HEAL_START, 0);
+}
+
 void sc_heal_power(struct sc *w, uint32_t node)
 {
-	later(w, S + while_ns(w), SC_EV_HEAL, node, HEAL_START, 0);
+	heal_power(w, node, S);
 }
 
 static void power(struct sc *w, uint32_t node)
@@ -424,7 +436,7 @@ void sc_fenced(struct sc *w, const struct sc_ev *e)
 		return; /* asked in vain: who asked is gone, or changed his mind */
 	sc_trace(w, "the fence agent switches %c off", sc_letter(e->arg));
 	sc_power_off(w, e->arg);
-	later(w, 2 * S + while_ns(w), SC_EV_HEAL, e->arg, HEAL_START, 0);
+	heal_power(w, e->arg, 2 * S);
 	if (w->fence == 2 && sc_chance(w, 60))
 		return; /* the answer is lost */
 	sc_submit(w, e->node, &c);
