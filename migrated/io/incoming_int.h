@@ -26,6 +26,7 @@ struct incoming {
 	struct loop_fd *ready_src;
 	char *xml_path;
 	struct hva *hva;
+	bool attaching; /* what it is, and its memory, were asked */
 	struct memmap mem;
 	bool mem_open;
 	int state_fd;
@@ -58,7 +59,8 @@ void incoming_strays_free(struct migrated *d);
 void incoming_spawn(struct incoming *in);                               /* -> MIG_EV_SPAWNED */
 void incoming_spawn_late(void *arg);                                    /* of the timer: it was not ready in time */
 void incoming_kill(struct incoming *in);                                /* -> MIG_EV_ENDED, when it is gone for certain */
-int incoming_attach(struct incoming *in, struct err *err) _must_check_; /* connect to its socket only */
+/* Connect to one that runs already, after a restart of this daemon. Waits for its answer, RECOVER_MS at most. */
+int incoming_attach(struct incoming *in, struct err *err) _must_check_;
 void incoming_hv(struct incoming *in, enum mig_hv op, uint64_t v0);
 void incoming_hvdom_done(struct incoming *in); /* free all of this; end the process unless the domain was taken */
 

@@ -54,27 +54,24 @@ static int region_check(const struct hv_region *h, const struct hv_map_rep *rep,
 	return 0;
 }
 
-int memmap_open(struct memmap *m, struct hvcall *hv, struct err *err)
+int memmap_take(struct memmap *m, const void *payload, size_t len, int *fds, size_t n_fds, struct err *err)
 {
-	struct hv_map_rep rep;
-	int fds[HV_REGIONS_MAX + 1];
-	size_t n_fds = HV_REGIONS_MAX + 1;
+	struct hv_map_rep rep = { 0 };
+	int r;
 
 	*m = (struct memmap){ 0 };
-	int r = hvcall(hv, HV_OP_MAP_MEMORY, NULL, 0, NULL, 0, &rep, sizeof(rep), NULL, fds, &n_fds, err);
-	if (r < 0)
-		return r;
+	memcpy(&rep, payload, len < sizeof(rep) ? len : sizeof(rep));
 	if (!rep.n_regions || rep.n_regions > MIG_REGIONS_MAX || n_fds != rep.n_regions + 1 ||
-	    rep.page_bytes != PAGE_BYTES) {
-		for (size_t i = 0; i < n_fds; i++)
-			close(fds[i]);
+	    rep.page_bytes != PAGE_BYTES)
 		return err_set(err, EPROTO, "hvdom's map memory reply makes no sense (%u regions, %zu descriptors)",
 		               rep.n_regions, n_fds);
-	}
 	m->n = rep.n_regions;
-	for (unsigned i = 0; i < m->n; i++)
+	for (unsigned i = 0; i < m->n; i++) {
 		m->r[i].fd = fds[i];
+		fds[i] = -1;
+	}
 	_cleanup_close_ int bitmap_fd = fds[m->n];
+	fds[m->n] = -1;
 	r = memcheck_map(bitmap_fd, rep.bitmap_bytes, "the dirty bitmap", err);
 	if (r < 0)
 		goto fail;
@@ -102,6 +99,23 @@ int memmap_open(struct memmap *m, struct hvcall *hv, struct err *err)
 	return 0;
 fail:
 	memmap_done(m);
+	return r;
+}
+
+int memmap_open(struct memmap *m, struct hvcall *hv, struct err *err)
+{
+	struct hv_map_rep rep;
+	int fds[HV_REGIONS_MAX + 1];
+	size_t n_fds = HV_REGIONS_MAX + 1;
+
+	*m = (struct memmap){ 0 };
+	int r = hvcall(hv, HV_OP_MAP_MEMORY, NULL, 0, NULL, 0, &rep, sizeof(rep), NULL, fds, &n_fds, err);
+	if (r < 0)
+		return r;
+	r = memmap_take(m, &rep, sizeof(rep), fds, n_fds, err);
+	for (size_t i = 0; i < n_fds; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
 	return r;
 }
 

@@ -36,6 +36,8 @@ struct memmap {
 
 /* Ask hvdom for the memory and map it. On failure @m is empty. */
 int memmap_open(struct memmap *m, struct hvcall *hv, struct err *err) _must_check_;
+/* The same of an answer to HV_OP_MAP_MEMORY that is here already. Descriptors that were taken over are set to -1. */
+int memmap_take(struct memmap *m, const void *payload, size_t len, int *fds, size_t n_fds, struct err *err) _must_check_;
 /* Map one region of @size octets on @fd (owned from now on, also on failure). For tests and benchmarks without hvdom. */
 int memmap_of_fd(struct memmap *m, int fd, uint64_t size, struct err *err) _must_check_;
 void memmap_done(struct memmap *m);

@@ -565,6 +565,8 @@ int main(int argc, char **argv)
 		guest_go();
 	}
 	say_ready(ready, "ok\n");
+	if (g.incoming && getenv("FAKE_LATE_S")) /* its first answer takes as long */
+		sleep((unsigned)atoi(getenv("FAKE_LATE_S")));
 	int rc = loop_run(g.loop);
 	unlink(sock);
 	_exit(rc);

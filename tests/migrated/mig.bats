@@ -202,6 +202,25 @@ in_phase() { # HOST PHASE: comes to it, and stays while the daemon answers
 	no_violation
 }
 
+@test "an incoming hvdom that is ready and answers late: the peer is not lost, and the daemon serves others meanwhile" {
+	local pid t0 worst=0 i
+	host_stop b
+	FAKE_LATE_S=7 host_start b
+	domain_start a g1
+	push a b & pid=$!
+	for ((i = 0; i < 60; i++)); do
+		t0=${EPOCHREALTIME/./}
+		host_env b vmmig status >/dev/null
+		t0=$((${EPOCHREALTIME/./} - t0))
+		((worst = t0 > worst ? t0 : worst))
+		sleep 0.1
+	done
+	((worst < 1500000)) || { echo "$worst us" >&2; false; }
+	wait $pid
+	[[ $(settled) == b ]]
+	no_violation
+}
+
 @test "cancel and Ctrl-C leave the guest as it was" {
 	PAUSE=0 domain_start a g1
 	host_exec a vmmig push g1 b --json --compress none --bandwidth 2 >"$T/out" 2>&1 &
