@@ -408,6 +408,8 @@ static int make_argv(struct pv_vm *v, char **argv, size_t max, struct err *err)
 	argv[n++] = strdup("con=null");
 	argv[n++] = strdup("ssl=null");
 	argv[n++] = strdup("con0=fd:0,fd:1");
+	/* it makes a process for each of 512 terminals that nobody uses, to run a /sbin/hotplug; a later word of the user's counts */
+	argv[n++] = strdup("pty.legacy_count=0");
 	argv[n++] = xasprintf("hospes.agent=hvc%u", devs_agent_console(c));
 	argv[n++] = xasprintf("hospes.generation=%lu", (unsigned long)v->env->generation);
 	for (size_t i = 0; i < devs_count(v->env->devs); i++)

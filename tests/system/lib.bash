@@ -150,8 +150,6 @@ guest_xml() {
 	local on_crash=destroy on_reboot=restart image='' cluster='' witness='' ip
 	shift
 	for a; do local "${a%%=*}=${a#*=}"; done
-	# user-mode kernels make a process for each device, to run a /sbin/hotplug: without this for 512 terminals that nobody uses
-	cmdline="pty.legacy_count=0 $cmdline"
 	ip=$(guest_ip "$name")
 	if [ -z "$image" ] && [ "$disk" -gt 0 ]; then
 		image=$SHARED/$name.img
