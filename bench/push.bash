@@ -3,15 +3,17 @@
 # bench/push.bash BUILD-DIR: what moving guests costs, on this machine with both hosts on it (make bench-push). Medians of BENCH_RUNS (20).
 #   loaded    256 MiB guest, about 40 processes, checksums, fork loop, disk writes, TCP echo: downtime median and p95
 #   big       2 GiB guest with 1.5 GiB that does not compress: against QEMU's migration of the same (bench/qemu.bash), run by run in turn
+#   machine   1 GiB guest of engine qemu (TCG), Debian's kernel, 2 vCPUs, loaded: against QEMU's own migration of the same, run by run in turn,
+#             and how many of QEMU's are alive and sound afterwards
 #   empty     2 GiB guest that uses little: octets sent against memory really used
 #   cost      memory of hvdom and its helpers beyond the guest's, CPU time of an idle guest
-# BENCH_PARTS="loaded big empty cost" chooses. Results also go to BUILD-DIR/bench/push.json, one object per part.
+# BENCH_PARTS="loaded big machine empty cost" chooses. Results also go to BUILD-DIR/bench/push.json, one object per part.
 set -euo pipefail
 
 build=$(readlink -f "${1:?usage: push.bash BUILD-DIR}")
 here=$(cd "$(dirname "$0")" && pwd)
 runs=${BENCH_RUNS:-20}
-parts=${BENCH_PARTS:-loaded big empty cost}
+parts=${BENCH_PARTS:-loaded big machine empty cost}
 [ "$(id -u)" -eq 0 ] || { echo "bench-push: needs root (namespaces)" >&2; exit 1; }
 
 export top_srcdir=$here/.. top_builddir=$build VMLAB_NAME=bench VMLAB_DIR=$build/labs
@@ -87,6 +89,36 @@ part_big() {
 	guest_remove guest02
 }
 big_filled() { ask guest02 hash | jq -e '.ok and .pages == 393216'; }
+
+part_machine() {
+	local why i from=host-a to ours="$build/bench/machine.jsonl" theirs="$build/bench/machine-qemu.jsonl"
+	! why=$(qemu_missing) || { echo "machine: skipped, $why" >&2; return 0; }
+	guest_up host-a guest05 engine=qemu mem=1024 vcpus=2 load=full
+	eventually 60 guest_sound guest05
+	: >"$ours"
+	: >"$theirs"
+	for ((i = 1; i <= runs; i++)); do
+		to=$(other_host "$from")
+		client_start guest05
+		push_ok "$from" guest05 "$to"
+		client_stop
+		jq -c --argjson c "$CLIENT_JSON" '. + {gap_ms: $c.longest_gap_ms, lost: $c.lost}' <<<"$PUSH_JSON" >>"$ours"
+		guest_sound guest05
+		from=$to
+		on "$from" vmctl suspend guest05 # the yardstick has the machine for itself
+		"$here/qemu.bash" "$build/bench" 1024 0 1 full 2 >>"$theirs"
+		on "$from" vmctl resume guest05
+		printf '  run %d: hospes %s ms, downtime %s ms, gap %s ms; qemu %s\n' "$i" "$(jq .total_ms <<<"$PUSH_JSON")" "$(jq .downtime_ms <<<"$PUSH_JSON")" \
+			"$(jq .longest_gap_ms <<<"$CLIENT_JSON")" "$(tail -n 1 "$theirs")" >&2
+	done
+	report "$(jq -n -c --argjson h "$(stat_of "$ours" total_ms)" --argjson hd "$(stat_of "$ours" downtime_ms)" --argjson g "$(stat_of "$ours" gap_ms)" \
+		--argjson q "$(stat_of "$theirs" total_ms)" --argjson qd "$(stat_of "$theirs" downtime_ms)" --argjson n "$runs" \
+		--argjson alive "$(jq -s 'map(select(.alive)) | length' "$theirs")" \
+		'{part: "machine", runs: $n, sound: $n, total_ms: $h, downtime_ms: $hd, client_gap_ms: $g, qemu_total_ms: $q, qemu_downtime_ms: $qd, qemu_sound: $alive,
+		times_faster: ($q.median / $h.median * 100 | round / 100), wanted: "4 times faster than QEMU, downtime median <= 60",
+		met: ($q.median / $h.median >= 4 and $hd.median <= 60)}')"
+	guest_remove guest05
+}
 
 part_empty() {
 	guest_up host-a guest03 load=none mem=2048 disk=0

@@ -1,11 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# bench/qemu.bash WORKDIR MEM-MIB FILL-MIB RUNS: the yardstick: QEMU (TCG, no hardware support needed) migrates a guest of that size, holding
-# that much memory that does not compress, over loopback, bandwidth unlimited. One JSON line per run: total_ms downtime_ms sent_bytes.
-# The kernel is Debian's cloud kernel, taken out of its package without installing it. Runs in a network namespace of its own.
+# bench/qemu.bash WORKDIR MEM-MIB FILL-MIB RUNS [LOAD VCPUS]: the yardstick: QEMU (TCG, no hardware support needed) migrates a guest of that
+# size, holding that much memory that does not compress, over loopback, bandwidth unlimited. One JSON line per run: total_ms downtime_ms
+# sent_bytes alive. LOAD (none, light, full): what the guest does meanwhile, with a disk and a network; alive: its own checks hold afterwards.
+# The kernel is Debian's cloud kernel: the guests' (`make guests`), or taken out of its package without installing it. Runs in a network
+# namespace of its own.
 set -euo pipefail
-[ $# -eq 4 ] || { echo "usage: qemu.bash WORKDIR MEM-MIB FILL-MIB RUNS" >&2; exit 2; }
-work=$1 mem=$2 fill=$3 runs=$4
+case $# in 4 | 6) ;; *) echo "usage: qemu.bash WORKDIR MEM-MIB FILL-MIB RUNS [LOAD VCPUS]" >&2; exit 2 ;; esac
+work=$1 mem=$2 fill=$3 runs=$4 load=${5:-none} vcpus=${6:-1}
 here=$(cd "$(dirname "$0")" && pwd)
 die() { echo "qemu.bash: $*" >&2; exit 1; }
 if [ -z "${HOSPES_BENCH_NS:-}" ]; then
@@ -15,17 +17,34 @@ ip link set lo up
 command -v qemu-system-x86_64 >/dev/null || die "qemu-system-x86 is missing"
 mkdir -p "$work"
 
-kernel=$(find "$work/kernel" -name 'vmlinuz-*' 2>/dev/null | head -n 1 || true)
-[ -n "$kernel" ] || die "no kernel in $work/kernel (bench/kernel.bash makes it, with network)"
-initrd=$work/qemu-initramfs.img
-"$here/../tests/guests/mkinitramfs" "$work/../guests/workload" "$initrd" none
+devices=()
+if [ "$load" = none ]; then
+	kernel=$(find "$work/kernel" -name 'vmlinuz-*' 2>/dev/null | head -n 1 || true)
+	[ -n "$kernel" ] || die "no kernel in $work/kernel (bench/kernel.bash makes it, with network)"
+	initrd=$work/qemu-initramfs.img
+	"$here/../tests/guests/mkinitramfs" "$work/../guests/workload" "$initrd" none
+	ready="workload: holds $fill MiB"
+else
+	kernel=$work/../guests/qemu-kernel initrd=$work/../guests/qemu-initramfs.img
+	[ -e "$kernel" ] || die "no kernel in $kernel (install linux-image-cloud-amd64, make guests)"
+	devices=(-drive "file=$work/qemu.img,format=raw,if=virtio,cache=none")
+	ready="init: .* is up"
+fi
 
-qemu() { # NAME QMP-PORT ARGS...
+qemu() { # NAME PORT ARGS...: QMP there; the guest's status at PORT + 100
 	local name=$1 port=$2
 	shift 2
-	qemu-system-x86_64 -name "$name" -accel tcg -cpu max -m "$mem" -smp 1 -nodefaults -display none -no-reboot -kernel "$kernel" -initrd "$initrd" \
-		-append "console=ttyS0 load=none fill=$fill" -serial "file:$work/$name.log" -qmp "tcp:127.0.0.1:$port,server=on,wait=off" "$@" \
-		>"$work/$name.err" 2>&1 &
+	[ "$load" = none ] || set -- "$@" -netdev "user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:$((port + 100))-10.0.2.15:7007" -device virtio-net-pci,netdev=n
+	qemu-system-x86_64 -name "$name" -accel tcg -cpu max -m "$mem" -smp "$vcpus" -nodefaults -display none -no-reboot -kernel "$kernel" -initrd "$initrd" \
+		-append "console=ttyS0 load=$load fill=$fill dirty=16 hospes.ip=10.0.2.15/24" -serial "file:$work/$name.log" \
+		-qmp "tcp:127.0.0.1:$port,server=on,wait=off" "${devices[@]}" "$@" >"$work/$name.err" 2>&1 &
+}
+
+# The guest's own checks, at PORT: nothing lost, all its processes there
+sound() {
+	local s
+	s=$("$work/../tools/hospes-probe" ask "127.0.0.1:$1" status --timeout 3 2>/dev/null) &&
+		jq -e '.ok and .errors == 0 and .running == .workers' <<<"$s" >/dev/null
 }
 
 # qmp PORT COMMAND-JSON: the "return" of one command
@@ -56,20 +75,24 @@ migration_over() { qmp 4444 '{"execute":"query-migrate"}' | grep -qE '"status": 
 
 for ((run = 1; run <= runs; run++)); do
 	rm -f "$work/source.log" "$work/target.log"
+	[ "$load" = none ] || { rm -f "$work/qemu.img" && truncate -s 64M "$work/qemu.img" && mke2fs -q -F -t ext4 "$work/qemu.img"; }
 	qemu source 4444
 	source=$!
 	qemu target 4445 -incoming tcp:127.0.0.1:4446
 	target=$!
-	wait_for 60 grep -q "workload: holds $fill MiB" "$work/source.log" || { tail -n 5 "$work/source.log" "$work/source.err" >&2; die "the guest did not get ready"; }
+	wait_for 60 grep -q "$ready" "$work/source.log" || { tail -n 5 "$work/source.log" "$work/source.err" >&2; die "the guest did not get ready"; }
 	wait_for 10 qmp_up 4444
 	wait_for 10 qmp_up 4445
 	sleep 1
+	[ "$load" = none ] || wait_for 60 sound 4544 || die "the guest is not sound before it moves"
 	qmp 4444 '{"execute":"migrate-set-parameters","arguments":{"max-bandwidth":100000000000}}' >/dev/null
 	qmp 4444 '{"execute":"migrate","arguments":{"uri":"tcp:127.0.0.1:4446"}}' >/dev/null
 	wait_for 120 migration_over || die "the migration did not end"
 	out=$(qmp 4444 '{"execute":"query-migrate"}')
-	jq -c '.return | if .status != "completed" then error("migration failed") else
-		{total_ms: .["total-time"], downtime_ms: .downtime, sent_bytes: .ram.transferred, rounds: .ram["dirty-sync-count"]} end' <<<"$out"
+	alive=true
+	[ "$load" = none ] || wait_for 10 sound 4545 || alive=false
+	jq -c --argjson alive "$alive" '.return | if .status != "completed" then error("migration failed") else
+		{total_ms: .["total-time"], downtime_ms: .downtime, sent_bytes: .ram.transferred, rounds: .ram["dirty-sync-count"], alive: $alive} end' <<<"$out"
 	kill "$source" "$target"
 	wait "$source" "$target" 2>/dev/null || true
 done
