@@ -62,7 +62,7 @@ static int on_inventory(void *arg, struct clu_inventory *list, uint32_t max)
 	return local_inventory(((struct app *)arg)->local, list, max);
 }
 
-static int on_engines(void *arg, uint32_t *ret)
+static int on_engines(void *arg, struct hostengines *ret)
 {
 	return local_engines(((struct app *)arg)->local, ret);
 }
@@ -122,14 +122,14 @@ static int check(void)
 	struct hostconf conf;
 	struct clu_capacity cap;
 	struct err err = { 0 };
-	uint32_t engines;
+	struct hostengines engines;
 	char size[32], names[CLU_TEXT_MAX];
 
 	if (hostconf_load(&conf, &err) < 0 || hostinfo_engines(&engines, &err) < 0) {
 		fprintf(stderr, "clusterd: %s\n", err.text);
 		return 1;
 	}
-	hostinfo_capacity(&conf, engines, &cap);
+	hostinfo_capacity(&conf, &engines, &cap);
 	printf("%s: %s for domains, %.1f CPUs, engines: %s\n", conf.migrated_name,
 	       size_format(cap.mem_bytes, size, sizeof(size)), (double)cap.cpu_milli / 1000,
 	       clu_engine_names(cap.engines, names));

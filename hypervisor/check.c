@@ -23,9 +23,13 @@ static int say(const char *engine, const char *identity, const struct err *why)
 int check_engines(void)
 {
 	for (const struct hv_engine *e = hv_engines; e->name; e++) {
+		char identity[HV_IDENTITY_MAX] = "";
 		struct err err = { 0 };
+		int r = e->ops->probe(NULL, &err);
 
-		(void)say(e->name, NULL, e->ops->probe(NULL, &err) < 0 ? &err : NULL);
+		if (!r)
+			r = e->ops->identity(NULL, identity, &err);
+		(void)say(e->name, identity[0] ? identity : NULL, r < 0 ? &err : NULL);
 	}
 	return ferror(stdout) ? 1 : 0;
 }

@@ -90,6 +90,8 @@ struct hv_engine_ops {
 	/*
 	 * What a state of @cfg's guest depends on, on this host, besides @cfg: a text in the engine's own form; empty: nothing. A state
 	 * moves only between hosts with the same text. pv: the builds of guest kernel and libc. Called with privileges and without.
+	 * @cfg NULL: the part that is the same for all guests of the engine on this host, for people, too ("7.2.22 tcg"); empty:
+	 * none.
 	 */
 	int (*identity)(const struct dom_config *cfg, char out[HV_IDENTITY_MAX], struct err *err);
 	/* Where the guest's memory is: fill @ret with regions of @cfg's memory size in total (guestmem.h), return their number. */

@@ -17,7 +17,8 @@
 #define CLU_MEMBERS_MAX 16u   /* names in one rule */
 #define CLU_BRIDGES_MAX 8u
 #define CLU_LABELS_MAX  8u
-#define CLU_WORD_MAX    32u   /* a label, a bridge, a type */
+#define CLU_BUILDS_MAX  4u    /* engines of a host whose guests' states depend on what is installed there */
+#define CLU_WORD_MAX    32u   /* a label, a bridge, a type, a build */
 #define CLU_FAILS_MAX   6u    /* hosts whose failures with one domain are remembered in detail */
 #define CLU_FAIL_TEXT   120u
 
@@ -58,6 +59,8 @@ struct clu_capacity {
 	uint32_t engines;        /* CLU_ENGINE_* */
 	uint64_t cpu_bits[4];    /* CPU features, by a table of the I/O layer. A migration needs a superset */
 	char bridge[CLU_BRIDGES_MAX][CLU_WORD_MAX], label[CLU_LABELS_MAX][CLU_WORD_MAX];
+	/* "qemu 7.2.22 tcg": a running domain of that engine needs the same elsewhere */
+	char build[CLU_BUILDS_MAX][CLU_WORD_MAX];
 };
 
 struct clu_host { /* the fields that every message needs stand first */

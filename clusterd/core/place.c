@@ -54,6 +54,38 @@ static bool has_features(const struct place_world *w, uint32_t dom, const struct
 	return true;
 }
 
+/* What @h has of the engine of that name, as it says; NULL: nothing that a state depends on, or it does not say. */
+static const char *build_of(const struct clu_host *h, const char *engine)
+{
+	size_t len = strlen(engine);
+
+	for (uint32_t i = 0; i < CLU_BUILDS_MAX; i++)
+		if (!strncmp(h->cap.build[i], engine, len) && h->cap.build[i][len] == ' ')
+			return h->cap.build[i];
+	return NULL;
+}
+
+/* The state of a running domain may be of one build of its engine. */
+static bool has_build(const struct place_world *w, uint32_t dom, const struct clu_host *h, struct say *y)
+{
+	char engine[CLU_TEXT_MAX];
+
+	if (w->at[dom] == PLACE_NOWHERE ||
+	    !memcmp(w->s->host[w->at[dom]].cap.build, h->cap.build, sizeof(h->cap.build)))
+		return true;
+	clu_engine_names(w->s->dom[dom].spec.engine, engine);
+	const char *now = build_of(&w->s->host[w->at[dom]], engine), *there = build_of(h, engine);
+	if (!now || !there || !strcmp(now, there))
+		return true;
+	say(y, "it has ");
+	say(y, there);
+	say(y, ", the running domain needs ");
+	say(y, now);
+	say(y, " as on ");
+	say(y, w->s->host[w->at[dom]].name);
+	return false;
+}
+
 /* What it would have besides @dom. */
 static uint64_t mem_without(const struct place_world *w, uint32_t dom, uint32_t slot)
 {
@@ -95,6 +127,8 @@ enum clu_why place_fixed(const struct place_world *w, uint32_t dom, uint32_t slo
 		say(y, ")");
 		return CLU_WHY_ENGINE;
 	}
+	if (live && !has_build(w, dom, h, y))
+		return CLU_WHY_ENGINE;
 	if (live && !has_features(w, dom, h)) {
 		say(y, "its CPUs lack features of ");
 		say(y, w->s->host[w->at[dom]].name);

@@ -14,6 +14,7 @@
 /* Of a record that says more than the version before can; else that one is written, for older nodes and so that there is one form of each. */
 #define HOST_LEAVING   2u
 #define HOST_CLOCKS    3u
+#define HOST_BUILDS    4u
 #define DOM_FAILS      2u
 
 /* Octets under way in one direction: out when @w, else in, checked. */
@@ -141,6 +142,11 @@ static void capacity(struct cur *c, struct clu_capacity *r)
 	CLU_CAPACITY_FIELDS(DISK)
 }
 
+static void builds(struct cur *c, struct clu_capacity *r)
+{
+	CLU_CAPACITY_FIELDS_4(DISK)
+}
+
 static void spec(struct cur *c, struct clu_spec *r)
 {
 	CLU_SPEC_FIELDS(DISK)
@@ -164,6 +170,9 @@ static void meta(struct cur *c, struct clu_state *s)
 
 static uint8_t host_version(const struct clu_host *h)
 {
+	for (unsigned i = 0; i < CLU_BUILDS_MAX; i++)
+		if (h->cap.build[i][0])
+			return HOST_BUILDS;
 	if (h->clock_stops)
 		return HOST_CLOCKS;
 	return h->returning || h->leaving || h->start_fails || h->suspect_ns ? HOST_LEAVING : RECORD_VERSION;
@@ -192,6 +201,8 @@ static void host(struct cur *c, struct clu_host *h, uint8_t version)
 	u64(c, &h->suspect_ns);
 	if (version >= HOST_CLOCKS)
 		flag(c, &h->clock_stops);
+	if (version >= HOST_BUILDS)
+		builds(c, &h->cap);
 	if (host_version(h) != version)
 		c->bad = true;
 }
@@ -328,7 +339,7 @@ static uint8_t version_of(const struct clu_state *s, enum clu_object kind, uint3
 static uint8_t version_max(enum clu_object kind)
 {
 	return kind == CLU_OBJ_POLICY ? policy_version(NULL)
-	       : kind == CLU_OBJ_HOST ? HOST_CLOCKS
+	       : kind == CLU_OBJ_HOST ? HOST_BUILDS
 	       : kind == CLU_OBJ_DOM  ? DOM_FAILS
 	                              : RECORD_VERSION;
 }

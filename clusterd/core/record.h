@@ -27,6 +27,8 @@
 	F(BITS, cpu_bits)                                                                                                             \
 	F(WORDS, bridge)                                                                                                              \
 	F(WORDS, label)
+/* Of a host's capacity, on disk since version 4 of its record. */
+#define CLU_CAPACITY_FIELDS_4(F) F(WORDS, build)
 #define CLU_RULE_FIELDS(F)                                                                                                            \
 	F(U32, id)                                                                                                                    \
 	F(ENUM, kind, CLU_RULE_CONFLICT)                                                                                              \

@@ -58,6 +58,7 @@ static void cap_to_pb(struct clu_capacity *r, Hospes__Clu__Capacity *pb, char **
 {
 	hospes__clu__capacity__init(pb);
 	CLU_CAPACITY_FIELDS(TO)
+	CLU_CAPACITY_FIELDS_4(TO)
 }
 
 static void rule_to_pb(struct clu_rule *r, Hospes__Clu__Rule *pb, char **w)
@@ -107,8 +108,8 @@ int cluwire_pack_cmd(Hospes__Clu__Envelope *env, const struct clu_cmd *cmd, cons
 	Hospes__Clu__Policy policy;
 	_cleanup_free_ Hospes__Clu__Inventory *inv = NULL;
 	struct clu_cmd c = *cmd; /* protobuf wants pointers that are not const */
-	char *w[CLU_BRIDGES_MAX + CLU_LABELS_MAX > CLU_MEMBERS_MAX ? CLU_BRIDGES_MAX + CLU_LABELS_MAX
-	                                                           : CLU_MEMBERS_MAX];
+	char *w[CLU_BRIDGES_MAX + CLU_LABELS_MAX + CLU_BUILDS_MAX];
+	_Static_assert(ARRAY_SIZE(w) >= CLU_MEMBERS_MAX, "lists of any command fit");
 	int r = 0;
 
 	scalars_to_pb(&c, &pb);
@@ -220,6 +221,7 @@ static int take_cap(const Hospes__Clu__Capacity *pb, struct clu_capacity *r, str
 	if (!pb || pb->n_cpu_bits > BITS_N)
 		return err_set(err, EPROTO, "host-up: without a capacity that makes sense");
 	CLU_CAPACITY_FIELDS(OF)
+	CLU_CAPACITY_FIELDS_4(OF)
 	return e;
 }
 

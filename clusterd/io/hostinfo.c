@@ -201,7 +201,22 @@ static void find_bridges(struct clu_capacity *c)
 	free(list);
 }
 
-int hostinfo_engines(uint32_t *ret, struct err *err)
+/* What its guests' states depend on, if the engine says so and the cluster knows it. */
+static void add_build(struct hostengines *h, const struct hvcheck_engine *e)
+{
+	char word[CLU_WORD_MAX + HV_IDENTITY_MAX];
+
+	if (!e->identity[0] || !clu_engine_named(e->name))
+		return;
+	snprintf(word, sizeof(word), "%.15s %.39s", e->name, e->identity);
+	for (unsigned i = 0; i < CLU_BUILDS_MAX; i++)
+		if (!h->build[i][0]) {
+			snprintf(h->build[i], CLU_WORD_MAX, "%.31s", word);
+			return;
+		}
+}
+
+int hostinfo_engines(struct hostengines *ret, struct err *err)
 {
 	struct hvcheck_engine e[HVCHECK_ENGINES_MAX];
 	int n = hvcheck_engines(e, err);
@@ -210,10 +225,12 @@ int hostinfo_engines(uint32_t *ret, struct err *err)
 
 	if (n < 0)
 		return n;
-	*ret = 0;
+	*ret = (struct hostengines){ 0 };
 	for (int i = 0; i < n; i++) {
-		if (e[i].runs)
-			*ret |= clu_engine_named(e[i].name);
+		if (e[i].runs) {
+			ret->bits |= clu_engine_named(e[i].name);
+			add_build(ret, &e[i]);
+		}
 		if (!e[i].runs && at < sizeof(text))
 			at += (size_t)snprintf(text + at, sizeof(text) - at, "%sno engine %s here: %s", at ? "; " : "",
 			                       e[i].name, e[i].why);
@@ -223,7 +240,7 @@ int hostinfo_engines(uint32_t *ret, struct err *err)
 	return 0;
 }
 
-void hostinfo_capacity(const struct hostconf *conf, uint32_t engines, struct clu_capacity *ret)
+void hostinfo_capacity(const struct hostconf *conf, const struct hostengines *engines, struct clu_capacity *ret)
 {
 	uint64_t total = meminfo("MemTotal:"), limit = cgroup_limit("memory.max", limit_bytes),
 		 reserve = conf->reserve_bytes;
@@ -235,7 +252,8 @@ void hostinfo_capacity(const struct hostconf *conf, uint32_t engines, struct clu
 		reserve = total / 20 > RESERVE_MIN ? total / 20 : RESERVE_MIN;
 	ret->mem_bytes = conf->memory_bytes ? conf->memory_bytes : total > reserve ? total - reserve : 0;
 	ret->cpu_milli = conf->cpu_milli ? conf->cpu_milli : count_cpus();
-	ret->engines = engines;
+	ret->engines = engines->bits;
+	memcpy(ret->build, engines->build, sizeof(ret->build));
 	cpu_features_bits(ret->cpu_bits);
 	find_bridges(ret);
 	memcpy(ret->label, conf->label, sizeof(ret->label));

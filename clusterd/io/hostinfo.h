@@ -24,13 +24,18 @@ struct hostconf {
 /* -EINVAL with a text that names the wrong key; system errors. */
 int hostconf_load(struct hostconf *c, struct err *err) _must_check_;
 
+/* What hvdom says of this host's engines. */
+struct hostengines {
+	uint32_t bits;                            /* CLU_ENGINE_* */
+	char build[CLU_BUILDS_MAX][CLU_WORD_MAX]; /* as in struct clu_capacity */
+};
 /*
- * Ask hvdom for the engines of this host (CLU_ENGINE_*). @err gets the reasons why the others do not run, also when it returns 0. Blocks as
+ * Ask hvdom for the engines of this host. @err gets the reasons why the others do not run, also when it returns 0. Blocks as
  * hypervisor/api/hvcheck.h says, so only helpers and tools call it. -errno: hvdom cannot be asked.
  */
-int hostinfo_engines(uint32_t *ret, struct err *err) _must_check_;
+int hostinfo_engines(struct hostengines *ret, struct err *err) _must_check_;
 /* Measure what this host can carry. */
-void hostinfo_capacity(const struct hostconf *c, uint32_t engines, struct clu_capacity *ret);
+void hostinfo_capacity(const struct hostconf *c, const struct hostengines *engines, struct clu_capacity *ret);
 
 struct hostcpu { uint64_t busy, total; uint32_t milli; };
 /* The CPUs in use since the last call, smoothed, in thousandths; 0 at first. @cpus_milli: all CPUs. */

@@ -19,7 +19,7 @@ void local_free(struct local *l); /* takes NULL; the domains run on */
 void local_changed(struct local *l);
 /* For HOST_UP: see nodeio_ops. */
 int local_inventory(struct local *l, struct clu_inventory *list, uint32_t max);
-int local_engines(const struct local *l, uint32_t *ret);
+int local_engines(const struct local *l, struct hostengines *ret);
 bool local_child(struct local *l, pid_t pid, int status); /* a child ended (SIGCHLD); true: it was an hvdom being started */
 struct workers *local_helpers(const struct local *l); /* for questions to storage (probe.h) */
 /* What is under way for the domain with @uuid, for people; "": nothing. */

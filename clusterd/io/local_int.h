@@ -88,7 +88,7 @@ struct local {
 	struct probe engines_probe;
 	uint64_t engines_ns;     /* when hvdom is next asked for the engines */
 	bool have_engines;
-	uint32_t engines;        /* CLU_ENGINE_*, its last answer */
+	struct hostengines engines; /* its last answer */
 	uint64_t usage_ns, usage_full_ns;
 	struct hostcpu cpu;
 	uint32_t said_cpu;

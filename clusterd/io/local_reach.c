@@ -126,12 +126,12 @@ static void on_engines(void *arg)
 
 	if (p->status < 0)
 		log_error("which engines this host has cannot be told: %s", p->text);
-	else if (!l->have_engines || p->engines != l->engines)
-		log_info("engines of this host: %s%s%s", clu_engine_names(p->engines, names), p->text[0] ? "; " : "",
-		         p->text);
+	else if (!l->have_engines || memcmp(&p->engines, &l->engines, sizeof(l->engines)) != 0)
+		log_info("engines of this host: %s%s%s", clu_engine_names(p->engines.bits, names),
+		         p->text[0] ? "; " : "", p->text);
 	if (p->status == 0 || p->status == -ENOENT) { /* an hvdom that does not answer in time is there still */
 		l->have_engines = true;
-		l->engines = p->status == 0 ? p->engines : 0;
+		l->engines = p->status == 0 ? p->engines : (struct hostengines){ 0 };
 	}
 	l->engines_ns = boot_ns() + (p->status < 0 ? CHECK_NS : RECHECK_NS);
 }
@@ -145,7 +145,7 @@ void local_engines_look(struct local *l)
 		on_engines(l);
 }
 
-int local_engines(const struct local *l, uint32_t *ret)
+int local_engines(const struct local *l, struct hostengines *ret)
 {
 	if (!l->have_engines)
 		return l->engines_ns ? -EIO : -EAGAIN;

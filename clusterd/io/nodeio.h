@@ -31,8 +31,8 @@ struct nodeio_ops {
 	void (*progress)(void *arg, const char *uuid, const char *json, size_t len);
 	/* Write the cluster's domains that run on this host to @list, for HOST_UP. Returns their number; -EAGAIN: not known yet; -E2BIG. */
 	int (*inventory)(void *arg, struct clu_inventory *list, uint32_t max);
-	/* The engines of this host, CLU_ENGINE_*. -EAGAIN: hvdom has not answered yet; -EIO: it cannot be asked. */
-	int (*engines)(void *arg, uint32_t *ret);
+	/* The engines of this host. -EAGAIN: hvdom has not answered yet; -EIO: it cannot be asked. */
+	int (*engines)(void *arg, struct hostengines *ret);
 };
 
 /* What is passed in is borrowed and outlives it. NULL: out of memory. */
@@ -64,6 +64,9 @@ void nodeio_leaving(struct nodeio *n, enum clu_leaving how, bool left);
 void nodeio_new_life(struct nodeio *n);
 /* Why @h cannot start @d, in its own words, borrowed until the next event; NULL: it can, or its report did not come here. */
 const char *nodeio_reach_why(const struct nodeio *n, const struct clu_dom *d, const struct clu_host *h);
+/* Replace the text of a verdict FILES by what @h itself said that it lacks: for all who show it. */
+void nodeio_verdict_text(const struct nodeio *n, const struct clu_dom *d, const struct clu_host *h,
+                         struct clu_verdict *v);
 /* How long the last start of the domain in @slot took, as seen here; 0: none was seen. */
 uint64_t nodeio_start_ns(const struct nodeio *n, uint32_t slot);
 /* A child ended (SIGCHLD). True: it was a fence agent or nft. */

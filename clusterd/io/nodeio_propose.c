@@ -35,16 +35,19 @@ static void host_up(struct nodeio *n)
 	struct clu_inventory *list;
 	struct clu_cmd *c;
 	uint64_t now = boot_ns();
-	uint32_t engines;
+	struct hostengines engines = { 0 };
 	int k;
 
 	k = n->ops->engines(n->arg, &engines);
 	if (k == -EAGAIN && !h)
 		return;
-	if (k < 0) /* until hvdom answers: what it said last, to a clusterd before this one */
-		engines = h ? h->cap.engines : 0;
-	if (!n->cap_ns || now > n->cap_ns + CAPACITY_NS || n->cap.engines != engines) {
-		hostinfo_capacity(n->conf, engines, &n->cap);
+	if (k < 0 && h) { /* until hvdom answers: what it said last, to a clusterd before this one */
+		engines.bits = h->cap.engines;
+		memcpy(engines.build, h->cap.build, sizeof(engines.build));
+	}
+	if (!n->cap_ns || now > n->cap_ns + CAPACITY_NS || n->cap.engines != engines.bits ||
+	    memcmp(n->cap.build, engines.build, sizeof(engines.build)) != 0) {
+		hostinfo_capacity(n->conf, &engines, &n->cap);
 		n->cap_ns = now;
 	}
 	bool new_life = h && (h->state != CLU_HOST_ONLINE || h->boot != n->node.boot);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include "clusterd/io/hostinfo.h"
 #include "common/util.h"
 #include "hypervisor/api/hvcheck.h"
 
@@ -45,14 +44,16 @@ void probe_serve(struct worker_here *here, const uint8_t *req, size_t len, struc
 	_cleanup_free_ char *name = rd_str(&rd, NAME_MAX_LEN), *xml = rd_str(&rd, WORKER_REQUEST_MAX);
 	struct leasepeek lease = { 0 };
 	struct err err = { 0 };
-	uint32_t engines = 0;
+	struct hostengines engines = { 0 };
 	int r = rd.bad || !name || !xml ? err_set(&err, EPROTO, "a question that is none") : 0;
 
 	if (r == 0)
 		r = op == PROBE_ENGINES ? hostinfo_engines(&engines, &err) : look(here, op, name, xml, &lease, &err);
 	buf_put_u32(reply, (uint32_t)-r);
 	buf_put_str(reply, err.text);
-	buf_put_u32(reply, engines);
+	buf_put_u32(reply, engines.bits);
+	for (unsigned i = 0; i < CLU_BUILDS_MAX; i++)
+		buf_put_str(reply, engines.build[i]);
 	buf_put_u8(reply, lease.there);
 	buf_put_u8(reply, lease.shared);
 	buf_put_u8(reply, lease.taken);
@@ -77,7 +78,12 @@ static void take(struct probe *p, struct rd *rd)
 	uint32_t status = rd_u32(rd);
 	_cleanup_free_ char *text = rd_str(rd, ERR_TEXT_MAX), *owner = NULL;
 
-	p->engines = rd_u32(rd);
+	p->engines.bits = rd_u32(rd);
+	for (unsigned i = 0; i < CLU_BUILDS_MAX; i++) {
+		_cleanup_free_ char *build = rd_str(rd, CLU_WORD_MAX);
+
+		snprintf(p->engines.build[i], CLU_WORD_MAX, "%s", build ? build : "");
+	}
 	p->lease.there = rd_u8(rd);
 	p->lease.shared = rd_u8(rd);
 	p->lease.taken = rd_u8(rd);

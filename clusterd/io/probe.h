@@ -8,6 +8,7 @@
 #define HOSPES_CLUSTERD_IO_PROBE_H
 
 #include "clusterd/io/domspec.h"
+#include "clusterd/io/hostinfo.h"
 #include "common/worker.h"
 
 #define PROBE_HELPERS 4u
@@ -31,7 +32,7 @@ struct probe {
 	bool silent;             /* no answer in time */
 	char text[ERR_TEXT_MAX];
 	struct leasepeek lease;  /* LEASE and START, status 0 */
-	uint32_t engines;        /* ENGINES, status 0: CLU_ENGINE_*; the text says why the others do not run */
+	struct hostengines engines; /* ENGINES, status 0; the text says why the others do not run */
 	void (*done)(void *arg);
 	void *arg;
 };

@@ -54,28 +54,13 @@ static int host_probe(bool kvm, struct err *err)
 	return kvm ? kvm_probe(err) : 0;
 }
 
-int qhost_probe(const struct dom_config *cfg, bool kvm, struct err *err)
+/* The beginning of what the program says for these arguments (@b may be NULL); the rest is read, so that it ends. */
+static int ask_program(const char *a, const char *b, char *buf, size_t len)
 {
-	int r = host_probe(kvm, err);
-
-	if (r < 0 || !cfg)
-		return r;
-	if (!qargs_machine(cfg, err))
-		return -ENOTSUP;
-	if (!cfg->kernel && !cfg->n_disks)
-		return err_set(err, EINVAL, "domain '%s' has neither <kernel> nor a disk to boot from", cfg->name);
-	if (cfg->kernel && access(cfg->kernel, R_OK) < 0)
-		return err_sys(err, errno, "cannot read kernel %s", cfg->kernel);
-	if (cfg->initrd && access(cfg->initrd, R_OK) < 0)
-		return err_sys(err, errno, "cannot read initrd %s", cfg->initrd);
-	return 0;
-}
-
-/* What the program says for --version: the first line. */
-static int version_of(char *buf, size_t len)
-{
-	char *argv[] = { (char *)qhost_program(), (char *)"--version", NULL }, *const env[] = { NULL };
+	char *argv[] = { (char *)qhost_program(), (char *)(uintptr_t)a, (char *)(uintptr_t)b, NULL };
+	char *const env[] = { NULL };
 	posix_spawn_file_actions_t fa;
+	char rest[512];
 	int p[2], status;
 	size_t n = 0;
 	ssize_t k;
@@ -88,8 +73,8 @@ static int version_of(char *buf, size_t len)
 	int r = -posix_spawn(&pid, argv[0], &fa, NULL, argv, env);
 	posix_spawn_file_actions_destroy(&fa);
 	close(p[1]);
-	while (!r && n + 1 < len && (k = read(p[0], buf + n, len - 1 - n)) > 0)
-		n += (size_t)k;
+	while (!r && (k = read(p[0], n + 1 < len ? buf + n : rest, n + 1 < len ? len - 1 - n : sizeof(rest))) > 0)
+		n += n + 1 < len ? (size_t)k : 0;
 	close(p[0]);
 	buf[n] = 0;
 	if (!r && waitpid(pid, &status, 0) < 0)
@@ -97,19 +82,64 @@ static int version_of(char *buf, size_t len)
 	return r;
 }
 
-int qhost_identity(const struct dom_config *cfg, bool kvm, char out[HV_IDENTITY_MAX], struct err *err)
+static int version_of(char version[16], struct err *err)
 {
-	const char *machine = qargs_machine(cfg, err);
-	char text[512], version[16] = "";
+	char text[512];
+	int r = ask_program("--version", NULL, text, sizeof(text));
 
-	if (!machine)
-		return -ENOTSUP;
-	int r = version_of(text, sizeof(text));
 	if (r < 0)
 		return err_sys(err, -r, "cannot execute %s", qhost_program());
 	const char *at = strstr(text, "version ");
 	if (!at || sscanf(at, "version %15[0-9.]", version) != 1)
 		return err_set(err, ENOTSUP, "%s does not say its version", qhost_program());
-	snprintf(out, HV_IDENTITY_MAX, "%s %s %.18s", version, kvm ? "kvm" : "tcg", machine);
+	return 0;
+}
+
+/* A newer QEMU has machines that an older one lacks, and a distribution's may have its own. */
+static int machine_probe(const char *machine, struct err *err)
+{
+	size_t len = strlen(machine), max = 32768;
+	_cleanup_free_ char *text = malloc(max);
+	char version[16];
+	int r = text ? ask_program("-machine", "help", text, max) : -ENOMEM;
+
+	if (r < 0)
+		return err_sys(err, -r, "cannot ask %s for its machines", qhost_program());
+	for (const char *at = text; (at = strstr(at, machine)); at += len)
+		if ((at == text || at[-1] == '\n') && (at[len] == ' ' || at[len] == '\n'))
+			return 0;
+	r = version_of(version, err);
+	return r < 0 ? r : err_set(err, ENOTSUP, "this host's QEMU %s has no machine %.40s", version, machine);
+}
+
+int qhost_probe(const struct dom_config *cfg, bool kvm, struct err *err)
+{
+	int r = host_probe(kvm, err);
+
+	if (r < 0 || !cfg)
+		return r;
+	const char *machine = qargs_machine(cfg, err);
+	if (!machine)
+		return -ENOTSUP;
+	if (!cfg->kernel && !cfg->n_disks)
+		return err_set(err, EINVAL, "domain '%s' has neither <kernel> nor a disk to boot from", cfg->name);
+	if (cfg->kernel && access(cfg->kernel, R_OK) < 0)
+		return err_sys(err, errno, "cannot read kernel %s", cfg->kernel);
+	if (cfg->initrd && access(cfg->initrd, R_OK) < 0)
+		return err_sys(err, errno, "cannot read initrd %s", cfg->initrd);
+	return machine_probe(machine, err);
+}
+
+int qhost_identity(const struct dom_config *cfg, bool kvm, char out[HV_IDENTITY_MAX], struct err *err)
+{
+	const char *machine = cfg ? qargs_machine(cfg, err) : "";
+	char version[16] = "";
+
+	if (!machine)
+		return -ENOTSUP;
+	int r = version_of(version, err);
+	if (r < 0)
+		return r;
+	snprintf(out, HV_IDENTITY_MAX, "%s %s%s%.18s", version, kvm ? "kvm" : "tcg", cfg ? " " : "", machine);
 	return 0;
 }

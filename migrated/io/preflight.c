@@ -154,6 +154,10 @@ static int check_engine(const Hospes__Mig__Offer *o, const struct dom_config *cf
 	if (r < 0)
 		return err_set(err, r, "%s cannot run %s: %s: mend that there, or choose another host", here, o->name,
 		               why.text);
+	/* for people, or a hash, which tells them nothing */
+	if (strcmp(e.identity, o->kernel_id) && strchr(e.identity, ' '))
+		return err_set(err, EXDEV, "%s runs on %s %.40s, and %s has %s: install the same version there",
+		               o->name, o->engine, o->kernel_id, here, e.identity);
 	if (strcmp(e.identity, o->kernel_id))
 		return err_set(
 			err, EXDEV,

@@ -447,6 +447,40 @@ static void test_as_ever(void **unused)
 	assert_true(to || at == len);
 }
 
+/* What engines of a host are builds of, which came in version 4 of its record: only then that one is written, and there is one form of it. */
+static void test_builds(void **unused)
+{
+	uint8_t a[CLU_RECORD_MAX], b[CLU_RECORD_MAX];
+	size_t n, less;
+	(void)unused;
+
+	rng = 88172645463325252ull;
+	state = state_new(), copy = state_new();
+	for (unsigned i = 0; i < 8; i++) {
+		fill_host(&state->host[i], i + 1, i % 4);
+		less = clu_record_pack(state, CLU_OBJ_HOST, i, a);
+		assert_int_equal(a[0], i % 4 == 0 ? 1 : i % 4 == 3 ? 3 : 2);
+		strcpy(state->host[i].cap.build[i % CLU_BUILDS_MAX], "qemu 7.2.22 tcg");
+		n = clu_record_pack(state, CLU_OBJ_HOST, i, a);
+		assert_int_equal(a[0], 4);
+		assert_true(n > less);
+		assert_int_equal(clu_record_unpack(copy, CLU_OBJ_HOST, i, a, n), 0);
+		assert_memory_equal(&state->host[i].cap, &copy->host[i].cap, sizeof(state->host[i].cap));
+		assert_int_equal(copy->host[i].clock_stops, i % 4 == 3);
+		assert_int_equal(clu_record_pack(copy, CLU_OBJ_HOST, i, b), n);
+		assert_memory_equal(a, b, n);
+		for (size_t cut = 1; cut < n; cut++)
+			assert_true(clu_record_unpack(copy, CLU_OBJ_HOST, i, a, cut) < 0);
+		/* said in version 4 without need */
+		memset(a + n - CLU_BUILDS_MAX * 2 - 15, 0, CLU_BUILDS_MAX * 2);
+		assert_true(clu_record_unpack(copy, CLU_OBJ_HOST, i, a, n - 15) < 0);
+		a[0] = 5;
+		assert_true(clu_record_unpack(copy, CLU_OBJ_HOST, i, a, n) < 0);
+	}
+	state_free(state);
+	state_free(copy);
+}
+
 /* The policy by its description ------------------------------------------------------------------------------------------------ */
 
 static void schema(const char *name, unsigned number, enum clu_field_kind kind)
@@ -498,6 +532,7 @@ static void test_messages(void **unused)
 	CLU_SPEC_FIELDS(SPEC)
 #define CAP(kind, name, ...) field_of(&hospes__clu__capacity__descriptor, &cap, kind, #name);
 	CLU_CAPACITY_FIELDS(CAP)
+	CLU_CAPACITY_FIELDS_4(CAP)
 #define RULE(kind, name, ...) field_of(&hospes__clu__rule__descriptor, &rule, kind, #name);
 	CLU_RULE_FIELDS(RULE)
 	assert_int_equal(spec, hospes__clu__spec__descriptor.n_fields);
@@ -605,9 +640,10 @@ static void test_manual(void **unused)
 
 int main(void)
 {
-	static const struct CMUnitTest tests[] = { cmocka_unit_test(test_as_ever),    cmocka_unit_test(test_schema),
-		                                   cmocka_unit_test(test_messages),   cmocka_unit_test(test_lines),
-		                                   cmocka_unit_test(test_each_field), cmocka_unit_test(test_manual) };
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(test_as_ever), cmocka_unit_test(test_builds),
+		                                   cmocka_unit_test(test_schema),  cmocka_unit_test(test_messages),
+		                                   cmocka_unit_test(test_lines),   cmocka_unit_test(test_each_field),
+		                                   cmocka_unit_test(test_manual) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

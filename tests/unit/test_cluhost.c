@@ -42,6 +42,7 @@ static void test_conf(void **state)
 		"{\"reserve\": \"1GiB\", \"memory\": \"3GiB\", \"cpus\": 1.5, \"labels\": [\"ssd\", \"rack1\"],"
 		"\"measure\": \"domains\", \"stop_grace_s\": 5, \"unknown\": 1}";
 	struct hostconf c;
+	const struct hostengines pv = { CLU_ENGINE_PV, { "pv 1" } };
 	struct clu_capacity cap, again;
 	struct err err;
 	(void)state;
@@ -49,15 +50,16 @@ static void test_conf(void **state)
 	assert_int_equal(hostconf_load(&c, &err), 0); /* no file: defaults */
 	assert_int_equal(c.stop_grace_ns, 30 * NS_PER_S);
 	assert_true(c.migrated_name[0]);
-	hostinfo_capacity(&c, CLU_ENGINE_PV, &cap);
-	hostinfo_capacity(&c, CLU_ENGINE_PV, &again);
+	hostinfo_capacity(&c, &pv, &cap);
+	hostinfo_capacity(&c, &pv, &again);
 	assert_true(cap.mem_bytes > 1 << 20 && cap.cpu_milli >= 100 && cap.engines == CLU_ENGINE_PV);
+	assert_string_equal(cap.build[0], "pv 1");
 	assert_memory_equal(&cap, &again, sizeof(cap)); /* an equal host says equal things, octet by octet */
 	put("hostname", "host-x\n", 7);
 	put("clusterd.json", good, strlen(good));
 	assert_int_equal(hostconf_load(&c, &err), 0);
 	assert_string_equal(c.migrated_name, "host-x");
-	hostinfo_capacity(&c, CLU_ENGINE_PV, &cap);
+	hostinfo_capacity(&c, &pv, &cap);
 	assert_int_equal(cap.mem_bytes, 3ull << 30);
 	assert_int_equal(cap.cpu_milli, 1500);
 	assert_string_equal(cap.label[1], "rack1");
@@ -205,17 +207,22 @@ static void test_engines(void **state)
 		const char *says, *why;
 		int r;
 		uint32_t engines;
+		const char *build;
 	} t[] = {
 		{ "{\"engine\":\"pv\",\"runs\":true}\n{\"engine\":\"kvm\",\"runs\":false,\"why\":\"not yet\"}",
-		  "no engine kvm here: not yet", 0, CLU_ENGINE_PV },
+		  "no engine kvm here: not yet", 0, CLU_ENGINE_PV, NULL },
 		{ "{\"engine\":\"pv\",\"runs\":false,\"why\":\"a\"}\n{\"engine\":\"kvm\",\"runs\":false,\"why\":\"b\"}",
-		  "no engine pv here: a; no engine kvm here: b", 0, 0 },
-		{ "{\"engine\":\"kvm\",\"runs\":true}\n{\"engine\":\"another\",\"runs\":true}", "", 0, CLU_ENGINE_KVM },
-		{ "{\"engine\":\"qemu\",\"runs\":true}", "", 0, CLU_ENGINE_QEMU },
-		{ "nonsense", "another version", -EPROTO, 77 },
+		  "no engine pv here: a; no engine kvm here: b", 0, 0, NULL },
+		{ "{\"engine\":\"kvm\",\"runs\":true}\n{\"engine\":\"another\",\"runs\":true}", "", 0, CLU_ENGINE_KVM,
+		  NULL },
+		{ "{\"engine\":\"qemu\",\"runs\":true}", "", 0, CLU_ENGINE_QEMU, NULL },
+		{ "{\"engine\":\"another\",\"runs\":true,\"identity\":\"1\"}\n{\"engine\":\"pv\",\"runs\":true}\n"
+		  "{\"engine\":\"qemu\",\"runs\":true,\"identity\":\"7.2.22 tcg and a very long remark\"}",
+		  "", 0, CLU_ENGINE_PV | CLU_ENGINE_QEMU, "qemu 7.2.22 tcg and a very long" },
+		{ "nonsense", "another version", -EPROTO, 77, NULL },
 	};
 	_cleanup_free_ char *path = xasprintf("%s/hvdom", test_dir);
-	uint32_t engines;
+	struct hostengines engines;
 	struct err err;
 	(void)state;
 
@@ -224,10 +231,12 @@ static void test_engines(void **state)
 		_cleanup_free_ char *text = xasprintf("#!/bin/sh\ncat <<X\n%s\nX\n", t[i].says);
 
 		err = (struct err){ 0 };
-		engines = 77;
+		engines = (struct hostengines){ 77, { "" } };
 		assert_int_equal(file_write_atomic(path, text, strlen(text), 0755), 0);
 		assert_int_equal(hostinfo_engines(&engines, &err), t[i].r);
-		assert_int_equal(engines, t[i].engines);
+		assert_int_equal(engines.bits, t[i].engines);
+		assert_string_equal(engines.build[0], t[i].build ? t[i].build : "");
+		assert_string_equal(engines.build[1], "");
 		assert_non_null(strstr(err.text, t[i].why));
 	}
 	assert_int_equal(unlink(path), 0);

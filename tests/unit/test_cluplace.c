@@ -167,6 +167,40 @@ static void test_features(void **state)
 	cluworld_free(s);
 }
 
+/* A running domain goes only where its engine is of the same build; a host that says none may be older than builds are. */
+static void test_builds(void **state)
+{
+	struct clu_state *s = base();
+	struct clu_verdict v;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		s->host[i].cap.engines = CLU_ENGINE_PV | CLU_ENGINE_QEMU | CLU_ENGINE_KVM;
+	s->dom[0].spec.engine = s->dom[1].spec.engine = CLU_ENGINE_QEMU;
+	strcpy(s->host[0].cap.build[0], "qemu 7.2.22 tcg");
+	strcpy(s->host[1].cap.build[0], "qemu 7.2.2 tcg");
+	strcpy(s->host[2].cap.build[0], "kvm 7.2.22 kvm");
+	strcpy(s->host[2].cap.build[1], "qemu 7.2.22 tcg");
+	clu_judge(s, NULL, &s->dom[0], 1, &v); /* runs on host-a */
+	assert_int_equal(v.why, CLU_WHY_ENGINE);
+	assert_string_equal(v.text, "it has qemu 7.2.2 tcg, the running domain needs qemu 7.2.22 tcg as on host-a");
+	for (unsigned i = 0; i < 3; i += 2) {
+		clu_judge(s, NULL, &s->dom[0], i, &v);
+		assert_int_equal(v.why, CLU_WHY_OK);
+	}
+	clu_judge(s, NULL, &s->dom[1], 1, &v); /* a start needs the engine, no more */
+	assert_int_equal(v.why, CLU_WHY_OK);
+	assert_int_equal(clu_place(s, NULL, &s->dom[0], true, NULL), 3);
+	strcpy(s->host[1].cap.build[0], "kvm 7.2.2 kvm");
+	clu_judge(s, NULL, &s->dom[0], 1, &v);
+	assert_int_equal(v.why, CLU_WHY_OK);
+	strcpy(s->host[1].cap.build[0], "qemu 7.2.2 tcg");
+	s->dom[0].spec.engine = CLU_ENGINE_PV; /* whose states do not depend on it */
+	clu_judge(s, NULL, &s->dom[0], 1, &v);
+	assert_int_equal(v.why, CLU_WHY_OK);
+	cluworld_free(s);
+}
+
 static void test_memory(void **state)
 {
 	static const struct {
@@ -458,10 +492,12 @@ static void test_rehearse(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rehearse),       cmocka_unit_test(test_hard),  cmocka_unit_test(test_features),
-		cmocka_unit_test(test_memory),         cmocka_unit_test(test_score), cmocka_unit_test(test_nowhere),
-		cmocka_unit_test(test_drain_together), cmocka_unit_test(test_admit), cmocka_unit_test(test_rule_check),
-		cmocka_unit_test(test_full_size),      cmocka_unit_test(test_names),
+		cmocka_unit_test(test_rehearse),  cmocka_unit_test(test_hard),
+		cmocka_unit_test(test_features),  cmocka_unit_test(test_builds),
+		cmocka_unit_test(test_memory),    cmocka_unit_test(test_score),
+		cmocka_unit_test(test_nowhere),   cmocka_unit_test(test_drain_together),
+		cmocka_unit_test(test_admit),     cmocka_unit_test(test_rule_check),
+		cmocka_unit_test(test_full_size), cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

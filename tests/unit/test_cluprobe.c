@@ -91,10 +91,12 @@ static void test_engines(void **state)
 	struct probe p = { 0 };
 	(void)state;
 
-	hvdom("echo '{\"engine\":\"pv\",\"runs\":true}'; echo '{\"engine\":\"kvm\",\"runs\":false,\"why\":\"not yet\"}'");
+	hvdom("echo '{\"engine\":\"qemu\",\"runs\":true,\"identity\":\"7.2 tcg\"}'; echo '{\"engine\":\"kvm\",\"runs\":false,\"why\":\"not yet\"}'");
 	ask(&p, PROBE_ENGINES);
 	assert_int_equal(p.status, 0);
-	assert_int_equal(p.engines, CLU_ENGINE_PV);
+	assert_int_equal(p.engines.bits, CLU_ENGINE_QEMU);
+	assert_string_equal(p.engines.build[0], "qemu 7.2 tcg");
+	assert_string_equal(p.engines.build[1], "");
 	assert_string_equal(p.text, "no engine kvm here: not yet");
 	asked("--engines\n");
 	hvdom("exit 1");

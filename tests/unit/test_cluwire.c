@@ -137,7 +137,8 @@ static void fill_command(enum clu_cmd_kind kind)
 		                        .engines = 3,
 		                        .cpu_bits = { 1, ~0ull, 3, 4 },
 		                        .bridge = { "br0" },
-		                        .label = { "ssd", "rack1" } };
+		                        .label = { "ssd", "rack1" },
+		                        .build = { "qemu 7.2.22 tcg", "kvm 7.2.22 kvm" } };
 	c->rule = (struct clu_rule){ .id = 12,
 		                     .kind = CLU_RULE_HOSTS,
 		                     .soft = true,

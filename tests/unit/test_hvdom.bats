@@ -30,7 +30,7 @@ xml() { # TYPE KERNEL [VCPUS]
 	[ "${#lines[@]}" -eq 3 ]
 	[ "$(jq -r '.engine' <<<"$output" | xargs)" = "pv qemu kvm" ]
 	[ "$(jq -c 'select(.engine == "pv")' <<<"$output")" = '{"engine":"pv","runs":true}' ]
-	[ "$(jq -c 'select(.engine == "qemu")' <<<"$output")" = '{"engine":"qemu","runs":true}' ]
+	[ "$(jq -c 'select(.engine == "qemu")' <<<"$output")" = '{"engine":"qemu","runs":true,"identity":"7.2.1 tcg"}' ]
 	# whatever /dev has
 	grep -qE '^flags.* (vmx|svm)' /proc/cpuinfo || [ "$(jq -r 'select(.engine == "kvm") | .runs' <<<"$output")" = false ]
 	HOSPES_QEMU=$T/none run "$hvdom" --engines
@@ -40,8 +40,13 @@ xml() { # TYPE KERNEL [VCPUS]
 	done
 }
 
-@test "--check of a guest under QEMU: its version and machine are what a state depends on" {
-	printf '#!/bin/sh\necho "QEMU emulator version 7.2.1 (Debian)"\n' >"$T/qemu"
+@test "--check of a guest under QEMU: its version and machine are what a state depends on, and it has that machine" {
+	cat >"$T/qemu" <<-'X'
+		#!/bin/sh
+		[ "$1" != --version ] || exec echo "QEMU emulator version 7.2.1 (Debian)"
+		[ "$1 $2" = "-machine help" ] && printf 'Supported machines are:\nq35 (alias of pc-q35-7.2)\npc-q35-7.2   Standard PC\npc-q35-7.21 x\n'
+		head -c 200000 /dev/zero
+	X
 	chmod 755 "$T/qemu"
 	export HOSPES_QEMU=$T/qemu
 	xml qemu "$T/linux" 4 >"$T/good.xml"
@@ -52,6 +57,12 @@ xml() { # TYPE KERNEL [VCPUS]
 	run "$hvdom" --check "$T/bad.xml"
 	[ "$status" -eq 1 ]
 	[[ $(jq -r .why <<<"$output") == *"microvm"* ]]
+	for m in pc-q35-9.0 pc-q35-7 pc-i440fx-7.2; do
+		sed "s/<type>/<type machine='$m'>/" "$T/good.xml" >"$T/bad.xml"
+		run "$hvdom" --check "$T/bad.xml"
+		[ "$status" -eq 1 ]
+		[ "$(jq -r .why <<<"$output")" = "this host's QEMU 7.2.1 has no machine $m" ]
+	done
 }
 
 @test "--check: what no file can mend comes first" {
