@@ -112,6 +112,7 @@ static bool propose(struct balancer *b, struct balancer_move *m)
 	if (!clu_node_committed(nodeio_node(b->n), d->rev))
 		return false;
 	clu_judge(s, nodeio_load(b->n), d, clu_slot(s, to), &v);
+	nodeio_verdict_text(b->n, d, to, &v);
 	if (v.why != CLU_WHY_OK && v.why != CLU_WHY_FAILED_HERE) {
 		end_move(m, BALANCER_SKIPPED, v.text);
 		return false;

@@ -94,8 +94,6 @@ void ctl_leave(struct client *c);
 void ctl_rehearse(struct client *c);
 
 /* cluctl_show.c */
-/* Replace the text of a verdict FILES by what @h itself said that it lacks. */
-void ctl_verdict_text(struct client *c, const struct clu_dom *d, const struct clu_host *h, struct clu_verdict *v);
 void ctl_status(struct client *c);
 void ctl_rule_list(struct client *c);
 void ctl_explain(struct client *c);

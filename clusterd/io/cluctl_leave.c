@@ -132,6 +132,7 @@ static bool brought(struct client *c)
 		    d->phase == CLU_PHASE_FAILED)
 			continue;
 		clu_judge(s, nodeio_load(c->ctl->n), d, clu_slot(s, clu_host_of(s, d->home)), &v);
+		nodeio_verdict_text(c->ctl->n, d, clu_host_of(s, d->home), &v);
 		t.left++;
 		t.moving += d->phase == CLU_PHASE_MIGRATING;
 		(void)json_array_append_new(t.domains, json_pack("{s:s, s:s, s:s, s:b}", "name", d->name, "state",

@@ -377,6 +377,7 @@ void ctl_move(struct client *c)
 		return;
 	if (d->phase == CLU_PHASE_RUNNING && d->host != h->node) {
 		clu_judge(ctl_state(c), nodeio_load(c->ctl->n), d, clu_slot(ctl_state(c), h), &v);
+		nodeio_verdict_text(c->ctl->n, d, h, &v);
 		if (v.why != CLU_WHY_OK && v.why != CLU_WHY_FAILED_HERE) {
 			ctl_fail(c, EPERM, "%s cannot take %s: %s", h->name, d->name, v.text);
 			return;

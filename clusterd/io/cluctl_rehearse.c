@@ -75,7 +75,7 @@ static json_t *refusals(const struct rehearsal *r, uint32_t dom)
 		if (i == r->slot)
 			continue;
 		clu_judge(r->s, nodeio_load(r->c->ctl->n), &r->s->dom[dom], i, &v);
-		ctl_verdict_text(r->c, &r->s->dom[dom], &r->s->host[i], &v);
+		nodeio_verdict_text(r->c->ctl->n, &r->s->dom[dom], &r->s->host[i], &v);
 		(void)json_array_append_new(a, json_pack("{s:s, s:s, s:s}", "name", r->s->host[i].name, "why",
 		                                         clu_why_name(v.why), "text", v.text));
 	}

@@ -256,14 +256,6 @@ void ctl_rule_list(struct client *c)
 
 /* Explain -------------------------------------------------------------------------------------------------------------- */
 
-void ctl_verdict_text(struct client *c, const struct clu_dom *d, const struct clu_host *h, struct clu_verdict *v)
-{
-	const char *why = v->why == CLU_WHY_FILES ? nodeio_reach_why(c->ctl->n, d, h) : NULL;
-
-	if (why)
-		snprintf(v->text, sizeof(v->text), "%.190s", why);
-}
-
 void ctl_explain(struct client *c)
 {
 	struct clu_state *s = ctl_state(c);
@@ -283,7 +275,7 @@ void ctl_explain(struct client *c)
 		bool ok;
 
 		clu_judge(s, nodeio_load(c->ctl->n), d, i, &v);
-		ctl_verdict_text(c, d, &s->host[i], &v);
+		nodeio_verdict_text(c->ctl->n, d, &s->host[i], &v);
 		ok = v.why == CLU_WHY_OK || v.why == CLU_WHY_FAILED_HERE;
 		(void)clu_fails(s, d, i, nodeio_load(c->ctl->n)->time_ns, &f);
 		(void)json_array_append_new(hosts,

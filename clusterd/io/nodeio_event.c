@@ -174,6 +174,15 @@ const char *nodeio_reach_why(const struct nodeio *n, const struct clu_dom *d, co
 	return why && strstr(ev->text, "could not start") ? why + 2 : NULL;
 }
 
+void nodeio_verdict_text(const struct nodeio *n, const struct clu_dom *d, const struct clu_host *h,
+                         struct clu_verdict *v)
+{
+	const char *why = v->why == CLU_WHY_FILES ? nodeio_reach_why(n, d, h) : NULL;
+
+	if (why)
+		snprintf(v->text, sizeof(v->text), "%.190s", why);
+}
+
 /* A host that fails with one domain after the other. */
 static void note_suspect(struct nodeio *n, const struct clu_cmd *c, const struct clu_host *before)
 {

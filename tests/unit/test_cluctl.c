@@ -163,6 +163,38 @@ static int teardown(void **state)
 	return test_dir_teardown(state);
 }
 
+/* A host that lacks something of a domain says what: whoever wants it there reads that, not where to look for it. */
+static void test_move_refused(void **state)
+{
+	struct store_event ev = {
+		.index = 7,
+		.kind = (char *)(uintptr_t)clu_cmd_name(CLU_CMD_REACH),
+		.text = (char *)"g could not start on host-b: this host's QEMU 7.2.22 has no machine x",
+		.domain = (char *)"g",
+		.host = (char *)"host-b"
+	};
+	(void)state;
+
+	node.events = eventlist_new();
+	eventlist_add(node.events, &ev);
+	snprintf(s.host[0].name, CLU_NAME_MAX, "host-a");
+	s.host[1] = s.host[0];
+	snprintf(s.host[1].name, CLU_NAME_MAX, "host-b");
+	s.host[1].node = 2;
+	s.host[0].state = s.host[1].state = CLU_HOST_ONLINE;
+	s.n_dom = 1;
+	doms[0] = (struct clu_dom){ .phase = CLU_PHASE_RUNNING, .host = 1, .unreachable = { 2 } };
+	doms[0].spec.engine = CLU_ENGINE_PV;
+	snprintf(doms[0].name, CLU_NAME_MAX, "g");
+	snprintf(doms[0].uuid, CLU_UUID_MAX, "11111111-2222-3333-4444-555555555555");
+	s.host[0].cap.mem_bytes = s.host[1].cap.mem_bytes = 1ull << 30;
+	order(json_pack("{s:s, s:s, s:s}", "op", "move", "name", "g", "host", "host-b"));
+	ctl_move(&client);
+	assert_string_equal(text("error"), "host-b cannot take g: this host's QEMU 7.2.22 has no machine x");
+	eventlist_free(node.events);
+	node.events = NULL;
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -171,6 +203,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_define, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_define_what_cannot_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_define_what_cannot_be_read_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_move_refused, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("cluctl", tests, NULL, NULL);
