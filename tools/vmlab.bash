@@ -52,7 +52,8 @@ usage() {
 	  dir [HOST]                    where files are: the shared disks, or a host's /etc, /var
 	environment: VMLAB_NAME (which lab, default "lab"), VMLAB_DIR (default /var/lib/vmlab);
 	  for up: VMLAB_TOKEN (Corosync's token time in ms, default 1000), VMLAB_TRANSPORT (knet or udpu),
-	  VMLAB_MEMORY (what each host says it has for guests, default a share of the machine's)
+	  VMLAB_MEMORY (what each host says it has for guests, default a share of the machine's),
+	  VMLAB_PACKAGES (Debian packages that hosts of --systemd have besides, such as "qemu-system-x86 seabios")
 	EOF
 	exit "${1:-2}"
 }

@@ -35,6 +35,7 @@ sysd_base() {
 	local list key dir top
 	list=$(packages_of host)
 	[ -n "$list" ] || die "no packages for hosts in $libdir/packages.txt"
+	list+=${VMLAB_PACKAGES:+$'\n'$VMLAB_PACKAGES}
 	key=$({ echo "$list"; declare -f sysd_base_settle; cat "$libdir/debtree"; } | md5sum | cut -c 1-12)
 	top=$(build_tree)
 	dir=${VMLAB_BASES:-${top:-/var/cache/vmlab}}/vmlab-base-$key

@@ -12,6 +12,7 @@ clus_need() {
 	need_root
 	need_program linux.uml jq corosync
 	need_guest initramfs.img
+	need_engine
 }
 at() { on "$@"; }
 # hvdom as HOST has it

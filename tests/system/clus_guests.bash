@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # For tests that trouble a cluster of three hosts with four guests on it. Half of the guests have no disk that is locked: only the cluster keeps
 # a second copy away, and their witness tells. The file that loads this may have fewer of them, or other ones (GUEST_KIND, as guest_xml), and
-# setups of its own.
+# setups of its own. HOSPES_ENGINE=mixed: half of them, one with such a disk and one without, are of engine qemu.
 GUESTS=(guest01 guest02 guest03 guest04)
 GUEST_KIND=()
 
@@ -15,6 +15,7 @@ trouble_setup_file() {
 	need_root
 	clus_up 3
 	command -v linux.uml >/dev/null || return 0
+	[ "${HOSPES_ENGINE:-pv}" = pv ] || ! qemu_missing >/dev/null || return 0
 	if [ $# -gt 0 ]; then
 		vc host-a policy "$@"
 		clus_restart

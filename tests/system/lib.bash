@@ -53,6 +53,7 @@ need_guests() {
 	need_root
 	need_program linux.uml jq
 	need_guest initramfs.img
+	need_engine
 	g=guest$BATS_TEST_NUMBER
 }
 lab_up() {
@@ -66,10 +67,30 @@ lab_up() {
 	export HOSPES_AUDIT=1 LAB_IS_UP=1
 	[ "${2:-}" = cluster ] || opts+=(--no-cluster)
 	[ "${LAB_KIND:-}" != systemd ] || opts+=(--systemd)
+	[ "${HOSPES_ENGINE:-pv}" = pv ] || export VMLAB_PACKAGES='qemu-system-x86 seabios'
 	vmlab up "$1" "${opts[@]}" >&2
 	SHARED=$(vmlab dir)
 	export SHARED
 	[ ! -e "$top_builddir/guests/initramfs.img" ] || cp "$top_builddir/guests/initramfs.img" "$SHARED/"
+	qemu_missing >/dev/null || cp "$top_builddir"/guests/qemu-{kernel,initramfs.img} "$SHARED/"
+}
+# Says what engine qemu misses here.
+qemu_missing() {
+	[ -x /usr/bin/qemu-system-x86_64 ] || { echo "missing: qemu-system-x86"; return 0; }
+	[ -e "$top_builddir/guests/qemu-kernel" ] || { echo "missing: guests/qemu-kernel (install linux-image-cloud-amd64, make guests)"; return 0; }
+	return 1
+}
+# HOSPES_ENGINE: that of all guests of a file, pv (default) or qemu; mixed: qemu for half of them
+engine_of() {
+	case ${HOSPES_ENGINE:-pv} in
+	mixed) if [[ $1 = *[34] ]]; then echo qemu; else echo pv; fi ;;
+	*) echo "${HOSPES_ENGINE:-pv}" ;;
+	esac
+}
+need_engine() {
+	local why
+	[ "${HOSPES_ENGINE:-pv}" != pv ] || return 0
+	! why=$(qemu_missing) || skip "$why"
 }
 lab_down() {
 	[ "$(id -u)" -eq 0 ] && [ -n "${LAB_IS_UP:-}" ] || return 0
@@ -144,12 +165,19 @@ guest_ip() { echo "10.77.0.$((10 + 10#${1//[!0-9]/}))"; }
 
 # guest_xml NAME [key=value...]: writes $SHARED/NAME.xml, and makes its disks. mem (MiB), load, dirty, fill, disk (MiB, 0: none), bridge,
 # kernel, xml (extra devices), cmdline, on_crash, on_reboot, image (a disk that exists), cluster (attributes of <hospes:cluster>),
-# witness (1: a raw disk that nobody locks; block: a block device; docs/testing-guests.md)
+# witness (1: a raw disk that nobody locks; block: a block device; docs/testing-guests.md), engine (pv, qemu), vcpus, machine (of qemu)
 guest_xml() {
-	local name=$1 mem=256 load=full dirty=16 fill=0 disk=64 bridge=br0 kernel=/usr/bin/linux.uml xml='' cmdline='' a
-	local on_crash=destroy on_reboot=restart image='' cluster='' witness='' ip
+	local name=$1 mem=256 load=full dirty=16 fill=0 disk=64 bridge=br0 kernel='' xml='' cmdline='' a
+	local on_crash=destroy on_reboot=restart image='' cluster='' witness='' ip engine vcpus=1 machine=q35
+	local domain=uml initrd=initramfs.img os='<type>linux</type>'
+	engine=$(engine_of "$1")
 	shift
 	for a; do local "${a%%=*}=${a#*=}"; done
+	if [ "$engine" = qemu ]; then
+		: "${kernel:=/var/lib/hospes/shared/qemu-kernel}"
+		domain=qemu initrd=qemu-initramfs.img os="<type machine='$machine'>hvm</type>" cmdline="console=ttyS0 quiet $cmdline"
+	fi
+	: "${kernel:=/usr/bin/linux.uml}"
 	ip=$(guest_ip "$name")
 	if [ -z "$image" ] && [ "$disk" -gt 0 ]; then
 		image=$SHARED/$name.img
@@ -165,15 +193,15 @@ guest_xml() {
 	fi
 	{
 		cat <<-EOF
-		<domain type='uml'>
+		<domain type='$domain'>
 		  <name>$name</name>
 		  <uuid>$(md5sum <<<"$name" | sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/')</uuid>
 		  <memory unit='MiB'>$mem</memory>
-		  <vcpu>1</vcpu>
+		  <vcpu>$vcpus</vcpu>
 		  <os>
-		    <type>linux</type>
+		    $os
 		    <kernel>$kernel</kernel>
-		    <initrd>/var/lib/hospes/shared/initramfs.img</initrd>
+		    <initrd>/var/lib/hospes/shared/$initrd</initrd>
 		    <cmdline>hospes.ip=$ip/24 hospes.name=$name load=$load dirty=$dirty fill=$fill $cmdline</cmdline>
 		  </os>
 		  ${cluster:+<metadata><hospes:cluster xmlns:hospes='urn:hospes:cluster:1' $cluster/></metadata>}

@@ -7,7 +7,7 @@ include %D%/qemu/local.mk
 # the longest first: two at a time
 HOST_TESTS = %D%/fault.bats %D%/qemu.bats %D%/life.bats %D%/hostile.bats %D%/push.bats %D%/redis.bats %D%/refuse.bats %D%/disk.bats %D%/vmlab.bats %D%/isolation.bats %D%/engine.bats
 # One after the other: Corosyncs run at real-time priority, and one whose links are cut takes a core whole; two labs at once starve each other.
-CLUSTER_TESTS = %D%/clus_life.bats %D%/clus_fail.bats %D%/clus_park.bats %D%/clus_pause.bats %D%/clus_daemon.bats %D%/clus_order.bats %D%/clus_pair.bats %D%/clus_stall.bats
+CLUSTER_TESTS = %D%/clus_life.bats %D%/clus_fail.bats %D%/clus_park.bats %D%/clus_pause.bats %D%/clus_daemon.bats %D%/clus_mixed.bats %D%/clus_order.bats %D%/clus_pair.bats %D%/clus_stall.bats
 # on hosts with a real systemd and the installed units (vmlab up --systemd)
 SYSTEMD_TESTS = %D%/sysd_units.bats
 SYSTEM_TESTS = $(HOST_TESTS) $(CLUSTER_TESTS) $(SYSTEMD_TESTS)
@@ -76,13 +76,14 @@ SOAK_CUTS = 50
 soak-cut: all guests $(SYSTEM_HELPERS)
 	$(AM_TESTS_ENVIRONMENT) HOSPES_CUTS=$(SOAK_CUTS) BATS_TEST_TIMEOUT=10800 $(BATS) --tap $(top_srcdir)/%D%/clus_cut.bats
 
-# random faults on hosts with a real systemd: 0 double runs, 0 late writes, 0 lost domains, 0 needless new starts
+# random faults on hosts with a real systemd, SOAK_ENGINES=mixed (or qemu) with guests under QEMU among the guests: 0 double runs, 0 late writes, 0 lost domains, 0 needless new starts
 SOAK_TARGETS += soak-faults
 SOAK_FAULTS = 100
+SOAK_ENGINES = pv
 .PHONY: soak-faults
 soak-faults: all guests $(SYSTEM_HELPERS)
 	@why=`$(AM_TESTS_ENVIRONMENT) tools/vmlab __why_not_systemd`; test -z "$$why" || { echo "soak-faults: $$why" >&2; exit 1; }
-	$(AM_TESTS_ENVIRONMENT) HOSPES_FAULTS=$(SOAK_FAULTS) BATS_TEST_TIMEOUT=14400 $(BATS) --tap $(top_srcdir)/%D%/sysd_faults.bats
+	$(AM_TESTS_ENVIRONMENT) HOSPES_ENGINE=$(SOAK_ENGINES) HOSPES_FAULTS=$(SOAK_FAULTS) BATS_TEST_TIMEOUT=14400 $(BATS) --tap $(top_srcdir)/%D%/sysd_faults.bats
 
 # the same questions to hosts that are machines (QEMU): paused with their clocks, without power, with an NFS server that stands still
 SOAK_TARGETS += soak-hosts

@@ -2,20 +2,6 @@
 # Guests of engine qemu: Debian's kernel as it is, two vCPUs, the small guest's checks on virtio disk, network and consoles; and Debian from its own disk.
 load lib
 
-setup_file() {
-	need_root
-	lab_up 2
-	! qemu_missing >/dev/null || return 0
-	cp "$top_builddir"/guests/qemu-{kernel,initramfs.img} "$SHARED/"
-}
-
-# Says what is missing.
-qemu_missing() {
-	[ -x /usr/bin/qemu-system-x86_64 ] || { echo "missing: qemu-system-x86"; return 0; }
-	[ -e "$top_builddir/guests/qemu-kernel" ] || { echo "missing: guests/qemu-kernel (install linux-image-cloud-amd64, make guests)"; return 0; }
-	return 1
-}
-
 setup() {
 	need_root
 	need_program jq
@@ -24,12 +10,7 @@ setup() {
 	g=guest$((60 + BATS_TEST_NUMBER))
 }
 
-# qemu_xml NAME [key=value...]: as guest_xml, for this engine
-qemu_xml() {
-	guest_xml "$@" kernel=/var/lib/hospes/shared/qemu-kernel
-	sed -i -e "s/<domain type='uml'>/<domain type='qemu'>/; s/<type>linux/<type machine='q35'>hvm/; s/<vcpu>1/<vcpu>2/" \
-		-e "s/initramfs.img/qemu-initramfs.img/; s/<cmdline>/<cmdline>console=ttyS0 quiet /" "$SHARED/$1.xml"
-}
+qemu_xml() { guest_xml "$@" engine=qemu vcpus=2; }
 qemu_wait() { client hospes-probe wait "$(guest_ip "$1"):7007" --timeout $((120 * PATIENCE)); }
 qemu_up() { # HOST NAME [key=value...]
 	local host=$1
