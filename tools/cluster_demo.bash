@@ -1,21 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# cluster_demo.bash BUILD-DIR [--keep]: what `quickstart cluster` shows: three hosts on this machine that are a cluster, six guests, a client
+# cluster_demo.bash BUILD-DIR [--keep] [--engine pv|qemu|mixed]: what `quickstart cluster` shows: three hosts on this machine that are a cluster, six guests, a client
 # per guest; all guests crowded on one host, balance, power loss of a host, recovery, the host's return. Ends with a table and leaves nothing
 # behind, or with --keep tells how to play on. Exit status 0 only if all of it was right: one copy of each guest at any time, no connection
-# lost but those of the guests whose host died; those ordered to start elsewhere within 15 s, and answering again within a minute.
+# lost but those of the guests whose host died; those ordered to start elsewhere within 15 s, and answering again within a minute (two under QEMU).
+# With --engine qemu the guests run under QEMU, with mixed half of them do.
 set -uo pipefail
 
-build=$(readlink -f "${1:?usage: cluster_demo.bash BUILD-DIR [--keep]}")
+build=$(readlink -f "${1:?usage: cluster_demo.bash BUILD-DIR [--keep] [--engine pv|qemu|mixed]}")
 shift
-keep=''
+keep='' engine=pv
 while [ $# -gt 0 ]; do
 	case $1 in
 	--keep) keep=1 ;;
-	*) echo "cluster: unknown option '$1' (--keep)" >&2; exit 2 ;;
+	--engine) engine=${2:-}; [ $# -lt 2 ] || shift ;;
+	*) echo "cluster: unknown option '$1' (--keep, --engine pv|qemu|mixed)" >&2; exit 2 ;;
 	esac
 	shift
 done
+case $engine in pv | qemu | mixed) ;; *) echo "cluster: --engine pv, qemu or mixed" >&2; exit 2 ;; esac
 
 demo=cluster
 guests=(guest01 guest02 guest03 guest04 guest05 guest06)
@@ -23,6 +26,10 @@ declare -A boot=() generation=() took=()
 # shellcheck source=tools/demo_common.bash
 . "${0%/*}/demo_common.bash"
 
+# pv or qemu; and for how many seconds a guest may boot
+engine_of() { if [ $engine = mixed ]; then [[ $1 = *[246] ]] && echo qemu || echo pv; else echo $engine; fi; }
+boot_s=60
+[ $engine = pv ] || boot_s=120
 ip_of() { echo "10.77.0.$((10 + 10#${1#guest}))"; }
 ask() { vmlab client hospes-probe ask "$(ip_of "$1"):7007" "$2" --timeout 10; }
 report() { vmlab exec "${1:-host-a}" vmclus status --json; }
@@ -50,6 +57,13 @@ events_off() {
 # The last line that a client wrote after being asked
 client_line() { kill -USR1 "${pids[$1]}" && sleep 0.1 && tail -n 1 "$tmp/client.$1"; }
 
+# As the definition says, and as the host's processes show: a kernel of its own runs under QEMU
+is_of_engine() { # NAME HOST
+	local n
+	n=$(vmlab exec "$2" pgrep -fc "^[^ ]*qemu-system-x86_64 -name guest=$1,") || true
+	[ "$n" = "$([ "$(engine_of "$1")" = qemu ] && echo 1 || echo 0)" ]
+}
+
 # Every guest runs exactly where the cluster says and nowhere else, finds all its data right, and never saw a second copy of itself
 verify() {
 	local g h at state v
@@ -57,7 +71,9 @@ verify() {
 		at=$(domain "$g" host "$1")
 		for h in $(vmlab status --json | jq -r '.hosts[] | select(.state == "up") | .name'); do
 			state=$(vmlab exec "$h" vmctl list --all --json | jq -r --arg n "$g" '.[] | select(.name == $n) | .state')
-			if [ "$h" = "$at" ]; then [ "$state" = running ] || fail "$g is '$state' on $h"
+			if [ "$h" = "$at" ]; then
+				[ "$state" = running ] || fail "$g is '$state' on $h"
+				is_of_engine "$g" "$h" || fail "$g on $h is not of engine $(engine_of "$g")"
 			else [ "$state" != running ] || fail "$g runs on $h and on $at"; fi
 		done
 		ask "$g" status >"$tmp/status" || fail "$g does not answer"
@@ -68,17 +84,21 @@ verify() {
 }
 
 guest_xml() { # NAME
-	local n=${1#guest}
+	local n=${1#guest} type=uml os='<type>linux</type>' kernel=/usr/bin/linux.uml initrd=initramfs.img cmdline=
+	if [ "$(engine_of "$1")" = qemu ]; then
+		type=qemu os="<type machine='q35'>hvm</type>" kernel=/var/lib/hospes/shared/qemu-kernel initrd=qemu-initramfs.img
+		cmdline='console=ttyS0 quiet '
+	fi
 	cat <<-EOF
-	<domain type='uml'>
+	<domain type='$type'>
 	  <name>$1</name>
 	  <uuid>6b1f6a30-0b1c-4c55-9a53-3a1f0c7d2e$n</uuid>
 	  <memory unit='MiB'>128</memory>
 	  <os>
-	    <type>linux</type>
-	    <kernel>/usr/bin/linux.uml</kernel>
-	    <initrd>/var/lib/hospes/shared/initramfs.img</initrd>
-	    <cmdline>hospes.ip=$(ip_of "$1")/24 hospes.name=$1 load=light dirty=1 cpu=5 hospes.witness=/dev/vdb</cmdline>
+	    $os
+	    <kernel>$kernel</kernel>
+	    <initrd>/var/lib/hospes/shared/$initrd</initrd>
+	    <cmdline>${cmdline}hospes.ip=$(ip_of "$1")/24 hospes.name=$1 load=light dirty=1 cpu=5 hospes.witness=/dev/vdb</cmdline>
 	  </os>
 	  <devices>
 	    <disk type='file' device='disk'>
@@ -99,9 +119,14 @@ VMLAB_MEMORY=1GiB vmlab up 3 || fail "the lab did not come up"
 report | jq -e '.quorate and ([.hosts[] | select(.state == "online")] | length == 3)' >/dev/null || { sleep 3; report | jq -e .quorate >/dev/null || fail "no quorum"; }
 vmlab status
 
-title "Guests: six Linuxes of their own; the cluster chooses where each runs"
+case $engine in
+pv) title "Guests: six Linuxes of their own; the cluster chooses where each runs" ;;
+qemu) title "Guests: six under QEMU, with Debian's kernel as it is; the cluster chooses where each runs" ;;
+mixed) title "Guests: three user-mode kernels, three under QEMU with Debian's kernel as it is; the cluster chooses where each runs" ;;
+esac
 shared=$(vmlab dir)
 cp "$build/guests/initramfs.img" "$shared/" || fail "no guests (make guests)"
+[ $engine = pv ] || cp "$build"/guests/qemu-{kernel,initramfs.img} "$shared/" || fail "no guests for QEMU (install linux-image-cloud-amd64, make guests)"
 for g in "${guests[@]}"; do
 	truncate -s 32M "$shared/$g.img"
 	truncate -s 64K "$shared/$g.wit"
@@ -110,7 +135,7 @@ for g in "${guests[@]}"; do
 	vmlab exec host-a vmclus define "/var/lib/hospes/shared/$g.xml" || fail "define failed"
 	vmlab exec host-b vmclus start "$g" --timeout 60 || fail "start failed"
 done
-for g in "${guests[@]}"; do vmlab client hospes-probe wait "$(ip_of "$g"):7" --timeout 30 || fail "$g does not answer"; done
+for g in "${guests[@]}"; do vmlab client hospes-probe wait "$(ip_of "$g"):7" --timeout $boot_s || fail "$g does not answer"; done
 verify host-a
 show
 
@@ -163,7 +188,7 @@ until started_elsewhere; do
 done
 decided=$(((${EPOCHREALTIME/./} - t0) / 1000))
 for g in "${lost[@]}"; do
-	vmlab client hospes-probe wait "$(ip_of "$g"):7" --timeout 60 >/dev/null || fail "$g does not come back"
+	vmlab client hospes-probe wait "$(ip_of "$g"):7" --timeout $boot_s >/dev/null || fail "$g does not come back"
 	took[$g]=$(((${EPOCHREALTIME/./} - t0) / 1000))
 done
 sleep 0.5
@@ -191,7 +216,7 @@ verify $victim
 show $victim
 
 title "Result"
-printf '%-10s %-8s %4s  %-9s %-12s %s\n' GUEST HOST GEN REBOOTED "AWAY ms" CLIENT
+printf '%-10s %-6s %-8s %4s  %-9s %-12s %s\n' GUEST ENGINE HOST GEN REBOOTED "AWAY ms" CLIENT
 rc=0
 for g in "${guests[@]}"; do
 	kill -INT "${pids[$g]}"
@@ -200,7 +225,7 @@ for g in "${guests[@]}"; do
 	last=$(tail -n 1 "$tmp/client.$g")
 	rebooted=no
 	[ "$(ask "$g" status | jq -r .boot_id)" = "${boot[$g]}" ] || rebooted=yes
-	printf '%-10s %-8s %4s  %-9s %-12s %s\n' "$g" "$(domain "$g" host)" "$(domain "$g" generation)" $rebooted "${took[$g]:--}" \
+	printf '%-10s %-6s %-8s %4s  %-9s %-12s %s\n' "$g" "$(engine_of "$g")" "$(domain "$g" host)" "$(domain "$g" generation)" $rebooted "${took[$g]:--}" \
 		"$(jq -r '"\(.messages) messages, \(.lost) lost, \(.resets) resets, longest gap \(.longest_gap_ms) ms"' <<<"$last")"
 done
 for g in "${kept[@]}"; do
