@@ -65,24 +65,30 @@ static const char *build_of(const struct clu_host *h, const char *engine)
 	return NULL;
 }
 
+/* Of what build is @dom, which runs: by its hvdom, or else as its host has it now. */
+static const char *build_now(const struct place_world *w, uint32_t dom, const char *engine)
+{
+	const struct clu_dom_load *l = w->load && w->load->dom ? &w->load->dom[dom] : NULL;
+
+	return l && l->build[0] ? l->build : build_of(&w->s->host[w->at[dom]], engine);
+}
+
 /* The state of a running domain may be of one build of its engine. */
-static bool has_build(const struct place_world *w, uint32_t dom, const struct clu_host *h, struct say *y)
+static bool has_build(const struct place_world *w, uint32_t dom, uint32_t slot, struct say *y)
 {
 	char engine[CLU_TEXT_MAX];
 
-	if (w->at[dom] == PLACE_NOWHERE ||
-	    !memcmp(w->s->host[w->at[dom]].cap.build, h->cap.build, sizeof(h->cap.build)))
+	if (w->at[dom] == PLACE_NOWHERE || w->at[dom] == slot)
 		return true;
 	clu_engine_names(w->s->dom[dom].spec.engine, engine);
-	const char *now = build_of(&w->s->host[w->at[dom]], engine), *there = build_of(h, engine);
-	if (!now || !there || !strcmp(now, there))
+	const char *there = build_of(&w->s->host[slot], engine), *now = there ? build_now(w, dom, engine) : NULL;
+	size_t len = there ? strlen(there) : 0;
+	if (!now || (!strncmp(now, there, len) && (!now[len] || now[len] == ' ')))
 		return true;
 	say(y, "it has ");
 	say(y, there);
-	say(y, ", the running domain needs ");
+	say(y, ", the running domain is of ");
 	say(y, now);
-	say(y, " as on ");
-	say(y, w->s->host[w->at[dom]].name);
 	return false;
 }
 
@@ -127,7 +133,7 @@ enum clu_why place_fixed(const struct place_world *w, uint32_t dom, uint32_t slo
 		say(y, ")");
 		return CLU_WHY_ENGINE;
 	}
-	if (live && !has_build(w, dom, h, y))
+	if (live && !has_build(w, dom, slot, y))
 		return CLU_WHY_ENGINE;
 	if (live && !has_features(w, dom, h)) {
 		say(y, "its CPUs lack features of ");

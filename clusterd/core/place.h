@@ -13,6 +13,7 @@ struct clu_dom_load {
 	uint32_t cpu_milli;      /* CPU in use, mean of the last minute */
 	uint64_t used_bytes;     /* host memory behind its RAM */
 	uint64_t dirty_bps;      /* octets that it dirties per second */
+	char build[CLU_WORD_MAX]; /* of its engine, by its hvdom: begins as a host's; empty: not known */
 };
 struct clu_load {
 	uint32_t cpu_used_milli[CLU_HOSTS_MAX]; /* of the whole host, by slot */

@@ -191,6 +191,8 @@ static int check_usage(const Hospes__Clu__Usage *u, struct err *err)
 	for (size_t i = 0; i < u->n_domains; i++)
 		if (!u->domains[i]->uuid || strlen(u->domains[i]->uuid) != CLU_UUID_MAX - 1)
 			return err_set(err, EPROTO, "usage: not a uuid");
+		else if (u->domains[i]->build && strlen(u->domains[i]->build) >= CLU_WORD_MAX)
+			return err_set(err, EPROTO, "usage: a build of %zu octets", strlen(u->domains[i]->build));
 	return 0;
 }
 

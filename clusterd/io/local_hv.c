@@ -29,6 +29,17 @@ void ldom_disconnect(struct ldom *x)
 	x->hv.asked_ns = x->hv.stats_ns = x->usage.at_ns = 0;
 }
 
+static void take_hello(struct ldom *x, const void *payload, size_t len)
+{
+	struct hv_hello h = { 0 };
+	char build[sizeof(h.engine) + sizeof(h.kernel_id)];
+
+	memcpy(&h, payload, len < sizeof(h) ? len : sizeof(h));
+	snprintf(build, sizeof(build), "%.15s %.39s", h.engine, h.kernel_id);
+	text_tidy(build);
+	snprintf(x->usage.load.build, sizeof(x->usage.load.build), "%.31s", h.kernel_id[0] ? build : "");
+}
+
 static void take_stats(struct ldom *x, const void *payload, size_t len)
 {
 	struct hv_stats st = { 0 };
@@ -86,6 +97,8 @@ static void on_reply(void *arg, uint16_t op, int status, const void *payload, si
 		x->hv.info_ns = boot_ns();
 		x->hv.have_info = true;
 		local_changed(x->l);
+	} else if (op == HV_OP_HELLO && status == 0) {
+		take_hello(x, payload, len);
 	} else if (op == HV_OP_STATS && status == 0) {
 		take_stats(x, payload, len);
 	} else if (op == HV_OP_UNPARK) {
@@ -186,6 +199,7 @@ void ldom_look(struct ldom *x)
 	}
 	if (x->hv.link && now >= x->hv.stats_ns + STATS_NS && x->hv.have_info && x->hv.info.state == HV_DOM_RUNNING) {
 		x->hv.stats_ns = now;
+		ldom_call(x, HV_OP_HELLO, NULL, 0);
 		ldom_call(x, HV_OP_STATS, NULL, 0);
 	}
 }
@@ -235,7 +249,7 @@ static bool differs(uint64_t a, uint64_t b)
 static bool load_differs(const struct clu_dom_load *a, const struct clu_dom_load *b)
 {
 	return differs(a->cpu_milli, b->cpu_milli) || differs(a->used_bytes, b->used_bytes) ||
-	       differs(a->dirty_bps, b->dirty_bps);
+	       differs(a->dirty_bps, b->dirty_bps) || strcmp(a->build, b->build) != 0;
 }
 
 static void host_usage(struct local *l, uint32_t *ret_cpu, uint64_t *ret_mem)
@@ -277,6 +291,7 @@ void local_usage(struct local *l)
 		du[n].cpu_milli = x->usage.load.cpu_milli;
 		du[n].used_bytes = x->usage.load.used_bytes;
 		du[n].dirty_bps = x->usage.load.dirty_bps;
+		du[n].build = x->usage.load.build;
 		x->usage.said = x->usage.load;
 		list[n] = &du[n];
 		n++;

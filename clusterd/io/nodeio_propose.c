@@ -191,10 +191,15 @@ void nodeio_take_usage(struct nodeio *n, uint32_t node, const Hospes__Clu__Usage
 		n->dom_load[slot] = (struct clu_dom_load){ .cpu_milli = du->cpu_milli,
 			                                   .used_bytes = du->used_bytes,
 			                                   .dirty_bps = du->dirty_bps };
+		snprintf(n->dom_load[slot].build, CLU_WORD_MAX, "%s", du->build ? du->build : "");
+		text_tidy(n->dom_load[slot].build);
 	}
-	for (uint32_t i = 0; i < n->s->n_dom; i++)
+	for (uint32_t i = 0; i < n->s->n_dom; i++) {
+		if (n->s->dom[i].phase == CLU_PHASE_STOPPED)
+			n->dom_load[i].build[0] = 0; /* the next run may be of another one */
 		if (n->load_uuid[i][0] && strcmp(n->load_uuid[i], n->s->dom[i].uuid) != 0) {
 			n->load_uuid[i][0] = 0;
 			n->dom_load[i] = (struct clu_dom_load){ 0 };
 		}
+	}
 }

@@ -15,7 +15,7 @@ trouble_setup_file() {
 	need_root
 	clus_up 3
 	command -v linux.uml >/dev/null || return 0
-	[ "${HOSPES_ENGINE:-pv}" = pv ] || ! qemu_missing >/dev/null || return 0
+	engine_there || return 0
 	if [ $# -gt 0 ]; then
 		vc host-a policy "$@"
 		clus_restart

@@ -111,7 +111,7 @@ said_engines() { host_log $1 clusterd | grep -q 'engines of this host: pv, qemu'
 	vc host-a move guest01 host-c
 	qemu_real host-c
 	qemu_other host-c 9.9.9 pc-q35-7.2
-	not_there host-c guest03 engine 'it has qemu 9.9.9 tcg, the running domain needs qemu .* as on host-a'
+	not_there host-c guest03 engine 'it has qemu 9.9.9 tcg, the running domain is of qemu [0-9.]+ tcg pc-q35-7.2'
 	# the cluster places it elsewhere by itself
 	vc host-b drain host-a
 	[ "$(dom guest03 host)" = host-b ]
@@ -120,6 +120,14 @@ said_engines() { host_log $1 clusterd | grep -q 'engines of this host: pv, qemu'
 	qemu_real host-c
 	qemu_other host-c "$(qemu_version)" pc-q35-9.9
 	not_there host-c guest03 files "this host's QEMU [0-9.]* has no machine pc-q35-7.2"
+	qemu_real host-c
+	# its own host gets another QEMU: it is still of the old one, and goes where that is
+	gather host-a
+	qemu_other host-a 9.9.9 pc-q35-7.2
+	eventually 20 explained_ok host-c guest03
+	vc host-b move guest03 host-c
+	not_there host-a guest03 engine 'it has qemu 9.9.9 tcg'
+	qemu_real host-a
 	# a machine that no host has: it starts nowhere, and is told why
 	clus_define guest05 engine=qemu machine=pc-q35-9.8 mem=128 disk=0
 	run vc host-a start guest05 --timeout 8
@@ -127,10 +135,10 @@ said_engines() { host_log $1 clusterd | grep -q 'engines of this host: pv, qemu'
 	[[ $output = *"no machine pc-q35-9.8"* ]] || { echo "$output" >&2; false; }
 	vc host-a stop guest05
 	vc host-a undefine guest05
-	qemu_real host-c
 	eventually 20 all_run
 	never_twice
 }
+explained_ok() { vc host-a explain "$2" --json | jq -e --arg h "$1" '.hosts[] | select(.name == $h) | .ok' >/dev/null; }
 qemu_version() { qemu-system-x86_64 --version | sed -nE '1s/.*version ([0-9.]+).*/\1/p'; }
 
 @test "a push by hand to a host with another QEMU is refused before anything is sent" {

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A daemon, an hvdom, the wire or a whole host fails at each step of the protocol. Afterwards exactly one copy runs, owns its disk, and its
-# client is still connected. Steps are named as in common/fault.h.
+# client is still connected. Steps are named as in common/fault.h. HOSPES_ENGINE=qemu: the same of a guest under QEMU (make check-fault-qemu).
 load lib
 
 setup_file() {
 	need_root
 	lab_up 2
-	if [ -e "$top_builddir/guests/initramfs.img" ]; then
+	if [ -e "$top_builddir/guests/initramfs.img" ] && engine_there; then
 		guest_up host-a guest01 load=light disk=64 >&2
 		client_start guest01
 	fi

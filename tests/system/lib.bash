@@ -87,11 +87,8 @@ engine_of() {
 	*) echo "${HOSPES_ENGINE:-pv}" ;;
 	esac
 }
-need_engine() {
-	local why
-	[ "${HOSPES_ENGINE:-pv}" != pv ] || return 0
-	! why=$(qemu_missing) || skip "$why"
-}
+engine_there() { [ "${HOSPES_ENGINE:-pv}" = pv ] || ! qemu_missing >/dev/null; }
+need_engine() { engine_there || skip "$(qemu_missing)"; }
 lab_down() {
 	[ "$(id -u)" -eq 0 ] && [ -n "${LAB_IS_UP:-}" ] || return 0
 	vmlab down

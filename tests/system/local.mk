@@ -62,6 +62,12 @@ SOAK_TARGETS += check-long
 check-long: all guests guests/stock.img $(SYSTEM_HELPERS) %D%/clkshim.so
 	$(AM_TESTS_ENVIRONMENT) BATS_TEST_TIMEOUT=900 $(BATS) --tap -T --filter-tags long $(addprefix $(top_srcdir)/,$(LONG_FILES))
 
+# a fault at each step of a move of a guest under QEMU, as fault.bats has it in the usual tests for one of engine pv
+SOAK_TARGETS += check-fault-qemu
+.PHONY: check-fault-qemu
+check-fault-qemu: all guests $(SYSTEM_HELPERS)
+	$(AM_TESTS_ENVIRONMENT) HOSPES_ENGINE=qemu BATS_TEST_TIMEOUT=900 $(BATS) --tap -T $(top_srcdir)/%D%/fault.bats
+
 # 200 pushes back and forth of the loaded guest, and of Debian with Redis; `make check` does 10 of each
 SOAK_TARGETS += soak-push
 SOAK_PUSHES = 200

@@ -168,37 +168,56 @@ static void test_features(void **state)
 }
 
 /* A running domain goes only where its engine is of the same build; a host that says none may be older than builds are. */
+static const struct {
+	uint32_t engine;
+	const char *host_a, *host_b, *own,
+		*why; /* of two hosts, and what hvdom says of the domain on host-a; NULL: nothing */
+} builds[] = {
+	{ CLU_ENGINE_QEMU, "qemu 7.2.22 tcg", "qemu 7.2.22 tcg", NULL, NULL },
+	{ CLU_ENGINE_QEMU, "qemu 7.2.22 tcg", "qemu 7.2.2 tcg", NULL,
+	  "it has qemu 7.2.2 tcg, the running domain is of qemu 7.2.22 tcg" },
+	{ CLU_ENGINE_QEMU, "qemu 7.2.2 tcg", "qemu 7.2.22 tcg", NULL,
+	  "it has qemu 7.2.22 tcg, the running domain is of qemu 7.2.2 tcg" },
+	{ CLU_ENGINE_QEMU, "qemu 7.2.22 tcg", "kvm 7.2.2 kvm", NULL, NULL },
+	{ CLU_ENGINE_QEMU, "qemu 7.2.22 tcg", NULL, NULL, NULL },
+	{ CLU_ENGINE_QEMU, NULL, "qemu 7.2.22 tcg", NULL, NULL },
+	{ CLU_ENGINE_KVM, "qemu 7.2.22 tcg", "qemu 7.2.2 tcg", NULL, NULL },
+	{ CLU_ENGINE_PV, "qemu 7.2.22 tcg", "qemu 7.2.2 tcg", "pv 0123", NULL },
+	/* its host got another QEMU meanwhile */
+	{ CLU_ENGINE_QEMU, "qemu 7.2.23 tcg", "qemu 7.2.22 tcg", "qemu 7.2.22 tcg pc-q35-7.2", NULL },
+	{ CLU_ENGINE_QEMU, "qemu 7.2.23 tcg", "qemu 7.2.23 tcg", "qemu 7.2.22 tcg pc-q35-7.2",
+	  "it has qemu 7.2.23 tcg, the running domain is of qemu 7.2.22 tcg pc-q35-7.2" },
+	{ CLU_ENGINE_QEMU, NULL, "qemu 7.2.22 tcg", "qemu 7.2.22 tcgx", /* no longer word */
+	  "it has qemu 7.2.22 tcg, the running domain is of qemu 7.2.22 tcgx" },
+};
+
 static void test_builds(void **state)
 {
-	struct clu_state *s = base();
-	struct clu_verdict v;
-
 	(void)state;
-	for (unsigned i = 0; i < 3; i++)
-		s->host[i].cap.engines = CLU_ENGINE_PV | CLU_ENGINE_QEMU | CLU_ENGINE_KVM;
-	s->dom[0].spec.engine = s->dom[1].spec.engine = CLU_ENGINE_QEMU;
-	strcpy(s->host[0].cap.build[0], "qemu 7.2.22 tcg");
-	strcpy(s->host[1].cap.build[0], "qemu 7.2.2 tcg");
-	strcpy(s->host[2].cap.build[0], "kvm 7.2.22 kvm");
-	strcpy(s->host[2].cap.build[1], "qemu 7.2.22 tcg");
-	clu_judge(s, NULL, &s->dom[0], 1, &v); /* runs on host-a */
-	assert_int_equal(v.why, CLU_WHY_ENGINE);
-	assert_string_equal(v.text, "it has qemu 7.2.2 tcg, the running domain needs qemu 7.2.22 tcg as on host-a");
-	for (unsigned i = 0; i < 3; i += 2) {
-		clu_judge(s, NULL, &s->dom[0], i, &v);
+	for (size_t i = 0; i < sizeof(builds) / sizeof(builds[0]); i++) {
+		struct clu_state *s = base();
+		struct clu_dom_load dl[16] = { { 0 } };
+		struct clu_load load = { .dom = dl };
+		struct clu_verdict v;
+
+		for (unsigned k = 0; k < 3; k++)
+			s->host[k].cap.engines = CLU_ENGINE_PV | CLU_ENGINE_QEMU | CLU_ENGINE_KVM;
+		s->dom[0].spec.engine = s->dom[1].spec.engine = builds[i].engine;
+		strcpy(s->host[0].cap.build[0], builds[i].host_a ?: "");
+		strcpy(s->host[1].cap.build[2], builds[i].host_b ?: "");
+		strcpy(dl[0].build, builds[i].own ?: "");
+		clu_judge(s, &load, &s->dom[0], 1, &v);
+		assert_int_equal(v.why, builds[i].why ? CLU_WHY_ENGINE : CLU_WHY_OK);
+		if (builds[i].why)
+			assert_string_equal(v.text, builds[i].why);
+		clu_judge(s, &load, &s->dom[0], 0, &v); /* where it is */
 		assert_int_equal(v.why, CLU_WHY_OK);
+		clu_judge(s, &load, &s->dom[1], 1, &v); /* a start needs the engine, no more */
+		assert_int_equal(v.why, CLU_WHY_OK);
+		if (builds[i].why)
+			assert_int_equal(clu_place(s, &load, &s->dom[0], true, NULL), 3);
+		cluworld_free(s);
 	}
-	clu_judge(s, NULL, &s->dom[1], 1, &v); /* a start needs the engine, no more */
-	assert_int_equal(v.why, CLU_WHY_OK);
-	assert_int_equal(clu_place(s, NULL, &s->dom[0], true, NULL), 3);
-	strcpy(s->host[1].cap.build[0], "kvm 7.2.2 kvm");
-	clu_judge(s, NULL, &s->dom[0], 1, &v);
-	assert_int_equal(v.why, CLU_WHY_OK);
-	strcpy(s->host[1].cap.build[0], "qemu 7.2.2 tcg");
-	s->dom[0].spec.engine = CLU_ENGINE_PV; /* whose states do not depend on it */
-	clu_judge(s, NULL, &s->dom[0], 1, &v);
-	assert_int_equal(v.why, CLU_WHY_OK);
-	cluworld_free(s);
 }
 
 static void test_memory(void **state)
