@@ -60,7 +60,7 @@ static int ask_program(const char *a, const char *b, char *buf, size_t len)
 	char *argv[] = { (char *)qhost_program(), (char *)(uintptr_t)a, (char *)(uintptr_t)b, NULL };
 	char *const env[] = { NULL };
 	posix_spawn_file_actions_t fa;
-	char rest[512];
+	char rest[512] = "";
 	int p[2], status;
 	size_t n = 0;
 	ssize_t k;

@@ -496,6 +496,7 @@ static void host_up(struct sc *w, uint32_t node)
 	c.cap.mem_bytes = (uint64_t)w->opt.doms << 30;
 	c.cap.cpu_milli = 8000;
 	c.cap.engines = CLU_ENGINE_PV;
+	strcpy(c.cap.build[0], "pv 1");
 	c.n_inventory = sc_inventory(w, node, inv, CLU_INVENTORY_MAX);
 	c.inventory = inv;
 	sc_submit(w, node, &c);

@@ -571,6 +571,42 @@ static void test_snapshot_brings_its_texts(void **state)
 	sink_done(&s);
 }
 
+/* A build is cut where it is made: a longer one is nobody's. */
+static void test_usage(void **state)
+{
+	static const struct {
+		const char *build;
+		int want;
+	} t[] = { { "", 0 },
+		  { "qemu 7.2.22 tcg pc-q35-7.2", 0 },
+		  { "0123456789012345678901234567890", 0 },
+		  { "01234567890123456789012345678901", -EPROTO } };
+	Hospes__Clu__DomainUsage du = HOSPES__CLU__DOMAIN_USAGE__INIT, *list = &du;
+	Hospes__Clu__Usage u = HOSPES__CLU__USAGE__INIT;
+	(void)state;
+
+	du.uuid = (char *)"c7a5fdbd-cdaf-9455-926a-d65c16db1809";
+	u.n_domains = 1;
+	u.domains = &list;
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		Hospes__Clu__Envelope env = HOSPES__CLU__ENVELOPE__INIT;
+		_cleanup_buf_ struct buf b = { 0 };
+		struct cluwire w;
+		struct err err = { 0 };
+
+		du.build = (char *)(uintptr_t)t[i].build;
+		env.body_case = HOSPES__CLU__ENVELOPE__BODY_USAGE;
+		env.usage = &u;
+		assert_int_equal(cluwire_pack_env(&env, "acme", 3, &b), 0);
+		assert_int_equal(cluwire_unpack(b.data, b.len, "acme", 3, &w, &err), t[i].want);
+		if (t[i].want)
+			continue;
+		assert_int_equal(w.msg.kind, CLUWIRE_USAGE);
+		assert_string_equal(w.env->usage->domains[0]->build, t[i].build);
+		cluwire_done(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -580,6 +616,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_octets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_big, setup, teardown),
+		cmocka_unit_test(test_usage),
 		cmocka_unit_test_setup_teardown(test_snapshot, snapshot_setup, snapshot_teardown),
 		cmocka_unit_test_setup_teardown(test_snapshot_fails, snapshot_setup, snapshot_teardown),
 		cmocka_unit_test_setup_teardown(test_snapshot_brings_its_texts, snapshot_setup, snapshot_teardown),
