@@ -20,14 +20,6 @@ parked_in_all() {
 	mapfile -t parked < <(for h in $(hosts_up); do look domains "$h" parked; done)
 	[ ${#parked[@]} -eq "$1" ] || { echo "${#parked[@]} suspended copies, not $1" >&2; return 1; }
 }
-# The QEMUs of a host, as process ids of this machine
-qemus_on() {
-	local init p
-	read -r init <"$VMLAB_DIR/$VMLAB_NAME/hosts/$1/init.pid"
-	for p in $(pgrep -f 'qemu-system-x86_64 -name guest=guest'); do
-		! [ "$(stat -L -c %i "/proc/$(awk '/^PPid/ { print $2 }' "/proc/$p/status")/ns/uts")" = "$(stat -L -c %i "/proc/$init/ns/uts")" ] 2>/dev/null || echo "$p"
-	done
-}
 qemus_are() { # HOST COUNT
 	local q
 	mapfile -t q < <(qemus_on "$1")

@@ -289,6 +289,16 @@ running_on() { look runs "$1"; }
 # Without asking our own programs: the hvdoms of a guest on a host, by their locks, as process ids there
 hvdoms_on() { [ ! -e "$VMLAB_DIR/$VMLAB_NAME/hosts/$1/init.pid" ] || look hvdoms "$@"; }
 
+# qemus_on HOST [NAME]: its QEMUs, or that of a guest, as process ids of this machine
+qemus_on() {
+	local init p parent
+	read -r init <"$VMLAB_DIR/$VMLAB_NAME/hosts/$1/init.pid"
+	for p in $(pgrep -f "qemu-system-x86_64 -name guest=${2:-guest[0-9]+},"); do
+		parent=$(awk '/^PPid/ { print $2 }' "/proc/$p/status" 2>/dev/null) || continue
+		[ ! "/proc/$parent/ns/pid" -ef "/proc/$init/ns/pid" ] || echo "$p"
+	done
+}
+
 # one_copy NAME [HOST]: exactly one host runs it (that one, if named), and holds the lock of its disk
 one_copy() {
 	local name=$1 where end=$((SECONDS + 5))
