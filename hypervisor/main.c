@@ -421,6 +421,8 @@ int main(int argc, char **argv)
 		                        .cpu = (int)(uuid_hash(d.cfg->uuid) % (uint32_t)(cpus > 0 ? cpus : 1)) };
 	for (size_t i = 0; i < d.cfg->n_unknown; i++)
 		log_info("%s: <%s> is kept but not used", config, d.cfg->unknown[i]);
+	for (size_t i = 0; i < d.cfg->n_notes; i++)
+		log_info("%s: %s", config, d.cfg->note[i]);
 	d.state = d.incoming ? HV_DOM_INCOMING : HV_DOM_BOOTING;
 	r = d.loop ? 0 : err_set(&err, ENOMEM, "out of memory");
 	if (!r)

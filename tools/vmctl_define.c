@@ -102,6 +102,8 @@ int vmctl_define(struct cli *v, struct err *err)
 	warn_engine(cfg);
 	for (size_t i = 0; i < cfg->n_unknown; i++)
 		fprintf(stderr, "vmctl: note: %s is kept but not used here\n", cfg->unknown[i]);
+	for (size_t i = 0; i < cfg->n_notes; i++)
+		fprintf(stderr, "vmctl: note: %s\n", cfg->note[i]);
 	printf("Domain '%s' defined from %s\n", cfg->name, v->arg[0]);
 	return 0;
 }

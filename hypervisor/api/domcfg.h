@@ -2,7 +2,7 @@
 /*
  * A domain's configuration as a plain struct, and its libvirt-compatible XML form. hypervisor/api/xml/ reads and writes
  * the XML with libxml2; all other code uses only this struct. Valid elements that are not used are kept, together with
- * the original document, and listed once.
+ * the original document, and listed once; what is honoured in another way than it is written is noted (ADR 84).
  */
 #ifndef HOSPES_HYPERVISOR_DOMCFG_H
 #define HOSPES_HYPERVISOR_DOMCFG_H
@@ -17,26 +17,46 @@ struct path_rules;
 
 enum dom_type { DOM_TYPE_UML, DOM_TYPE_KVM, DOM_TYPE_QEMU };
 enum dom_action { DOM_ACTION_DESTROY, DOM_ACTION_RESTART, DOM_ACTION_PRESERVE };
-/* What to do when the guest's agent misses its heartbeat (docs/wire/agent.md); reset is libvirt's default. */
-enum dom_watchdog { DOM_WATCHDOG_RESET, DOM_WATCHDOG_POWEROFF, DOM_WATCHDOG_PAUSE, DOM_WATCHDOG_NONE };
+/*
+ * What to do when the guest's agent misses its heartbeat (docs/wire/agent.md), or its watchdog device runs out; reset is libvirt's
+ * default. The last two are a watchdog device's only.
+ */
+enum dom_watchdog {
+	DOM_WATCHDOG_RESET,
+	DOM_WATCHDOG_POWEROFF,
+	DOM_WATCHDOG_PAUSE,
+	DOM_WATCHDOG_NONE,
+	DOM_WATCHDOG_SHUTDOWN,
+	DOM_WATCHDOG_NMI
+};
+/* The device; none for uml, whose <watchdog model> is only kept. */
+enum dom_watchdog_model { DOM_WATCHDOG_NO_DEVICE, DOM_WATCHDOG_I6300ESB, DOM_WATCHDOG_IB700, DOM_WATCHDOG_ITCO };
+enum dom_video { DOM_VIDEO_NONE, DOM_VIDEO_VGA, DOM_VIDEO_BOCHS };
+enum dom_input { DOM_INPUT_TABLET, DOM_INPUT_KEYBOARD, DOM_INPUT_MOUSE };
+enum dom_cpu_mode { DOM_CPU_DEFAULT, DOM_CPU_PASSTHROUGH, DOM_CPU_HOST_MODEL, DOM_CPU_CUSTOM, DOM_CPU_MAXIMUM };
+enum dom_cpu_policy { DOM_CPU_FORCE, DOM_CPU_REQUIRE, DOM_CPU_OPTIONAL, DOM_CPU_DISABLE };
 enum dom_disk_type { DOM_DISK_FILE, DOM_DISK_BLOCK };
 enum dom_nic_type { DOM_NIC_BRIDGE, DOM_NIC_ETHERNET };
 enum dom_char_type { DOM_CHAR_PTY, DOM_CHAR_FILE };
 /* As libvirt's error_policy and rerror_policy. */
 enum dom_error_policy { DOM_ERROR_DEFAULT, DOM_ERROR_STOP, DOM_ERROR_REPORT, DOM_ERROR_IGNORE, DOM_ERROR_ENOSPACE };
 enum dom_disk_cache { DOM_CACHE_DEFAULT, DOM_CACHE_NONE, DOM_CACHE_WRITEBACK, DOM_CACHE_WRITETHROUGH };
-enum dom_clock { DOM_CLOCK_UTC, DOM_CLOCK_LOCALTIME };
+enum dom_clock { DOM_CLOCK_UTC, DOM_CLOCK_LOCALTIME, DOM_CLOCK_VARIABLE };
 
 #define DOM_DISKS_MAX 8
 #define DOM_NICS_MAX 8
 #define DOM_CONSOLES_MAX 4
 #define DOM_RNGS_MAX 2
+#define DOM_INPUTS_MAX 4
+#define DOM_CPU_FEATURES_MAX 160
+#define DOM_HYPERV_MAX 24
 
 struct dom_disk {
 	enum dom_disk_type type;
 	char *source;            /* absolute path; owned */
 	char target[16];         /* vda, vdb... (uml's "ubda" is read as vda) */
 	bool readonly, shareable;
+	bool cdrom;              /* written as a CD-ROM; the guest has it as a disk that it only reads */
 	enum dom_disk_cache cache;  /* none: O_DIRECT when the file system can; writethrough: flush every write */
 	bool discard;
 	enum dom_error_policy error_policy, rerror_policy; /* of writes; of reads */
@@ -54,6 +74,41 @@ struct dom_char {
 	enum dom_char_type type; /* pty: reachable by `vmctl console`; file: output is appended to path */
 	char *path;              /* file; owned */
 	char *log;               /* <log file=...>; owned, NULL: <log>/NAME-console.log for the first console */
+};
+
+/* libvirt's and QEMU's name of a CPU feature: letters, digits, _ . - only. */
+struct dom_cpu_feature {
+	char name[32];
+	enum dom_cpu_policy policy;
+};
+struct dom_cpu {
+	enum dom_cpu_mode mode;
+	char model[32];          /* custom: QEMU's name, of letters, digits, _ . - only */
+	bool unchecked;          /* check='none': what cannot be translated may be left out */
+	struct dom_cpu_feature feature[DOM_CPU_FEATURES_MAX];
+	size_t n_features;
+	unsigned sockets, dies, cores, threads; /* their product is vcpus; sockets 0: not given */
+};
+/* An enlightenment of <features><hyperv>: its name there, with a number or a text or neither. */
+struct dom_hyperv {
+	char name[24];
+	unsigned number;
+	char text[13];
+};
+/* What guests with a machine of their own have (kvm, qemu); all zeros for uml. */
+struct dom_hvm {
+	struct dom_cpu cpu;
+	struct dom_hyperv hyperv[DOM_HYPERV_MAX];
+	size_t n_hyperv;
+	bool hypervclock, kvm_hidden, no_pmu, no_hpet, rtc_catchup, no_s3, no_s4;
+	int64_t clock_adjust_s;  /* of DOM_CLOCK_VARIABLE, to UTC or to the host's local time */
+	bool clock_basis_local;
+	enum dom_video video;
+	unsigned vram_kib;       /* of DOM_VIDEO_VGA; 0: QEMU's */
+	bool usb;                /* a USB controller */
+	enum dom_input input[DOM_INPUTS_MAX]; /* USB */
+	size_t n_inputs;
+	enum dom_watchdog_model watchdog;
 };
 
 struct dom_config {
@@ -80,9 +135,12 @@ struct dom_config {
 	size_t n_rngs;           /* virtio rng with /dev/urandom */
 	bool balloon;            /* virtio memballoon */
 	enum dom_watchdog watchdog;
+	struct dom_hvm hvm;
 	char *seclabel;          /* text of <seclabel> type/model/label, owned, NULL: none; for placement rules later */
 	char **unknown;          /* xpath-like names of elements kept but not used; owned, n_unknown of them */
 	size_t n_unknown;
+	char **note;             /* what is mapped or left out, a line each: "devices/sound: the guest has ..."; owned, n_notes of them */
+	size_t n_notes;
 	const struct path_rules *paths; /* where its files may be, set by who opens them; NULL: anywhere */
 	void *doc;               /* the parsed document (xmlDoc), owned: source for dumps that keep unknown elements */
 };

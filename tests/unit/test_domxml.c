@@ -101,6 +101,11 @@ static void check_good(const char *dir, const char *base)
 		buf_put(&out, cfg->unknown[i], strlen(cfg->unknown[i]));
 		buf_put_u8(&out, '\n');
 	}
+	for (size_t i = 0; i < cfg->n_notes; i++) {
+		buf_put(&out, "note: ", 6);
+		buf_put(&out, cfg->note[i], strlen(cfg->note[i]));
+		buf_put_u8(&out, '\n');
+	}
 	buf_put(&out, got, strlen(got) + 1);
 	if (getenv("GOLDEN_UPDATE"))
 		assert_int_equal(file_write_atomic(golden, out.data, out.len - 1, 0644), 0);

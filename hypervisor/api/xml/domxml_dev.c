@@ -18,39 +18,6 @@ static int oom(struct dx *x)
 	return err_sys(x->err, ENOMEM, "%s", x->origin);
 }
 
-/* An attribute that must be there. */
-static int need_attr(struct dx *x, const xmlNode *node, const char *name, char **ret)
-{
-	char *s = dx_attr(node, name);
-
-	if (!s || !*s) {
-		free(s);
-		return dx_fail(x, node, "attribute %s is missing", name);
-	}
-	*ret = s;
-	return 0;
-}
-
-/* An attribute that must be there with one of @names. */
-static int need_choice(struct dx *x, const xmlNode *node, const char *name, const char *const *names, size_t n,
-                       int *ret)
-{
-	_cleanup_free_ char *text = NULL;
-	char list[128] = "";
-	int r = need_attr(x, node, name, &text), i;
-
-	if (r < 0)
-		return r;
-	i = dx_index(text, names, n);
-	if (i < 0) {
-		for (size_t k = 0; k < n; k++)
-			snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", k ? ", " : "", names[k]);
-		return dx_fail(x, node, "%s '%s' is not supported here (%s)", name, text, list);
-	}
-	*ret = i;
-	return 0;
-}
-
 static int need_absolute(struct dx *x, const xmlNode *node, const char *what, const char *path)
 {
 	_cleanup_free_ char *prefix = xasprintf("%s ", what);
@@ -78,11 +45,11 @@ static int parse_error_policies(struct dx *x, const xmlNode *drv, struct dom_dis
 	int r = 0, i;
 
 	if (w)
-		r = need_choice(x, drv, "error_policy", dx_error_policies, ARRAY_SIZE(dx_error_policies), &i);
+		r = dx_need_choice(x, drv, "error_policy", dx_error_policies, ARRAY_SIZE(dx_error_policies), &i);
 	if (!r && w)
 		d->error_policy = (enum dom_error_policy)(DOM_ERROR_STOP + i);
 	if (!r && rd)
-		r = need_choice(x, drv, "rerror_policy", dx_error_policies, ARRAY_SIZE(dx_error_policies), &i);
+		r = dx_need_choice(x, drv, "rerror_policy", dx_error_policies, ARRAY_SIZE(dx_error_policies), &i);
 	if (!r && rd && DOM_ERROR_STOP + i == DOM_ERROR_ENOSPACE)
 		r = dx_fail(x, drv, "rerror_policy 'enospace' makes no sense (stop, report, ignore)");
 	if (!r && rd)
@@ -90,11 +57,32 @@ static int parse_error_policies(struct dx *x, const xmlNode *drv, struct dom_dis
 	return r;
 }
 
-static int parse_disk_driver(struct dx *x, const xmlNode *node, struct dom_disk *d)
+/* libvirt's two others become what keeps at least as much. */
+static int parse_cache(struct dx *x, const xmlNode *drv, const char *cache, struct dom_config *cfg, struct dom_disk *d)
+{
+	static const struct {
+		const char *name;
+		enum dom_disk_cache is;
+	} others[] = { { "directsync", DOM_CACHE_WRITETHROUGH }, { "unsafe", DOM_CACHE_WRITEBACK } };
+	int i, r;
+
+	for (size_t k = 0; cfg->type != DOM_TYPE_UML && k < ARRAY_SIZE(others); k++) {
+		if (strcmp(cache, others[k].name) != 0)
+			continue;
+		d->cache = others[k].is;
+		return dx_note(cfg, "devices/disk/driver/@cache '%s' is '%s'", cache, dx_caches[d->cache]);
+	}
+	r = dx_need_choice(x, drv, "cache", dx_caches, ARRAY_SIZE(dx_caches), &i);
+	if (!r)
+		d->cache = (enum dom_disk_cache)i;
+	return r;
+}
+
+static int parse_disk_driver(struct dx *x, const xmlNode *node, struct dom_config *cfg, struct dom_disk *d)
 {
 	xmlNode *drv;
 	_cleanup_free_ char *type = NULL, *discard = NULL, *cache = NULL;
-	int r = dx_single(x, node, "driver", &drv), i;
+	int r = dx_single(x, node, "driver", &drv);
 
 	if (r < 0 || !drv)
 		return r;
@@ -109,14 +97,52 @@ static int parse_disk_driver(struct dx *x, const xmlNode *node, struct dom_disk 
 	cache = dx_attr(drv, "cache");
 	if (!cache)
 		return parse_error_policies(x, drv, d);
-	r = need_choice(x, drv, "cache", dx_caches, ARRAY_SIZE(dx_caches), &i);
-	if (!r)
-		d->cache = (enum dom_disk_cache)i;
+	r = parse_cache(x, drv, cache, cfg, d);
 	return r ? r : parse_error_policies(x, drv, d);
 }
 
+/* Is vd@letter the name of another disk, of those before or of one that says so itself? */
+static bool letter_taken(const xmlNode *node, const struct dom_config *cfg, const struct dom_disk *d, char letter)
+{
+	char name[4] = { 'v', 'd', letter, 0 };
+
+	for (const struct dom_disk *e = cfg->disk; e != d; e++)
+		if (!strcmp(e->target, name))
+			return true;
+	for (xmlNode *n = dx_first_disk(node->parent, cfg->type); n; n = dx_next_disk(n, cfg->type)) {
+		xmlNode *target = n == node ? NULL : dx_child(n, "target");
+		_cleanup_free_ char *dev = target ? dx_attr(target, "dev") : NULL;
+		if (dev && !strcmp(dev, name))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A machine's disks are all virtio, whatever bus the document names; "sda" or "hda" is vda, or the first name that is free. @letter: of
+ * the name that is written.
+ */
+static int map_target(struct dx *x, const xmlNode *target, const char *dev, const char *bus, struct dom_config *cfg,
+                      struct dom_disk *d)
+{
+	static const char *const buses[] = { "ide", "sata", "scsi", "usb", "virtio" };
+	char letter = dev[2];
+
+	if (bus && dx_index(bus, buses, ARRAY_SIZE(buses)) < 0)
+		return dx_fail(x, target, "bus '%s' is not supported (virtio, and for it ide, sata, scsi, usb)", bus);
+	if (letter_taken(target->parent, cfg, d, letter))
+		for (letter = 'a'; letter < 'z' && letter_taken(target->parent, cfg, d, letter);)
+			letter++;
+	snprintf(d->target, sizeof(d->target), "vd%c", letter);
+	if (d->cdrom)
+		return dx_note(cfg, "devices/disk: the CD-ROM %s is %s, a virtio disk that the guest only reads", dev,
+		               d->target);
+	return dx_note(cfg, "devices/disk: %s is %s, a virtio disk, for which the guest needs a driver", dev,
+	               d->target);
+}
+
 /* "vda" stays, "ubda" and "ubd0" (uml's own names) become vda. */
-static int parse_disk_target(struct dx *x, const xmlNode *node, struct dom_disk *d)
+static int parse_disk_target(struct dx *x, const xmlNode *node, struct dom_config *cfg, struct dom_disk *d)
 {
 	xmlNode *target;
 	_cleanup_free_ char *dev = NULL, *bus = NULL;
@@ -127,10 +153,13 @@ static int parse_disk_target(struct dx *x, const xmlNode *node, struct dom_disk 
 		return r;
 	if (!target)
 		return dx_fail(x, node, "<target dev='vda'/> is missing");
-	r = need_attr(x, target, "dev", &dev);
+	r = dx_need_attr(x, target, "dev", &dev);
 	if (r < 0)
 		return r;
 	bus = dx_attr(target, "bus");
+	if (cfg->type != DOM_TYPE_UML && strlen(dev) == 3 && strchr("hsv", dev[0]) && dev[1] == 'd' &&
+	    islower((unsigned char)dev[2]) && (dev[0] != 'v' || (bus && strcmp(bus, "virtio"))))
+		return map_target(x, target, dev, bus, cfg, d);
 	if (bus && strcmp(bus, "virtio") && strcmp(bus, "uml"))
 		return dx_fail(x, target, "bus '%s' is not supported (virtio)", bus);
 	if (!strncmp(dev, "vd", 2))
@@ -171,13 +200,14 @@ static int parse_disk(struct dx *x, const xmlNode *node, struct dom_config *cfg,
 	xmlNode *source;
 	int r, type = DOM_DISK_FILE;
 
-	if (device && !strcmp(device, "cdrom"))
+	d->cdrom = cfg->type != DOM_TYPE_UML && device && !strcmp(device, "cdrom");
+	if (device && !strcmp(device, "cdrom") && !d->cdrom)
 		return dx_fail(x, node,
 		               "device 'cdrom' is not supported (disk); an ISO image can be a disk that the "
 		               "guest only reads: device='disk', <target dev='vdb' bus='virtio'/>, <readonly/>");
-	if (device && strcmp(device, "disk"))
+	if (device && strcmp(device, "disk") && !d->cdrom)
 		return dx_fail(x, node, "device '%s' is not supported (disk)", device);
-	r = need_choice(x, node, "type", dx_disk_types, ARRAY_SIZE(dx_disk_types), &type);
+	r = dx_need_choice(x, node, "type", dx_disk_types, ARRAY_SIZE(dx_disk_types), &type);
 	if (r < 0)
 		return r;
 	d->type = (enum dom_disk_type)type;
@@ -186,17 +216,17 @@ static int parse_disk(struct dx *x, const xmlNode *node, struct dom_config *cfg,
 		return r;
 	if (!source)
 		return dx_fail(x, node, "<source %s='...'/> is missing", dx_disk_attrs[type]);
-	r = need_attr(x, source, dx_disk_attrs[type], &d->source);
+	r = dx_need_attr(x, source, dx_disk_attrs[type], &d->source);
 	if (r < 0)
 		return r;
 	r = need_absolute(x, source, dx_disk_attrs[type], d->source);
 	if (r < 0)
 		return r;
-	d->readonly = dx_child(node, "readonly");
+	d->readonly = d->cdrom || dx_child(node, "readonly");
 	d->shareable = dx_child(node, "shareable");
-	r = parse_disk_driver(x, node, d);
+	r = parse_disk_driver(x, node, cfg, d);
 	if (!r)
-		r = parse_disk_target(x, node, d);
+		r = parse_disk_target(x, node, cfg, d);
 	if (!r)
 		r = parse_disk_serial(x, node, d);
 	for (size_t i = 0; !r && &cfg->disk[i] != d; i++) {
@@ -253,7 +283,7 @@ static int parse_mac(struct dx *x, const xmlNode *node, struct dom_nic *nic)
 	static const uint8_t none[6];
 	_cleanup_free_ char *text = NULL;
 	unsigned b[6];
-	int end = 0, r = need_attr(x, node, "address", &text);
+	int end = 0, r = dx_need_attr(x, node, "address", &text);
 
 	if (r < 0)
 		return r;
@@ -273,7 +303,7 @@ static int parse_mtu(struct dx *x, const xmlNode *node, struct dom_nic *nic)
 	_cleanup_free_ char *text = NULL;
 	char *end;
 	long v;
-	int r = need_attr(x, node, "size", &text);
+	int r = dx_need_attr(x, node, "size", &text);
 
 	if (r < 0)
 		return r;
@@ -284,10 +314,37 @@ static int parse_mtu(struct dx *x, const xmlNode *node, struct dom_nic *nic)
 	return 0;
 }
 
-static int parse_nic_parts(struct dx *x, const xmlNode *node, struct dom_nic *nic)
+/* A machine's NICs are all virtio, whatever card the document names. */
+static int parse_nic_model(struct dx *x, const xmlNode *model, struct dom_config *cfg)
+{
+	static const char *const cards[] = { "virtio-transitional",
+		                             "virtio-non-transitional",
+		                             "e1000",
+		                             "e1000e",
+		                             "rtl8139",
+		                             "ne2k_pci",
+		                             "pcnet",
+		                             "i82551",
+		                             "i82557b",
+		                             "i82559er",
+		                             "vmxnet3",
+		                             "igb" };
+	_cleanup_free_ char *type = dx_attr(model, "type");
+
+	if (type && !strcmp(type, "virtio"))
+		return 0;
+	if (cfg->type == DOM_TYPE_UML || dx_index(type, cards, ARRAY_SIZE(cards)) < 0)
+		return dx_fail(x, model, "type '%s' is not supported (virtio)", type ?: "");
+	if (!strncmp(type, "virtio", 6))
+		return 0;
+	return dx_note(cfg, "devices/interface of model '%s' is model 'virtio', for which the guest needs a driver",
+	               type);
+}
+
+static int parse_nic_parts(struct dx *x, const xmlNode *node, struct dom_config *cfg, struct dom_nic *nic)
 {
 	xmlNode *source, *target, *model, *mac, *mtu;
-	_cleanup_free_ char *text = NULL, *model_type = NULL;
+	_cleanup_free_ char *text = NULL;
 	int r;
 
 	if ((r = dx_single(x, node, "source", &source)) < 0 || (r = dx_single(x, node, "target", &target)) < 0 ||
@@ -299,24 +356,21 @@ static int parse_nic_parts(struct dx *x, const xmlNode *node, struct dom_nic *ni
 
 		if (!source)
 			return dx_fail(x, node, "<source bridge='...'/> is missing");
-		r = need_attr(x, source, "bridge", &bridge);
+		r = dx_need_attr(x, source, "bridge", &bridge);
 		if (!r)
 			r = put_ifname(x, source, bridge, nic->bridge);
 		if (r < 0)
 			return r;
 	}
 	if (target) {
-		r = need_attr(x, target, "dev", &text);
+		r = dx_need_attr(x, target, "dev", &text);
 		if (!r)
 			r = put_ifname(x, target, text, nic->target);
 		if (r < 0)
 			return r;
 	}
-	if (model) {
-		model_type = dx_attr(model, "type");
-		if (!model_type || strcmp(model_type, "virtio"))
-			return dx_fail(x, model, "type '%s' is not supported (virtio)", model_type ?: "");
-	}
+	if (model && (r = parse_nic_model(x, model, cfg)) < 0)
+		return r;
 	if (mtu && (r = parse_mtu(x, mtu, nic)) < 0)
 		return r;
 	return mac ? parse_mac(x, mac, nic) : 0;
@@ -343,19 +397,31 @@ static int refuse_nic_type(struct dx *x, const xmlNode *node)
 	return 0;
 }
 
+/* A running domain's document names the bridge of its network. */
+static bool names_bridge(const xmlNode *node)
+{
+	_cleanup_free_ char *type = dx_attr(node, "type");
+	xmlNode *source = dx_child(node, "source");
+
+	return type && !strcmp(type, "network") && source && xmlHasProp(source, (const xmlChar *)"bridge");
+}
+
 static int parse_nic(struct dx *x, const xmlNode *node, struct dom_config *cfg, struct dom_nic *nic)
 {
 	size_t index = (size_t)(nic - cfg->nic);
 	int r, type = DOM_NIC_BRIDGE;
 
-	r = refuse_nic_type(x, node);
-	if (r < 0)
-		return r;
-	r = need_choice(x, node, "type", dx_nic_types, ARRAY_SIZE(dx_nic_types), &type);
+	if (cfg->type != DOM_TYPE_UML && names_bridge(node)) {
+		r = dx_note(cfg, "devices/interface of type 'network' is on the bridge of that network");
+	} else {
+		r = refuse_nic_type(x, node);
+		if (!r)
+			r = dx_need_choice(x, node, "type", dx_nic_types, ARRAY_SIZE(dx_nic_types), &type);
+	}
 	if (r < 0)
 		return r;
 	nic->type = (enum dom_nic_type)type;
-	r = parse_nic_parts(x, node, nic);
+	r = parse_nic_parts(x, node, cfg, nic);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < index; i++) {
@@ -375,7 +441,7 @@ static int parse_char(struct dx *x, const xmlNode *node, struct dom_char *c)
 
 	/* libvirt: a console without a type is a pty */
 	if (given) {
-		r = need_choice(x, node, "type", dx_char_types, ARRAY_SIZE(dx_char_types), &type);
+		r = dx_need_choice(x, node, "type", dx_char_types, ARRAY_SIZE(dx_char_types), &type);
 		if (r < 0)
 			return r;
 	}
@@ -385,28 +451,29 @@ static int parse_char(struct dx *x, const xmlNode *node, struct dom_char *c)
 	if (type == DOM_CHAR_FILE) {
 		if (!source)
 			return dx_fail(x, node, "<source path='...'/> is missing");
-		r = need_attr(x, source, "path", &c->path);
+		r = dx_need_attr(x, source, "path", &c->path);
 		if (!r)
 			r = need_absolute(x, source, "path", c->path);
 		if (r < 0)
 			return r;
 	}
 	if (log) {
-		r = need_attr(x, log, "file", &c->log);
+		r = dx_need_attr(x, log, "file", &c->log);
 		if (!r)
 			r = need_absolute(x, log, "file", c->log);
 	}
 	return r;
 }
 
-static int parse_rng(struct dx *x, const xmlNode *node)
+static int parse_rng(struct dx *x, const xmlNode *node, enum dom_type dom_type)
 {
-	static const char *const models[] = { "virtio" }, *const backends[] = { "random", "builtin" };
+	static const char *const models[] = { "virtio", "virtio-transitional", "virtio-non-transitional" },
+				 *const backends[] = { "random", "builtin" };
 	_cleanup_free_ char *path = NULL;
 	xmlNode *backend;
 	int r, i = 0;
 
-	r = need_choice(x, node, "model", models, ARRAY_SIZE(models), &i);
+	r = dx_need_choice(x, node, "model", models, dom_type == DOM_TYPE_UML ? 1 : ARRAY_SIZE(models), &i);
 	if (r < 0)
 		return r;
 	r = dx_single(x, node, "backend", &backend);
@@ -414,7 +481,7 @@ static int parse_rng(struct dx *x, const xmlNode *node)
 		return r;
 	if (!backend)
 		return dx_fail(x, node, "<backend model='random'>/dev/urandom</backend> is missing");
-	r = need_choice(x, backend, "model", backends, ARRAY_SIZE(backends), &i);
+	r = dx_need_choice(x, backend, "model", backends, ARRAY_SIZE(backends), &i);
 	if (r < 0)
 		return r;
 	path = dx_text(backend);
@@ -427,19 +494,19 @@ static int parse_rng(struct dx *x, const xmlNode *node)
 
 static int parse_balloon(struct dx *x, const xmlNode *devices, struct dom_config *cfg)
 {
-	static const char *const models[] = { "none", "virtio" };
+	static const char *const models[] = { "none", "virtio", "virtio-transitional", "virtio-non-transitional" };
 	xmlNode *node;
 	int i = 0, r = dx_single(x, devices, "memballoon", &node);
 
 	if (r < 0 || !node)
 		return r;
-	r = need_choice(x, node, "model", models, ARRAY_SIZE(models), &i);
+	r = dx_need_choice(x, node, "model", models, cfg->type == DOM_TYPE_UML ? 2 : ARRAY_SIZE(models), &i);
 	if (!r)
-		cfg->balloon = i == 1;
+		cfg->balloon = i > 0;
 	return r;
 }
 
-/* The model names a device that the guest does not have: its agent's heartbeat is the watchdog. */
+/* uml: the model names a device that the guest does not have: its agent's heartbeat is the watchdog. */
 static int parse_watchdog(struct dx *x, const xmlNode *devices, struct dom_config *cfg)
 {
 	_cleanup_free_ char *model = NULL, *action = NULL;
@@ -448,9 +515,10 @@ static int parse_watchdog(struct dx *x, const xmlNode *devices, struct dom_confi
 
 	if (r < 0 || !node)
 		return r;
-	r = need_attr(x, node, "model", &model);
+	r = dx_need_attr(x, node, "model", &model);
 	if (!r && xmlHasProp(node, (const xmlChar *)"action"))
-		r = need_choice(x, node, "action", dx_watchdogs, ARRAY_SIZE(dx_watchdogs), &i);
+		r = dx_need_choice(x, node, "action", dx_watchdogs,
+		                   cfg->type == DOM_TYPE_UML ? DOM_WATCHDOG_SHUTDOWN : ARRAY_SIZE(dx_watchdogs), &i);
 	if (!r)
 		cfg->watchdog = (enum dom_watchdog)i;
 	return r;
@@ -471,13 +539,48 @@ static int parse_consoles(struct dx *x, const xmlNode *devices, struct dom_confi
 	return r;
 }
 
+/* Drives without a medium, and floppies. */
+static bool is_left_out(const xmlNode *node)
+{
+	_cleanup_free_ char *device = dx_attr(node, "device");
+
+	return device && (!strcmp(device, "floppy") || (!strcmp(device, "cdrom") && !dx_child(node, "source")));
+}
+
+static int note_if_left_out(const xmlNode *node, struct dom_config *cfg)
+{
+	_cleanup_free_ char *device = dx_attr(node, "device");
+
+	return is_left_out(node) ? dx_note(cfg, "devices/disk: the %s is left out",
+	                                   !strcmp(device, "floppy") ? "floppy" : "empty CD-ROM")
+	                         : 0;
+}
+
+xmlNode *dx_first_disk(const xmlNode *devices, enum dom_type type)
+{
+	xmlNode *n = dx_child(devices, "disk");
+
+	return n && type != DOM_TYPE_UML && is_left_out(n) ? dx_next_disk(n, type) : n;
+}
+
+xmlNode *dx_next_disk(const xmlNode *node, enum dom_type type)
+{
+	xmlNode *n = dx_next(node);
+
+	while (n && type != DOM_TYPE_UML && is_left_out(n))
+		n = dx_next(n);
+	return n;
+}
+
 int dx_parse_devices(struct dx *x, const xmlNode *devices, struct dom_config *cfg)
 {
 	int r = 0;
 
 	if (!devices)
 		return 0;
-	for (xmlNode *n = dx_child(devices, "disk"); !r && n; n = dx_next(n)) {
+	for (xmlNode *n = dx_child(devices, "disk"); !r && n && cfg->type != DOM_TYPE_UML; n = dx_next(n))
+		r = note_if_left_out(n, cfg);
+	for (xmlNode *n = dx_first_disk(devices, cfg->type); !r && n; n = dx_next_disk(n, cfg->type)) {
 		if (cfg->n_disks == DOM_DISKS_MAX)
 			return dx_fail(x, n, "more than %d disks", DOM_DISKS_MAX);
 		cfg->n_disks++;
@@ -495,7 +598,7 @@ int dx_parse_devices(struct dx *x, const xmlNode *devices, struct dom_config *cf
 		if (cfg->n_rngs == DOM_RNGS_MAX)
 			return dx_fail(x, n, "more than %d rngs", DOM_RNGS_MAX);
 		cfg->n_rngs++;
-		r = parse_rng(x, n);
+		r = parse_rng(x, n, cfg->type);
 	}
 	if (!r)
 		r = parse_consoles(x, devices, cfg);
@@ -503,5 +606,7 @@ int dx_parse_devices(struct dx *x, const xmlNode *devices, struct dom_config *cf
 		r = parse_watchdog(x, devices, cfg);
 	if (!r)
 		r = parse_balloon(x, devices, cfg);
-	return r;
+	if (!r && cfg->type != DOM_TYPE_UML)
+		r = dx_parse_hvm_devices(x, devices, cfg);
+	return r == -ENOMEM ? oom(x) : r;
 }

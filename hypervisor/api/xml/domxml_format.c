@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include "common/util.h"
 #include "hypervisor/api/xml/domxml_int.h"
 
 #define X(s) ((const xmlChar *)(s))
@@ -58,6 +59,16 @@ static bool put_os(xmlNode *dom, const struct dom_config *cfg)
 	       put_optional(os, "cmdline", cfg->cmdline, NULL);
 }
 
+/* The place on an IDE, SATA or SCSI bus, for which the disk was written. */
+static void remove_drive_address(xmlNode *node)
+{
+	xmlNode *address = dx_child(node, "address");
+	_cleanup_free_ char *type = address ? dx_attr(address, "type") : NULL;
+
+	if (type && (!strcmp(type, "drive") || !strcmp(type, "usb")))
+		dx_remove(address);
+}
+
 static bool put_disk(xmlNode *node, const struct dom_disk *d)
 {
 	xmlNode *source = dx_ensure(node, "source", NULL), *target = dx_ensure(node, "target", NULL);
@@ -66,6 +77,7 @@ static bool put_disk(xmlNode *node, const struct dom_disk *d)
 	if (!dx_put_attr(node, "type", dx_disk_types[d->type]) || !dx_put_attr(node, "device", "disk") || !source ||
 	    !target)
 		return false;
+	remove_drive_address(node);
 	if (d->cache != DOM_CACHE_DEFAULT || d->discard || d->error_policy || d->rerror_policy || driver) {
 		driver = dx_ensure(node, "driver", NULL);
 		if (!dx_put_attr(driver, "type", "raw"))
@@ -94,6 +106,7 @@ static bool put_disk(xmlNode *node, const struct dom_disk *d)
 
 static bool put_nic(xmlNode *node, const struct dom_nic *nic)
 {
+	static const char *const of_network[] = { "network", "portid", "portgroup" };
 	char mac[18], mtu[8];
 
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1], nic->mac[2], nic->mac[3],
@@ -104,6 +117,8 @@ static bool put_nic(xmlNode *node, const struct dom_nic *nic)
 		return false;
 	if (nic->type == DOM_NIC_BRIDGE && !dx_put_attr(dx_ensure(node, "source", NULL), "bridge", nic->bridge))
 		return false;
+	for (size_t i = 0; nic->type == DOM_NIC_BRIDGE && i < ARRAY_SIZE(of_network); i++)
+		dx_remove_attr(dx_child(node, "source"), of_network[i]);
 	if (*nic->target && !dx_put_attr(dx_ensure(node, "target", NULL), "dev", nic->target))
 		return false;
 	if (!*nic->target && !put_optional(node, "target", NULL, NULL))
@@ -160,6 +175,23 @@ static bool put_rng(xmlNode *node)
 	       (dx_put_attr(backend, "model", "random") && dx_put_text(backend, "/dev/urandom"));
 }
 
+/* Make exactly @n disks of @devices that count; those that are left out stay. */
+static bool make_disks(xmlNode *devices, const struct dom_config *cfg)
+{
+	xmlNode *next, *node = dx_first_disk(devices, cfg->type);
+	size_t have = 0;
+
+	for (; node; node = next) {
+		next = dx_next_disk(node, cfg->type);
+		if (++have > cfg->n_disks)
+			dx_remove(node);
+	}
+	for (; have < cfg->n_disks; have++)
+		if (!xmlNewChild(devices, NULL, X("disk"), NULL))
+			return false;
+	return true;
+}
+
 /* Make exactly @n children @name of @devices. */
 static bool make_count(xmlNode *devices, const char *name, size_t n)
 {
@@ -194,10 +226,10 @@ static bool put_devices(xmlNode *dom, const struct dom_config *cfg)
 	xmlNode *devices = dx_ensure(dom, "devices", NULL), *node;
 	size_t i;
 
-	if (!devices || !make_count(devices, "disk", cfg->n_disks) || !make_count(devices, "interface", cfg->n_nics) ||
+	if (!devices || !make_disks(devices, cfg) || !make_count(devices, "interface", cfg->n_nics) ||
 	    !make_count(devices, "rng", cfg->n_rngs))
 		return false;
-	for (i = 0, node = dx_child(devices, "disk"); node; node = dx_next(node), i++)
+	for (i = 0, node = dx_first_disk(devices, cfg->type); node; node = dx_next_disk(node, cfg->type), i++)
 		if (!put_disk(node, &cfg->disk[i]))
 			return false;
 	for (i = 0, node = dx_child(devices, "interface"); node; node = dx_next(node), i++)

@@ -58,14 +58,47 @@ size_t dx_console_nodes(const xmlNode *devices, xmlNode **nodes, size_t max);
 /* Walk the document: refuse elements that no libvirt domain has, and list kept but unused elements in cfg->unknown. */
 int dx_check_known(struct dx *x, const xmlNode *domain, struct dom_config *cfg) _must_check_;
 
+/* Add a line to cfg->note, once. -ENOMEM. */
+int dx_note(struct dom_config *cfg, const char *fmt, ...) __attribute__((format(printf, 2, 3))) _must_check_;
+
+/* What is done about an element or attribute that this hypervisor does not use. */
+enum dx_verdict {
+	DX_UNKNOWN, /* no rule: it is kept and listed */
+	DX_FINE,    /* nothing that anybody would miss */
+	DX_NOTE,    /* harmless, with a line that says what comes of it */
+	DX_REFUSE,  /* without it the guest's data or isolation would not be what the document says */
+};
+struct dx_rule {
+	const char *path;  /* of the element, below domain/ */
+	const char *attr;  /* of the element; NULL: the element itself, whatever its attributes */
+	const char *value; /* of @attr; "!X": any but X; NULL: any */
+	enum dx_verdict verdict;
+	bool all;          /* for every type of domain; else for kvm and qemu */
+	const char *text;  /* for people; NULL if FINE */
+};
+/* domxml_rules.c: the first rule for the element @node with @path (@attr NULL), or for its attribute @attr. NULL: there is none. */
+const struct dx_rule *dx_rule(const xmlNode *node, const char *path, const char *attr, enum dom_type type);
+
+/* domxml_hvm.c: fill cfg->hvm from a document for kvm or qemu. */
+int dx_parse_hvm(struct dx *x, const xmlNode *domain, struct dom_config *cfg) _must_check_;
+int dx_parse_hvm_devices(struct dx *x, const xmlNode *devices, struct dom_config *cfg) _must_check_;
+
+/* The disk nodes of <devices> that cfg->disk[] describes: the first one, and the one after @node. */
+xmlNode *dx_first_disk(const xmlNode *devices, enum dom_type type);
+xmlNode *dx_next_disk(const xmlNode *node, enum dom_type type);
+
+/* Readers that fail by name: an attribute that must be there; one of @names. */
+int dx_need_attr(struct dx *x, const xmlNode *node, const char *name, char **ret) _must_check_;
+int dx_need_choice(struct dx *x, const xmlNode *node, const char *name, const char *const *names, size_t n, int *ret) _must_check_;
+
 /* Names in XML, indexed by the enums of domcfg.h; shared by reader and writer. */
 extern const char *const dx_dom_types[3];
 extern const char *const dx_os_types[3];
 extern const char *const dx_actions[3];
-extern const char *const dx_watchdogs[4];
+extern const char *const dx_watchdogs[6]; /* uml: the first four */
 extern const char *const dx_caches[4];
 extern const char *const dx_error_policies[4]; /* DOM_ERROR_STOP on */
-extern const char *const dx_clocks[2];
+extern const char *const dx_clocks[3]; /* uml: the first two */
 extern const char *const dx_char_types[2];
 extern const char *const dx_disk_types[2];
 extern const char *const dx_disk_attrs[2];

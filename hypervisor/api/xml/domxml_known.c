@@ -13,7 +13,8 @@
 #include <string.h>
 #include "common/util.h"
 
-#define UNKNOWN_MAX 100u /* listed; more are only counted */
+#define UNKNOWN_MAX 100u /* listed, of names and of notes */
+#define QEMU_NS     "http://libvirt.org/schemas/domain/qemu/1.0"
 
 struct known {
 	const char *path;  /* below domain/ */
@@ -73,6 +74,28 @@ static const struct known used[] = {
 	{ "devices/memballoon", " model ", false },
 };
 
+/* What kvm and qemu use besides: it comes first. */
+static const struct known used_hvm[] = {
+	{ "clock", " offset adjustment basis ", false },
+	{ "clock/timer", " name present tickpolicy ", false },
+	{ "cpu", " mode check ", false },
+	{ "cpu/model", "", true },
+	{ "cpu/topology", " sockets dies cores threads ", false },
+	{ "cpu/feature", " policy name ", false },
+	{ "features", "", false },
+	{ "features/hyperv", SUBTREE, false },
+	{ "features/kvm", "", false },
+	{ "features/kvm/hidden", " state ", false },
+	{ "features/pmu", " state ", false },
+	{ "memoryBacking", "", false },
+	{ "pm", "", false },
+	{ "pm/suspend-to-mem", " enabled ", false },
+	{ "pm/suspend-to-disk", " enabled ", false },
+	{ "devices/input", " type bus ", false },
+	{ "devices/video", "", false },
+	{ "devices/video/model", SUBTREE, false },
+};
+
 static const char *const domain_elements[] = {
 	"name",
 	"uuid",
@@ -121,46 +144,88 @@ static const char *const device_elements[] = {
 	"watchdog",  "memballoon", "nvram",      "panic",       "iommu",      "vsock",     "crypto",
 };
 
-static const struct known *find_used(const char *path)
+static const struct known *find(const struct known *table, size_t n, const char *path)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(used); i++)
-		if (!strcmp(used[i].path, path))
-			return &used[i];
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(table[i].path, path))
+			return &table[i];
 	return NULL;
 }
 
-/* Each name once, in the order of the document. Takes @name. */
-static int add_unknown(struct dom_config *cfg, char *name)
+static const struct known *find_used(const char *path, enum dom_type type)
 {
-	char **list;
+	const struct known *k = type == DOM_TYPE_UML ? NULL : find(used_hvm, ARRAY_SIZE(used_hvm), path);
 
-	for (size_t i = 0; i < cfg->n_unknown; i++) {
-		if (!strcmp(cfg->unknown[i], name)) {
-			free(name);
-			return 0;
-		}
+	return k ? k : find(used, ARRAY_SIZE(used), path);
+}
+
+/* Each line once, in the order of the document. Takes @line. */
+static int add_line(char ***list, size_t *n, char *line)
+{
+	char **more = NULL;
+	bool skip = *n >= UNKNOWN_MAX;
+
+	for (size_t i = 0; i < *n && !skip; i++)
+		skip = !strcmp((*list)[i], line);
+	if (!skip)
+		more = realloc(*list, (*n + 1) * sizeof(**list));
+	if (!more) {
+		free(line);
+		return skip ? 0 : -ENOMEM;
 	}
-	if (cfg->n_unknown >= UNKNOWN_MAX) {
-		free(name);
-		return 0;
-	}
-	list = realloc(cfg->unknown, (cfg->n_unknown + 1) * sizeof(*list));
-	if (!list) {
-		free(name);
-		return -ENOMEM;
-	}
-	cfg->unknown = list;
-	list[cfg->n_unknown++] = name;
+	*list = more;
+	more[(*n)++] = line;
 	return 0;
 }
 
-static int check_attrs(const xmlNode *node, const char *path, const struct known *k, struct dom_config *cfg)
+static int add_unknown(struct dom_config *cfg, char *name)
+{
+	return add_line(&cfg->unknown, &cfg->n_unknown, name);
+}
+
+int dx_note(struct dom_config *cfg, const char *fmt, ...)
+{
+	va_list ap;
+	char *line;
+
+	va_start(ap, fmt);
+	int n = vasprintf(&line, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return -ENOMEM;
+	text_tidy(line);
+	return add_line(&cfg->note, &cfg->n_notes, line);
+}
+
+/* What a rule says about an element, or about its attribute @attr. DX_UNKNOWN: there is none. */
+static int apply_rule(struct dx *x, const xmlNode *node, const char *path, const char *attr, struct dom_config *cfg,
+                      enum dx_verdict *ret)
+{
+	const struct dx_rule *r = dx_rule(node, path, attr, cfg->type);
+
+	*ret = r ? r->verdict : DX_UNKNOWN;
+	if (*ret == DX_REFUSE)
+		return dx_fail(x, node, "%s%s%s", attr ? attr : "", attr ? " " : "", r->text);
+	if (*ret == DX_NOTE)
+		return dx_note(cfg, "%s%s%s %s", path, attr ? "/@" : "", attr ? attr : "", r->text);
+	return 0;
+}
+
+static int check_attrs(struct dx *x, const xmlNode *node, const char *path, const struct known *k,
+                       struct dom_config *cfg)
 {
 	for (const xmlAttr *a = node->properties; a; a = a->next) {
 		_cleanup_free_ char *padded = xasprintf(" %s ", (const char *)a->name);
-		int r;
+		enum dx_verdict v = DX_UNKNOWN;
+		int r = 0;
 
 		if (!a->ns && strstr(k->attrs, padded))
+			continue;
+		if (!a->ns)
+			r = apply_rule(x, node, path, (const char *)a->name, cfg, &v);
+		if (r < 0)
+			return r;
+		if (v != DX_UNKNOWN)
 			continue;
 		r = add_unknown(cfg, xasprintf("domain%s%s/@%s", *path ? "/" : "", path, (const char *)a->name));
 		if (r < 0)
@@ -214,17 +279,39 @@ static char *unknown_name(const xmlNode *node, const char *path)
 	return xasprintf("domain/%s%s%s of namespace %.80s", path, sep, name, (const char *)node->ns->href);
 }
 
+/* QEMU's own options: nobody knows what the guest would be without them. */
+static bool is_passed_on(const xmlNode *node)
+{
+	const char *name = (const char *)node->name;
+
+	return node->ns && node->ns->href && !strcmp((const char *)node->ns->href, QEMU_NS) &&
+	       (!strcmp(name, "commandline") || !strcmp(name, "override") || !strcmp(name, "capabilities"));
+}
+
+/* A child that is not used: a rule says what comes of it, or it is listed. */
+static int check_unused(struct dx *x, const xmlNode *node, const char *parent, const char *path, struct dom_config *cfg)
+{
+	enum dx_verdict v = DX_UNKNOWN;
+	int r = 0;
+
+	if (is_passed_on(node) && cfg->type != DOM_TYPE_UML)
+		return dx_fail(x, node, "of QEMU's namespace is not supported: options for QEMU are not passed on");
+	if (!node->ns)
+		r = apply_rule(x, node, path, NULL, cfg, &v);
+	return r || v != DX_UNKNOWN ? r : add_unknown(cfg, unknown_name(node, parent));
+}
+
 /* Depth is bounded by the paths of the table: what is not in it is not entered. */
 static int check_node(struct dx *x, const xmlNode *node, const char *path, struct dom_config *cfg)
 {
-	const struct known *k = find_used(path);
+	const struct known *k = find_used(path, cfg->type);
 	int r;
 
 	if (!strcmp(k->attrs, SUBTREE))
 		return 0;
 	r = check_content(x, node, k);
 	if (!r)
-		r = check_attrs(node, path, k, cfg);
+		r = check_attrs(x, node, path, k, cfg);
 	if (r < 0)
 		return r;
 	for (const xmlNode *c = node->children; c; c = c->next) {
@@ -235,10 +322,10 @@ static int check_node(struct dx *x, const xmlNode *node, const char *path, struc
 		if (!allowed(c, path))
 			return dx_fail(x, c, "is no element of <%s>; is it misspelled?", *path ? path : "domain");
 		sub = xasprintf("%s%s%s", path, *path ? "/" : "", (const char *)c->name);
-		if (!c->ns && find_used(sub))
+		if (!c->ns && find_used(sub, cfg->type))
 			r = check_node(x, c, sub, cfg);
 		else
-			r = add_unknown(cfg, unknown_name(c, path));
+			r = check_unused(x, c, path, sub, cfg);
 		if (r < 0)
 			return r;
 	}

@@ -269,15 +269,16 @@ static int parse_clock(struct dx *x, const xmlNode *dom, struct dom_config *cfg)
 	offset = dx_attr(node, "offset");
 	if (!offset)
 		return dx_fail(x, node, "attribute offset is missing");
-	i = dx_index(offset, dx_clocks, ARRAY_SIZE(dx_clocks));
+	i = dx_index(offset, dx_clocks, cfg->type == DOM_TYPE_UML ? DOM_CLOCK_VARIABLE : ARRAY_SIZE(dx_clocks));
 	if (i < 0)
-		return dx_fail(x, node, "offset '%.40s' is not supported (utc, localtime)", offset);
+		return dx_fail(x, node, "offset '%.40s' is not supported (utc, localtime%s)", offset,
+		               cfg->type == DOM_TYPE_UML ? "" : ", variable");
 	cfg->clock = (enum dom_clock)i;
 	return 0;
 }
 
 static int parse_action(struct dx *x, const xmlNode *dom, const char *name, enum dom_action fallback,
-                        enum dom_action *action)
+                        struct dom_config *cfg, enum dom_action *action)
 {
 	_cleanup_free_ char *text = NULL;
 	xmlNode *node;
@@ -289,6 +290,11 @@ static int parse_action(struct dx *x, const xmlNode *dom, const char *name, enum
 	if (!node)
 		return 0;
 	i = dx_index(text, dx_actions, ARRAY_SIZE(dx_actions));
+	if (i < 0 && cfg->type != DOM_TYPE_UML && !strcmp(name, "on_crash") && !strncmp(text, "coredump-", 9)) {
+		i = dx_index(text + 9, dx_actions, DOM_ACTION_PRESERVE);
+		if (i >= 0 && (r = dx_note(cfg, "on_crash is '%s': no dump is written", dx_actions[i])) < 0)
+			return oom(x);
+	}
 	if (i < 0)
 		return dx_fail(x, node, "'%.40s' is not supported (destroy, restart, preserve)", text);
 	*action = (enum dom_action)i;
@@ -369,10 +375,12 @@ static int parse_domain(struct dx *x, const xmlNode *dom, struct dom_config *cfg
 		return dx_fail(x, dx_child(dom, "currentMemory"), "is more than <memory>");
 	if ((r = parse_vcpu(x, dom, cfg)) < 0 || (r = parse_os(x, dom, cfg)) < 0 ||
 	    (r = parse_clock(x, dom, cfg)) < 0 ||
-	    (r = parse_action(x, dom, "on_poweroff", DOM_ACTION_DESTROY, &cfg->on_poweroff)) < 0 ||
-	    (r = parse_action(x, dom, "on_reboot", DOM_ACTION_RESTART, &cfg->on_reboot)) < 0 ||
-	    (r = parse_action(x, dom, "on_crash", DOM_ACTION_DESTROY, &cfg->on_crash)) < 0 ||
+	    (r = parse_action(x, dom, "on_poweroff", DOM_ACTION_DESTROY, cfg, &cfg->on_poweroff)) < 0 ||
+	    (r = parse_action(x, dom, "on_reboot", DOM_ACTION_RESTART, cfg, &cfg->on_reboot)) < 0 ||
+	    (r = parse_action(x, dom, "on_crash", DOM_ACTION_DESTROY, cfg, &cfg->on_crash)) < 0 ||
 	    (r = parse_seclabel(x, dom, cfg)) < 0 || (r = dx_single(x, dom, "devices", &devices)) < 0)
+		return r;
+	if (cfg->type != DOM_TYPE_UML && (r = dx_parse_hvm(x, dom, cfg)) < 0)
 		return r;
 	return dx_parse_devices(x, devices, cfg);
 }
@@ -536,6 +544,9 @@ void dom_config_free(struct dom_config *cfg)
 	for (size_t i = 0; i < cfg->n_unknown; i++)
 		free(cfg->unknown[i]);
 	free(cfg->unknown);
+	for (size_t i = 0; i < cfg->n_notes; i++)
+		free(cfg->note[i]);
+	free(cfg->note);
 	free(cfg->title);
 	free(cfg->description);
 	free(cfg->machine);

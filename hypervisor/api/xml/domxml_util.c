@@ -20,11 +20,9 @@ const char *const dx_actions[3] = {
 	[DOM_ACTION_RESTART] = "restart",
 	[DOM_ACTION_PRESERVE] = "preserve",
 };
-const char *const dx_watchdogs[4] = {
-	[DOM_WATCHDOG_RESET] = "reset",
-	[DOM_WATCHDOG_POWEROFF] = "poweroff",
-	[DOM_WATCHDOG_PAUSE] = "pause",
-	[DOM_WATCHDOG_NONE] = "none",
+const char *const dx_watchdogs[6] = {
+	[DOM_WATCHDOG_RESET] = "reset", [DOM_WATCHDOG_POWEROFF] = "poweroff", [DOM_WATCHDOG_PAUSE] = "pause",
+	[DOM_WATCHDOG_NONE] = "none",   [DOM_WATCHDOG_SHUTDOWN] = "shutdown", [DOM_WATCHDOG_NMI] = "inject-nmi",
 };
 const char *const dx_error_policies[4] = { "stop", "report", "ignore", "enospace" };
 const char *const dx_caches[4] = {
@@ -33,7 +31,9 @@ const char *const dx_caches[4] = {
 	[DOM_CACHE_WRITEBACK] = "writeback",
 	[DOM_CACHE_WRITETHROUGH] = "writethrough",
 };
-const char *const dx_clocks[2] = { [DOM_CLOCK_UTC] = "utc", [DOM_CLOCK_LOCALTIME] = "localtime" };
+const char *const dx_clocks[3] = {
+	[DOM_CLOCK_UTC] = "utc", [DOM_CLOCK_LOCALTIME] = "localtime", [DOM_CLOCK_VARIABLE] = "variable"
+};
 const char *const dx_char_types[2] = { [DOM_CHAR_PTY] = "pty", [DOM_CHAR_FILE] = "file" };
 const char *const dx_disk_types[2] = { [DOM_DISK_FILE] = "file", [DOM_DISK_BLOCK] = "block" };
 const char *const dx_disk_attrs[2] = { [DOM_DISK_FILE] = "file", [DOM_DISK_BLOCK] = "dev" };
@@ -129,6 +129,36 @@ int dx_index(const char *text, const char *const *names, size_t n)
 		if (names[i] && !strcmp(text, names[i]))
 			return (int)i;
 	return -1;
+}
+
+int dx_need_attr(struct dx *x, const xmlNode *node, const char *name, char **ret)
+{
+	char *s = dx_attr(node, name);
+
+	if (!s || !*s) {
+		free(s);
+		return dx_fail(x, node, "attribute %s is missing", name);
+	}
+	*ret = s;
+	return 0;
+}
+
+int dx_need_choice(struct dx *x, const xmlNode *node, const char *name, const char *const *names, size_t n, int *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	char list[128] = "";
+	int r = dx_need_attr(x, node, name, &text), i;
+
+	if (r < 0)
+		return r;
+	i = dx_index(text, names, n);
+	if (i < 0) {
+		for (size_t k = 0; k < n; k++)
+			snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", k ? ", " : "", names[k]);
+		return dx_fail(x, node, "%s '%s' is not supported here (%s)", name, text, list);
+	}
+	*ret = i;
+	return 0;
 }
 
 int dx_path(struct dx *x, const xmlNode *node, const char *what, const char *path)
