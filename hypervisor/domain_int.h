@@ -105,6 +105,7 @@ struct domain {
 	/* a disk that failed */
 	bool disk_paused;                   /* PAUSED for it; goes on when the disk does */
 	bool watchdog_paused;               /* PAUSED by the watchdog */
+	char watchdog_text[100];            /* what it found last */
 	char disk_text[96];                 /* "disk vda: No space left on device" */
 	struct loop_timer *boot_timer;      /* armed while a reboot waits for the disks */
 	struct loop_timer *disk_timer;      /* armed while a disk holds requests back */
@@ -159,6 +160,8 @@ void domain_disk_watch(struct domain *d);       /* after the guest began to run:
 /* watchdog.c: devs_events, quiet() and silent() */
 void domain_quiet(void *arg);
 void domain_silent(void *arg);
+/* The guest's watchdog device ran out: for struct hv_engine_env. */
+void domain_watchdog(void *arg);
 
 /* park.c: PARK and UNPARK. @lease_ns: boot_ns() at which the host's lease ends. -EINPROGRESS: domain_pend_done() follows */
 int domain_park(struct domain *d, uint64_t lease_ns, struct err *err) _must_check_;

@@ -67,6 +67,7 @@ struct hv_engine_env {
 	 * log-dirty is off. hvdom may call boot() from within. @text (for people) is borrowed for the call.
 	 */
 	void (*exited)(void *arg, enum hv_exit how, const char *text);
+	void (*watchdog)(void *arg); /* the guest's watchdog device ran out. RUNNING; hvdom may call any op from within */
 	void (*output)(void *arg, const void *p, size_t len);   /* of the boot console */
 	void (*process)(void *arg, pid_t pid);  /* from open(): the guest's first process exists; hvdom limits it and its descendants */
 };

@@ -416,6 +416,7 @@ int main(int argc, char **argv)
 		                        .arg = &d,
 		                        .ready = domain_ready,
 		                        .exited = domain_exited,
+		                        .watchdog = domain_watchdog,
 		                        .output = on_output,
 		                        .process = on_process,
 		                        .cpu = (int)(uuid_hash(d.cfg->uuid) % (uint32_t)(cpus > 0 ? cpus : 1)) };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The guest's watchdog: its agent let a heartbeat pass (docs/wire/agent.md). Time in which the guest wanted a processor and had none is
+ * The guest's watchdog: its agent let a heartbeat pass (docs/wire/agent.md), or its watchdog device ran out (ADR 84). Time in which the guest wanted a processor and had none is
  * not its silence: from the middle of a silence on it is measured, and given back. What it and its devices were last at goes into the log.
  * Main thread, but for domain_quiet() and domain_silent(), which only post. ADR 10.
  */
@@ -92,17 +92,15 @@ static void say_all(struct domain *d, const struct had *h)
 
 static void watchdog_paused(struct domain *d, int r, struct err *err)
 {
-	static const char text[] = "the guest hangs: its agent was silent (watchdog)";
-
 	if (r < 0) {
 		log_error("cannot pause domain '%s': %s", d->cfg->name, err->text);
-		domain_tell(d, HV_EV_WATCHDOG, d->state, text);
+		domain_tell(d, HV_EV_WATCHDOG, d->state, d->watchdog_text);
 		devs_beat_anew(d->devs); /* and try again */
 		return;
 	}
 	d->paused = d->watchdog_paused = true;
-	domain_tell(d, HV_EV_WATCHDOG, HV_DOM_PAUSED, text);
-	domain_set_state(d, HV_DOM_PAUSED, text);
+	domain_tell(d, HV_EV_WATCHDOG, HV_DOM_PAUSED, d->watchdog_text);
+	domain_set_state(d, HV_DOM_PAUSED, d->watchdog_text);
 }
 
 static void watchdog_pause(struct domain *d)
@@ -114,11 +112,58 @@ static void watchdog_pause(struct domain *d)
 		watchdog_paused(d, r, &e);
 }
 
+static void press_button(struct domain *d)
+{
+	struct err e;
+
+	domain_tell(d, HV_EV_WATCHDOG, d->state, d->watchdog_text);
+	if (d->ops->powerdown(d->vm, &e) < 0)
+		log_error("cannot shut domain '%s' down: %s", d->cfg->name, e.text);
+}
+
+/* @quick: so soon after its start that a few in a row are restarted, no more. */
+static void act(struct domain *d, bool quick)
+{
+	switch (d->cfg->watchdog) {
+	case DOM_WATCHDOG_NMI: /* the engine has injected it */
+	case DOM_WATCHDOG_NONE:
+		domain_tell(d, HV_EV_WATCHDOG, d->state, d->watchdog_text);
+		break;
+	case DOM_WATCHDOG_SHUTDOWN:
+		press_button(d);
+		break;
+	case DOM_WATCHDOG_PAUSE:
+		watchdog_pause(d);
+		break;
+	case DOM_WATCHDOG_POWEROFF:
+		d->ops->kill(d->vm);
+		domain_ended(d, HV_EV_WATCHDOG, HV_DOM_CRASHED, DOM_ACTION_DESTROY, false, d->watchdog_text);
+		break;
+	case DOM_WATCHDOG_RESET:
+		d->ops->kill(d->vm);
+		domain_ended(d, HV_EV_WATCHDOG, HV_DOM_CRASHED, DOM_ACTION_RESTART, quick, d->watchdog_text);
+		break;
+	}
+}
+
+void domain_watchdog(void *arg)
+{
+	struct domain *d = arg;
+
+	if (d->exiting || d->state != HV_DOM_RUNNING || d->stopping.active)
+		return;
+	struct had h = look(d);
+	d->watchdog_count++;
+	snprintf(d->watchdog_text, sizeof(d->watchdog_text), "the guest hangs: its watchdog device ran out (watchdog)");
+	log_warn("domain '%s': %s", d->cfg->name, d->watchdog_text);
+	say_all(d, &h);
+	act(d, now_ns() - d->running_since_ns < QUICK_CRASH_NS);
+}
+
 static void on_silent(void *arg)
 {
 	struct domain *d = arg;
 	unsigned period_s = devs_beat(d->devs);
-	char text[100];
 
 	/* it was stopped or slowed down by us in the meantime, takes its heartbeat back, or spoke before we came to this */
 	if (!period_s || d->exiting || d->state != HV_DOM_RUNNING || d->stopping.active || d->throttle_percent ||
@@ -130,27 +175,11 @@ static void on_silent(void *arg)
 	if (starved(d, &h, period_s))
 		return;
 	d->watchdog_count++;
-	snprintf(text, sizeof(text), "the guest hangs: its agent was silent for %u s (watchdog)", period_s);
-	log_warn("domain '%s': %s", d->cfg->name, text);
+	snprintf(d->watchdog_text, sizeof(d->watchdog_text),
+	         "the guest hangs: its agent was silent for %u s (watchdog)", period_s);
+	log_warn("domain '%s': %s", d->cfg->name, d->watchdog_text);
 	say_all(d, &h);
-	switch (d->cfg->watchdog) {
-	case DOM_WATCHDOG_NONE:
-		domain_tell(d, HV_EV_WATCHDOG, d->state, text);
-		break;
-	case DOM_WATCHDOG_PAUSE:
-		watchdog_pause(d);
-		break;
-	case DOM_WATCHDOG_POWEROFF:
-		d->ops->kill(d->vm);
-		domain_ended(d, HV_EV_WATCHDOG, HV_DOM_CRASHED, DOM_ACTION_DESTROY, false, text);
-		break;
-	case DOM_WATCHDOG_RESET:
-		d->ops->kill(d->vm);
-		domain_ended(d, HV_EV_WATCHDOG, HV_DOM_CRASHED, DOM_ACTION_RESTART,
-		             now_ns() - d->running_since_ns < period_s * NS_PER_S + d->starved_ns + QUICK_CRASH_NS,
-		             text);
-		break;
-	}
+	act(d, now_ns() - d->running_since_ns < period_s * NS_PER_S + d->starved_ns + QUICK_CRASH_NS);
 }
 
 void domain_silent(void *arg)

@@ -6,19 +6,24 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include "common/util.h"
+#include "hypervisor/qemu/qcpu.h"
 
-#define ARGS_MAX     200u
-#define SLOT_CONSOLE 0x2u
-#define SLOT_DISK    0x4u /* DOM_DISKS_MAX of them */
-#define SLOT_NIC     0xcu /* DOM_NICS_MAX */
-#define SLOT_RNG     0x14u
-#define VIRTIO       "disable-legacy=on,disable-modern=off"
+#define ARGS_MAX      200u
+#define SLOT_CONSOLE  0x2u
+#define SLOT_VIDEO    0x3u
+#define SLOT_DISK     0x4u /* DOM_DISKS_MAX of them */
+#define SLOT_NIC      0xcu /* DOM_NICS_MAX */
+#define SLOT_RNG      0x14u
+#define SLOT_USB      0x1au
+#define SLOT_WATCHDOG 0x1bu
+#define VIRTIO        "disable-legacy=on,disable-modern=off"
 
 struct args {
 	char **v;
 	size_t n;
-	bool failed;
+	int r; /* the first failure */
 };
 
 __attribute__((format(printf, 2, 3))) static void put(struct args *a, const char *fmt, ...)
@@ -27,12 +32,21 @@ __attribute__((format(printf, 2, 3))) static void put(struct args *a, const char
 
 	va_start(ap, fmt);
 	if (a->n + 1 >= ARGS_MAX || vasprintf(&a->v[a->n], fmt, ap) < 0) {
+		a->r = a->n + 1 >= ARGS_MAX ? -E2BIG : -ENOMEM;
 		a->v[a->n] = NULL;
-		a->failed = true;
 	} else {
 		a->n++;
 	}
 	va_end(ap);
+}
+
+/* Takes @text, which is NULL without memory. */
+static void put_own(struct args *a, char *text)
+{
+	put(a, "%s", text ? text : "");
+	if (!text)
+		a->r = -ENOMEM;
+	free(text);
 }
 
 const char *qargs_machine(const struct dom_config *cfg, struct err *err)
@@ -79,22 +93,93 @@ static void put_machine(struct args *a, const struct qargs *q, const char *machi
 	put(a, "-sandbox");
 	put(a, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	put(a, "-machine");
-	put(a, "%s,accel=%s,memory-backend=ram,dump-guest-core=off,vmport=off,smm=off,graphics=off", machine,
-	    q->kvm ? "kvm" : "tcg");
+	put(a, "%s,accel=%s,memory-backend=ram,dump-guest-core=off,vmport=off,smm=off,graphics=off%s", machine,
+	    q->kvm ? "kvm" : "tcg", c->hvm.no_hpet ? ",hpet=off" : "");
 	put(a, "-cpu");
-	put(a, "%s", q->kvm ? "host" : "max");
+	put_own(a, qcpu_text(c, q->kvm));
 	put(a, "-smp");
-	put(a, "%u", c->vcpus);
+	put_own(a, qcpu_smp(c));
 	put(a, "-m");
 	put(a, "size=%luk", (unsigned long)(c->memory_bytes / 1024));
 	put(a, "-object");
 	put(a,
 	    "memory-backend-file,id=ram,size=%lu,mem-path=" QARGS_FD_DIR "/%d,share=on,prealloc=off,merge=off,dump=off",
 	    (unsigned long)c->memory_bytes, q->mem);
-	put(a, "-rtc");
-	put(a, "base=%s", c->clock == DOM_CLOCK_LOCALTIME ? "localtime" : "utc");
 	put(a, "-device");
 	put(a, "pvpanic");
+}
+
+/* QEMU does not know the host's time zone where it is. */
+static void put_clock(struct args *a, const struct qargs *q)
+{
+	const struct dom_config *c = q->cfg;
+	bool variable = c->clock == DOM_CLOCK_VARIABLE,
+	     local = c->clock == DOM_CLOCK_LOCALTIME || (variable && c->hvm.clock_basis_local);
+	const char *drift = c->hvm.rtc_catchup ? ",driftfix=slew" : "";
+	time_t at = (time_t)(q->utc_s + (local ? q->local_s : 0) + (variable ? c->hvm.clock_adjust_s : 0));
+	char base[40] = "utc";
+	struct tm tm;
+
+	if ((variable || local) && gmtime_r(&at, &tm) && tm.tm_year >= 70 && tm.tm_year < 8100)
+		strftime(base, sizeof(base), "%Y-%m-%dT%H:%M:%S", &tm);
+	put(a, "-rtc");
+	put(a, "base=%s%s", base, drift);
+}
+
+static void put_global(struct args *a, const char *driver, const char *property)
+{
+	put(a, "-global");
+	put(a, "%s.%s", driver, property);
+}
+
+/* What the south bridge can, and the watchdog, which tells hvdom and does nothing itself: watchdog.c does it. */
+static void put_chipset(struct args *a, const struct qargs *q, const char *machine)
+{
+	const struct dom_hvm *h = &q->cfg->hvm;
+	bool q35 = !strncmp(machine, "pc-q35-", 7);
+
+	if (h->no_s3)
+		put_global(a, q35 ? "ICH9-LPC" : "PIIX4_PM", "disable_s3=1");
+	if (h->no_s4)
+		put_global(a, q35 ? "ICH9-LPC" : "PIIX4_PM", "disable_s4=1");
+	if (h->watchdog == DOM_WATCHDOG_NO_DEVICE)
+		return;
+	put(a, "-action");
+	put(a, "watchdog=%s", q->cfg->watchdog == DOM_WATCHDOG_NMI ? "inject-nmi" : "none");
+	if (h->watchdog == DOM_WATCHDOG_ITCO) {
+		put_global(a, "ICH9-LPC", "noreboot=off");
+		return;
+	}
+	put(a, "-device");
+	if (h->watchdog == DOM_WATCHDOG_I6300ESB)
+		put(a, "i6300esb,id=watchdog,addr=0x%x", SLOT_WATCHDOG);
+	else
+		put(a, "ib700,id=watchdog");
+}
+
+static void put_peripherals(struct args *a, const struct qargs *q)
+{
+	static const char *const inputs[] = {
+		[DOM_INPUT_TABLET] = "usb-tablet", [DOM_INPUT_KEYBOARD] = "usb-kbd", [DOM_INPUT_MOUSE] = "usb-mouse"
+	};
+	const struct dom_hvm *h = &q->cfg->hvm;
+
+	if (h->video != DOM_VIDEO_NONE)
+		put(a, "-device");
+	if (h->video == DOM_VIDEO_BOCHS)
+		put(a, "bochs-display,id=video,addr=0x%x", SLOT_VIDEO);
+	else if (h->video == DOM_VIDEO_VGA && h->vram_kib >= 1024)
+		put(a, "VGA,id=video,addr=0x%x,vgamem_mb=%u", SLOT_VIDEO, h->vram_kib / 1024);
+	else if (h->video == DOM_VIDEO_VGA)
+		put(a, "VGA,id=video,addr=0x%x", SLOT_VIDEO);
+	if (h->usb) {
+		put(a, "-device");
+		put(a, "qemu-xhci,id=usb,p2=15,p3=15,addr=0x%x", SLOT_USB);
+	}
+	for (size_t i = 0; i < h->n_inputs; i++) {
+		put(a, "-device");
+		put(a, "%s,id=input%zu,bus=usb.0,port=%zu", inputs[h->input[i]], i, i + 1);
+	}
 }
 
 static void put_boot(struct args *a, const struct qargs *q)
@@ -183,16 +268,21 @@ int qargs_build(const struct qargs *q, char ***ret, struct err *err)
 	}
 	put(&a, "%s", q->program);
 	put_machine(&a, q, machine);
+	put_clock(&a, q);
+	put_chipset(&a, q, machine);
 	put_boot(&a, q);
 	put_consoles(&a, q);
 	put_devices(&a, q);
+	put_peripherals(&a, q);
 	if (q->incoming) {
 		put(&a, "-incoming");
 		put(&a, "defer");
 	}
-	if (a.failed) {
+	if (a.r < 0) {
 		qargs_free(a.v);
-		return err_set(err, E2BIG, "QEMU's command line for domain '%s' is too long", q->cfg->name);
+		return a.r == -ENOMEM
+		               ? err_set(err, ENOMEM, "out of memory")
+		               : err_set(err, E2BIG, "QEMU's command line for domain '%s' is too long", q->cfg->name);
 	}
 	*ret = a.v;
 	return 0;

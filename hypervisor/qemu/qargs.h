@@ -20,6 +20,8 @@ struct qargs {
 	const char *program;
 	bool kvm, incoming;
 	uint64_t generation;                   /* of ownership */
+	int64_t utc_s;                         /* what time it is; and how much later the host's local time is */
+	int32_t local_s;
 	int mem, qmp, serial;                  /* descriptors */
 	int console[DOM_CONSOLES_MAX + 1];     /* cfg->n_consoles and the agent's */
 };

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include "common/util.h"
 #include "hypervisor/dev/vudev.h"
 #include "hypervisor/qemu/qargs.h"
@@ -123,8 +124,19 @@ static void see_events(struct qvm *v)
 			            : !strcmp(why, "guest-reset")  ? QVM_REBOOT
 			            : !strcmp(why, "guest-panic")  ? QVM_PANIC
 			                                           : QVM_LOST;
+		else if (!strcmp(name, "WATCHDOG"))
+			v->watchdog_ran_out = true;
 		json_decref(e);
 	}
+}
+
+/* From the loop only. A guest that stands still is told of when it goes on. */
+static void tell_watchdog(struct qvm *v)
+{
+	if (!v->watchdog_ran_out || v->state != QVM_RUNNING)
+		return;
+	v->watchdog_ran_out = false;
+	v->env->watchdog(v->env->arg);
 }
 
 static enum hv_exit how_it_ended(const struct qvm *v, int status, char *text, size_t len)
@@ -237,12 +249,15 @@ static void on_qmp(void *arg, int fd, uint32_t events)
 	see_events(v);
 	if (v->state == QVM_BOOTING)
 		boots(v);
+	else
+		tell_watchdog(v);
 }
 
 /* What came while a call was waited for. */
 static void on_kick(void *arg)
 {
 	see_events(arg);
+	tell_watchdog(arg);
 }
 
 int qvm_call(struct qvm *v, const char *cmd, json_t *args, int fd, uint64_t limit_ns, struct err *err)
@@ -366,7 +381,11 @@ static int execute(struct qvm *v, const struct pairs *p, struct err *err)
 		               .n_listen = p->n_listen,
 		               .err = p->theirs[2] };
 	char **argv;
+	time_t now = time(NULL);
+	struct tm tm;
 
+	a.utc_s = now;
+	a.local_s = localtime_r(&now, &tm) ? (int32_t)tm.tm_gmtoff : 0;
 	pass[c.n_pass++] = a.mem;
 	for (size_t i = 0; i < p->n; i++)
 		if (i != 2)
@@ -412,6 +431,7 @@ int qvm_spawn(struct qvm *v, bool incoming, struct err *err)
 	v->incoming = incoming;
 	v->hello = false;
 	v->reason = QVM_LOST;
+	v->watchdog_ran_out = false;
 	v->err_len = 0;
 	v->err_text[0] = 0;
 	if (!r)

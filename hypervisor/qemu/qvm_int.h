@@ -30,6 +30,7 @@ struct qvm {
 	struct loop_fd *qmp_src, *serial_src, *err_src, *pid_src;
 	struct loop_timer *boot_timer, *kick;
 	enum qvm_reason reason; /* that QEMU gave for its end */
+	bool watchdog_ran_out;  /* and hvdom was not told yet */
 	struct buf saved;       /* the guest's state since it was suspended; empty: not read yet */
 	struct qtrack_guest track;
 	struct logdirty *log;

@@ -35,6 +35,8 @@ static char *line(const struct dom_config *cfg, bool incoming, bool kvm)
 		           .incoming = incoming,
 		           .kvm = kvm,
 		           .generation = 9,
+		           .utc_s = 1000000000, /* 2001-09-09T01:46:40 */
+		           .local_s = 7200,
 		           .mem = 31,
 		           .qmp = 32,
 		           .serial = 33,
@@ -140,6 +142,119 @@ static void test_machines(void **state)
 	}
 }
 
+static struct dom_config *parse_domain(const char *type, const char *domain, const char *devices)
+{
+	struct dom_config *cfg = NULL;
+	struct err err = { 0 };
+	char xml[4096];
+
+	snprintf(xml, sizeof(xml),
+	         "<domain type='%s'><name>g</name><memory unit='MiB'>64</memory><vcpu>4</vcpu><os><type>hvm</type>"
+	         "<kernel>/k</kernel></os>%s<devices>%s</devices></domain>",
+	         type, domain, devices);
+	if (dom_config_parse(xml, strlen(xml), "test", &cfg, &err) < 0)
+		fail_msg("%s: %s", xml, err.text);
+	return cfg;
+}
+
+static void test_processor(void **state)
+{
+	static const struct {
+		const char *xml, *tcg, *kvm;
+	} c[] = {
+		{ "", "max ", "host " },
+		{ "<cpu mode='host-passthrough'/>", "max ", "host " },
+		{ "<cpu mode='host-model'/>", "max ", "host " },
+		{ "<cpu mode='maximum'/>", "max ", "max " },
+		{ "<cpu mode='custom' check='none'><model>qemu64</model></cpu>", "qemu64 ", "qemu64,enforce=on " },
+		{ "<cpu mode='custom'><model>Haswell-noTSX</model><feature policy='require' name='pcid'/>"
+		  "<feature policy='disable' name='hle'/><feature policy='optional' name='vmx'/></cpu>",
+		  "Haswell-noTSX,pcid=on,hle=off,enforce=on ", "Haswell-noTSX,pcid=on,hle=off,enforce=on " },
+		{ "<cpu mode='host-passthrough'><feature policy='disable' name='vmx'/></cpu>", "max,vmx=off ",
+		  "host,vmx=off " },
+		{ "<features><hyperv><relaxed state='on'/><spinlocks state='on' retries='8191'/><vpindex state='off'/>"
+		  "<vendor_id state='on' value='me'/><emsr_bitmap state='on'/></hyperv><kvm><hidden state='on'/></kvm>"
+		  "<pmu state='off'/></features><clock offset='utc'><timer name='hypervclock' present='yes'/></clock>",
+		  "max ",
+		  "host,hv-relaxed=on,hv-spinlocks=8191,hv-vendor-id=me,hv-emsr-bitmap=on,hv-time=on,kvm=off,pmu=off " },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
+		for (int kvm = 0; kvm < 2; kvm++) {
+			_cleanup_dom_config_ struct dom_config *cfg = parse_domain(kvm ? "kvm" : "qemu", c[i].xml, "");
+			char want[300];
+			snprintf(want, sizeof(want), " -cpu %s", kvm ? c[i].kvm : c[i].tcg);
+			HAS(line(cfg, false, kvm), want);
+		}
+	}
+	_cleanup_dom_config_ struct dom_config *plain = parse_domain("qemu", "", "");
+	HAS(line(plain, false, false), " -smp 4 ");
+	_cleanup_dom_config_ struct dom_config *cfg =
+		parse_domain("qemu", "<cpu><topology sockets='1' dies='1' cores='2' threads='2'/></cpu>", "");
+	HAS(line(cfg, false, false), " -smp 4,sockets=1,dies=1,cores=2,threads=2 ");
+}
+
+static void test_clock(void **state)
+{
+	static const struct {
+		const char *xml, *rtc;
+	} c[] = {
+		{ "", " -rtc base=utc " },
+		{ "<clock offset='utc'><timer name='rtc' tickpolicy='catchup'/></clock>",
+		  " -rtc base=utc,driftfix=slew " },
+		{ "<clock offset='localtime'/>", " -rtc base=2001-09-09T03:46:40 " },
+		{ "<clock offset='variable' adjustment='-100'/>", " -rtc base=2001-09-09T01:45:00 " },
+		{ "<clock offset='variable' adjustment='100' basis='localtime'/>", " -rtc base=2001-09-09T03:48:20 " },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
+		_cleanup_dom_config_ struct dom_config *cfg = parse_domain("qemu", c[i].xml, "");
+		const char *t = line(cfg, false, false);
+		HAS(t, c[i].rtc);
+		NOT(t, "hpet");
+	}
+	_cleanup_dom_config_ struct dom_config *cfg =
+		parse_domain("qemu", "<clock offset='utc'><timer name='hpet' present='no'/></clock>", "");
+	HAS(line(cfg, false, false), ",hpet=off ");
+}
+
+static void test_peripherals(void **state)
+{
+	_cleanup_dom_config_ struct dom_config
+		*none = parse_domain("qemu", "", ""),
+		*all = parse_domain("qemu", "<pm><suspend-to-mem enabled='no'/><suspend-to-disk enabled='no'/></pm>",
+	                            "<video><model type='vga' vram='32768'/></video>"
+	                            "<input type='tablet' bus='usb'/><input type='keyboard' bus='usb'/>"
+	                            "<watchdog model='i6300esb' action='pause'/>"),
+		*other = parse_domain("qemu", "<pm><suspend-to-disk enabled='yes'/></pm>",
+	                              "<video><model type='bochs'/></video>"
+	                              "<watchdog model='itco' action='inject-nmi'/>"),
+		*old = parse_domain("qemu", "", "<watchdog model='ib700'/><video><model type='vga'/></video>");
+
+	(void)state;
+	const char *t = line(none, false, false);
+	NOT(t, "VGA");
+	NOT(t, "xhci");
+	NOT(t, "watchdog");
+	NOT(t, "disable_s");
+	t = line(all, false, false);
+	HAS(t, " -device VGA,id=video,addr=0x3,vgamem_mb=32 ");
+	HAS(t, " -device qemu-xhci,id=usb,p2=15,p3=15,addr=0x1a ");
+	HAS(t, " -device usb-tablet,id=input0,bus=usb.0,port=1 ");
+	HAS(t, " -device usb-kbd,id=input1,bus=usb.0,port=2 ");
+	HAS(t, " -action watchdog=none -device i6300esb,id=watchdog,addr=0x1b ");
+	HAS(t, " -global ICH9-LPC.disable_s3=1 -global ICH9-LPC.disable_s4=1 ");
+	t = line(other, false, false);
+	HAS(t, " -device bochs-display,id=video,addr=0x3 ");
+	HAS(t, " -action watchdog=inject-nmi -global ICH9-LPC.noreboot=off ");
+	NOT(t, "disable_s");
+	t = line(old, false, false);
+	HAS(t, " -device ib700,id=watchdog ");
+	HAS(t, " -device VGA,id=video,addr=0x3 ");
+}
+
 static void test_out_of_memory(void **state)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = parse("64", "<type>hvm</type><kernel>/k</kernel>", DISK NIC);
@@ -161,9 +276,9 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_direct_kernel),
-		cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_machines),
+		cmocka_unit_test(test_direct_kernel), cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_machines),      cmocka_unit_test(test_processor),
+		cmocka_unit_test(test_clock),         cmocka_unit_test(test_peripherals),
 		cmocka_unit_test(test_out_of_memory),
 	};
 

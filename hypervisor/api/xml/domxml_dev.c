@@ -137,8 +137,8 @@ static int map_target(struct dx *x, const xmlNode *target, const char *dev, cons
 	if (d->cdrom)
 		return dx_note(cfg, "devices/disk: the CD-ROM %s is %s, a virtio disk that the guest only reads", dev,
 		               d->target);
-	return dx_note(cfg, "devices/disk: %s is %s, a virtio disk, for which the guest needs a driver", dev,
-	               d->target);
+	return dx_note(cfg, "devices/disk: %s of bus '%s' is %s, a virtio disk, for which the guest needs a driver",
+	               dev, bus ?: "virtio", d->target);
 }
 
 /* "vda" stays, "ubda" and "ubd0" (uml's own names) become vda. */
