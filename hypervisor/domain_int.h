@@ -20,6 +20,7 @@
 
 #define QUICK_CRASH_NS (20 * NS_PER_S) /* a crash so soon after the start counts as quick: few in a row are restarted */
 #define STORAGE_NS (10 * NS_PER_S)     /* how long an order waits for storage: vmctl(8) */
+#define SETTLE_NS  (2 * NS_PER_S)      /* how long the end of a domain waits for what memory alone knows of its disks */
 
 struct domain;
 /* Finish a hypercall whose wait or job ended with @r: 0 or -errno. The result is the call's. */

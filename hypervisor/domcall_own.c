@@ -226,8 +226,11 @@ static int destroy_work(void *arg, struct err *err)
 	int r = 0;
 
 	snprintf(rec.owner, sizeof(rec.owner), "%s", d->host);
-	if (!(flags & HV_DESTROY_F_MOVED))
+	if (!(flags & HV_DESTROY_F_MOVED)) {
+		/* as after a power cut, what fails here was not flushed */
+		(void)!devs_settle(d->devs, SETTLE_NS, NULL);
 		r = leases_write(&d->leases, &rec, err);
+	}
 	devs_unlock(d->devs);
 	return r;
 }

@@ -292,6 +292,8 @@ static void tear_down(struct domain *d)
 		struct lease_record rec = { .generation = d->generation, .state = LEASE_STOPPED };
 		struct err e;
 		snprintf(rec.owner, sizeof(rec.owner), "%s", d->host);
+		if (d->devs && devs_settle(d->devs, SETTLE_NS, &e) < 0)
+			log_warn("what the guest had not flushed is lost: %s", e.text);
 		if (leases_write(&d->leases, &rec, &e) < 0)
 			log_error("%s", e.text);
 	}

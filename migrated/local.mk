@@ -15,7 +15,7 @@ noinst_LIBRARIES += %D%/libmigcore.a %D%/libmigio.a
 	%D%/io/wire.h %D%/io/wire.c %D%/io/zsock.h %D%/io/zsock.c
 %C%_libmigio_a_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(ZMQ_CFLAGS) $(LZ4_CFLAGS) $(XXHASH_CFLAGS) $(JANSSON_CFLAGS) \
 	$(GCRYPT_CFLAGS)
-MIGRATED_LIBS = %D%/libmigio.a clusterd/guard/libguard.a %D%/libmigcore.a proto/libproto.a hypervisor/api/liblaunch.a hypervisor/api/libpathconf.a hypervisor/api/libhvcall.a hypervisor/api/xml/libdomxml.a common/libdaemon.a common/libcommon.a
+MIGRATED_LIBS = %D%/libmigio.a clusterd/guard/libguard.a %D%/libmigcore.a proto/libproto.a hypervisor/api/liblaunch.a hypervisor/api/libimgchain.a hypervisor/api/libpathconf.a hypervisor/api/libhvcall.a hypervisor/api/xml/libdomxml.a common/libdaemon.a common/libcommon.a
 MIGRATED_SYSLIBS = $(ZMQ_LIBS) $(PROTOBUFC_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS) $(GCRYPT_LIBS) $(CAPNG_LIBS) $(XML_LIBS)
 
 sbin_PROGRAMS += %D%/migrated

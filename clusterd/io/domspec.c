@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "clusterd/core/clu.h"
 #include "common/util.h"
+#include "hypervisor/api/imgchain.h"
 #include "hypervisor/api/leaserec.h"
 #include "hypervisor/api/pathconf.h"
 
@@ -168,6 +169,21 @@ static int reach_file(const char *what, const char *path, int mode, struct err *
 	return access(path, mode) < 0 ? err_sys(err, errno, "%s %s", what, path) : 0;
 }
 
+/* The images that a qcow2 image stands on: root opens those below the allowed directories only. */
+static int reach_below(const struct dom_disk *k, struct err *err)
+{
+	_cleanup_free_ char *what = xasprintf("disk %s", k->target);
+	struct path_rules rules = { 0 };
+	struct imgchain chain = { 0 };
+	int r = geteuid() == 0 ? path_rules_load(&rules, err) : 0;
+
+	if (r == 0)
+		r = imgchain_open(geteuid() == 0 ? &rules : NULL, k, what, &chain, err);
+	imgchain_done(&chain);
+	path_rules_done(&rules);
+	return r;
+}
+
 static int reach_disk(const struct dom_disk *k, struct err *err)
 {
 	_cleanup_free_ char *what = xasprintf("disk %s:", k->target);
@@ -184,7 +200,9 @@ static int reach_disk(const struct dom_disk *k, struct err *err)
 		               k->type == DOM_DISK_BLOCK ? "block device" : "file");
 	/* whether it opens, too: a volume that is not active here, a file server that knows better */
 	fd = open(k->source, (k->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
-	return fd < 0 ? err_sys(err, errno, "open %s %s", what, k->source) : 0;
+	if (fd < 0)
+		return err_sys(err, errno, "open %s %s", what, k->source);
+	return k->format == DOM_FORMAT_QCOW2 ? reach_below(k, err) : 0;
 }
 
 int domspec_reach(const struct dom_config *cfg, void (*at)(void *arg, const char *what), void *arg, struct err *err)

@@ -9,7 +9,7 @@ noinst_LIBRARIES += %D%/libcluio.a
 %C%_libcluio_a_CFLAGS = $(AM_CFLAGS) $(PROTOBUFC_CFLAGS) $(COROSYNC_CFLAGS) $(SQLITE_CFLAGS) $(XXHASH_CFLAGS) $(JANSSON_CFLAGS) \
 	$(XML_CFLAGS)
 CLUSTERD_LIBS = %D%/libcluio.a clusterd/guard/libguard.a clusterd/core/libclucore.a clusterd/core/libcluplan.a clusterd/core/libclucore.a proto/libproto.a \
-	hypervisor/api/liblaunch.a hypervisor/api/libpathconf.a hypervisor/api/libhvcall.a hypervisor/api/xml/libdomxml.a common/libdaemon.a common/libcommon.a
+	hypervisor/api/liblaunch.a hypervisor/api/libimgchain.a hypervisor/api/libpathconf.a hypervisor/api/libhvcall.a hypervisor/api/xml/libdomxml.a common/libdaemon.a common/libcommon.a
 CLUSTERD_SYSLIBS = $(COROSYNC_LIBS) $(PROTOBUFC_LIBS) $(SQLITE_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(XML_LIBS)
 # datagrams beside Corosync
 %C%_libcluio_a_SOURCES += %D%/aside.h %D%/aside.c %D%/nodeio_config.c %D%/nodeio_reach.c %D%/pulseio.h %D%/pulseio.c %D%/reachwire.h %D%/reachwire.c

@@ -36,6 +36,7 @@ enum dom_input { DOM_INPUT_TABLET, DOM_INPUT_KEYBOARD, DOM_INPUT_MOUSE };
 enum dom_cpu_mode { DOM_CPU_DEFAULT, DOM_CPU_PASSTHROUGH, DOM_CPU_HOST_MODEL, DOM_CPU_CUSTOM, DOM_CPU_MAXIMUM };
 enum dom_cpu_policy { DOM_CPU_FORCE, DOM_CPU_REQUIRE, DOM_CPU_OPTIONAL, DOM_CPU_DISABLE };
 enum dom_disk_type { DOM_DISK_FILE, DOM_DISK_BLOCK };
+enum dom_disk_format { DOM_FORMAT_RAW, DOM_FORMAT_QCOW2 };
 enum dom_nic_type { DOM_NIC_BRIDGE, DOM_NIC_ETHERNET };
 enum dom_char_type { DOM_CHAR_PTY, DOM_CHAR_FILE };
 /* As libvirt's error_policy and rerror_policy. */
@@ -53,6 +54,7 @@ enum dom_clock { DOM_CLOCK_UTC, DOM_CLOCK_LOCALTIME, DOM_CLOCK_VARIABLE };
 
 struct dom_disk {
 	enum dom_disk_type type;
+	enum dom_disk_format format;
 	char *source;            /* absolute path; owned */
 	char target[16];         /* vda, vdb... (uml's "ubda" is read as vda) */
 	bool readonly, shareable;

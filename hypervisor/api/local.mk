@@ -18,6 +18,10 @@ noinst_LIBRARIES += %D%/libpathconf.a
 %C%_libpathconf_a_SOURCES = %D%/pathconf.h %D%/pathconf.c
 %C%_libpathconf_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 
+# A disk's image and what it stands on.
+noinst_LIBRARIES += %D%/libimgchain.a
+%C%_libimgchain_a_SOURCES = %D%/imgchain.h %D%/imgchain.c %D%/qcow2head.h %D%/qcow2head.c
+
 # The file of a saved domain (needs $(LZ4_LIBS) $(XXHASH_LIBS)).
 noinst_LIBRARIES += %D%/libsavefile.a
 %C%_libsavefile_a_SOURCES = %D%/savefile.h %D%/savefile_read.c %D%/savefile_write.c

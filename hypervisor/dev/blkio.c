@@ -86,15 +86,22 @@ static bool held(const struct blkio *b)
 	return b->guard && deadline_page_over(b->guard);
 }
 
-/* Asked by the worker right before each system call that changes a disk. False: never. */
-static bool may_write(struct blkio *b)
+int blkio_may_write(struct blkio *b, bool wait)
 {
 	while (held(b)) {
 		if (atomic_load(&b->drop))
-			return false;
+			return -ECANCELED;
+		if (!wait)
+			return -ETIME;
 		usleep(HELD_LOOK_NS / 1000);
 	}
-	return true;
+	return 0;
+}
+
+/* Asked by the worker right before each system call that changes a disk. False: never. */
+static bool may_write(struct blkio *b)
+{
+	return !blkio_may_write(b, true);
 }
 
 /* Worker -------------------------------------------------------------------------------------------------------------- */
@@ -200,7 +207,7 @@ static int discard(struct blkio *b, const struct blkio_req *r)
 	return r->op == BLKIO_DISCARD ? 0 : rw_bounce(b, r);
 }
 
-static int work(struct blkio *b, const struct blkio_req *r)
+static int work(struct blkio *b, struct blkio_req *r)
 {
 	switch (r->op) {
 	case BLKIO_READ:
@@ -213,6 +220,8 @@ static int work(struct blkio *b, const struct blkio_req *r)
 		if (!may_write(b))
 			return -ECANCELED;
 		return fdatasync(r->fd) < 0 ? -errno : 0;
+	case BLKIO_CALL:
+		return r->call(r);
 	case BLKIO_DISCARD:
 		return discard(b, r);
 	default: {
@@ -345,6 +354,19 @@ void blkio_submit(struct blkio *b, struct blkio_req *r)
 		return;
 	}
 	q_put(&b->waiting, r);
+}
+
+void blkio_finish(struct blkio *b, struct blkio_req *r, int res)
+{
+	uint64_t one = 1;
+
+	r->res = res;
+	b->in_worker++;
+	pthread_mutex_lock(&b->lock);
+	q_put(&b->finished, r);
+	pthread_mutex_unlock(&b->lock);
+	ssize_t k = write(b->done_fd, &one, sizeof(one));
+	(void)k;
 }
 
 /* Nothing is handed to the kernel now. Look again soon, or give up what waits. */

@@ -17,7 +17,7 @@
 
 struct blkio;
 
-enum blkio_op { BLKIO_READ, BLKIO_WRITE, BLKIO_FLUSH, BLKIO_DISCARD, BLKIO_ZERO };
+enum blkio_op { BLKIO_READ, BLKIO_WRITE, BLKIO_FLUSH, BLKIO_DISCARD, BLKIO_ZERO, BLKIO_CALL };
 
 struct blkio_req {
 	enum blkio_op op;
@@ -28,6 +28,7 @@ struct blkio_req {
 	bool dsync;                                 /* WRITE, ZERO: on stable storage before done() */
 	bool bounce;                                /* READ, WRITE: the buffers are not aligned for O_DIRECT */
 	bool may_unmap;                             /* ZERO: may punch a hole */
+	int (*call)(struct blkio_req *r);           /* CALL: run on the worker thread; returns done()'s @res */
 	void (*done)(struct blkio_req *r, int res); /* on the io thread; @res 0: all octets are transferred, or -errno */
 	struct blkio_req *next;                     /* blkio's own, as is res */
 	int res;
@@ -45,6 +46,13 @@ void blkio_guard(struct blkio *b, const struct deadline_page *page);
 void blkio_drop_held(struct blkio *b);
 
 void blkio_submit(struct blkio *b, struct blkio_req *r); /* owned by blkio until done() */
+/* Have done(@r, @res) called as if the worker had done it: not before this call returns. */
+void blkio_finish(struct blkio *b, struct blkio_req *r, int res);
+/*
+ * Asked by a call right before each system call that changes a disk. With @wait it waits for a lease. -ECANCELED: the domain ends;
+ * -ETIME: the lease is over. Any thread but the io thread.
+ */
+int blkio_may_write(struct blkio *b, bool wait) _must_check_;
 void blkio_kick(struct blkio *b);                        /* hand submitted requests to the kernel */
 /*
  * While @on, kicks are left to the loop's next turn. Kernels before 6.12 block a thread that submits a write to a frozen file system, and

@@ -5,7 +5,7 @@
  *
  * Life: new (privileged: opens images, taps, logs; no locks) -> mem -> connect each device -> run -> quiesce -> save or resume -> free.
  * The main thread calls all functions; a call returns when the io thread has done it. Those that may wait for storage can be called on a
- * helper thread meanwhile: devs_quiesced(), devs_sync(), devs_lock(), devs_unlock().
+ * helper thread meanwhile: devs_quiesced(), devs_sync(), devs_settle(), devs_lock(), devs_unlock().
  * -ETIMEDOUT: the io thread did not take the order within some seconds, since it waits for storage itself; the order is dropped.
  */
 #ifndef HOSPES_HYPERVISOR_DEVS_H
@@ -87,6 +87,11 @@ int devs_lock(struct devs *d, struct err *err) _must_check_;
 void devs_unlock(struct devs *d);
 /* fsync every writable image, so that what the guest was told is stable is stable for another host, too. */
 int devs_sync(struct devs *d, struct err *err) _must_check_;
+/*
+ * The guest is gone and its lease is about to say so: write what only memory knows of its images, within about @limit_ns. Nothing happens
+ * if nothing is to be written. On failure the devices stay quiesced; what was not written was not flushed by the guest either.
+ */
+int devs_settle(struct devs *d, uint64_t limit_ns, struct err *err) _must_check_;
 /* Start the writeback of dirty pages of the images, without waiting: before a blackout, so that devs_sync() has little to wait for. */
 void devs_writeback(struct devs *d);
 

@@ -57,6 +57,20 @@ int devs_sync(struct devs *d, struct err *err)
 	return 0;
 }
 
+int devs_settle(struct devs *d, uint64_t limit_ns, struct err *err)
+{
+	bool dirty = false;
+
+	for (size_t i = 0; i < d->n; i++)
+		dirty |= d->v[i]->ops->storage && d->v[i]->ops->storage->dirty(d->v[i]);
+	if (!dirty)
+		return 0;
+	int r = devs_quiesce_begin(d, err);
+	if (!r)
+		r = devs_quiesced(d, limit_ns, err);
+	return r < 0 ? r : devs_sync(d, err);
+}
+
 static int do_net(struct devs *d, void *arg, struct err *err)
 {
 	const bool *hand_over = arg;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * virtio block (virtio 1.2, 5.2) on a raw image or block device: read, write, flush, discard, write zeroes, get id. One queue.
- * The transfers are blkio.c's; what becomes of one that failed is blkerr.c's. Threading: the io thread; vblk_sync(), the locks and
+ * virtio block (virtio 1.2, 5.2) on an image or block device: read, write, flush, discard, write zeroes, get id. One queue.
+ * The transfers are blkio.c's, by way of qcow2.c if the image is not raw; what becomes of one that failed is blkerr.c's. Threading: the io thread; vblk_sync(), the locks and
  * vblk_age_ns() on any.
  */
 #include "config.h"
@@ -10,17 +10,16 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "common/util.h"
 #include "hypervisor/dev/blkerr.h"
 #include "hypervisor/dev/blkio.h"
+#include "hypervisor/dev/qcow2.h"
 #include "common/pathopen.h"
 
 #define F_SEG_MAX      (1ull << 2)
@@ -77,7 +76,9 @@ struct req {
 struct vblk {
 	struct vdev v;
 	const struct dom_disk *cfg; /* borrowed */
-	int fd;                     /* owned */
+	struct qcow2 *q;            /* owned, NULL: the image is raw */
+	int fd;                     /* owned, unless it is q's */
+	char what[24];              /* "disk vda" */
 	bool direct;                /* opened with O_DIRECT */
 	bool write_through;         /* a write is on the disk when it is answered */
 	bool network_fs;            /* another host may have changed what our page cache holds */
@@ -193,6 +194,16 @@ static void submit(struct req *r, enum blkio_op op, uint64_t sector, uint64_t by
 	atomic_store(&b->since[r - b->reqs], now_ns());
 }
 
+static void hand_on(struct req *r)
+{
+	struct vblk *b = r->b;
+
+	if (b->q)
+		qcow2_submit(b->q, &r->io);
+	else
+		blkio_submit(b->v.devs->blkio, &r->io);
+}
+
 static bool in_range(const struct vblk *b, uint64_t sector, uint64_t sectors)
 {
 	return sector <= b->sectors && sectors <= b->sectors - sector;
@@ -231,7 +242,7 @@ static int do_rw(struct req *r, uint64_t sector)
 	r->io.iov = iov;
 	r->io.n_iov = n;
 	r->io.bounce = b->direct && !aligned(iov, n);
-	blkio_submit(b->v.devs->blkio, &r->io);
+	hand_on(r);
 	return -1;
 }
 
@@ -256,7 +267,7 @@ static int do_range(struct req *r)
 		return S_OK;
 	submit(r, zero ? BLKIO_ZERO : BLKIO_DISCARD, sector, (uint64_t)sectors * SECTOR);
 	r->io.may_unmap = flags & 1;
-	blkio_submit(b->v.devs->blkio, &r->io);
+	hand_on(r);
 	return -1;
 }
 
@@ -303,7 +314,7 @@ static void handle(struct req *r)
 			break;
 		}
 		submit(r, BLKIO_FLUSH, 0, 0);
-		blkio_submit(b->v.devs->blkio, &r->io);
+		hand_on(r);
 		return;
 	case T_GET_ID:
 		status = do_id(r, &in);
@@ -494,7 +505,9 @@ static void vblk_free(struct vdev *v)
 {
 	struct vblk *b = (struct vblk *)v;
 
-	if (b->fd >= 0)
+	if (b->q)
+		qcow2_free(b->q);
+	else if (b->fd >= 0)
 		close(b->fd);
 	free(b->reqs);
 	free(b);
@@ -516,7 +529,12 @@ static int vblk_lock(struct vdev *v, struct err *err)
 	}
 	if (b->network_fs)
 		posix_fadvise(b->fd, 0, 0, POSIX_FADV_DONTNEED);
-	return 0;
+	int r = b->q ? qcow2_own(b->q, err) : 0;
+	if (r < 0) {
+		fl.l_type = F_UNLCK;
+		fcntl(b->fd, F_OFD_SETLK, &fl);
+	}
+	return r;
 }
 
 static void vblk_unlock(struct vdev *v)
@@ -524,6 +542,8 @@ static void vblk_unlock(struct vdev *v)
 	struct vblk *b = (struct vblk *)v;
 	struct flock fl = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
 
+	if (b->q)
+		qcow2_disown(b->q);
 	fcntl(b->fd, F_OFD_SETLK, &fl);
 }
 
@@ -544,7 +564,7 @@ static int vblk_sync(struct vdev *v, struct err *err)
 	if (b->cfg->readonly)
 		return 0;
 	atomic_store(&b->since[REQS], now_ns());
-	int e = fsync(b->fd) < 0 ? errno : 0;
+	int e = b->q ? -qcow2_sync(b->q) : fsync(b->fd) < 0 ? errno : 0;
 	atomic_store(&b->since[REQS], 0);
 	if (!e)
 		return 0;
@@ -553,12 +573,20 @@ static int vblk_sync(struct vdev *v, struct err *err)
 	return err_sys(err, e, "disk %s: cannot write %s to stable storage", v->name, b->cfg->source);
 }
 
+static bool vblk_dirty(const struct vdev *v)
+{
+	const struct vblk *b = (const struct vblk *)v;
+
+	return b->q && qcow2_dirty(b->q);
+}
+
 /* Life ---------------------------------------------------------------------------------------------------------------- */
 
 static const struct vdev_storage_ops vblk_storage = {
 	.lock = vblk_lock,
 	.unlock = vblk_unlock,
 	.sync = vblk_sync,
+	.dirty = vblk_dirty,
 	.writeback = vblk_writeback,
 	.retry = vblk_retry,
 	.in_flight = vblk_in_flight,
@@ -594,19 +622,13 @@ static bool direct_works(int fd)
 	return r == (ssize_t)DIO_ALIGN;
 }
 
-static int open_image(struct vblk *b, const struct path_rules *paths, struct err *err)
+static int open_raw(struct vblk *b, const struct path_rules *paths, bool want_direct, const char *what, struct err *err)
 {
 	int flags = b->cfg->readonly ? O_RDONLY : O_RDWR;
 	enum path_kind kind = b->cfg->type == DOM_DISK_BLOCK ? PATH_DEVICE : PATH_IMAGE;
-	_cleanup_free_ char *what = xasprintf("disk %s", b->cfg->target);
-	struct stat st;
+	uint64_t bytes;
 
-	/*
-	 * With a lease, what is written must not wait in this host's page cache, from where the kernel would write it on when the domain is long
-	 * gone and runs elsewhere.
-	 */
-	bool leased = b->v.devs->ev.deadline != NULL;
-	if (b->cfg->cache == DOM_CACHE_NONE || (leased && b->cfg->cache == DOM_CACHE_DEFAULT)) {
+	if (want_direct) {
 		b->fd = path_open(paths, kind, b->cfg->source, flags | O_DIRECT, what, err);
 		b->direct = b->fd >= 0 && direct_works(b->fd);
 		if (b->fd >= 0 && !b->direct) {
@@ -618,25 +640,68 @@ static int open_image(struct vblk *b, const struct path_rules *paths, struct err
 		b->fd = path_open(paths, kind, b->cfg->source, flags, what, err);
 	if (b->fd < 0)
 		return b->fd;
-	if (fstat(b->fd, &st) < 0)
-		return err_sys(err, errno, "disk %s: cannot examine %s", b->cfg->target, b->cfg->source);
-	uint64_t bytes = (uint64_t)st.st_size;
-	if (S_ISBLK(st.st_mode)) {
-		if (ioctl(b->fd, BLKGETSIZE64, &bytes) < 0)
-			return err_sys(err, errno, "disk %s: cannot get the size of %s", b->cfg->target,
-			               b->cfg->source);
-	}
-	if (bytes < SECTOR)
-		return err_set(err, EINVAL, "disk %s: %s is empty; give it a size first (truncate -s 1G)",
-		               b->cfg->target, b->cfg->source);
+	int r = img_file_bytes(b->fd, &bytes);
+	if (r < 0)
+		return err_sys(err, -r, "%s: cannot get the size of %s", what, b->cfg->source);
 	b->sectors = bytes / SECTOR;
+	return 0;
+}
+
+static int open_qcow2(struct vblk *b, const struct path_rules *paths, bool want_direct, const char *what,
+                      struct imgchain *chain, struct err *err)
+{
+	int r = imgchain_open(paths, b->cfg, what, chain, err);
+
+	if (r < 0)
+		return r;
+	int fd = chain->m[0].fd, flags = fcntl(fd, F_GETFL);
+	/* not those below: many disks stand on one image, and nobody writes it */
+	if (want_direct && fcntl(fd, F_SETFL, flags | O_DIRECT) == 0) {
+		b->direct = direct_works(fd);
+		if (!b->direct && fcntl(fd, F_SETFL, flags) < 0)
+			return err_sys(err, errno, "%s: cannot use %s", what, b->cfg->source);
+	}
+	b->fd = fd;
+	b->sectors = chain->m[0].size / SECTOR;
+	return 0;
+}
+
+static int open_image(struct vblk *b, const struct path_rules *paths, struct err *err)
+{
+	bool qcow2 = b->cfg->format == DOM_FORMAT_QCOW2, leased = b->v.devs->ev.deadline != NULL;
+	/*
+	 * With a lease, what is written must not wait in this host's page cache, from where the kernel would write it on when the domain is long
+	 * gone and runs elsewhere.
+	 */
+	bool want_direct = b->cfg->cache == DOM_CACHE_NONE || (leased && b->cfg->cache == DOM_CACHE_DEFAULT);
+	const char *what = b->what;
+	struct imgchain chain = { 0 };
+	struct stat st;
+	int r = qcow2 ? open_qcow2(b, paths, want_direct, what, &chain, err)
+	              : open_raw(b, paths, want_direct, what, err);
+
+	if (!r && !b->sectors)
+		r = err_set(err, EINVAL, "%s: %s is empty; give it a size first (truncate -s 1G)", what, b->cfg->source);
+	if (!r && fstat(b->fd, &st) < 0)
+		r = err_sys(err, errno, "%s: cannot examine %s", what, b->cfg->source);
 	b->write_through = b->cfg->cache == DOM_CACHE_WRITETHROUGH || (leased && !b->direct);
 	struct statfs fs;
-	if (S_ISREG(st.st_mode) && !fstatfs(b->fd, &fs))
+	if (!r && S_ISREG(st.st_mode) && !fstatfs(b->fd, &fs))
 		b->network_fs = fs.f_type == 0x6969 /* nfs */ || (uint32_t)fs.f_type == 0xff534d42u /* cifs */ ||
 		                (uint32_t)fs.f_type == 0xfe534d42u /* smb2 */ || fs.f_type == 0x00c36400 /* ceph */ ||
 		                fs.f_type == 0x65735546 /* fuse */;
-	return 0;
+	const struct qcow2_opts o = { .what = b->what,
+		                      .blkio = b->v.devs->blkio,
+		                      .writable = !b->cfg->readonly,
+		                      .direct = b->direct,
+		                      .dsync = b->write_through,
+		                      .punch = b->cfg->discard };
+	if (!r && qcow2)
+		r = qcow2_new(&chain, &o, &b->q, err);
+	if (r < 0 && qcow2)
+		b->fd = -1;
+	imgchain_done(&chain);
+	return r;
 }
 
 int vblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, struct err *err)
@@ -648,6 +713,7 @@ int vblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, stru
 	b->v.devs = d;
 	b->cfg = cfg;
 	b->fd = -1;
+	snprintf(b->what, sizeof(b->what), "disk %s", cfg->target);
 	/* more than 128 KiB: mapped from the kernel as zeros, so that unused requests cost nothing */
 	b->reqs = calloc(REQS, sizeof(*b->reqs));
 	int r = b->reqs ? open_image(b, d->cfg->paths, err) : err_sys(err, ENOMEM, "disk %s", cfg->target);

@@ -32,9 +32,10 @@ struct blkio;
 
 /* Ops that only some kinds of devices have. Every op of a table is set. */
 struct vdev_storage_ops {
-	int (*lock)(struct vdev *v, struct err *err); /* these four on any thread; see devs_lock() ... devs_writeback() */
+	int (*lock)(struct vdev *v, struct err *err); /* these on any thread; see devs_lock() ... devs_writeback() */
 	void (*unlock)(struct vdev *v);
 	int (*sync)(struct vdev *v, struct err *err);
+	bool (*dirty)(const struct vdev *v); /* memory knows something that its image does not, nor the kernel; any thread */
 	void (*writeback)(struct vdev *v);
 	void (*retry)(struct vdev *v);                          /* try held requests: all while running, else the first */
 	unsigned (*in_flight)(const struct vdev *v);            /* requests that the storage has; after the last one devs_drained() */

@@ -4,7 +4,6 @@
 #include "migrated/io/preflight.h"
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "hypervisor/api/dompath.h"
 #include "hypervisor/api/hvcall.h"
 #include "hypervisor/api/hvcheck.h"
+#include "hypervisor/api/imgchain.h"
 #include "hypervisor/api/pathconf.h"
 
 #define RAM_SPARE_BYTES (64ull << 20) /* left to the host and hvdom */
@@ -132,11 +132,12 @@ static int check_devices(const struct dom_config *cfg, const char *here, struct 
 		const struct dom_disk *k = &cfg->disk[i];
 		struct err why = { 0 };
 		_cleanup_free_ char *what = xasprintf("disk %s", k->target);
-		_cleanup_close_ int fd = path_open(cfg->paths, k->type == DOM_DISK_BLOCK ? PATH_DEVICE : PATH_IMAGE,
-		                                   k->source, k->readonly ? O_RDONLY : O_RDWR, what, &why);
-		if (fd < 0)
-			return err_set(err, -fd, "%s cannot take %s: %s: put it on storage that both hosts reach", here,
+		struct imgchain chain;
+		int r = imgchain_open(cfg->paths, k, what, &chain, &why);
+		if (r < 0)
+			return err_set(err, -r, "%s cannot take %s: %s: put it on storage that both hosts reach", here,
 			               k->source, why.text);
+		imgchain_done(&chain);
 	}
 	return 0;
 }

@@ -1,6 +1,6 @@
 # Fuzz targets of devices: see local.mk.
 fuzz_tests += %D%/replay_virtq %D%/replay_vhost_user %D%/replay_devstate %D%/replay_vudev
-FUZZ_DEV_LIBS = hypervisor/dev/libhvdev.a clusterd/guard/libguard.a common/libcommon.a $(URING_LIBS)
+FUZZ_DEV_LIBS = hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a common/libcommon.a $(URING_LIBS) $(ZLIB_LIBS)
 
 %C%_replay_virtq_SOURCES = %D%/fuzz_virtq.c $(FUZZ_REPLAY)
 %C%_replay_virtq_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"virtq"'

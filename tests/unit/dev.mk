@@ -2,7 +2,7 @@
 dev_tests = %D%/test_guestmem %D%/test_virtq %D%/test_vhost_user %D%/test_beat %D%/test_devs %D%/test_vudev %D%/test_vuqemu %D%/test_transport %D%/test_blklease %D%/test_devstate %D%/test_vnet %D%/test_diskfail %D%/test_ioblocked
 check_PROGRAMS += $(dev_tests)
 TESTS += $(dev_tests)
-DEV_TEST_LIBS = hypervisor/dev/libhvdev.a clusterd/guard/libguard.a $(TEST_LIBS) $(URING_LIBS)
+DEV_TEST_LIBS = hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a $(TEST_LIBS) $(URING_LIBS) $(ZLIB_LIBS)
 
 %C%_test_guestmem_SOURCES = %D%/test_guestmem.c %D%/vdriver.h %D%/vdriver.c
 %C%_test_guestmem_LDADD = $(DEV_TEST_LIBS)
@@ -46,3 +46,11 @@ DEV_FIXTURE = %D%/devfixture.h %D%/devfixture.c %D%/vdriver.h %D%/vdriver.c
 
 %C%_test_devstate_SOURCES = %D%/test_devstate.c $(DEV_FIXTURE)
 %C%_test_devstate_LDADD = $(DEV_TEST_LIBS)
+
+# qcow2 images, beside qemu-img
+dev_tests_qcow2 = %D%/test_qcow2
+check_PROGRAMS += $(dev_tests_qcow2)
+TESTS += $(dev_tests_qcow2)
+QCOW2_FIXTURE = %D%/qcow2fix.h %D%/qcow2fix.c
+%C%_test_qcow2_SOURCES = %D%/test_qcow2.c $(QCOW2_FIXTURE)
+%C%_test_qcow2_LDADD = $(DEV_TEST_LIBS)

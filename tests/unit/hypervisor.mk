@@ -34,9 +34,9 @@ EXTRA_DIST += %D%/xml
 
 # what every engine has to pass
 %C%_test_engine_SOURCES = %D%/test_engine.c %D%/conform.h %D%/conform.c %D%/fake_engine.h %D%/fake_engine.c
-%C%_test_engine_LDADD = hypervisor/dev/libhvdev.a common/libcommon.a $(TEST_LIBS)
+%C%_test_engine_LDADD = hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a common/libcommon.a $(TEST_LIBS)
 %C%_test_domlife_SOURCES = %D%/test_domlife.c %D%/fake_engine.h %D%/fake_engine.c
-%C%_test_domlife_LDADD = hypervisor/libhv.a hypervisor/dev/libhvdev.a clusterd/guard/libguard.a hypervisor/api/libhvcall.a $(TEST_LIBS) $(XXHASH_LIBS) $(URING_LIBS)
+%C%_test_domlife_LDADD = hypervisor/libhv.a hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a hypervisor/api/libhvcall.a $(TEST_LIBS) $(XXHASH_LIBS) $(URING_LIBS) $(ZLIB_LIBS)
 
 %C%_test_domown_SOURCES = %D%/test_domown.c
 %C%_test_domown_LDADD = $(%C%_test_domlife_LDADD)

@@ -5,17 +5,17 @@ TESTS += $(pv_tests)
 
 %C%_test_logdirty_SOURCES = %D%/test_logdirty.c
 %C%_test_logdirty_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
-%C%_test_logdirty_LDADD = hypervisor/logdirty/liblogdirty.a hypervisor/dev/libhvdev.a clusterd/guard/libguard.a $(TEST_LIBS) $(XXHASH_LIBS) $(URING_LIBS)
+%C%_test_logdirty_LDADD = hypervisor/logdirty/liblogdirty.a hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a $(TEST_LIBS) $(XXHASH_LIBS) $(URING_LIBS) $(ZLIB_LIBS)
 
 %C%_test_trackrules_SOURCES = %D%/test_trackrules.c
-%C%_test_trackrules_LDADD = hypervisor/pv/libpv.a hypervisor/logdirty/liblogdirty.a hypervisor/dev/libhvdev.a clusterd/guard/libguard.a $(TEST_LIBS)
+%C%_test_trackrules_LDADD = hypervisor/pv/libpv.a hypervisor/logdirty/liblogdirty.a hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a $(TEST_LIBS)
 
 pv_more_tests = %D%/test_pvimage %D%/test_pvfilter %D%/test_kernelfile %D%/test_pvmaps %D%/test_lease %D%/test_conlog %D%/test_dommem \
 	%D%/test_cgroup %D%/test_park %D%/test_adopt %D%/test_slow %D%/test_rundir %D%/test_memcheck %D%/test_freeze %D%/test_pvlife
 check_PROGRAMS += $(pv_more_tests)
 TESTS += $(pv_more_tests)
-PV_TEST_LIBS = hypervisor/libhv.a hypervisor/pv/libpv.a hypervisor/pv/libkernelfile.a hypervisor/logdirty/liblogdirty.a hypervisor/dev/libhvdev.a clusterd/guard/libguard.a hypervisor/api/libhvcall.a $(TEST_LIBS) \
-	$(XXHASH_LIBS) $(URING_LIBS)
+PV_TEST_LIBS = hypervisor/libhv.a hypervisor/pv/libpv.a hypervisor/pv/libkernelfile.a hypervisor/logdirty/liblogdirty.a hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a hypervisor/api/libhvcall.a $(TEST_LIBS) \
+	$(XXHASH_LIBS) $(URING_LIBS) $(ZLIB_LIBS)
 
 %C%_test_pvimage_SOURCES = %D%/test_pvimage.c %D%/imagesample.h %D%/imagesample.c
 %C%_test_pvimage_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)

@@ -87,9 +87,14 @@ static int parse_disk_driver(struct dx *x, const xmlNode *node, struct dom_confi
 	if (r < 0 || !drv)
 		return r;
 	type = dx_attr(drv, "type");
-	if (type && strcmp(type, "raw"))
-		return dx_fail(x, drv, "type '%s' is not supported (raw); convert the image: qemu-img convert -O raw",
+	if (type && strcmp(type, "raw") && strcmp(type, "qcow2"))
+		return dx_fail(x, drv,
+		               "type '%s' is not supported (raw, qcow2); convert the image: qemu-img convert -O qcow2",
 		               type);
+	if (type && !strcmp(type, "qcow2"))
+		d->format = DOM_FORMAT_QCOW2;
+	if (d->format == DOM_FORMAT_QCOW2 && d->shareable && !d->readonly)
+		return dx_fail(x, drv, "type 'qcow2' cannot be written by several domains: <shareable/> needs raw");
 	discard = dx_attr(drv, "discard");
 	if (discard && strcmp(discard, "unmap") && strcmp(discard, "ignore"))
 		return dx_fail(x, drv, "discard '%s' is not supported (unmap, ignore)", discard);

@@ -78,9 +78,9 @@ static bool put_disk(xmlNode *node, const struct dom_disk *d)
 	    !target)
 		return false;
 	remove_drive_address(node);
-	if (d->cache != DOM_CACHE_DEFAULT || d->discard || d->error_policy || d->rerror_policy || driver) {
+	if (d->cache != DOM_CACHE_DEFAULT || d->discard || d->error_policy || d->rerror_policy || d->format || driver) {
 		driver = dx_ensure(node, "driver", NULL);
-		if (!dx_put_attr(driver, "type", "raw"))
+		if (!dx_put_attr(driver, "type", d->format == DOM_FORMAT_QCOW2 ? "qcow2" : "raw"))
 			return false;
 		dx_remove_attr(driver, "cache");
 		dx_remove_attr(driver, "discard");
