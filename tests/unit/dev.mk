@@ -48,9 +48,13 @@ DEV_FIXTURE = %D%/devfixture.h %D%/devfixture.c %D%/vdriver.h %D%/vdriver.c
 %C%_test_devstate_LDADD = $(DEV_TEST_LIBS)
 
 # qcow2 images, beside qemu-img
-dev_tests_qcow2 = %D%/test_qcow2
+dev_tests_qcow2 = %D%/test_qcow2 %D%/test_qcow2cut
 check_PROGRAMS += $(dev_tests_qcow2)
 TESTS += $(dev_tests_qcow2)
 QCOW2_FIXTURE = %D%/qcow2fix.h %D%/qcow2fix.c
 %C%_test_qcow2_SOURCES = %D%/test_qcow2.c $(QCOW2_FIXTURE)
 %C%_test_qcow2_LDADD = $(DEV_TEST_LIBS)
+# every write to the image is recorded
+%C%_test_qcow2cut_SOURCES = %D%/test_qcow2cut.c $(QCOW2_FIXTURE)
+%C%_test_qcow2cut_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pwritev2,--wrap=pwritev64v2,--wrap=fdatasync,--wrap=fallocate,--wrap=fallocate64
+%C%_test_qcow2cut_LDADD = $(DEV_TEST_LIBS)
