@@ -36,6 +36,7 @@ struct qreq {
 	bool inside;       /* called from submit(): done() has to wait */
 	bool ordered;      /* WRITE: it is known whether it changes the tables */
 	bool linked;       /* it did */
+	uint64_t seen;     /* WRITE: octets that are known to be in place */
 	uint64_t at;       /* octets done or in pieces under way */
 	uint64_t new_at, new_bytes;
 	int res;
@@ -278,9 +279,9 @@ static int order_write(struct qreq *r)
 {
 	struct qc_ext e;
 
-	for (uint64_t at = 0; at < r->up->bytes && !r->excl; at += e.bytes) {
-		uint64_t off = r->up->offset + at;
-		int res = look(r->q, true, off, r->up->bytes - at, &e);
+	for (; r->seen < r->up->bytes && !r->excl; r->seen += e.bytes) {
+		uint64_t off = r->up->offset + r->seen;
+		int res = look(r->q, true, off, r->up->bytes - r->seen, &e);
 		if (res < 0)
 			return res;
 		if (e.kind == QC_IS_AWAY) {
@@ -468,6 +469,11 @@ bool qcow2_dirty(const struct qcow2 *q)
 uint64_t qcow2_size(const struct qcow2 *q)
 {
 	return q->img[0].size;
+}
+
+uint64_t qcow2_cluster(const struct qcow2 *q)
+{
+	return q->img[0].csize;
 }
 
 static int lock_below(struct qcow2 *q, short type, struct err *err)

@@ -30,6 +30,7 @@ struct qcow2_opts {
 int qcow2_new(struct imgchain *chain, const struct qcow2_opts *o, struct qcow2 **ret, struct err *err) _must_check_;
 void qcow2_free(struct qcow2 *q); /* takes NULL; no request is under way. Writes nothing */
 uint64_t qcow2_size(const struct qcow2 *q); /* of the virtual disk, octets */
+uint64_t qcow2_cluster(const struct qcow2 *q); /* octets of a cluster */
 
 /*
  * Lock the images below (shared) and read the tables anew. The caller has locked the image itself. Any thread, blocks.

@@ -17,7 +17,7 @@ static int by_place(const void *a, const void *b)
 int qc_write_dirty(struct qcow2 *q, enum qc_page_kind kind)
 {
 	struct qc_cache *c = &q->img[0].cache;
-	struct qc_page *p[QC_PAGES_TOP];
+	struct qc_page *p[QC_PAGES];
 	unsigned n = 0;
 	int r = 0;
 

@@ -17,8 +17,11 @@
 #include "hypervisor/dev/qcow2.h"
 
 #define QC_PAGE        4096u /* tables are read, cached and written in such pieces */
-#define QC_PAGES_TOP   256u  /* 1 MiB: L2 entries of 8 GiB with clusters of 64 KiB */
-#define QC_PAGES_BELOW 64u
+/*
+ * Pages of an image's tables in memory: 1 MiB, L2 entries of 8 GiB with clusters of 64 KiB. As many as a queue has requests, so that no
+ * request's page is gone again before it was looked at.
+ */
+#define QC_PAGES       256u
 #define QC_BUCKETS     256u
 #define QC_FREES_MAX   4096u
 #define QC_NONE        UINT16_MAX
@@ -55,7 +58,7 @@ struct qc_set {
 
 struct qc_image {
 	const struct img_member *m; /* borrowed */
-	bool qcow2, direct, block;
+	bool qcow2, direct;
 	unsigned cbits;
 	uint64_t csize;
 	uint64_t size;     /* of its virtual disk */

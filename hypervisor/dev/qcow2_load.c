@@ -43,7 +43,8 @@ static int read_again(struct qcow2 *q, unsigned i, struct err *err)
 	struct qc_image *g = &q->img[i];
 	struct qcow2_head h;
 
-	if (!g->direct && !g->block)
+	/* those below do not change, and other guests need what the cache has of them */
+	if (i == 0 && !g->direct)
 		(void)posix_fadvise(m->fd, 0, 0, POSIX_FADV_DONTNEED);
 	int r = img_read_head(m->fd, m->path, q->o.what, &m->file_bytes, &h, err);
 	if (r < 0)
@@ -63,7 +64,7 @@ static int load_l1(struct qcow2 *q, unsigned i, struct err *err)
 	int r = read_table(g, h->l1_at, h->l1_entries, &g->l1);
 
 	if (!r && !g->cache.n)
-		r = qc_cache_init(&g->cache, i ? QC_PAGES_BELOW : QC_PAGES_TOP);
+		r = qc_cache_init(&g->cache, QC_PAGES);
 	if (r < 0)
 		return err_sys(err, -r, "%s: cannot read the tables of %s", q->o.what, g->m->path);
 	qc_cache_clear(&g->cache);

@@ -736,7 +736,7 @@ int vblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, stru
 		.num_queues = htole16(1),
 		.max_discard_sectors = htole32(DISCARD_SECTORS),
 		.max_discard_seg = htole32(1),
-		.discard_sector_alignment = htole32(8),
+		.discard_sector_alignment = htole32(b->q ? (uint32_t)(qcow2_cluster(b->q) / SECTOR) : 8),
 		.max_write_zeroes_sectors = htole32(ZEROES_SECTORS),
 		.max_write_zeroes_seg = htole32(1),
 		.write_zeroes_may_unmap = 1,

@@ -48,7 +48,7 @@ DEV_FIXTURE = %D%/devfixture.h %D%/devfixture.c %D%/vdriver.h %D%/vdriver.c
 %C%_test_devstate_LDADD = $(DEV_TEST_LIBS)
 
 # qcow2 images, beside qemu-img
-dev_tests_qcow2 = %D%/test_qcow2 %D%/test_qcow2cut
+dev_tests_qcow2 = %D%/test_qcow2 %D%/test_qcow2cut %D%/test_qcow2dev
 check_PROGRAMS += $(dev_tests_qcow2)
 TESTS += $(dev_tests_qcow2)
 QCOW2_FIXTURE = %D%/qcow2fix.h %D%/qcow2fix.c
@@ -58,3 +58,7 @@ QCOW2_FIXTURE = %D%/qcow2fix.h %D%/qcow2fix.c
 %C%_test_qcow2cut_SOURCES = %D%/test_qcow2cut.c $(QCOW2_FIXTURE)
 %C%_test_qcow2cut_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pwritev2,--wrap=pwritev64v2,--wrap=fdatasync,--wrap=fallocate,--wrap=fallocate64
 %C%_test_qcow2cut_LDADD = $(DEV_TEST_LIBS)
+# a full disk, between worker and kernel
+%C%_test_qcow2dev_SOURCES = %D%/test_qcow2dev.c $(DEV_FIXTURE)
+%C%_test_qcow2dev_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pwritev2,--wrap=pwritev64v2
+%C%_test_qcow2dev_LDADD = $(DEV_TEST_LIBS)

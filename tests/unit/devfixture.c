@@ -55,6 +55,12 @@ static void make_config(void)
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0 && ftruncate(fd, FX_DISK_BYTES) == 0);
 	close(fd);
+	if (fx.qcow2) {
+		char cmd[512];
+		snprintf(cmd, sizeof(cmd), "qemu-img create -q -f qcow2 -o cluster_size=64k '%s' %u", path, FX_DISK_BYTES);
+		assert_int_equal(system(cmd), 0);
+		fx.cfg.disk[0].format = DOM_FORMAT_QCOW2;
+	}
 	fx.cfg.disk[0].source = strdup(path);
 	snprintf(fx.cfg.disk[0].target, sizeof(fx.cfg.disk[0].target), "vda");
 	fx.cfg.disk[0].discard = true;

@@ -327,6 +327,31 @@ static void test_cuts(void **state)
 	run_kind("compat=1.1,cluster_size=4k", true, "&& qemu-img snapshot -c s1 d.qcow2", false, cuts);
 }
 
+/* What is allocated is written as a raw image is: one write, and no table has to be. */
+static void test_hot_path(void **state)
+{
+	static uint8_t buf[65536] __attribute__((aligned(4096)));
+	static uint32_t now[SECTORS];
+	(void)state;
+
+	make("compat=1.1", true, "", now);
+	qf_start(&fx, "d.qcow2");
+	qf_open(&fx);
+	for (uint64_t off = 0; off < 1 << 20; off += sizeof(buf))
+		assert_int_equal(qf_io(&fx, BLKIO_WRITE, off, buf, sizeof(buf)), 0);
+	assert_int_equal(qcow2_sync(fx.q), 0);
+	unsigned before = atomic_load(&n_rec), n = 0;
+	for (uint64_t off = 0; off < 1 << 20; off += sizeof(buf), n++)
+		assert_int_equal(qf_io(&fx, BLKIO_WRITE, off, buf, sizeof(buf)), 0);
+	/* clusters that lie one behind the other are one write */
+	static uint8_t all[1 << 20];
+	assert_int_equal(qf_io(&fx, BLKIO_WRITE, 0, all, sizeof(all)), 0);
+	assert_false(qcow2_dirty(fx.q));
+	assert_int_equal(atomic_load(&n_rec), before + n + 1);
+	qf_end(&fx);
+	forget();
+}
+
 /* Failures ---------------------------------------------------------------------------------------------------------------------- */
 
 static int settle(enum blkio_op op, uint64_t off, void *buf, uint64_t len)
@@ -448,7 +473,7 @@ static void test_lease(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, test_dir_setup, test_dir_teardown)
-	const struct CMUnitTest tests[] = { T(test_cuts), T(test_full), T(test_sync_fails), T(test_lease) };
+	const struct CMUnitTest tests[] = { T(test_cuts), T(test_hot_path), T(test_full), T(test_sync_fails), T(test_lease) };
 
 	/* all by the worker, where it can be seen */
 	setenv("HOSPES_IO_URING", "0", 1);
