@@ -93,13 +93,15 @@ static int backing_path(const struct img_member *m, const char *what, char **ret
 	const char *name = m->head.backing, *colon = strchr(name, ':'), *slash = strchr(name, '/');
 
 	if (colon && (!slash || colon < slash))
-		return err_set(err, ENOTSUP, "%s: the backing file of %s is '%.200s', and only plain paths are supported",
-		               what, m->path, name);
+		return err_set(err, ENOTSUP,
+		               "%s: the backing file of %s is '%.200s', and only plain paths are supported", what,
+		               m->path, name);
 	if (!*m->head.backing_format)
-		return err_set(err, EINVAL,
-		               "%s: %s does not say which format its backing file %.200s has, and guessing would be unsafe: "
-		               "qemu-img rebase -u -b FILE -F raw|qcow2 %s",
-		               what, m->path, name, m->path);
+		return err_set(
+			err, EINVAL,
+			"%s: %s does not say which format its backing file %.200s has, and guessing would be unsafe: "
+			"qemu-img rebase -u -b FILE -F raw|qcow2 %s",
+			what, m->path, name, m->path);
 	*ret = *name == '/' ? xasprintf("%s", name)
 	                    : xasprintf("%.*s/%s", (int)(strrchr(m->path, '/') - m->path), m->path, name);
 	normalise(*ret);
@@ -111,8 +113,8 @@ static int format_of(const struct img_member *m, const char *what, enum dom_disk
 	const char *f = m->head.backing_format;
 
 	if (strcmp(f, "raw") && strcmp(f, "qcow2") && strcmp(f, "host_device"))
-		return err_set(err, ENOTSUP, "%s: the backing file of %s has format '%s' (raw and qcow2 are supported)", what,
-		               m->path, f);
+		return err_set(err, ENOTSUP, "%s: the backing file of %s has format '%s' (raw and qcow2 are supported)",
+		               what, m->path, f);
 	*ret = strcmp(f, "qcow2") ? DOM_FORMAT_RAW : DOM_FORMAT_QCOW2;
 	return 0;
 }
@@ -156,8 +158,9 @@ static int open_below(const struct path_rules *rules, const char *what, struct i
 		return err_prefix(err, "backing file of %s", above->path);
 	for (unsigned i = 0; i < c->n - 1; i++)
 		if (same_file(c->m[i].fd, m->fd))
-			return err_set(err, ELOOP, "%s: %s stands on itself: it is a backing file of its own backing file",
-			               what, c->m[i].path);
+			return err_set(err, ELOOP,
+			               "%s: %s stands on itself: it is a backing file of its own backing file", what,
+			               c->m[i].path);
 	return 0;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A disk's image with the images below it: a qcow2 image may stand on a backing file, and that on another. Only headers are read here;
- * hypervisor/dev/qcow2.h serves what is in them. Each file is opened by pathopen.h's rules, whoever named it. Blocks on storage.
+ * A disk's image with the images below it: a qcow2 image may stand on a backing file, and that on another. Only headers
+ * are read here; hypervisor/dev/qcow2.h serves what is in them. Each file is opened by pathopen.h's rules, whoever
+ * named it. Blocks on storage.
  */
 #ifndef HOSPES_HYPERVISOR_IMGCHAIN_H
 #define HOSPES_HYPERVISOR_IMGCHAIN_H
@@ -29,8 +30,9 @@ struct imgchain {
 };
 
 /*
- * Open the images of @k (its source, and what that stands on). @rules NULL: any path. @what begins texts ("disk vda"). On failure *@ret
- * is empty. -EINVAL: damaged; -ENOTSUP; -ELOOP: a loop, or too long; as path_open(). The text names the image.
+ * Open the images of @k (its source, and what that stands on). @rules NULL: any path. @what begins texts ("disk vda").
+ * On failure *@ret is empty. -EINVAL: damaged; -ENOTSUP; -ELOOP: a loop, or too long; as path_open(). The text names
+ * the image.
  */
 int imgchain_open(const struct path_rules *rules, const struct dom_disk *k, const char *what, struct imgchain *ret,
                   struct err *err) _must_check_;

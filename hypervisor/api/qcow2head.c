@@ -56,8 +56,10 @@ static uint32_t be32(const uint8_t *p)
 
 static void to_host(struct raw *h)
 {
-	uint32_t *const w[] = { &h->magic, &h->version,       &h->backing_len, &h->cluster_bits,   &h->crypt,
-		                &h->l1_entries, &h->reft_clusters, &h->n_snapshots, &h->refcount_order, &h->header_len };
+	uint32_t *const w[] = {
+		&h->magic,      &h->version,       &h->backing_len, &h->cluster_bits,   &h->crypt,
+		&h->l1_entries, &h->reft_clusters, &h->n_snapshots, &h->refcount_order, &h->header_len
+	};
 	uint64_t *const q[] = { &h->backing_at,   &h->size,         &h->l1_at,      &h->reft_at,
 		                &h->snapshots_at, &h->incompatible, &h->compatible, &h->autoclear };
 
@@ -148,7 +150,9 @@ static int read_extensions(struct parse *x, struct qcow2_head *ret)
 {
 	size_t at = x->h.header_len;
 
-	/* version 2 may have extensions, too; where a version 2 header ends and the name begins at once, there is none */
+	/*
+	 * version 2 may have extensions, too; where a version 2 header ends and the name begins at once, there is none
+	 */
 	while (at + 8 <= x->len && (!x->h.backing_at || at + 8 <= x->h.backing_at)) {
 		uint32_t type = be32(x->p + at), len = be32(x->p + at + 4);
 		at += 8;
@@ -204,13 +208,13 @@ static int check_tables(struct parse *x, struct qcow2_head *ret)
 		               (unsigned long long)h->size);
 	uint64_t need = h->size / per_l1 + (h->size % per_l1 != 0);
 	if (need > QCOW2_TABLE_MAX / 8)
-		return err_set(x->err, ENOTSUP,
-		               "its L1 table would have more than %u entries: larger clusters are needed for such a disk",
-		               QCOW2_TABLE_MAX / 8);
+		return err_set(
+			x->err, ENOTSUP,
+			"its L1 table would have more than %u entries: larger clusters are needed for such a disk",
+			QCOW2_TABLE_MAX / 8);
 	if (h->l1_entries < need || (need && !table_ok(x, h->l1_at, need * 8)))
 		return err_set(x->err, EINVAL, "its header is damaged: the L1 table is not in the file");
-	if (!h->reft_clusters || h->reft_clusters > QCOW2_TABLE_MAX >> h->cluster_bits ||
-	    !table_ok(x, h->reft_at, 8))
+	if (!h->reft_clusters || h->reft_clusters > QCOW2_TABLE_MAX >> h->cluster_bits || !table_ok(x, h->reft_at, 8))
 		return err_set(x->err, EINVAL, "its header is damaged: the refcount table is not in the file");
 	if (h->n_snapshots && !table_ok(x, h->snapshots_at, 40))
 		return err_set(x->err, EINVAL, "its header is damaged: the snapshot table is not in the file");
@@ -221,7 +225,9 @@ static int check_tables(struct parse *x, struct qcow2_head *ret)
 
 int qcow2_head_parse(const void *p, size_t len, uint64_t file_bytes, struct qcow2_head *ret, struct err *err)
 {
-	struct parse x = { .p = p, .len = len < QCOW2_HEAD_MAX ? len : QCOW2_HEAD_MAX, .file_bytes = file_bytes, .err = err };
+	struct parse x = {
+		.p = p, .len = len < QCOW2_HEAD_MAX ? len : QCOW2_HEAD_MAX, .file_bytes = file_bytes, .err = err
+	};
 	struct qcow2_head out = { 0 };
 	int r = read_fixed(&x);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The header of a qcow2 image (QEMU's docs/interop/qcow2.txt, versions 2 and 3), checked: what hvdom cannot serve is refused by its name.
- * Pure; the octets may be hostile.
+ * The header of a qcow2 image (QEMU's docs/interop/qcow2.txt, versions 2 and 3), checked: what hvdom cannot serve is
+ * refused by its name. Pure; the octets may be hostile.
  */
 #ifndef HOSPES_HYPERVISOR_QCOW2HEAD_H
 #define HOSPES_HYPERVISOR_QCOW2HEAD_H
@@ -15,7 +15,7 @@
 #define QCOW2_NAME_MAX      1023u
 #define QCOW2_FORMAT_MAX    15u
 #define QCOW2_TABLE_MAX     (8u << 20) /* octets of an L1 table or a refcount table */
-#define QCOW2_REFTABLE_AT   48u        /* where the header has offset (8 octets) and clusters (4) of the refcount table */
+#define QCOW2_REFTABLE_AT   48u        /* where the header has offset (u64) and clusters (u32) of the refcount table */
 #define QCOW2_AUTOCLEAR_AT  88u        /* version 3: features that a writer who does not know them has to clear */
 
 struct qcow2_head {
@@ -33,8 +33,9 @@ struct qcow2_head {
 };
 
 /*
- * Read the first @len octets (at most QCOW2_HEAD_MAX are needed) of an image of @file_bytes octets. -EINVAL: no qcow2 image, or damaged;
- * -ENOTSUP: something in it that is not supported. The text is the second half of a sentence: "it is encrypted ...".
+ * Read the first @len octets (at most QCOW2_HEAD_MAX are needed) of an image of @file_bytes octets. -EINVAL: no qcow2
+ * image, or damaged; -ENOTSUP: something in it that is not supported. The text is the second half of a sentence: "it is
+ * encrypted ...".
  */
 int qcow2_head_parse(const void *p, size_t len, uint64_t file_bytes, struct qcow2_head *ret,
                      struct err *err) _must_check_;

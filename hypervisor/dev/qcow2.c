@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Requests to a qcow2 disk, on the io thread: cut into pieces by where they are, handed to blkio. What needs tables that are not in memory,
- * or changes them, is a call on blkio's worker in between. Two requests that are under way at once have no cluster in common, unless both
- * leave the tables alone. See qcow2.h.
+ * Requests to a qcow2 disk, on the io thread: cut into pieces by where they are, handed to blkio. What needs tables
+ * that are not in memory, or changes them, is a call on blkio's worker in between. Two requests that are under way at
+ * once have no cluster in common, unless both leave the tables alone. See qcow2.h.
  */
 #include "config.h"
 #include "hypervisor/dev/qcow2_int.h"
@@ -41,7 +41,7 @@ struct qreq {
 	uint64_t new_at, new_bytes;
 	int res;
 	unsigned pending, n_sub;
-	unsigned seg;     /* where @at is in up->iov: segment, octets into it */
+	unsigned seg; /* where @at is in up->iov: segment, octets into it */
 	uint64_t seg_off;
 	unsigned n_iov;
 	struct sub sub[SUBS];
@@ -50,7 +50,7 @@ struct qreq {
 
 static void step(struct qreq *r);
 
-/* Calls, on the worker ------------------------------------------------------------------------------------------------------------ */
+/* Calls, on the worker --------------------------------------------------------------------------------------------- */
 
 static int slow_read(struct qcow2 *q, struct sub *s)
 {
@@ -108,7 +108,7 @@ static int on_worker(struct blkio_req *io)
 	return r;
 }
 
-/* Pieces -------------------------------------------------------------------------------------------------------------------------- */
+/* Pieces ----------------------------------------------------------------------------------------------------------- */
 
 static void sub_done(struct blkio_req *io, int res);
 
@@ -233,7 +233,7 @@ static int gather(struct qreq *r)
 	return 0;
 }
 
-/* Order --------------------------------------------------------------------------------------------------------------------------- */
+/* Order ------------------------------------------------------------------------------------------------------------ */
 
 static bool can_run(const struct qreq *r)
 {
@@ -274,7 +274,10 @@ static void wake(struct qcow2 *q)
 	}
 }
 
-/* Whether a write is in place all through. It looks before it has done anything, so it can wait for others as one that is not. */
+/*
+ * Whether a write is in place all through. It looks before it has done anything, so it can wait for others as one that
+ * is not.
+ */
 static int order_write(struct qreq *r)
 {
 	struct qc_ext e;
@@ -294,7 +297,7 @@ static int order_write(struct qreq *r)
 	return 0;
 }
 
-/* Life ----------------------------------------------------------------------------------------------------------------------------- */
+/* Life ------------------------------------------------------------------------------------------------------------- */
 
 static void end(struct qreq *r)
 {
@@ -459,7 +462,7 @@ void qcow2_submit(struct qcow2 *q, struct blkio_req *up)
 		step(r);
 }
 
-/* The image ------------------------------------------------------------------------------------------------------------------------ */
+/* The image -------------------------------------------------------------------------------------------------------- */
 
 bool qcow2_dirty(const struct qcow2 *q)
 {
@@ -484,8 +487,9 @@ static int lock_below(struct qcow2 *q, short type, struct err *err)
 		if (fcntl(q->chain.m[i].fd, F_OFD_SETLK, &fl) >= 0)
 			continue;
 		if (errno == EAGAIN || errno == EACCES)
-			return err_set(err, EAGAIN, "%s: the backing file %s is being written by another domain or host",
-			               q->o.what, q->chain.m[i].path);
+			return err_set(err, EAGAIN,
+			               "%s: the backing file %s is being written by another domain or host", q->o.what,
+			               q->chain.m[i].path);
 		return err_sys(err, errno, "%s: cannot lock %s", q->o.what, q->chain.m[i].path);
 	}
 	return 0;

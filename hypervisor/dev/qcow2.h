@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A qcow2 image, with what it stands on, as a disk: it takes the requests that blkio takes, at offsets of the virtual disk. Reads and writes of
- * what is allocated go to blkio as they are; whatever needs more of the image's tables than memory has is done by blkio's worker. ADR 81.
+ * A qcow2 image, with what it stands on, as a disk: it takes the requests that blkio takes, at offsets of the virtual
+ * disk. Reads and writes of what is allocated go to blkio as they are; whatever needs more of the image's tables than
+ * memory has is done by blkio's worker. ADR 81.
  *
- * The tables in memory are this host's from qcow2_own() to qcow2_disown(); in between nobody else may write the image. Other hosts see what
- * the guest wrote only after qcow2_sync(). Threading: the io thread, except where a function says otherwise.
+ * The tables in memory are this host's from qcow2_own() to qcow2_disown(); in between nobody else may write the image.
+ * Other hosts see what the guest wrote only after qcow2_sync(). Threading: the io thread, except where a function says
+ * otherwise.
  */
 #ifndef HOSPES_HYPERVISOR_DEV_QCOW2_H
 #define HOSPES_HYPERVISOR_DEV_QCOW2_H
@@ -44,8 +46,8 @@ int qcow2_sync(struct qcow2 *q) _must_check_;
 bool qcow2_dirty(const struct qcow2 *q);
 
 /*
- * As blkio_submit(); blkio_kick() is the caller's. done() is never called from here. Besides blkio's errors: -EUCLEAN: the image is
- * damaged there; -EPERM: it is not ours now.
+ * As blkio_submit(); blkio_kick() is the caller's. done() is never called from here. Besides blkio's errors: -EUCLEAN:
+ * the image is damaged there; -EPERM: it is not ours now.
  */
 void qcow2_submit(struct qcow2 *q, struct blkio_req *r);
 

@@ -9,10 +9,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define REF_PAGE (QC_PAGE / 2)   /* refcounts in a page */
-#define FAR      (1ull << 55)    /* no cluster lies there */
+#define REF_PAGE (QC_PAGE / 2) /* refcounts in a page */
+#define FAR      (1ull << 55)  /* no cluster lies there */
 
-/* Writing ---------------------------------------------------------------------------------------------------------------------- */
+/* Writing ---------------------------------------------------------------------------------------------------------- */
 
 int qc_pwrite(struct qcow2 *q, const void *buf, size_t len, uint64_t at)
 {
@@ -51,7 +51,7 @@ int qc_fdatasync(struct qcow2 *q)
 	return -q->failed;
 }
 
-/* Refcounts -------------------------------------------------------------------------------------------------------------------- */
+/* Refcounts -------------------------------------------------------------------------------------------------------- */
 
 /* The page with the refcount of @cluster; *@ret NULL: there is no block, so it is 0. */
 static int ref_page(struct qcow2 *q, uint64_t cluster, struct qc_page **ret)
@@ -97,7 +97,7 @@ int qc_ref_add(struct qcow2 *q, uint64_t cluster, int by, uint16_t *ret)
 	return 0;
 }
 
-/* New refcount blocks and tables: written at once and in order, they are rare --------------------------------------------------- */
+/* New refcount blocks and tables: written at once and in order, they are rare -------------------------------------- */
 
 /* These are a table's from now on. What was there before is not in memory any more. */
 static int own_clusters(struct qcow2 *q, uint64_t first, uint64_t n)
@@ -125,7 +125,9 @@ static void disown_clusters(struct qcow2 *q, uint64_t first, uint64_t n)
 	pthread_mutex_unlock(&q->map);
 }
 
-/* Write a refcount block that counts one reference for its first @n clusters, the first of which is the block itself. */
+/*
+ * Write a refcount block that counts one reference for its first @n clusters, the first of which is the block itself.
+ */
 static int write_ref_block(struct qcow2 *q, uint64_t first, uint64_t n)
 {
 	uint64_t csize = q->img[0].csize;
@@ -243,7 +245,7 @@ static int need_ref_block(struct qcow2 *q, uint64_t cluster)
 	return i < q->reft_n ? new_ref_block(q, i) : grow_reft(q, i);
 }
 
-/* Allocation -------------------------------------------------------------------------------------------------------------------- */
+/* Allocation ------------------------------------------------------------------------------------------------------- */
 
 /* The first free cluster from q->hint on. */
 static int find_free(struct qcow2 *q, uint64_t *ret, struct qc_page **ret_page)
@@ -318,7 +320,7 @@ void qc_free_later(struct qcow2 *q, uint64_t cluster, uint64_t n)
 	/* else lost; whoever frees much flushes before that */
 }
 
-/* L2 ---------------------------------------------------------------------------------------------------------------------------- */
+/* L2 --------------------------------------------------------------------------------------------------------------- */
 
 /* Copy the L2 table at @from, 0: none, to @to. */
 static int copy_table(struct qcow2 *q, uint64_t from, uint64_t to)

@@ -95,7 +95,7 @@ void qc_cache_put(struct qc_cache *c, struct qc_page *p, uint64_t at, enum qc_pa
 	memcpy(qc_data(c, p), data, QC_PAGE);
 }
 
-/* Set: open addressing, at most half full ------------------------------------------------------------------------------------- */
+/* Set: open addressing, at most half full -------------------------------------------------------------------------- */
 
 static size_t slot_of(const struct qc_set *s, uint64_t v)
 {

@@ -24,7 +24,8 @@ int qc_write_dirty(struct qcow2 *q, enum qc_page_kind kind)
 	for (unsigned i = 0; i < c->n; i++)
 		if (c->page[i].dirty && c->page[i].kind == kind)
 			p[n++] = &c->page[i];
-	qsort(p, n, sizeof(p[0]), by_place);
+	if (n)
+		qsort(p, n, sizeof(p[0]), by_place);
 	for (unsigned i = 0; i < n && !r; i++) {
 		r = qc_pwrite(q, qc_data(c, p[i]), QC_PAGE, p[i]->at);
 		if (!r)
@@ -67,8 +68,8 @@ static void punch(struct qcow2 *q, uint64_t cluster, uint64_t n)
 
 	/* the space is wanted, not needed */
 	if (n && q->o.punch && !blkio_may_write(q->o.blkio, q->wait))
-		(void)!fallocate(q->chain.m[0].fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, (off_t)(cluster << cbits),
-		                 (off_t)(n << cbits));
+		(void)!fallocate(q->chain.m[0].fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE,
+		                 (off_t)(cluster << cbits), (off_t)(n << cbits));
 }
 
 /* Nothing on disk names them any more. */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Shared by qcow2*.c. Two locks: `op` is held for a whole operation that reads or changes tables, I/O included, by the worker or by a helper
- * thread, so there is one at a time. `map` is held for moments, by whoever looks at tables or changes them in memory; the io thread takes
- * only that one. Only the holder of `op` changes anything, so it may read without `map`.
+ * Shared by qcow2*.c. Two locks: `op` is held for a whole operation that reads or changes tables, I/O included, by the
+ * worker or by a helper thread, so there is one at a time. `map` is held for moments, by whoever looks at tables or
+ * changes them in memory; the io thread takes only that one. Only the holder of `op` changes anything, so it may read
+ * without `map`.
  *
  * The order of writes is what keeps an image consistent (ADR 81):
  *   refcounts that grew, data  |sync|  L2 entries  |sync|  L1 entries  |sync|  refcounts that shrink
- * Anything in front of a sync may reach the disk in any order. A cluster is not used again before the sync behind what named it.
+ * Anything in front of a sync may reach the disk in any order. A cluster is not used again before the sync behind what
+ * named it.
  */
 #ifndef HOSPES_HYPERVISOR_DEV_QCOW2_INT_H
 #define HOSPES_HYPERVISOR_DEV_QCOW2_INT_H
@@ -18,8 +20,8 @@
 
 #define QC_PAGE        4096u /* tables are read, cached and written in such pieces */
 /*
- * Pages of an image's tables in memory: 1 MiB, L2 entries of 8 GiB with clusters of 64 KiB. As many as a queue has requests, so that no
- * request's page is gone again before it was looked at.
+ * Pages of an image's tables in memory: 1 MiB, L2 entries of 8 GiB with clusters of 64 KiB. As many as a queue has
+ * requests, so that no request's page is gone again before it was looked at.
  */
 #define QC_PAGES       256u
 #define QC_BUCKETS     256u
@@ -125,7 +127,7 @@ static inline void *qc_data(struct qc_cache *c, const struct qc_page *p)
 	return c->data + (size_t)(p - c->page) * QC_PAGE;
 }
 
-/* qcow2_cache.c ---------------------------------------------------------------------------------------------------------------- */
+/* qcow2_cache.c ---------------------------------------------------------------------------------------------------- */
 int qc_cache_init(struct qc_cache *c, unsigned n) _must_check_;
 void qc_cache_done(struct qc_cache *c);
 void qc_cache_clear(struct qc_cache *c);
@@ -139,15 +141,18 @@ int qc_set_add(struct qc_set *s, uint64_t v) _must_check_; /* -EEXIST, -ENOMEM *
 void qc_set_del(struct qc_set *s, uint64_t v);
 void qc_set_done(struct qc_set *s);
 
-/* qcow2_read.c: without changing anything ----------------------------------------------------------------------------------------- */
+/* qcow2_read.c: without changing anything -------------------------------------------------------------------------- */
 /* Under map or op: the L2 entry of octet @off in image @img. 1; 0: its page is at *@ret and not in memory; -EUCLEAN. */
 int qc_entry(struct qcow2 *q, unsigned img, uint64_t off, uint64_t *ret) _must_check_;
-/* Under map: where octet @off of the disk is, seen from image @from down, at most @bytes octets. 0, -EUCLEAN, -EPERM. */
+/*
+ * Under map: where octet @off of the disk is, seen from image @from down, at most @bytes octets. 0, -EUCLEAN, -EPERM.
+ */
 int qc_map(struct qcow2 *q, unsigned from, uint64_t off, uint64_t bytes, struct qc_ext *ret) _must_check_;
 /* Under map: the same for a write. Either DATA that is in place, or ZERO that is not, or AWAY. */
 int qc_map_write(struct qcow2 *q, uint64_t off, uint64_t bytes, struct qc_ext *ret) _must_check_;
 /* Under op, and not map, are the following. */
-int qc_map_op(struct qcow2 *q, unsigned from, uint64_t off, uint64_t bytes, struct qc_ext *ret) _must_check_; /* never AWAY */
+/* As qc_map(), but never AWAY. */
+int qc_map_op(struct qcow2 *q, unsigned from, uint64_t off, uint64_t bytes, struct qc_ext *ret) _must_check_;
 int qc_pread(const struct qc_image *g, void *buf, size_t len, uint64_t at) _must_check_; /* zeros behind the end */
 int qc_load_page(struct qcow2 *q, unsigned img, uint64_t at, enum qc_page_kind kind) _must_check_;
 /* The page at @at, loaded if need be; valid until the next one is. */
@@ -160,32 +165,39 @@ int qc_read_slow(struct qcow2 *q, const struct qc_ext *e, uint64_t off, const ui
 /* Whether @len octets from @off on read as zeros without a look at data: 1, 0, -errno. */
 int qc_is_zero(struct qcow2 *q, uint64_t off, uint64_t len) _must_check_;
 
-/* qcow2_load.c --------------------------------------------------------------------------------------------------------------------- */
+/* qcow2_load.c ----------------------------------------------------------------------------------------------------- */
 int qc_load(struct qcow2 *q, struct err *err) _must_check_; /* under op */
 void qc_unload(struct qcow2 *q);                            /* under op */
 
-/* qcow2_alloc.c: all under op -------------------------------------------------------------------------------------------------------- */
+/* qcow2_alloc.c: all under op -------------------------------------------------------------------------------------- */
 int qc_pwrite(struct qcow2 *q, const void *buf, size_t len, uint64_t at) _must_check_;
 int qc_fdatasync(struct qcow2 *q) _must_check_; /* a failure is kept: nothing may name data that may be lost */
-/* Find up to @n clusters one behind the other and count a reference each. *@ret: the first one's file offset. Returns how many, -errno. */
+/*
+ * Find up to @n clusters one behind the other and count a reference each. *@ret: the first one's file offset. Returns
+ * how many, -errno.
+ */
 int64_t qc_alloc(struct qcow2 *q, uint64_t n, uint64_t *ret) _must_check_;
 void qc_unalloc(struct qcow2 *q, uint64_t at, uint64_t n); /* take back what no table names yet */
 int qc_ref_add(struct qcow2 *q, uint64_t cluster, int by, uint16_t *ret) _must_check_;
-/* The page with the L2 entry of octet @off, in a table that only we use. It is valid until the next call that loads a page. */
+/*
+ * The page with the L2 entry of octet @off, in a table that only we use. It is valid until the next call that loads a
+ * page.
+ */
 int qc_l2_page(struct qcow2 *q, uint64_t off, struct qc_page **ret) _must_check_;
 /* Write page @page (of QC_PAGE) of the table at @at, whose @n numbers are in host order. */
 int qc_write_table_page(struct qcow2 *q, const uint64_t *table, uint64_t n, uint64_t at, uint64_t page) _must_check_;
 int qc_set_entry(struct qcow2 *q, uint64_t off, uint64_t entry) _must_check_; /* what it named before is freed later */
 void qc_free_later(struct qcow2 *q, uint64_t cluster, uint64_t n);
 
-/* qcow2_flush.c: under op ------------------------------------------------------------------------------------------------------------- */
+/* qcow2_flush.c: under op ------------------------------------------------------------------------------------------ */
 int qc_flush(struct qcow2 *q, bool all) _must_check_; /* data and tables; @all: refcounts that shrink, too */
 int qc_write_dirty(struct qcow2 *q, enum qc_page_kind kind) _must_check_;
 
-/* qcow2_write.c: under op -------------------------------------------------------------------------------------------------------------- */
+/* qcow2_write.c: under op ------------------------------------------------------------------------------------------ */
 /*
- * Clusters for @bytes octets from @off on, which are not in place, or as many of them as there are in one piece: *@ret_at, where octet
- * @off is to be written, and *@ret_bytes. What the clusters hold besides is copied. qc_link() makes them part of the disk.
+ * Clusters for @bytes octets from @off on, which are not in place, or as many of them as there are in one piece:
+ * *@ret_at, where octet @off is to be written, and *@ret_bytes. What the clusters hold besides is copied. qc_link()
+ * makes them part of the disk.
  */
 int qc_prepare(struct qcow2 *q, uint64_t off, uint64_t bytes, uint64_t *ret_at, uint64_t *ret_bytes) _must_check_;
 int qc_link(struct qcow2 *q, uint64_t off, uint64_t bytes, uint64_t at) _must_check_;

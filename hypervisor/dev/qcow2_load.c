@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reading a qcow2 image's tables, when it becomes ours: L1 tables and the refcount table whole, of the others only where they are. What
- * would let two tables, or a table and data, lie over each other is found here. See qcow2_int.h.
+ * Reading a qcow2 image's tables, when it becomes ours: L1 tables and the refcount table whole, of the others only
+ * where they are. What would let two tables, or a table and data, lie over each other is found here. See qcow2_int.h.
  */
 #include "config.h"
 #include "hypervisor/dev/qcow2_int.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Where the octets of a qcow2 disk are, and reading them: tables, compressed clusters, images below. See qcow2_int.h. */
+/*
+ * Where the octets of a qcow2 disk are, and reading them: tables, compressed clusters, images below. See qcow2_int.h.
+ */
 #include "config.h"
 #include "hypervisor/dev/qcow2_int.h"
 
@@ -9,7 +11,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-/* Where ----------------------------------------------------------------------------------------------------------------------- */
+/* Where ------------------------------------------------------------------------------------------------------------ */
 
 int qc_entry(struct qcow2 *q, unsigned img, uint64_t off, uint64_t *ret)
 {
@@ -130,7 +132,7 @@ int qc_map_write(struct qcow2 *q, uint64_t off, uint64_t bytes, struct qc_ext *r
 	return 0;
 }
 
-/* Reading, under op ------------------------------------------------------------------------------------------------------------- */
+/* Reading, under op ------------------------------------------------------------------------------------------------ */
 
 int qc_pread(const struct qc_image *g, void *buf, size_t len, uint64_t at)
 {
@@ -150,7 +152,10 @@ int qc_pread(const struct qc_image *g, void *buf, size_t len, uint64_t at)
 	return 0;
 }
 
-/* A page makes room. Only those of the disk's own image may be dirty: what may be written at any time goes first, then all. */
+/*
+ * A page makes room. Only those of the disk's own image may be dirty: what may be written at any time goes first, then
+ * all.
+ */
 static int make_room(struct qcow2 *q, unsigned img, struct qc_page **ret)
 {
 	struct qc_cache *c = &q->img[img].cache;

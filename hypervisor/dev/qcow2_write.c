@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Writes to a qcow2 disk that its tables must learn of: clusters for new data, with what was there around it; discard and zeroes. All
- * under `op`; see qcow2_int.h.
+ * Writes to a qcow2 disk that its tables must learn of: clusters for new data, with what was there around it; discard
+ * and zeroes. All under `op`; see qcow2_int.h.
  */
 #include "config.h"
 #include "hypervisor/dev/qcow2_int.h"
@@ -82,7 +82,7 @@ void qc_give_up(struct qcow2 *q, uint64_t off, uint64_t bytes, uint64_t at)
 	qc_unalloc(q, at - skip, (skip + bytes + csize - 1) / csize);
 }
 
-/* Discard and zeroes ------------------------------------------------------------------------------------------------------------ */
+/* Discard and zeroes ----------------------------------------------------------------------------------------------- */
 
 /* Zeros as data, in one cluster. */
 static int write_zeros(struct qcow2 *q, uint64_t off, uint64_t len)

@@ -681,7 +681,8 @@ static int open_image(struct vblk *b, const struct path_rules *paths, struct err
 	              : open_raw(b, paths, want_direct, what, err);
 
 	if (!r && !b->sectors)
-		r = err_set(err, EINVAL, "%s: %s is empty; give it a size first (truncate -s 1G)", what, b->cfg->source);
+		r = err_set(err, EINVAL, "%s: %s is empty; give it a size first (truncate -s 1G)", what,
+		            b->cfg->source);
 	if (!r && fstat(b->fd, &st) < 0)
 		r = err_sys(err, errno, "%s: cannot examine %s", what, b->cfg->source);
 	b->write_through = b->cfg->cache == DOM_CACHE_WRITETHROUGH || (leased && !b->direct);

@@ -57,7 +57,8 @@ static void make_config(void)
 	close(fd);
 	if (fx.qcow2) {
 		char cmd[512];
-		snprintf(cmd, sizeof(cmd), "qemu-img create -q -f qcow2 -o cluster_size=64k '%s' %u", path, FX_DISK_BYTES);
+		snprintf(cmd, sizeof(cmd), "qemu-img create -q -f qcow2 -o cluster_size=64k '%s' %u", path,
+		         FX_DISK_BYTES);
 		assert_int_equal(system(cmd), 0);
 		fx.cfg.disk[0].format = DOM_FORMAT_QCOW2;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A qcow2 image as qemu-img makes it, the disk of qcow2.h on it, and a model of what that disk must hold. Everything asserts by itself.
- * Requests are driven by the caller's thread; calls run on blkio's worker, as in hvdom.
+ * A qcow2 image as qemu-img makes it, the disk of qcow2.h on it, and a model of what that disk must hold. Everything
+ * asserts by itself. Requests are driven by the caller's thread; calls run on blkio's worker, as in hvdom.
  */
 #ifndef HOSPES_TESTS_UNIT_QCOW2FIX_H
 #define HOSPES_TESTS_UNIT_QCOW2FIX_H
@@ -24,7 +24,10 @@ struct qfix {
 };
 
 bool q_have_tools(void); /* qemu-img and qemu-io; else says what is missing */
-/* Run a command line (with %s of the fixture's directory as printf wants it) by sh; returns its exit status. Its output goes to q_out. */
+/*
+ * Run a command line (with %s of the fixture's directory as printf wants it) by sh; returns its exit status. Its output
+ * goes to q_out.
+ */
 int q_sh(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 extern char q_out[4096];
 

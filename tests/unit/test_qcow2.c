@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* qcow2 images against qemu-img: what is read and written, what is refused, images that are damaged. Power cuts are test_qcow2cut.c's. */
+/*
+ * qcow2 images against qemu-img: what is read and written, what is refused, images that are damaged. Power cuts are
+ * test_qcow2cut.c's.
+ */
 #include "config.h"
 #include "tests/unit/qcow2fix.h"
 
@@ -34,7 +37,8 @@ static void sh_ok(int r)
 static void make(const char *opts, const char *below)
 {
 	sh_ok(q_sh("rm -f d.qcow2 base.raw base; truncate -s 5M base.raw"));
-	sh_ok(q_sh("qemu-io -f raw -c 'write -P 17 100k 300k' -c 'write -P 18 2M 1M' -c 'write -P 19 4M 200k' base.raw"));
+	sh_ok(q_sh(
+		"qemu-io -f raw -c 'write -P 17 100k 300k' -c 'write -P 18 2M 1M' -c 'write -P 19 4M 200k' base.raw"));
 	if (below && !strcmp(below, "qcow2"))
 		sh_ok(q_sh("qemu-img convert -O qcow2 -o cluster_size=32k -c base.raw base"));
 	else
@@ -169,7 +173,8 @@ static void test_at_once(void **state)
 				enum blkio_op op = i % 9 == 8 ? BLKIO_ZERO : i % 7 == 6 ? BLKIO_READ : BLKIO_WRITE;
 				memset(buf[i], (int)(i + round), 4096);
 				if (op != BLKIO_READ)
-					memset(fx.model + base + at * 4096, op == BLKIO_ZERO ? 0 : (int)(i + round), 4096);
+					memset(fx.model + base + at * 4096, op == BLKIO_ZERO ? 0 : (int)(i + round),
+					       4096);
 				qf_begin(&fx, &io[i], op, base + at * 4096, buf[i], 4096);
 			}
 			struct qio flush;
@@ -338,7 +343,7 @@ static void test_take_turns(void **state)
 	assert_non_null(strstr(err.text, "/base is being written"));
 }
 
-/* Refusals -------------------------------------------------------------------------------------------------------------------- */
+/* Refusals --------------------------------------------------------------------------------------------------------- */
 
 static void poke(const char *name, uint64_t at, const void *p, size_t len)
 {
@@ -381,7 +386,8 @@ static void test_refusals(void **state)
 		{ "qemu-img create -f qcow2 -u -b nbd://h/x -F raw x 1M", "only plain paths", ENOTSUP },
 		{ "qemu-img create -f qcow2 -u -b 'json:{\"driver\":\"null-co\"}' -F raw x 1M", "only plain paths",
 		  ENOTSUP },
-		{ "qemu-img create -f qcow2 y 1M; qemu-img rebase -u -f qcow2 -b x -F qcow2 y; mv y x", "stands on itself", ELOOP },
+		{ "qemu-img create -f qcow2 y 1M; qemu-img rebase -u -f qcow2 -b x -F qcow2 y; mv y x",
+		  "stands on itself", ELOOP },
 		{ "qemu-img create -f qcow2 -u -b y -F qcow2 x 1M; qemu-img create -f qcow2 -u -b ./x -F qcow2 y 1M",
 		  "stands on itself", ELOOP },
 		{ "qemu-img create -f qcow2 0 1M; for i in $(seq 16); do qemu-img create -f qcow2 -u -b $((i - 1)) -F "
@@ -396,8 +402,8 @@ static void test_refusals(void **state)
 		refused("x", t[i].code, t[i].text);
 	}
 	/* fifteen below are fine */
-	sh_ok(q_sh("rm -rf *; qemu-img create -f qcow2 0 1M; for i in $(seq 15); do qemu-img create -f qcow2 -u -b $((i - 1)) -F "
-	           "qcow2 $i 1M; done; qemu-io -c 'write -P 9 0 64k' 0"));
+	sh_ok(q_sh("rm -rf *; qemu-img create -f qcow2 0 1M; for i in $(seq 15); do "
+	           "qemu-img create -f qcow2 -u -b $((i - 1)) -F qcow2 $i 1M; done; qemu-io -c 'write -P 9 0 64k' 0"));
 	qf_start(&fx, "15");
 	qf_model(&fx);
 	qf_open(&fx);
@@ -427,7 +433,7 @@ static void test_header(void **state)
 		{ 48, "\0\0\0\0\0\0\0\0", 8, EINVAL, "refcount table" },
 		{ 48, "\177\377\377\377\377\377\0\0", 8, EINVAL, "refcount table" },
 		{ 48, "\0\0\0\0\0\2\0\0", 8, EINVAL, "refcount block is not in the file" },
-		{ 0x10000, "\0\0\0\0\0\3\0\0", 8, EINVAL, "same place" }, /* a refcount block where the L1 table is */
+		{ 0x10000, "\0\0\0\0\0\3\0\0", 8, EINVAL, "same place" },   /* a refcount block where the L1 table is */
 		{ 0x30000, "\200\0\0\0\0\2\0\0", 8, EINVAL, "same place" }, /* an L2 table where that block is */
 		{ 0x30000, "\200\0\0\0\0\2\2\0", 8, EINVAL, "L2 table is not in the file" },
 		{ 0x30000, "\200\0\1\0\0\0\0\0", 8, EINVAL, "L2 table is not in the file" },
@@ -473,7 +479,8 @@ static void test_header(void **state)
 /* A guest cannot get at the tables by an image that was made for that. */
 static void test_overlap(void **state)
 {
-	static const uint64_t target[] = { 0x00000, 0x10000, 0x20000, 0x30000, 0x40000 }; /* header, refcounts, L1, L2 */
+	static const uint64_t target[] = { 0x00000, 0x10000, 0x20000, 0x30000,
+		                           0x40000 }; /* header, refcounts, L1, L2 */
 	uint8_t buf[4096] = { 1 }, before[0x50000], *now;
 	(void)state;
 
@@ -553,9 +560,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(test_read),       T(test_compressed), T(test_random),   T(test_at_once), T(test_snapshot),
-		T(test_long_file),  T(test_large_disk), T(test_reuse),    T(test_take_turns), T(test_refusals),
-		T(test_header),     T(test_overlap),    T(test_damaged),
+		T(test_read),      T(test_compressed), T(test_random),  T(test_at_once),    T(test_snapshot),
+		T(test_long_file), T(test_large_disk), T(test_reuse),   T(test_take_turns), T(test_refusals),
+		T(test_header),    T(test_overlap),    T(test_damaged),
 	};
 	return q_have_tools() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
 }

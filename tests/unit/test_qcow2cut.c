@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A qcow2 image whose host loses power. All writes to the image are recorded between worker and kernel; then the image is made again as a cut
- * at some moment would leave it: what was synced is there, of what came after the last sync any part. qemu-img must find no errors in
- * it, apart from leaks, and the guest must find what it had flushed. Also: writes that fail, and a lease that is over.
+ * A qcow2 image whose host loses power. All writes to the image are recorded between worker and kernel; then the image
+ * is made again as a cut at some moment would leave it: what was synced is there, of what came after the last sync any
+ * part. qemu-img must find no errors in it, apart from leaks, and the guest must find what it had flushed. Also: writes
+ * that fail, and a lease that is over.
  */
 #include "config.h"
 #include "tests/unit/qcow2fix.h"
@@ -20,7 +21,7 @@
 #define ANY     UINT32_MAX
 #define BASE    0xba5eu
 
-/* Recording ------------------------------------------------------------------------------------------------------------------- */
+/* Recording -------------------------------------------------------------------------------------------------------- */
 
 enum rec_kind { REC_WRITE, REC_SYNC, REC_PUNCH };
 struct rec {
@@ -74,7 +75,7 @@ static void record_write(const struct iovec *v, int n, off_t at, bool dsync)
 	{                                                                                                              \
 		if (fails())                                                                                           \
 			return -1;                                                                                     \
-		record_write(v, n, at, fl & RWF_DSYNC);                                                                \
+		record_write(v, n, at, fl &RWF_DSYNC);                                                                 \
 		return __real_##name(fd, v, n, at, fl);                                                                \
 	}
 WRAP(pwritev2)
@@ -101,15 +102,15 @@ int __wrap_fdatasync(int fd)
 WRAP_PUNCH(fallocate)
 WRAP_PUNCH(fallocate64)
 
-/* What the guest did ------------------------------------------------------------------------------------------------------------ */
+/* What the guest did ----------------------------------------------------------------------------------------------- */
 
 struct op {
 	uint64_t first, n; /* sectors */
 	bool zero, discard;
 };
 struct flush {
-	unsigned at_rec;      /* records before it was answered */
-	unsigned ops;         /* operations before it */
+	unsigned at_rec;        /* records before it was answered */
+	unsigned ops;           /* operations before it */
 	uint32_t last[SECTORS]; /* the operation that each sector has, BASE, 0: zeros, ANY */
 };
 static struct op ops[OPS + 1]; /* from 1 on */
@@ -159,7 +160,7 @@ static void flushed(unsigned ops_done, const uint32_t *now)
 	memcpy(f->last, now, sizeof(f->last));
 }
 
-/* Cuts -------------------------------------------------------------------------------------------------------------------------- */
+/* Cuts ------------------------------------------------------------------------------------------------------------- */
 
 static void put(int fd, const struct rec *r, bool whole)
 {
@@ -352,7 +353,7 @@ static void test_hot_path(void **state)
 	forget();
 }
 
-/* Failures ---------------------------------------------------------------------------------------------------------------------- */
+/* Failures --------------------------------------------------------------------------------------------------------- */
 
 static int settle(enum blkio_op op, uint64_t off, void *buf, uint64_t len)
 {
@@ -361,7 +362,9 @@ static int settle(enum blkio_op op, uint64_t off, void *buf, uint64_t len)
 	return r < 0 && r != -ENOSPC ? r : r < 0 ? qf_io(&fx, op, off, buf, len) : 0;
 }
 
-/* A file system that is full at each write in turn: the request fails, does no harm, and works when it is tried again. */
+/*
+ * A file system that is full at each write in turn: the request fails, does no harm, and works when it is tried again.
+ */
 static void test_full(void **state)
 {
 	static uint8_t buf[100 * 1024];
@@ -473,7 +476,8 @@ static void test_lease(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, test_dir_setup, test_dir_teardown)
-	const struct CMUnitTest tests[] = { T(test_cuts), T(test_hot_path), T(test_full), T(test_sync_fails), T(test_lease) };
+	const struct CMUnitTest tests[] = { T(test_cuts), T(test_hot_path), T(test_full), T(test_sync_fails),
+		                            T(test_lease) };
 
 	/* all by the worker, where it can be seen */
 	setenv("HOSPES_IO_URING", "0", 1);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A guest's block device on a qcow2 image: its size, whose it is, what is marked, a full disk, the end. Images themselves: test_qcow2.c. */
+/*
+ * A guest's block device on a qcow2 image: its size, whose it is, what is marked, a full disk, the end. Images
+ * themselves: test_qcow2.c.
+ */
 #include "config.h"
 #include "tests/unit/devfixture.h"
 
@@ -7,8 +10,8 @@
 #include <sys/uio.h>
 #include "common/util.h"
 
-#define T_IN 0u
-#define T_OUT 1u
+#define T_IN    0u
+#define T_OUT   1u
 #define T_FLUSH 4u
 
 static atomic_int write_err;
@@ -112,7 +115,8 @@ static void test_full(void **state)
 	devs_unlock(fx.devs);
 	assert_int_equal(check(), 0);
 	char cmd[512];
-	snprintf(cmd, sizeof(cmd), "qemu-io -c 'read -vP 119 32k 4k' '%s' | grep -q 'read 4096'", fx.cfg.disk[0].source);
+	snprintf(cmd, sizeof(cmd), "qemu-io -c 'read -vP 119 32k 4k' '%s' | grep -q 'read 4096'",
+	         fx.cfg.disk[0].source);
 	assert_int_equal(system(cmd), 0);
 }
 
