@@ -98,6 +98,7 @@ void domain_owned(struct domain *d, uint64_t generation)
 	d->generation = generation;
 	d->env.generation = generation;
 	d->owner = true;
+	devs_owned(d->devs);
 }
 
 int domain_own(struct domain *d, uint64_t generation, bool must_be_named, struct err *err)
@@ -195,6 +196,8 @@ int domain_boot(struct domain *d, struct err *err)
 				"there, or when that host is surely dead: vmctl start --force",
 				d->cfg->name, rec.owner, (unsigned long)rec.generation);
 		r = domain_own(d, d->forced_generation, false, err);
+		if (!r)
+			r = devs_flash_load(d->devs, err);
 		if (r < 0)
 			return r;
 	}

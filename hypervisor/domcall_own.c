@@ -223,9 +223,12 @@ static int destroy_work(void *arg, struct err *err)
 	uint32_t flags = d->pend.destroy_flags;
 	struct lease_record rec = { .generation = d->generation,
 		                    .state = flags & HV_DESTROY_F_SAVED ? LEASE_SAVED : LEASE_STOPPED };
+	struct err lost;
 	int r = 0;
 
 	snprintf(rec.owner, sizeof(rec.owner), "%s", d->host);
+	if (devs_flash_sync(d->devs, &lost) < 0)
+		log_error("domain '%s': %s", d->cfg->name, lost.text);
 	if (!(flags & HV_DESTROY_F_MOVED)) {
 		/* as after a power cut, what fails here was not flushed */
 		(void)!devs_settle(d->devs, SETTLE_NS, NULL);

@@ -23,6 +23,7 @@
 #include "hypervisor/api/dompath.h"
 #include "hypervisor/check.h"
 #include "hypervisor/domcall_int.h"
+#include "hypervisor/api/firmware.h"
 #include "hypervisor/api/rundir.h"
 
 #define UID_FIRST                                                                                                      \
@@ -206,6 +207,23 @@ static int bound_paths(struct domain *d, struct err *err)
 	return path_check_config(&d->paths, d->cfg, err);
 }
 
+/* The variables of the guest's firmware. */
+static int open_flash(struct domain *d, struct err *err)
+{
+	_cleanup_free_ char *path = firmware_nvram_path(d->cfg);
+	_cleanup_firmware_ struct firmware fw = { 0 };
+	int r = firmware_find(d->cfg, &fw, err);
+
+	if (r < 0)
+		return r;
+	struct devs_flash_cfg c = { .path = path,
+		                    .template = fw.template,
+		                    .bytes = fw.vars_bytes,
+		                    .uuid = d->cfg->uuid,
+		                    .paths = d->cfg->paths };
+	return devs_flash(d->devs, &c, err);
+}
+
 /* Everything that needs the host's privileges, then everything that must not have them. */
 static int set_up(struct domain *d, struct err *err)
 {
@@ -234,6 +252,8 @@ static int set_up(struct domain *d, struct err *err)
 		r = limit_resources(d, err);
 	if (!r)
 		r = devs_new(d->cfg, d->ops->transport, &ev, &d->devs, err);
+	if (!r && d->cfg->fw.efi)
+		r = open_flash(d, err);
 	uid_t uid = geteuid() == 0 ? domain_uid(d) : getuid();
 	if (!r)
 		r = leases_open(&d->leases, d->cfg, uid, err);
@@ -294,6 +314,8 @@ static void tear_down(struct domain *d)
 		snprintf(rec.owner, sizeof(rec.owner), "%s", d->host);
 		if (d->devs && devs_settle(d->devs, SETTLE_NS, &e) < 0)
 			log_warn("what the guest had not flushed is lost: %s", e.text);
+		if (devs_flash_sync(d->devs, &e) < 0)
+			log_error("%s", e.text);
 		if (leases_write(&d->leases, &rec, &e) < 0)
 			log_error("%s", e.text);
 	}

@@ -65,8 +65,10 @@ static int unpark_done(struct domain *d, int r, struct err *err)
 		devs_unlock(d->devs);
 		return err_set(err, ETIME, "the lease that would let domain '%s' go on ended meanwhile", d->cfg->name);
 	}
-	if (!r)
+	if (!r) {
 		d->owner = true;
+		devs_owned(d->devs);
+	}
 	if (!r && d->paused) {
 		domain_set_state(d, HV_DOM_PAUSED, "as before: paused");
 		return 0;

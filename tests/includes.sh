@@ -28,6 +28,7 @@ tools                   hypervisor/api clusterd/guard
 except='
 hypervisor/dev/blkio.h          clusterd/guard/deadline.h
 hypervisor/dev/devs.h           clusterd/guard/deadline.h
+hypervisor/dev/flash.h          clusterd/guard/deadline.h
 hypervisor/lease.h              clusterd/guard/deadline.h
 hypervisor/main.c               clusterd/guard/managed.h
 tools/vmclus_simulate.h         clusterd/core/plan.h

@@ -43,6 +43,8 @@ enum dom_char_type { DOM_CHAR_PTY, DOM_CHAR_FILE };
 enum dom_error_policy { DOM_ERROR_DEFAULT, DOM_ERROR_STOP, DOM_ERROR_REPORT, DOM_ERROR_IGNORE, DOM_ERROR_ENOSPACE };
 enum dom_disk_cache { DOM_CACHE_DEFAULT, DOM_CACHE_NONE, DOM_CACHE_WRITEBACK, DOM_CACHE_WRITETHROUGH };
 enum dom_clock { DOM_CLOCK_UTC, DOM_CLOCK_LOCALTIME, DOM_CLOCK_VARIABLE };
+enum dom_switch { DOM_SWITCH_ANY, DOM_SWITCH_NO, DOM_SWITCH_YES };
+enum dom_boot { DOM_BOOT_HD, DOM_BOOT_CDROM, DOM_BOOT_FD };
 
 #define DOM_DISKS_MAX 8
 #define DOM_NICS_MAX 8
@@ -51,6 +53,7 @@ enum dom_clock { DOM_CLOCK_UTC, DOM_CLOCK_LOCALTIME, DOM_CLOCK_VARIABLE };
 #define DOM_INPUTS_MAX 4
 #define DOM_CPU_FEATURES_MAX 160
 #define DOM_HYPERV_MAX 24
+#define DOM_BOOT_MAX 4
 
 struct dom_disk {
 	enum dom_disk_type type;
@@ -63,6 +66,15 @@ struct dom_disk {
 	bool discard;
 	enum dom_error_policy error_policy, rerror_policy; /* of writes; of reads */
 	char *serial;            /* owned, NULL: none */
+	unsigned boot_order;     /* 1 is the first; 0: not given */
+};
+/* <os firmware>, <loader>, <nvram>; api/firmware.h finds what is not named. */
+struct dom_firmware {
+	bool efi;                /* false: SeaBIOS */
+	char *loader;            /* owned, NULL: any that fits; paths are absolute */
+	char *nvram, *template;  /* the domain's variables, and what they begin with; owned, NULL: not named */
+	enum dom_switch secure;  /* <loader secure>: only code in SMM writes variables */
+	enum dom_switch secure_boot, enrolled_keys; /* <feature> of <firmware> */
 };
 struct dom_nic {
 	enum dom_nic_type type;
@@ -126,6 +138,9 @@ struct dom_config {
 	char *kernel;            /* <os><kernel>; owned; uml default /usr/bin/linux.uml; NULL: firmware boots from a disk (kvm, qemu) */
 	char *initrd;            /* owned, NULL: none */
 	char *cmdline;           /* owned, NULL: none */
+	struct dom_firmware fw;  /* kvm, qemu */
+	enum dom_boot boot[DOM_BOOT_MAX];   /* <boot dev>, in their order */
+	size_t n_boot;
 	enum dom_clock clock;
 	enum dom_action on_poweroff, on_reboot, on_crash;
 	struct dom_disk disk[DOM_DISKS_MAX];

@@ -13,9 +13,9 @@ noinst_LIBRARIES += %D%/liblaunch.a
 %C%_liblaunch_a_SOURCES = %D%/hvcheck.h %D%/hvcheck.c %D%/launch.h %D%/launch.c %D%/cpufeat.h %D%/cpufeat.c
 %C%_liblaunch_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 
-# Where the files may be that a definition names (needs $(JANSSON_LIBS)).
+# Where the files may be that a definition names, and firmware that it does not name (needs $(JANSSON_LIBS)).
 noinst_LIBRARIES += %D%/libpathconf.a
-%C%_libpathconf_a_SOURCES = %D%/pathconf.h %D%/pathconf.c
+%C%_libpathconf_a_SOURCES = %D%/pathconf.h %D%/pathconf.c %D%/firmware.h %D%/firmware.c
 %C%_libpathconf_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 
 # A disk's image and what it stands on.

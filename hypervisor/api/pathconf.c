@@ -9,6 +9,7 @@
 #include "common/jsonplain.h"
 #include "common/util.h"
 #include "hypervisor/api/domcfg.h"
+#include "hypervisor/api/firmware.h"
 
 static int add_defaults(struct path_rules *p)
 {
@@ -17,6 +18,7 @@ static int add_defaults(struct path_rules *p)
 		const char *dir;
 	} fixed[] = {
 		{ PATH_IMAGE, "/var/lib/libvirt/images" },
+		{ PATH_IMAGE, "/var/lib/libvirt/qemu/nvram" },
 		{ PATH_IMAGE, "/srv" },
 		{ PATH_IMAGE, "/mnt" },
 		{ PATH_IMAGE, "/media" },
@@ -116,10 +118,17 @@ int path_rules_load(struct path_rules *ret, struct err *err)
 
 int path_check_config(const struct path_rules *p, const struct dom_config *cfg, struct err *err)
 {
+	_cleanup_free_ char *nvram = firmware_nvram_path(cfg);
 	int r = path_check(p, PATH_KERNEL, cfg->kernel, "kernel", err);
 
 	if (r == 0)
 		r = path_check(p, PATH_KERNEL, cfg->initrd, "initrd", err);
+	if (r == 0)
+		r = path_check(p, PATH_KERNEL, cfg->fw.loader, "loader", err);
+	if (r == 0)
+		r = path_check(p, PATH_KERNEL, cfg->fw.template, "nvram template", err);
+	if (r == 0)
+		r = path_check(p, PATH_IMAGE, nvram, "nvram", err);
 	for (size_t i = 0; i < cfg->n_disks && r == 0; i++) {
 		const struct dom_disk *k = &cfg->disk[i];
 		_cleanup_free_ char *what = xasprintf("disk %s", k->target);
@@ -149,10 +158,14 @@ static void touch(const char *what, const char *path, void (*at)(void *arg, cons
 
 void path_touch_config(const struct dom_config *cfg, void (*at)(void *arg, const char *what), void *arg)
 {
+	_cleanup_free_ char *nvram = at ? firmware_nvram_path(cfg) : NULL;
+
 	if (!at)
 		return;
 	touch("guest kernel", cfg->kernel, at, arg);
 	touch("initrd", cfg->initrd, at, arg);
+	touch("loader", cfg->fw.loader, at, arg);
+	touch("nvram", nvram, at, arg);
 	for (size_t i = 0; i < cfg->n_disks; i++) {
 		_cleanup_free_ char *what = xasprintf("disk %s:", cfg->disk[i].target);
 

@@ -16,6 +16,7 @@
 
 #include "common/util.h"
 #include "hypervisor/dev/blkio.h"
+#include "hypervisor/dev/flash.h"
 
 #define STATE_MAGIC   0x31764448u /* "HDv1" */
 #define STATE_VERSION 1u
@@ -234,6 +235,7 @@ void devs_free(struct devs *d)
 		d->v[i]->ops->free(d->v[i]);
 	}
 	blkio_free(d->blkio);
+	flash_free(d->flash);
 	loop_del_fd(d->again_src);
 	if (d->again_fd >= 0)
 		close(d->again_fd);
@@ -257,6 +259,11 @@ int devs_start(struct devs *d, struct err *err)
 
 	if (d->blkio) {
 		int r = blkio_start(d->blkio, err);
+		if (r < 0)
+			return r;
+	}
+	if (d->flash) {
+		int r = flash_start(d->flash, err);
 		if (r < 0)
 			return r;
 	}

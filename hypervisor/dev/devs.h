@@ -24,6 +24,16 @@
 
 struct devs;
 struct vdev_transport_ops;
+struct path_rules;
+
+/* The variables of a guest's firmware, all borrowed for the call. */
+struct devs_flash_cfg {
+	const char *path;       /* their file, which is made if it is not there */
+	const char *template;   /* what they begin with, NULL: unknown */
+	size_t bytes;           /* of both */
+	const char *uuid;       /* the domain's */
+	const struct path_rules *paths; /* as dom_config's */
+};
 
 /* Called on the io thread; may only loop_post(). Each may be NULL. */
 struct devs_events {
@@ -94,6 +104,28 @@ int devs_sync(struct devs *d, struct err *err) _must_check_;
 int devs_settle(struct devs *d, uint64_t limit_ns, struct err *err) _must_check_;
 /* Start the writeback of dirty pages of the images, without waiting: before a blackout, so that devs_sync() has little to wait for. */
 void devs_writeback(struct devs *d);
+
+/*
+ * A guest with firmware has its variables in memory of hvdom's, which reaches their file a moment after each
+ * change: from devs_owned() to
+ * devs_unlock(), while the lease lasts. devs_lock() and devs_sync() take that file as an image. ADR 82.
+ *
+ * Open it, after devs_new(), with privileges. @err names file and remedy.
+ */
+int devs_flash(struct devs *d, const struct devs_flash_cfg *cfg, struct err *err) _must_check_;
+/* Its memory file, for the engine: borrowed, sealed against changes of its size. -1: this guest has none. */
+int devs_flash_fd(const struct devs *d);
+/*
+ * Before a guest boots for the first time, after devs_owned(): its variables from the file, or the template. May
+ * wait for storage.
+ */
+int devs_flash_load(struct devs *d, struct err *err) _must_check_;
+/* The engine's: a guest that came from elsewhere runs, so the memory file has its variables now. */
+void devs_flash_runs(struct devs *d);
+/* Write what is not in the file yet; before the lease says that another host may have it. */
+int devs_flash_sync(struct devs *d, struct err *err) _must_check_;
+/* After devs_lock(): the lease says that the domain is ours. Nothing is written to the file before. */
+void devs_owned(struct devs *d);
 
 /* Send gratuitous ARP and RARP from each NIC's MAC through its tap; ARP with the IPv4 address seen from the guest, if any. */
 void devs_announce(struct devs *d);

@@ -2,6 +2,7 @@
 /* What is asked of single kinds of devices: locks and stable storage of disks, announcements of NICs, consoles, heartbeat, balloon, statistics. */
 #include "config.h"
 #include "hypervisor/dev/vdev_int.h"
+#include "hypervisor/dev/flash.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,11 +32,20 @@ static int do_lock(struct devs *d, void *arg, struct err *err)
 
 int devs_lock(struct devs *d, struct err *err)
 {
-	return do_lock(d, NULL, err); /* on the caller's thread: it may wait for a file server */
+	int r = do_lock(d, NULL, err); /* on the caller's thread: it may wait for a file server */
+
+	if (!r && d->flash) {
+		r = flash_lock(d->flash, err);
+		if (r < 0)
+			do_unlock(d, NULL, NULL);
+	}
+	return r;
 }
 
 void devs_unlock(struct devs *d)
 {
+	if (d->flash)
+		flash_unlock(d->flash);
 	(void)do_unlock(d, NULL, NULL);
 }
 
@@ -54,7 +64,49 @@ int devs_sync(struct devs *d, struct err *err)
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return devs_flash_sync(d, err);
+}
+
+/* The firmware's variables ---------------------------------------------------------------------------------------------- */
+
+static void on_flash_failed(void *arg, int code)
+{
+	struct devs *d = arg;
+
+	if (d->ev.disk_error)
+		d->ev.disk_error(d->ev.arg, "nvram", code, false, false);
+}
+
+int devs_flash(struct devs *d, const struct devs_flash_cfg *cfg, struct err *err)
+{
+	return flash_new(cfg, d->ev.deadline, on_flash_failed, d, &d->flash, err);
+}
+
+int devs_flash_fd(const struct devs *d)
+{
+	return d->flash ? flash_fd(d->flash) : -1;
+}
+
+int devs_flash_load(struct devs *d, struct err *err)
+{
+	return d->flash ? flash_load(d->flash, err) : 0;
+}
+
+void devs_flash_runs(struct devs *d)
+{
+	if (d->flash)
+		flash_runs(d->flash);
+}
+
+int devs_flash_sync(struct devs *d, struct err *err)
+{
+	return d->flash ? flash_sync(d->flash, err) : 0;
+}
+
+void devs_owned(struct devs *d)
+{
+	if (d->flash)
+		flash_owned(d->flash);
 }
 
 int devs_settle(struct devs *d, uint64_t limit_ns, struct err *err)

@@ -29,6 +29,7 @@
 
 struct vdev;
 struct blkio;
+struct flash;
 
 /* Ops that only some kinds of devices have. Every op of a table is set. */
 struct vdev_storage_ops {
@@ -136,6 +137,7 @@ struct devs {
 	int again_fd; /* eventfd: some device has pending queues */
 	struct loop_fd *again_src;
 	struct blkio *blkio;      /* NULL: no disks */
+	struct flash *flash;      /* NULL: no firmware with variables */
 	struct vdev *v[VDEV_MAX]; /* owned */
 	size_t n;
 	struct vdev *agent; /* the guest agent's console, one of them */

@@ -93,8 +93,9 @@ static void put_machine(struct args *a, const struct qargs *q, const char *machi
 	put(a, "-sandbox");
 	put(a, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	put(a, "-machine");
-	put(a, "%s,accel=%s,memory-backend=ram,dump-guest-core=off,vmport=off,smm=off,graphics=off%s", machine,
-	    q->kvm ? "kvm" : "tcg", c->hvm.no_hpet ? ",hpet=off" : "");
+	put(a, "%s,accel=%s,memory-backend=ram,dump-guest-core=off,vmport=off,smm=%s,graphics=off%s%s", machine,
+	    q->kvm ? "kvm" : "tcg", q->smm ? "on" : "off", c->hvm.no_hpet ? ",hpet=off" : "",
+	    q->vars >= 0 ? ",pflash0=code,pflash1=vars" : "");
 	put(a, "-cpu");
 	put_own(a, qcpu_text(c, q->kvm));
 	put(a, "-smp");
@@ -182,6 +183,46 @@ static void put_peripherals(struct args *a, const struct qargs *q)
 	}
 }
 
+/* Its two memory files are all that QEMU opens for that; hvdom's locks are no business of its. */
+static void put_firmware(struct args *a, const struct qargs *q)
+{
+	if (q->vars < 0)
+		return;
+	put(a, "-blockdev");
+	put(a, "driver=file,node-name=code,filename=" QARGS_FD_DIR "/%d,read-only=on,locking=off", q->code);
+	put(a, "-blockdev");
+	put(a, "driver=file,node-name=vars,filename=" QARGS_FD_DIR "/%d,locking=off", q->vars);
+	if (!q->smm)
+		return;
+	put(a, "-global");
+	put(a, "driver=cfi.pflash01,property=secure,value=on");
+	put(a, "-global");
+	put(a, "ICH9-LPC.disable_s3=1");
+}
+
+/* 0: it is not booted from. The order of <boot dev>, and of the disks in the document. */
+static unsigned boot_index(const struct dom_config *c, size_t disk)
+{
+	static const enum dom_boot usual[] = { DOM_BOOT_HD, DOM_BOOT_CDROM };
+	const enum dom_boot *dev = c->n_boot ? c->boot : usual;
+	size_t n = c->n_boot ? c->n_boot : ARRAY_SIZE(usual);
+	unsigned at = 0;
+
+	for (size_t i = 0; i < c->n_disks; i++)
+		if (c->disk[i].boot_order)
+			return c->disk[disk].boot_order;
+	for (size_t k = 0; k < n; k++) {
+		for (size_t i = 0; i < c->n_disks; i++) {
+			if (dev[k] != (c->disk[i].cdrom ? DOM_BOOT_CDROM : DOM_BOOT_HD))
+				continue;
+			at++;
+			if (i == disk)
+				return at;
+		}
+	}
+	return 0;
+}
+
 static void put_boot(struct args *a, const struct qargs *q)
 {
 	const struct dom_config *c = q->cfg;
@@ -227,11 +268,16 @@ static void put_devices(struct args *a, const struct qargs *q)
 	size_t dev = 0; /* as devs.h numbers them: disks, then NICs */
 
 	for (size_t i = 0; i < c->n_disks; i++, dev++) {
+		unsigned index = boot_index(c, i);
+		char boot[24] = "";
+
+		if (index)
+			snprintf(boot, sizeof(boot), "bootindex=%u,", index);
 		put(a, "-chardev");
 		put(a, "socket,id=dev%zu,path=" QARGS_SOCKET_DIR "/%zu", dev, dev);
 		put(a, "-device");
-		put(a, "vhost-user-blk-pci,chardev=dev%zu,id=%s,num-queues=1,bootindex=%zu,addr=0x%zx," VIRTIO, dev,
-		    c->disk[i].target, i + 1, SLOT_DISK + i);
+		put(a, "vhost-user-blk-pci,chardev=dev%zu,id=%s,num-queues=1,%saddr=0x%zx," VIRTIO, dev,
+		    c->disk[i].target, boot, SLOT_DISK + i);
 	}
 	for (size_t i = 0; i < c->n_nics; i++, dev++) {
 		const uint8_t *m = c->nic[i].mac;
@@ -268,6 +314,7 @@ int qargs_build(const struct qargs *q, char ***ret, struct err *err)
 	}
 	put(&a, "%s", q->program);
 	put_machine(&a, q, machine);
+	put_firmware(&a, q);
 	put_clock(&a, q);
 	put_chipset(&a, q, machine);
 	put_boot(&a, q);

@@ -19,10 +19,12 @@ struct qargs {
 	const struct dom_config *cfg;
 	const char *program;
 	bool kvm, incoming;
+	bool smm;                              /* of the firmware */
 	uint64_t generation;                   /* of ownership */
 	int64_t utc_s;                         /* what time it is; and how much later the host's local time is */
 	int32_t local_s;
 	int mem, qmp, serial;                  /* descriptors */
+	int code, vars;                        /* of UEFI's flash memory, -1: SeaBIOS */
 	int console[DOM_CONSOLES_MAX + 1];     /* cfg->n_consoles and the agent's */
 };
 

@@ -119,6 +119,7 @@ static int resume(void *vm, struct err *err)
 	if (r < 0)
 		return r;
 	buf_done(&v->saved);
+	devs_flash_runs(v->env->devs); /* QEMU wrote them there before it let the guest go */
 	v->state = QVM_RUNNING;
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/util.h"
+#include "hypervisor/api/firmware.h"
 #include "hypervisor/qemu/qargs.h"
 
 const char *qhost_program(void)
@@ -127,7 +128,9 @@ int qhost_probe(const struct dom_config *cfg, bool kvm, struct err *err)
 		return err_sys(err, errno, "cannot read kernel %s", cfg->kernel);
 	if (cfg->initrd && access(cfg->initrd, R_OK) < 0)
 		return err_sys(err, errno, "cannot read initrd %s", cfg->initrd);
-	return machine_probe(machine, err);
+	_cleanup_firmware_ struct firmware fw = { 0 };
+	r = cfg->fw.efi ? firmware_find(cfg, &fw, err) : 0;
+	return r < 0 ? r : machine_probe(machine, err);
 }
 
 int qhost_identity(const struct dom_config *cfg, bool kvm, char out[HV_IDENTITY_MAX], struct err *err)
@@ -140,6 +143,13 @@ int qhost_identity(const struct dom_config *cfg, bool kvm, char out[HV_IDENTITY_
 	int r = version_of(version, err);
 	if (r < 0)
 		return r;
-	snprintf(out, HV_IDENTITY_MAX, "%s %s%s%.18s", version, kvm ? "kvm" : "tcg", cfg ? " " : "", machine);
+	_cleanup_firmware_ struct firmware fw = { 0 };
+	char flash[48] = "";
+	r = cfg && cfg->fw.efi ? firmware_find(cfg, &fw, err) : 0;
+	if (r < 0)
+		return r;
+	if (cfg && cfg->fw.efi) /* a state has the flash memory's content, and needs its size */
+		snprintf(flash, sizeof(flash), " efi%zu+%zu", fw.code_bytes / 1024, fw.vars_bytes / 1024);
+	snprintf(out, HV_IDENTITY_MAX, "%s %s%s%.15s%.14s", version, kvm ? "kvm" : "tcg", cfg ? " " : "", machine, flash);
 	return 0;
 }

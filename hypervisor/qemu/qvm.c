@@ -5,15 +5,18 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include "common/util.h"
+#include "hypervisor/api/firmware.h"
 #include "hypervisor/dev/vudev.h"
 #include "hypervisor/qemu/qargs.h"
 #include "hypervisor/qemu/qproc.h"
@@ -359,10 +362,38 @@ static void close_all(int *fds, size_t n)
 		close_fd(&fds[i]);
 }
 
+/* The firmware's code in a sealed memory file of its own: @q gets that, which the caller closes. */
+static int hold_firmware(const struct qvm *v, struct qargs *q, struct err *err)
+{
+	_cleanup_firmware_ struct firmware fw = { 0 };
+	_cleanup_free_ char *code = NULL;
+	size_t len = 0;
+
+	q->code = -1;
+	q->vars = devs_flash_fd(v->env->devs);
+	if (q->vars < 0)
+		return 0;
+	int r = firmware_find(v->env->cfg, &fw, err);
+	if (r < 0)
+		return r;
+	r = file_read(fw.code, fw.code_bytes, &code, &len);
+	if (r < 0 || len != fw.code_bytes)
+		return err_sys(err, r < 0 ? -r : EIO, "cannot read the loader %s", fw.code);
+	_cleanup_close_ int fd = memfd_create("firmware", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	r = fd < 0 ? -errno : write_full(fd, code, len);
+	if (!r && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+		r = -errno;
+	if (r < 0)
+		return err_sys(err, -r, "cannot hold the firmware");
+	q->smm = fw.smm;
+	q->code = steal_fd(&fd);
+	return 0;
+}
+
 static int execute(struct qvm *v, const struct pairs *p, struct err *err)
 {
 	const struct dom_config *cfg = v->env->cfg;
-	int pass[3 + DOM_CONSOLES_MAX + 1];
+	int pass[5 + DOM_CONSOLES_MAX + 1];
 	struct qargs a = { .cfg = cfg,
 		           .program = qhost_program(),
 		           .kvm = v->kvm,
@@ -391,7 +422,14 @@ static int execute(struct qvm *v, const struct pairs *p, struct err *err)
 		if (i != 2)
 			pass[c.n_pass++] = p->theirs[i];
 	memcpy(a.console, p->theirs + 3, (p->n - 3) * sizeof(int));
-	int r = qargs_build(&a, &argv, err);
+	int r = hold_firmware(v, &a, err);
+	_cleanup_close_ int code = a.code;
+	if (code >= 0) {
+		pass[c.n_pass++] = code;
+		pass[c.n_pass++] = a.vars;
+	}
+	if (!r)
+		r = qargs_build(&a, &argv, err);
 	if (r < 0)
 		return r;
 	c.argv = argv;

@@ -1,24 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Guests of engine qemu: Debian's kernel as it is, two vCPUs, the small guest's checks on virtio disk, network and consoles; and Debian from its own disk.
 load lib
+load qemu_guests
 
 setup() {
-	need_root
-	need_program jq
-	local why
-	! why=$(qemu_missing) || skip "$why"
-	g=guest$((60 + BATS_TEST_NUMBER))
-}
-
-qemu_xml() { guest_xml "$@" engine=qemu vcpus=2; }
-qemu_wait() { client hospes-probe wait "$(guest_ip "$1"):7007" --timeout $((120 * PATIENCE)); }
-qemu_up() { # HOST NAME [key=value...]
-	local host=$1
-	shift
-	qemu_xml "$@"
-	on "$host" vmctl define "/var/lib/hospes/shared/$1.xml"
-	on "$host" vmctl start "$1"
-	qemu_wait "$1"
+	qemu_setup 60
 }
 
 @test "boots Debian's kernel with two vCPUs, is sound, and powers off in order" {

@@ -1,5 +1,5 @@
 # Unit tests of the virtio devices.
-dev_tests = %D%/test_guestmem %D%/test_virtq %D%/test_vhost_user %D%/test_beat %D%/test_devs %D%/test_vudev %D%/test_vuqemu %D%/test_transport %D%/test_blklease %D%/test_devstate %D%/test_vnet %D%/test_diskfail %D%/test_ioblocked
+dev_tests = %D%/test_flash %D%/test_guestmem %D%/test_virtq %D%/test_vhost_user %D%/test_beat %D%/test_devs %D%/test_vudev %D%/test_vuqemu %D%/test_transport %D%/test_blklease %D%/test_devstate %D%/test_vnet %D%/test_diskfail %D%/test_ioblocked
 check_PROGRAMS += $(dev_tests)
 TESTS += $(dev_tests)
 DEV_TEST_LIBS = hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a $(TEST_LIBS) $(URING_LIBS) $(ZLIB_LIBS)
@@ -62,3 +62,6 @@ QCOW2_FIXTURE = %D%/qcow2fix.h %D%/qcow2fix.c
 %C%_test_qcow2dev_SOURCES = %D%/test_qcow2dev.c $(DEV_FIXTURE)
 %C%_test_qcow2dev_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pwritev2,--wrap=pwritev64v2
 %C%_test_qcow2dev_LDADD = $(DEV_TEST_LIBS)
+%C%_test_flash_SOURCES = %D%/test_flash.c
+%C%_test_flash_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
+%C%_test_flash_LDADD = hypervisor/dev/libhvdev.a $(TEST_LIBS)

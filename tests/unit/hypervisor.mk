@@ -1,5 +1,5 @@
 # Unit tests of hypervisor/ but its devices.
-hypervisor_tests = %D%/test_hvmsg %D%/test_hvcall %D%/test_hvcheck %D%/test_hvproc %D%/test_leaserec %D%/test_domxml %D%/test_domrules %D%/test_savefile %D%/test_engine %D%/test_domlife %D%/test_domown
+hypervisor_tests = %D%/test_firmware %D%/test_hvmsg %D%/test_hvcall %D%/test_hvcheck %D%/test_hvproc %D%/test_leaserec %D%/test_domxml %D%/test_domrules %D%/test_savefile %D%/test_engine %D%/test_domlife %D%/test_domown
 check_PROGRAMS += $(hypervisor_tests)
 TESTS += $(hypervisor_tests)
 
@@ -31,6 +31,9 @@ EXTRA_DIST += %D%/xml
 
 %C%_test_savefile_SOURCES = %D%/test_savefile.c
 %C%_test_savefile_LDADD = hypervisor/api/libsavefile.a common/libcommon.a $(TEST_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS)
+
+%C%_test_firmware_SOURCES = %D%/test_firmware.c
+%C%_test_firmware_LDADD = hypervisor/api/libpathconf.a hypervisor/api/xml/libdomxml.a common/libcommon.a $(TEST_LIBS) $(XML_LIBS) $(JANSSON_LIBS)
 
 # what every engine has to pass
 %C%_test_engine_SOURCES = %D%/test_engine.c %D%/conform.h %D%/conform.c %D%/fake_engine.h %D%/fake_engine.c

@@ -87,6 +87,15 @@ int devs_sync(struct devs *devs, struct err *err)
 	(void)devs, (void)err;
 	return 0;
 }
+void devs_owned(struct devs *devs)
+{
+	(void)devs;
+}
+int devs_flash_load(struct devs *devs, struct err *err)
+{
+	(void)devs, (void)err;
+	return 0;
+}
 int devs_console(struct devs *devs, unsigned index, bool take, struct err *err)
 {
 	(void)devs, (void)index, (void)take;

@@ -36,6 +36,12 @@ int devs_settle(struct devs *devs, uint64_t limit_ns, struct err *err)
 	(void)devs, (void)limit_ns, (void)err;
 	return 0;
 }
+
+int devs_flash_sync(struct devs *devs, struct err *err)
+{
+	(void)devs, (void)err;
+	return 0;
+}
 void devs_unlock(struct devs *devs)
 {
 	(void)devs;

@@ -217,7 +217,6 @@ static void test_machines(void **state)
 		{ DOMAIN, "<pm><suspend-to-mem enabled='no'/></pm><iothreads>1</iothreads>", SILENT, "" },
 
 		{ DEVICES, "<channel type='unix'/>", LISTED, "domain/devices/channel" },
-		{ DISK, "<boot order='1'/>", LISTED, "domain/devices/disk/boot" },
 		{ DISK, "<unheard-of/>", LISTED, "domain/devices/disk/unheard-of" },
 	};
 

@@ -40,7 +40,10 @@ static char *line(const struct dom_config *cfg, bool incoming, bool kvm)
 		           .mem = 31,
 		           .qmp = 32,
 		           .serial = 33,
-		           .console = { 34, 35, 36 } };
+		           .console = { 34, 35, 36 },
+		           .code = cfg->fw.efi ? 37 : -1,
+		           .vars = cfg->fw.efi ? 38 : -1,
+		           .smm = cfg->fw.secure == DOM_SWITCH_YES };
 	static char text[8192];
 	struct err err = { 0 };
 	char **argv;
@@ -108,6 +111,46 @@ static void test_devices(void **state)
 	NOT(t, "raw");
 	NOT(t, "-drive");
 	NOT(t, "tap");
+}
+
+static void test_firmware(void **state)
+{
+	_cleanup_dom_config_ struct dom_config *cfg = parse("64", "<type>hvm</type><loader type='pflash'>/f</loader>",
+	                                                    DISK);
+	_cleanup_dom_config_ struct dom_config *secure =
+		parse("64", "<type>hvm</type><loader type='pflash' secure='yes'>/f</loader>", DISK);
+	const char *t = line(cfg, false, false);
+
+	(void)state;
+	HAS(t, ",smm=off,graphics=off,pflash0=code,pflash1=vars ");
+	HAS(t, " driver=file,node-name=code,filename=/fd/37,read-only=on,locking=off ");
+	HAS(t, " driver=file,node-name=vars,filename=/fd/38,locking=off ");
+	NOT(t, "cfi.pflash01");
+	t = line(secure, false, false);
+	HAS(t, ",smm=on,");
+	HAS(t, " -global driver=cfi.pflash01,property=secure,value=on ");
+}
+
+static void test_boot_order(void **state)
+{
+#define ORDER(file, dev, n)                                                                                            \
+	"<disk type='file' device='disk'><source file='" file "'/><target dev='" dev "' bus='virtio'/><boot order='" n \
+	"'/></disk>"
+	_cleanup_dom_config_ struct dom_config *each = parse("64", "<type>hvm</type>",
+	                                                     ORDER("/a", "vda", "7") DISK2 ORDER("/c", "vdc", "3"));
+	_cleanup_dom_config_ struct dom_config *hd = parse("64", "<type>hvm</type><boot dev='fd'/><boot dev='hd'/>",
+	                                                   DISK DISK2);
+	_cleanup_dom_config_ struct dom_config *none = parse("64", "<type>hvm</type><boot dev='cdrom'/>", DISK);
+	const char *t = line(each, false, false);
+
+	(void)state;
+	HAS(t, "id=vda,num-queues=1,bootindex=7,addr=0x4");
+	HAS(t, "id=vdb,num-queues=1,addr=0x5");
+	HAS(t, "id=vdc,num-queues=1,bootindex=3,addr=0x6");
+	t = line(hd, false, false);
+	HAS(t, "id=vda,num-queues=1,bootindex=1,");
+	HAS(t, "id=vdb,num-queues=1,bootindex=2,");
+	NOT(line(none, false, false), "bootindex");
 }
 
 static void test_machines(void **state)
@@ -277,6 +320,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_direct_kernel), cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_firmware),      cmocka_unit_test(test_boot_order),
 		cmocka_unit_test(test_machines),      cmocka_unit_test(test_processor),
 		cmocka_unit_test(test_clock),         cmocka_unit_test(test_peripherals),
 		cmocka_unit_test(test_out_of_memory),

@@ -234,6 +234,8 @@ static int parse_disk(struct dx *x, const xmlNode *node, struct dom_config *cfg,
 		r = parse_disk_target(x, node, cfg, d);
 	if (!r)
 		r = parse_disk_serial(x, node, d);
+	if (!r)
+		r = dx_parse_order(x, node, cfg, &d->boot_order);
 	for (size_t i = 0; !r && &cfg->disk[i] != d; i++) {
 		if (!strcmp(cfg->disk[i].target, d->target))
 			r = dx_fail(x, node, "target %s is given twice", d->target);
@@ -427,6 +429,8 @@ static int parse_nic(struct dx *x, const xmlNode *node, struct dom_config *cfg, 
 		return r;
 	nic->type = (enum dom_nic_type)type;
 	r = parse_nic_parts(x, node, cfg, nic);
+	if (!r)
+		r = dx_parse_order(x, node, cfg, &(unsigned){ 0 });
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < index; i++) {

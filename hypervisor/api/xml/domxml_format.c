@@ -43,6 +43,56 @@ static bool put_memory(xmlNode *dom, const char *name, uint64_t bytes)
 	return dx_put_attr(node, "unit", "KiB") && put_number(node, bytes / 1024);
 }
 
+/* Only for a configuration that was not read from XML: the document keeps its own. */
+static bool put_firmware(xmlNode *os, const struct dom_config *cfg)
+{
+	static const char *const word[] = { [DOM_SWITCH_NO] = "no", [DOM_SWITCH_YES] = "yes" };
+	const struct dom_firmware *fw = &cfg->fw;
+	const struct {
+		const char *name;
+		enum dom_switch on;
+	} f[] = { { "secure-boot", fw->secure_boot }, { "enrolled-keys", fw->enrolled_keys } };
+	xmlNode *node;
+
+	if (xmlHasProp(os, X("firmware")) || dx_child(os, "loader") || dx_child(os, "nvram") || dx_child(os, "boot"))
+		return true;
+	if (fw->efi && !dx_put_attr(os, "firmware", "efi"))
+		return false;
+	for (size_t i = 0; i < cfg->n_boot; i++) {
+		node = xmlNewChild(os, NULL, X("boot"), NULL);
+		if (!node || !dx_put_attr(node, "dev", dx_boot_devs[cfg->boot[i]]))
+			return false;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(f); i++) {
+		if (f[i].on == DOM_SWITCH_ANY)
+			continue;
+		node = xmlNewChild(dx_ensure(os, "firmware", NULL), NULL, X("feature"), NULL);
+		if (!node || !dx_put_attr(node, "enabled", word[f[i].on]) || !dx_put_attr(node, "name", f[i].name))
+			return false;
+	}
+	if (fw->loader || fw->secure) {
+		node = dx_ensure(os, "loader", NULL);
+		if (!node ||
+		    (fw->loader && (!dx_put_attr(node, "readonly", "yes") || !dx_put_attr(node, "type", "pflash") ||
+		                    !dx_put_text(node, fw->loader))) ||
+		    (fw->secure && !dx_put_attr(node, "secure", word[fw->secure])))
+			return false;
+	}
+	if (!fw->nvram && !fw->template)
+		return true;
+	node = dx_ensure(os, "nvram", NULL);
+	return node && (!fw->template || dx_put_attr(node, "template", fw->template)) &&
+	       (!fw->nvram || dx_put_text(node, fw->nvram));
+}
+
+static bool put_order(xmlNode *device, unsigned order)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", order);
+	return !order || dx_put_attr(dx_ensure(device, "boot", NULL), "order", text);
+}
+
 static bool put_os(xmlNode *dom, const struct dom_config *cfg)
 {
 	xmlNode *os = dx_ensure(dom, "os", NULL), *type = os ? dx_ensure(os, "type", NULL) : NULL;
@@ -56,7 +106,7 @@ static bool put_os(xmlNode *dom, const struct dom_config *cfg)
 	}
 	return put_optional(os, "kernel", cfg->kernel, type) &&
 	       put_optional(os, "initrd", cfg->initrd, dx_child(os, "kernel")) &&
-	       put_optional(os, "cmdline", cfg->cmdline, NULL);
+	       put_optional(os, "cmdline", cfg->cmdline, NULL) && put_firmware(os, cfg);
 }
 
 /* The place on an IDE, SATA or SCSI bus, for which the disk was written. */
@@ -101,6 +151,7 @@ static bool put_disk(xmlNode *node, const struct dom_disk *d)
 	return dx_put_attr(source, dx_disk_attrs[d->type], d->source) && dx_put_attr(target, "dev", d->target) &&
 	       dx_put_attr(target, "bus", "virtio") && put_optional(node, "serial", d->serial, NULL) &&
 	       (d->readonly ? !!dx_ensure(node, "readonly", NULL) : put_optional(node, "readonly", NULL, NULL)) &&
+	       put_order(node, d->boot_order) &&
 	       (d->shareable ? !!dx_ensure(node, "shareable", NULL) : put_optional(node, "shareable", NULL, NULL));
 }
 

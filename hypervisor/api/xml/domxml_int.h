@@ -103,6 +103,12 @@ extern const char *const dx_char_types[2];
 extern const char *const dx_disk_types[2];
 extern const char *const dx_disk_attrs[2];
 extern const char *const dx_nic_types[2];
+extern const char *const dx_boot_devs[3];
+
+/* domxml_os.c: fill cfg->fw and cfg->boot from <os>. */
+int dx_parse_boot(struct dx *x, const xmlNode *os, struct dom_config *cfg) _must_check_;
+/* Its <boot order> of a disk or an interface; *@ret stays without one. */
+int dx_parse_order(struct dx *x, const xmlNode *device, const struct dom_config *cfg, unsigned *ret) _must_check_;
 
 /* domxml_dev.c: fill cfg's device arrays from <devices> (may be NULL). */
 int dx_parse_devices(struct dx *x, const xmlNode *devices, struct dom_config *cfg) _must_check_;

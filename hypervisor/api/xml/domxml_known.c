@@ -35,11 +35,17 @@ static const struct known used[] = {
 	{ "memory", " unit ", true },
 	{ "currentMemory", " unit ", true },
 	{ "vcpu", " placement ", true },
-	{ "os", "", false },
+	{ "os", " firmware ", false },
 	{ "os/type", " arch machine ", true },
 	{ "os/kernel", "", true },
 	{ "os/initrd", "", true },
 	{ "os/cmdline", "", true },
+	{ "os/loader", " readonly type secure stateless format ", true },
+	{ "os/nvram", " template type format templateFormat ", true },
+	{ "os/nvram/source", " file ", false },
+	{ "os/firmware", "", false },
+	{ "os/firmware/feature", " enabled name ", false },
+	{ "os/boot", " dev ", false },
 	{ "clock", " offset ", false },
 	{ "on_poweroff", "", true },
 	{ "on_reboot", "", true },
@@ -54,7 +60,9 @@ static const struct known used[] = {
 	{ "devices/disk/readonly", "", false },
 	{ "devices/disk/shareable", "", false },
 	{ "devices/disk/serial", "", true },
+	{ "devices/disk/boot", " order ", false },
 	{ "devices/interface", " type ", false },
+	{ "devices/interface/boot", " order ", false },
 	{ "devices/interface/source", " bridge ", false },
 	{ "devices/interface/target", " dev ", false },
 	{ "devices/interface/mac", " address ", false },
@@ -247,19 +255,19 @@ static bool allowed(const xmlNode *child, const char *parent)
 	return true;
 }
 
-/* It has elements, and is refused by its name: parse_rng(). */
-static bool is_egd(const xmlNode *node)
+/* Two forms of an element that else holds text: an rng that is refused by its name, and <nvram type='file'>. */
+static bool has_elements(const xmlNode *node)
 {
-	_cleanup_free_ char *model = dx_attr(node, "model");
+	_cleanup_free_ char *model = dx_attr(node, "model"), *type = dx_attr(node, "type");
 
-	return model && !strcmp(model, "egd");
+	return dx_is(node, "nvram") ? type != NULL : model && !strcmp(model, "egd");
 }
 
 /* Text among elements and elements in a text are lost or moved when the document is written anew: nobody means them. */
 static int check_content(struct dx *x, const xmlNode *node, const struct known *k)
 {
 	for (const xmlNode *c = node->children; c; c = c->next) {
-		if (k->text && c->type == XML_ELEMENT_NODE && !is_egd(node))
+		if (k->text && c->type == XML_ELEMENT_NODE && !has_elements(node))
 			return dx_fail(x, c, "is in <%s>, which holds only text", (const char *)node->name);
 		if (!k->text && (c->type == XML_TEXT_NODE || c->type == XML_CDATA_SECTION_NODE) && !xmlIsBlankNode(c))
 			return dx_fail(x, node, "holds text where only elements belong");

@@ -208,18 +208,6 @@ static int parse_os_type(struct dx *x, const xmlNode *os, struct dom_config *cfg
 	return 0;
 }
 
-/* What would be another machine if it were left out. */
-static int refuse_firmware(struct dx *x, const xmlNode *os)
-{
-	_cleanup_free_ char *firmware = dx_attr(os, "firmware");
-
-	if (firmware && strcmp(firmware, "bios"))
-		return dx_fail(x, os, "firmware '%.40s' is not supported (bios)", firmware);
-	if (dx_child(os, "loader") || dx_child(os, "nvram"))
-		return dx_fail(x, os, "<loader> and <nvram> are not supported: guests boot by SeaBIOS or directly");
-	return 0;
-}
-
 static int get_path(struct dx *x, const xmlNode *os, const char *name, char **ret)
 {
 	xmlNode *node;
@@ -251,7 +239,7 @@ static int parse_os(struct dx *x, const xmlNode *dom, struct dom_config *cfg)
 				*s = ' '; /* a command line is one line */
 	}
 	if (cfg->type != DOM_TYPE_UML)
-		return refuse_firmware(x, os);
+		return dx_parse_boot(x, os, cfg);
 	if (cfg->kernel)
 		return 0;
 	cfg->kernel = strdup(UML_KERNEL);
@@ -554,6 +542,9 @@ void dom_config_free(struct dom_config *cfg)
 	free(cfg->initrd);
 	free(cfg->cmdline);
 	free(cfg->seclabel);
+	free(cfg->fw.loader);
+	free(cfg->fw.nvram);
+	free(cfg->fw.template);
 	xmlFreeDoc(cfg->doc);
 	free(cfg);
 }

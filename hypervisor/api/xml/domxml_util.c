@@ -37,6 +37,7 @@ const char *const dx_clocks[3] = {
 const char *const dx_char_types[2] = { [DOM_CHAR_PTY] = "pty", [DOM_CHAR_FILE] = "file" };
 const char *const dx_disk_types[2] = { [DOM_DISK_FILE] = "file", [DOM_DISK_BLOCK] = "block" };
 const char *const dx_disk_attrs[2] = { [DOM_DISK_FILE] = "file", [DOM_DISK_BLOCK] = "dev" };
+const char *const dx_boot_devs[3] = { [DOM_BOOT_HD] = "hd", [DOM_BOOT_CDROM] = "cdrom", [DOM_BOOT_FD] = "fd" };
 const char *const dx_nic_types[2] = { [DOM_NIC_BRIDGE] = "bridge", [DOM_NIC_ETHERNET] = "ethernet" };
 
 int dx_fail(struct dx *x, const xmlNode *node, const char *fmt, ...)

@@ -1,0 +1,23 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What system tests with guests of engine qemu share: qemu*.bats.
+
+qemu_setup() { # FIRST: the number of the file's first guest
+	need_root
+	need_program jq
+	local why
+	! why=$(qemu_missing) || skip "$why"
+	g=guest$(($1 + BATS_TEST_NUMBER))
+}
+
+# qemu_xml NAME [key=value...]: as guest_xml, for this engine
+qemu_xml() { guest_xml "$@" engine=qemu vcpus=2; }
+qemu_wait() { client hospes-probe wait "$(guest_ip "$1"):7007" --timeout $((120 * PATIENCE)); }
+qemu_up() { # HOST NAME [key=value...]
+	local host=$1
+	shift
+	qemu_xml "$@"
+	on "$host" vmctl define "/var/lib/hospes/shared/$1.xml"
+	on "$host" vmctl start "$1"
+	qemu_wait "$1"
+}
