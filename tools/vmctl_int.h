@@ -53,6 +53,7 @@ void vmctl_progress_end(struct vmctl_progress *p);
 
 /* The commands. */
 int vmctl_define(struct cli *v, struct err *err);
+int vmctl_seed(struct cli *v, struct err *err);
 int vmctl_undefine(struct cli *v, struct err *err);
 int vmctl_dumpxml(struct cli *v, struct err *err);
 int vmctl_start(struct cli *v, struct err *err);

@@ -452,3 +452,80 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 		if grep -vP '^[a-z-]+\t[^\t]*\t--help( --[a-z-]+(=[^\t ]+)?)*$' "$T/table"; then return 1; fi
 	done
 }
+
+# ---- seed ------------------------------------------------------------------------------------------------------------------
+
+seed_domain() {
+	mkdir -p "$T/img"
+	make_xml guest01 | sed "s|<devices>|<devices><disk type='file' device='disk'><source file='$T/img/g.img'/><target dev='vda' bus='virtio'/></disk>|" >"$T/guest01.xml"
+	"$vmctl" define "$T/guest01.xml"
+	printf '#cloud-config\npassword: secret\n' >"$T/user"
+}
+# part FILE: what an image has in it
+part() { rm -f "$T/part"; xorriso -osirrox on -indev "$T/img/guest01-seed.iso" -extract "/$1" "$T/part" >/dev/null 2>&1 && cat "$T/part"; }
+
+@test "seed: an image for cloud-init, with what was given and what follows from the domain" {
+	command -v xorriso >/dev/null || skip "missing: xorriso"
+	seed_domain
+	uuid=$("$vmctl" dumpxml guest01 | xmllint --xpath 'string(/domain/uuid)' -)
+	run "$vmctl" seed guest01 --user-data "$T/user"
+	[ "$status" -eq 0 ]
+	[[ $output == *"<source file='$T/img/guest01-seed.iso'/>"*"<target dev='vdb' bus='virtio'/>"*"<readonly/>"* ]]
+	[ "$(stat -c %a "$T/img/guest01-seed.iso")" = 600 ]
+	[ "$(dd if="$T/img/guest01-seed.iso" bs=1 skip=32808 count=6 status=none)" = CIDATA ]
+	[ "$(part user-data)" = "$(cat "$T/user")" ]
+	[ "$(part meta-data)" = "instance-id: $uuid
+local-hostname: guest01" ]
+	! part network-config
+	# again, with all parts: the other one is replaced
+	echo 'instance-id: x' >"$T/meta"
+	run "$vmctl" seed guest01 --user-data - --meta-data "$T/meta" --network-config "$T/meta" <<<'#!/bin/sh'
+	[ "$status" -eq 0 ]
+	[ "$(part user-data)" = '#!/bin/sh' ]
+	[ "$(part meta-data)" = 'instance-id: x' ]
+	[ "$(part network-config)" = 'instance-id: x' ]
+	[ "$(ls "$T/img")" = guest01-seed.iso ]
+	[[ $("$vmctl" dumpxml guest01) != *seed.iso* ]]
+}
+
+@test "seed --attach adds the disk once, and only to be read" {
+	command -v xorriso >/dev/null || skip "missing: xorriso"
+	seed_domain
+	for i in 1 2; do
+		run "$vmctl" seed guest01 --user-data "$T/user" --attach
+		[ "$status" -eq 0 ]
+		[[ $output == *"disk vdb"* ]]
+	done
+	[ "$("$vmctl" dumpxml guest01 | xmllint --xpath 'count(//disk)' -)" = 2 ]
+	[ "$("$vmctl" dumpxml guest01 | xmllint --xpath 'count(//disk[readonly][source/@file="'"$T"'/img/guest01-seed.iso"][target/@dev="vdb"])' -)" = 1 ]
+	[ "$("$vmctl" dumpxml guest01 | xmllint --xpath 'count(//features/acpi)' -)" = 1 ]
+}
+
+@test "seed: what is wrong is said, and leaves nothing" {
+	seed_domain
+	run "$vmctl" seed guest01
+	[ "$status" -eq 2 ]
+	[[ $output == *"--user-data"* ]]
+	run "$vmctl" seed nobody --user-data "$T/user"
+	[ "$status" -eq 1 ]
+	[[ $output == *"no definition of domain 'nobody'"* ]]
+	run "$vmctl" seed guest01 --user-data "$T/none"
+	[ "$status" -eq 1 ]
+	[[ $output == *"$T/none"*"No such file"* ]]
+	truncate -s 1048577 "$T/large"
+	run "$vmctl" seed guest01 --user-data "$T/large"
+	[ "$status" -eq 1 ]
+	[[ $output == *"1 MiB"* ]]
+	# without the program, and with one that fails
+	mkdir "$T/bin"
+	PATH=$T/bin run "$vmctl" seed guest01 --user-data "$T/user"
+	[ "$status" -eq 1 ]
+	[[ $output == *"install the package xorriso"* ]]
+	printf '#!/bin/sh\necho broken >&2\nexit 1\n' >"$T/bin/xorrisofs"
+	chmod 755 "$T/bin/xorrisofs"
+	mkdir "$T/tmp"
+	PATH=$T/bin:$PATH TMPDIR=$T/tmp run "$vmctl" seed guest01 --user-data "$T/user"
+	[ "$status" -eq 1 ]
+	[[ $output == *"broken"*"made no image"* ]]
+	[ -z "$(ls "$T/tmp" "$T/img" | grep -v :)" ]
+}
