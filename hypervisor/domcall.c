@@ -444,12 +444,18 @@ static int op_subscribe(struct call *c, struct err *err)
 static int op_console(struct call *c, struct err *err)
 {
 	const struct hv_console_req *q = c->req;
-	bool take = q->flags & 1;
+	bool take = q->flags & HV_CONSOLE_TAKE;
+	unsigned index = q->index;
 
-	if (q->index > c->d->cfg->n_consoles)
+	if (q->flags & HV_CONSOLE_AGENT) {
+		if (!c->d->cfg->guest_agent)
+			return err_set(err, ENOENT, "domain '%s' has no channel org.qemu.guest_agent.0",
+			               c->d->cfg->name);
+		index = DEVS_AGENT_PORT(c->d->cfg) + 1;
+	} else if (q->index > c->d->cfg->n_consoles)
 		return err_set(err, ENOENT, "domain '%s' has consoles 0 (boot) to %zu", c->d->cfg->name,
 		               c->d->cfg->n_consoles);
-	int fd = q->index ? devs_console(c->d->devs, q->index - 1, take, err) : conlog_attach(c->d->con, take, err);
+	int fd = index ? devs_console(c->d->devs, index - 1, take, err) : conlog_attach(c->d->con, take, err);
 	if (fd < 0)
 		return fd;
 	c->rep_fds[0] = fd;

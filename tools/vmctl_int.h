@@ -60,6 +60,7 @@ int vmctl_start(struct cli *v, struct err *err);
 int vmctl_list(struct cli *v, struct err *err);
 int vmctl_dominfo(struct cli *v, struct err *err);
 int vmctl_domstate(struct cli *v, struct err *err);
+int vmctl_domifaddr(struct cli *v, struct err *err);
 int vmctl_domstats(struct cli *v, struct err *err);
 int vmctl_suspend(struct cli *v, struct err *err);
 int vmctl_resume(struct cli *v, struct err *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* vmctl start, suspend, resume, shutdown, reboot, destroy, setmem, loglevel: one hypercall or little more. */
 #include "config.h"
+#include "tools/vmctl_agent.h"
 #include "tools/vmctl_int.h"
 
 #include <ctype.h>
@@ -74,7 +75,11 @@ int vmctl_suspend(struct cli *v, struct err *err)
 
 int vmctl_resume(struct cli *v, struct err *err)
 {
-	return simple(v, HV_OP_UNPAUSE, NULL, 0, "resumed", err);
+	int r = simple(v, HV_OP_UNPAUSE, NULL, 0, "resumed", err);
+
+	if (!r)
+		vmctl_agent_set_time(v->arg[0]);
+	return r;
 }
 
 int vmctl_reboot(struct cli *v, struct err *err)
@@ -128,7 +133,8 @@ int vmctl_shutdown(struct cli *v, struct err *err)
 	r = vmctl_connect(&c, v->arg[0], err);
 	if (!r && seconds)
 		r = hvcall_simple(&c, HV_OP_SUBSCRIBE, NULL, 0, NULL, 0, err);
-	if (!r)
+	/* without an agent of the guest's own: our agent, and the power button */
+	if (!r && vmctl_agent_shutdown(v->arg[0], NULL) < 0)
 		r = hvcall_simple(&c, HV_OP_SHUTDOWN, NULL, 0, NULL, 0, err);
 	if (r < 0)
 		return err_prefix(err, "shutdown %s", v->arg[0]);

@@ -4,6 +4,7 @@
  * us before DESTROY lets it run on, whatever ends us before TAKE lets the incoming one vanish.
  */
 #include "config.h"
+#include "tools/vmctl_agent.h"
 #include "tools/vmctl_int.h"
 
 #include <errno.h>
@@ -297,5 +298,6 @@ int vmctl_restore(struct cli *v, struct err *err)
 		return err_prefix(err, "restore %s", v->arg[0]);
 	}
 	printf("Domain '%s' restored from %s\n", l.name, v->arg[0]);
+	vmctl_agent_set_time(l.name);
 	return 0;
 }

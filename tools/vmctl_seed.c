@@ -39,7 +39,8 @@ static char *seed_path(const struct dom_config *cfg)
 }
 
 /* Owned: the file's octets, or what stands for a file that was not given; NULL in *@ret: no such part. */
-static int read_part(const struct cli *v, const struct dom_config *cfg, int part, char **ret, size_t *len, struct err *err)
+static int read_part(const struct cli *v, const struct dom_config *cfg, int part, char **ret, size_t *len,
+                     struct err *err)
 {
 	const char *file = v->value[part];
 
@@ -59,13 +60,15 @@ static int read_part(const struct cli *v, const struct dom_config *cfg, int part
 /* cloud-init tells what it gets from the first line, and ignores the rest without a word to us. */
 static void look_at_user_data(const char *text)
 {
-	static const char *const begins[] = { "#cloud-config", "#!", "#include", "#cloud-boothook", "#part-handler",
-		                              "## template:", "Content-Type:", "MIME-Version:", "\x1f\x8b" };
+	static const char *const begins[] = { "#cloud-config", "#!",           "#include",      "#cloud-boothook",
+		                              "#part-handler", "## template:", "Content-Type:", "MIME-Version:",
+		                              "\x1f\x8b" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(begins); i++)
 		if (!strncmp(text, begins[i], strlen(begins[i])))
 			return;
-	fprintf(stderr, "vmctl: warning: cloud-init ignores user data that does not begin with #cloud-config, #! or the like\n");
+	fprintf(stderr,
+	        "vmctl: warning: cloud-init ignores user data that does not begin with #cloud-config, #! or the like\n");
 }
 
 static int write_parts(const struct cli *v, const struct dom_config *cfg, const char *dir, struct err *err)
@@ -91,8 +94,16 @@ static int write_parts(const struct cli *v, const struct dom_config *cfg, const 
 static int make_image(const char *dir, const char *out, struct err *err)
 {
 	_cleanup_free_ char *in = xasprintf("%s/in", dir);
-	char *argv[] = { (char *)TOOL,      (char *)"-quiet",  (char *)"-o",    (char *)(uintptr_t)out, (char *)"-V",
-		         (char *)"CIDATA", (char *)"-joliet", (char *)"-rock", in,                     NULL };
+	char *argv[] = { (char *)TOOL,
+		         (char *)"-quiet",
+		         (char *)"-o",
+		         (char *)(uintptr_t)out,
+		         (char *)"-V",
+		         (char *)"CIDATA",
+		         (char *)"-joliet",
+		         (char *)"-rock",
+		         in,
+		         NULL };
 	int status, r;
 	pid_t pid;
 

@@ -149,6 +149,7 @@ struct dom_config {
 	size_t n_nics;
 	struct dom_char console[DOM_CONSOLES_MAX];  /* hvc0.. */
 	size_t n_consoles;
+	bool guest_agent;        /* kvm, qemu: a channel to the guest's own agent, org.qemu.guest_agent.0 */
 	size_t n_rngs;           /* virtio rng with /dev/urandom */
 	bool balloon;            /* virtio memballoon */
 	enum dom_watchdog watchdog;

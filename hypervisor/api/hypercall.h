@@ -181,7 +181,10 @@ struct hv_balloon_req { uint64_t target_bytes; };
 #define HV_DESTROY_F_SAVED 2u       /* its state is in a file: leases say "saved" */
 struct hv_destroy_req { uint32_t flags; uint32_t reserved; };
 
-struct hv_console_req { uint32_t index; /* 0: boot console con0, 1..: hvc0.. */ uint32_t flags; /* 1: take over from another client */ };
+#define HV_CONSOLE_TAKE  1u          /* take it over from another client */
+#define HV_CONSOLE_AGENT 2u          /* the channel org.qemu.guest_agent.0; index: HV_CONSOLE_NONE */
+#define HV_CONSOLE_NONE  UINT32_MAX
+struct hv_console_req { uint32_t index; /* 0: boot console con0, 1..: hvc0.. */ uint32_t flags; /* HV_CONSOLE_* */ };
 struct hv_owner { uint64_t generation; char owner[HV_NAME_MAX]; };
 struct hv_park_req { uint64_t lease_ns; /* CLOCK_BOOTTIME: PARK: of the lease that ends; UNPARK: of one that ends later */ };
 struct hv_memhash_rep { uint32_t n_regions; uint32_t reserved; uint64_t hash[HV_REGIONS_MAX]; };

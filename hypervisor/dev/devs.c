@@ -139,7 +139,7 @@ static int open_devices(struct devs *d, const struct dom_config *cfg, struct err
 	struct vdev *v = NULL;
 	int r = 0;
 
-	if (cfg->n_disks + cfg->n_nics + cfg->n_consoles + cfg->n_rngs + 2 > VDEV_MAX)
+	if (cfg->n_disks + cfg->n_nics + cfg->n_consoles + cfg->n_rngs + 3 > VDEV_MAX)
 		return err_set(err, E2BIG, "a domain has at most %u devices", VDEV_MAX);
 	for (size_t i = 0; i < cfg->n_disks && !r; i++)
 		r = add(d, vblk_new(d, &cfg->disk[i], &v, err), &v, err);
@@ -156,6 +156,8 @@ static int open_devices(struct devs *d, const struct dom_config *cfg, struct err
 		r = add(d, vrng_new(d, (unsigned)i, &v, err), &v, err);
 	if (cfg->balloon && !r)
 		r = add(d, vballoon_new(d, &v, err), &v, err);
+	if (cfg->guest_agent && !r)
+		r = add(d, vconsole_new(d, NULL, DEVS_AGENT_PORT(cfg), &v, err), &v, err);
 	return r;
 }
 

@@ -66,6 +66,9 @@ static inline unsigned devs_agent_console(const struct dom_config *cfg)
 	return (unsigned)cfg->n_consoles;
 }
 
+/* The same for the port of the guest's own agent, where @cfg has guest_agent. */
+#define DEVS_AGENT_PORT(cfg) ((unsigned)(cfg)->n_consoles + 1)
+
 /* Guest memory, borrowed, in place of any earlier one; NULL: none, devices do not run. Only while quiesced or before drivers connect. */
 void devs_set_mem(struct devs *d, struct guestmem *m);
 

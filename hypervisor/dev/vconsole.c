@@ -3,6 +3,7 @@
  * virtio console (virtio 1.2, 5.3) with one port: hvc0... Output goes to a log file, to the attached client and to a ring of
  * the last 16 KiB, which a new client sees first. Nobody who reads slowly or not at all stops the guest: output is dropped.
  * The guest agent's channel (docs/wire/agent.md) is a console too, without log and history, but with a heartbeat.
+ * The port of the guest's own agent (qemu-guest-agent) has none of the three.
  * Where the device model is another's (QEMU), the guest's side is no pair of rings but a line: a stream socket to it.
  * Threading: the io thread.
  */
@@ -30,6 +31,7 @@
 struct vconsole {
 	struct vdev v;
 	bool agent; /* no log, no history */
+	bool port;  /* neither, nor a heartbeat */
 	struct boundlog log, file;
 	int client; /* owned, -1: none */
 	struct loop_fd *client_src;
@@ -96,7 +98,7 @@ static void output(struct vconsole *c, const struct iovec *iov, unsigned n, uint
 		at += k;
 		if (c->agent)
 			beat_heard(&c->beat, buf, k, now_ns());
-		else
+		else if (!c->port)
 			history_add(c, buf, k);
 		/* a full disk loses log text, it does not stop the guest */
 		if (boundlog_put(&c->log, buf, k) < 0)
@@ -522,7 +524,7 @@ static int open_files(struct vconsole *c, const struct dom_char *cfg, unsigned i
 {
 	_cleanup_free_ char *dflt = NULL;
 
-	if (c->agent)
+	if (c->agent || c->port)
 		return 0;
 	const char *log = cfg->log;
 	if (!log && index == 0) {
@@ -547,7 +549,8 @@ int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, str
 	boundlog_init(&c->log, -1, -1, BOUNDLOG_PIECE);
 	boundlog_init(&c->file, -1, -1, BOUNDLOG_PIECE);
 	c->client = c->line = -1;
-	c->agent = !cfg;
+	c->port = index == DEVS_AGENT_PORT(d->cfg);
+	c->agent = !cfg && !c->port;
 	snprintf(name, sizeof(name), "hvc%u", index);
 	vdev_setup(&c->v, d, &vconsole_ops, name, 2, 0);
 	c->v.config_len = 12; /* cols, rows, max_nr_ports, emerg_wr: none is negotiated */

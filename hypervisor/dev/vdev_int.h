@@ -166,7 +166,7 @@ void vdev_save(struct vdev *v, struct buf *out);
 /* Check one device's record, and with @commit take it over. -EINVAL. */
 int vdev_load(struct vdev *v, struct rd *in, bool commit, struct err *err) _must_check_;
 
-/* Constructors: the caller owns *ret, and borrows @cfg to it. A console without @cfg is the guest agent's. */
+/* Constructors: the caller owns *ret, and borrows @cfg to it. A console without @cfg is an agent's. */
 int vblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, struct err *err) _must_check_;
 int vnet_new(struct devs *d, const struct dom_nic *cfg, struct vdev **ret, struct err *err) _must_check_;
 int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, struct vdev **ret,

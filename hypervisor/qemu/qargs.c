@@ -242,7 +242,7 @@ static void put_boot(struct args *a, const struct qargs *q)
 
 static void put_consoles(struct args *a, const struct qargs *q)
 {
-	size_t n = q->cfg->n_consoles + 1;
+	size_t n = q->cfg->n_consoles + 1, port = q->cfg->guest_agent ? n : 0;
 
 	put(a, "-chardev");
 	put(a, "socket,id=qmp,fd=%d", q->qmp);
@@ -253,13 +253,20 @@ static void put_consoles(struct args *a, const struct qargs *q)
 	put(a, "-device");
 	put(a, "isa-serial,chardev=ttyS0");
 	put(a, "-device");
-	put(a, "virtio-serial-pci,id=consoles,max_ports=%u,addr=0x%x," VIRTIO, DOM_CONSOLES_MAX + 1, SLOT_CONSOLE);
+	put(a, "virtio-serial-pci,id=consoles,max_ports=%u,addr=0x%x," VIRTIO, DOM_CONSOLES_MAX + 1 + (port != 0),
+	    SLOT_CONSOLE);
 	for (size_t i = 0; i < n; i++) {
 		put(a, "-chardev");
 		put(a, "socket,id=hvc%zu,fd=%d", i, q->console[i]);
 		put(a, "-device");
 		put(a, "virtconsole,chardev=hvc%zu,bus=consoles.0,nr=%zu", i, i);
 	}
+	if (!port)
+		return;
+	put(a, "-chardev");
+	put(a, "socket,id=agent,fd=%d", q->console[port]);
+	put(a, "-device");
+	put(a, "virtserialport,chardev=agent,bus=consoles.0,nr=%zu,name=org.qemu.guest_agent.0", port);
 }
 
 static void put_devices(struct args *a, const struct qargs *q)

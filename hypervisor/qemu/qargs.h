@@ -25,7 +25,7 @@ struct qargs {
 	int32_t local_s;
 	int mem, qmp, serial;                  /* descriptors */
 	int code, vars;                        /* of UEFI's flash memory, -1: SeaBIOS */
-	int console[DOM_CONSOLES_MAX + 1];     /* cfg->n_consoles and the agent's */
+	int console[DOM_CONSOLES_MAX + 2];     /* cfg->n_consoles, our agent's, the guest's own agent's */
 };
 
 /* Make the arguments, up to a NULL. Owned by the caller, for qargs_free(). */

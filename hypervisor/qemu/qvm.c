@@ -330,8 +330,8 @@ int qvm_migrate(struct qvm *v, const char *cmd, int fd, struct err *err)
 /* Start ------------------------------------------------------------------------------------------------------------------- */
 
 struct pairs {
-	int ours[3 + DOM_CONSOLES_MAX + 1],
-		theirs[3 + DOM_CONSOLES_MAX + 1]; /* monitor, serial line, standard error, consoles */
+	int ours[3 + DOM_CONSOLES_MAX + 2],
+		theirs[3 + DOM_CONSOLES_MAX + 2]; /* monitor, serial line, standard error, consoles */
 	size_t n;
 	int listen[DOM_DISKS_MAX + DOM_NICS_MAX];
 	size_t n_listen;
@@ -339,7 +339,7 @@ struct pairs {
 
 static int make_pairs(struct pairs *p, const struct dom_config *cfg, struct err *err)
 {
-	size_t n = 3 + cfg->n_consoles + 1;
+	size_t n = 3 + cfg->n_consoles + 1 + cfg->guest_agent;
 	int sv[2];
 
 	for (; p->n < n; p->n++) {
@@ -393,7 +393,7 @@ static int hold_firmware(const struct qvm *v, struct qargs *q, struct err *err)
 static int execute(struct qvm *v, const struct pairs *p, struct err *err)
 {
 	const struct dom_config *cfg = v->env->cfg;
-	int pass[5 + DOM_CONSOLES_MAX + 1];
+	int pass[5 + DOM_CONSOLES_MAX + 2];
 	struct qargs a = { .cfg = cfg,
 		           .program = qhost_program(),
 		           .kvm = v->kvm,

@@ -1,5 +1,5 @@
 # Guests for tests and demos: make guests -> guests/ in the build tree. They are not built by `make all` or `make check`.
-EXTRA_DIST += %D%/mkinitramfs %D%/mkqemu %D%/mkstock %D%/mkdebian %D%/guest-init %D%/guest-down %D%/workload.c %D%/wl_work.c %D%/wl_disk.c %D%/wl_witness.c %D%/wl_net.c \
+EXTRA_DIST += %D%/mkinitramfs %D%/mkqemu %D%/mkstock %D%/mkdebian %D%/guest-init %D%/guest-down %D%/guest-qga %D%/workload.c %D%/wl_work.c %D%/wl_disk.c %D%/wl_witness.c %D%/wl_net.c \
 	%D%/wl_agent.c %D%/wl_int.h %D%/debian
 
 GUEST_TARGETS += guests/initramfs.img guests/debian.img
@@ -12,12 +12,12 @@ guests/workload: $(guest_workload_sources) $(top_srcdir)/%D%/wl_int.h
 	$(AM_V_CC)$(MKDIR_P) guests && $(CC) -std=gnu11 -O2 -static $(WARN_CFLAGS) -D_GNU_SOURCE -I$(top_srcdir) -s -o $@ \
 		$(guest_workload_sources) -lm
 
-guests/initramfs.img: guests/workload $(top_srcdir)/%D%/mkinitramfs $(top_srcdir)/%D%/guest-init $(top_srcdir)/%D%/guest-down
+guests/initramfs.img: guests/workload $(top_srcdir)/%D%/mkinitramfs $(top_srcdir)/%D%/guest-init $(top_srcdir)/%D%/guest-down $(top_srcdir)/%D%/guest-qga
 	$(AM_V_GEN)$(top_srcdir)/%D%/mkinitramfs guests/workload $@
 
 # The same for a guest under QEMU, with Debian's kernel; without that there is none.
 GUEST_TARGETS += guests/qemu
-guests/qemu: guests/workload $(top_srcdir)/%D%/mkqemu $(top_srcdir)/%D%/mkinitramfs $(top_srcdir)/%D%/guest-init $(top_srcdir)/%D%/guest-down
+guests/qemu: guests/workload $(top_srcdir)/%D%/mkqemu $(top_srcdir)/%D%/mkinitramfs $(top_srcdir)/%D%/guest-init $(top_srcdir)/%D%/guest-down $(top_srcdir)/%D%/guest-qga
 	$(AM_V_GEN)$(top_srcdir)/%D%/mkqemu guests/workload $@
 
 # The Debian guest takes half a minute and the network; it is made again only when its recipe changes.

@@ -22,17 +22,30 @@ efi_up() { # HOST NAME [key=value...]
 	on "$host" vmctl start "$1"
 	qemu_wait "$1"
 }
-# in_guest HOST NAME COMMAND: what a shell on the guest's console answers
-in_guest() { printf '%s\n' "$3" | on "$1" timeout 5 sh -c "(cat; sleep 3) | vmctl console $2" 2>&1 || true; }
+# in_guest HOST NAME COMMAND: what a shell on the guest's console answers, in $SAID; each call takes the console over from the one before
+in_guest() {
+	local out=$BATS_TEST_TMPDIR/console.$RANDOM tag=tag$RANDOM
+	(printf '%s\n' "echo $tag\"\"begin; $3; echo $tag\"\"end"; sleep 15) | on "$1" timeout 15 vmctl console --force "$2" >"$out" 2>&1 3>&- &
+	eventually 10 grep -q "${tag}end" "$out"
+	SAID=$(sed "1,/${tag}begin/d; /${tag}end/,\$d" "$out" | tr -d '\r')
+}
 var() { echo "/sys/firmware/efi/efivars/$1-6b1f6a30-0b1c-4c55-9a53-3a1f0c7d2e01"; }
 # put_var HOST NAME VARIABLE VALUE: makes a variable; the kernel lets nobody change one that it does not know
-put_var() { in_guest "$1" "$2" "printf '\\007\\000\\000\\000$4' >/tmp/v; cat /tmp/v >$(var "$3")" >/dev/null; }
+put_var() { in_guest "$1" "$2" "printf '\\007\\000\\000\\000$4' >/tmp/v; cat /tmp/v >$(var "$3")"; }
 has_var() { # HOST NAME VARIABLE VALUE
-	local said
-	said=$(in_guest "$1" "$2" "echo is-\"\$(tail -c +5 $(var "$3"))\"-end")
-	[[ $said = *"is-$4-end"* ]] || { echo "wanted variable $3 to be $4: $said" >&2; return 1; }
+	in_guest "$1" "$2" "tail -c +5 $(var "$3"); echo"
+	[ "$SAID" = "$4" ] || { echo "wanted variable $3 to be $4: $SAID" >&2; return 1; }
 }
 efi_remove() { guest_remove "$1"; rm -f "$SHARED/$1_VARS.fd" "$SHARED/$1_VARS.fd.new"; }
+
+# boot_record FILE WORD: a disk whose boot record says WORD on the serial line, and halts
+boot_record() {
+	truncate -s 1M "$1"
+	# mov dx,3f8h; mov si,7c20h; lodsb; test al,al; jz +3; out dx,al; jmp lodsb; hlt; jmp hlt
+	printf '\xba\xf8\x03\xbe\x20\x7c\xfc\xac\x84\xc0\x74\x03\xee\xeb\xf8\xf4\xeb\xfd' | dd of="$1" conv=notrunc status=none
+	printf '%s\r\n\0' "$2" | dd of="$1" bs=1 seek=32 conv=notrunc status=none
+	printf '\x55\xaa' | dd of="$1" bs=1 seek=510 conv=notrunc status=none
+}
 
 @test "UEFI: a guest's variables survive a push, a stop and a start" {
 	efi_up host-a "$g" mem=256 load=light
@@ -55,4 +68,42 @@ efi_remove() { guest_remove "$1"; rm -f "$SHARED/$1_VARS.fd" "$SHARED/$1_VARS.fd
 	has_var host-a "$g" First value-first
 	has_var host-a "$g" Second value-second
 	efi_remove "$g"
+}
+
+@test "boot order: the disk that is named first is booted from" {
+	local disk="<disk type='file' device='disk'><source file='/var/lib/hospes/shared/$g.two'/><target dev='vdb' bus='virtio'/><boot order='1'/></disk>" boot
+	# two boot records that say who they are on the serial line, and halt
+	boot_record "$SHARED/$g.img" first-disk
+	boot_record "$SHARED/$g.two" second-disk
+	qemu_xml "$g" mem=64 load=none image="$SHARED/$g.img" xml="$disk"
+	sed -i '/<kernel>/d; /<initrd>/d; /<cmdline>/d' "$SHARED/$g.xml"
+	on host-a vmctl define "/var/lib/hospes/shared/$g.xml"
+	on host-a vmctl start "$g"
+	boot=$(vmlab dir host-a)/var/log/hospes/$g-boot.log
+	eventually 30 grep -q second-disk "$boot"
+	not grep -q first-disk "$boot"
+	on host-a vmctl destroy "$g"
+	sed -i "s|<boot order='1'/>||" "$SHARED/$g.xml"
+	on host-a vmctl define "/var/lib/hospes/shared/$g.xml"
+	on host-a vmctl start "$g"
+	eventually 30 grep -q first-disk "$boot"
+	guest_remove "$g"
+	rm -f "$SHARED/$g.two"*
+}
+
+@test "the guest's own agent: addresses, time after a pause, shutdown; also after a push" {
+	local now
+	qemu_up host-a "$g" mem=256 load=none xml="<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+	on host-a vmctl domifaddr "$g" --json | jq -e --arg ip "$(guest_ip "$g")" 'any(.[]; .addresses[].address == $ip)'
+	in_guest host-a "$g" 'date -s @1000000'
+	on host-a vmctl suspend "$g"
+	on host-a vmctl resume "$g"
+	in_guest host-a "$g" 'date +%s'
+	echo "guest: $SAID, host: $(date +%s)"
+	[ $((SAID - $(date +%s))) -ge -60 ]
+	pushes "$g" 1
+	on host-b vmctl domifaddr "$g" --json | jq -e --arg ip "$(guest_ip "$g")" 'any(.[]; .addresses[].address == $ip)'
+	on host-b vmctl shutdown "$g" --wait 60
+	eventually 10 eval "[ -z \"\$(running_on $g)\" ]"
+	guest_remove "$g"
 }

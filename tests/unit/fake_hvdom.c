@@ -3,7 +3,7 @@
  * A stand-in for hvdom in tests of vmctl: serves the hypercall socket with real descriptors and hvdom's rules of sessions, but
  * runs no guest. "Memory" is filled with a pattern; STATS gives its xxh3 as dirty_pages_per_s, so that a test can see whether
  * it came through a file. $FAKE changes its manners: fail, silent, slow, deaf (DESTROY is not answered), late (GET_STATE is
- * answered after a minute).
+ * answered after a minute). $FAKE_AGENT is a program that speaks as the guest's own agent.
  */
 #include "config.h"
 #include <errno.h>
@@ -141,6 +141,25 @@ static void on_set_state(struct fake *f, struct hvconn *c, uint64_t cookie, cons
 	hvconn_reply(c, HV_OP_SET_STATE, cookie, NULL, 0, NULL, 0);
 }
 
+/* The program $FAKE_AGENT is the guest's own agent. */
+static void serve_agent(struct hvconn *c, uint64_t cookie)
+{
+	int sv[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
+		exit(1);
+	pid_t pid = fork();
+	if (pid == 0) {
+		dup2(sv[0], 0);
+		dup2(sv[0], 1);
+		execl(getenv("FAKE_AGENT"), "agent", (char *)NULL);
+		_exit(1);
+	}
+	hvconn_reply(c, HV_OP_CONSOLE, cookie, NULL, 0, &sv[1], 1);
+	close(sv[0]);
+	close(sv[1]);
+}
+
 /* Echoes a line in capitals, then closes. */
 static void on_console(struct hvconn *c, uint64_t cookie, const struct hv_console_req *req)
 {
@@ -148,6 +167,10 @@ static void on_console(struct hvconn *c, uint64_t cookie, const struct hv_consol
 	int sv[2];
 	ssize_t n;
 
+	if (req->flags & HV_CONSOLE_AGENT && getenv("FAKE_AGENT")) {
+		serve_agent(c, cookie);
+		return;
+	}
 	if (req->index > 1) {
 		fail(c, HV_OP_CONSOLE, cookie, ENOENT, "no such console");
 		return;

@@ -40,7 +40,7 @@ static char *line(const struct dom_config *cfg, bool incoming, bool kvm)
 		           .mem = 31,
 		           .qmp = 32,
 		           .serial = 33,
-		           .console = { 34, 35, 36 },
+		           .console = { 34, 35, 36, 39 },
 		           .code = cfg->fw.efi ? 37 : -1,
 		           .vars = cfg->fw.efi ? 38 : -1,
 		           .smm = cfg->fw.secure == DOM_SWITCH_YES };
@@ -129,6 +129,22 @@ static void test_firmware(void **state)
 	t = line(secure, false, false);
 	HAS(t, ",smm=on,");
 	HAS(t, " -global driver=cfi.pflash01,property=secure,value=on ");
+}
+
+static void test_guest_agent(void **state)
+{
+	_cleanup_dom_config_ struct dom_config *cfg = parse(
+		"64", "<type>hvm</type>",
+		"<console type='pty'/><channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+		"<channel type='spicevmc'><target type='virtio' name='com.redhat.spice.0'/></channel>");
+	const char *t = line(cfg, false, false);
+
+	(void)state;
+	assert_int_equal(cfg->n_unknown, 1); /* the other one */
+	HAS(t, "max_ports=6,");
+	HAS(t, " socket,id=agent,fd=36 ");
+	HAS(t, " virtserialport,chardev=agent,bus=consoles.0,nr=2,name=org.qemu.guest_agent.0 ");
+	NOT(t, "id=hvc2");
 }
 
 static void test_boot_order(void **state)
@@ -321,6 +337,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_direct_kernel), cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_firmware),      cmocka_unit_test(test_boot_order),
+		cmocka_unit_test(test_guest_agent),
 		cmocka_unit_test(test_machines),      cmocka_unit_test(test_processor),
 		cmocka_unit_test(test_clock),         cmocka_unit_test(test_peripherals),
 		cmocka_unit_test(test_out_of_memory),

@@ -529,3 +529,84 @@ local-hostname: guest01" ]
 	[[ $output == *"broken"*"made no image"* ]]
 	[ -z "$(ls "$T/tmp" "$T/img" | grep -v :)" ]
 }
+
+# ---- the guest's own agent -------------------------------------------------------------------------------------------------
+
+# agent_is CASES: a stand-in for qemu-guest-agent, which notes its orders; CASES of a shell's `case` come first
+agent_is() {
+	cat >"$T/agent" <<-X
+		#!/bin/bash
+		while IFS= read -r line; do
+			echo "\$line" >>"$T/orders"
+			case \$line in
+			$1
+			*guest-sync-delimited*) id=\${line##*'"id":'}; printf '\\xff{"return": %s}\\n' "\${id%%[!0-9]*}" ;;
+			*guest-network-get-interfaces*) cat "$T/interfaces" ;;
+			*guest-set-time*) echo '{"return": {}}' ;;
+			esac
+		done
+	X
+	chmod 755 "$T/agent"
+	rm -f "$T/orders"
+	export FAKE_AGENT=$T/agent
+	"$vmctl" define "$T/guest01.xml" 2>/dev/null
+	"$vmctl" start guest01
+}
+
+@test "domifaddr: what the guest's agent says, and nothing that a terminal would act upon" {
+	tr -d '\n\t' >"$T/interfaces" <<-'X'
+		{"return": [{"name": "lo", "hardware-address": "00:00:00:00:00:00", "ip-addresses": [
+		{"ip-address-type": "ipv4", "ip-address": "127.0.0.1", "prefix": 8}, {"ip-address-type": "ipv6", "ip-address": "::1", "prefix": 128}]},
+		{"name": "eth0\u001b[2J", "hardware-address": "52:54:00:01:02:03", "ip-addresses": [
+		{"ip-address-type": "ipv4", "ip-address": "10.77.0.9", "prefix": 24}, {"ip-address-type": "ipv4", "ip-address": "no address", "prefix": 24},
+		{"ip-address-type": "ipv4", "ip-address": "10.77.0.8", "prefix": 99}]}, 7, {"name": "dummy0"}]}
+	X
+	echo >>"$T/interfaces"
+	agent_is ''
+	run "$vmctl" domifaddr guest01
+	[ "$status" -eq 0 ]
+	[[ $output == *"lo "*"127.0.0.1/8"*"-  "*"::1/128"*"eth0?[2J"*"52:54:00:01:02:03"*"10.77.0.9/24"*"dummy0"* ]]
+	[[ $output != *$'\e'* && $output != *"no address"* && $output != *"/99"* ]]
+	[ "$("$vmctl" domifaddr guest01 --json | jq -c '[.[] | .addresses[].address]')" = '["127.0.0.1","::1","10.77.0.9"]' ]
+}
+
+@test "domifaddr: without an agent, with one that is silent, refuses, talks nonsense or without end" {
+	"$vmctl" define "$T/guest01.xml"
+	"$vmctl" start guest01
+	run "$vmctl" domifaddr guest01
+	[ "$status" -eq 1 ]
+	"$vmctl" destroy guest01
+	agent_is '*interfaces*) echo "{\"error\": {\"class\": \"CommandNotFound\"}}" ;;'
+	run "$vmctl" domifaddr guest01
+	[[ $status -eq 1 && $output == *"refuses"* ]]
+	"$vmctl" destroy guest01
+	agent_is '*interfaces*) echo "{\"return\": {\"x\": [" ;;'
+	run "$vmctl" domifaddr guest01
+	[[ $status -eq 1 && $output == *"nonsense"* ]]
+	"$vmctl" destroy guest01
+	agent_is '*interfaces*) exec tr "\\0" x </dev/zero ;;'
+	run timeout 20 "$vmctl" domifaddr guest01
+	[[ $status -eq 1 && $output == *"without end"* ]]
+	"$vmctl" destroy guest01
+	agent_is '*sync*) printf "\\xff{\"return\": 1}\\n" ;;'
+	run timeout 20 "$vmctl" domifaddr guest01
+	[[ $status -eq 1 && $output == *"does not answer"* ]]
+}
+
+@test "shutdown asks the guest's agent first; resume gives it the time" {
+	agent_is ''
+	"$vmctl" suspend guest01
+	"$vmctl" resume guest01
+	now=$(date +%s)
+	then=$(grep -o '"guest-set-time","arguments":{"time":[0-9]*' "$T/orders" | grep -o '[0-9]*$')
+	[ $((then / 1000000000)) -le "$now" ] && [ $((then / 1000000000)) -ge $((now - 60)) ]
+	run "$vmctl" shutdown guest01
+	[ "$status" -eq 0 ]
+	grep -q '"execute":"guest-shutdown","arguments":{"mode":"powerdown"}' "$T/orders"
+	[ "$("$vmctl" domstate guest01)" = running ] # the stand-in's own power button was not pressed
+	"$vmctl" destroy guest01
+	# one that refuses
+	agent_is '*guest-shutdown*) echo "{\"error\": {\"class\": \"GenericError\"}}" ;;'
+	"$vmctl" shutdown guest01
+	eventually nobody_left
+}

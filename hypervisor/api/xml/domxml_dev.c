@@ -611,6 +611,13 @@ int dx_parse_devices(struct dx *x, const xmlNode *devices, struct dom_config *cf
 	}
 	if (!r)
 		r = parse_consoles(x, devices, cfg);
+	for (xmlNode *n = dx_child(devices, "channel"); !r && n; n = dx_next(n)) {
+		if (cfg->type == DOM_TYPE_UML || !dx_is_agent_channel(n))
+			continue;
+		if (cfg->guest_agent)
+			r = dx_fail(x, n, "the channel " DX_AGENT_PORT " is given twice");
+		cfg->guest_agent = true;
+	}
 	if (!r)
 		r = parse_watchdog(x, devices, cfg);
 	if (!r)

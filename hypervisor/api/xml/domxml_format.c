@@ -272,6 +272,22 @@ static bool put_watchdog(xmlNode *devices, enum dom_watchdog action)
 	       dx_put_attr(node, "action", dx_watchdogs[action]);
 }
 
+/* Only for a configuration that was not read from XML: the document keeps its own. */
+static bool put_agent_channel(xmlNode *devices, const struct dom_config *cfg)
+{
+	xmlNode *node = dx_child(devices, "channel"), *target;
+
+	for (; node; node = dx_next(node))
+		if (dx_is_agent_channel(node))
+			return true;
+	if (!cfg->guest_agent)
+		return true;
+	node = xmlNewChild(devices, NULL, X("channel"), NULL);
+	target = node ? dx_ensure(node, "target", NULL) : NULL;
+	return dx_put_attr(node, "type", "unix") && dx_put_attr(target, "type", "virtio") &&
+	       dx_put_attr(target, "name", DX_AGENT_PORT);
+}
+
 static bool put_devices(xmlNode *dom, const struct dom_config *cfg)
 {
 	xmlNode *devices = dx_ensure(dom, "devices", NULL), *node;
@@ -289,7 +305,7 @@ static bool put_devices(xmlNode *dom, const struct dom_config *cfg)
 	for (node = dx_child(devices, "rng"); node; node = dx_next(node))
 		if (!put_rng(node))
 			return false;
-	if (!put_consoles(devices, cfg) || !put_watchdog(devices, cfg->watchdog))
+	if (!put_consoles(devices, cfg) || !put_agent_channel(devices, cfg) || !put_watchdog(devices, cfg->watchdog))
 		return false;
 	node = dx_child(devices, "memballoon");
 	if (!node && !cfg->balloon)

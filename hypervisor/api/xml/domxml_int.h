@@ -55,6 +55,10 @@ void dx_remove(xmlNode *node);
 /* The nodes of <devices> that cfg->console[] describes, in order; at most @max. Returns how many there are. */
 size_t dx_console_nodes(const xmlNode *devices, xmlNode **nodes, size_t max);
 
+/* True for the <channel> of the guest's own agent, as virt-install writes it. */
+bool dx_is_agent_channel(const xmlNode *node);
+#define DX_AGENT_PORT "org.qemu.guest_agent.0"
+
 /* Walk the document: refuse elements that no libvirt domain has, and list kept but unused elements in cfg->unknown. */
 int dx_check_known(struct dx *x, const xmlNode *domain, struct dom_config *cfg) _must_check_;
 

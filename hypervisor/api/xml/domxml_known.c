@@ -330,6 +330,8 @@ static int check_node(struct dx *x, const xmlNode *node, const char *path, struc
 		if (!allowed(c, path))
 			return dx_fail(x, c, "is no element of <%s>; is it misspelled?", *path ? path : "domain");
 		sub = xasprintf("%s%s%s", path, *path ? "/" : "", (const char *)c->name);
+		if (!c->ns && !strcmp(path, "devices") && cfg->type != DOM_TYPE_UML && dx_is_agent_channel(c))
+			continue;
 		if (!c->ns && find_used(sub, cfg->type))
 			r = check_node(x, c, sub, cfg);
 		else

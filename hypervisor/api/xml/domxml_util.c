@@ -243,6 +243,16 @@ size_t dx_console_nodes(const xmlNode *devices, xmlNode **nodes, size_t max)
 	return n;
 }
 
+bool dx_is_agent_channel(const xmlNode *node)
+{
+	const xmlNode *target = dx_child(node, "target");
+	_cleanup_free_ char *type = dx_attr(node, "type"), *to = target ? dx_attr(target, "type") : NULL,
+			    *name = target ? dx_attr(target, "name") : NULL;
+
+	return dx_is(node, "channel") && type && to && name && !strcmp(type, "unix") && !strcmp(to, "virtio") &&
+	       !strcmp(name, DX_AGENT_PORT);
+}
+
 const char *dom_engine(const struct dom_config *cfg)
 {
 	return engines[cfg->type];
