@@ -215,6 +215,8 @@ int domspec_reach(const struct dom_config *cfg, void (*at)(void *arg, const char
 		r = reach_file("guest kernel", cfg->kernel, R_OK, err);
 	if (r == 0 && cfg->initrd)
 		r = reach_file("initrd", cfg->initrd, R_OK, err);
+	if (r == 0 && cfg->fw.loader)
+		r = reach_file("loader", cfg->fw.loader, R_OK, err);
 	for (size_t i = 0; r == 0 && i < cfg->n_disks; i++)
 		r = reach_disk(&cfg->disk[i], err);
 	for (size_t i = 0; r == 0 && i < cfg->n_nics; i++) {

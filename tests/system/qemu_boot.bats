@@ -71,22 +71,22 @@ boot_record() {
 }
 
 @test "boot order: the disk that is named first is booted from" {
-	local disk="<disk type='file' device='disk'><source file='/var/lib/hospes/shared/$g.two'/><target dev='vdb' bus='virtio'/><boot order='1'/></disk>" boot
+	local disk="<disk type='file' device='disk'><source file='/var/lib/hospes/shared/$g.two'/><target dev='vdb' bus='virtio'/><boot order='1'/></disk>" boot one=one$RANDOM two=two$RANDOM
 	# two boot records that say who they are on the serial line, and halt
-	boot_record "$SHARED/$g.img" first-disk
-	boot_record "$SHARED/$g.two" second-disk
+	boot_record "$SHARED/$g.img" $one
+	boot_record "$SHARED/$g.two" $two
 	qemu_xml "$g" mem=64 load=none image="$SHARED/$g.img" xml="$disk"
 	sed -i '/<kernel>/d; /<initrd>/d; /<cmdline>/d' "$SHARED/$g.xml"
 	on host-a vmctl define "/var/lib/hospes/shared/$g.xml"
 	on host-a vmctl start "$g"
 	boot=$(vmlab dir host-a)/var/log/hospes/$g-boot.log
-	eventually 30 grep -q second-disk "$boot"
-	not grep -q first-disk "$boot"
+	eventually 30 grep -q $two "$boot"
+	not grep -q $one "$boot"
 	on host-a vmctl destroy "$g"
 	sed -i "s|<boot order='1'/>||" "$SHARED/$g.xml"
 	on host-a vmctl define "/var/lib/hospes/shared/$g.xml"
 	on host-a vmctl start "$g"
-	eventually 30 grep -q first-disk "$boot"
+	eventually 30 grep -q $one "$boot"
 	guest_remove "$g"
 	rm -f "$SHARED/$g.two"*
 }
