@@ -44,6 +44,7 @@ struct domain {
 	uint64_t forced_generation;         /* --generation; 0: the lease's plus one */
 	bool force;                         /* --force: a lease of another host does not stop a start */
 	struct path_rules paths;            /* directories that the XML's files may be in */
+	uint64_t cpu_baseline[CPU_FEATURE_WORDS]; /* features that a processor of mode host-model may have */
 	bool local;                         /* the definition is this host's own */
 	bool incoming;                      /* began as a migration's target */
 	bool owner;                         /* the leases name us and the disks are locked by us */

@@ -66,7 +66,7 @@ static void info_reason(const struct domain *d, struct hv_info *i)
 	} else if (d->state == HV_DOM_PAUSED && d->paused) {
 		i->reason = d->watchdog_paused ? HV_WHY_WATCHDOG : HV_WHY_ORDER;
 		snprintf(i->reason_text, sizeof(i->reason_text), "%s",
-		         d->watchdog_paused ? "the guest's heartbeat was missed" : "by order");
+		         d->watchdog_paused ? d->watchdog_text : "by order");
 	}
 }
 

@@ -35,6 +35,7 @@
 #include "common/err.h"
 #include "common/loop.h"
 #include "hypervisor/dev/devs.h"
+#include "hypervisor/api/cpufeat.h"
 #include "hypervisor/api/domcfg.h"
 #include "hypervisor/guestmem.h"
 #include "hypervisor/api/hypercall.h"
@@ -88,6 +89,11 @@ struct hv_engine_ops {
 	 * Called with privileges, before open().
 	 */
 	int (*probe)(const struct dom_config *cfg, struct err *err);
+	/*
+	 * Before the first boot of a start, not of an incoming domain: decide in @cfg what the host would decide else, so that identity()
+	 * and the XML name it. @baseline: features (cpufeat.h) that the guest's processor may have. Called with privileges, before open().
+	 */
+	int (*pin)(struct dom_config *cfg, const uint64_t baseline[CPU_FEATURE_WORDS], struct err *err);
 	/*
 	 * What a state of @cfg's guest depends on, on this host, besides @cfg: a text in the engine's own form; empty: nothing. A state
 	 * moves only between hosts with the same text. pv: the builds of guest kernel and libc. Called with privileges and without.

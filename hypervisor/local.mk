@@ -13,7 +13,7 @@ noinst_LIBRARIES += %D%/libhv.a
 %C%_libhv_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(XXHASH_CFLAGS)
 sbin_PROGRAMS += %D%/hvdom
 %C%_hvdom_SOURCES = %D%/main.c
-%C%_hvdom_LDADD = %D%/libhv.a %D%/pv/libpv.a %D%/pv/librestorer.a %D%/pv/libkernelfile.a %D%/qemu/libqemu.a %D%/logdirty/liblogdirty.a %D%/dev/libhvdev.a %D%/api/libimgchain.a %D%/libhvserver.a %D%/api/xml/libdomxml.a clusterd/guard/libguard.a %D%/api/libhvcall.a %D%/api/libpathconf.a \
+%C%_hvdom_LDADD = %D%/libhv.a %D%/pv/libpv.a %D%/pv/librestorer.a %D%/pv/libkernelfile.a %D%/qemu/libqemu.a %D%/logdirty/liblogdirty.a %D%/dev/libhvdev.a %D%/api/libimgchain.a %D%/libhvserver.a %D%/api/xml/libdomxml.a clusterd/guard/libguard.a %D%/api/liblaunch.a %D%/api/libhvcall.a %D%/api/libpathconf.a \
 	common/libcommon.a \
 	$(JANSSON_LIBS) $(XML_LIBS) $(URING_LIBS) $(ZLIB_LIBS) $(XXHASH_LIBS)
 CONF_FILES += %D%/paths.json:hospes/paths.json

@@ -34,7 +34,8 @@
 
 static void usage(FILE *f)
 {
-	fputs("usage: hvdom --config FILE [--ready-fd N] [--incoming] [--generation N] [--force] [--local] [--log-level L]\n"
+	fputs("usage: hvdom --config FILE [--ready-fd N] [--incoming] [--generation N] [--force] [--local]\n"
+	      "             [--cpu-baseline BITS] [--log-level L]\n"
 	      "       hvdom --engines\n"
 	      "       hvdom --check FILE [--local]\n"
 	      "Runs one domain until it ends. Usually started by vmctl or migrated.\n"
@@ -43,6 +44,7 @@ static void usage(FILE *f)
 	      "  --generation N    ownership generation of this start (default: one more than the lease's)\n"
 	      "  --force           start though the lease names another host (it must be surely dead)\n"
 	      "  --local           the definition is this host's own: paths.json may let it name any path\n"
+	      "  --cpu-baseline B  what a CPU of mode host-model may have (default: all that is here)\n"
 	      "  --ready-fd N      write \"ok\" or \"error: TEXT\" to descriptor N once it is known\n"
 	      "  --log-level L     error, warn, info (default), debug\n"
 	      "  --engines         say which engines this host has, one line of JSON each, and end\n"
@@ -241,6 +243,8 @@ static int set_up(struct domain *d, struct err *err)
 		r = bound_paths(d, err);
 	if (!r)
 		r = d->ops->probe(d->cfg, err);
+	if (!r && !d->incoming)
+		r = d->ops->pin(d->cfg, d->cpu_baseline, err);
 	if (!r)
 		r = claim_name(d, err);
 	if (!r)
@@ -360,6 +364,7 @@ int main(int argc, char **argv)
 		{ "incoming", no_argument, NULL, 'i' },
 		{ "generation", required_argument, NULL, 'g' },
 		{ "local", no_argument, NULL, 'L' },
+		{ "cpu-baseline", required_argument, NULL, 'B' },
 		{ "force", no_argument, NULL, 'F' },
 		{ "log-level", required_argument, NULL, 'l' },
 		{ "engines", no_argument, NULL, 'e' },
@@ -374,6 +379,7 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 	int o;
 
+	memset(d.cpu_baseline, 0xff, sizeof(d.cpu_baseline));
 	while ((o = getopt_long(argc, argv, "", opts, NULL)) != -1) {
 		switch (o) {
 		case 'c':
@@ -392,6 +398,12 @@ int main(int argc, char **argv)
 		case 'l':
 			if (log_level_parse(optarg, &level) < 0) {
 				fprintf(stderr, "hvdom: unknown log level '%s'\n", optarg);
+				return 2;
+			}
+			break;
+		case 'B':
+			if (cpu_bits_parse(optarg, d.cpu_baseline) < 0) {
+				fprintf(stderr, "hvdom: '%s' is no set of CPU features\n", optarg);
 				return 2;
 			}
 			break;

@@ -179,6 +179,10 @@ int dom_config_limits(const struct dom_config *cfg, struct err *err) _must_check
  * again and says the same. -E2BIG, -EINVAL: what would be written could not be read, or would be read differently.
  */
 int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err) _must_check_;
+/* Give it the processor @cpu, of mode custom, in struct and document. -ENOMEM. */
+int dom_config_set_cpu(struct dom_config *cfg, const struct dom_cpu *cpu) _must_check_;
+/* Does the guest see the host's own processor, so that it can go only where all its features are? */
+bool dom_config_cpu_is_hosts(const struct dom_config *cfg);
 /* The name of the engine for its type ("pv", "kvm", "qemu"), a static text. */
 const char *dom_engine(const struct dom_config *cfg);
 void dom_config_free(struct dom_config *cfg);   /* takes NULL */

@@ -131,6 +131,10 @@ static void __attribute__((noreturn)) become_hvdom(const struct hvlaunch *l, con
 		argv[n++] = "--generation";
 		argv[n++] = generation;
 	}
+	if (l->cpu_baseline) {
+		argv[n++] = "--cpu-baseline";
+		argv[n++] = l->cpu_baseline;
+	}
 	if (l->log_level) {
 		argv[n++] = "--log-level";
 		argv[n++] = l->log_level;

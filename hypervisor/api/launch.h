@@ -20,6 +20,7 @@ struct hvlaunch {
 	bool local;            /* this host's own definition: <conf>/paths.json may let it name any path */
 	bool force;            /* start though the lease names another host */
 	uint64_t generation;   /* ownership generation of this start; 0: one more than the lease's */
+	const char *cpu_baseline; /* what a processor of mode host-model may have: cpu_bits_format(); NULL: all that the host has */
 	const char *log_level; /* NULL: hvdom's default */
 	pid_t pid;             /* out: hvdom, a child of the caller */
 	int ready_fd;          /* out: the pipe; owned by the caller, CLOEXEC, blocking */

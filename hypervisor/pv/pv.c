@@ -515,6 +515,13 @@ static int pv_probe(const struct dom_config *cfg, struct err *err)
 	return 0;
 }
 
+/* Nothing depends on the host that a preflight does not look at. */
+static int pv_pin(struct dom_config *cfg, const uint64_t baseline[CPU_FEATURE_WORDS], struct err *err)
+{
+	(void)cfg, (void)baseline, (void)err;
+	return 0;
+}
+
 static int pv_identity(const struct dom_config *cfg, char out[HV_IDENTITY_MAX], struct err *err)
 {
 	struct pv_files f;
@@ -751,6 +758,7 @@ const struct hv_engine_ops hv_engine_pv = {
 	.caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_COMPARE | HV_CAP_LOGDIRTY_RECORD,
 	.transport = &vudev_transport,
 	.probe = pv_probe,
+	.pin = pv_pin,
 	.identity = pv_identity,
 	.regions = pv_regions,
 	.open = pv_open,

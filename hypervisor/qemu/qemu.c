@@ -297,6 +297,16 @@ static int probe_kvm(const struct dom_config *cfg, struct err *err)
 {
 	return qhost_probe(cfg, true, err);
 }
+static int pin_tcg(struct dom_config *cfg, const uint64_t baseline[CPU_FEATURE_WORDS], struct err *err)
+{
+	(void)cfg, (void)baseline,
+		(void)err; /* translated code is the same on all hosts, and QEMU's version in the identity */
+	return 0;
+}
+static int pin_kvm(struct dom_config *cfg, const uint64_t baseline[CPU_FEATURE_WORDS], struct err *err)
+{
+	return qhost_pin(cfg, baseline, err);
+}
 static int identity_tcg(const struct dom_config *cfg, char out[HV_IDENTITY_MAX], struct err *err)
 {
 	return qhost_identity(cfg, false, out, err);
@@ -318,11 +328,12 @@ static int open_kvm(const struct hv_engine_env *env, void **ret_vm, struct err *
 #define OPS(engine_name, accel)                                                                                        \
 	{                                                                                                              \
 		.name = engine_name, .caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_COMPARE | HV_CAP_LOGDIRTY_RECORD,        \
-		.transport = &vuqemu_transport, .probe = probe_##accel, .identity = identity_##accel,                  \
-		.regions = regions, .open = open_##accel, .boot = boot, .suspend = suspend, .resume = resume,          \
-		.save = save, .load = load, .logdirty_start = log_start, .logdirty_collect = log_collect,              \
-		.logdirty_audit = log_audit, .logdirty_stop = log_stop, .powerdown = powerdown, .input = input,        \
-		.stats = stats, .look = look, .kill = kill_guest, .close = close_vm,                                   \
+		.transport = &vuqemu_transport, .probe = probe_##accel, .pin = pin_##accel,                            \
+		.identity = identity_##accel, .regions = regions, .open = open_##accel, .boot = boot,                  \
+		.suspend = suspend, .resume = resume, .save = save, .load = load, .logdirty_start = log_start,         \
+		.logdirty_collect = log_collect, .logdirty_audit = log_audit, .logdirty_stop = log_stop,               \
+		.powerdown = powerdown, .input = input, .stats = stats, .look = look, .kill = kill_guest,              \
+		.close = close_vm,                                                                                     \
 	}
 
 const struct hv_engine_ops hv_engine_qemu = OPS("qemu", tcg);

@@ -13,8 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/util.h"
+#include "hypervisor/api/cpufeat.h"
 #include "hypervisor/api/firmware.h"
 #include "hypervisor/qemu/qargs.h"
+#include "hypervisor/qemu/qcpu.h"
 
 const char *qhost_program(void)
 {
@@ -83,6 +85,27 @@ static int ask_program(const char *a, const char *b, char *buf, size_t len)
 	return r;
 }
 
+/* Of the processor, if it is not the one that all guests have without <cpu>. */
+static int cpu_mark(const struct dom_config *cfg, bool kvm, const char *flash, char ret[12], struct err *err)
+{
+	_cleanup_free_ char *cpu = qcpu_text(cfg, kvm), *smp = qcpu_smp(cfg);
+	uint32_t h = 2166136261u; /* FNV-1a */
+	char host[64] = "";
+
+	ret[0] = 0;
+	if (!cpu || !smp)
+		return err_set(err, ENOMEM, "out of memory");
+	if (dom_config_cpu_is_hosts(cfg))
+		cpu_identity(host);
+	else if (!qcpu_is_special(cfg))
+		return 0;
+	_cleanup_free_ char *all = xasprintf("%s\n%s\n%s%s", cpu, smp, host, flash);
+	for (const char *p = all; *p; p++)
+		h = (h ^ (uint8_t)*p) * 16777619u;
+	snprintf(ret, 12, " %08x", h);
+	return 0;
+}
+
 static int version_of(char version[16], struct err *err)
 {
 	char text[512];
@@ -130,13 +153,15 @@ int qhost_probe(const struct dom_config *cfg, bool kvm, struct err *err)
 		return err_sys(err, errno, "cannot read initrd %s", cfg->initrd);
 	_cleanup_firmware_ struct firmware fw = { 0 };
 	r = cfg->fw.efi ? firmware_find(cfg, &fw, err) : 0;
+	if (!r)
+		r = qhost_cpu_check(cfg, kvm, err);
 	return r < 0 ? r : machine_probe(machine, err);
 }
 
 int qhost_identity(const struct dom_config *cfg, bool kvm, char out[HV_IDENTITY_MAX], struct err *err)
 {
 	const char *machine = cfg ? qargs_machine(cfg, err) : "";
-	char version[16] = "";
+	char version[16] = "", mark[12] = "";
 
 	if (!machine)
 		return -ENOTSUP;
@@ -150,6 +175,9 @@ int qhost_identity(const struct dom_config *cfg, bool kvm, char out[HV_IDENTITY_
 		return r;
 	if (cfg && cfg->fw.efi) /* a state has the flash memory's content, and needs its size */
 		snprintf(flash, sizeof(flash), " efi%zu+%zu", fw.code_bytes / 1024, fw.vars_bytes / 1024);
-	snprintf(out, HV_IDENTITY_MAX, "%s %s%s%.15s%.14s", version, kvm ? "kvm" : "tcg", cfg ? " " : "", machine, flash);
-	return 0;
+	r = cfg ? cpu_mark(cfg, kvm, flash, mark, err) : 0;
+	if (!r)
+		snprintf(out, HV_IDENTITY_MAX, "%.9s %s%s%.15s%.12s", version, kvm ? "kvm" : "tcg", cfg ? " " : "",
+		         machine, mark[0] ? mark : flash);
+	return r;
 }

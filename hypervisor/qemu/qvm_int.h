@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One QEMU: shared by qemu.c (the ops), qvm.c (its process, monitor and end) and qhost.c (what this host has). Main thread. */
+/*
+ * One QEMU: shared by qemu.c (the ops), qvm.c (its process, monitor and end), qhost.c and qhost_cpu.c (what this host has). Main thread.
+ */
 #ifndef HOSPES_QEMU_QVM_INT_H
 #define HOSPES_QEMU_QVM_INT_H
 
@@ -55,6 +57,11 @@ void qvm_look(const struct qvm *v, struct hv_look *ret);
 /* qhost.c: the program; what this host can run; what a state depends on */
 const char *qhost_program(void);
 int qhost_probe(const struct dom_config *cfg, bool kvm, struct err *err) _must_check_;
+/* The value of struct hv_engine_ops' pin for kvm. */
+int qhost_pin(struct dom_config *cfg, const uint64_t baseline[CPU_FEATURE_WORDS], struct err *err) _must_check_;
 int qhost_identity(const struct dom_config *cfg, bool kvm, char out[HV_IDENTITY_MAX], struct err *err) _must_check_;
+
+/* qhost_cpu.c: can this host's QEMU give @cfg its processor? -ENOTSUP names the features that are missing. */
+int qhost_cpu_check(const struct dom_config *cfg, bool kvm, struct err *err) _must_check_;
 
 #endif

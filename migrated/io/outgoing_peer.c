@@ -9,6 +9,7 @@
 #include "common/fault.h"
 #include "migrated/io/outgoing_int.h"
 #include "hypervisor/api/cpufeat.h"
+#include "hypervisor/api/domcfg.h"
 #include "migrated/io/recorder.h"
 
 #define RETRIES_MAX 10u
@@ -22,6 +23,15 @@ static void send_ping(struct outgoing *o)
 	ping.sent_ns = now_ns();
 	env.ping = &ping;
 	link_send(o->dealer, NULL, o->session, MIG_MSG_PING, &env);
+}
+
+/* Does the guest see this host's own processor? What cannot be read is offered as if it did. */
+static bool sees_cpu(const struct outgoing *o)
+{
+	_cleanup_dom_config_ struct dom_config *cfg = NULL;
+
+	return dom_config_parse(o->xml, strlen(o->xml), o->order.domain, &cfg, NULL) < 0 ||
+	       dom_config_cpu_is_hosts(cfg);
 }
 
 static void send_offer(struct outgoing *o, const struct mig_msg *msg)
@@ -39,7 +49,7 @@ static void send_offer(struct outgoing *o, const struct mig_msg *msg)
 	of.ram_bytes = o->info.ram_bytes;
 	of.ram_used_bytes = o->ram_used;
 	of.generation = o->info.generation;
-	of.n_cpu_features = cpu_features_here(cpu, NULL);
+	of.n_cpu_features = sees_cpu(o) ? cpu_features_here(cpu, NULL) : 0;
 	of.cpu_features = (char **)cpu;
 	of.n_regions = o->mem.n;
 	for (unsigned i = 0; i < o->mem.n; i++) {

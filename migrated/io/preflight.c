@@ -157,8 +157,10 @@ static int check_engine(const Hospes__Mig__Offer *o, const struct dom_config *cf
 		               why.text);
 	/* for people, or a hash, which tells them nothing */
 	if (strcmp(e.identity, o->kernel_id) && strchr(e.identity, ' '))
-		return err_set(err, EXDEV, "%s runs on %s %.40s, and %s has %s: install the same version there",
-		               o->name, o->engine, o->kernel_id, here, e.identity);
+		return err_set(
+			err, EXDEV,
+			"%s runs on %s %.40s, and %s has %s: have the same version, machine and processor there, or start it anew there",
+			o->name, o->engine, o->kernel_id, here, e.identity);
 	if (strcmp(e.identity, o->kernel_id))
 		return err_set(
 			err, EXDEV,
@@ -192,9 +194,9 @@ int preflight_check(const Hospes__Mig__Offer *o, const char *here, uint64_t prom
 	if (r == 0)
 		r = check_ram(o, here, promised, ret_ram_available, err);
 	if (r == 0)
-		r = check_cpu(o, here, err);
-	if (r == 0)
 		r = dom_config_parse((const char *)o->xml.data, o->xml.len, o->name, &cfg, err);
+	if (r == 0 && dom_config_cpu_is_hosts(cfg)) /* older sources name theirs in any case */
+		r = check_cpu(o, here, err);
 	if (r < 0)
 		return r;
 	if (strcmp(cfg->name, o->name) || strcasecmp(cfg->uuid, o->uuid))

@@ -90,6 +90,106 @@ setup() {
 	guest_remove "$g"
 }
 
+# What a shell on the guest's console says: HOST NAME COMMANDS
+say() { printf '%s\n' "$3" | on "$1" timeout 15 sh -c "(cat; sleep 4) | vmctl console $2" 2>&1; }
+# Arms an i6300esb without a driver: its registers are memory at 0x1b's first BAR, each write of theirs is unlocked by two others, and it
+# is enabled by its configuration space. Two stages of MS milliseconds.
+arm_i6300esb() { # HOST NAME MS
+	say "$1" "$2" "d=/sys/bus/pci/devices/0000:00:1b.0; echo 1 >\$d/enable; read -r b _ <\$d/resource
+		w() { devmem \$((b+12)) 16 0x80; devmem \$((b+12)) 16 0x86; devmem \$((b+\$1)) 32 \$2; }
+		w 0 $3; w 4 $3; printf '\\002' | dd of=\$d/config bs=1 seek=104 conv=notrunc 2>/dev/null; echo ar''med"
+}
+new_boot() { local b && b=$(guest_boot_id "$1") && [ -n "$b" ] && [ "$b" != "$2" ]; }
+MACHINE="<video><model type='vga' vram='8192'/></video><controller type='usb' model='qemu-xhci'/><input type='tablet' bus='usb'/>
+	<input type='keyboard' bus='usb'/>"
+
+@test "VGA, USB and a watchdog are the guest's, move with it, and the watchdog resets it where it is" {
+	local boot out
+	qemu_up host-a "$g" mem=256 load=light xml="$MACHINE<watchdog model='i6300esb' action='reset'/>"
+	boot=$(guest_boot_id "$g")
+	run say host-a "$g" 'cat /sys/bus/pci/devices/*/device | xargs'
+	# VGA, xHCI, i6300esb
+	[[ $output = *0x1111* && $output = *0x000d* && $output = *0x25ab* ]]
+	run arm_i6300esb host-a "$g" 12000
+	[[ $output = *armed* ]]
+	pushes "$g" 1
+	# the 24 s go on at the target, and only there is it noticed
+	[ "$(guest_boot_id "$g")" = "$boot" ]
+	guest_sound "$g"
+	eventually 60 new_boot "$g" "$boot"
+	grep "its watchdog device ran out" "$VMLAB_DIR/$VMLAB_NAME/hosts/host-b/var/log/hospes/$g.log"
+	not grep "its watchdog device ran out" "$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/var/log/hospes/$g.log"
+	on host-b vmctl dominfo "$g" --json | jq -e '.watchdog_count == 1 and .state == "running"'
+	qemu_wait "$g"
+	guest_sound "$g"
+	guest_remove "$g"
+}
+
+@test "actions of a watchdog device: none, pause, poweroff" {
+	local act
+	for act in none pause poweroff; do
+		qemu_up host-a "$g" mem=256 load=none disk=0 xml="<watchdog model='i6300esb' action='$act'/>"
+		run arm_i6300esb host-a "$g" 100
+		case $act in
+		none) eventually 20 eval "on host-a vmctl dominfo $g --json | jq -e '.watchdog_count == 1 and .state == \"running\"'" ;;
+		pause)
+			eventually 20 eval "[ \"\$(domain_state host-a $g)\" = paused ]"
+			on host-a vmctl domstate "$g" --reason | grep 'watchdog device ran out'
+			;;
+		poweroff) eventually 20 eval "[ -z \"\$(running_on $g)\" ]" ;;
+		esac
+		guest_remove "$g"
+	done
+}
+
+@test "a panic that the guest tells its pvpanic is a crash, and on_crash says what comes of it" {
+	local boot
+	qemu_up host-a "$g" mem=256 load=none disk=0 on_crash=restart
+	boot=$(guest_boot_id "$g")
+	say host-a "$g" 'echo c >/proc/sysrq-trigger' || true
+	eventually 60 new_boot "$g" "$boot"
+	grep "panicked" "$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/var/log/hospes/$g.log"
+	guest_remove "$g"
+}
+
+with_cpu() { # NAME INSIDE...: the domain's <cpu>
+	sed -i "s,<cpu mode=.*</cpu>,,; s,<on_poweroff>,<cpu mode='custom'>${*:2}</cpu>&," "$SHARED/$1.xml"
+	on host-a vmctl define "/var/lib/hospes/shared/$1.xml"
+}
+
+@test "a processor by its name: the guest has it, also after a push; what is missing is named" {
+	local cpu="<topology sockets='1' dies='1' cores='2' threads='1'/><feature policy='disable' name='sse4.2'/>" seen
+	qemu_xml "$g" mem=256 load=light
+	with_cpu "$g" "<model>Nehalem</model><feature policy='require' name='avx512f'/>"
+	run on host-a vmctl start "$g"
+	[ "$status" -ne 0 ]
+	[[ $output = *"lacks avx512f, which domain '$g' asks for"* ]]
+	with_cpu "$g" "<model>Nehalem-of-old</model>"
+	run on host-a vmctl start "$g"
+	[[ $output = *"unable to find CPU model 'Nehalem-of-old'"* ]]
+	with_cpu "$g" "<model>Nehalem</model>$cpu"
+	on host-a vmctl start "$g"
+	qemu_wait "$g"
+	run say host-a "$g" 'cd /sys/devices/system/cpu/cpu1/topology; echo p$(cat physical_package_id)c$(cat core_id); grep -c sse4_2 /proc/cpuinfo; grep "model name" /proc/cpuinfo'
+	seen=$output
+	[[ $seen = *p0c1* && $seen = *"Intel Core i7 9xx (Nehalem"* ]]
+	# a host whose own processor has less is good enough where code is translated
+	sed 's/ sse2 / /' /proc/cpuinfo >"$SHARED/cpuinfo"
+	on host-b mount --bind /var/lib/hospes/shared/cpuinfo /proc/cpuinfo
+	pushes "$g" 1
+	on host-b umount /proc/cpuinfo
+	guest_sound "$g"
+	run say host-b "$g" 'grep "model name" /proc/cpuinfo'
+	[[ $output = *"Intel Core i7 9xx (Nehalem"* ]]
+	# another QEMU is another machine
+	printf '#!/bin/sh\necho QEMU emulator version 9.9.9\n' >"$SHARED/qemu"
+	chmod 755 "$SHARED/qemu"
+	on host-a mount --bind /var/lib/hospes/shared/qemu /usr/bin/qemu-system-x86_64
+	push_refused host-b "$g" host-a "runs on qemu 7[^,]*, and host-a has 9.9.9 tcg" || { on host-a umount /usr/bin/qemu-system-x86_64; false; }
+	on host-a umount /usr/bin/qemu-system-x86_64
+	guest_remove "$g"
+}
+
 # bats test_tags=long
 @test "Debian from its own disk, by BIOS, GRUB and its own kernel: moves, and heeds its power button" {
 	[ -e "$top_builddir/guests/stock.img" ] || skip "missing: guests/stock.img (make guests/stock.img)"

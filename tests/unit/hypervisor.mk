@@ -1,5 +1,5 @@
 # Unit tests of hypervisor/ but its devices.
-hypervisor_tests = %D%/test_firmware %D%/test_hvmsg %D%/test_hvcall %D%/test_hvcheck %D%/test_hvproc %D%/test_leaserec %D%/test_domxml %D%/test_domrules %D%/test_savefile %D%/test_engine %D%/test_domlife %D%/test_domown
+hypervisor_tests = %D%/test_firmware %D%/test_hvmsg %D%/test_hvcall %D%/test_hvcheck %D%/test_hvproc %D%/test_leaserec %D%/test_domxml %D%/test_domrules %D%/test_cpufeat %D%/test_savefile %D%/test_engine %D%/test_domlife %D%/test_domown
 check_PROGRAMS += $(hypervisor_tests)
 TESTS += $(hypervisor_tests)
 
@@ -28,6 +28,9 @@ EXTRA_DIST += %D%/xml
 %C%_test_domrules_SOURCES = %D%/test_domrules.c
 %C%_test_domrules_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
 %C%_test_domrules_LDADD = $(%C%_test_domxml_LDADD)
+
+%C%_test_cpufeat_SOURCES = %D%/test_cpufeat.c
+%C%_test_cpufeat_LDADD = hypervisor/api/liblaunch.a common/libcommon.a $(TEST_LIBS)
 
 %C%_test_savefile_SOURCES = %D%/test_savefile.c
 %C%_test_savefile_LDADD = hypervisor/api/libsavefile.a common/libcommon.a $(TEST_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS)

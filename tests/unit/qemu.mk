@@ -1,5 +1,5 @@
 # Unit tests of engine qemu: no guest, no QEMU.
-qemu_tests = %D%/test_qmp %D%/test_qargs
+qemu_tests = %D%/test_qmp %D%/test_qargs %D%/test_qcpu
 check_PROGRAMS += $(qemu_tests)
 TESTS += $(qemu_tests)
 
@@ -9,4 +9,8 @@ TESTS += $(qemu_tests)
 
 %C%_test_qargs_SOURCES = %D%/test_qargs.c
 %C%_test_qargs_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
-%C%_test_qargs_LDADD = hypervisor/qemu/libqemu.a hypervisor/api/xml/libdomxml.a $(TEST_LIBS) $(XML_LIBS)
+%C%_test_qargs_LDADD = hypervisor/qemu/libqemu.a hypervisor/api/liblaunch.a hypervisor/api/xml/libdomxml.a common/libcommon.a $(TEST_LIBS) $(XML_LIBS) $(JANSSON_LIBS)
+
+%C%_test_qcpu_SOURCES = %D%/test_qcpu.c
+%C%_test_qcpu_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+%C%_test_qcpu_LDADD = $(%C%_test_qargs_LDADD)

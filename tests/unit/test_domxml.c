@@ -197,6 +197,40 @@ static void test_values(void **state)
 
 #define HEAD "<domain type='uml'><name>g</name><memory>65536</memory><os><type>linux</type></os>"
 
+/* The processor that a guest got at its start is in what is written: for its next host. */
+static void test_set_cpu(void **state)
+{
+	_cleanup_free_ char *path = folder("good/machine-linux.xml"), *text = NULL;
+	_cleanup_dom_config_ struct dom_config *c = NULL, *back = NULL;
+	struct dom_cpu cpu = { .mode = DOM_CPU_CUSTOM,
+		               .model = "qemu64",
+		               .n_features = 2,
+		               .feature = { { "avx2", DOM_CPU_REQUIRE }, { "svm", DOM_CPU_DISABLE } },
+		               .sockets = 1,
+		               .dies = 1,
+		               .cores = 2,
+		               .threads = 1 };
+	struct err err = { 0 };
+
+	(void)state;
+	if (dom_config_load(path, &c, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_true(dom_config_cpu_is_hosts(c));
+	assert_int_equal(dom_config_set_cpu(c, &cpu), 0);
+	assert_false(dom_config_cpu_is_hosts(c));
+	text = format(c);
+	back = load(text, "written");
+	assert_memory_equal(&back->hvm.cpu, &cpu, sizeof(cpu));
+	if (have_validator)
+		validate(text);
+	/* once more, with others: nothing of before is left */
+	cpu.n_features = 1;
+	assert_int_equal(dom_config_set_cpu(c, &cpu), 0);
+	free(text);
+	text = format(c);
+	assert_null(strstr(text, "svm"));
+}
+
 static void test_generated_values_stay(void **state)
 {
 	static const char xml[] = HEAD
@@ -581,6 +615,7 @@ int main(void)
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_generated_values_stay),
+		cmocka_unit_test(test_set_cpu),
 		cmocka_unit_test(test_changed_struct),
 		cmocka_unit_test(test_written_is_read_again),
 		cmocka_unit_test(test_changed_is_read_again),

@@ -10,7 +10,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include "common/util.h"
 #include "hypervisor/api/xml/domxml_int.h"
 
 #define X(s) ((const xmlChar *)(s))
@@ -355,6 +354,32 @@ static bool put_domain(xmlNode *dom, const struct dom_config *cfg)
 	       dx_put_text(dx_ensure(dom, "on_reboot", NULL), dx_actions[cfg->on_reboot]) &&
 	       dx_put_text(dx_ensure(dom, "on_crash", NULL), dx_actions[cfg->on_crash]) && put_devices(dom, cfg) &&
 	       put_seclabel(dom, cfg->seclabel);
+}
+
+int dom_config_set_cpu(struct dom_config *cfg, const struct dom_cpu *cpu)
+{
+	static const char *const policies[] = { "force", "require", "optional", "disable" };
+	xmlNode *dom = cfg->doc ? xmlDocGetRootElement(cfg->doc) : NULL, *node, *model, *f;
+
+	cfg->hvm.cpu = *cpu;
+	if (!dom)
+		return 0;
+	node = dx_ensure(dom, "cpu", NULL);
+	model = node ? dx_ensure(node, "model", NULL) : NULL;
+	while (node && (f = dx_child(node, "feature")))
+		dx_remove(f);
+	if (!dx_put_attr(node, "mode", "custom") || !dx_put_attr(node, "match", "exact") ||
+	    !dx_put_attr(node, "check", "full") || !dx_put_attr(model, "fallback", "forbid") ||
+	    !dx_put_text(model, cpu->model))
+		return -ENOMEM;
+	dx_remove_attr(node, "migratable");
+	for (size_t i = 0; i < cpu->n_features; i++) {
+		f = xmlNewChild(node, NULL, X("feature"), NULL);
+		if (!f || !dx_put_attr(f, "policy", policies[cpu->feature[i].policy]) ||
+		    !dx_put_attr(f, "name", cpu->feature[i].name))
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 /* @from (borrowed) brought up to date, or a new document if it is NULL. */

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "common/util.h"
 
 #define ADJUST_MAX (1ll << 40) /* seconds */
 

@@ -8,7 +8,6 @@
 #include "hypervisor/api/xml/domxml_int.h"
 
 #include <string.h>
-#include "common/util.h"
 
 #define FINE(path, attr)                                                                                               \
 	{                                                                                                              \

@@ -253,6 +253,12 @@ bool dx_is_agent_channel(const xmlNode *node)
 	       !strcmp(name, DX_AGENT_PORT);
 }
 
+bool dom_config_cpu_is_hosts(const struct dom_config *cfg)
+{
+	return cfg->type == DOM_TYPE_UML || (cfg->type == DOM_TYPE_KVM && cfg->hvm.cpu.mode != DOM_CPU_CUSTOM &&
+	                                     cfg->hvm.cpu.mode != DOM_CPU_HOST_MODEL);
+}
+
 const char *dom_engine(const struct dom_config *cfg)
 {
 	return engines[cfg->type];
