@@ -33,6 +33,7 @@ int vmclus_status(struct cli *v, struct err *err);
 int vmclus_events(struct cli *v, struct err *err);
 int vmclus_explain(struct cli *v, struct err *err);
 int vmclus_rehearse(struct cli *v, struct err *err);
+int vmclus_cpu_baseline(struct cli *v, struct err *err);
 int vmclus_state(struct cli *v, struct err *err);
 int vmclus_define(struct cli *v, struct err *err);
 int vmclus_undefine(struct cli *v, struct err *err);

@@ -16,6 +16,8 @@
 #define CLU_RULES_MAX   256u
 #define CLU_MEMBERS_MAX 16u   /* names in one rule */
 #define CLU_BRIDGES_MAX 8u
+#define CLU_CPU_WORDS 4u      /* of CPU features */
+#define CLU_CPU_USER_WORDS 2u /* the first ones: what programs use; the others: what only kernels do */
 #define CLU_LABELS_MAX  8u
 #define CLU_BUILDS_MAX  4u    /* engines of a host whose guests' states depend on what is installed there */
 #define CLU_WORD_MAX    32u   /* a label, a bridge, a type, a build */
@@ -57,7 +59,7 @@ struct clu_capacity {
 	uint64_t mem_bytes;      /* for guests: the machine's memory less a reserve */
 	uint32_t cpu_milli;      /* 1000 per CPU */
 	uint32_t engines;        /* CLU_ENGINE_* */
-	uint64_t cpu_bits[4];    /* CPU features, by a table of the I/O layer. A migration needs a superset */
+	uint64_t cpu_bits[CLU_CPU_WORDS]; /* CPU features, by a table of the I/O layer. A migration may need a superset */
 	char bridge[CLU_BRIDGES_MAX][CLU_WORD_MAX], label[CLU_LABELS_MAX][CLU_WORD_MAX];
 	/* "qemu 7.2.22 tcg": a running domain of that engine needs the same elsewhere */
 	char build[CLU_BUILDS_MAX][CLU_WORD_MAX];
@@ -94,6 +96,7 @@ struct clu_spec {
 	bool ha;                 /* false: stays down with its host until the host is back */
 	char type[CLU_WORD_MAX]; /* for rules of kind CONFLICT; empty: none */
 	char bridge[CLU_BRIDGES_MAX][CLU_WORD_MAX];
+	bool cpu_named;          /* its XML names its processor (engine kvm): hosts say themselves whether they have it */
 };
 
 /* A host that failed to take a domain, by a start or a move. Forgotten on success, on a change at the host, or at a person's order. */

@@ -42,13 +42,21 @@ static bool has_bridges(const struct clu_dom *d, const struct clu_host *h, const
 	return true;
 }
 
-/* A running domain may go only where all CPU features of its present host are. */
+/* How many words of CPU features a running domain may use of its host: none if its processor is not the host's. */
+static uint32_t words_seen(const struct clu_spec *d)
+{
+	if (d->engine == CLU_ENGINE_PV)
+		return CLU_CPU_USER_WORDS; /* its programs see the processor, its kernel does not */
+	return d->engine == CLU_ENGINE_QEMU || d->cpu_named ? 0 : CLU_CPU_WORDS;
+}
+
+/* A running domain may go only where all CPU features of its present host are that it may use. */
 static bool has_features(const struct place_world *w, uint32_t dom, const struct clu_host *h)
 {
 	if (w->at[dom] == PLACE_NOWHERE)
 		return true;
 	const struct clu_host *now = &w->s->host[w->at[dom]];
-	for (uint32_t i = 0; now != h && i < sizeof(h->cap.cpu_bits) / sizeof(h->cap.cpu_bits[0]); i++)
+	for (uint32_t i = 0; now != h && i < words_seen(&w->s->dom[dom].spec); i++)
 		if (now->cap.cpu_bits[i] & ~h->cap.cpu_bits[i])
 			return false;
 	return true;
@@ -90,6 +98,35 @@ static bool has_build(const struct place_world *w, uint32_t dom, uint32_t slot, 
 	say(y, ", the running domain is of ");
 	say(y, now);
 	return false;
+}
+
+/* Is it one of those whose features count: does it have KVM, if any host has? One that never came up has none to tell. */
+static bool counts(const struct clu_host *h, bool kvm)
+{
+	uint64_t any = 0;
+
+	for (uint32_t i = 0; i < CLU_CPU_WORDS; i++)
+		any |= h->cap.cpu_bits[i];
+	return h->node && any && (!kvm || h->cap.engines & CLU_ENGINE_KVM);
+}
+
+void clu_cpu_baseline(const struct clu_state *s, uint64_t ret[CLU_CPU_WORDS], uint64_t slots[CLU_HOSTS_MAX / 64])
+{
+	bool kvm = false, any = false;
+
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
+		kvm |= counts(&s->host[i], true);
+	memset(slots, 0, CLU_HOSTS_MAX / 8);
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
+		if (!counts(&s->host[i], kvm))
+			continue;
+		slots[i / 64] |= UINT64_C(1) << i % 64;
+		for (uint32_t k = 0; k < CLU_CPU_WORDS; k++)
+			ret[k] = any ? ret[k] & s->host[i].cap.cpu_bits[k] : s->host[i].cap.cpu_bits[k];
+		any = true;
+	}
+	if (!any)
+		memset(ret, 0, CLU_CPU_WORDS * sizeof(ret[0]));
 }
 
 /* What it would have besides @dom. */

@@ -50,4 +50,10 @@ int clu_rule_check(const struct clu_state *s, const struct clu_rule *r, char *wh
 
 const char *clu_why_name(enum clu_why w);
 
+/*
+ * The CPU features that all hosts have which can run guests of engine kvm (all hosts, if none can): what a processor of mode host-model is
+ * made of. @slots: bits of the hosts that counted; one that never came up does not.
+ */
+void clu_cpu_baseline(const struct clu_state *s, uint64_t ret[CLU_CPU_WORDS], uint64_t slots[CLU_HOSTS_MAX / 64]);
+
 #endif

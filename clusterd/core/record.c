@@ -16,6 +16,7 @@
 #define HOST_CLOCKS    3u
 #define HOST_BUILDS    4u
 #define DOM_FAILS      2u
+#define DOM_CPU        3u
 
 /* Octets under way in one direction: out when @w, else in, checked. */
 struct cur {
@@ -216,6 +217,11 @@ static bool dom_is_new(const struct clu_dom *d)
 	return d->home || failed;
 }
 
+static uint8_t dom_version(const struct clu_dom *d)
+{
+	return d->spec.cpu_named ? DOM_CPU : dom_is_new(d) ? DOM_FAILS : RECORD_VERSION;
+}
+
 static void fails(struct cur *c, struct clu_dom *d)
 {
 	uint32_t n = 0;
@@ -263,7 +269,9 @@ static void dom(struct cur *c, struct clu_dom *d, uint8_t version)
 	for (unsigned i = 0; i < CLU_HOSTS_MAX / 64; i++)
 		u64(c, &d->failed[i]);
 	fails(c, d);
-	if (!dom_is_new(d))
+	if (version >= DOM_CPU)
+		flag(c, &d->spec.cpu_named);
+	if (dom_version(d) != version)
 		c->bad = true;
 }
 
@@ -327,7 +335,7 @@ static uint8_t version_of(const struct clu_state *s, enum clu_object kind, uint3
 	case CLU_OBJ_HOST:
 		return host_version(&s->host[slot]);
 	case CLU_OBJ_DOM:
-		return dom_is_new(&s->dom[slot]) ? DOM_FAILS : RECORD_VERSION;
+		return dom_version(&s->dom[slot]);
 	case CLU_OBJ_META:
 	case CLU_OBJ_RULE:
 		break;
@@ -340,7 +348,7 @@ static uint8_t version_max(enum clu_object kind)
 {
 	return kind == CLU_OBJ_POLICY ? policy_version(NULL)
 	       : kind == CLU_OBJ_HOST ? HOST_BUILDS
-	       : kind == CLU_OBJ_DOM  ? DOM_FAILS
+	       : kind == CLU_OBJ_DOM  ? DOM_CPU
 	                              : RECORD_VERSION;
 }
 

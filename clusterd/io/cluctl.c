@@ -249,6 +249,7 @@ static const struct {
 	{ "fence-confirm", ctl_fence_confirm, false },
 	{ "events", ctl_events, false },
 	{ "rehearse", ctl_rehearse, false },
+	{ "cpu-baseline", ctl_cpu_baseline, false },
 	{ "balance", ctl_balance, false },
 	{ "policy", ctl_policy, false },
 	{ "ping", ctl_ok, true },

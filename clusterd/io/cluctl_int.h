@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Shared by cluctl.c (the life of an order), cluctl_order.c (orders that change the cluster), cluctl_leave.c (orders that empty a host),
- * cluctl_show.c (orders that only report) and cluctl_rehearse.c.
+ * cluctl_show.c (orders that only report), cluctl_rehearse.c and cluctl_cpu.c.
  */
 #ifndef HOSPES_CLUSTERD_IO_CLUCTL_INT_H
 #define HOSPES_CLUSTERD_IO_CLUCTL_INT_H
@@ -104,5 +104,7 @@ void ctl_loglevel(struct client *c);
 json_t *ctl_policy_json(const struct clu_policy *p);
 /* Change @p by the keys of the object @set. -EINVAL with a text that names the wrong key. */
 int ctl_policy_set(struct clu_policy *p, json_t *set, struct err *err) _must_check_;
+/* cluctl_cpu.c */
+void ctl_cpu_baseline(struct client *c);
 
 #endif

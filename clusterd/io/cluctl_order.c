@@ -107,6 +107,8 @@ static void define_with(struct client *c, const struct dom_config *cfg)
 		return;
 	}
 	warn_engine(c, cfg, spec.engine);
+	for (size_t i = 0; i < cfg->n_notes; i++)
+		ctl_warn(c, "%s", cfg->note[i]);
 	n = domspec_warnings(cfg, warning);
 	for (size_t i = 0; i < n; i++) {
 		ctl_warn(c, "%s", warning[i]);

@@ -52,6 +52,7 @@ static void spec_to_pb(struct clu_spec *r, Hospes__Clu__Spec *pb, char **w)
 {
 	hospes__clu__spec__init(pb);
 	CLU_SPEC_FIELDS(TO)
+	pb->cpu_named = r->cpu_named;
 }
 
 static void cap_to_pb(struct clu_capacity *r, Hospes__Clu__Capacity *pb, char **w)
@@ -211,6 +212,7 @@ static int take_spec(const Hospes__Clu__Spec *pb, struct clu_spec *r, struct err
 	if (!pb)
 		return err_set(err, EPROTO, "define: without what it needs");
 	CLU_SPEC_FIELDS(OF)
+	r->cpu_named = pb->cpu_named;
 	return e;
 }
 

@@ -138,7 +138,9 @@ int domspec_of(const struct dom_config *cfg, struct clu_spec *ret, struct err *e
 	struct clu_spec s = { .mem_bytes = cfg->memory_bytes,
 		              .vcpus = cfg->vcpus,
 		              .engine = clu_engine_named(dom_engine(cfg)),
-		              .ha = true };
+		              .ha = true,
+		              /* one that is translated has its processor everywhere, and needs no mark */
+		              .cpu_named = cfg->type == DOM_TYPE_KVM && !dom_config_cpu_is_hosts(cfg) };
 	int r;
 
 	label_type(cfg, &s);

@@ -15,6 +15,8 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "clusterd/core/place.h"
+#include "hypervisor/api/cpufeat.h"
 #include "hypervisor/api/hvproc.h"
 #include "hypervisor/api/launch.h"
 
@@ -92,11 +94,26 @@ static char *write_xml(const struct ldom *x, const struct clu_dom *d, struct err
 	return steal_ptr(&path);
 }
 
+/* For a processor of mode host-model, which shall find a place on every host that can run it. NULL: it has none. */
+static const char *baseline(const struct ldom *x, const struct clu_dom *d, char text[CPU_BITS_TEXT])
+{
+	uint64_t w[CLU_CPU_WORDS], slots[CLU_HOSTS_MAX / 64];
+	_Static_assert(CLU_CPU_WORDS == CPU_FEATURE_WORDS && CLU_CPU_USER_WORDS == CPU_FEATURE_USER_WORDS,
+	               "the same words");
+
+	if (d->spec.engine != CLU_ENGINE_KVM)
+		return NULL;
+	clu_cpu_baseline(nodeio_state(x->l->n), w, slots);
+	cpu_bits_format(w, text);
+	return text;
+}
+
 static void launch(struct ldom *x, const struct clu_dom *d)
 {
 	struct err err = { 0 };
 	_cleanup_free_ char *path = NULL;
 	struct hvlaunch l = { .name = x->name, .force = d->force, .generation = d->generation };
+	char bits[CPU_BITS_TEXT];
 	int r = x->probe.status;
 
 	if (r < 0)
@@ -115,6 +132,7 @@ static void launch(struct ldom *x, const struct clu_dom *d)
 	(void)fault_point("clu", "start", "launch", "", 0);
 	if (r == 0) {
 		l.config = path;
+		l.cpu_baseline = baseline(x, d, bits);
 		r = hvlaunch_begin(&l, &err);
 	}
 	(void)fault_point("clu", "start", "launch", ".done", l.pid);

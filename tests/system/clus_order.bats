@@ -21,6 +21,25 @@ events_since() { vc "$1" events --json --since "$2" | jq -r .text; }
 alone_on() { [ "$(clus_report | jq -r --arg h "$1" '[.domains[] | select(.host == $h) | .name] | sort | join(" ")')" = "${*:2}" ] || { clus_report | jq -c '.domains[] | [.name, .host, .state]' >&2; false; }; }
 index() { clus_report | jq .generation; }
 
+# What HOST lacks of the others' features, by the cluster
+lacks() { vc host-a cpu-baseline --json | jq -r --arg h "$1" '.hosts[] | select(.name == $h) | .lacks | join(" ")'; }
+lacks_only() { [ "$(lacks "$1")" = "$2" ]; }
+
+@test "a host whose processor has less: the baseline is without it, and a guest that uses the others' does not go there" {
+	gather host-b
+	! grep -qw sse4_2 /proc/cpuinfo && skip "missing: a processor with SSE 4.2"
+	vc host-a cpu-baseline --json | jq -e '.features | index("sse4.2")'
+	sed 's/ sse4_2 / /' /proc/cpuinfo >"$SHARED/cpuinfo"
+	at host-c mount --bind /var/lib/hospes/shared/cpuinfo /proc/cpuinfo
+	eventually 40 lacks_only host-c sse4.2 || { at host-c umount /proc/cpuinfo; false; }
+	vc host-a cpu-baseline | grep -A 1 'host-c lacks what others have:' | grep -x '  sse4.2'
+	vc host-a cpu-baseline --json | jq -e '.features | index("sse4.2") | not'
+	vc host-a explain guest01 --json | jq -e '.hosts[] | select(.name == "host-c") | .why == "cpu-features" and (.text | test("lack features of host-b"))'
+	at host-c umount /proc/cpuinfo
+	eventually 40 lacks_only host-c ''
+	vc host-a explain guest01 --json | jq -e '.hosts[] | select(.name == "host-c") | .ok'
+}
+
 @test "a host that sees the files but cannot start the guest is not tried again and again: the next one has it within seconds" {
 	local since text
 	gather host-b

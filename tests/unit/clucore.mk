@@ -3,7 +3,7 @@ clucore_tests = %D%/test_clustate %D%/test_clulost %D%/test_clunode %D%/test_clu
 check_PROGRAMS += $(clucore_tests)
 TESTS += $(clucore_tests)
 
-%C%_test_clustate_SOURCES = %D%/test_clustate.c %D%/cluapply.h %D%/cluapply.c
+%C%_test_clustate_SOURCES = %D%/test_clustate.c %D%/cluapply.h %D%/cluapply.c %D%/cluworld.h %D%/cluworld.c
 %C%_test_clustate_LDADD = clusterd/core/libclucore.a $(TEST_LIBS)
 %C%_test_clulost_SOURCES = %D%/test_clulost.c %D%/cluapply.h %D%/cluapply.c
 %C%_test_clulost_LDADD = clusterd/core/libclucore.a $(TEST_LIBS)

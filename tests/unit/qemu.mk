@@ -9,7 +9,7 @@ TESTS += $(qemu_tests)
 
 %C%_test_qargs_SOURCES = %D%/test_qargs.c
 %C%_test_qargs_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
-%C%_test_qargs_LDADD = hypervisor/qemu/libqemu.a hypervisor/api/liblaunch.a hypervisor/api/xml/libdomxml.a common/libcommon.a $(TEST_LIBS) $(XML_LIBS) $(JANSSON_LIBS)
+%C%_test_qargs_LDADD = hypervisor/qemu/libqemu.a hypervisor/api/liblaunch.a hypervisor/api/libpathconf.a hypervisor/api/xml/libdomxml.a common/libcommon.a $(TEST_LIBS) $(XML_LIBS) $(JANSSON_LIBS)
 
 %C%_test_qcpu_SOURCES = %D%/test_qcpu.c
 %C%_test_qcpu_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)

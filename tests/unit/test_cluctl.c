@@ -6,6 +6,7 @@
 #include "clusterd/io/cluctl_int.h"
 #include "clusterd/io/nodeio_int.h"
 #include "common/util.h"
+#include "hypervisor/api/cpufeat.h"
 
 static json_t *said; /* the last answer */
 
@@ -195,6 +196,45 @@ static void test_move_refused(void **state)
 	node.events = NULL;
 }
 
+static bool in(json_t *list, const char *word)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(list, i, v) if (!strcmp(json_string_value(v), word)) return true;
+	return false;
+}
+
+static void test_cpu_baseline(void **state)
+{
+	static const char *const common[] = { "avx", "pcid" };
+	int extra = cpu_feature_bit("avx2");
+	(void)state;
+
+	for (int h = 0; h < 3; h++) {
+		s.host[h].node = (uint32_t)h + 1;
+		snprintf(s.host[h].name, CLU_NAME_MAX, "host-%c", 'a' + h);
+	}
+	for (int h = 0; h < 2; h++)
+		for (size_t i = 0; i < ARRAY_SIZE(common); i++)
+			clu_bit_set(s.host[h].cap.cpu_bits, (uint32_t)cpu_feature_bit(common[i]));
+	clu_bit_set(s.host[1].cap.cpu_bits, (uint32_t)extra);
+	order(json_pack("{s:s}", "op", "cpu-baseline"));
+	ctl_cpu_baseline(&client);
+	assert_string_equal(text("type"), "baseline");
+	json_t *features = json_object_get(said, "features"), *hosts = json_object_get(said, "hosts");
+	assert_int_equal(json_array_size(features), ARRAY_SIZE(common));
+	assert_true(in(features, "avx") && in(features, "pcid"));
+	assert_int_equal(json_array_size(hosts), 3);
+	json_t *a = json_array_get(hosts, 0), *b = json_array_get(hosts, 1), *c = json_array_get(hosts, 2);
+	assert_string_equal(json_string_value(json_object_get(a, "name")), "host-a");
+	assert_true(json_is_true(json_object_get(a, "counts")) && json_is_true(json_object_get(b, "counts")));
+	assert_true(json_array_size(json_object_get(a, "lacks")) == 1 && in(json_object_get(a, "lacks"), "avx2"));
+	assert_int_equal(json_array_size(json_object_get(b, "lacks")), 0);
+	/* one that was never there */
+	assert_true(json_is_false(json_object_get(c, "counts")));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -204,6 +244,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_define_what_cannot_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_define_what_cannot_be_read_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_move_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cpu_baseline, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("cluctl", tests, NULL, NULL);

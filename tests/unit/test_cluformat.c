@@ -530,6 +530,7 @@ static void test_messages(void **unused)
 
 #define SPEC(kind, name, ...) field_of(&hospes__clu__spec__descriptor, &spec, kind, #name);
 	CLU_SPEC_FIELDS(SPEC)
+	SPEC(FLAG, cpu_named) /* of version 3 of a domain's record */
 #define CAP(kind, name, ...) field_of(&hospes__clu__capacity__descriptor, &cap, kind, #name);
 	CLU_CAPACITY_FIELDS(CAP)
 	CLU_CAPACITY_FIELDS_4(CAP)

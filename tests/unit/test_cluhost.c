@@ -81,7 +81,7 @@ static void test_cpu(void **state)
 	(void)state;
 
 	cpu_features_bits(w);
-	for (unsigned i = 0; i < CPU_FEATURE_WORDS; i++)
+	for (unsigned i = 0; i < CPU_FEATURE_USER_WORDS; i++)
 		bits += (unsigned)__builtin_popcountll(w[i]);
 	assert_int_equal(bits, n);
 	assert_true(n > 5);
@@ -174,6 +174,34 @@ static struct dom_config *with_disk(void)
 	                                        test_dir);
 
 	return domain(inside);
+}
+
+/* Which domains' processors are not their host's: those of kvm that name one. */
+static void test_named_cpu(void **state)
+{
+	static const struct {
+		const char *type, *cpu;
+		bool named;
+	} c[] = { { "kvm", "", false },
+		  { "kvm", "<cpu mode='host-passthrough'/>", false },
+		  { "kvm", "<cpu mode='host-model'/>", true },
+		  { "kvm", "<cpu mode='custom'><model>Haswell</model></cpu>", true },
+		  { "qemu", "<cpu mode='custom'><model>Haswell</model></cpu>", false } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
+		_cleanup_free_ char *xml =
+			xasprintf("<domain type='%s'><name>g</name><memory>65536</memory><os><type>hvm</type>"
+		                  "</os>%s</domain>",
+		                  c[i].type, c[i].cpu);
+		_cleanup_dom_config_ struct dom_config *cfg = NULL;
+		struct clu_spec spec;
+		struct err err = { 0 };
+
+		if (dom_config_parse(xml, strlen(xml), "x", &cfg, &err) < 0 || domspec_of(cfg, &spec, &err) < 0)
+			fail_msg("%s", err.text);
+		assert_int_equal(spec.cpu_named, c[i].named);
+	}
 }
 
 static void test_reach(void **state)
@@ -308,6 +336,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_conf, test_dir_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_cpu, test_dir_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_spec, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test(test_named_cpu),
 		cmocka_unit_test_setup_teardown(test_reach, test_dir_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_engines, test_dir_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_lease, test_dir_setup, test_dir_teardown),

@@ -220,6 +220,62 @@ static void test_builds(void **state)
 	}
 }
 
+/* What of its host a running domain sees: pv's programs the first words, KVM's kernels all, unless a processor is named; QEMU's nothing. */
+static void test_features_by_engine(void **state)
+{
+	static const struct {
+		uint32_t engine;
+		bool named, user_ok, kernel_ok; /* may it go where a feature of programs, or of kernels, is missing? */
+	} c[] = { { CLU_ENGINE_PV, false, false, true },
+		  { CLU_ENGINE_KVM, false, false, false },
+		  { CLU_ENGINE_KVM, true, true, true },
+		  { CLU_ENGINE_QEMU, false, true, true } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+		struct clu_state *s = base();
+		struct clu_verdict v;
+
+		for (int h = 0; h < 3; h++)
+			s->host[h].cap.engines = 7, s->host[h].cap.cpu_bits[1] = 6, s->host[h].cap.cpu_bits[2] = 6;
+		s->host[1].cap.cpu_bits[1] = 4;
+		s->host[2].cap.cpu_bits[2] = 4;
+		s->dom[0].spec.engine = c[i].engine;
+		s->dom[0].spec.cpu_named = c[i].named;
+		clu_judge(s, NULL, &s->dom[0], 1, &v);
+		assert_int_equal(v.why, c[i].user_ok ? CLU_WHY_OK : CLU_WHY_CPU_FEATURES);
+		clu_judge(s, NULL, &s->dom[0], 2, &v);
+		assert_int_equal(v.why, c[i].kernel_ok ? CLU_WHY_OK : CLU_WHY_CPU_FEATURES);
+		cluworld_free(s);
+	}
+}
+
+static void test_baseline(void **state)
+{
+	struct clu_state *s = base();
+	uint64_t w[CLU_CPU_WORDS], slots[CLU_HOSTS_MAX / 64];
+
+	(void)state;
+	/* nobody has said anything yet */
+	for (int h = 0; h < 3; h++)
+		memset(s->host[h].cap.cpu_bits, 0, sizeof(s->host[h].cap.cpu_bits));
+	clu_cpu_baseline(s, w, slots);
+	assert_true(!w[0] && !w[3] && !slots[0]);
+	/* without KVM all that have been there, lost ones too */
+	for (int h = 0; h < 2; h++)
+		s->host[h].cap.engines = CLU_ENGINE_PV | CLU_ENGINE_QEMU;
+	s->host[0].cap.cpu_bits[0] = 0xf, s->host[0].cap.cpu_bits[3] = 3;
+	s->host[1].cap.cpu_bits[0] = 0x5, s->host[1].cap.cpu_bits[3] = 6;
+	s->host[1].state = CLU_HOST_LOST;
+	clu_cpu_baseline(s, w, slots);
+	assert_true(w[0] == 5 && !w[1] && w[3] == 2 && slots[0] == 3);
+	/* with KVM only those that have it */
+	s->host[0].cap.engines |= CLU_ENGINE_KVM;
+	clu_cpu_baseline(s, w, slots);
+	assert_true(w[0] == 0xf && w[3] == 3 && slots[0] == 1);
+	cluworld_free(s);
+}
+
 static void test_memory(void **state)
 {
 	static const struct {
@@ -511,12 +567,20 @@ static void test_rehearse(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rehearse),  cmocka_unit_test(test_hard),
-		cmocka_unit_test(test_features),  cmocka_unit_test(test_builds),
-		cmocka_unit_test(test_memory),    cmocka_unit_test(test_score),
-		cmocka_unit_test(test_nowhere),   cmocka_unit_test(test_drain_together),
-		cmocka_unit_test(test_admit),     cmocka_unit_test(test_rule_check),
-		cmocka_unit_test(test_full_size), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_rehearse),
+		cmocka_unit_test(test_hard),
+		cmocka_unit_test(test_features),
+		cmocka_unit_test(test_builds),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_score),
+		cmocka_unit_test(test_nowhere),
+		cmocka_unit_test(test_drain_together),
+		cmocka_unit_test(test_admit),
+		cmocka_unit_test(test_rule_check),
+		cmocka_unit_test(test_full_size),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_features_by_engine),
+		cmocka_unit_test(test_baseline),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,6 +124,7 @@ static void fill_command(enum clu_cmd_kind kind)
 		               .leaving = CLU_LEAVING_ENDING,
 		               .clock_stops = true };
 	c->spec = (struct clu_spec){ .mem_bytes = 1 << 28,
+		                     .cpu_named = true,
 		                     .vcpus = 1,
 		                     .engine = 1,
 		                     .priority = -5,

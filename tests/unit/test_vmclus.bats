@@ -303,6 +303,16 @@ on_terminal() {
 	"$vmclus" explain guest01 --json | jq -e '.hosts[0].why == "memory" and (has("type") | not)'
 }
 
+@test "cpu-baseline: the features, who lacks which, who does not count" {
+	say cpu-baseline '{"type":"baseline","features":["avx","sse4.2"],"hosts":[{"name":"host-a","counts":true,"lacks":[]},{"name":"host-b","counts":true,"lacks":["avx2","pcid"]},{"name":"host-c","counts":false,"lacks":["avx"]}]}'
+	run "$vmclus" cpu-baseline
+	[ "$status" -eq 0 ]
+	ordered '{"op":"cpu-baseline"}'
+	[ "$output" = "$(printf '%s\n' 'avx sse4.2' 'host-b lacks what others have:' '  avx2 pcid' 'host-c does not count: it has no KVM, or was never there')" ]
+	run "$vmclus" cpu-baseline --json
+	jq -e '.features == ["avx", "sse4.2"] and (.hosts | length) == 3 and (has("type") | not)' <<<"$output"
+}
+
 @test "events: lines, --follow, --since" {
 	say events '{"type":"event","index":7,"time":"2026-01-01T00:00:00Z","kind":"host-lost","text":"host-c left","domain":null,"host":"host-c"}' '{"type":"ok"}'
 	run "$vmclus" events --since 5
