@@ -418,6 +418,12 @@ static int syntax_error(struct dx *x, xmlParserCtxt *ctxt)
 		return err_set(x->err, EINVAL, "%s: no XML document", x->origin);
 	if (e->code == XML_ERR_NO_MEMORY)
 		return oom(x);
+	if (e->code == XML_ERR_DOCUMENT_END && strstr(e->message, "Extra content"))
+		return err_set(
+			x->err, EINVAL,
+			"%s:%d: something stands behind the document (of an installation in two steps virt-install "
+			"writes two: --print-xml 1 is the first one)",
+			x->origin, e->line);
 	len = strcspn(e->message, "\n");
 	return err_set(x->err, EINVAL, "%s:%d: no well-formed XML: %.*s", x->origin, e->line,
 	               (int)(len > 300 ? 300 : len), e->message);
