@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "common/util.h"
 #include "hypervisor/dev/vudev.h"
 #include "hypervisor/qemu/qargs.h"
@@ -107,6 +108,17 @@ static int suspend(void *vm, unsigned timeout_ms, struct err *err)
 	return r;
 }
 
+/* A QEMU that has told its state says so a moment before it is done with it, and does not go on until then. */
+static int go_on(struct qvm *v, struct err *err)
+{
+	uint64_t until = v->saved.len ? now_ns() + QVM_CALL_NS : 0;
+	int r;
+
+	while ((r = qvm_call(v, "cont", NULL, -1, QVM_CALL_NS, err)) == -EREMOTEIO && now_ns() < until)
+		usleep(1000);
+	return r;
+}
+
 static int resume(void *vm, struct err *err)
 {
 	struct qvm *v = vm;
@@ -115,7 +127,7 @@ static int resume(void *vm, struct err *err)
 	if (r < 0 || v->state == QVM_RUNNING)
 		return r;
 	vuqemu_park(v->env->devs, false);
-	r = qvm_call(v, "cont", NULL, -1, QVM_CALL_NS, err);
+	r = go_on(v, err);
 	if (r < 0)
 		return r;
 	buf_done(&v->saved);

@@ -337,10 +337,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_direct_kernel), cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_firmware),      cmocka_unit_test(test_boot_order),
-		cmocka_unit_test(test_guest_agent),
-		cmocka_unit_test(test_machines),      cmocka_unit_test(test_processor),
-		cmocka_unit_test(test_clock),         cmocka_unit_test(test_peripherals),
-		cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_guest_agent),   cmocka_unit_test(test_machines),
+		cmocka_unit_test(test_processor),     cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_peripherals),   cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
