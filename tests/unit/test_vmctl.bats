@@ -102,6 +102,23 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	[ -z "$(ls "$HOSPES_STATEDIR/domains")" ]
 }
 
+@test "define says in a line each what a machine's document comes to, and refuses what it must not leave out" {
+	cat >"$T/vm.xml" <<-EOF
+	<domain type='qemu'><name>vm</name><memory unit='MiB'>64</memory><os><type machine='q35'>hvm</type><kernel>/k</kernel></os><devices>
+	<disk type='file' device='disk'><source file='/i.raw'/><target dev='sda' bus='sata'/></disk><sound model='ich9'/></devices></domain>
+	EOF
+	run "$vmctl" define "$T/vm.xml"
+	[ "$status" -eq 0 ]
+	[[ $output == *"vmctl: note: devices/sound is left out: the guest has no sound card"* ]]
+	[[ $output == *"vmctl: note: devices/disk: sda of bus 'sata' is vda, a virtio disk, for which the guest needs a driver"* ]]
+	run "$vmctl" dumpxml vm
+	[[ $output == *"dev=\"vda\" bus=\"virtio\""*"<sound"* ]]
+	sed -i 's,<sound,<hostdev/>&,' "$T/vm.xml"
+	run "$vmctl" define "$T/vm.xml"
+	[ "$status" -eq 1 ]
+	[[ $output == *"hostdev: is not supported: a device of the host's cannot move with the guest"* ]]
+}
+
 @test "a uuid is given by the document, not by its text; MAC addresses follow from the one that is kept" {
 	"$vmctl" define "$T/guest01.xml"
 	uuid=$("$vmctl" dominfo guest01 --json | json '.uuid')
