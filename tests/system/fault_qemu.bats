@@ -18,7 +18,8 @@ qemu_signal() { # src|tgt STEP KILL|STOP HOST
 	kill -$sig "$QEMU"
 	kill -CONT "$pid"
 }
-@test "target QEMU killed: before restoring" { qemu_signal tgt hv.set-state KILL "$to"; wait $PUSHER; one_copy guest01 "$from"; all_well; }
+# hvdom may have made another one by then, and the guest moves
+@test "target QEMU killed: before restoring" { qemu_signal tgt hv.set-state KILL "$to"; wait $PUSHER; all_well; }
 @test "target QEMU killed: restored" { qemu_signal tgt hv.set-state.done KILL "$to"; wait $PUSHER; one_copy guest01 "$from"; all_well; }
 @test "target QEMU killed: before ready" { qemu_signal tgt send.ready KILL "$to"; wait $PUSHER; one_copy guest01 "$from"; all_well; }
 
