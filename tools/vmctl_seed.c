@@ -7,6 +7,7 @@
 #include "tools/vmctl_int.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,9 +92,19 @@ static int write_parts(const struct cli *v, const struct dom_config *cfg, const 
 	return 0;
 }
 
+/* It greets on its standard error, so what it says is shown only when it fails. */
+static int failed(const char *said_path, struct err *err)
+{
+	_cleanup_free_ char *said = NULL;
+
+	if (file_read(said_path, 65536, &said, NULL) == 0)
+		fputs(said, stderr);
+	return err_set(err, EIO, "%s made no image; what it said stands above", TOOL);
+}
+
 static int make_image(const char *dir, const char *out, struct err *err)
 {
-	_cleanup_free_ char *in = xasprintf("%s/in", dir);
+	_cleanup_free_ char *in = xasprintf("%s/in", dir), *said = xasprintf("%s/said", dir);
 	char *argv[] = { (char *)TOOL,
 		         (char *)"-quiet",
 		         (char *)"-o",
@@ -104,10 +115,15 @@ static int make_image(const char *dir, const char *out, struct err *err)
 		         (char *)"-rock",
 		         in,
 		         NULL };
+	posix_spawn_file_actions_t fa;
 	int status, r;
 	pid_t pid;
 
-	r = posix_spawnp(&pid, TOOL, NULL, NULL, argv, environ);
+	posix_spawn_file_actions_init(&fa);
+	posix_spawn_file_actions_addopen(&fa, 1, said, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	posix_spawn_file_actions_addopen(&fa, 2, said, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	r = posix_spawnp(&pid, TOOL, &fa, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&fa);
 	if (r == ENOENT)
 		return err_set(err, ENOENT, "%s is missing, which makes the image: install the package xorriso", TOOL);
 	if (r)
@@ -115,9 +131,7 @@ static int make_image(const char *dir, const char *out, struct err *err)
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return err_sys(err, errno, "wait for %s", TOOL);
-	if (status)
-		return err_set(err, EIO, "%s made no image; what it said stands above", TOOL);
-	return 0;
+	return status ? failed(said, err) : 0;
 }
 
 static void remove_parts(const char *dir)
@@ -126,9 +140,11 @@ static void remove_parts(const char *dir)
 		_cleanup_free_ char *p = xasprintf("%s/in/%s", dir, part_name[i]);
 		unlink(p);
 	}
-	_cleanup_free_ char *in = xasprintf("%s/in", dir), *iso = xasprintf("%s/iso", dir);
+	_cleanup_free_ char *in = xasprintf("%s/in", dir), *iso = xasprintf("%s/iso", dir),
+			    *said = xasprintf("%s/said", dir);
 	rmdir(in);
 	unlink(iso);
+	unlink(said);
 	rmdir(dir);
 }
 

@@ -487,6 +487,7 @@ part() { rm -f "$T/part"; xorriso -osirrox on -indev "$T/img/guest01-seed.iso" -
 	uuid=$("$vmctl" dumpxml guest01 | xmllint --xpath 'string(/domain/uuid)' -)
 	run "$vmctl" seed guest01 --user-data "$T/user"
 	[ "$status" -eq 0 ]
+	[[ $output == "Seed for domain"* ]] # and no greeting of another program
 	[[ $output == *"<source file='$T/img/guest01-seed.iso'/>"*"<target dev='vdb' bus='virtio'/>"*"<readonly/>"* ]]
 	[ "$(stat -c %a "$T/img/guest01-seed.iso")" = 600 ]
 	[ "$(dd if="$T/img/guest01-seed.iso" bs=1 skip=32808 count=6 status=none)" = CIDATA ]
