@@ -160,6 +160,15 @@ static const struct known *find(const struct known *table, size_t n, const char 
 	return NULL;
 }
 
+/* How firmware boots: a user-mode kernel has none. */
+static bool is_for(const struct dom_config *cfg, const char *path)
+{
+	static const char *const boot[] = { "os/loader", "os/nvram",          "os/firmware",
+		                            "os/boot",   "devices/disk/boot", "devices/interface/boot" };
+
+	return cfg->type != DOM_TYPE_UML || dx_index(path, boot, ARRAY_SIZE(boot)) < 0;
+}
+
 static const struct known *find_used(const char *path, enum dom_type type)
 {
 	const struct known *k = type == DOM_TYPE_UML ? NULL : find(used_hvm, ARRAY_SIZE(used_hvm), path);
@@ -227,7 +236,8 @@ static int check_attrs(struct dx *x, const xmlNode *node, const char *path, cons
 		enum dx_verdict v = DX_UNKNOWN;
 		int r = 0;
 
-		if (!a->ns && strstr(k->attrs, padded))
+		if (!a->ns && strstr(k->attrs, padded) &&
+		    (cfg->type != DOM_TYPE_UML || strcmp((const char *)a->name, "firmware")))
 			continue;
 		if (!a->ns)
 			r = apply_rule(x, node, path, (const char *)a->name, cfg, &v);
@@ -332,7 +342,7 @@ static int check_node(struct dx *x, const xmlNode *node, const char *path, struc
 		sub = xasprintf("%s%s%s", path, *path ? "/" : "", (const char *)c->name);
 		if (!c->ns && !strcmp(path, "devices") && cfg->type != DOM_TYPE_UML && dx_is_agent_channel(c))
 			continue;
-		if (!c->ns && find_used(sub, cfg->type))
+		if (!c->ns && find_used(sub, cfg->type) && is_for(cfg, sub))
 			r = check_node(x, c, sub, cfg);
 		else
 			r = check_unused(x, c, path, sub, cfg);
