@@ -524,6 +524,8 @@ int qcow2_sync(struct qcow2 *q)
 	q->wait = false;
 	if (q->loaded && q->o.writable)
 		r = qc_flush(q, true);
+	if (!r && q->loaded && q->o.writable)
+		qc_trim_file(q);
 	q->wait = true;
 	pthread_mutex_unlock(&q->op);
 	return r;
@@ -567,6 +569,11 @@ void qcow2_free(struct qcow2 *q)
 	for (unsigned i = 0; i < q->chain.n; i++) {
 		qc_cache_done(&q->img[i].cache);
 		free(q->img[i].plain);
+	}
+	while (q->first) { /* blkio gave them up */
+		struct qreq *r = q->first;
+		q->first = r->next;
+		free(r);
 	}
 	while (q->spare) {
 		struct qreq *r = q->spare;

@@ -26,6 +26,7 @@
 #define QC_PAGES       256u
 #define QC_BUCKETS     256u
 #define QC_FREES_MAX   4096u
+#define QC_GROW        (16ull << 20) /* the file is made longer by so much at once */
 #define QC_NONE        UINT16_MAX
 
 #define QC_OFFSET 0x00fffffffffffe00ull
@@ -97,6 +98,7 @@ struct qcow2 {
 	struct qc_set own;
 	uint64_t hint;      /* no cluster below is free */
 	uint64_t fresh_at;  /* from this file offset on nothing was ever written */
+	bool grown;         /* the file is longer than that */
 	struct qc_run *frees; /* owned: clusters that lose a reference with the next flush */
 	size_t n_frees;
 	uint8_t *cow;  /* owned, a cluster, aligned */
@@ -191,6 +193,7 @@ void qc_free_later(struct qcow2 *q, uint64_t cluster, uint64_t n);
 
 /* qcow2_flush.c: under op ------------------------------------------------------------------------------------------ */
 int qc_flush(struct qcow2 *q, bool all) _must_check_; /* data and tables; @all: refcounts that shrink, too */
+void qc_trim_file(struct qcow2 *q); /* a file that was made longer ends behind its last cluster again */
 int qc_write_dirty(struct qcow2 *q, enum qc_page_kind kind) _must_check_;
 
 /* qcow2_write.c: under op ------------------------------------------------------------------------------------------ */

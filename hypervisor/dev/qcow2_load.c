@@ -149,6 +149,7 @@ static int load_for_writing(struct qcow2 *q, struct err *err)
 	}
 	r = own_tables(q, err);
 	q->hint = 1;
+	q->grown = false;
 	q->fresh_at = (g->file_end + g->csize - 1) & ~(g->csize - 1);
 	if (!r && h->version == 3 && h->autoclear)
 		r = clear_autoclear(q, err);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 static uint64_t start_of(const struct qcow2 *q, uint64_t off)
 {
@@ -26,6 +27,37 @@ static int copy(struct qcow2 *q, uint64_t off, uint64_t len, uint64_t to, bool f
 	else
 		r = qc_read(q, off, q->cow, len);
 	return r < 0 ? r : qc_pwrite(q, q->cow, len, to);
+}
+
+/*
+ * File systems do writes with O_DIRECT that make a file longer one after the other, so it is made longer before.
+ * Holes are zeros, so all stays fresh. Nothing depends on its success.
+ */
+static void grow_file(struct qcow2 *q, uint64_t end)
+{
+	struct qc_image *g = &q->img[0];
+	uint64_t to = (end + QC_GROW - 1) & ~(QC_GROW - 1);
+
+	if (!g->direct || end <= g->file_end || blkio_may_write(q->o.blkio, q->wait) ||
+	    ftruncate(g->m->fd, (off_t)to) < 0)
+		return;
+	q->grown = true;
+	pthread_mutex_lock(&q->map);
+	g->file_end = to;
+	pthread_mutex_unlock(&q->map);
+}
+
+void qc_trim_file(struct qcow2 *q)
+{
+	struct qc_image *g = &q->img[0];
+
+	if (!q->grown || q->fresh_at >= g->file_end || blkio_may_write(q->o.blkio, q->wait) ||
+	    ftruncate(g->m->fd, (off_t)q->fresh_at) < 0)
+		return;
+	q->grown = false;
+	pthread_mutex_lock(&q->map);
+	g->file_end = q->fresh_at;
+	pthread_mutex_unlock(&q->map);
 }
 
 int qc_prepare(struct qcow2 *q, uint64_t off, uint64_t bytes, uint64_t *ret_at, uint64_t *ret_bytes)
@@ -47,6 +79,7 @@ int qc_prepare(struct qcow2 *q, uint64_t off, uint64_t bytes, uint64_t *ret_at, 
 	bool fresh = at >= q->fresh_at;
 	if (at + all > q->fresh_at)
 		q->fresh_at = at + all;
+	grow_file(q, at + all);
 	if (bytes > all - skip)
 		bytes = all - skip;
 	r = copy(q, start, skip, at, fresh);

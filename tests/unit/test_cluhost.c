@@ -204,6 +204,33 @@ static void test_named_cpu(void **state)
 	}
 }
 
+/* An image that is there, on one that is not: the host could not run it, and says which. */
+static void test_reach_below(void **state)
+{
+	_cleanup_free_ char *inside =
+		xasprintf("<devices><disk type='file' device='disk'><driver type='qcow2'/>"
+	                  "<source file='%s/q.img'/><target dev='vda' bus='virtio'/></disk></devices>",
+	                  test_dir);
+	_cleanup_free_ char *make = xasprintf("qemu-img create -q -u -f qcow2 -b gone -F raw '%s/q.img' 1M", test_dir);
+	_cleanup_free_ char *rules = xasprintf("{\"images\": [\"%s\"], \"kernels\": [\"%s\"]}", test_dir, test_dir);
+	_cleanup_free_ char *gone = xasprintf("%s/gone", test_dir);
+	_cleanup_dom_config_ struct dom_config *cfg = domain(inside);
+	struct err err;
+	(void)state;
+
+	if (system("command -v qemu-img >/dev/null")) {
+		print_message("missing: qemu-img (package qemu-utils)\n");
+		skip();
+	}
+	put("paths.json", rules, strlen(rules));
+	put("linux", "x", 1);
+	assert_int_equal(system(make), 0);
+	assert_int_equal(domspec_reach(cfg, NULL, NULL, &err), -ENOENT);
+	assert_non_null(strstr(err.text, gone));
+	put("gone", "x", 1);
+	assert_int_equal(domspec_reach(cfg, NULL, NULL, &err), 0);
+}
+
 static void test_reach(void **state)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = with_disk();
@@ -338,6 +365,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_spec, test_dir_setup, test_dir_teardown),
 		cmocka_unit_test(test_named_cpu),
 		cmocka_unit_test_setup_teardown(test_reach, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_reach_below, test_dir_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_engines, test_dir_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_lease, test_dir_setup, test_dir_teardown),
 	};

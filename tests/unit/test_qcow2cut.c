@@ -283,14 +283,16 @@ static void make(const char *opts, bool below, const char *more, uint32_t *now)
 	assert_int_equal(q_sh("cp --sparse=always d.qcow2 before.qcow2"), 0);
 }
 
-static void run_kind(const char *opts, bool below, const char *more, bool dsync, unsigned cuts)
+enum { DSYNC = 1, DIRECT = 2 };
+static void run_kind(const char *opts, bool below, const char *more, unsigned how, unsigned cuts)
 {
 	static uint32_t now[SECTORS];
 
 	make(opts, below, more, now);
 	qf_start(&fx, "d.qcow2");
 	fx.opts.punch = true;
-	fx.opts.dsync = dsync;
+	fx.opts.dsync = how & DSYNC;
+	fx.opts.direct = how & DIRECT;
 	qf_open(&fx);
 	flushed(0, now);
 	for (uint32_t id = 1; id <= OPS; id++) {
@@ -298,7 +300,7 @@ static void run_kind(const char *opts, bool below, const char *more, bool dsync,
 		if (rnd(7) == 0) {
 			assert_int_equal(qf_io(&fx, BLKIO_FLUSH, 0, NULL, 0), 0);
 			flushed(id, now);
-		} else if (dsync) {
+		} else if (how & DSYNC) {
 			flushed(id, now);
 		}
 	}
@@ -321,11 +323,11 @@ static void test_cuts(void **state)
 
 	rnd_state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
 	print_message("HOSPES_SEED=%llu\n", (unsigned long long)rnd_state);
-	run_kind("compat=1.1,cluster_size=4k", false, "", false, cuts);
-	run_kind("compat=1.1,cluster_size=16k", true, "", false, cuts);
-	run_kind("compat=1.1", true, "", true, cuts);
-	run_kind("compat=0.10,cluster_size=8k", true, "", false, cuts);
-	run_kind("compat=1.1,cluster_size=4k", true, "&& qemu-img snapshot -c s1 d.qcow2", false, cuts);
+	run_kind("compat=1.1,cluster_size=4k", false, "", 0, cuts);
+	run_kind("compat=1.1,cluster_size=16k", true, "", DIRECT, cuts);
+	run_kind("compat=1.1", true, "", DSYNC, cuts);
+	run_kind("compat=0.10,cluster_size=8k", true, "", 0, cuts);
+	run_kind("compat=1.1,cluster_size=4k", true, "&& qemu-img snapshot -c s1 d.qcow2", DIRECT | DSYNC, cuts);
 }
 
 /* What is allocated is written as a raw image is: one write, and no table has to be. */
