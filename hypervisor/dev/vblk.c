@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * virtio block (virtio 1.2, 5.2) on an image or block device: read, write, flush, discard, write zeroes, get id. One queue.
- * The transfers are blkio.c's, by way of qcow2.c if the image is not raw; what becomes of one that failed is blkerr.c's. Threading: the io thread; vblk_sync(), the locks and
- * vblk_age_ns() on any.
+ * virtio block (virtio 1.2, 5.2) on an image or block device: read, write, flush, discard, write zeroes, get id. One
+ * queue. The transfers are blkio.c's, by way of qcow2.c if the image is not raw; what becomes of one that failed is
+ * blkerr.c's. Threading: the io thread; vblk_sync(), vblk_dirty(), the locks and vblk_age_ns() on any.
  */
 #include "config.h"
 #include "hypervisor/dev/vdev_int.h"
