@@ -125,6 +125,7 @@ MACHINE="<video><model type='vga' vram='8192'/></video><controller type='usb' mo
 	guest_remove "$g"
 }
 
+# bats test_tags=long
 @test "actions of a watchdog device: none, pause, poweroff" {
 	local act
 	for act in none pause poweroff; do
@@ -182,7 +183,7 @@ with_cpu() { # NAME INSIDE...: the domain's <cpu>
 	run say host-b "$g" 'grep "model name" /proc/cpuinfo'
 	[[ $output = *"Intel Core i7 9xx (Nehalem"* ]]
 	# another QEMU is another machine
-	printf '#!/bin/sh\necho QEMU emulator version 9.9.9\n' >"$SHARED/qemu"
+	printf '#!/bin/sh\necho QEMU emulator version 9.9.9\necho "pc-q35-7.2  a machine"\n' >"$SHARED/qemu"
 	chmod 755 "$SHARED/qemu"
 	on host-a mount --bind /var/lib/hospes/shared/qemu /usr/bin/qemu-system-x86_64
 	push_refused host-b "$g" host-a "runs on qemu 7[^,]*, and host-a has 9.9.9 tcg" || { on host-a umount /usr/bin/qemu-system-x86_64; false; }
