@@ -138,15 +138,16 @@ static int lacks(const struct dom_config *cfg, bool kvm, const char *names, stru
 	               cfg->name);
 }
 
-/* The last line that QEMU wrote. */
+/* The last line that QEMU wrote, apart from its monitor's greeting, which may come before it or behind it. */
 static const char *last_line(char *said)
 {
-	size_t n = strlen(said);
+	const char *last = "it does not say why";
+	char *save = NULL;
 
-	while (n && (said[n - 1] == '\n' || said[n - 1] == '\r'))
-		said[--n] = 0;
-	const char *nl = strrchr(said, '\n');
-	return nl ? nl + 1 : said;
+	for (char *line = strtok_r(said, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save))
+		if (*line != '{')
+			last = line;
+	return last;
 }
 
 int qhost_cpu_check(const struct dom_config *cfg, bool kvm, struct err *err)
