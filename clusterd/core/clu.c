@@ -21,8 +21,11 @@ void clu_state_clear(struct clu_state *s)
 	memset(s->dom, 0, sizeof(*s->dom) * s->n_dom);
 	memset(s->rule, 0, sizeof(s->rule));
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
-		struct clu_host h = { .node = s->host[i].node };
-		memcpy(h.name, s->host[i].name, sizeof(h.name));
+		struct clu_host h = { .node = 0 };
+		if (i < s->n_nodes) {
+			h.node = s->host[i].node;
+			memcpy(h.name, s->host[i].name, sizeof(h.name));
+		}
 		s->host[i] = h;
 	}
 	s->epoch = s->index = s->time_ns = 0;
@@ -31,19 +34,110 @@ void clu_state_clear(struct clu_state *s)
 	s->sum = clu_sum(s);
 }
 
+static bool has_domains(const struct clu_state *s, uint32_t node)
+{
+	for (uint32_t i = 0; i < s->n_dom; i++)
+		if (s->dom[i].uuid[0] && (s->dom[i].host == node || s->dom[i].target == node))
+			return true;
+	return false;
+}
+
+/*
+ * Slot of @node in @was; CLU_HOSTS_MAX: none. There may be two when the disk was read after the list was set: then the one
+ * that is known from the cluster.
+ */
+static uint32_t slot_in(const struct clu_host *was, uint32_t node)
+{
+	uint32_t found = CLU_HOSTS_MAX;
+
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
+		if (was[i].node == node && (found == CLU_HOSTS_MAX || !was[found].up_id))
+			found = i;
+	return found;
+}
+
+/* Move the bits of @w: that of slot from[i] becomes that of slot i, for @n slots. */
+static void bits_move(uint64_t w[CLU_HOSTS_MAX / 64], const uint8_t *from, uint32_t n)
+{
+	uint64_t to[CLU_HOSTS_MAX / 64] = { 0 };
+
+	for (uint32_t i = 0; i < n; i++)
+		if (from[i] < CLU_HOSTS_MAX && clu_bit(w, from[i]))
+			clu_bit_set(to, i);
+	memcpy(w, to, sizeof(to));
+}
+
+/* The host with the lowest id above @above that is not in the list and has no slot in it; 0: none. */
+static uint32_t next_gone(const struct clu_host *was, const uint32_t *node, uint32_t n, uint32_t above)
+{
+	uint32_t best = 0;
+
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++) {
+		bool listed = false;
+
+		for (uint32_t k = 0; k < n; k++)
+			listed |= node[k] == was[i].node;
+		if (!listed && was[i].node > above && (!best || was[i].node < best))
+			best = was[i].node;
+	}
+	return best;
+}
+
+static void say_removed(struct clu_host *h)
+{
+	struct say y;
+
+	memset(h->name, 0, sizeof(h->name));
+	say_begin(&y, h->name, sizeof(h->name));
+	say(&y, "removed-");
+	say_u64(&y, h->node);
+}
+
+/* Who is where: the list, then those that left it. The latter give way when there is no room for all. */
+static uint32_t place_hosts(struct clu_state *s, const struct clu_host *was, const uint32_t *node,
+                            char (*name)[CLU_NAME_MAX], uint32_t n, uint8_t *from)
+{
+	uint32_t gone = 0, i = 0, k;
+
+	for (k = 0; (k = next_gone(was, node, n, k));)
+		gone++;
+	memset(s->host, 0, sizeof(s->host));
+	for (; i < n; i++) {
+		from[i] = (uint8_t)slot_in(was, node[i]);
+		if (from[i] < CLU_HOSTS_MAX)
+			s->host[i] = was[from[i]];
+		s->host[i].node = node[i];
+		memcpy(s->host[i].name, name[i], CLU_NAME_MAX);
+		s->host[i].name[CLU_NAME_MAX - 1] = 0;
+	}
+	uint32_t excess = n + gone > CLU_HOSTS_MAX ? n + gone - CLU_HOSTS_MAX : 0;
+	for (k = 0; i < CLU_HOSTS_MAX && (k = next_gone(was, node, n, k));) {
+		if (excess && !has_domains(s, k)) {
+			excess--;
+			continue;
+		}
+		from[i] = (uint8_t)slot_in(was, k);
+		s->host[i] = was[from[i]];
+		say_removed(&s->host[i++]);
+	}
+	return i;
+}
+
 void clu_nodes_set(struct clu_state *s, const uint32_t *node, char (*name)[CLU_NAME_MAX], uint32_t n)
 {
+	struct clu_host was[CLU_HOSTS_MAX];
+	uint8_t from[CLU_HOSTS_MAX];
+	uint32_t slots;
+
 	assert(n <= CLU_HOSTS_MAX);
-	for (uint32_t i = 0; i < n; i++) {
-		struct clu_host *h = clu_host_of(s, node[i]);
-		if (!h) {
-			h = s->host;
-			while (h->node)
-				h++; /* n <= CLU_HOSTS_MAX, and those that left the list were dropped before */
-			h->node = node[i];
-		}
-		memcpy(h->name, name[i], CLU_NAME_MAX);
-		h->name[CLU_NAME_MAX - 1] = 0;
+	memcpy(was, s->host, sizeof(was));
+	slots = place_hosts(s, was, node, name, n, from);
+	/* the word of a host that is no voter any more does not count */
+	for (uint32_t i = 0; i < slots; i++)
+		bits_move(s->host[i].waited, from, n);
+	for (uint32_t i = 0; i < s->n_dom; i++) {
+		bits_move(s->dom[i].unreachable, from, slots);
+		bits_move(s->dom[i].failed, from, slots);
 	}
 	s->n_nodes = n;
 	s->sum = clu_sum(s);

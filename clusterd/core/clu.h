@@ -17,8 +17,9 @@ void clu_state_init(struct clu_state *s, struct clu_dom *dom, uint32_t dom_cap);
 /* Empty @s before a snapshot is loaded into it; the node list and promised stay. */
 void clu_state_clear(struct clu_state *s);
 /*
- * Take over Corosync's node list (@n ascending ids and their names): new nodes get slots and state NEW, the others keep theirs. This is no
- * command, because every node has the same list.
+ * Take over Corosync's node list (@n ascending ids and their names). A host's slot is its place in the list, so that all
+ * nodes with the same list speak of the same slots. Those that left the list come behind, by their ids, and are called
+ * "removed-ID": what is known of their domains still counts. This is no command, because every node has the same list.
  */
 void clu_nodes_set(struct clu_state *s, const uint32_t *node, char (*name)[CLU_NAME_MAX], uint32_t n);
 /*

@@ -148,7 +148,7 @@ struct clu_state {
 	uint32_t n_nodes;        /* nodes in Corosync's list; a majority is over these */
 	uint32_t n_dom, dom_cap; /* n_dom: the highest slot of dom in use + 1 */
 	struct clu_policy policy;
-	struct clu_host host[CLU_HOSTS_MAX];  /* a host keeps its slot */
+	struct clu_host host[CLU_HOSTS_MAX];  /* those in the list first, by their ids: clu_nodes_set() */
 	struct clu_rule rule[CLU_RULES_MAX];
 	struct clu_dom *dom;     /* dom_cap of them, owned by the caller of clu_state_init() */
 };

@@ -64,7 +64,23 @@ int node_slot(const struct clu_node *n, uint32_t node)
 {
 	const struct clu_host *h = clu_host_of(n->s, node);
 
-	return h ? (int)clu_slot(n->s, h) : -1;
+	return h && clu_slot(n->s, h) < n->s->n_nodes ? (int)clu_slot(n->s, h) : -1;
+}
+
+void clu_node_list(struct clu_node *n, const uint32_t *node, char (*name)[CLU_NAME_MAX], uint32_t count)
+{
+	struct clu_peer was[CLU_HOSTS_MAX];
+	uint32_t id[CLU_HOSTS_MAX];
+
+	memcpy(was, n->peer, sizeof(was));
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
+		id[i] = n->s->host[i].node;
+	clu_nodes_set(n->s, node, name, count);
+	memset(n->peer, 0, sizeof(n->peer));
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++)
+		for (uint32_t k = 0; k < CLU_HOSTS_MAX; k++)
+			if (id[k] == n->s->host[i].node)
+				n->peer[i] = was[k];
 }
 
 uint32_t node_count_synced(const struct clu_node *n)

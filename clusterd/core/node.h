@@ -105,6 +105,8 @@ struct clu_node {
  * without a guard, and then there is never a lease. The wait for a lost host's lease lasts from @now_ns (CLOCK_BOOTTIME) on at least.
  */
 void clu_node_init(struct clu_node *n, struct clu_state *s, uint32_t node, uint64_t boot, uint64_t lease_ns, uint64_t now_ns);
+/* clu_nodes_set() on the state, and what is known of the peers moves with their slots. A VIEW has to follow. */
+void clu_node_list(struct clu_node *n, const uint32_t *node, char (*name)[CLU_NAME_MAX], uint32_t count);
 /* One event. Appends to @changes and @out. */
 void clu_node_step(struct clu_node *n, const struct clu_event *ev, struct clu_changes *changes, struct clu_actions *out);
 uint64_t clu_node_deadline_ns(const struct clu_node *n); /* when the next TICK is due; CLU_NEVER: none is */

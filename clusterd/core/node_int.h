@@ -23,7 +23,7 @@ struct clu_action *node_act(struct node_step *st, enum clu_act_kind kind);
 struct clu_msg *node_send(struct node_step *st, enum clu_msg_kind kind); /* from, boot, ring, members_sum are set */
 /* WARN, at most once in 5 s. */
 void node_warn(struct node_step *st, const char *text);
-int node_slot(const struct clu_node *n, uint32_t node); /* -1: no such host */
+int node_slot(const struct clu_node *n, uint32_t node); /* -1: not in the node list */
 uint32_t node_count_synced(const struct clu_node *n);
 bool node_silent(const struct clu_node *n, uint32_t slot); /* as clu_node_alive() has it */
 /* The highest value that @need of the @n values reach; @least if fewer than @need exceed it. All of @v are above @least; sorts @v. */

@@ -201,6 +201,17 @@ static json_t *rules_json(const struct clu_state *s)
 	return a;
 }
 
+/* A host that left the node list is of interest only while its domains may still run there. */
+static bool shown(struct client *c, const struct clu_host *h)
+{
+	const struct cpg_config *conf = nodeio_config(c->ctl->n);
+	bool in_list = false;
+
+	for (uint32_t i = 0; i < conf->n_nodes; i++)
+		in_list |= conf->id[i] == h->node;
+	return h->node && (in_list || h->state == CLU_HOST_LOST);
+}
+
 static json_t *status_json(struct client *c)
 {
 	const struct clu_state *s = ctl_state(c);
@@ -209,7 +220,7 @@ static json_t *status_json(struct client *c)
 	const char *trouble = nodeio_trouble(c->ctl->n);
 
 	for (uint32_t i = 0; s && i < CLU_HOSTS_MAX; i++)
-		if (s->host[i].node)
+		if (shown(c, &s->host[i]))
 			(void)json_array_append_new(hosts, host_json(c, i));
 	for (uint32_t i = 0; s && i < s->n_dom; i++)
 		if (s->dom[i].uuid[0])
@@ -274,6 +285,8 @@ void ctl_explain(struct client *c)
 		struct clu_verdict v;
 		bool ok;
 
+		if (!shown(c, &s->host[i]))
+			continue;
 		clu_judge(s, nodeio_load(c->ctl->n), d, i, &v);
 		nodeio_verdict_text(c->ctl->n, d, &s->host[i], &v);
 		ok = v.why == CLU_WHY_OK || v.why == CLU_WHY_FAILED_HERE;

@@ -99,7 +99,11 @@ int nodeio_on_config(void *arg, const struct cpg_config *c, struct err *err)
 		};
 
 		log_info("corosync's node list changed: %u nodes now", c->n_nodes);
-		clu_nodes_set(n->s, c->id, (char(*)[CLU_NAME_MAX])(uintptr_t)c->name, c->n_nodes);
+		clu_node_list(&n->node, c->id, (char(*)[CLU_NAME_MAX])(uintptr_t)c->name, c->n_nodes);
+		/* by slot, which are others now; measured and reported again within a second */
+		memset(n->load.cpu_used_milli, 0, sizeof(n->load.cpu_used_milli));
+		memset(n->load.mem_used_bytes, 0, sizeof(n->load.mem_used_bytes));
+		memset(n->awaited, 0, sizeof(n->awaited));
 		n->changes.all = true;
 		n->cfg = *c;
 		n->store_wanted = true;

@@ -428,9 +428,69 @@ static void test_engines_are_bits_with_names(void **state)
 	assert_string_equal(clu_engine_names(0, text), "none");
 }
 
+/* Hosts that go and come: the name of one that went is free, what is known of it stays; slots last for any number of them. */
+static void test_nodes_go(void **state)
+{
+	static struct clu_state s;
+	static struct clu_dom d[1];
+	static char name[CLU_HOSTS_MAX][CLU_NAME_MAX];
+	uint32_t node[] = { 1, 2, 3 };
+
+	(void)state;
+	clu_state_init(&s, d, 1);
+	for (unsigned i = 0; i < 3; i++)
+		snprintf(name[i], CLU_NAME_MAX, "host-%c", "abc"[i]);
+	clu_nodes_set(&s, node, name, 3);
+	clu_host_of(&s, 3)->state = CLU_HOST_LOST;
+	clu_nodes_set(&s, node, name, 2);
+	assert_int_equal(s.n_nodes, 2);
+	assert_null(clu_host_named(&s, "host-c"));
+	assert_int_equal(clu_host_named(&s, "removed-3")->state, CLU_HOST_LOST);
+	/* under the same name another one: a new record */
+	node[2] = 5;
+	clu_nodes_set(&s, node, name, 3);
+	assert_int_equal(clu_host_named(&s, "host-c")->node, 5);
+	assert_int_equal(clu_host_of(&s, 5)->state, CLU_HOST_NEW);
+	assert_int_equal(clu_slot(&s, clu_host_of(&s, 5)), 2);
+	assert_int_equal(clu_slot(&s, clu_host_of(&s, 3)), 3);
+	/* bits go with their hosts */
+	s.n_dom = 1;
+	strcpy(d[0].uuid, uuid_of(0));
+	d[0].host = 3; /* may still run there */
+	clu_bit_set(d[0].failed, 2);
+	clu_bit_set(d[0].unreachable, 3);
+	clu_bit_set(clu_host_of(&s, 3)->waited, 1);
+	clu_bit_set(clu_host_of(&s, 3)->waited, 2);
+	node[1] = 5;
+	snprintf(name[1], CLU_NAME_MAX, "host-c");
+	clu_nodes_set(&s, node, name, 2);
+	assert_int_equal(clu_slot(&s, clu_host_of(&s, 5)), 1);
+	assert_int_equal(clu_slot(&s, clu_host_of(&s, 2)), 2);
+	assert_int_equal(clu_bits_count(d[0].failed), 1);
+	assert_true(clu_bit(d[0].failed, 1) && clu_bit(d[0].unreachable, 3));
+	assert_int_equal(clu_bits_count(clu_host_of(&s, 3)->waited), 1); /* host 2 votes no more */
+	assert_true(clu_bit(clu_host_of(&s, 3)->waited, 1));
+	/* the same list from nothing, and a snapshot of this one: the same slots */
+	uint64_t sum = s.sum;
+	clu_nodes_set(&s, node, name, 2);
+	assert_int_equal(s.sum, sum);
+	/* 300 of them: two stay, the third is always another; what may still run domains is not forgotten */
+	for (uint32_t id = 6; id < 306; id++) {
+		node[2] = id;
+		snprintf(name[2], CLU_NAME_MAX, "host-x");
+		clu_nodes_set(&s, node, name, 3);
+		assert_int_equal(clu_host_named(&s, "host-x")->node, id);
+		assert_int_equal(clu_slot(&s, clu_host_of(&s, id)), 2);
+	}
+	assert_int_equal(clu_host_of(&s, 3)->state, CLU_HOST_LOST);
+	assert_null(clu_host_of(&s, 2));
+	assert_non_null(clu_host_of(&s, 304));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nodes_go),
 		cmocka_unit_test(test_migration_ends),
 		cmocka_unit_test(test_named_processor),
 		cmocka_unit_test(test_an_old_inventory_says_nothing_of_what_came_later),
