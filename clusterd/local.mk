@@ -21,4 +21,8 @@ CONF_FILES += %D%/clusterd.json:hospes/clusterd.json %D%/fence.json:hospes/fence
 EXTRA_DIST += %D%/clusterd.json %D%/fence.json
 # a drop-in for Debian's corosync.service
 corosyncdropindir = $(systemdunitdir)/corosync.service.d
-dist_corosyncdropin_DATA = %D%/hospes.conf
+nodist_corosyncdropin_DATA = %D%/hospes.conf
+EXTRA_DIST += %D%/hospes.conf.in
+CLEANFILES += %D%/hospes.conf
+%D%/hospes.conf: %D%/hospes.conf.in
+	$(UNIT_FROM_IN)

@@ -33,6 +33,8 @@ hypervisor/lease.h              clusterd/guard/deadline.h
 hypervisor/main.c               clusterd/guard/managed.h
 tools/vmclus_simulate.h         clusterd/core/plan.h
 tools/vmmig_peers.c             migrated/io/peers.h
+tools/member_host.h             migrated/io/peers.h
+tools/member_link.h             migrated/io/peers.h
 '
 status=0
 # shellcheck disable=SC2086 # names without blanks

@@ -25,6 +25,8 @@ int vmclus_order(json_t *order, const char *final, int (*each)(void *arg, json_t
 int vmclus_timeout(struct cli *v, unsigned option, json_t *order, struct err *err) _must_check_;
 /* Ask on the terminal. 0: @expect was typed; VMCLUS_DECLINED: something else; -EINVAL: there is no terminal (the text names --yes). */
 int vmclus_confirm(const char *question, const char *expect, struct err *err) _must_check_;
+/* Print the command with which another host joins; @name (may be NULL): only the host of that name (vmclus_member.c). */
+int vmclus_invite_for(struct cli *v, const char *name, struct err *err) _must_check_;
 /* Print a status report for people: hosts, then domains (vmclus_status.c). */
 void vmclus_show_status(const json_t *o);
 
@@ -46,6 +48,12 @@ int vmclus_shutdown_host(struct cli *v, struct err *err);
 int vmclus_rules(struct cli *v, struct err *err);
 int vmclus_fence(struct cli *v, struct err *err);
 int vmclus_policy(struct cli *v, struct err *err);
+int vmclus_init(struct cli *v, struct err *err);
+int vmclus_invite(struct cli *v, struct err *err);
+int vmclus_join(struct cli *v, struct err *err);
+int vmclus_leave(struct cli *v, struct err *err);
+int vmclus_remove(struct cli *v, struct err *err);
+int vmclus_replace(struct cli *v, struct err *err);
 int vmclus_loglevel(struct cli *v, struct err *err);
 int vmclus_top(struct cli *v, struct err *err);
 int vmclus_simulate(struct cli *v, struct err *err);

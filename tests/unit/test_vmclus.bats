@@ -47,6 +47,7 @@ status_report() {
 	usage_is_said "$vmclus" start 'start a b' 'move guest01' 'status --nonsense' 'define --json x' 'rules' 'rules frob' 'rules add apart a' \
 		'rules add beside a b' 'rules remove x' 'rules list x' 'fence deny host-a' 'policy lease_s' 'policy =1' 'balance --auto perhaps' \
 		'balance --auto on --yes' 'balance --max-moves none' 'start g --timeout soon' 'events --since then' 'start g --no-wait=1' \
+		'init' 'init a b' 'init .x' 'join host-a' 'join host-a t u' 'invite host-b' 'invite --name .x' 'remove' 'replace .x' 'leave host-a' \
 		'simulate' 'simulate a b' 'simulate --generate 3' 'simulate --gain much x'
 	[ ! -e "$T/orders" ]
 }
@@ -428,4 +429,13 @@ on_terminal() {
 	run bash -c "(sleep 7; printf q) | timeout 15 script -qec 'stty rows 20 cols 100; $vmclus top' /dev/null"
 	[ "$status" -eq 0 ]
 	[[ $output == *"clusterd has not answered for 5 s"* ]]
+}
+
+@test "a token that is none is refused before anything is looked at" {
+	run "$vmclus" join host-a xyz
+	[ "$status" -eq 1 ] && [[ $output == *"that is no token"* ]]
+	run "$vmclus" join --json host-a hospes1.AAAA
+	[ "$status" -eq 1 ] && [[ $output == *'"status":"failed"'*mistyped* ]]
+	run "$vmclus" join host-a hospes9.AAAA
+	[ "$status" -eq 1 ] && [[ $output == *"another version"* ]]
 }

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* See member_set.h. */
+#include "config.h"
+#include "tools/member_set.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/fault.h"
+#include "tools/jsonconn.h"
+
+/* A member's own files --------------------------------------------------------------------------------------------- */
+
+json_t *member_conf_get(const struct node *self)
+{
+	_cleanup_free_ char *text = NULL;
+	struct err err = { 0 };
+	struct conf c;
+
+	_cleanup_json_ json_t *peers = host_conf(&text, &c, &err) < 0 ? NULL : host_peers(self, &c, NULL, &err);
+	if (!peers)
+		return json_pack("{s:s, s:s, s:i}", "type", "error", "error", err.text, "errno", err.code);
+	return json_pack("{s:s, s:s, s:s, s:O}", "type", "conf", "name", self->name, "conf", text, "peers", peers);
+}
+
+/* Who is pinned because of the old list, and is in the new one no more. */
+static int unpin(const struct node *self, const struct conf *old, const struct conf *now, struct err *err)
+{
+	for (unsigned i = 0; i < old->n; i++) {
+		const char *name = old->node[i].name;
+		struct err e = { 0 };
+
+		if (conf_named(now, name) || !strcmp(name, self->name) || peer_remove(name, &e) == 0 ||
+		    e.code == ENOENT)
+			continue;
+		return err_set(err, e.code, "%s", e.text);
+	}
+	return 0;
+}
+
+static int put_peers(const struct node *self, const json_t *list, struct err *err)
+{
+	_cleanup_peers_ struct peers ps = { 0 };
+	int r = host_peers_parse(list, &ps, err);
+
+	for (size_t i = 0; r == 0 && i < ps.n; i++)
+		if (strcmp(ps.p[i].name, self->name) != 0)
+			r = host_pin(&ps.p[i], err);
+	return r;
+}
+
+int member_conf_put(const struct node *self, const json_t *req, struct err *err)
+{
+	_cleanup_free_ char *have = NULL;
+	const char *text = field_text(req, "conf");
+	struct conf old, now;
+	int r = host_conf(&have, &old, err);
+
+	if (r == 0)
+		r = conf_parse(text, &now, err);
+	if (r < 0)
+		return r;
+	if (strcmp(old.cluster, now.cluster) != 0 || !conf_named(&now, self->name) || now.unusable)
+		return err_set(err, EINVAL, "%s is in cluster %s: that is no configuration for it", self->name,
+		               old.cluster);
+	if (strcmp(have, text) != 0 && old.version != (uint64_t)field_num(req, "base"))
+		return err_set(err, ESTALE,
+		               "%s has version %" PRIu64 " of the node list: somebody else changed it meanwhile",
+		               self->name, old.version);
+	if (now.version < old.version)
+		return err_set(err, ESTALE, "%s has a newer node list", self->name);
+	/* whom to trust before who is there; and the file, which says that all of it was done, last */
+	r = put_peers(self, json_object_get(req, "peers"), err);
+	(void)fault_point("member", "put", "peers", ".done", 0);
+	if (r == 0 && strcmp(have, text) != 0)
+		r = host_conf_write(text, err);
+	(void)fault_point("member", "put", "conf", ".done", 0);
+	return r < 0 ? r : unpin(self, &old, &now, err);
+}
+
+/* The change ------------------------------------------------------------------------------------------------------- */
+
+struct member {
+	const struct conf_node *node;
+	const struct peer *peer; /* NULL: this host */
+	char *text;              /* NULL: it did not answer */
+	json_t *peers;           /* whom it knows */
+	uint64_t version;
+	struct err err; /* why */
+};
+
+struct change {
+	const struct member_change *m;
+	char *own_text;
+	struct conf own, newest;
+	const struct member *best; /* one that has it */
+	struct peers peers;
+	struct member *list; /* in the order of ids */
+	unsigned n, heard;   /* of them; those that answered */
+	char *text;          /* the new one */
+};
+
+static void change_done(struct change *c)
+{
+	for (unsigned i = 0; c->list && i < c->n; i++) {
+		free(c->list[i].text);
+		json_decref(c->list[i].peers);
+	}
+	free(c->list);
+	free(c->own_text);
+	free(c->text);
+	peers_done(&c->peers);
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct member *x = a, *y = b;
+
+	return (x->node->id > y->node->id) - (x->node->id < y->node->id);
+}
+
+static int ask_conf(struct change *c, struct member *v, struct err *err)
+{
+	_cleanup_json_ json_t *o = NULL;
+	struct conf got;
+	int r;
+
+	if (!v->peer) {
+		v->text = strdup(c->own_text);
+		v->version = c->own.version;
+		return v->text ? 0 : -ENOMEM;
+	}
+	r = c->m->ask(c->m->arg, v->peer, json_pack("{s:s}", "op", "conf"), &o, err);
+	if (r == 0)
+		r = conf_parse(field_text(o, "conf"), &got, err);
+	if (r == 0 && strcmp(got.cluster, c->own.cluster) != 0)
+		r = err_set(err, EXDEV, "it is in cluster %s, this host in %s", got.cluster, c->own.cluster);
+	if (r < 0)
+		return r;
+	v->version = got.version;
+	v->peers = json_incref(json_object_get(o, "peers"));
+	v->text = strdup(field_text(o, "conf"));
+	return v->text ? 0 : -ENOMEM;
+}
+
+/* What each member has. */
+static int ask_all(struct change *c, struct err *err)
+{
+	const struct node *self = c->m->self;
+	int r = host_conf(&c->own_text, &c->own, err);
+
+	if (r == 0)
+		r = peers_load(&c->peers, err);
+	if (r < 0)
+		return r;
+	if (!conf_named(&c->own, self->name))
+		return err_set(err, EINVAL, "this host, %s, is not in its own node list", self->name);
+	c->list = calloc(c->own.n, sizeof(*c->list));
+	if (!c->list)
+		return err_sys(err, ENOMEM, "hosts");
+	c->n = c->own.n;
+	for (unsigned i = 0; i < c->n; i++)
+		c->list[i].node = &c->own.node[i];
+	qsort(c->list, c->n, sizeof(*c->list), by_id);
+	for (unsigned i = 0; i < c->n; i++) {
+		struct member *v = &c->list[i];
+		bool here = !strcmp(v->node->name, self->name);
+
+		if (c->m->remove && !strcmp(v->node->name, c->m->remove) && !here)
+			continue;
+		v->peer = here ? NULL : peers_by_name(&c->peers, v->node->name);
+		if (!here && !v->peer)
+			return err_set(
+				err, ENOENT,
+				"%s is in the cluster, but this host does not know its key: vmmig peers add %s ...",
+				v->node->name, v->node->name);
+		c->heard += ask_conf(c, v, &v->err) == 0;
+	}
+	c->heard += c->m->agreed;
+	return 0;
+}
+
+/* The newest file of all. Two of the same age that differ are a person's work, or that of two orders at one time. */
+static int find_newest(struct change *c, struct err *err)
+{
+	const struct member *best = NULL;
+	int r;
+
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->list[i].text && (!best || c->list[i].version > best->version))
+			best = &c->list[i];
+	for (unsigned i = 0; i < c->n; i++) {
+		const struct member *v = &c->list[i];
+
+		if (v->text && v->version == best->version && strcmp(v->text, best->text) != 0)
+			return err_set(
+				err, EINVAL,
+				"corosync.conf of %s and of %s differ: make them alike (/etc/corosync), with a higher "
+				"totem.config_version, and repeat this",
+				best->node->name, v->node->name);
+	}
+	if (!best) /* this host's own is there at least */
+		return err_set(err, ENOMEM, "node lists");
+	c->best = best;
+	r = conf_parse(best->text, &c->newest, err);
+	if (r == 0 && !conf_named(&c->newest, c->m->self->name))
+		r = err_set(err, ENOENT,
+		            "this host was taken out of the cluster: vmclus leave --force forgets it here, too");
+	return r;
+}
+
+/* Those that did not answer: enough of the others have to be there. */
+static int enough(struct change *c, struct err *err)
+{
+	for (unsigned i = 0; i < c->n; i++) {
+		const struct member *v = &c->list[i];
+		bool goes = c->m->remove && !strcmp(v->node->name, c->m->remove);
+
+		if (v->text || goes || !conf_named(&c->newest, v->node->name))
+			continue;
+		if (c->m->add)
+			return err_set(err, v->err.code,
+			               "%s does not take part: %s; a host is added when all are there (vmclus remove "
+			               "takes out one that is gone for good)",
+			               v->node->name, v->err.text);
+	}
+	if (c->heard < c->newest.n / 2 + 1 && !c->m->force)
+		return err_set(
+			err, EAGAIN,
+			"%u of %u hosts answer: no majority; the others might decide otherwise (--force, if they are surely off)",
+			c->heard, c->newest.n);
+	return 0;
+}
+
+static int put_one(struct change *c, const struct member *v, const char *text, const json_t *peers, struct err *err)
+{
+	_cleanup_json_ json_t *o = NULL;
+	json_t *req = json_pack("{s:s, s:s, s:I, s:O}", "op", "put", "conf", text, "base", (json_int_t)v->version,
+	                        "peers", peers);
+	int r;
+
+	if (!req)
+		return err_sys(err, ENOMEM, "%s", v->node->name);
+	if (v->peer)
+		return c->m->ask(c->m->arg, v->peer, req, &o, err);
+	r = member_conf_put(c->m->self, req, err);
+	json_decref(req);
+	return r;
+}
+
+/*
+ * The file and the keys to all that answered and stay. By ids: of two orders at one time the one that comes second to
+ * the first host fails there, with nothing changed.
+ */
+static int put_all(struct change *c, const char *text, const struct conf *now, const json_t *peers, struct err *err)
+{
+	unsigned done = 0;
+
+	for (unsigned i = 0; i < c->n; i++) {
+		struct member *v = &c->list[i];
+		struct conf n;
+
+		if (!v->text || !conf_named(now, v->node->name))
+			continue;
+		(void)fault_point("member", "change", v->node->name, "", 0);
+		if (put_one(c, v, text, peers, err) < 0)
+			return done ? err_prefix(err,
+			                         "%s (the others know of the change: repeat this): ", v->node->name)
+			            : err_prefix(err, "%s (nothing was changed): ", v->node->name);
+		(void)fault_point("member", "change", v->node->name, ".done", 0);
+		done++;
+		v->version = conf_parse(text, &n, err) == 0 ? n.version : v->version;
+	}
+	return 0;
+}
+
+/* Earlier changes that did not reach all. */
+static int finish_earlier(struct change *c, struct err *err)
+{
+	bool all = true;
+
+	for (unsigned i = 0; i < c->n; i++)
+		all &= !c->list[i].text || c->list[i].version == c->newest.version;
+	if (all)
+		return 0;
+	_cleanup_json_ json_t *peers = c->best->peer ? json_incref(c->best->peers)
+	                                             : host_peers(c->m->self, &c->newest, NULL, err);
+	return peers ? put_all(c, c->best->text, &c->newest, peers, err) : -err->code;
+}
+
+/* The new text; NULL: there is nothing to do, or *@ret_failed. */
+static char *new_text(struct change *c, bool *ret_failed, struct err *err)
+{
+	const struct conf_node *there = c->m->add ? conf_named(&c->newest, c->m->add->name) : NULL;
+	struct conf_node n;
+	char *text;
+
+	*ret_failed = false;
+	if (there && !strcmp(there->addr[0], c->m->add->addr[0]))
+		return NULL;
+	if (!c->m->add && !conf_named(&c->newest, c->m->remove))
+		return NULL;
+	if (c->m->add) {
+		n = *c->m->add;
+		n.id = conf_next(&c->newest);
+	}
+	text = c->m->add ? conf_add(c->best->text, &n, err) : conf_remove(c->best->text, c->m->remove, err);
+	*ret_failed = !text;
+	return text;
+}
+
+static int carry_out(struct change *c, struct err *err)
+{
+	struct conf now;
+	bool failed;
+	int r = ask_all(c, err);
+
+	if (r == 0)
+		r = find_newest(c, err);
+	if (r == 0)
+		r = enough(c, err);
+	if (r == 0)
+		r = finish_earlier(c, err);
+	if (r < 0)
+		return r;
+	c->text = new_text(c, &failed, err);
+	if (failed)
+		return -err->code;
+	if (c->m->expect && strcmp(c->m->expect, c->text ?: c->best->text) != 0)
+		return err_set(err, ESTALE, "the cluster's configuration has changed meanwhile: repeat this");
+	if (c->text) {
+		_cleanup_json_ json_t *peers = NULL;
+
+		r = conf_parse(c->text, &now, err);
+		peers = r < 0 ? NULL : host_peers(c->m->self, &now, c->m->peer, err);
+		r = peers ? put_all(c, c->text, &now, peers, err) : -err->code;
+	}
+	return r < 0 ? r : c->m->reload(err);
+}
+
+int member_change(const struct member_change *m, struct err *err)
+{
+	struct change c = { .m = m };
+	int r = carry_out(&c, err);
+
+	change_done(&c);
+	return r;
+}
