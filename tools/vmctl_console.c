@@ -146,7 +146,7 @@ int vmctl_console(struct cli *v, struct err *err)
 	bool tty = isatty(STDIN_FILENO), by_user = false;
 	_cleanup_close_ int sock = -1;
 	size_t n = 1;
-	int r = vmctl_connect(&c, v->arg[0], err);
+	int r = vmhost_connect(&c, v->arg[0], err);
 
 	if (!r)
 		r = choose(v, &c, &req.index, err);

@@ -8,42 +8,24 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
-#include "clusterd/guard/managed.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/util.h"
-#include "hypervisor/api/hvproc.h"
 
-#define DESTROY_WAIT_MS 10000
-#define GONE_WAIT_MS    2000
+#define GONE_WAIT_MS 2000
 
 int vmctl_start(struct cli *v, struct err *err)
 {
 	struct hvlaunch l = { .name = v->arg[0], .local = true, .log_level = v->value[1], .force = cli_opt(v, 2) };
-	_cleanup_dom_config_ struct dom_config *cfg = NULL;
-	_cleanup_free_ char *path = NULL;
 	enum log_level level;
-	int r = vmctl_definition_path(l.name, &path, err);
+	int r;
 
-	if (r < 0)
-		return r;
 	if (l.log_level && log_level_parse(l.log_level, &level) < 0)
 		return err_set(err, EINVAL, "log level \"%s\": error, warn, info or debug", l.log_level);
-	if (managed_listed(l.name, NULL))
-		return err_set(err, EPERM,
-		               "'%s' is a domain of the cluster, which decides where it runs: vmclus start %s", l.name,
-		               l.name);
-	if (vmctl_is_running(l.name))
-		return err_set(err, EEXIST, "domain '%s' is already running", l.name);
-	r = dom_config_load(path, &cfg, err);
-	if (r == -ENOENT)
-		return err_set(err, r, "no domain '%s' is defined; vmctl define FILE", l.name);
-	if (r < 0)
-		return r;
-	l.config = path;
-	r = vmctl_launch(&l, err);
+	vmctl_catch_signals();
+	r = vmhost_start(&l, &vmctl_while, err);
+	vmctl_default_signals();
 	if (r < 0)
 		return r;
 	printf("Domain '%s' started\n", l.name);
@@ -58,7 +40,7 @@ int vmctl_start(struct cli *v, struct err *err)
 static int simple(struct cli *v, uint16_t op, const void *req, size_t len, const char *done, struct err *err)
 {
 	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
-	int r = vmctl_connect(&c, v->arg[0], err);
+	int r = vmhost_connect(&c, v->arg[0], err);
 
 	if (!r)
 		r = hvcall_simple(&c, op, req, len, NULL, 0, err);
@@ -130,7 +112,7 @@ int vmctl_shutdown(struct cli *v, struct err *err)
 		if (*end || !isdigit((unsigned char)*v->value[0]) || seconds > 86400)
 			return err_set(err, EINVAL, "--wait \"%s\": a number of seconds", v->value[0]);
 	}
-	r = vmctl_connect(&c, v->arg[0], err);
+	r = vmhost_connect(&c, v->arg[0], err);
 	if (!r && seconds)
 		r = hvcall_simple(&c, HV_OP_SUBSCRIBE, NULL, 0, NULL, 0, err);
 	/* without an agent of the guest's own: our agent, and the power button */
@@ -146,51 +128,22 @@ int vmctl_shutdown(struct cli *v, struct err *err)
 	r = wait_off(&c, v->arg[0], (unsigned)seconds, err);
 	/* it takes a moment to go, unless its XML lets it stay */
 	if (!r)
-		(void)vmctl_wait_gone(&c, v->arg[0], GONE_WAIT_MS);
+		(void)vmhost_wait_gone(&c, v->arg[0], GONE_WAIT_MS, &vmctl_stopped);
 	if (!r)
 		printf("Domain '%s' is shut off\n", v->arg[0]);
 	return r;
 }
 
-/* It hung and was killed: nor does anything live that it started. */
-static bool all_gone(const char *name)
-{
-	for (unsigned i = 0; i < 500; i++) {
-		if (!hvproc_alive(name))
-			return true;
-		(void)!hvproc_kill(name);
-		usleep(10000);
-	}
-	return false;
-}
-
 int vmctl_destroy(struct cli *v, struct err *err)
 {
-	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
-	struct hv_destroy_req req = { 0 };
-	int r = vmctl_connect(&c, v->arg[0], err);
+	pid_t killed = 0;
+	int r = vmhost_destroy(v->arg[0], &vmctl_stopped, &killed, err);
 
-	if (r < 0)
-		return err_prefix(err, "destroy");
-	c.timeout_ms = DESTROY_WAIT_MS;
-	r = hvcall_simple(&c, HV_OP_DESTROY, &req, sizeof(req), NULL, 0, err);
-	if (r < 0 && r != -ECONNRESET && r != -ETIMEDOUT)
-		return err_prefix(err, "destroy %s", v->arg[0]);
-	if (r != -ECONNRESET && (r == -ETIMEDOUT || !vmctl_wait_gone(&c, v->arg[0], DESTROY_WAIT_MS))) {
-		/* it hangs; the guest ends with its hvdom */
-		pid_t pid = hvproc_pid(v->arg[0]);
-		if (pid <= 1)
-			return err_set(err, ETIMEDOUT, "destroy %s: hvdom does not answer and its process is not known",
-			               v->arg[0]);
-		fprintf(stderr, "vmctl: hvdom of '%s' (pid %d) does not answer: killing it\n", v->arg[0], (int)pid);
-		r = hvproc_kill(v->arg[0]);
-		if (r < 0)
-			return err_sys(err, r, "destroy %s: kill %d", v->arg[0], (int)pid);
-		if (!all_gone(v->arg[0]))
-			return err_set(err, EBUSY, "destroy %s: its processes were killed and do not end", v->arg[0]);
-	}
-	printf("Domain '%s' destroyed\n", v->arg[0]);
-	return 0;
+	if (killed)
+		fprintf(stderr, "vmctl: hvdom of '%s' (pid %d) does not answer: killing it\n", v->arg[0], (int)killed);
+	if (!r)
+		printf("Domain '%s' destroyed\n", v->arg[0]);
+	return r;
 }
 
 int vmctl_setmem(struct cli *v, struct err *err)

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Definitions are files <state>/domains/NAME.xml: made, changed, removed, read. See vmhost.h. */
+#include "config.h"
+#include "tools/vmhost.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/util.h"
+#include "hypervisor/api/dompath.h"
+
+/* Another definition with the same uuid, or the same name with another uuid: that is a mistake, not a change. */
+static int check_clash(const struct dom_config *cfg, struct err *err)
+{
+	_cleanup_free_ char *dir = dompath_definitions();
+	struct dirent *e;
+	DIR *d = opendir(dir);
+	int r = 0;
+
+	if (!d)
+		return errno == ENOENT ? 0 : err_sys(err, errno, "read %s", dir);
+	while (!r && (e = readdir(d))) {
+		_cleanup_dom_config_ struct dom_config *other = NULL;
+		_cleanup_free_ char *path = NULL;
+		size_t len = strlen(e->d_name);
+
+		if (len < 5 || strcmp(e->d_name + len - 4, ".xml"))
+			continue;
+		path = xasprintf("%s/%s", dir, e->d_name);
+		if (dom_config_load(path, &other, NULL) < 0)
+			continue; /* a broken one shows when it is used */
+		if (!strcmp(other->name, cfg->name) != !strcmp(other->uuid, cfg->uuid))
+			r = err_set(
+				err, EEXIST,
+				"domain '%s' with uuid %s is defined already; change name or uuid, or vmctl undefine %s",
+				other->name, other->uuid, other->name);
+	}
+	closedir(d);
+	return r;
+}
+
+/* A definition without uuid changes the domain of that name: keep its uuid, and the MAC addresses that follow from it. */
+static int keep_uuid(struct dom_config *cfg, struct err *err)
+{
+	_cleanup_dom_config_ struct dom_config *old = NULL;
+	_cleanup_free_ char *path = NULL;
+	struct err why = { 0 };
+	int r = cfg->uuid_given ? -ENOENT : vmhost_definition_path(cfg->name, &path, err);
+
+	if (!r)
+		r = dom_config_load(path, &old, &why);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 && path) /* a new uuid would make it another domain, unasked */
+		return err_set(err, r,
+		               "domain '%s' has a definition that cannot be read (%s): give its <uuid> here, "
+		               "or vmctl undefine %s first",
+		               cfg->name, why.text, cfg->name);
+	if (!r)
+		dom_config_set_uuid(cfg, old->uuid);
+	return r;
+}
+
+int vmhost_define(struct dom_config *cfg, struct err *err)
+{
+	_cleanup_free_ char *xml = NULL, *path = NULL, *dir = dompath_definitions();
+	int r = dom_config_limits(cfg, err);
+
+	if (!r)
+		r = keep_uuid(cfg, err);
+	if (!r)
+		r = check_clash(cfg, err);
+	if (!r)
+		r = dom_config_format(cfg, &xml, err);
+	if (!r)
+		r = vmhost_definition_path(cfg->name, &path, err);
+	if (r < 0)
+		return r;
+	r = mkdir_p(dir, 0755);
+	if (!r)
+		r = file_write_atomic(path, xml, strlen(xml), 0600);
+	return r < 0 ? err_sys(err, r, "write %s", path) : 0;
+}
+
+int vmhost_undefine(const char *name, struct err *err)
+{
+	_cleanup_free_ char *path = NULL;
+	int r = vmhost_definition_path(name, &path, err);
+
+	if (r < 0)
+		return r;
+	if (!unlink(path))
+		return 0;
+	if (errno != ENOENT)
+		return err_sys(err, errno, "remove %s", path);
+	return err_set(err, ENOENT, "no definition of domain '%s'; vmctl list --all shows those that there are", name);
+}
+
+int vmhost_xml(const char *name, bool inactive, char **ret, struct err *err)
+{
+	_cleanup_dom_config_ struct dom_config *cfg = NULL;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
+	int r = vmhost_definition_path(name, &path, err);
+
+	if (r < 0)
+		return r;
+	if (!inactive && (access(path, F_OK) || vmhost_is_running(name))) {
+		r = vmhost_connect(&c, name, err);
+		return r < 0 ? r : vmhost_running_xml(&c, ret, err);
+	}
+	r = dom_config_load(path, &cfg, err);
+	if (r == -ENOENT)
+		return err_set(err, r, "no definition of domain '%s'", name);
+	return r < 0 ? r : dom_config_format(cfg, ret, err);
+}
