@@ -6,6 +6,7 @@ include %D%/unit/pv.mk
 include %D%/unit/qemu.mk
 include %D%/unit/migrated.mk
 include %D%/unit/vmctl.mk
+include %D%/unit/virtd.mk
 include %D%/unit/vmclus.mk
 include %D%/unit/clucore.mk
 include %D%/unit/cluplace.mk

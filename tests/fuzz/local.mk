@@ -28,6 +28,7 @@ include %D%/devices.mk
 include %D%/pv.mk
 include %D%/migrated.mk
 include %D%/cluster.mk
+include %D%/virtd.mk
 
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)

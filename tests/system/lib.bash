@@ -6,7 +6,7 @@
 : "${top_srcdir:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}" "${top_builddir:=$top_srcdir/build}"
 [[ $top_builddir = /* ]] || top_builddir=$(cd "$top_builddir" && pwd)
 export VMLAB_DIR=${VMLAB_DIR:-$top_builddir/labs}
-export PATH=$top_builddir/tools:$top_builddir/hypervisor:$top_builddir/migrated:$top_builddir/clusterd:$PATH
+export PATH=$top_builddir/tools:$top_builddir/hypervisor:$top_builddir/migrated:$top_builddir/clusterd:$top_builddir/virtd:$PATH
 export HOSPES_LIBEXEC=${HOSPES_LIBEXEC:-$top_builddir/hypervisor}
 # a whole check waits longer for what has to come: how fast it comes is measured by bench/, and a slow machine is no fault (ADR 73)
 PATIENCE=${HOSPES_PATIENCE:-1}

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Real guests by virsh, unmodified, over hospes-virtd: what it says is compared with vmctl; moves by virsh migrate.
+load lib
+
+setup_file() {
+	need_root
+	need_program virsh
+	lab_up 2
+	local h
+	for h in host-a host-b; do virtd_start "$h"; done
+}
+setup() {
+	need_guests
+	need_program virsh
+}
+teardown() {
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || lab_logs >&2
+	[ -z "${g:-}" ] || guest_remove "$g"
+}
+virtd_start() {
+	on "$1" hospes-virtd >>"$VMLAB_DIR/$VMLAB_NAME/hosts/$1/var/log/hospes/virtd.log" 2>&1 3>&- &
+	eventually 10 v "$1" list
+}
+# v HOST COMMAND...: virsh there
+v() { on "$1" timeout 60 virsh -q -c hospes:///system "${@:2}"; }
+# the same host's socket as others reach it
+uri_of() { echo "hospes+unix:///system?socket=/proc/$(cat "$VMLAB_DIR/$VMLAB_NAME/hosts/$1/init.pid")/root/run/libvirt/virthospesd-sock"; }
+state_is() { [ "$(v host-a domstate "$g")" = "$1" ] && [ "$(on host-a vmctl domstate "$g")" = "$1" ]; }
+vmctl_json() { on host-a vmctl "$1" "$g" --json; }
+
+@test "a guest's life by virsh, and what it says is what vmctl says" {
+	guest_xml "$g" load=light
+	v host-a define "/var/lib/hospes/shared/$g.xml"
+	[[ $(v host-a list --all) = *"$g"*"shut off"* ]]
+	v host-a start "$g"
+	eventually 20 guest_sound "$g"
+	state_is running
+	one_copy "$g" host-a
+	[[ $(v host-a list) = *"$(vmctl_json dominfo | jq .pid)"*"$g"*running* ]]
+	[[ $(v host-a dominfo "$g") = *"UUID:           $(vmctl_json dominfo | jq -r .uuid)"*"Max memory:     262144 KiB"* ]]
+	[ "$(v host-a dumpxml "$g")" = "$(on host-a vmctl dumpxml "$g")" ]
+	[[ $(v host-a domblklist "$g") = *"vda"*"/var/lib/hospes/shared/$g.img"* ]]
+	[[ $(v host-a domiflist "$g") = *bridge*br0*52:54:* ]]
+	local low high s nic
+	low=$(vmctl_json domstats)
+	s=$(v host-a domstats "$g")
+	high=$(vmctl_json domstats)
+	# between two looks by vmctl
+	between() { local is=$1; shift; [ "$is" -ge "$(jq "$*" <<<"$low")" ] && [ "$is" -le "$(jq "$*" <<<"$high")" ]; }
+	between "$(sed -n 's/.*cpu.time=//p' <<<"$s")" .cpu_ns
+	between "$(sed -n 's/.*block.0.wr.bytes=//p' <<<"$s")" '[.devices[] | select(.kind == "block")][0].wr_bytes'
+	between "$(sed -n 's/.*net.0.rx.bytes=//p' <<<"$s")" '[.devices[] | select(.kind == "net")][0].rd_bytes'
+	nic=$(sed -n 's/.*net.0.name=//p' <<<"$s")
+	[[ $(v host-a domifstat "$g" "$nic") = *"$nic rx_bytes "[1-9]* ]]
+	[[ $(v host-a domblkstat "$g" vda) = *"vda wr_bytes "[1-9]* ]]
+	v host-a suspend "$g"
+	state_is paused
+	[ "$(v host-a domstate "$g" --reason)" = "paused (user)" ]
+	v host-a resume "$g"
+	guest_sound "$g"
+	v host-a shutdown "$g"
+	eventually 20 state_is "shut off"
+	e2fsck -fn "$SHARED/$g.img"
+	v host-a undefine "$g"
+	[ -z "$(on host-a vmctl list --all --name)" ]
+}
+
+@test "saved and restored by virsh, a guest goes on" {
+	guest_up host-a "$g" load=light
+	local boot
+	boot=$(guest_boot_id "$g")
+	v host-a save "$g" "/var/lib/hospes/shared/$g.saved"
+	state_is "shut off"
+	v host-a restore "/var/lib/hospes/shared/$g.saved"
+	state_is running
+	[ "$(guest_boot_id "$g")" = "$boot" ]
+	guest_sound "$g"
+	rm "$SHARED/$g.saved"
+}
+
+@test "a console by virsh" {
+	guest_up host-a "$g" load=none
+	local out
+	out=$( (sleep 1; echo 'echo con$((40+2))sole'; sleep 2; printf '\035') | on host-a timeout 20 script -qc "virsh -c hospes:///system console $g" /dev/null)
+	[[ $out = *con42sole* ]] || { echo "$out" >&2; false; }
+}
+
+@test "virsh migrate --p2p: its guest's client stays connected, progress is seen, events are told" {
+	guest_up host-a "$g" load=light dirty=16
+	client_start "$g"
+	on host-b timeout 60 virsh -q -c hospes:///system event --event lifecycle --loop >"$BATS_TEST_TMPDIR/events" 2>&1 3>&- &
+	sleep 1
+	v host-a migrate --live --p2p --persistent --undefinesource --verbose "$g" hospes+ssh://host-b/system >"$BATS_TEST_TMPDIR/out" 2>&1
+	grep -q 'Migration: \[100' "$BATS_TEST_TMPDIR/out"
+	one_copy "$g" host-b
+	guest_sound "$g"
+	client_stop
+	[ -z "$(v host-a list --all --name | grep .)" ]
+	[[ $(v host-b dominfo "$g") = *"State:          running"*"Persistent:     yes"* ]]
+	eventually 5 grep -q "'$g': Started" "$BATS_TEST_TMPDIR/events"
+}
+
+@test "virsh migrate led by the client" {
+	guest_up host-a "$g" load=light
+	virsh -q -c "$(uri_of host-a)" migrate --live --persistent "$g" "$(uri_of host-b)"
+	one_copy "$g" host-b
+	guest_sound "$g"
+	# it is there already
+	run v host-a migrate --live "$g" "$(uri_of host-b)"
+	[ "$status" -ne 0 ]
+	[[ $output = *"not running"* ]]
+}
+
+@test "a slow push: job statistics, other calls answered meanwhile, called off, and the guest runs on" {
+	guest_up host-a "$g" load=light fill=64
+	vmlab slow host-b --rate 20
+	v host-a migrate --live --p2p "$g" hospes+tls://host-b/system >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	local pid=$! rc=0
+	job() { v host-a domjobinfo "$g" | grep -q 'Memory remaining: *[0-9]'; }
+	eventually 15 job || rc=1
+	[ "$(v host-a domstate "$g")" = running ] || rc=1
+	v host-a domjobabort "$g" || rc=1
+	if wait $pid; then rc=1; fi
+	vmlab heal host-b
+	cat "$BATS_TEST_TMPDIR/out" >&2
+	grep -q 'canceled by client' "$BATS_TEST_TMPDIR/out" || rc=1
+	[ $rc -eq 0 ]
+	one_copy "$g" host-a
+	guest_sound "$g"
+	v host-a domjobinfo "$g" | grep -q 'None'
+}
+
+@test "hospes-virtd is killed in a push: the push goes on" {
+	guest_up host-a "$g" load=light fill=32
+	vmlab slow host-b --rate 50
+	v host-a migrate --live --p2p "$g" hospes+tls://host-b/system >/dev/null 2>&1 3>&- &
+	local pid=$!
+	pushing() { on host-a vmmig status "$g" --json | jq -e '.migrations | length > 0'; }
+	eventually 15 pushing
+	on host-a sh -c 'kill -9 $(pidof hospes-virtd)'
+	if wait $pid; then false; fi
+	vmlab heal host-b
+	eventually 60 one_copy "$g" host-b
+	guest_sound "$g"
+	on host-a rm -f /run/libvirt/virthospesd-sock /run/libvirt/virthospesd-sock-ro
+	virtd_start host-a
+}
+
+@test "what cannot be is refused, with the cause, and the guest runs on" {
+	guest_up host-a "$g" load=light
+	local order pattern
+	while IFS='|' read -r order pattern; do
+		# shellcheck disable=SC2086 # words
+		run v host-a migrate --live $order
+		[ "$status" -eq 1 ] && [[ $output = *$pattern* ]] || { echo "$order: $output" >&2; false; }
+	done <<-X
+		--p2p $g hospes+tls://host-z/system|host-z
+		--p2p $g hospes+tls:///system|names no host
+		--p2p --tunnelled $g hospes+tls://host-b/system|tunnelled migration is not needed
+		--p2p --copy-storage-all $g hospes+tls://host-b/system|disks are not copied
+		--p2p --dname other $g hospes+tls://host-b/system|keeps its name
+		--p2p nobody hospes+tls://host-b/system|failed to get domain
+	X
+	one_copy "$g" host-a
+	guest_sound "$g"
+}

@@ -1,0 +1,241 @@
+#!/usr/bin/env bats
+# Real clients (virsh) against hospes-virtd, and a stand-in for hvdom (fake_hvdom.c). What they say is compared with vmctl.
+load ../retry
+
+setup() {
+	command -v virsh >/dev/null || skip "missing: virsh (libvirt-clients)"
+	T=$(mktemp -d)
+	export HOSPES_RUNDIR=$T/run HOSPES_STATEDIR=$T/state HOSPES_LOGDIR=$T/log HOSPES_LIBEXEC=$T/lib HOSPES_CONFDIR=$T/etc
+	unset FAKE FAKE_KERNEL
+	mkdir -p "$HOSPES_LIBEXEC" "$T/etc"
+	ln -s "$top_builddir/tests/unit/fake_hvdom" "$HOSPES_LIBEXEC/hvdom"
+	vmctl=$top_builddir/tools/vmctl
+	printf '{"socket": "%s/sock", "socket_ro": "%s/sock-ro"}' "$T" "$T" >"$T/etc/virtd.json"
+	"$top_builddir/virtd/hospes-virtd" >"$T/virtd.log" 2>&1 3>&- &
+	VIRTD=$!
+	eventually [ -S "$T/sock-ro" ]
+	make_xml guest01 >"$T/guest01.xml"
+}
+
+teardown() {
+	[ -n "${T:-}" ] || return 0
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || cat "$T/virtd.log" >&2
+	kill "$VIRTD" 2>/dev/null || true
+	wait "$VIRTD" 2>/dev/null || true
+	for pid in $(pids); do kill -9 "$pid" 2>/dev/null || true; done
+	rm -rf "$T"
+}
+
+make_xml() {
+	cat <<-X
+		<domain type='uml'>
+		  <name>$1</name>
+		  <memory unit='MiB'>32</memory>
+		  <os><type>linux</type></os>
+		  <devices>
+		    <console type='pty'/>
+		  </devices>
+		</domain>
+	X
+}
+# the hvdoms of this test only: by their socket
+pids() { ss -xlp 2>/dev/null | grep -F "$T/run/" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u; }
+eventually() {
+	local end=$((SECONDS + 60))
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || { echo "not within the time: $*" >&2; return 1; }
+		sleep 0.05
+	done
+}
+v() { timeout 30 virsh -q -c "hospes+unix:///system?socket=$T/sock" "$@"; }
+state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest01)" = "$1" ]; }
+
+@test "defines, lists and undefines" {
+	[ -z "$(v list --all)" ]
+	v define "$T/guest01.xml"
+	[[ $(v list --all) =~ ^\ -\ +guest01\ +shut\ off$ ]]
+	[ "$(v list --all --uuid)" = "$("$vmctl" dominfo guest01 --json | jq -r .uuid)" ]
+	[ "$(v list --all --name | grep .)" = "$("$vmctl" list --all --name)" ]
+	[ "$(v dumpxml guest01)" = "$("$vmctl" dumpxml guest01)" ]
+	[ -z "$(v list)" ]
+	v undefine guest01
+	[ -z "$(v list --all)" ]
+	[ ! -e "$T/state/domains/guest01.xml" ]
+}
+
+@test "a domain's life: start, suspend, resume, reboot, shutdown, destroy" {
+	v define "$T/guest01.xml"
+	v start guest01
+	state_is running
+	[ "$(v domid guest01)" = "$("$vmctl" dominfo guest01 --json | jq .pid)" ]
+	[[ $(v list) =~ ^\ [0-9]+\ +guest01\ +running$ ]]
+	v suspend guest01
+	state_is paused
+	v resume guest01
+	state_is running
+	v reboot guest01
+	run v start guest01
+	[ "$status" -eq 1 ]
+	[[ $output = *"already active"* ]]
+	v shutdown guest01
+	eventually state_is "shut off"
+	v start guest01 --paused
+	state_is paused
+	v destroy guest01
+	state_is "shut off"
+	run v destroy guest01
+	[[ $output = *"domain is not running"* ]]
+}
+
+@test "numbers are those of vmctl" {
+	v define "$T/guest01.xml"
+	v start guest01
+	"$vmctl" dominfo guest01 --json >"$T/info"
+	"$vmctl" domstats guest01 --json >"$T/stats"
+	[[ $(v dominfo guest01) = *"UUID:           $(jq -r .uuid "$T/info")"*"State:          running"*"CPU(s):         1"*"Max memory:     $(jq '.ram_bytes / 1024' "$T/info") KiB"*"Persistent:     yes"* ]]
+	[[ $(v domstats guest01) = *"cpu.time=$(jq .cpu_ns "$T/stats")"*"balloon.maximum=32768"* ]]
+	[[ $(v domblkstat guest01 vda) = *"rd_req $(jq '[.devices[] | select(.kind == "block")][0].rd_ops' "$T/stats")"* ]]
+	[[ $(v dommemstat guest01) = *"actual $(jq '.ram_current_bytes / 1024' "$T/info")"* ]]
+	[ "$(v vcpucount guest01 --live)" = 1 ]
+	run v domblkstat guest01 vdz
+	[[ $output = *"no disk 'vdz'"* ]]
+}
+
+@test "saves and restores" {
+	v define "$T/guest01.xml"
+	v start guest01
+	before=$("$vmctl" domstats guest01 --json | jq .dirty_pages_per_s)
+	v save guest01 "$T/saved"
+	state_is "shut off"
+	v restore "$T/saved"
+	state_is running
+	[ "$("$vmctl" domstats guest01 --json | jq .dirty_pages_per_s)" = "$before" ]
+	run v restore "$T/saved"
+	[[ $output = *"already running"* ]]
+	state_is running
+}
+
+@test "the host, and what it does not have" {
+	[ "$(v hostname)" = "$(hostname -s)" ]
+	[[ $(v nodeinfo) = *"CPU(s):              $(nproc)"* ]]
+	v version | grep -q "Running hypervisor: Hospes"
+	v capabilities | grep -q "<domain type='uml'/>"
+	v domcapabilities --virttype uml | grep -q "<domain>uml</domain>"
+	run v domcapabilities --virttype xen
+	[[ $output = *"runs no domains of type 'xen'"* ]]
+	[ -z "$(v net-list --all)$(v iface-list)$(v nodedev-list)$(v nwfilter-list)$(v secret-list)" ]
+	run v pool-list
+	[[ $output = *"unknown procedure"* ]]
+	v define "$T/guest01.xml"
+	[[ $(v dominfo guest01) = *"Autostart:      disable"*"Managed save:   no"* ]]
+	run v autostart guest01
+	[[ $output = *"a host starts no domain by itself"* ]]
+	run v dominfo guest02
+	[[ $output = *"failed to get domain 'guest02'"* ]]
+}
+
+@test "tells what happens" {
+	v define "$T/guest01.xml"
+	timeout 30 virsh -q -c "hospes+unix:///system?socket=$T/sock" event --event lifecycle --loop >"$T/events" 2>&1 3>&- &
+	events=$!
+	sleep 1
+	v start guest01
+	v suspend guest01
+	v resume guest01
+	v destroy guest01
+	v undefine guest01
+	eventually grep -q Undefined "$T/events"
+	kill $events
+	[ "$(sed "s/.*'guest01': //" "$T/events" | tr '\n' ' ')" = "Started Booted Suspended Paused Resumed Unpaused Stopped Shutdown Undefined Removed " ] || { cat "$T/events" >&2; false; }
+	run v event --event lifecycle --timeout 1
+	[[ $output = *"event loop timed out"* ]]
+}
+
+@test "a console, both ways" {
+	v define "$T/guest01.xml"
+	v start guest01
+	out=$( (sleep 1; echo hello; sleep 1; printf '\035') | script -qc "virsh -c 'hospes+unix:///system?socket=$T/sock' console guest01" /dev/null)
+	[[ $out = *HELLO* ]] || { echo "$out" >&2; false; }
+}
+
+@test "who may only look changes nothing" {
+	ro="hospes+unix:///system?socket=$T/sock-ro"
+	v define "$T/guest01.xml"
+	v start guest01
+	virsh -q -r -c "$ro" list --all | grep -q guest01
+	# without -r the client asks, and the server says no
+	for order in "destroy guest01" "undefine guest01" "define $T/guest01.xml" "suspend guest01"; do
+		# shellcheck disable=SC2086 # words
+		run timeout 30 virsh -q -c "$ro" $order
+		[ "$status" -eq 1 ]
+		[[ $output = *"read only access prevents"* ]] || { echo "$order: $output" >&2; false; }
+	done
+	state_is running
+}
+
+@test "a domain of the cluster is left to the cluster" {
+	v define "$T/guest01.xml"
+	mkdir -p "$T/run/cluster"
+	echo "$(v domuuid guest01) guest01" >"$T/run/cluster/domains"
+	for order in "start guest01" "define $T/guest01.xml" "undefine guest01"; do
+		# shellcheck disable=SC2086 # words
+		run v $order
+		[ "$status" -eq 1 ]
+		[[ $output = *"is a domain of the cluster, which decides where it runs: vmclus"* ]] || { echo "$order: $output" >&2; false; }
+	done
+	state_is "shut off"
+}
+
+@test "one hvdom that does not answer holds nobody up" {
+	v define "$T/guest01.xml"
+	v start guest01
+	make_xml guest02 >"$T/guest02.xml"
+	v define "$T/guest02.xml"
+	kill -STOP "$(v domid guest01)"
+	pid=$(pids)
+	timeout 30 virsh -q -c "hospes+unix:///system?socket=$T/sock" domstats guest01 >/dev/null 2>&1 3>&- &
+	SECONDS=0
+	[ "$(v domstate guest02)" = "shut off" ]
+	[ $SECONDS -le 1 ]
+	kill -CONT $pid
+	wait $!
+}
+
+@test "domains go on when it ends, however that happens" {
+	v define "$T/guest01.xml"
+	v start guest01
+	kill -9 "$VIRTD"
+	wait "$VIRTD" || true
+	[ "$("$vmctl" domstate guest01)" = running ]
+	"$top_builddir/virtd/hospes-virtd" >>"$T/virtd.log" 2>&1 3>&- &
+	VIRTD=$!
+	eventually v list
+	state_is running
+}
+
+@test "any scheme, but no other path" {
+	virsh -q -c "qemu+unix:///system?socket=$T/sock" list
+	run virsh -q -c "hospes+unix:///session?socket=$T/sock" list
+	[[ $output = *"is not served here: hospes:///system"* ]]
+	run virsh -q -c "hospes+unix:///cluster?socket=$T/sock" list
+	[[ $output = *"/cluster is not served yet"* ]]
+}
+
+@test "python's binding" {
+	/usr/bin/python3 -c 'import libvirt' 2>/dev/null || skip "missing: python3-libvirt"
+	/usr/bin/python3 - "$T" <<-'P'
+		import libvirt, sys
+		c = libvirt.open("hospes+unix:///system?socket=%s/sock" % sys.argv[1])
+		d = c.defineXML(open(sys.argv[1] + "/guest01.xml").read())
+		assert [x.name() for x in c.listAllDomains()] == ["guest01"] and c.listDefinedDomains() == ["guest01"]
+		d.create()
+		assert c.listDomainsID() == [d.ID()] and c.lookupByID(d.ID()).name() == "guest01"
+		assert c.lookupByUUIDString(d.UUIDString()).isActive() == 1 and c.numOfDomains() == 1
+		assert d.state()[0] == libvirt.VIR_DOMAIN_RUNNING and d.info()[1:4] == [32768, 32768, 1]
+		assert c.getAllDomainStats()[0][1]["state.state"] == 1 and c.isSecure() == 1
+		assert d.jobStats() == {"type": 0}
+		d.destroy()
+		d.undefine()
+		assert c.listAllDomains() == []
+	P
+}

@@ -1,0 +1,15 @@
+# hospes-virtd: readers, hostile clients, and real ones (virsh) against a stand-in for hvdom.
+virtd_tests = %D%/test_vdxdr %D%/test_vdargs %D%/test_vdserver
+check_PROGRAMS += $(virtd_tests)
+TESTS += $(virtd_tests) %D%/test_virtd.bats
+EXTRA_DIST += %D%/test_virtd.bats
+
+%C%_test_vdxdr_SOURCES = %D%/test_vdxdr.c
+%C%_test_vdxdr_LDADD = $(VIRTD_LIBS) $(TEST_LIBS) $(VMHOST_SYSLIBS)
+
+%C%_test_vdargs_SOURCES = %D%/test_vdargs.c
+%C%_test_vdargs_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
+%C%_test_vdargs_LDADD = $(VIRTD_LIBS) $(TEST_LIBS) $(VMHOST_SYSLIBS)
+
+%C%_test_vdserver_SOURCES = %D%/test_vdserver.c
+%C%_test_vdserver_LDADD = $(VIRTD_LIBS) $(TEST_LIBS) $(VMHOST_SYSLIBS)

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The procedures: what vdproc.c puts into its table. Each is a struct vd_proc's fn (virtd_int.h). */
+#ifndef HOSPES_VIRTD_VDH_INT_H
+#define HOSPES_VIRTD_VDH_INT_H
+
+#include "virtd/virtd_int.h"
+
+#define VDH_VCPUS_QEMU 64u
+
+/* vdh_conn.c */
+int vdh_auth_list(struct vd_call *c);
+int vdh_open(struct vd_call *c);
+int vdh_close(struct vd_call *c);
+int vdh_feature(struct vd_call *c);
+int vdh_type(struct vd_call *c);
+int vdh_version(struct vd_call *c);
+int vdh_hostname(struct vd_call *c);
+int vdh_uri(struct vd_call *c);
+int vdh_true(struct vd_call *c);
+int vdh_false(struct vd_call *c);
+int vdh_empty(struct vd_call *c);
+int vdh_node_info(struct vd_call *c);
+int vdh_free_memory(struct vd_call *c);
+int vdh_max_vcpus(struct vd_call *c);
+/* vdh_caps.c */
+int vdh_caps(struct vd_call *c);
+int vdh_domain_caps(struct vd_call *c);
+/* vdh_list.c */
+int vdh_list_all(struct vd_call *c);
+int vdh_list_ids(struct vd_call *c);
+int vdh_list_defined(struct vd_call *c);
+int vdh_num_active(struct vd_call *c);
+int vdh_num_defined(struct vd_call *c);
+int vdh_by_id(struct vd_call *c);
+int vdh_by_name(struct vd_call *c);
+int vdh_by_uuid(struct vd_call *c);
+int vdh_all_stats(struct vd_call *c);
+bool vdh_wanted(const struct vmhost_dom *d, uint32_t flags); /* by the flags of virConnectListAllDomains */
+/* vdh_dom.c */
+int vdh_info(struct vd_call *c);
+int vdh_state(struct vd_call *c);
+int vdh_os_type(struct vd_call *c);
+int vdh_xml(struct vd_call *c);
+int vdh_is_active(struct vd_call *c);
+int vdh_is_persistent(struct vd_call *c);
+int vdh_max_memory(struct vd_call *c);
+int vdh_vcpus(struct vd_call *c);
+int vdh_vcpus_flags(struct vd_call *c);
+int vdh_dom_false(struct vd_call *c); /* what no domain has */
+int vdh_autostart_set(struct vd_call *c);
+/* vdh_stats.c */
+int vdh_block_stats(struct vd_call *c);
+int vdh_block_stats_flags(struct vd_call *c);
+int vdh_interface_stats(struct vd_call *c);
+int vdh_memory_stats(struct vd_call *c);
+/* vdh_life.c */
+int vdh_define(struct vd_call *c);
+int vdh_undefine(struct vd_call *c);
+int vdh_create(struct vd_call *c);
+int vdh_create_flags(struct vd_call *c);
+int vdh_shutdown(struct vd_call *c);
+int vdh_reboot(struct vd_call *c);
+int vdh_destroy(struct vd_call *c);
+int vdh_suspend(struct vd_call *c);
+int vdh_resume(struct vd_call *c);
+int vdh_save(struct vd_call *c);
+int vdh_save_flags(struct vd_call *c);
+int vdh_restore(struct vd_call *c);
+int vdh_restore_flags(struct vd_call *c);
+/* vdh_job.c */
+int vdh_begin(struct vd_call *c);
+int vdh_prepare(struct vd_call *c);
+int vdh_perform(struct vd_call *c);
+int vdh_finish(struct vd_call *c);
+int vdh_confirm(struct vd_call *c);
+int vdh_job_info(struct vd_call *c);
+int vdh_job_stats(struct vd_call *c);
+int vdh_job_abort(struct vd_call *c);
+/* vdh_console.c */
+int vdh_console(struct vd_call *c);
+int vdh_register(struct vd_call *c);
+void vdh_registered(struct vd_conn *conn, struct vd_call *c);
+int vdh_deregister(struct vd_call *c);
+
+#endif

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Migration: the push is migrated's alone (docs/wire/migration.md). Here it is ordered and waited for. Progress is asked for from migrated, so
+ * that of a push which vmmig ordered is seen, too. Whoever dies meanwhile, client or we, the push goes on.
+ */
+#include "config.h"
+#include "virtd/vdh_int.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include "clusterd/guard/managed.h"
+#include "common/util.h"
+#include "tools/jsonconn.h"
+
+#define M_LIVE             1u
+#define M_P2P              2u
+#define M_TUNNELLED        4u
+#define M_PERSIST          8u
+#define M_UNDEFINE_SOURCE  16u
+#define M_PAUSED           32u
+#define M_STORAGE          (64u | 128u)
+#define M_CHANGE_PROTECT   256u
+#define M_UNSAFE           512u
+#define M_ABORT_ON_ERROR   4096u
+#define M_AUTO_CONVERGE    8192u
+#define M_KNOWN                                                                                                             \
+	(M_LIVE | M_P2P | M_PERSIST | M_UNDEFINE_SOURCE | M_PAUSED | M_CHANGE_PROTECT | M_UNSAFE | M_ABORT_ON_ERROR |       \
+	 M_AUTO_CONVERGE)
+
+#define JOB_NONE      0u
+#define JOB_UNBOUNDED 2u
+#define STATUS_S      10u
+
+static const struct jsonconn_peer push_peer = {
+	.daemon = "migrated",
+	.start = "systemctl start migrated",
+	.expected = "JSON",
+	.lost = "`vmmig status` tells how things stand once it is back",
+	.line_bytes_max = 1u << 20,
+};
+static const struct jsonconn_peer status_peer = {
+	.daemon = "migrated",
+	.start = "systemctl start migrated",
+	.expected = "JSON",
+	.lost = "it can be asked again",
+	.line_bytes_max = 4u << 20,
+	.answer_s = STATUS_S,
+};
+
+/* The host of "hospes+tls://host-b:1234/system". False: it has none, or it is no name. */
+static bool host_of(const char *uri, char *ret, size_t room)
+{
+	const char *from = uri ? strstr(uri, "://") : NULL, *at;
+	size_t len;
+
+	if (!from)
+		return false;
+	from += 3;
+	len = strcspn(from, "/:?");
+	at = memchr(from, '@', len); /* user@ */
+	if (at) {
+		len -= (size_t)(at + 1 - from);
+		from = at + 1;
+	}
+	if (!len || len >= room)
+		return false;
+	memcpy(ret, from, len);
+	ret[len] = 0;
+	return name_is_valid(ret);
+}
+
+static int check_flags(struct vd_call *c, const char *name, uint32_t flags)
+{
+	if (flags & M_TUNNELLED)
+		return vd_fail(c, VD_E_UNSUPPORTED, "tunnelled migration is not needed: migrated encrypts what it sends");
+	if (flags & M_STORAGE)
+		return vd_fail(c, VD_E_UNSUPPORTED, "disks are not copied: they have to be shared by both hosts");
+	if (flags & ~M_KNOWN)
+		return vd_fail(c, VD_E_UNSUPPORTED, "unsupported flags (0x%x) for migration", flags & ~M_KNOWN);
+	if (managed_listed(name, NULL))
+		return vd_fail(c, VD_E_INVALID,
+		               "'%s' is a domain of the cluster, which decides where it runs: vmclus migrate %s HOST", name,
+		               name);
+	return 0;
+}
+
+/* A client that leads the migration says the XML that it got from vdh_begin(). */
+static bool same_xml(const char *name, const char *xml)
+{
+	_cleanup_free_ char *is = NULL;
+
+	return !xml || (!vmhost_xml(name, false, &is, NULL) && !strcmp(is, xml));
+}
+
+/* The order, or NULL with the call's error. */
+static json_t *order_of(struct vd_call *c, const char *name, uint32_t flags)
+{
+	const struct vd_arg *p = &c->args.arg[2];
+	const char *dname = vd_param_text(p, "destination_name"), *uri = vd_param_text(p, "migrate_uri");
+	uint64_t mib = 0;
+	char host[64];
+	json_t *o;
+
+	if (dname && strcmp(dname, name)) {
+		(void)vd_fail(c, VD_E_UNSUPPORTED, "a domain keeps its name when it moves");
+		return NULL;
+	}
+	if (!same_xml(name, vd_param_text(p, "destination_xml"))) {
+		(void)vd_fail(c, VD_E_UNSUPPORTED, "a domain keeps its XML when it moves");
+		return NULL;
+	}
+	if (!vd_param_number(p, "bandwidth", &mib) || mib > 1000000) {
+		(void)vd_fail(c, VD_E_INVALID_ARG, "bandwidth has to be a number of MiB/s");
+		return NULL;
+	}
+	if (!host_of(uri ? uri : c->args.arg[1].s, host, sizeof(host))) {
+		(void)vd_fail(c, VD_E_INVALID_ARG, "\"%.100s\" names no host: hospes+ssh://HOST/system",
+		              c->args.arg[1].s ? c->args.arg[1].s : "");
+		return NULL;
+	}
+	/* without M_LIVE the guest may stand still for as long as it takes: live is as good */
+	o = json_pack("{s:s, s:s, s:s, s:b, s:b}", "op", "push", "domain", name, "host", host, "persistent",
+	              (int)(flags & M_PERSIST), "suspend", (int)(flags & M_PAUSED));
+	if (o && mib)
+		(void)json_object_set_new(o, "bandwidth_mib", json_integer((json_int_t)mib));
+	if (!o)
+		(void)vd_fail(c, VD_E_MEMORY, "out of memory");
+	return o;
+}
+
+/* Until the result. @ret owned by the caller. */
+static int wait_result(struct vd_call *c, struct jsonconn *j, json_t **ret, struct err *err)
+{
+	for (;;) {
+		struct pollfd p = { .fd = j->fd, .events = POLLIN };
+		json_t *o = NULL;
+		int r = jsonconn_recv(j, false, &o, err);
+
+		if (r == -EAGAIN) {
+			if (c->srv->stop)
+				return err_set(err, EINTR, "hospes-virtd ends; the migration goes on: vmmig status");
+			(void)poll(&p, 1, 500);
+			continue;
+		}
+		if (r < 0)
+			return r;
+		if (!strcmp(field_text(o, "type"), "progress")) {
+			json_decref(o);
+			continue;
+		}
+		*ret = o;
+		return 0;
+	}
+}
+
+static int push(struct vd_call *c, const char *name, uint32_t flags)
+{
+	_cleanup_jsonconn_ struct jsonconn j = { .fd = -1 };
+	_cleanup_json_ json_t *result = NULL;
+	json_t *order = order_of(c, name, flags);
+	struct err err = { 0 };
+	const char *status;
+	int r;
+
+	if (!order)
+		return -1;
+	r = jsonconn_order(&j, &push_peer, order, &err);
+	if (!r)
+		r = wait_result(c, &j, &result, &err);
+	if (r < 0)
+		return vd_fail(c, VD_E_FAILED, "operation failed: %s", err.text);
+	status = field_text(result, "status");
+	if (!strcmp(status, "cancelled"))
+		return vd_fail(c, VD_E_ABORTED, "operation aborted: migration of '%s': canceled by client", name);
+	if (strcmp(status, "completed"))
+		return vd_fail(c, VD_E_FAILED, "operation failed: %s", field_text(result, "error"));
+	if ((flags & M_UNDEFINE_SOURCE) && vmhost_is_defined(name) && vmhost_undefine(name, &err) < 0)
+		return vd_fail(c, VD_E_FAILED, "'%s' was moved, but is still defined here: %s", name, err.text);
+	return 0;
+}
+
+/* Arguments: domain, URI of the other host, parameters, cookie, flags. */
+int vdh_perform(struct vd_call *c)
+{
+	uint32_t flags = c->args.arg[4].u;
+	struct vd_claim claim;
+	struct vmhost_dom d;
+	int r;
+
+	if (vd_find(c, 0, &d) < 0)
+		return -1;
+	r = check_flags(c, d.name, flags);
+	if (!r && !vd_is_active(&d))
+		r = vd_fail(c, VD_E_INVALID, "Requested operation is not valid: domain is not running");
+	if (!r)
+		r = vd_claim(c, &claim, d.name);
+	if (!r) {
+		r = push(c, d.name, flags);
+		vd_release(c, &claim);
+	}
+	vmhost_dom_done(&d);
+	if (!r)
+		xdr_put_opaque(&c->out, NULL, 0); /* a cookie would make the client go on with the other host */
+	return r;
+}
+
+/*
+ * A migration that the client leads: begin here, prepare there, perform here, finish there, confirm here. Perform does all of it, and the
+ * others only check and report, so that a client that dies in between harms nothing.
+ */
+
+/* Arguments: domain, parameters, flags. */
+int vdh_begin(struct vd_call *c)
+{
+	_cleanup_free_ char *xml = NULL;
+	struct err err = { 0 };
+	struct vmhost_dom d;
+	int r;
+
+	if (vd_find(c, 0, &d) < 0)
+		return -1;
+	r = check_flags(c, d.name, c->args.arg[2].u);
+	if (!r && !vd_is_active(&d))
+		r = vd_fail(c, VD_E_INVALID, "Requested operation is not valid: domain is not running");
+	if (!r && vmhost_xml(d.name, false, &xml, &err) < 0)
+		r = vd_fail(c, VD_E_FAILED, "%s", err.text);
+	vmhost_dom_done(&d);
+	if (r < 0)
+		return r;
+	xdr_put_opaque(&c->out, NULL, 0);
+	xdr_put_string(&c->out, xml);
+	return 0;
+}
+
+/* On the other host. Arguments: parameters, cookie, flags. */
+int vdh_prepare(struct vd_call *c)
+{
+	const char *xml = vd_param_text(&c->args.arg[0], "destination_xml");
+	_cleanup_dom_config_ struct dom_config *cfg = NULL;
+	_cleanup_free_ char *uri = NULL;
+	struct err err = { 0 };
+
+	if (!xml || dom_config_parse(xml, strlen(xml), "(destination_xml)", &cfg, &err) < 0)
+		return vd_fail(c, VD_E_XML, "XML error: %s", xml ? err.text : "the domain's XML is missing");
+	if (check_flags(c, cfg->name, c->args.arg[2].u) < 0)
+		return -1;
+	if (vmhost_is_running(cfg->name))
+		return vd_fail(c, VD_E_INVALID, "domain '%s' runs on %s already", cfg->name, c->srv->host);
+	uri = xasprintf("hospes://%s", c->srv->host);
+	xdr_put_opaque(&c->out, NULL, 0);
+	xdr_put_opt_string(&c->out, uri);
+	return 0;
+}
+
+/* On the other host. Arguments: parameters, cookie, flags, cancelled. */
+int vdh_finish(struct vd_call *c)
+{
+	const char *name = vd_param_text(&c->args.arg[0], "destination_name"),
+		   *xml = vd_param_text(&c->args.arg[0], "destination_xml");
+	_cleanup_dom_config_ struct dom_config *cfg = NULL;
+	struct vmhost_dom d;
+
+	if (c->args.arg[3].u)
+		return vd_fail(c, VD_E_FAILED, "operation failed: the migration did not come to an end");
+	if (!name && xml && dom_config_parse(xml, strlen(xml), "(destination_xml)", &cfg, NULL) == 0)
+		name = cfg->name;
+	if (!name)
+		return vd_fail(c, VD_E_INVALID_ARG, "invalid argument: the domain's name is missing");
+	if (vd_find_name(c, name, &d) < 0)
+		return -1;
+	if (!vd_is_active(&d)) {
+		vmhost_dom_done(&d);
+		return vd_fail(c, VD_E_FAILED, "operation failed: domain '%.64s' does not run on %s", name, c->srv->host);
+	}
+	vd_put_found(&c->out, &d);
+	vmhost_dom_done(&d);
+	xdr_put_opaque(&c->out, NULL, 0);
+	return 0;
+}
+
+int vdh_confirm(struct vd_call *c)
+{
+	(void)c; /* the push has ended the domain here, or has let it run on */
+	return 0;
+}
+
+/* The progress of the push of argument 0's domain: *@ret NULL if there is none. */
+static int progress_of(struct vd_call *c, json_t **ret)
+{
+	_cleanup_jsonconn_ struct jsonconn j = { .fd = -1 };
+	_cleanup_json_ json_t *o = NULL;
+	struct err err = { 0 };
+	struct vmhost_dom d;
+	int r;
+
+	if (vd_find(c, 0, &d) < 0)
+		return -1;
+	r = jsonconn_order(&j, &status_peer, json_pack("{s:s, s:s}", "op", "status", "domain", d.name), &err);
+	if (!r)
+		r = jsonconn_recv(&j, true, &o, &err);
+	if (!r) {
+		const json_t *list = json_object_get(o, "migrations");
+		size_t i;
+		json_t *v;
+
+		json_array_foreach(list, i, v)
+			if (!*ret && !strcmp(field_text(v, "role"), "source"))
+				*ret = json_incref(v);
+	}
+	vmhost_dom_done(&d);
+	return 0; /* without migrated nothing is under way */
+}
+
+static uint64_t number_of(const json_t *o, const char *key)
+{
+	double v = field_num(o, key);
+
+	return v > 0 ? (uint64_t)v : 0;
+}
+
+int vdh_job_info(struct vd_call *c)
+{
+	_cleanup_json_ json_t *p = NULL;
+	uint64_t total, left;
+
+	if (progress_of(c, &p) < 0)
+		return -1;
+	total = p ? number_of(p, "memory_total") : 0;
+	left = p ? number_of(p, "memory_remaining") : 0;
+	xdr_put_u32(&c->out, p ? JOB_UNBOUNDED : JOB_NONE);
+	xdr_put_u64(&c->out, p ? number_of(p, "time_elapsed") : 0);
+	xdr_put_u64(&c->out, p ? number_of(p, "eta_ms") : 0);
+	for (int i = 0; i < 2; i++) { /* data in all, of it memory */
+		xdr_put_u64(&c->out, total);
+		xdr_put_u64(&c->out, p ? number_of(p, "memory_processed") : 0);
+		xdr_put_u64(&c->out, left);
+	}
+	for (int i = 0; i < 3; i++)
+		xdr_put_u64(&c->out, 0); /* files are not copied */
+	return 0;
+}
+
+int vdh_job_stats(struct vd_call *c)
+{
+	/* libvirt's field, and migrated's */
+	static const char *const fields[][2] = {
+		{ "time_elapsed", "time_elapsed" },         { "time_remaining", "eta_ms" },
+		{ "downtime", "downtime" },                 { "data_total", "memory_total" },
+		{ "data_processed", "memory_processed" },   { "data_remaining", "memory_remaining" },
+		{ "memory_total", "memory_total" },         { "memory_processed", "memory_processed" },
+		{ "memory_remaining", "memory_remaining" }, { "memory_constant", "memory_constant" },
+		{ "memory_normal", "memory_normal" },       { "memory_bps", "bandwidth_bps" },
+		{ "memory_dirty_rate", "dirty_pages_per_s" }, { "memory_iteration", "memory_iteration" },
+	};
+	_cleanup_json_ json_t *p = NULL;
+	struct vd_list l;
+
+	if (c->args.arg[1].u & ~1u)
+		return vd_fail(c, VD_E_UNSUPPORTED, "unsupported flags (0x%x) for job statistics", c->args.arg[1].u);
+	if (!(c->args.arg[1].u & 1u) && progress_of(c, &p) < 0) /* 1: of the last one that is over, which nobody keeps */
+		return -1;
+	xdr_put_u32(&c->out, p ? JOB_UNBOUNDED : JOB_NONE);
+	l = vd_list_begin(&c->out);
+	if (p) {
+		vd_put_int(&l, "operation", 6); /* an outgoing migration */
+		for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+			vd_put_ullong(&l, fields[i][0], number_of(p, fields[i][1]));
+		vd_put_int(&l, "auto_converge_throttle", (int32_t)number_of(p, "auto_converge_throttle"));
+		vd_list_end(&l);
+	}
+	return 0;
+}
+
+int vdh_job_abort(struct vd_call *c)
+{
+	_cleanup_jsonconn_ struct jsonconn j = { .fd = -1 };
+	_cleanup_json_ json_t *o = NULL;
+	struct err err = { 0 };
+	struct vmhost_dom d;
+	int r;
+
+	if (vd_find(c, 0, &d) < 0)
+		return -1;
+	r = jsonconn_order(&j, &status_peer, json_pack("{s:s, s:s}", "op", "cancel", "domain", d.name), &err);
+	vmhost_dom_done(&d);
+	if (!r)
+		r = jsonconn_recv(&j, true, &o, &err);
+	if (r < 0)
+		return vd_fail_err(c, r, &err);
+	if (strcmp(field_text(o, "type"), "ok"))
+		return vd_fail(c, VD_E_INVALID, "Requested operation is not valid: %s", field_text(o, "error"));
+	return 0;
+}

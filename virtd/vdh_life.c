@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Procedures that change a domain: define, start, stop, save and what is between. */
+#include "config.h"
+#include "virtd/vdh_int.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "clusterd/guard/managed.h"
+
+#define START_PAUSED   1u
+#define SAVE_RUNNING   2u
+#define REBOOT_DEFAULT 0u
+
+/* An error of the kinds that libvirt has words of its own for. */
+static int refuse_cluster(struct vd_call *c, const char *name, const char *what)
+{
+	if (!managed_listed(name, NULL))
+		return 0;
+	return vd_fail(c, VD_E_INVALID,
+	               "'%s' is a domain of the cluster, which decides where it runs: vmclus %s %s", name, what, name);
+}
+
+static int done(struct vd_call *c, int r, const struct err *err)
+{
+	return r < 0 ? vd_fail_err(c, r, err) : 0;
+}
+
+static int define_xml(struct vd_call *c, const char *xml)
+{
+	_cleanup_dom_config_ struct dom_config *cfg = NULL;
+	struct vd_claim claim;
+	struct err err = { 0 };
+	struct vmhost_dom d;
+	int r = dom_config_parse(xml, strlen(xml), "(domain_definition)", &cfg, &err);
+
+	if (r < 0)
+		return vd_fail(c, VD_E_XML, "XML error: %s", err.text);
+	if (refuse_cluster(c, cfg->name, "define") < 0 || vd_claim(c, &claim, cfg->name) < 0)
+		return -1;
+	r = done(c, vmhost_define(cfg, &err), &err);
+	if (!r)
+		r = vd_find_name(c, cfg->name, &d);
+	vd_release(c, &claim);
+	if (r < 0)
+		return r;
+	vd_put_found(&c->out, &d);
+	vmhost_dom_done(&d);
+	return 0;
+}
+
+int vdh_define(struct vd_call *c)
+{
+	/* VIR_DOMAIN_DEFINE_VALIDATE: it is always checked */
+	if (c->args.n > 1 && (c->args.arg[1].u & ~1u))
+		return vd_fail(c, VD_E_UNSUPPORTED, "unsupported flags (0x%x) for define", c->args.arg[1].u);
+	return define_xml(c, c->args.arg[0].s);
+}
+
+int vdh_undefine(struct vd_call *c)
+{
+	struct vd_claim claim;
+	struct err err = { 0 };
+	struct vmhost_dom d;
+	int r;
+
+	/* flags say what else shall go: saves, snapshots, NVRAM; none of it is kept for a domain */
+	if (vd_find(c, 0, &d) < 0)
+		return -1;
+	r = refuse_cluster(c, d.name, "undefine");
+	if (!r && !d.defined)
+		r = vd_fail(c, VD_E_INVALID, "Requested operation is not valid: cannot undefine transient domain");
+	if (!r)
+		r = vd_claim(c, &claim, d.name);
+	if (!r) {
+		r = done(c, vmhost_undefine(d.name, &err), &err);
+		vd_release(c, &claim);
+	}
+	vmhost_dom_done(&d);
+	return r;
+}
+
+static int start(struct vd_call *c, struct vmhost_dom *d, uint32_t flags)
+{
+	const struct vmhost_while w = { .stop = &c->srv->stop };
+	struct hvlaunch l = { .name = d->name, .local = true };
+	struct vd_claim claim;
+	struct err err = { 0 };
+	int r;
+
+	if (flags & ~START_PAUSED)
+		return vd_fail(c, VD_E_UNSUPPORTED, "unsupported flags (0x%x) for start", flags);
+	if (refuse_cluster(c, d->name, "start") < 0)
+		return -1;
+	if (vd_is_active(d))
+		return vd_fail(c, VD_E_INVALID, "Requested operation is not valid: domain is already running");
+	if (vd_claim(c, &claim, d->name) < 0)
+		return -1;
+	r = done(c, vmhost_start(&l, &w, &err), &err);
+	if (!r && (flags & START_PAUSED)) {
+		pid_t killed = 0;
+
+		r = vd_hvcall(c, d->name, HV_OP_PAUSE, NULL, 0, NULL, 0);
+		if (r < 0) /* who asked for a domain that stands still must not get one that runs */
+			(void)!vmhost_destroy(d->name, &c->srv->stop, &killed, &err);
+	}
+	vd_release(c, &claim);
+	return r;
+}
+
+int vdh_create(struct vd_call *c)
+{
+	struct vmhost_dom d;
+	int r;
+
+	if (vd_find(c, 0, &d) < 0)
+		return -1;
+	r = start(c, &d, 0);
+	vmhost_dom_done(&d);
+	return r;
+}
+
+int vdh_create_flags(struct vd_call *c)
+{
+	struct vmhost_dom d, now;
+	int r;
+
+	if (vd_find(c, 0, &d) < 0)
+		return -1;
+	r = start(c, &d, c->args.arg[1].u);
+	if (!r)
+		r = vd_find_name(c, d.name, &now);
+	vmhost_dom_done(&d);
+	if (r < 0)
+		return r;
+	vd_put_found(&c->out, &now);
+	vmhost_dom_done(&now);
+	return 0;
+}
+
+/* An order to its hvdom, if it runs. */
+static int order(struct vd_call *c, uint16_t op)
+{
+	struct vmhost_dom d;
+	int r;
+
+	if (vd_find(c, 0, &d) < 0)
+		return -1;
+	r = vd_hvcall(c, d.name, op, NULL, 0, NULL, 0);
+	vmhost_dom_done(&d);
+	return r;
+}
+
+/* Flags choose how the guest is told (ACPI, agent, signal...): there is one way, and a choice among others cannot be kept. */
+static int how(struct vd_call *c)
+{
+	if (c->args.n < 2 || c->args.arg[1].u == REBOOT_DEFAULT)
+		return 0;
+	return vd_fail(c, VD_E_UNSUPPORTED, "the guest is told in one way only: leave --mode out");
+}
+
+int vdh_shutdown(struct vd_call *c)
+{
+	struct vmhost_dom d;
+	int r;
+
+	if (how(c) < 0 || vd_find(c, 0, &d) < 0)
+		return -1;
+	r = refuse_cluster(c, d.name, "shutdown");
+	vmhost_dom_done(&d);
+	return r < 0 ? r : order(c, HV_OP_SHUTDOWN);
+}
+
+int vdh_reboot(struct vd_call *c)
+{
+	return how(c) < 0 ? -1 : order(c, HV_OP_REBOOT);
+}
+
+int vdh_suspend(struct vd_call *c)
+{
+	return order(c, HV_OP_PAUSE);
+}
+
+int vdh_resume(struct vd_call *c)
+{
+	return order(c, HV_OP_UNPAUSE);
+}
+
+int vdh_destroy(struct vd_call *c)
+{
+	struct err err = { 0 };
+	struct vmhost_dom d;
+	pid_t killed = 0;
+	int r;
+
+	/* VIR_DOMAIN_DESTROY_GRACEFUL: not by force. Only an hvdom that does not answer is killed, and then nothing else helps */
+	if (vd_find(c, 0, &d) < 0)
+		return -1;
+	r = refuse_cluster(c, d.name, "shutdown --force");
+	if (!r && !vd_is_active(&d))
+		r = vd_fail(c, VD_E_INVALID, "Requested operation is not valid: domain is not running");
+	/* no claim: it ends what another call starts or saves */
+	if (!r)
+		r = done(c, vmhost_destroy(d.name, &c->srv->stop, &killed, &err), &err);
+	vmhost_dom_done(&d);
+	return r;
+}
+
+static int save_to(struct vd_call *c, const char *path, uint32_t flags)
+{
+	const struct vmhost_while w = { .stop = &c->srv->stop };
+	struct vd_claim claim;
+	struct err err = { 0 };
+	struct vmhost_dom d;
+	uint64_t bytes;
+	int r;
+
+	if (flags & ~SAVE_RUNNING)
+		return vd_fail(c, VD_E_UNSUPPORTED, "unsupported flags (0x%x) for save", flags);
+	if (*path != '/')
+		return vd_fail(c, VD_E_INVALID_ARG, "path \"%.200s\" has to be absolute", path);
+	if (vd_find(c, 0, &d) < 0)
+		return -1;
+	r = refuse_cluster(c, d.name, "shutdown");
+	if (!r && !vd_is_active(&d))
+		r = vd_fail(c, VD_E_INVALID, "Requested operation is not valid: domain is not running");
+	if (!r)
+		r = vd_claim(c, &claim, d.name);
+	if (!r) {
+		r = done(c, vmhost_save(d.name, path, &w, &bytes, &err), &err);
+		vd_release(c, &claim);
+	}
+	vmhost_dom_done(&d);
+	return r;
+}
+
+int vdh_save(struct vd_call *c)
+{
+	return save_to(c, c->args.arg[1].s, 0);
+}
+
+int vdh_save_flags(struct vd_call *c)
+{
+	if (c->args.arg[2].s)
+		return vd_fail(c, VD_E_UNSUPPORTED, "the XML of a saved domain cannot be changed");
+	return save_to(c, c->args.arg[1].s, c->args.arg[3].u);
+}
+
+static int restore_from(struct vd_call *c, const char *path, uint32_t flags)
+{
+	const struct vmhost_while w = { .stop = &c->srv->stop };
+	struct hvlaunch l = { .force = false };
+	char name[HV_NAME_MAX];
+	struct err err = { 0 };
+
+	if (flags & ~SAVE_RUNNING)
+		return vd_fail(c, VD_E_UNSUPPORTED, "unsupported flags (0x%x) for restore", flags);
+	if (*path != '/')
+		return vd_fail(c, VD_E_INVALID_ARG, "path \"%.200s\" has to be absolute", path);
+	/* hvdom's lock on the name lets one restore win */
+	return done(c, vmhost_restore(path, &l, &w, name, &err), &err);
+}
+
+int vdh_restore(struct vd_call *c)
+{
+	return restore_from(c, c->args.arg[0].s, 0);
+}
+
+int vdh_restore_flags(struct vd_call *c)
+{
+	if (c->args.arg[1].s)
+		return vd_fail(c, VD_E_UNSUPPORTED, "the XML of a saved domain cannot be changed");
+	return restore_from(c, c->args.arg[0].s, c->args.arg[2].u);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * All procedures that are served: number, name, signature of the arguments (vdargs.h), and what may be done with it. What is not here is
+ * answered as libvirt answers what it does not know, and clients fall back to what is. Sorted by number.
+ */
+#include "config.h"
+#include "virtd/vdh_int.h"
+
+static const struct vd_proc procs[] = {
+	{ 1, "open", "Su", VD_LOOP | VD_RO | VD_EARLY, vdh_open, NULL },
+	{ 2, "close", "", VD_LOOP | VD_RO | VD_EARLY, vdh_close, NULL },
+	{ 3, "type", "", VD_LOOP | VD_RO, vdh_type, NULL },
+	{ 4, "version", "", VD_LOOP | VD_RO, vdh_version, NULL },
+	{ 5, "max vcpus", "S", VD_LOOP | VD_RO, vdh_max_vcpus, NULL },
+	{ 6, "node info", "", VD_RO, vdh_node_info, NULL },
+	{ 7, "capabilities", "", VD_RO, vdh_caps, NULL },
+	{ 9, "create", "D", VD_LONG, vdh_create, NULL },
+	{ 11, "define", "s", 0, vdh_define, NULL },
+	{ 12, "destroy", "D", VD_LONG, vdh_destroy, NULL },
+	{ 14, "XML", "Du", VD_RO, vdh_xml, NULL },
+	{ 15, "autostart", "D", VD_RO, vdh_dom_false, NULL },
+	{ 16, "info", "D", VD_RO, vdh_info, NULL },
+	{ 17, "max memory", "D", VD_RO, vdh_max_memory, NULL },
+	{ 18, "max vcpus of a domain", "D", VD_RO, vdh_vcpus, NULL },
+	{ 19, "os type", "D", VD_RO, vdh_os_type, NULL },
+	{ 21, "list defined domains", "i", VD_RO, vdh_list_defined, NULL },
+	{ 22, "lookup by id", "i", VD_RO, vdh_by_id, NULL },
+	{ 23, "lookup by name", "s", VD_RO, vdh_by_name, NULL },
+	{ 24, "lookup by uuid", "U", VD_RO, vdh_by_uuid, NULL },
+	{ 25, "number of defined domains", "", VD_RO, vdh_num_defined, NULL },
+	{ 27, "reboot", "Du", 0, vdh_reboot, NULL },
+	{ 28, "resume", "D", 0, vdh_resume, NULL },
+	{ 29, "set autostart", "Di", 0, vdh_autostart_set, NULL },
+	{ 33, "shutdown", "D", 0, vdh_shutdown, NULL },
+	{ 34, "suspend", "D", 0, vdh_suspend, NULL },
+	{ 35, "undefine", "D", 0, vdh_undefine, NULL },
+	{ 37, "list domains", "i", VD_RO, vdh_list_ids, NULL },
+	{ 51, "number of domains", "", VD_RO, vdh_num_active, NULL },
+	{ 52, "number of networks", "", VD_LOOP | VD_RO, vdh_false, NULL },
+	{ 54, "restore", "s", VD_LONG, vdh_restore, NULL },
+	{ 55, "save", "Ds", VD_LONG, vdh_save, NULL },
+	{ 59, "hostname", "", VD_LOOP | VD_RO, vdh_hostname, NULL },
+	{ 60, "feature", "i", VD_LOOP | VD_RO | VD_EARLY, vdh_feature, NULL },
+	{ 64, "block statistics", "Ds", VD_RO, vdh_block_stats, NULL },
+	{ 65, "interface statistics", "Ds", VD_RO, vdh_interface_stats, NULL },
+	{ 66, "authentication", "", VD_LOOP | VD_RO | VD_EARLY, vdh_auth_list, NULL },
+	{ 102, "free memory", "", VD_RO, vdh_free_memory, NULL },
+	{ 110, "uri", "", VD_LOOP | VD_RO, vdh_uri, NULL },
+	{ 126, "number of interfaces", "", VD_LOOP | VD_RO, vdh_false, NULL },
+	{ 139, "number of secrets", "", VD_LOOP | VD_RO, vdh_false, NULL },
+	{ 149, "secure", "", VD_LOOP | VD_RO, vdh_true, NULL },
+	{ 150, "active", "D", VD_RO, vdh_is_active, NULL },
+	{ 151, "persistent", "D", VD_RO, vdh_is_persistent, NULL },
+	{ 157, "library version", "", VD_LOOP | VD_RO, vdh_version, NULL },
+	{ 159, "memory statistics", "Duu", VD_RO, vdh_memory_stats, NULL },
+	{ 163, "job info", "D", VD_RO, vdh_job_info, NULL },
+	{ 164, "abort a job", "D", 0, vdh_job_abort, NULL },
+	{ 178, "number of network filters", "", VD_LOOP | VD_RO, vdh_false, NULL },
+	{ 183, "managed save", "Du", VD_RO, vdh_dom_false, NULL },
+	{ 187, "number of snapshots", "Du", VD_RO, vdh_dom_false, NULL },
+	{ 196, "create with flags", "Du", VD_LONG, vdh_create_flags, NULL },
+	{ 200, "vcpus", "Du", VD_RO, vdh_vcpus_flags, NULL },
+	{ 201, "console", "DSu", 0, vdh_console, NULL },
+	{ 202, "updated", "D", VD_RO, vdh_dom_false, NULL },
+	{ 212, "state", "Du", VD_RO, vdh_state, NULL },
+	{ 231, "undefine with flags", "Du", 0, vdh_undefine, NULL },
+	{ 232, "save with flags", "DsSu", VD_LONG, vdh_save_flags, NULL },
+	{ 233, "restore with flags", "sSu", VD_LONG, vdh_restore_flags, NULL },
+	{ 234, "destroy with flags", "Du", VD_LONG, vdh_destroy, NULL },
+	{ 243, "block statistics with flags", "Dsiu", VD_RO, vdh_block_stats_flags, NULL },
+	{ 258, "shutdown with flags", "Du", 0, vdh_shutdown, NULL },
+	{ 273, "list all domains", "iu", VD_RO, vdh_list_all, NULL },
+	{ 274, "list all snapshots", "Diu", VD_RO, vdh_empty, NULL },
+	{ 283, "list all networks", "iu", VD_LOOP | VD_RO, vdh_empty, NULL },
+	{ 284, "list all interfaces", "iu", VD_LOOP | VD_RO, vdh_empty, NULL },
+	{ 285, "list all node devices", "iu", VD_LOOP | VD_RO, vdh_empty, NULL },
+	{ 286, "list all network filters", "iu", VD_LOOP | VD_RO, vdh_empty, NULL },
+	{ 287, "list all secrets", "iu", VD_LOOP | VD_RO, vdh_empty, NULL },
+	{ 298, "job statistics", "Du", VD_RO, vdh_job_stats, NULL },
+	{ 302, "migrate begin", "DPu", 0, vdh_begin, NULL },
+	{ 303, "migrate prepare", "Pou", 0, vdh_prepare, NULL },
+	{ 305, "migrate perform", "DSPou", VD_LONG, vdh_perform, NULL },
+	{ 306, "migrate finish", "Poui", 0, vdh_finish, NULL },
+	{ 307, "migrate confirm", "DPoui", VD_LOOP, vdh_confirm, NULL },
+	{ 316, "register for events", "iO", VD_RO, vdh_register, vdh_registered },
+	{ 317, "deregister from events", "i", VD_LOOP | VD_RO, vdh_deregister, NULL },
+	{ 342, "domain capabilities", "SSSSu", VD_RO, vdh_domain_caps, NULL },
+	{ 344, "statistics of domains", "Auu", VD_RO, vdh_all_stats, NULL },
+	{ 350, "define with flags", "su", 0, vdh_define, NULL },
+};
+
+const struct vd_proc *vd_proc_all(size_t *ret_n)
+{
+	*ret_n = ARRAY_SIZE(procs);
+	return procs;
+}
+
+const struct vd_proc *vd_proc_find(uint32_t number)
+{
+	size_t low = 0, high = ARRAY_SIZE(procs);
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (procs[mid].number == number)
+			return &procs[mid];
+		if (procs[mid].number < number)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}

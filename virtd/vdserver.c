@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The sockets, the configuration, and what ends with the server. Loop thread. */
+#include "config.h"
+#include "virtd/virtd_int.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <jansson.h>
+#include <libxml/parser.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include "common/hostname.h"
+#include "common/jsonplain.h"
+#include "common/log.h"
+#include "common/util.h"
+
+#define CONF_BYTES_MAX 65536u
+#define SCAN_NS        (300 * NS_PER_MS)
+
+static int text_of(const json_t *o, const char *key, char **to, struct err *err)
+{
+	const json_t *v = json_object_get(o, key);
+
+	if (!v)
+		return 0;
+	if (!json_is_string(v) || !*json_string_value(v))
+		return err_set(err, EINVAL, "\"%s\" has to be a text", key);
+	free(*to);
+	*to = xasprintf("%s", json_string_value(v));
+	return 0;
+}
+
+static int keys_known(json_t *o, struct err *err)
+{
+	static const char *const known[] = { "socket", "socket_ro", "group" };
+	const char *key;
+	json_t *v;
+
+	json_object_foreach(o, key, v)
+	{
+		bool ok = false;
+
+		for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+			ok |= !strcmp(key, known[i]);
+		if (!ok)
+			return err_set(err, EINVAL, "\"%.40s\" is not known: socket, socket_ro, group", key);
+	}
+	return 0;
+}
+
+int vd_config_load(const char *path, struct vd_config *ret, struct err *err)
+{
+	struct vd_config cfg = { .socket = xasprintf("/run/libvirt/virthospesd-sock"),
+		                 .socket_ro = xasprintf("/run/libvirt/virthospesd-sock-ro") };
+	_cleanup_free_ char *usual = path ? NULL : xasprintf("%s/virtd.json", path_conf()), *text = NULL;
+	size_t len = 0;
+	json_error_t wrong;
+	json_t *o = NULL;
+	int r = file_read(path ? path : usual, CONF_BYTES_MAX, &text, &len);
+
+	if (r == -ENOENT && !path) {
+		*ret = cfg;
+		return 0;
+	}
+	if (r < 0) {
+		r = err_sys(err, r, "read %s", path ? path : usual);
+	} else {
+		json_plain(text, len);
+		o = json_loads(text, JSON_REJECT_DUPLICATES, &wrong);
+		r = json_is_object(o) ? 0 : err_set(err, EINVAL, "line %d: %s", wrong.line, o ? "no object" : wrong.text);
+		if (!r)
+			r = keys_known(o, err);
+		if (!r)
+			r = text_of(o, "socket", &cfg.socket, err);
+		if (!r)
+			r = text_of(o, "socket_ro", &cfg.socket_ro, err);
+		if (!r)
+			r = text_of(o, "group", &cfg.group, err);
+		if (r < 0)
+			(void)err_prefix(err, "%s", path ? path : usual);
+	}
+	json_decref(o);
+	if (r < 0)
+		vd_config_done(&cfg);
+	else
+		*ret = cfg;
+	return r;
+}
+
+void vd_config_done(struct vd_config *cfg)
+{
+	free(cfg->socket);
+	free(cfg->socket_ro);
+	free(cfg->group);
+	memset(cfg, 0, sizeof(*cfg));
+}
+
+static void on_client(void *arg, int fd, uint32_t revents)
+{
+	struct vd_listener *l = arg;
+	int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)revents;
+	if (client < 0)
+		return;
+	if (l->srv->n_conns >= VD_CLIENTS_MAX) {
+		log_warn("%u clients are connected: another one is turned away", l->srv->n_conns);
+		close(client);
+		return;
+	}
+	if (!vd_conn_new(l->srv, client, l->readonly))
+		log_error("a client is turned away: out of memory");
+}
+
+/* The file's mode says who may connect: root, and the group; the read-only socket is for everybody, as libvirt's. */
+static int listen_on(struct vd_server *s, unsigned i, const char *path, bool readonly, gid_t gid, struct err *err)
+{
+	struct vd_listener *l = &s->listener[i];
+	_cleanup_free_ char *dir = xasprintf("%s", path);
+	char *slash = strrchr(dir, '/');
+
+	if (!slash || slash == dir)
+		return err_set(err, EINVAL, "socket \"%s\": has to be an absolute path", path);
+	*slash = 0;
+	if (mkdir_p(dir, 0755) < 0)
+		return err_sys(err, errno, "make %s", dir);
+	l->fd = sock_listen(path, SOCK_STREAM, 64, "hospes-virtd", err);
+	if (l->fd < 0)
+		return l->fd;
+	l->path = xasprintf("%s", path);
+	l->srv = s;
+	l->readonly = readonly;
+	if (gid != (gid_t)-1 && chown(path, (uid_t)-1, gid) < 0)
+		return err_sys(err, errno, "give %s to its group", path);
+	if (chmod(path, readonly ? 0666 : gid == (gid_t)-1 ? 0600 : 0660) < 0)
+		return err_sys(err, errno, "mode of %s", path);
+	l->src = loop_add_fd(s->loop, l->fd, EPOLLIN, on_client, l);
+	return l->src ? 0 : err_sys(err, ENOMEM, "serve %s", path);
+}
+
+static void on_alive(void *arg)
+{
+	struct vd_server *s = arg;
+
+	for (struct vd_conn *c = s->conns; c; c = c->next)
+		vd_conn_ping(c);
+	loop_timer_in(s->alive, VD_KEEPALIVE_S * NS_PER_S);
+}
+
+static int scan(struct vd_call *c)
+{
+	c->snapshot = vd_snapshot_take();
+	return 0;
+}
+
+/* While somebody wants events: a look at all domains. One at a time. */
+static void on_scan(void *arg)
+{
+	static const struct vd_proc look = { .name = "a look at all domains", .fn = scan };
+	struct vd_server *s = arg;
+	struct vd_call *c;
+
+	if (!vd_events_wanted(s)) {
+		vd_snapshot_free(s->seen);
+		s->seen = NULL;
+	} else if (!s->scanning && (c = calloc(1, sizeof(*c)))) {
+		*c = (struct vd_call){ .srv = s, .proc = &look, .fd = -1 };
+		s->scanning = true;
+		vd_pool_run(s->pool, c);
+	}
+	loop_timer_in(s->scan, SCAN_NS);
+}
+
+struct vd_server *vd_server_new(struct loop *loop, const struct vd_config *cfg, struct err *err)
+{
+	struct vd_server *s = calloc(1, sizeof(*s));
+	gid_t gid = (gid_t)-1;
+	struct group *g;
+
+	if (!s) {
+		(void)err_sys(err, ENOMEM, "server");
+		return NULL;
+	}
+	s->loop = loop;
+	s->listener[0].fd = s->listener[1].fd = -1;
+	pthread_mutex_init(&s->lock, NULL);
+	host_name(s->host, sizeof(s->host));
+	xmlInitParser(); /* before there are threads */
+	s->alive = loop_add_timer(loop, on_alive, s);
+	s->scan = loop_add_timer(loop, on_scan, s);
+	s->reap = loop_add_timer(loop, vd_conns_reap, s);
+	s->pool = vd_pool_new(loop, vd_conn_finished);
+	if (!s->alive || !s->scan || !s->reap || !s->pool) {
+		(void)err_sys(err, ENOMEM, "server");
+		goto fail;
+	}
+	if (cfg->group) {
+		g = getgrnam(cfg->group);
+		if (!g) {
+			(void)err_set(err, ENOENT, "group \"%s\" does not exist: groupadd --system %s", cfg->group,
+			              cfg->group);
+			goto fail;
+		}
+		gid = g->gr_gid;
+	}
+	if (listen_on(s, 0, cfg->socket, false, gid, err) < 0 || listen_on(s, 1, cfg->socket_ro, true, (gid_t)-1, err) < 0)
+		goto fail;
+	loop_timer_in(s->alive, VD_KEEPALIVE_S * NS_PER_S);
+	loop_timer_in(s->scan, SCAN_NS);
+	return s;
+fail:
+	vd_server_free(s);
+	return NULL;
+}
+
+void vd_server_free(struct vd_server *s)
+{
+	if (!s)
+		return;
+	s->stop = 1;
+	for (unsigned i = 0; i < 2; i++) {
+		loop_del_fd(s->listener[i].src);
+		if (s->listener[i].fd >= 0) {
+			close(s->listener[i].fd);
+			if (s->listener[i].path)
+				unlink(s->listener[i].path);
+		}
+		free(s->listener[i].path);
+	}
+	loop_del_timer(s->alive);
+	loop_del_timer(s->scan);
+	bool all = vd_pool_free(s->pool);
+	while (s->conns) {
+		struct vd_conn *c = s->conns;
+
+		s->conns = c->next;
+		vd_conn_free(c);
+	}
+	loop_del_timer(s->reap);
+	vd_snapshot_free(s->seen);
+	if (!all) /* threads still use it; the process ends next */
+		return;
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
