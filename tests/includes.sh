@@ -3,7 +3,7 @@
 # tests/includes.sh [DIR]: who may include whom, and no include that is not used. Part of make lint; says each fault, exit status 1 if there is one.
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit 2
-files=$(find common hypervisor clusterd migrated proto tools -name '*.[ch]' ! -name '*.pb-c.*' | sort)
+files=$(find common hypervisor clusterd migrated proto tools virtd -name '*.[ch]' ! -name '*.pb-c.*' | sort)
 
 # Folder of the includer (the longest that fits), and what it may include besides its own folder and common/: folders, files.
 layers='
@@ -23,6 +23,7 @@ migrated/core
 migrated/io             hypervisor/api clusterd/guard migrated/core proto
 migrated                migrated/io
 tools                   hypervisor/api clusterd/guard
+virtd                   hypervisor/api clusterd/guard tools/vmhost.h tools/jsonconn.h
 '
 # INCLUDER HEADER: the exceptions
 except='

@@ -14,7 +14,7 @@ include %D%/deb.mk
 
 # Each program's name finds the one file of completion.
 EXTRA_DIST += %D%/completion.bash
-COMPLETED = vmmig vmclus vmlab hospes-probe hvdom migrated clusterd hospes-guard
+COMPLETED = vmmig vmclus vmlab hospes-probe hvdom migrated clusterd hospes-guard hospes-virtd
 .PHONY: install-completion uninstall-completion
 install-completion:
 	$(MKDIR_P) '$(DESTDIR)$(bashcompletionsdir)' && $(INSTALL_DATA) $(srcdir)/%D%/completion.bash '$(DESTDIR)$(bashcompletionsdir)/vmctl'

@@ -3,13 +3,10 @@
 #include "config.h"
 #include "tools/vmctl_int.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include "common/util.h"
-#include "hypervisor/api/dompath.h"
 
 static void look(struct vmhost_dom *d, const char *name)
 {
@@ -30,8 +27,8 @@ static int find(struct vmhost_dom *d, const char *name, struct err *err)
 static json_t *dom_json(const struct vmhost_dom *d)
 {
 	json_t *o = json_pack("{s:s, s:s, s:s, s:b, s:I, s:i}", "name", d->name, "uuid", vmhost_uuid(d), "state",
-	                      vmhost_state(d), "persistent", (int)d->defined, "ram_bytes", (json_int_t)vmhost_ram(d), "vcpus",
-	                      (int)vmhost_vcpus(d));
+	                      vmhost_state(d), "persistent", (int)d->defined, "ram_bytes", (json_int_t)vmhost_ram(d),
+	                      "vcpus", (int)vmhost_vcpus(d));
 
 	if (o && d->running)
 		json_object_update_new(o, json_pack("{s:i, s:I, s:I, s:I, s:s, s:I, s:I, s:s, s:I}", "pid",

@@ -18,7 +18,8 @@ static void waiting(void *arg, const struct hvlaunch *l, uint64_t since_ns)
 	(void)arg;
 	if (!s || !isatty(STDERR_FILENO))
 		return;
-	fprintf(stderr, "\r%s '%s' ... %u s (Ctrl-C ends it)\033[K", l->incoming ? "preparing" : "starting", l->name, s);
+	fprintf(stderr, "\r%s '%s' ... %u s (Ctrl-C ends it)\033[K", l->incoming ? "preparing" : "starting", l->name,
+	        s);
 	shown = true;
 }
 

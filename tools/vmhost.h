@@ -26,7 +26,8 @@ struct vmhost_while {
 	const volatile sig_atomic_t *stop; /* once it is not 0, the work ends with -EINTR and is undone */
 	void (*starting)(void *arg, const struct hvlaunch *l, uint64_t since_ns); /* each half second */
 	void (*started)(void *arg);        /* or failed */
-	void (*step)(void *arg, const char *what, uint64_t done_bytes, uint64_t total_bytes); /* often; total 0: unknown */
+	/* often; @total_bytes 0: not known */
+	void (*step)(void *arg, const char *what, uint64_t done_bytes, uint64_t total_bytes);
 	void (*stepped)(void *arg);        /* the last step was made */
 	void *arg;
 };
@@ -51,11 +52,17 @@ struct vmhost_names {
 /* "<state>/domains/NAME.xml", malloc'd. -EINVAL: @name is not a valid name. */
 int vmhost_definition_path(const char *name, char **ret, struct err *err) _must_check_;
 bool vmhost_is_defined(const char *name);
-/* Connect to a running domain. The text says whether it is unknown, shut off or dead. -ENOENT, -ECONNREFUSED, -EACCES; as hvcall_open(). */
+/*
+ * Connect to a running domain. The text says whether it is unknown, shut off or dead. -ENOENT, -ECONNREFUSED,
+ * -EACCES; as hvcall_open().
+ */
 int vmhost_connect(struct hvcall *c, const char *name, struct err *err) _must_check_;
 /* True if an hvdom listens on the domain's socket. */
 bool vmhost_is_running(const char *name);
-/* Wait at most @ms milliseconds for the end of @name's hvdom, which is at the other end of @c. False: it has not ended. */
+/*
+ * Wait at most @ms milliseconds for the end of @name's hvdom, which is at the other end of @c. False: it has not
+ * ended.
+ */
 bool vmhost_wait_gone(struct hvcall *c, const char *name, unsigned ms, const volatile sig_atomic_t *stop);
 /* The XML of the running domain at the other end of @c, malloc'd. */
 int vmhost_running_xml(struct hvcall *c, char **ret, struct err *err) _must_check_;
@@ -77,8 +84,8 @@ uint64_t vmhost_ram(const struct vmhost_dom *d);       /* bytes */
 unsigned vmhost_vcpus(const struct vmhost_dom *d);
 
 /*
- * Write @cfg's definition. One without a uuid gets that of the domain's present definition. -EEXIST: name or uuid is another domain's;
- * as dom_config_limits() and dom_config_format().
+ * Write @cfg's definition. One without a uuid gets that of the domain's present definition. -EEXIST: name or uuid is
+ * another domain's; as dom_config_limits() and dom_config_format().
  */
 int vmhost_define(struct dom_config *cfg, struct err *err) _must_check_;
 int vmhost_undefine(const char *name, struct err *err) _must_check_; /* -ENOENT */
@@ -90,7 +97,8 @@ int vmhost_launch(struct hvlaunch *l, const struct vmhost_while *w, struct err *
 /* The same for the defined domain @l->name. -EPERM: it is the cluster's; -EEXIST: it runs. */
 int vmhost_start(struct hvlaunch *l, const struct vmhost_while *w, struct err *err) _must_check_;
 /* End it at once. *@ret_killed: its process, if it did not answer and was killed; otherwise untouched. */
-int vmhost_destroy(const char *name, const volatile sig_atomic_t *stop, pid_t *ret_killed, struct err *err) _must_check_;
+int vmhost_destroy(const char *name, const volatile sig_atomic_t *stop, pid_t *ret_killed,
+                   struct err *err) _must_check_;
 
 /* Save to @path and end it. If this fails, it runs on. */
 int vmhost_save(const char *name, const char *path, const struct vmhost_while *w, uint64_t *ret_bytes,

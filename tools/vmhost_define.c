@@ -41,7 +41,10 @@ static int check_clash(const struct dom_config *cfg, struct err *err)
 	return r;
 }
 
-/* A definition without uuid changes the domain of that name: keep its uuid, and the MAC addresses that follow from it. */
+/*
+ * A definition without uuid changes the domain of that name: keep its uuid, and the MAC addresses that follow from
+ * it.
+ */
 static int keep_uuid(struct dom_config *cfg, struct err *err)
 {
 	_cleanup_dom_config_ struct dom_config *old = NULL;

@@ -98,8 +98,8 @@ static void fill_meta(struct savefile_meta *meta, const struct hv_hello *h, uint
 }
 
 /* All that goes into the file, while the domain is suspended. */
-static int write_file(struct hvcall *c, const struct vmhost_while *w, const char *path, const struct hv_hello *h, char *xml,
-                      uint64_t *size, struct err *err)
+static int write_file(struct hvcall *c, const struct vmhost_while *w, const char *path, const struct hv_hello *h,
+                      char *xml, uint64_t *size, struct err *err)
 {
 	struct at at = { .w = w, .text = "saving" };
 	const struct savefile_progress progress = { .fn = step, .arg = &at };
@@ -135,7 +135,8 @@ static int write_file(struct hvcall *c, const struct vmhost_while *w, const char
 }
 
 /* The file is whole: end the domain. If that is not certain, the file goes and the domain runs on. */
-static int end_saved(struct hvcall *c, const struct vmhost_while *w, const char *name, const char *path, struct err *err)
+static int end_saved(struct hvcall *c, const struct vmhost_while *w, const char *name, const char *path,
+                     struct err *err)
 {
 	struct hv_destroy_req req = { .flags = HV_DESTROY_F_SAVED };
 	int r;

@@ -50,9 +50,10 @@ int main(int argc, char **argv)
 	static const struct daemon virtd = {
 		.name = "hospes-virtd",
 		.version = PACKAGE_STRING,
-		.usage = "usage: hospes-virtd [--config FILE] [--log-level error|warn|info|debug] [--version] [--help]\n"
-			 "Serves libvirt's remote protocol: virsh -c hospes:///system\n"
-			 "  --config FILE   instead of <conf>/virtd.json\n",
+		.usage =
+			"usage: hospes-virtd [--config FILE] [--log-level error|warn|info|debug] [--version] [--help]\n"
+			"Serves libvirt's remote protocol: virsh -c hospes:///system\n"
+			"  --config FILE   instead of <conf>/virtd.json\n",
 		.option = "config",
 		.option_value = true,
 		.level_env = "HOSPES_LOG_LEVEL",

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The arguments of a call, read by its procedure's signature, one letter each. Adding a procedure needs no reader of its own.
+ * The arguments of a call, read by its procedure's signature, one letter each. Adding a procedure needs no reader of
+ * its own.
  *
- *   i u   32 bits, signed or not          s   string              D   domain (name, uuid, id)
- *   l     64 bits                         S   optional string     O   optional domain
- *   U     uuid                            o   opaque octets       P   typed parameters
- *   A     array of domains
+ * i u   32 bits, signed or not          s   string              D   domain (name, uuid, id) l     64 bits
+ * S   optional string     O   optional domain U     uuid                            o   opaque octets       P   typed
+ * parameters A     array of domains
  */
 #ifndef HOSPES_VIRTD_VDARGS_H
 #define HOSPES_VIRTD_VDARGS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A client's connection: messages in and out, which calls begin when, errors. What a client may cost is bounded here (virtd_int.h). One
- * that breaks the protocol loses its connection, and nobody else notices. Loop thread.
+ * A client's connection: messages in and out, which calls begin when, errors. What a client may cost is bounded here
+ * (virtd_int.h). One that breaks the protocol loses its connection, and nobody else notices. Loop thread.
  */
 #include "config.h"
 #include "virtd/virtd_int.h"
@@ -87,7 +87,8 @@ static void watch(struct vd_conn *c)
 {
 	c->full = c->n_waiting >= VD_WAITING_MAX || c->waiting_bytes > VD_MSG_MAX;
 	if (!c->dead)
-		(void)loop_mod_fd(c->src, (c->full ? 0u : (uint32_t)EPOLLIN) | (vd_unsent(c) ? (uint32_t)EPOLLOUT : 0u));
+		(void)loop_mod_fd(c->src,
+		                  (c->full ? 0u : (uint32_t)EPOLLIN) | (vd_unsent(c) ? (uint32_t)EPOLLOUT : 0u));
 }
 
 static void flush(struct vd_conn *c)
@@ -137,7 +138,8 @@ void vd_send(struct vd_conn *c, const struct vd_header *h, const void *payload, 
 	watch(c);
 }
 
-void vd_send_error(struct vd_conn *c, const struct vd_header *of, enum vd_type type, int code, int from, const char *text)
+void vd_send_error(struct vd_conn *c, const struct vd_header *of, enum vd_type type, int code, int from,
+                   const char *text)
 {
 	struct vd_header h = *of;
 	_cleanup_buf_ struct buf b = { 0 };

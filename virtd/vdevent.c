@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Lifecycle events. While a client wants them, all domains are looked at three times a second, and what is different is told: no hvdom has to
- * know of us, and nothing is missed that lasts. Snapshots are taken on a thread of the pool, compared on the loop's.
+ * Lifecycle events. While a client wants them, all domains are looked at three times a second, and what is different
+ * is told: no hvdom has to know of us, and nothing is missed that lasts. Snapshots are taken on a thread of the pool,
+ * compared on the loop's.
  */
 #include "config.h"
 #include "virtd/virtd_int.h"
@@ -79,7 +80,9 @@ void vd_events_look(struct vd_server *s)
 
 static void emit(struct vd_server *s, const struct vd_seen *d, int event, int detail)
 {
-	const struct vd_header h = { .program = VD_PROG_REMOTE, .version = 1, .procedure = PROC_LIFECYCLE, .type = VD_MESSAGE };
+	const struct vd_header h = {
+		.program = VD_PROG_REMOTE, .version = 1, .procedure = PROC_LIFECYCLE, .type = VD_MESSAGE
+	};
 
 	for (struct vd_conn *c = s->conns; c; c = c->next) {
 		for (struct vd_callback *cb = c->callbacks; cb && !c->dead; cb = cb->next) {
@@ -134,7 +137,8 @@ void vd_events_seen(struct vd_server *s, struct vd_snapshot *now)
 		return;
 	/* both are sorted */
 	while (s->seen && (i < s->seen->n || k < now->n)) {
-		const struct vd_seen *a = i < s->seen->n ? &s->seen->dom[i] : NULL, *b = k < now->n ? &now->dom[k] : NULL;
+		const struct vd_seen *a = i < s->seen->n ? &s->seen->dom[i] : NULL,
+				     *b = k < now->n ? &now->dom[k] : NULL;
 		int order = !a ? 1 : !b ? -1 : strcmp(a->name, b->name);
 
 		if (!order && memcmp(a->uuid, b->uuid, XDR_UUID)) { /* another one by that name */

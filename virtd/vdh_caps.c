@@ -59,8 +59,8 @@ static void put_guest(struct buf *b, const char *os, const bool runs[ARRAY_SIZE(
 	put(b, "  <guest>\n    <os_type>%s</os_type>\n    <arch name='x86_64'>\n      <wordsize>64</wordsize>\n", os);
 	put(b, "      <emulator>%s</emulator>\n", emulator);
 	if (!strcmp(os, "hvm"))
-		put(b, "      <machine maxCpus='%u'>q35</machine>\n      <machine maxCpus='%u'>pc</machine>\n", VDH_VCPUS_QEMU,
-		    VDH_VCPUS_QEMU);
+		put(b, "      <machine maxCpus='%u'>q35</machine>\n      <machine maxCpus='%u'>pc</machine>\n",
+		    VDH_VCPUS_QEMU, VDH_VCPUS_QEMU);
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
 		if (runs[k] && !strcmp(kinds[k].os, os))
 			put(b, "      <domain type='%s'/>\n", kinds[k].type);
@@ -80,7 +80,8 @@ int vdh_caps(struct vd_call *c)
 		return vd_fail(c, VD_E_INTERNAL, "%s", err.text);
 	put(&b, "<capabilities>\n  <host>\n    <cpu>\n      <arch>x86_64</arch>\n    </cpu>\n");
 	put(&b, "    <migration_features>\n      <live/>\n      <uri_transports>\n"
-	        "        <uri_transport>hospes</uri_transport>\n      </uri_transports>\n    </migration_features>\n  </host>\n");
+	        "        <uri_transport>hospes</uri_transport>\n      </uri_transports>\n    </migration_features>\n"
+	        "  </host>\n");
 	put_guest(&b, "linux", runs, emulator);
 	put_guest(&b, "hvm", runs, emulator);
 	put(&b, "</capabilities>\n");
@@ -93,11 +94,15 @@ int vdh_caps(struct vd_call *c)
 
 static void put_devices(struct buf *b, bool hvm)
 {
-	put(b, "  <devices>\n    <disk supported='yes'>\n      <enum name='diskDevice'>\n        <value>disk</value>\n      </enum>\n"
-	       "      <enum name='bus'>\n        <value>%s</value>\n      </enum>\n    </disk>\n", hvm ? "virtio" : "uml");
+	put(b,
+	    "  <devices>\n    <disk supported='yes'>\n"
+	    "      <enum name='diskDevice'>\n        <value>disk</value>\n      </enum>\n"
+	    "      <enum name='bus'>\n        <value>%s</value>\n      </enum>\n    </disk>\n",
+	    hvm ? "virtio" : "uml");
 	put(b, "    <graphics supported='no'/>\n    <video supported='no'/>\n    <hostdev supported='no'/>\n"
 	       "    <rng supported='yes'>\n      <enum name='model'>\n        <value>virtio</value>\n      </enum>\n"
-	       "      <enum name='backendModel'>\n        <value>random</value>\n      </enum>\n    </rng>\n  </devices>\n");
+	       "      <enum name='backendModel'>\n        <value>random</value>\n      </enum>\n"
+	       "    </rng>\n  </devices>\n");
 }
 
 /* Arguments: emulator, architecture, machine, type. Absent ones: the first that runs here. */
@@ -121,8 +126,8 @@ int vdh_domain_caps(struct vd_call *c)
 		return vd_fail(c, VD_E_INVALID_ARG, "invalid argument: architecture '%.20s': only x86_64", arch);
 	hvm = !strcmp(kinds[k].os, "hvm");
 	if (machine && (!hvm || (strcmp(machine, "q35") && strcmp(machine, "pc"))))
-		return vd_fail(c, VD_E_INVALID_ARG, "invalid argument: machine '%.40s' is not known for type '%s'", machine,
-		               kinds[k].type);
+		return vd_fail(c, VD_E_INVALID_ARG, "invalid argument: machine '%.40s' is not known for type '%s'",
+		               machine, kinds[k].type);
 	if (hvlaunch_path(&emulator, &err) < 0)
 		return vd_fail(c, VD_E_INTERNAL, "%s", err.text);
 	put(&b, "<domainCapabilities>\n  <path>%s</path>\n  <domain>%s</domain>\n", emulator, kinds[k].type);

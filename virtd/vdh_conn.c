@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysinfo.h>
-#include "common/util.h"
 
 /* libvirt's features that are told of; all others: no. */
 #define FEATURE_V3             6

@@ -13,7 +13,10 @@
 /* events that may be registered; but for lifecycle none of them is ever told */
 #define EVENTS_MAX    28u
 
-/* "": the first console of the XML, else the boot console. "console0", "serial0"...: that of the XML; "hvc0" and "con0": by name. */
+/*
+ * "": the first console of the XML, else the boot console. "console0", "serial0"...: that of the XML; "hvc0" and
+ * "con0": by name.
+ */
 static int index_of(struct vd_call *c, const char *name, const char *dev, uint32_t *ret)
 {
 	struct hv_stats st = { 0 };
@@ -104,7 +107,7 @@ void vdh_registered(struct vd_conn *conn, struct vd_call *c)
 	cb->one = dom->n;
 	if (cb->one)
 		memcpy(cb->uuid, dom->dom->uuid, XDR_UUID);
-	if (!c->srv->seen) { /* of others, what was seen last is older: what happened since is told to them and to this one */
+	if (!c->srv->seen) { /* else what was seen last is older, and what happened since is told to all */
 		c->srv->seen = c->snapshot;
 		c->snapshot = NULL;
 	}

@@ -15,10 +15,10 @@ enum { PAUSED_UNKNOWN, PAUSED_USER, PAUSED_MIGRATION, PAUSED_IOERROR = 5, PAUSED
 
 #define XML_SECURE   1u
 #define XML_INACTIVE 2u
-#define V_LIVE    1u
-#define V_CONFIG  2u
-#define V_MAXIMUM 4u
-#define V_GUEST   8u
+#define V_LIVE       1u
+#define V_CONFIG     2u
+#define V_MAXIMUM    4u
+#define V_GUEST      8u
 
 bool vd_is_active(const struct vmhost_dom *d)
 {
@@ -60,8 +60,8 @@ void vd_uuid(const struct vmhost_dom *d, uint8_t ret[XDR_UUID])
 
 void vd_uuid_text(const uint8_t u[XDR_UUID], char ret[37])
 {
-	snprintf(ret, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2], u[3],
-	         u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+	snprintf(ret, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2],
+	         u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
 }
 
 void vd_put_found(struct buf *b, const struct vmhost_dom *d)
@@ -230,7 +230,9 @@ int vdh_state(struct vd_call *c)
 	return 0;
 }
 
-/* The configuration in use: of a domain that is not defined here, what its hvdom says. NULL: the call's error is set. */
+/*
+ * The configuration in use: of a domain that is not defined here, what its hvdom says. NULL: the call's error is set.
+ */
 static struct dom_config *config_of(struct vd_call *c, struct vmhost_dom *d)
 {
 	_cleanup_free_ char *xml = NULL;
@@ -363,8 +365,9 @@ int vdh_vcpus_flags(struct vd_call *c)
 	if ((flags & V_LIVE) && !vd_is_active(&d))
 		r = vd_fail(c, VD_E_INVALID, "Requested operation is not valid: domain is not running");
 	else if ((flags & V_CONFIG) && !d.cfg)
-		r = vd_fail(c, VD_E_INVALID, "Requested operation is not valid: transient domains do not have any "
-		                             "persistent config");
+		r = vd_fail(c, VD_E_INVALID,
+		            "Requested operation is not valid: transient domains do not have any "
+		            "persistent config");
 	else if (flags & V_CONFIG)
 		n = d.cfg->vcpus;
 	vmhost_dom_done(&d);
@@ -380,7 +383,8 @@ int vdh_autostart_set(struct vd_call *c)
 	if (vd_find(c, 0, &d) < 0)
 		return -1;
 	vmhost_dom_done(&d);
-	return c->args.arg[1].u ? vd_fail(c, VD_E_UNSUPPORTED, "a host starts no domain by itself: make it a domain of the "
-	                                                       "cluster (vmclus define), or write a unit")
+	return c->args.arg[1].u ? vd_fail(c, VD_E_UNSUPPORTED,
+	                                  "a host starts no domain by itself: make it a domain of the "
+	                                  "cluster (vmclus define), or write a unit")
 	                        : 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Migration: the push is migrated's alone (docs/wire/migration.md). Here it is ordered and waited for. Progress is asked for from migrated, so
- * that of a push which vmmig ordered is seen, too. Whoever dies meanwhile, client or we, the push goes on.
+ * Migration: the push is migrated's alone (docs/wire/migration.md). Here it is ordered and waited for. Progress is
+ * asked for from migrated, so that of a push which vmmig ordered is seen, too. Whoever dies meanwhile, client or we,
+ * the push goes on.
  */
 #include "config.h"
 #include "virtd/vdh_int.h"
@@ -14,19 +15,19 @@
 #include "common/util.h"
 #include "tools/jsonconn.h"
 
-#define M_LIVE             1u
-#define M_P2P              2u
-#define M_TUNNELLED        4u
-#define M_PERSIST          8u
-#define M_UNDEFINE_SOURCE  16u
-#define M_PAUSED           32u
-#define M_STORAGE          (64u | 128u)
-#define M_CHANGE_PROTECT   256u
-#define M_UNSAFE           512u
-#define M_ABORT_ON_ERROR   4096u
-#define M_AUTO_CONVERGE    8192u
-#define M_KNOWN                                                                                                             \
-	(M_LIVE | M_P2P | M_PERSIST | M_UNDEFINE_SOURCE | M_PAUSED | M_CHANGE_PROTECT | M_UNSAFE | M_ABORT_ON_ERROR |       \
+#define M_LIVE            1u
+#define M_P2P             2u
+#define M_TUNNELLED       4u
+#define M_PERSIST         8u
+#define M_UNDEFINE_SOURCE 16u
+#define M_PAUSED          32u
+#define M_STORAGE         (64u | 128u)
+#define M_CHANGE_PROTECT  256u
+#define M_UNSAFE          512u
+#define M_ABORT_ON_ERROR  4096u
+#define M_AUTO_CONVERGE   8192u
+#define M_KNOWN                                                                                                        \
+	(M_LIVE | M_P2P | M_PERSIST | M_UNDEFINE_SOURCE | M_PAUSED | M_CHANGE_PROTECT | M_UNSAFE | M_ABORT_ON_ERROR |  \
 	 M_AUTO_CONVERGE)
 
 #define JOB_NONE      0u
@@ -74,15 +75,16 @@ static bool host_of(const char *uri, char *ret, size_t room)
 static int check_flags(struct vd_call *c, const char *name, uint32_t flags)
 {
 	if (flags & M_TUNNELLED)
-		return vd_fail(c, VD_E_UNSUPPORTED, "tunnelled migration is not needed: migrated encrypts what it sends");
+		return vd_fail(c, VD_E_UNSUPPORTED,
+		               "tunnelled migration is not needed: migrated encrypts what it sends");
 	if (flags & M_STORAGE)
 		return vd_fail(c, VD_E_UNSUPPORTED, "disks are not copied: they have to be shared by both hosts");
 	if (flags & ~M_KNOWN)
 		return vd_fail(c, VD_E_UNSUPPORTED, "unsupported flags (0x%x) for migration", flags & ~M_KNOWN);
 	if (managed_listed(name, NULL))
 		return vd_fail(c, VD_E_INVALID,
-		               "'%s' is a domain of the cluster, which decides where it runs: vmclus migrate %s HOST", name,
-		               name);
+		               "'%s' is a domain of the cluster, which decides where it runs: vmclus migrate %s HOST",
+		               name, name);
 	return 0;
 }
 
@@ -207,8 +209,8 @@ int vdh_perform(struct vd_call *c)
 }
 
 /*
- * A migration that the client leads: begin here, prepare there, perform here, finish there, confirm here. Perform does all of it, and the
- * others only check and report, so that a client that dies in between harms nothing.
+ * A migration that the client leads: begin here, prepare there, perform here, finish there, confirm here. Perform
+ * does all of it, and the others only check and report, so that a client that dies in between harms nothing.
  */
 
 /* Arguments: domain, parameters, flags. */
@@ -272,7 +274,8 @@ int vdh_finish(struct vd_call *c)
 		return -1;
 	if (!vd_is_active(&d)) {
 		vmhost_dom_done(&d);
-		return vd_fail(c, VD_E_FAILED, "operation failed: domain '%.64s' does not run on %s", name, c->srv->host);
+		return vd_fail(c, VD_E_FAILED, "operation failed: domain '%.64s' does not run on %s", name,
+		               c->srv->host);
 	}
 	vd_put_found(&c->out, &d);
 	vmhost_dom_done(&d);
@@ -305,9 +308,8 @@ static int progress_of(struct vd_call *c, json_t **ret)
 		size_t i;
 		json_t *v;
 
-		json_array_foreach(list, i, v)
-			if (!*ret && !strcmp(field_text(v, "role"), "source"))
-				*ret = json_incref(v);
+		json_array_foreach(list, i,
+		                   v) if (!*ret && !strcmp(field_text(v, "role"), "source")) *ret = json_incref(v);
 	}
 	vmhost_dom_done(&d);
 	return 0; /* without migrated nothing is under way */
@@ -346,20 +348,28 @@ int vdh_job_stats(struct vd_call *c)
 {
 	/* libvirt's field, and migrated's */
 	static const char *const fields[][2] = {
-		{ "time_elapsed", "time_elapsed" },         { "time_remaining", "eta_ms" },
-		{ "downtime", "downtime" },                 { "data_total", "memory_total" },
-		{ "data_processed", "memory_processed" },   { "data_remaining", "memory_remaining" },
-		{ "memory_total", "memory_total" },         { "memory_processed", "memory_processed" },
-		{ "memory_remaining", "memory_remaining" }, { "memory_constant", "memory_constant" },
-		{ "memory_normal", "memory_normal" },       { "memory_bps", "bandwidth_bps" },
-		{ "memory_dirty_rate", "dirty_pages_per_s" }, { "memory_iteration", "memory_iteration" },
+		{ "time_elapsed", "time_elapsed" },
+		{ "time_remaining", "eta_ms" },
+		{ "downtime", "downtime" },
+		{ "data_total", "memory_total" },
+		{ "data_processed", "memory_processed" },
+		{ "data_remaining", "memory_remaining" },
+		{ "memory_total", "memory_total" },
+		{ "memory_processed", "memory_processed" },
+		{ "memory_remaining", "memory_remaining" },
+		{ "memory_constant", "memory_constant" },
+		{ "memory_normal", "memory_normal" },
+		{ "memory_bps", "bandwidth_bps" },
+		{ "memory_dirty_rate", "dirty_pages_per_s" },
+		{ "memory_iteration", "memory_iteration" },
 	};
 	_cleanup_json_ json_t *p = NULL;
 	struct vd_list l;
 
 	if (c->args.arg[1].u & ~1u)
 		return vd_fail(c, VD_E_UNSUPPORTED, "unsupported flags (0x%x) for job statistics", c->args.arg[1].u);
-	if (!(c->args.arg[1].u & 1u) && progress_of(c, &p) < 0) /* 1: of the last one that is over, which nobody keeps */
+	if (!(c->args.arg[1].u & 1u) &&
+	    progress_of(c, &p) < 0) /* 1: of the last one that is over, which nobody keeps */
 		return -1;
 	xdr_put_u32(&c->out, p ? JOB_UNBOUNDED : JOB_NONE);
 	l = vd_list_begin(&c->out);

@@ -17,8 +17,8 @@ static int refuse_cluster(struct vd_call *c, const char *name, const char *what)
 {
 	if (!managed_listed(name, NULL))
 		return 0;
-	return vd_fail(c, VD_E_INVALID,
-	               "'%s' is a domain of the cluster, which decides where it runs: vmclus %s %s", name, what, name);
+	return vd_fail(c, VD_E_INVALID, "'%s' is a domain of the cluster, which decides where it runs: vmclus %s %s",
+	               name, what, name);
 }
 
 static int done(struct vd_call *c, int r, const struct err *err)
@@ -151,7 +151,10 @@ static int order(struct vd_call *c, uint16_t op)
 	return r;
 }
 
-/* Flags choose how the guest is told (ACPI, agent, signal...): there is one way, and a choice among others cannot be kept. */
+/*
+ * Flags choose how the guest is told (ACPI, agent, signal...): there is one way, and a choice among others cannot be
+ * kept.
+ */
 static int how(struct vd_call *c)
 {
 	if (c->args.n < 2 || c->args.arg[1].u == REBOOT_DEFAULT)
@@ -193,7 +196,7 @@ int vdh_destroy(struct vd_call *c)
 	pid_t killed = 0;
 	int r;
 
-	/* VIR_DOMAIN_DESTROY_GRACEFUL: not by force. Only an hvdom that does not answer is killed, and then nothing else helps */
+	/* a flag says "not by force": only an hvdom that does not answer is killed, and then nothing else helps */
 	if (vd_find(c, 0, &d) < 0)
 		return -1;
 	r = refuse_cluster(c, d.name, "shutdown --force");

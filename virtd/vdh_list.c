@@ -6,16 +6,16 @@
 #include <string.h>
 
 /* Flags of virConnectListAllDomains. A group of which none is set does not filter. */
-#define L_ACTIVE      1u
-#define L_INACTIVE    2u
-#define L_PERSISTENT  4u
-#define L_TRANSIENT   8u
-#define L_RUNNING     16u
-#define L_PAUSED      32u
-#define L_SHUTOFF     64u
-#define L_OTHER       128u
-#define L_HAS         (256u | 1024u | 4096u | 16384u) /* a managed save, autostart, snapshots, checkpoints: no domain has */
-#define L_HAS_NOT     (512u | 2048u | 8192u | 32768u)
+#define L_ACTIVE     1u
+#define L_INACTIVE   2u
+#define L_PERSISTENT 4u
+#define L_TRANSIENT  8u
+#define L_RUNNING    16u
+#define L_PAUSED     32u
+#define L_SHUTOFF    64u
+#define L_OTHER      128u
+#define L_HAS        (256u | 1024u | 4096u | 16384u) /* a managed save, autostart, snapshots, checkpoints: none has */
+#define L_HAS_NOT    (512u | 2048u | 8192u | 32768u)
 
 bool vdh_wanted(const struct vmhost_dom *d, uint32_t flags)
 {
@@ -62,9 +62,9 @@ struct listing {
 	struct buf out;
 	uint32_t n;
 	uint32_t max;
-	int32_t id;                 /* looked for */
+	int32_t id; /* looked for */
 	const uint8_t *uuid;
-	char found[HV_NAME_MAX];    /* empty: not yet */
+	char found[HV_NAME_MAX]; /* empty: not yet */
 };
 
 static bool add_dom(void *arg, const struct vmhost_dom *d)

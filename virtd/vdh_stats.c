@@ -164,9 +164,14 @@ static void put_devices(struct vd_list *l, const struct hv_stats *st, uint32_t k
 	n = 0;
 	for (uint32_t i = 0; i < st->n_devs; i++) {
 		const struct hv_dev_stats *d = &st->dev[i];
-		const struct { const char *net, *block; uint64_t v; } f[] = {
-			{ "rx.bytes", "rd.bytes", d->rd_bytes }, { "rx.pkts", "rd.reqs", d->rd_ops },
-			{ "tx.bytes", "wr.bytes", d->wr_bytes }, { "tx.pkts", "wr.reqs", d->wr_ops },
+		const struct {
+			const char *net, *block;
+			uint64_t v;
+		} f[] = {
+			{ "rx.bytes", "rd.bytes", d->rd_bytes },
+			{ "rx.pkts", "rd.reqs", d->rd_ops },
+			{ "tx.bytes", "wr.bytes", d->wr_bytes },
+			{ "tx.pkts", "wr.reqs", d->wr_ops },
 			{ "rx.drop", "fl.reqs", kind == KIND_NET ? d->drops : d->flushes },
 			{ "rx.errs", "errors", d->errors },
 		};
@@ -224,7 +229,8 @@ static void put_stats(struct vd_call *c, const struct vmhost_dom *d, uint32_t gr
 	vd_list_end(&l);
 }
 
-static void put_named(struct vd_call *c, uint32_t *n, const char *name, const uint8_t *uuid, uint32_t groups, uint32_t flags)
+static void put_named(struct vd_call *c, uint32_t *n, const char *name, const uint8_t *uuid, uint32_t groups,
+                      uint32_t flags)
 {
 	uint8_t is[XDR_UUID];
 	struct vmhost_dom d;
@@ -251,7 +257,8 @@ int vdh_all_stats(struct vd_call *c)
 	int r;
 
 	if ((flags & F_ENFORCE) && (groups & ~G_ALL))
-		return vd_fail(c, VD_E_UNSUPPORTED, "Stats types bits 0x%x are not supported by this daemon", groups & ~G_ALL);
+		return vd_fail(c, VD_E_UNSUPPORTED, "Stats types bits 0x%x are not supported by this daemon",
+		               groups & ~G_ALL);
 	flags &= ~(F_NOWAIT | F_BACKING | F_ENFORCE);
 	count = vd_list_begin(&c->out);
 	for (size_t i = 0; i < doms->n; i++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Threads for calls that may block: in files, in hvdom, in migrated. Made when they are needed, VD_THREADS at most. Calls that may take
- * minutes get no more than VD_THREADS_LONG of them, so that short ones are always served. What is done goes back to the loop by an eventfd.
+ * Threads for calls that may block: in files, in hvdom, in migrated. Made when they are needed, VD_THREADS at most.
+ * Calls that may take minutes get no more than VD_THREADS_LONG of them, so that short ones are always served. What is
+ * done goes back to the loop by an eventfd.
  */
 #include "config.h"
 #include "virtd/virtd_int.h"

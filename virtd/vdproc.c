@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * All procedures that are served: number, name, signature of the arguments (vdargs.h), and what may be done with it. What is not here is
- * answered as libvirt answers what it does not know, and clients fall back to what is. Sorted by number.
+ * All procedures that are served: number, name, signature of the arguments (vdargs.h), and what may be done with it.
+ * What is not here is answered as libvirt answers what it does not know, and clients fall back to what is. Sorted by
+ * number.
  */
 #include "config.h"
 #include "virtd/vdh_int.h"

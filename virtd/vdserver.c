@@ -70,7 +70,8 @@ int vd_config_load(const char *path, struct vd_config *ret, struct err *err)
 	} else {
 		json_plain(text, len);
 		o = json_loads(text, JSON_REJECT_DUPLICATES, &wrong);
-		r = json_is_object(o) ? 0 : err_set(err, EINVAL, "line %d: %s", wrong.line, o ? "no object" : wrong.text);
+		r = json_is_object(o) ? 0
+		                      : err_set(err, EINVAL, "line %d: %s", wrong.line, o ? "no object" : wrong.text);
 		if (!r)
 			r = keys_known(o, err);
 		if (!r)
@@ -206,7 +207,8 @@ struct vd_server *vd_server_new(struct loop *loop, const struct vd_config *cfg, 
 		}
 		gid = g->gr_gid;
 	}
-	if (listen_on(s, 0, cfg->socket, false, gid, err) < 0 || listen_on(s, 1, cfg->socket_ro, true, (gid_t)-1, err) < 0)
+	if (listen_on(s, 0, cfg->socket, false, gid, err) < 0 ||
+	    listen_on(s, 1, cfg->socket_ro, true, (gid_t)-1, err) < 0)
 		goto fail;
 	loop_timer_in(s->alive, VD_KEEPALIVE_S * NS_PER_S);
 	loop_timer_in(s->scan, SCAN_NS);

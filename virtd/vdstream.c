@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Streams: consoles. Octets of a socket go to the client as messages of type stream with its call's procedure and serial, and back. It is read
- * only while the client reads, and what the client sends waits in a bounded buffer. Loop thread.
+ * Streams: consoles. Octets of a socket go to the client as messages of type stream with its call's procedure and
+ * serial, and back. It is read only while the client reads, and what the client sends waits in a bounded buffer. Loop
+ * thread.
  */
 #include "config.h"
 #include "virtd/virtd_int.h"
@@ -21,7 +22,7 @@ struct vd_stream {
 	struct loop_fd *src;
 	struct buf in;
 	size_t in_at;
-	bool ended;         /* the socket said so; the client was told */
+	bool ended; /* the socket said so; the client was told */
 };
 
 static void stream_free(struct vd_stream *s)
@@ -144,7 +145,7 @@ void vd_stream_message(struct vd_conn *c, const struct vd_header *h, const void 
 	while (s && (s->h.serial != h->serial || s->h.procedure != h->procedure))
 		s = s->next;
 	if (!s)
-		return; /* it ended while this was under way */
+		return;                 /* it ended while this was under way */
 	if (h->status != VD_CONTINUE) { /* finished (OK) or aborted (ERROR): it ends, and either is acknowledged */
 		(void)push_in(s);
 		tell(s, VD_OK, NULL, 0);
@@ -159,7 +160,8 @@ void vd_stream_message(struct vd_conn *c, const struct vd_header *h, const void 
 	else
 		s->in.failed = true;
 	if (s->in.failed) {
-		vd_send_error(c, &s->h, VD_STREAM_DATA, VD_E_FAILED, VD_FROM_RPC, "the console does not take that much");
+		vd_send_error(c, &s->h, VD_STREAM_DATA, VD_E_FAILED, VD_FROM_RPC,
+		              "the console does not take that much");
 		if (!c->dead)
 			stream_remove(s);
 		return;

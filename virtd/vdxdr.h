@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * XDR (RFC 4506), as libvirt's remote protocol has it: a bounded reader over octets from outside, and a writer. Big-endian,
- * padded to 4. A read past the end, or beyond a limit, makes the reader bad: from then on everything is 0. Lengths are
- * checked against what is there before any memory is taken.
+ * XDR (RFC 4506), as libvirt's remote protocol has it: a bounded reader over octets from outside, and a writer. Big-
+ * endian, padded to 4. A read past the end, or beyond a limit, makes the reader bad: from then on everything is 0.
+ * Lengths are checked against what is there before any memory is taken.
  */
 #ifndef HOSPES_VIRTD_VDXDR_H
 #define HOSPES_VIRTD_VDXDR_H

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * hospes-virtd inside: the server, its connections, calls and the table of procedures. docs/wire/libvirt-rpc.md says what goes
- * over the wire, ADR 86 why it is made so.
+ * hospes-virtd inside: the server, its connections, calls and the table of procedures. docs/wire/libvirt-rpc.md says
+ * what goes over the wire, ADR 86 why it is made so.
  *
- * Threads: connections, streams and events belong to the loop's thread. A call whose procedure is not VD_LOOP runs on a thread
- * of the pool, where it may block. It sees only its struct vd_call, and the server's constant part and what says it is locked.
+ * Threads: connections, streams and events belong to the loop's thread. A call whose procedure is not VD_LOOP runs on
+ * a thread of the pool, where it may block. It sees only its struct vd_call, and the server's constant part and what
+ * says it is locked.
  */
 #ifndef HOSPES_VIRTD_VIRTD_INT_H
 #define HOSPES_VIRTD_VIRTD_INT_H
@@ -68,7 +69,7 @@ struct vd_proc {
 	const char *sig;                     /* of its arguments: vdargs.h */
 	unsigned flags;
 	int (*fn)(struct vd_call *c);        /* 0 with the reply in out, or vd_fail() */
-	void (*done)(struct vd_conn *conn, struct vd_call *c); /* on the loop after a success, before the reply; NULL: nothing */
+	void (*done)(struct vd_conn *conn, struct vd_call *c); /* on the loop, before the reply; NULL: nothing */
 };
 
 struct vd_call {
@@ -122,7 +123,13 @@ struct vd_server {
 	char host[64];
 	struct vd_conn *conns;
 	unsigned n_conns;
-	struct vd_listener { struct vd_server *srv; int fd; bool readonly; char *path; struct loop_fd *src; } listener[2];
+	struct vd_listener {
+		struct vd_server *srv;
+		int fd;                      /* owned */
+		bool readonly;
+		char *path;                  /* owned */
+		struct loop_fd *src;
+	} listener[2];
 	struct loop_timer *alive, *scan, *reap;
 	struct vd_pool *pool;
 	volatile sig_atomic_t stop;          /* set at the end: long calls give up */
@@ -142,14 +149,16 @@ void vd_server_free(struct vd_server *s); /* takes NULL */
 
 /* vdconn.c */
 struct vd_conn *vd_conn_new(struct vd_server *s, int fd, bool readonly); /* @fd is owned from now on */
-void vd_conn_drop(struct vd_conn *c, const char *why); /* why NULL: not worth a line; freed once none of its calls runs */
+/* @why NULL: not worth a line. It is freed once none of its calls runs. */
+void vd_conn_drop(struct vd_conn *c, const char *why);
 void vd_conn_free(struct vd_conn *c);
 void vd_conns_reap(void *srv);                /* frees what was dropped */
 void vd_conn_finished(struct vd_call *call);  /* a call came back from the pool; frees it */
 void vd_conn_ping(struct vd_conn *c);
 /* Queue a message. */
 void vd_send(struct vd_conn *c, const struct vd_header *h, const void *payload, size_t len);
-void vd_send_error(struct vd_conn *c, const struct vd_header *of, enum vd_type type, int code, int from, const char *text);
+void vd_send_error(struct vd_conn *c, const struct vd_header *of, enum vd_type type, int code, int from,
+                   const char *text);
 size_t vd_unsent(const struct vd_conn *c);
 void vd_call_free(struct vd_call *call);
 /* The error of @c; -1. */
@@ -165,12 +174,14 @@ void vd_streams_free(struct vd_conn *c);
 /* vdpool.c */
 struct vd_pool *vd_pool_new(struct loop *loop, void (*finished)(struct vd_call *c));
 void vd_pool_run(struct vd_pool *p, struct vd_call *c); /* @c is the pool's until finished() */
-bool vd_pool_free(struct vd_pool *p); /* takes NULL; waits some seconds; false: threads are left that still use their calls */
+/* Takes NULL. Waits some seconds; false: threads are left, which still use their calls. */
+bool vd_pool_free(struct vd_pool *p);
 
 /* vdevent.c */
 struct vd_snapshot *vd_snapshot_take(void); /* blocks; NULL: out of memory, or a directory cannot be read */
 void vd_snapshot_free(struct vd_snapshot *s); /* takes NULL */
-void vd_events_seen(struct vd_server *s, struct vd_snapshot *now); /* tells the difference; owns @now, NULL: could not look */
+/* Tell the difference. @now is owned from now on; NULL: it could not be looked. */
+void vd_events_seen(struct vd_server *s, struct vd_snapshot *now);
 bool vd_events_wanted(const struct vd_server *s);
 void vd_events_look(struct vd_server *s);       /* soon, and not only in the next round */
 
@@ -191,7 +202,8 @@ void vd_uuid_text(const uint8_t uuid[XDR_UUID], char ret[37]);
 void vd_put_found(struct buf *b, const struct vmhost_dom *d);
 void vd_state(const struct vmhost_dom *d, int32_t *state, int32_t *reason);
 /* One call of its hvdom; an error is the call's. */
-int vd_hvcall(struct vd_call *c, const char *name, uint16_t op, const void *req, size_t len, void *rep, size_t cap) _must_check_;
+int vd_hvcall(struct vd_call *c, const char *name, uint16_t op, const void *req, size_t len, void *rep,
+              size_t cap) _must_check_;
 /* Only one call at a time changes a domain. */
 int vd_claim(struct vd_call *c, struct vd_claim *claim, const char *name) _must_check_;
 void vd_release(struct vd_call *c, struct vd_claim *claim);

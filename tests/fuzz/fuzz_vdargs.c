@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Fuzz target: arguments of libvirt's procedures. The first octet chooses the procedure, and so the signature; the rest is what a client sends. */
+/*
+ * Fuzz target: arguments of libvirt's procedures. The first octet chooses the procedure, and so the signature; the
+ * rest is what a client sends.
+ */
 #include "config.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -53,9 +56,9 @@ static size_t bytes_of(const struct vd_args *args)
 			const struct vd_param *p = &a->param[k];
 
 			n += 4 + ((strlen(p->field) + 3) & ~3ul) + 4;
-			n += p->type == VD_STRING                      ? 4 + ((strlen(p->v.s) + 3) & ~3ul)
+			n += p->type == VD_STRING                          ? 4 + ((strlen(p->v.s) + 3) & ~3ul)
 			     : p->type >= VD_LLONG && p->type <= VD_DOUBLE ? 8
-			                                               : 4;
+			                                                   : 4;
 		}
 	}
 	return n;

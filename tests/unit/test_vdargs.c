@@ -141,7 +141,7 @@ static void procedures(void **state)
 /* What changes something, or shows what a guest says, is not for those who may only look. */
 static void read_only(void **state)
 {
-	static const uint16_t changes[] = { 9,  11,  12,  27,  28,  29,  33,  34,  35,  54,  55,  164, 196,
+	static const uint16_t changes[] = { 9,   11,  12,  27,  28,  29,  33,  34,  35,  54,  55,  164, 196,
 		                            201, 231, 232, 233, 234, 258, 302, 303, 305, 306, 307, 350 };
 	size_t n, found = 0;
 	const struct vd_proc *all = vd_proc_all(&n);
@@ -160,8 +160,8 @@ static void absurd(void **state)
 	static const struct {
 		const char *sig;
 		uint32_t count;
-	} wrong[] = { { "A", 0xffffffff }, { "A", VD_DOMAINS_MAX + 1 }, { "A", 100 },       { "P", 0xffffffff },
-		      { "P", VD_PARAMS_MAX + 1 }, { "o", 0xffffffff },  { "o", 0x80000000 } };
+	} wrong[] = { { "A", 0xffffffff },        { "A", VD_DOMAINS_MAX + 1 }, { "A", 100 },       { "P", 0xffffffff },
+		      { "P", VD_PARAMS_MAX + 1 }, { "o", 0xffffffff },         { "o", 0x80000000 } };
 	static uint8_t octets[2000000];
 
 	(void)state;
@@ -208,7 +208,8 @@ static void no_memory(void **state)
 
 	(void)state;
 	put_args(&b, sig);
-	FOR_EACH_ALLOC_FAILURE(r = vd_args_read(sig, b.data, b.len, &a, &err)) {
+	FOR_EACH_ALLOC_FAILURE(r = vd_args_read(sig, b.data, b.len, &a, &err))
+	{
 		assert_int_equal(r, alloc_failed ? -EBADMSG : 0);
 		failures += alloc_failed;
 		if (!r)
@@ -220,8 +221,8 @@ static void no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(letters),   cmocka_unit_test(procedures), cmocka_unit_test(read_only),
-		cmocka_unit_test(absurd),    cmocka_unit_test(unknown_type), cmocka_unit_test(no_memory),
+		cmocka_unit_test(letters), cmocka_unit_test(procedures),   cmocka_unit_test(read_only),
+		cmocka_unit_test(absurd),  cmocka_unit_test(unknown_type), cmocka_unit_test(no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

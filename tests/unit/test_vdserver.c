@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* hospes-virtd against clients that mean no good, octet by octet: what each may do and cost, and that the others are served on. */
+/* hospes-virtd against clients that mean no good: what each may do and cost, and that the others are served on. */
 #include "config.h"
 #include "tests/unit/testutil.h"
 
@@ -53,7 +53,8 @@ static int client(const char *path)
 }
 
 /* A message of @len octets by its header, with @p behind it. */
-static void say(int fd, uint32_t len, uint32_t program, uint32_t proc, uint32_t type, uint32_t serial, const struct buf *p)
+static void say(int fd, uint32_t len, uint32_t program, uint32_t proc, uint32_t type, uint32_t serial,
+                const struct buf *p)
 {
 	_cleanup_buf_ struct buf b = { 0 };
 
@@ -224,10 +225,14 @@ static void hung_up_on(void **state)
 {
 	static const struct {
 		uint32_t len, program, type;
-	} wrong[] = { { 27, VD_PROG_REMOTE, VD_CALL },      { 4, VD_PROG_REMOTE, VD_CALL },
-		      { VD_MSG_MAX + 4, VD_PROG_REMOTE, VD_CALL }, { 0xffffffff, VD_PROG_REMOTE, VD_CALL },
-		      { 0, VD_PROG_REMOTE, VD_REPLY },      { 0, VD_PROG_REMOTE, VD_MESSAGE },
-		      { 0, VD_PROG_REMOTE, VD_CALL_FDS },   { 0, VD_PROG_REMOTE, 99 },
+	} wrong[] = { { 27, VD_PROG_REMOTE, VD_CALL },
+		      { 4, VD_PROG_REMOTE, VD_CALL },
+		      { VD_MSG_MAX + 4, VD_PROG_REMOTE, VD_CALL },
+		      { 0xffffffff, VD_PROG_REMOTE, VD_CALL },
+		      { 0, VD_PROG_REMOTE, VD_REPLY },
+		      { 0, VD_PROG_REMOTE, VD_MESSAGE },
+		      { 0, VD_PROG_REMOTE, VD_CALL_FDS },
+		      { 0, VD_PROG_REMOTE, 99 },
 		      { 0, VD_PROG_ALIVE, VD_CALL_FDS } };
 	int good = client(cfg.socket);
 	struct vd_header h;
@@ -267,7 +272,7 @@ static void keepalive(void **state)
 	close(fd);
 }
 
-/* It asks, and never reads: what waits for it is bounded, others are served, and what it asked is answered once it reads. */
+/* It asks, and does not read: what waits for it is bounded, others are served, and it is answered once it reads. */
 static void never_reads(void **state)
 {
 	const unsigned n = 20000;

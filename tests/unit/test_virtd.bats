@@ -20,10 +20,14 @@ setup() {
 teardown() {
 	[ -n "${T:-}" ] || return 0
 	[ -n "${BATS_TEST_COMPLETED:-}" ] || cat "$T/virtd.log" >&2
+	local rc=0
 	kill "$VIRTD" 2>/dev/null || true
-	wait "$VIRTD" 2>/dev/null || true
+	wait "$VIRTD" 2>/dev/null || rc=$?
 	for pid in $(pids); do kill -9 "$pid" 2>/dev/null || true; done
+	# a leak or the like, which a sanitizer tells at the end
+	[ $rc -eq 0 ] || { echo "hospes-virtd ended with $rc" >&2; cat "$T/virtd.log" >&2; }
 	rm -rf "$T"
+	return $rc
 }
 
 make_xml() {
