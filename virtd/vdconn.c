@@ -85,7 +85,7 @@ void vd_conn_free(struct vd_conn *c)
 
 static void watch(struct vd_conn *c)
 {
-	c->full = c->n_waiting >= VD_WAITING_MAX || c->waiting_bytes > VD_MSG_MAX;
+	c->full = c->n_waiting >= VD_WAITING_MAX || c->waiting_bytes > VD_MSG_MAX || vd_unsent(c) > 2 * VD_OUT_CALM;
 	if (!c->dead)
 		(void)loop_mod_fd(c->src,
 		                  (c->full ? 0u : (uint32_t)EPOLLIN) | (vd_unsent(c) ? (uint32_t)EPOLLOUT : 0u));
@@ -280,6 +280,16 @@ static void refuse(struct vd_conn *c, const struct vd_header *h, int code, int f
 	vd_send_error(c, h, VD_REPLY, code, from, text);
 }
 
+/* Who changes what. */
+static void log_order(const struct vd_conn *c, const struct vd_call *call)
+{
+	const struct vd_arg *a = &call->args.arg[0];
+	const char *name = call->args.n && a->kind == 'D' && name_is_valid(a->dom->name) ? a->dom->name : "";
+
+	log_info("client with pid %d, uid %u: %s%s%s", (int)c->pid, (unsigned)c->uid, call->proc->name,
+	         *name ? " " : "", name);
+}
+
 static void on_call(struct vd_conn *c, const struct vd_header *h, const uint8_t *p, size_t len)
 {
 	const struct vd_proc *proc = vd_proc_find(h->procedure);
@@ -315,8 +325,7 @@ static void on_call(struct vd_conn *c, const struct vd_header *h, const uint8_t 
 		return;
 	}
 	if (!(proc->flags & VD_RO))
-		log_info("client with pid %d, uid %u: %s %.63s", (int)c->pid, (unsigned)c->uid, proc->name,
-		         call->args.n && call->args.arg[0].kind == 'D' ? call->args.arg[0].dom->name : "");
+		log_order(c, call);
 	*c->waiting_end = call;
 	c->waiting_end = &call->next;
 	c->n_waiting++;
@@ -331,10 +340,7 @@ static void on_alive(struct vd_conn *c, const struct vd_header *h)
 	if (h->procedure != 1)
 		return;
 	pong.procedure = 2;
-	if (vd_unsent(c) <= 2 * VD_OUT_CALM) /* a client that only pings and never reads */
-		vd_send(c, &pong, NULL, 0);
-	else
-		vd_conn_drop(c, "it does not read its answers");
+	vd_send(c, &pong, NULL, 0);
 }
 
 void vd_conn_ping(struct vd_conn *c)
@@ -391,8 +397,6 @@ static void take_messages(struct vd_conn *c)
 			break;
 		on_message(c, c->in.data + at, len);
 		at += len;
-		if (vd_unsent(c) > 4 * (size_t)VD_OUT_CALM && !c->running)
-			vd_conn_drop(c, "it does not read its answers");
 	}
 	if (at) {
 		memmove(c->in.data, c->in.data + at, c->in.len - at);

@@ -83,7 +83,7 @@ static int check_flags(struct vd_call *c, const char *name, uint32_t flags)
 		return vd_fail(c, VD_E_UNSUPPORTED, "unsupported flags (0x%x) for migration", flags & ~M_KNOWN);
 	if (managed_listed(name, NULL))
 		return vd_fail(c, VD_E_INVALID,
-		               "'%s' is a domain of the cluster, which decides where it runs: vmclus migrate %s HOST",
+		               "'%s' is a domain of the cluster, which decides where it runs: vmclus move %s HOST",
 		               name, name);
 	return 0;
 }

@@ -169,7 +169,7 @@ int vdh_shutdown(struct vd_call *c)
 
 	if (how(c) < 0 || vd_find(c, 0, &d) < 0)
 		return -1;
-	r = refuse_cluster(c, d.name, "shutdown");
+	r = refuse_cluster(c, d.name, "stop");
 	vmhost_dom_done(&d);
 	return r < 0 ? r : order(c, HV_OP_SHUTDOWN);
 }
@@ -199,7 +199,7 @@ int vdh_destroy(struct vd_call *c)
 	/* a flag says "not by force": only an hvdom that does not answer is killed, and then nothing else helps */
 	if (vd_find(c, 0, &d) < 0)
 		return -1;
-	r = refuse_cluster(c, d.name, "shutdown --force");
+	r = refuse_cluster(c, d.name, "stop");
 	if (!r && !vd_is_active(&d))
 		r = vd_fail(c, VD_E_INVALID, "Requested operation is not valid: domain is not running");
 	/* no claim: it ends what another call starts or saves */
@@ -224,7 +224,7 @@ static int save_to(struct vd_call *c, const char *path, uint32_t flags)
 		return vd_fail(c, VD_E_INVALID_ARG, "path \"%.200s\" has to be absolute", path);
 	if (vd_find(c, 0, &d) < 0)
 		return -1;
-	r = refuse_cluster(c, d.name, "shutdown");
+	r = refuse_cluster(c, d.name, "stop");
 	if (!r && !vd_is_active(&d))
 		r = vd_fail(c, VD_E_INVALID, "Requested operation is not valid: domain is not running");
 	if (!r)
