@@ -136,7 +136,7 @@ int vmctl_agent_open(struct vmctl_agent *a, const char *name, unsigned ms, struc
 	size_t n = 1;
 
 	*a = (struct vmctl_agent){ .fd = -1 };
-	int r = vmctl_connect(&c, name, err);
+	int r = vmhost_connect(&c, name, err);
 	if (!r)
 		r = hvcall(&c, HV_OP_CONSOLE, &req, sizeof(req), NULL, 0, NULL, 0, NULL, &a->fd, &n, err);
 	if (r == -EBUSY)

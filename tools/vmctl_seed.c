@@ -216,7 +216,7 @@ int vmctl_seed(struct cli *v, struct err *err)
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
 	_cleanup_free_ char *definition = NULL, *path = NULL;
 	char target[16] = "";
-	int r = vmctl_definition_path(v->arg[0], &definition, err);
+	int r = vmhost_definition_path(v->arg[0], &definition, err);
 
 	if (!v->value[USER_DATA])
 		return err_set(err, CLI_EUSAGE, "--user-data FILE is missing: what cloud-init is to do");

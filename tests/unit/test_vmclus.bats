@@ -54,6 +54,7 @@ status_report() {
 
 @test "without clusterd: says so, and as JSON where that was asked for" {
 	kill -9 "$SERVER"
+	wait "$SERVER" || true # its socket goes with its process
 	run "$vmclus" status
 	[ "$status" -eq 1 ]
 	[[ $output == *"clusterd does not run on this host"* ]]

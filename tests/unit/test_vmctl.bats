@@ -466,7 +466,7 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 		"$top_builddir/tools/$p" --commands >"$T/table"
 		[ -s "$T/help" ]
 		cut -f 1 "$T/table" | diff "$T/help" -
-		if grep -vP '^[a-z-]+\t[^\t]*\t--help( --[a-z-]+(=[^\t ]+)?)*$' "$T/table"; then return 1; fi
+		if grep -vP '^[a-z-]+\t[^\t]*\t--help( --[a-z0-9-]+(=[^\t ]+)?)*$' "$T/table"; then return 1; fi
 	done
 }
 
