@@ -191,6 +191,7 @@ void vmhost_look(struct vmhost_dom *d, const char *name)
 	}
 	r = hvcall_open(&c, name, NULL);
 	d->dead = r == -ECONNREFUSED;
+	d->silent = r == -ETIMEDOUT; /* it does not even accept */
 	if (r < 0)
 		return;
 	c.timeout_ms = 3000;

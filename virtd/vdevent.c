@@ -32,7 +32,7 @@ struct vd_snapshot *vd_snapshot_take(void)
 		int32_t state, reason;
 
 		vmhost_look(&d, names.name[i]);
-		if (vd_is_there(&d)) {
+		if (vd_is_there(&d) || d.silent) {
 			memcpy(e->name, d.name, sizeof(e->name));
 			vd_uuid(&d, e->uuid);
 			e->id = vd_id(&d);
@@ -40,6 +40,7 @@ struct vd_snapshot *vd_snapshot_take(void)
 			vd_state(&d, &state, &reason);
 			e->paused = state == 3;
 			e->crashed = d.dead;
+			e->silent = d.silent;
 			s->n++;
 		}
 		vmhost_dom_done(&d);
@@ -137,11 +138,16 @@ void vd_events_seen(struct vd_server *s, struct vd_snapshot *now)
 		return;
 	/* both are sorted */
 	while (s->seen && (i < s->seen->n || k < now->n)) {
-		const struct vd_seen *a = i < s->seen->n ? &s->seen->dom[i] : NULL,
-				     *b = k < now->n ? &now->dom[k] : NULL;
+		const struct vd_seen *a = i < s->seen->n ? &s->seen->dom[i] : NULL;
+		struct vd_seen *b = k < now->n ? &now->dom[k] : NULL;
 		int order = !a ? 1 : !b ? -1 : strcmp(a->name, b->name);
 
-		if (!order && memcmp(a->uuid, b->uuid, XDR_UUID)) { /* another one by that name */
+		if (order >= 0 && b->silent) { /* it is as it was */
+			if (!order)
+				*b = *a;
+		} else if (!order && a->silent) {
+			/* known for the first time */
+		} else if (!order && memcmp(a->uuid, b->uuid, XDR_UUID)) { /* another one by that name */
 			compare(s, a, NULL);
 			compare(s, NULL, b);
 		} else {

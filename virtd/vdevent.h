@@ -14,6 +14,7 @@ struct vd_seen {
 	uint8_t uuid[XDR_UUID];
 	int32_t id; /* -1: shut off */
 	bool defined, paused, crashed;
+	bool silent; /* its hvdom did not answer: nothing else is known now */
 };
 
 struct vd_snapshot {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "common/util.h"
+#include "hypervisor/api/hvproc.h"
 
 /* libvirt's states and reasons */
 enum { S_NOSTATE, S_RUNNING, S_BLOCKED, S_PAUSED, S_SHUTDOWN, S_SHUTOFF, S_CRASHED };
@@ -34,7 +35,7 @@ bool vd_is_there(const struct vmhost_dom *d)
 /* libvirt's ids are numbers of running domains that change with each start: hvdom's process has such a one. */
 int32_t vd_id(const struct vmhost_dom *d)
 {
-	return !vd_is_active(d) ? -1 : d->running ? d->info.pid : 0;
+	return !vd_is_active(d) ? -1 : d->running ? d->info.pid : hvproc_pid(d->name);
 }
 
 static int digit(char ch)

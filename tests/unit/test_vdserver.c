@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include "common/util.h"
+#include "virtd/vdevent.h"
 #include "virtd/virtd_int.h"
 
 static struct loop *loop;
@@ -353,6 +354,70 @@ static void gone_meanwhile(void **state)
 	}
 }
 
+/* What was seen at a moment: no domain, or one. @id -1: it is off, 0: its hvdom is silent. */
+static struct vd_snapshot *seen(const char *name, int32_t id, bool paused)
+{
+	struct vd_snapshot *s = calloc(1, sizeof(*s));
+
+	s->dom = calloc(1, sizeof(*s->dom));
+	if (name) {
+		snprintf(s->dom->name, sizeof(s->dom->name), "%s", name);
+		s->dom->id = id;
+		s->dom->defined = true;
+		s->dom->paused = paused;
+		s->dom->silent = !id;
+		s->dom->uuid[0] = id ? 7 : 0;
+		s->n = 1;
+	}
+	return s;
+}
+
+static void events(void **state)
+{
+	static const struct {
+		const char *name;
+		int32_t id;
+		bool paused;
+		const char *says; /* numbers of events */
+	} story[] = {
+		{ NULL, 0, false, "" },   { "g", 0, false, "" },   { "g", 5, false, "" },    { "g", -1, false, "5" },
+		{ "g", 6, false, "2" },   { "g", 6, true, "3" },   { "g", 0, false, "" },    { "g", 6, true, "" },
+		{ "g", 6, false, "4" },   { "g", 9, true, "523" }, { NULL, 0, false, "51" }, { "g", -1, false, "0" },
+		{ "h", -1, false, "10" },
+	};
+	_cleanup_buf_ struct buf b = { 0 };
+	int fd = client(cfg.socket);
+	struct vd_header h;
+	uint8_t p[1000];
+	struct xdr x;
+
+	(void)state;
+	open_it(fd);
+	xdr_put_u32(&b, 0);
+	xdr_put_u32(&b, 0);
+	say(fd, 0, VD_PROG_REMOTE, 316, VD_CALL, 2, &b);
+	assert_int_equal(hear(fd, &h, p, sizeof(p)), VD_HEADER + 4);
+	for (size_t i = 0; i < ARRAY_SIZE(story); i++) {
+		vd_events_seen(server, seen(story[i].name, story[i].id, story[i].paused));
+		server->scanning = true; /* only we look */
+		for (const char *want = story[i].says; *want; want++) {
+			size_t len = hear(fd, &h, p, sizeof(p));
+
+			assert_int_equal(h.procedure, 318);
+			assert_int_equal(h.type, VD_MESSAGE);
+			assert_int_equal(h.serial, 0);
+			x = xdr_of(p + len - VD_HEADER - 8, 8);
+			if ((char)('0' + xdr_u32(&x)) != *want)
+				fail_msg("step %zu: not event %c", i, *want);
+		}
+	}
+	/* no more than that: the next thing that it hears is an answer */
+	say(fd, 0, VD_PROG_REMOTE, 59, VD_CALL, 3, NULL);
+	assert_true(hear(fd, &h, p, sizeof(p)) > VD_HEADER);
+	assert_int_equal(h.procedure, 59);
+	close(fd);
+}
+
 static void configuration(void **state)
 {
 	static const struct {
@@ -391,6 +456,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(keepalive, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(never_reads, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(gone_meanwhile, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(events, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(configuration, set_up, tear_down),
 	};
 
