@@ -89,7 +89,10 @@ vmctl_json() { on host-a vmctl "$1" "$g" --json; }
 	guest_up host-a "$g" load=light dirty=16
 	client_start "$g"
 	on host-b timeout 60 virsh -q -c hospes:///system event --event lifecycle --loop >"$BATS_TEST_TMPDIR/events" 2>&1 3>&- &
-	sleep 1
+	# it listens once it hears of another domain
+	sed "s/$g/other/; /<uuid>/d" "$SHARED/$g.xml" >"$SHARED/other.xml"
+	heard() { v host-b define /var/lib/hospes/shared/other.xml && v host-b undefine other && grep -q other "$BATS_TEST_TMPDIR/events"; }
+	eventually 20 heard
 	v host-a migrate --live --p2p --persistent --undefinesource --verbose "$g" hospes+ssh://host-b/system >"$BATS_TEST_TMPDIR/out" 2>&1
 	grep -q 'Migration: \[100' "$BATS_TEST_TMPDIR/out"
 	one_copy "$g" host-b

@@ -4,7 +4,7 @@
 #include "tests/unit/testutil.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <grp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -163,6 +163,40 @@ static void modes(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(stat(cfg.socket_ro, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0666);
+}
+
+/* The group's users may open the socket; one that there is not is an error, and no socket for nobody. */
+static void group(void **state)
+{
+	struct vd_config with = { .socket = xasprintf("%s/group", (char *)*state),
+		                  .socket_ro = xasprintf("%s/group-ro", (char *)*state) };
+	const struct group *g = getgrgid(getgid());
+	struct vd_server *s;
+	struct err err;
+	struct stat st;
+
+	assert_non_null(g);
+	with.group = xasprintf("%s", g->gr_name);
+	s = vd_server_new(loop, &with, &err);
+	assert_non_null(s);
+	assert_int_equal(stat(with.socket, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0660);
+	assert_int_equal(st.st_gid, getgid());
+	vd_server_free(s);
+	assert_int_equal(stat(with.socket, &st), -1);
+	free(with.group);
+	with.group = xasprintf("no such group");
+	assert_null(vd_server_new(loop, &with, &err));
+	assert_non_null(strstr(err.text, "does not exist"));
+	free(with.group);
+	/* served by another one already */
+	with.group = NULL;
+	free(with.socket);
+	with.socket = xasprintf("%s", cfg.socket);
+	assert_null(vd_server_new(loop, &with, &err));
+	assert_int_equal(err.code, EADDRINUSE);
+	assert_int_equal(stat(cfg.socket, &st), 0);
+	vd_config_done(&with);
 }
 
 static void unknown_procedures(void **state)
@@ -449,6 +483,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(modes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(group, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(unknown_procedures, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(read_only, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wrong_arguments, set_up, tear_down),

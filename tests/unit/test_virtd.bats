@@ -142,15 +142,23 @@ state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest0
 	v define "$T/guest01.xml"
 	timeout 30 virsh -q -c "hospes+unix:///system?socket=$T/sock" event --event lifecycle --loop >"$T/events" 2>&1 3>&- &
 	events=$!
-	sleep 1
+	# it listens once it hears of another domain
+	make_xml guest02 >"$T/guest02.xml"
+	heard() { v define "$T/guest02.xml" && v undefine guest02 && grep -q guest02 "$T/events"; }
+	eventually heard
+	told() { grep -q "'guest01': $1" "$T/events"; }
 	v start guest01
+	eventually told Started
 	v suspend guest01
+	eventually told Suspended
 	v resume guest01
+	eventually told Resumed
 	v destroy guest01
+	eventually told Stopped
 	v undefine guest01
-	eventually grep -q Undefined "$T/events"
+	eventually told Undefined
 	kill $events
-	[ "$(sed "s/.*'guest01': //" "$T/events" | tr '\n' ' ')" = "Started Booted Suspended Paused Resumed Unpaused Stopped Shutdown Undefined Removed " ] || { cat "$T/events" >&2; false; }
+	[ "$(sed -n "s/.*'guest01': //p" "$T/events" | tr '\n' ' ')" = "Started Booted Suspended Paused Resumed Unpaused Stopped Shutdown Undefined Removed " ] || { cat "$T/events" >&2; false; }
 	run v event --event lifecycle --timeout 1
 	[[ $output = *"event loop timed out"* ]]
 }
