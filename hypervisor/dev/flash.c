@@ -290,10 +290,9 @@ int flash_new(const struct devs_flash_cfg *cfg, const struct deadline_page *dead
 
 void flash_free(struct flash *f)
 {
-	int *fds[] = { &f->fd, &f->beside, &f->template, &f->mem };
-
 	if (!f)
 		return;
+	int *fds[] = { &f->fd, &f->beside, &f->template, &f->mem };
 	if (f->started) {
 		pthread_mutex_lock(&f->lock);
 		f->quit = true;

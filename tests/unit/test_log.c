@@ -224,8 +224,9 @@ static void test_journal(void **state)
 	for (unsigned other = 0; other < 2; other++) {
 		pid_t pid = child(fd);
 		if (!pid) {
-			_cleanup_free_ char *stream = xasprintf("%llu:%llu", (unsigned long long)st.st_dev,
-			                                        (unsigned long long)st.st_ino + other);
+			char stream[64];
+			snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
+			         (unsigned long long)st.st_ino + other);
 			setenv("JOURNAL_STREAM", stream, 1);
 			log_init("test", LOG_LEVEL_DEBUG);
 			log_error("an error");
