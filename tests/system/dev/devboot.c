@@ -38,7 +38,7 @@ static void die(const char *what, const struct err *err)
 {
 	printf("FAIL: %s: %s\n", what, err ? err->text : strerror(errno));
 	if (guest > 0)
-		kill(guest, SIGKILL);
+		kill(-guest, SIGKILL);
 	exit(1);
 }
 
@@ -469,6 +469,7 @@ int main(int argc, char **argv)
 	stats();
 	if (waitpid(guest, &status, 0) != guest)
 		die("waitpid", NULL);
+	kill(-guest, SIGKILL); /* processes that it forgot */
 	check(WIFEXITED(status) || WIFSIGNALED(status), "the guest kernel ended", NULL);
 	usleep(100000);
 	check(!vudev_attached(devs, 0), "its end was seen", NULL);
