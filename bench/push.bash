@@ -93,6 +93,7 @@ big_filled() { ask guest02 hash | jq -e '.ok and .pages == 393216'; }
 part_machine() {
 	local why i from=host-a to ours="$build/bench/machine.jsonl" theirs="$build/bench/machine-qemu.jsonl"
 	! why=$(qemu_missing) || { echo "machine: skipped, $why" >&2; return 0; }
+	cp "$build"/guests/qemu-{kernel,initramfs.img} "$SHARED/"
 	guest_up host-a guest05 engine=qemu mem=1024 vcpus=2 load=full
 	eventually 60 guest_sound guest05
 	: >"$ours"
