@@ -289,21 +289,25 @@ int vdh_confirm(struct vd_call *c)
 	return 0;
 }
 
+/* What migrated answers to @op about the domain @name; the caller owns *@ret. */
+static int ask_migrated(const char *op, const char *name, json_t **ret, struct err *err)
+{
+	_cleanup_jsonconn_ struct jsonconn j = { .fd = -1 };
+	int r = jsonconn_order(&j, &status_peer, json_pack("{s:s, s:s}", "op", op, "domain", name), err);
+
+	return r ? r : jsonconn_recv(&j, true, ret, err);
+}
+
 /* The progress of the push of argument 0's domain: *@ret NULL if there is none. */
 static int progress_of(struct vd_call *c, json_t **ret)
 {
-	_cleanup_jsonconn_ struct jsonconn j = { .fd = -1 };
 	_cleanup_json_ json_t *o = NULL;
 	struct err err = { 0 };
 	struct vmhost_dom d;
-	int r;
 
 	if (vd_find(c, 0, &d) < 0)
 		return -1;
-	r = jsonconn_order(&j, &status_peer, json_pack("{s:s, s:s}", "op", "status", "domain", d.name), &err);
-	if (!r)
-		r = jsonconn_recv(&j, true, &o, &err);
-	if (!r) {
+	if (!ask_migrated("status", d.name, &o, &err)) {
 		const json_t *list = json_object_get(o, "migrations");
 		size_t i;
 		json_t *v;
@@ -385,7 +389,6 @@ int vdh_job_stats(struct vd_call *c)
 
 int vdh_job_abort(struct vd_call *c)
 {
-	_cleanup_jsonconn_ struct jsonconn j = { .fd = -1 };
 	_cleanup_json_ json_t *o = NULL;
 	struct err err = { 0 };
 	struct vmhost_dom d;
@@ -393,10 +396,8 @@ int vdh_job_abort(struct vd_call *c)
 
 	if (vd_find(c, 0, &d) < 0)
 		return -1;
-	r = jsonconn_order(&j, &status_peer, json_pack("{s:s, s:s}", "op", "cancel", "domain", d.name), &err);
+	r = ask_migrated("cancel", d.name, &o, &err);
 	vmhost_dom_done(&d);
-	if (!r)
-		r = jsonconn_recv(&j, true, &o, &err);
 	if (r < 0)
 		return vd_fail_err(c, r, &err);
 	if (strcmp(field_text(o, "type"), "ok"))
