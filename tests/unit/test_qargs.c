@@ -157,8 +157,19 @@ static void test_boot_order(void **state)
 	_cleanup_dom_config_ struct dom_config *hd = parse("64", "<type>hvm</type><boot dev='fd'/><boot dev='hd'/>",
 	                                                   DISK DISK2);
 	_cleanup_dom_config_ struct dom_config *none = parse("64", "<type>hvm</type><boot dev='cdrom'/>", DISK);
-	const char *t = line(each, false, false);
+#define CD "<disk type='file' device='cdrom'><source file='/c.iso'/><target dev='sdc' bus='sata'/></disk>"
+	_cleanup_dom_config_ struct dom_config *cd = parse("64", "<type>hvm</type><boot dev='cdrom'/><boot dev='hd'/>",
+	                                                   DISK CD DISK2);
+	_cleanup_dom_config_ struct dom_config *usual = parse("64", "<type>hvm</type>", CD DISK);
+	const char *t = line(cd, false, false);
 
+	HAS(t, "id=vda,num-queues=1,bootindex=2,");
+	HAS(t, "id=vdc,num-queues=1,bootindex=1,");
+	HAS(t, "id=vdb,num-queues=1,bootindex=3,");
+	t = line(usual, false, false);
+	HAS(t, "id=vda,num-queues=1,bootindex=1,");
+	HAS(t, "id=vdc,num-queues=1,bootindex=2,");
+	t = line(each, false, false);
 	(void)state;
 	HAS(t, "id=vda,num-queues=1,bootindex=7,addr=0x4");
 	HAS(t, "id=vdb,num-queues=1,addr=0x5");
