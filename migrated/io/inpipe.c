@@ -49,6 +49,7 @@ struct insession {
 	uint64_t expect_state; /* under lock, as all below */
 	bool expecting, told, dead;
 	unsigned jobs;                 /* being worked on */
+	uint64_t work_ns;              /* all threads' */
 	struct seal seal[WORKERS_MAX]; /* each its worker's */
 	struct in_stats st;
 	struct err err;
@@ -320,11 +321,13 @@ static bool job_do(struct inpipe *p, struct in_job *j, unsigned worker, uint8_t 
 	struct insession *s = j->s;
 	struct in_stats st = { 0 };
 	size_t body_len = zmq_msg_size(&j->body);
+	uint64_t begun = now_ns();
 
 	int r = inpipe_apply(&s->cfg, &s->seal[worker], &j->frame, zmq_msg_data(&j->hdr), zmq_msg_size(&j->hdr),
 	                     zmq_msg_data(&j->body), body_len, scratch, scratch2, &st);
 	pthread_mutex_lock(&p->lock);
 	struct in_stream *k = &s->stream[j->frame.stream];
+	s->work_ns += now_ns() - begun;
 	s->st.frames += st.frames;
 	s->st.octets += st.octets;
 	s->st.pages_data += st.pages_data;
@@ -427,7 +430,11 @@ static unsigned acks_of(struct insession *s, struct wire_credit *c, const struct
 			continue;
 		k->said = k->octets;
 		c[n] = (struct wire_credit){
-			.session = s->cfg.session, .stream = i, .frames = k->frames, .octets = k->octets
+			.session = s->cfg.session,
+			.stream = i,
+			.frames = k->frames,
+			.octets = k->octets,
+			.work_ns = s->work_ns
 		};
 		who[n++] = k;
 	}

@@ -36,7 +36,8 @@ struct out_worker {
 	struct mig_window win;
 	uint64_t stalled_ns; /* waited since acked last grew, or was equal to sent */
 	uint32_t pass_seen;
-	uint64_t wait_ns, pass_start_ns; /* waited for the wire in this pass */
+	uint64_t wait_ns, pass_start_ns; /* waited for acknowledgements in this pass */
+	uint64_t work_ns, pass_work_ns;  /* what the target said it worked; when the pass began */
 	struct outbatch batch;
 	struct buf hdr;
 };
@@ -153,6 +154,8 @@ static int credits(struct out_worker *w, int wait_ms)
 		if (c.stream != w->stream || c.octets > w->sent || c.octets < w->acked)
 			return worker_fail(w, EPROTO, "the target acknowledged what was not sent");
 		w->acked = c.octets;
+		if (c.work_ns > w->work_ns)
+			w->work_ns = c.work_ns;
 		mig_window_acked(&w->win, w->acked, now_ns());
 		w->stalled_ns = 0;
 	}
@@ -262,11 +265,13 @@ static int frame_send(void *arg, struct wire_frame *f, const void *data, size_t 
 	return credits(w, 0);
 }
 
+/* A target that is busy with what it has is no slow wire: compressed pages would keep it, and this host, busy for longer. */
 static bool wire_bound(void *arg)
 {
 	const struct out_worker *w = arg;
+	uint64_t passed = now_ns() - w->pass_start_ns;
 
-	return w->wait_ns * 3 >= now_ns() - w->pass_start_ns;
+	return w->wait_ns >= passed / 3 && w->work_ns - w->pass_work_ns < passed / 2;
 }
 
 static const struct outbatch_ops batch_ops = { .send = frame_send, .wire_bound = wire_bound };
@@ -416,6 +421,7 @@ static int pass_work(struct out_worker *w)
 
 	w->wait_ns = 0;
 	w->pass_start_ns = now_ns();
+	w->pass_work_ns = w->work_ns;
 	int r = pass_prepare(w);
 	if (r == 0)
 		r = pass_chunks(w);

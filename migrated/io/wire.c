@@ -217,6 +217,7 @@ int wire_credit_pack(const struct wire_credit *c, struct buf *out)
 	pb.stream = c->stream;
 	pb.frames = c->frames;
 	pb.octets = c->octets;
+	pb.work_ns = c->work_ns;
 	return pack(&pb.base, out);
 }
 
@@ -228,7 +229,7 @@ int wire_credit_unpack(const void *p, size_t len, struct wire_credit *ret)
 	if (!pb)
 		return -EPROTO;
 	*ret = (struct wire_credit){
-		.session = pb->session, .stream = pb->stream, .frames = pb->frames, .octets = pb->octets
+		.session = pb->session, .stream = pb->stream, .frames = pb->frames, .octets = pb->octets, .work_ns = pb->work_ns
 	};
 	hospes__mig__credit__free_unpacked(pb, NULL);
 	return 0;

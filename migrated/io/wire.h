@@ -35,6 +35,7 @@ struct wire_frame {
 
 struct wire_credit {
 	uint64_t session, frames, octets;
+	uint64_t work_ns; /* the target's threads on the session's frames; 0: not said */
 	uint32_t stream;
 };
 

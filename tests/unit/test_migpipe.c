@@ -392,9 +392,9 @@ static uint64_t frame_take(void *s, int ms, zmq_msg_t *id, struct wire_frame *f)
 	return n;
 }
 
-static void frame_answer(void *s, zmq_msg_t *id, uint64_t octets)
+static void frame_answer(void *s, zmq_msg_t *id, uint64_t octets, uint64_t work_ns)
 {
-	struct wire_credit c = { .session = 7, .octets = octets };
+	struct wire_credit c = { .session = 7, .octets = octets, .work_ns = work_ns };
 	struct buf b = { 0 };
 
 	assert_int_equal(wire_credit_pack(&c, &b), 0);
@@ -403,17 +403,25 @@ static void frame_answer(void *s, zmq_msg_t *id, uint64_t octets)
 	buf_done(&b);
 }
 
-/* A page is under way until the first answer; quick answers let frames grow, slow ones shrink them to a page again. */
-static void test_window(void **state)
+/* A source whose frames the test takes and answers. */
+static void *rig_by_hand(enum out_compress how)
 {
-	(void)state;
-	rig_open(1, OUT_COMPRESS_NONE, 3);
+	rig_open(1, how, 3);
 	outpipe_free(g.out);
 	void *s = zmq_socket(g.zmq, ZMQ_ROUTER);
 	size_t len = sizeof(g.endpoint);
 	assert_int_equal(zmq_bind(s, "tcp://127.0.0.1:*"), 0);
 	assert_int_equal(zmq_getsockopt(s, ZMQ_LAST_ENDPOINT, g.endpoint, &len), 0);
 	g.out = outpipe_new(&g.oc, &g.err);
+	assert_non_null(g.out);
+	return s;
+}
+
+/* A page is under way until the first answer; quick answers let frames grow, slow ones shrink them to a page again. */
+static void test_window(void **state)
+{
+	(void)state;
+	void *s = rig_by_hand(OUT_COMPRESS_NONE);
 	for (uint64_t i = 0; i < PAGES; i++)
 		fill(i, i, false), want(i);
 	outpipe_pass(g.out, MIG_PASS_LIVE, false, 1);
@@ -424,24 +432,60 @@ static void test_window(void **state)
 	zmq_msg_init(&id);
 	assert_int_equal(n = frame_take(s, 2000, &id, &f), PAGE_BYTES);
 	assert_int_equal(frame_take(s, 100, &id, &f), 0);
-	frame_answer(s, &id, n);
+	frame_answer(s, &id, n, 0);
 	for (unsigned i = 0; i < 60; i++) {
 		n += got = frame_take(s, 2000, &id, &f);
 		most = got > most ? got : most;
-		frame_answer(s, &id, n);
+		frame_answer(s, &id, n, 0);
 	}
 	assert_true(most >= 8 * PAGE_BYTES);
 	for (unsigned i = 0; i < 14; i++) { /* what is there is answered late */
 		usleep(200000);
 		while ((got = frame_take(s, 0, &id, &f)))
 			n += got;
-		frame_answer(s, &id, n);
+		frame_answer(s, &id, n, 0);
 	}
 	assert_int_equal(got = frame_take(s, 2000, &id, &f), PAGE_BYTES);
 	outpipe_stop(g.out);
 	zmq_msg_close(&id);
 	zmq_close(s);
 	rig_close();
+}
+
+/* Of 8 frames, each answered late: how many are compressed. @busy: the target says that it worked all the time. */
+static unsigned compressed(bool busy)
+{
+	void *s = rig_by_hand(OUT_COMPRESS_AUTO);
+	uint64_t begun = now_ns(), n = 0;
+	struct wire_frame f;
+	unsigned lz4 = 0;
+	zmq_msg_t id;
+
+	for (uint64_t i = 0; i < PAGES; i++)
+		fill(i, i, true), want(i);
+	outpipe_pass(g.out, MIG_PASS_LIVE, false, 1);
+	zmq_msg_init(&id);
+	for (unsigned i = 0; i < 8; i++) {
+		uint64_t got = frame_take(s, 2000, &id, &f);
+		assert_true(got);
+		n += got;
+		lz4 += f.codec == WIRE_CODEC_LZ4;
+		usleep(30000);
+		frame_answer(s, &id, n, busy ? now_ns() - begun : 0);
+	}
+	outpipe_stop(g.out);
+	zmq_msg_close(&id);
+	zmq_close(s);
+	rig_close();
+	return lz4;
+}
+
+/* A slow wire is worth the work of compressing; a target that cannot keep up is not helped by more work. */
+static void test_busy_target(void **state)
+{
+	(void)state;
+	assert_true(compressed(false) >= 6);
+	assert_int_equal(compressed(true), 0);
 }
 
 /* Datagrams to itself, one each 20 ms: what others on the same wire have to live with. */
@@ -509,6 +553,7 @@ int main(void)
 		                            cmocka_unit_test(test_short_count), cmocka_unit_test(test_stop),
 		                            cmocka_unit_test(test_dense),       cmocka_unit_test(test_late),
 		                            cmocka_unit_test(test_slow),        cmocka_unit_test(test_window),
+		                            cmocka_unit_test(test_busy_target),
 		                            cmocka_unit_test(test_bottleneck) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
