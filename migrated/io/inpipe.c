@@ -429,13 +429,11 @@ static unsigned acks_of(struct insession *s, struct wire_credit *c, const struct
 		if (k->said == k->octets)
 			continue;
 		k->said = k->octets;
-		c[n] = (struct wire_credit){
-			.session = s->cfg.session,
-			.stream = i,
-			.frames = k->frames,
-			.octets = k->octets,
-			.work_ns = s->work_ns
-		};
+		c[n] = (struct wire_credit){ .session = s->cfg.session,
+			                     .stream = i,
+			                     .frames = k->frames,
+			                     .octets = k->octets,
+			                     .work_ns = s->work_ns };
 		who[n++] = k;
 	}
 	return n;

@@ -228,9 +228,11 @@ int wire_credit_unpack(const void *p, size_t len, struct wire_credit *ret)
 	Hospes__Mig__Credit *pb = hospes__mig__credit__unpack(NULL, len, p);
 	if (!pb)
 		return -EPROTO;
-	*ret = (struct wire_credit){
-		.session = pb->session, .stream = pb->stream, .frames = pb->frames, .octets = pb->octets, .work_ns = pb->work_ns
-	};
+	*ret = (struct wire_credit){ .session = pb->session,
+		                     .stream = pb->stream,
+		                     .frames = pb->frames,
+		                     .octets = pb->octets,
+		                     .work_ns = pb->work_ns };
 	hospes__mig__credit__free_unpacked(pb, NULL);
 	return 0;
 }

@@ -553,8 +553,7 @@ int main(void)
 		                            cmocka_unit_test(test_short_count), cmocka_unit_test(test_stop),
 		                            cmocka_unit_test(test_dense),       cmocka_unit_test(test_late),
 		                            cmocka_unit_test(test_slow),        cmocka_unit_test(test_window),
-		                            cmocka_unit_test(test_busy_target),
-		                            cmocka_unit_test(test_bottleneck) };
+		                            cmocka_unit_test(test_busy_target), cmocka_unit_test(test_bottleneck) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
