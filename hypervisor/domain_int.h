@@ -113,6 +113,9 @@ struct domain {
 	struct loop_timer *disk_timer;      /* armed while a disk holds requests back */
 	uint64_t disk_told_ns;              /* when an error was logged last */
 	uint64_t broken_told_ns;            /* when a broken device was logged last */
+	/* the guest's file systems (frozen.c) */
+	uint64_t thaw_at_ns;                /* they are frozen until then; 0: they are not, as far as we know */
+	struct loop_timer *thaw_timer;
 };
 
 /* domain.c */
@@ -164,6 +167,15 @@ void domain_quiet(void *arg);
 void domain_silent(void *arg);
 /* The guest's watchdog device ran out: for struct hv_engine_env. */
 void domain_watchdog(void *arg);
+
+/*
+ * frozen.c: the guest's file systems are frozen by its own agent for at most so long; 0: no more. -EBUSY: it does not run, or moves;
+ * -ENOENT: it has no agent's port.
+ */
+int domain_frozen(struct domain *d, uint32_t seconds, struct err *err) _must_check_;
+/* -EBUSY: a guest with frozen file systems does not go elsewhere. */
+int domain_not_frozen(const struct domain *d, struct err *err) _must_check_;
+uint32_t domain_frozen_s(const struct domain *d);   /* seconds until they are thawed; 0: they are not frozen */
 
 /* park.c: PARK and UNPARK. @lease_ns: boot_ns() at which the host's lease ends. -EINPROGRESS: domain_pend_done() follows */
 int domain_park(struct domain *d, uint64_t lease_ns, struct err *err) _must_check_;

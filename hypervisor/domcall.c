@@ -89,6 +89,7 @@ static int op_info(struct call *c, struct err *err)
 	snprintf(i->owner, sizeof(i->owner), "%s", d->owner ? d->host : "");
 	i->beat_s = devs_beat(d->devs);
 	i->watchdog_count = d->watchdog_count;
+	i->frozen_s = domain_frozen_s(d);
 	info_reason(d, i);
 	return 0;
 }
@@ -178,9 +179,12 @@ static int suspend_done(struct domain *d, int r, struct err *err)
 static int op_suspend(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
+	int r = domain_not_frozen(d, err);
 
+	if (r < 0)
+		return r;
 	d->pend.conn = c->conn;
-	int r = domain_pend(d, domain_stop(d, 0, domain_pend_over, err), suspend_done, err);
+	r = domain_pend(d, domain_stop(d, 0, domain_pend_over, err), suspend_done, err);
 	if (!r)
 		*REP(c, struct hv_suspend_rep) = d->stopping.took;
 	return r;
@@ -227,7 +231,9 @@ static int op_logdirty_enable(struct call *c, struct err *err)
 	if (d->logdirty_mode)
 		return err_set(err, EALREADY, "somebody logs the dirty pages of '%s' already (another migration?)",
 		               d->cfg->name);
-	r = dommem_bitmap(d, err);
+	r = domain_not_frozen(d, err);
+	if (!r)
+		r = dommem_bitmap(d, err);
 	if (!r) {
 		r = d->ops->logdirty_start(d->vm, q->mode, q->flags & HV_LOGDIRTY_F_AUDIT, &mode, err);
 		devs_beat_anew(d->devs); /* the guest stood still for that, and the devices do not know */
@@ -421,6 +427,11 @@ static int op_balloon(struct call *c, struct err *err)
 	return devs_balloon(c->d->devs, q->target_bytes, err);
 }
 
+static int op_frozen(struct call *c, struct err *err)
+{
+	return domain_frozen(c->d, ((const struct hv_frozen_req *)c->req)->seconds, err);
+}
+
 /* In every way there is: its agent, which it need not have, and its power button. */
 static int op_shutdown(struct call *c, struct err *err)
 {
@@ -533,6 +544,7 @@ static const struct {
 	[HV_OP_AUDIT] = { op_audit, "audit the dirty pages" },
 	[HV_OP_PARK] = { call_park, "suspend" },
 	[HV_OP_UNPARK] = { call_unpark, "let it go on" },
+	[HV_OP_FROZEN] = { op_frozen, NULL },
 };
 
 /* What a session began is its own: another one that meddles would let a move lose pages or run a guest that is being copied. */

@@ -340,6 +340,7 @@ static void tear_down(struct domain *d)
 	loop_del_timer(d->throttle_timer);
 	loop_del_timer(d->destroy_timer);
 	loop_del_timer(d->announce_timer);
+	loop_del_timer(d->thaw_timer);
 	loop_del_timer(d->incoming_timer);
 	loop_del_timer(d->disk_timer);
 	loop_del_timer(d->boot_timer);

@@ -23,7 +23,7 @@ migrated/core
 migrated/io             hypervisor/api clusterd/guard migrated/core proto
 migrated                migrated/io
 tools                   hypervisor/api clusterd/guard
-virtd                   hypervisor/api clusterd/guard tools/vmhost.h tools/jsonconn.h
+virtd                   hypervisor/api clusterd/guard tools/vmhost.h tools/vmhost_agent.h tools/jsonconn.h
 '
 # INCLUDER HEADER: the exceptions
 except='

@@ -25,6 +25,9 @@ int vmctl_print_json(json_t *root, struct err *err) _must_check_;
 /* What to show while something takes long. */
 extern const struct vmhost_while vmctl_while;
 
+/* Give a guest that stood still this host's time, if it has an agent that answers; says so when that refuses. */
+void vmctl_set_time(const char *name);
+
 /* The commands. */
 int vmctl_define(struct cli *v, struct err *err);
 int vmctl_seed(struct cli *v, struct err *err);
@@ -35,6 +38,8 @@ int vmctl_list(struct cli *v, struct err *err);
 int vmctl_dominfo(struct cli *v, struct err *err);
 int vmctl_domstate(struct cli *v, struct err *err);
 int vmctl_domifaddr(struct cli *v, struct err *err);
+int vmctl_domfsfreeze(struct cli *v, struct err *err);
+int vmctl_domfsthaw(struct cli *v, struct err *err);
 int vmctl_domstats(struct cli *v, struct err *err);
 int vmctl_suspend(struct cli *v, struct err *err);
 int vmctl_resume(struct cli *v, struct err *err);

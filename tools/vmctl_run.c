@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* vmctl start, suspend, resume, shutdown, reboot, destroy, setmem, loglevel: one hypercall or little more. */
 #include "config.h"
-#include "tools/vmctl_agent.h"
 #include "tools/vmctl_int.h"
+#include "tools/vmhost_agent.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -60,7 +60,7 @@ int vmctl_resume(struct cli *v, struct err *err)
 	int r = simple(v, HV_OP_UNPAUSE, NULL, 0, "resumed", err);
 
 	if (!r)
-		vmctl_agent_set_time(v->arg[0]);
+		vmctl_set_time(v->arg[0]);
 	return r;
 }
 
@@ -115,9 +115,8 @@ int vmctl_shutdown(struct cli *v, struct err *err)
 	r = vmhost_connect(&c, v->arg[0], err);
 	if (!r && seconds)
 		r = hvcall_simple(&c, HV_OP_SUBSCRIBE, NULL, 0, NULL, 0, err);
-	/* without an agent of the guest's own: our agent, and the power button */
-	if (!r && vmctl_agent_shutdown(v->arg[0], NULL) < 0)
-		r = hvcall_simple(&c, HV_OP_SHUTDOWN, NULL, 0, NULL, 0, err);
+	if (!r)
+		r = vmhost_shutdown(&c, v->arg[0], err);
 	if (r < 0)
 		return err_prefix(err, "shutdown %s", v->arg[0]);
 	if (!seconds) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* vmctl save and restore: see vmhost_save.c. */
 #include "config.h"
-#include "tools/vmctl_agent.h"
 #include "tools/vmctl_int.h"
 
 #include <stdio.h>
@@ -31,6 +30,6 @@ int vmctl_restore(struct cli *v, struct err *err)
 	if (!r)
 		printf("Domain '%s' restored from %s\n", name, v->arg[0]);
 	if (!r)
-		vmctl_agent_set_time(name);
+		vmctl_set_time(name);
 	return r;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define DOM_BYTES_MIN   24u /* on the wire: an empty name, uuid, id */
+#define TEXT_BYTES_MIN  4u  /* an empty one */
 #define PARAM_BYTES_MIN 12u /* an empty field, type, 32 bits */
 
 static void dom_read(struct xdr *x, struct vd_dom *d)
@@ -113,6 +114,11 @@ static void arg_read(struct xdr *x, struct vd_arg *a)
 		for (size_t i = 0; i < a->n && !x->bad; i++)
 			param_read(x, &a->param[i]);
 		return;
+	case 'T':
+		a->text = array_of(x, VD_TEXTS_MAX, TEXT_BYTES_MIN, sizeof(*a->text), &a->n);
+		for (size_t i = 0; i < a->n && !x->bad; i++)
+			a->text[i] = xdr_string(x);
+		return;
 	default: /* D, O, A */
 		domains_read(x, a);
 	}
@@ -151,6 +157,9 @@ void vd_args_done(struct vd_args *a)
 				free(g->param[k].v.s);
 		}
 		free(g->param);
+		for (size_t k = 0; g->text && k < g->n; k++)
+			free(g->text[k]);
+		free(g->text);
 	}
 	memset(a, 0, sizeof(*a));
 }

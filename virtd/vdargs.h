@@ -5,7 +5,7 @@
  *
  * i u   32 bits, signed or not          s   string              D   domain (name, uuid, id) l     64 bits
  * S   optional string     O   optional domain U     uuid                            o   opaque octets       P   typed
- * parameters A     array of domains
+ * parameters A     array of domains        T   array of strings
  */
 #ifndef HOSPES_VIRTD_VDARGS_H
 #define HOSPES_VIRTD_VDARGS_H
@@ -21,6 +21,7 @@
 #define VD_ARGS_MAX    8u
 #define VD_PARAMS_MAX  64u
 #define VD_DOMAINS_MAX 16384u
+#define VD_TEXTS_MAX   256u
 
 /* A domain on the wire. */
 struct vd_dom {
@@ -51,6 +52,7 @@ struct vd_arg {
 	char *s;               /* s, S (NULL: absent); owned */
 	struct vd_dom *dom;    /* D, O (NULL: absent), A; owned, n of them */
 	struct vd_param *param;/* P; owned, n of them */
+	char **text;           /* T; owned, n of them */
 	size_t n;
 	uint8_t uuid[XDR_UUID];
 	const uint8_t *octets; /* o, n of them; borrowed from the message */

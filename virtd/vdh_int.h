@@ -67,6 +67,10 @@ int vdh_save(struct vd_call *c);
 int vdh_save_flags(struct vd_call *c);
 int vdh_restore(struct vd_call *c);
 int vdh_restore_flags(struct vd_call *c);
+/* vdh_guest.c */
+int vdh_addresses(struct vd_call *c);
+int vdh_freeze(struct vd_call *c);
+int vdh_thaw(struct vd_call *c);
 /* vdh_job.c */
 int vdh_begin(struct vd_call *c);
 int vdh_prepare(struct vd_call *c);

@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 #include "clusterd/guard/managed.h"
+#include "tools/vmhost_agent.h"
 
 #define START_PAUSED   1u
 #define SAVE_RUNNING   2u
 #define REBOOT_DEFAULT 0u
+#define BY_BUTTON      1u
+#define BY_AGENT       2u
 
 /* An error of the kinds that libvirt has words of its own for. */
 static int refuse_cluster(struct vd_call *c, const char *name, const char *what)
@@ -151,32 +154,45 @@ static int order(struct vd_call *c, uint16_t op)
 	return r;
 }
 
-/*
- * Flags choose how the guest is told (ACPI, agent, signal...): there is one way, and a choice among others cannot be
- * kept.
- */
-static int how(struct vd_call *c)
+/* Without a mode: its own agent, else our agent and the power button. */
+static int shut_down(struct vd_call *c, const char *name, uint32_t mode)
 {
-	if (c->args.n < 2 || c->args.arg[1].u == REBOOT_DEFAULT)
-		return 0;
-	return vd_fail(c, VD_E_UNSUPPORTED, "the guest is told in one way only: leave --mode out");
+	_cleanup_hvcall_ struct hvcall h = { .fd = -1 };
+	struct err err = { 0 };
+	int r = vmhost_connect(&h, name, &err);
+
+	if (!r && mode == BY_AGENT)
+		r = vmhost_agent_shutdown(name, &err);
+	else if (!r && mode == BY_BUTTON)
+		r = hvcall_simple(&h, HV_OP_SHUTDOWN, NULL, 0, NULL, 0, &err);
+	else if (!r)
+		r = vmhost_shutdown(&h, name, &err);
+	return done(c, r, &err);
 }
 
 int vdh_shutdown(struct vd_call *c)
 {
+	uint32_t mode = c->args.n > 1 ? c->args.arg[1].u : 0;
 	struct vmhost_dom d;
 	int r;
 
-	if (how(c) < 0 || vd_find(c, 0, &d) < 0)
+	if (mode & ~(BY_BUTTON | BY_AGENT))
+		return vd_fail(c, VD_E_UNSUPPORTED, "the guest is told by its agent or its power button only (0x%x)",
+		               mode);
+	if (vd_find(c, 0, &d) < 0)
 		return -1;
 	r = refuse_cluster(c, d.name, "stop");
+	if (!r)
+		r = shut_down(c, d.name, mode);
 	vmhost_dom_done(&d);
-	return r < 0 ? r : order(c, HV_OP_SHUTDOWN);
+	return r;
 }
 
 int vdh_reboot(struct vd_call *c)
 {
-	return how(c) < 0 ? -1 : order(c, HV_OP_REBOOT);
+	if (c->args.n > 1 && c->args.arg[1].u != REBOOT_DEFAULT)
+		return vd_fail(c, VD_E_UNSUPPORTED, "the guest is told to reboot in one way only: leave --mode out");
+	return order(c, HV_OP_REBOOT);
 }
 
 int vdh_suspend(struct vd_call *c)
@@ -186,7 +202,14 @@ int vdh_suspend(struct vd_call *c)
 
 int vdh_resume(struct vd_call *c)
 {
-	return order(c, HV_OP_UNPAUSE);
+	struct vmhost_dom d;
+	int r = order(c, HV_OP_UNPAUSE);
+
+	if (r < 0 || vd_find(c, 0, &d) < 0)
+		return r;
+	(void)!vmhost_agent_set_time(d.name, NULL); /* as vmctl does */
+	vmhost_dom_done(&d);
+	return 0;
 }
 
 int vdh_destroy(struct vd_call *c)
@@ -261,7 +284,10 @@ static int restore_from(struct vd_call *c, const char *path, uint32_t flags)
 	if (*path != '/')
 		return vd_fail(c, VD_E_INVALID_ARG, "path \"%.200s\" has to be absolute", path);
 	/* hvdom's lock on the name lets one restore win */
-	return done(c, vmhost_restore(path, &l, &w, name, &err), &err);
+	int r = done(c, vmhost_restore(path, &l, &w, name, &err), &err);
+	if (!r)
+		(void)!vmhost_agent_set_time(name, NULL);
+	return r;
 }
 
 int vdh_restore(struct vd_call *c)

@@ -85,9 +85,12 @@ static const struct vd_proc procs[] = {
 	{ 307, "migrate confirm", "DPoui", VD_LOOP, vdh_confirm, NULL },
 	{ 316, "register for events", "iO", VD_RO, vdh_register, vdh_registered },
 	{ 317, "deregister from events", "i", VD_LOOP | VD_RO, vdh_deregister, NULL },
+	{ 335, "freeze file systems", "DTu", VD_LONG, vdh_freeze, NULL },
+	{ 336, "thaw file systems", "DTu", VD_LONG, vdh_thaw, NULL },
 	{ 342, "domain capabilities", "SSSSu", VD_RO, vdh_domain_caps, NULL },
 	{ 344, "statistics of domains", "Auu", VD_RO, vdh_all_stats, NULL },
 	{ 350, "define with flags", "su", 0, vdh_define, NULL },
+	{ 353, "addresses", "Duu", VD_LONG, vdh_addresses, NULL },
 };
 
 const struct vd_proc *vd_proc_all(size_t *ret_n)

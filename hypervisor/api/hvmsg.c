@@ -52,6 +52,7 @@ static const struct hvmsg_op ops[HV_OP_MAX] = {
 	[HV_OP_PARK] = { "park", sizeof(struct hv_park_req), 0, 0, false, IN(RUNNING) | IN(PAUSED) | IN(PARKED),
 	                 HVMSG_ANYBODY },
 	[HV_OP_UNPARK] = { "unpark", sizeof(struct hv_park_req), 0, 0, false, IN(PARKED), HVMSG_ANYBODY },
+	[HV_OP_FROZEN] = { "frozen", sizeof(struct hv_frozen_req), 0, 0, false, ANY, HVMSG_ANYBODY },
 	/* HV_OP_EVENT is never a request */
 };
 

@@ -75,6 +75,7 @@ enum hv_op {
 	HV_OP_AUDIT = 32,
 	HV_OP_PARK = 33,            /* running or paused: struct hv_park_req: stop, sync, unlock the disks; the leases stay as they are */
 	HV_OP_UNPARK = 34,          /* parked: struct hv_park_req: lock, go on if the leases are still as they were left; else it ends */
+	HV_OP_FROZEN = 35,          /* struct hv_frozen_req: the guest's file systems are about to be frozen, or are thawed */
 	HV_OP_MAX
 };
 
@@ -121,6 +122,8 @@ struct hv_info {
 	uint32_t disk_wait_ms;      /* age of the oldest disk request that the storage has not answered; 0: below a second */
 	char disk[16];              /* which disk that is */
 	char reason_text[112];      /* for people; empty: nothing to say */
+	uint32_t frozen_s;          /* the guest's file systems are frozen, for so long at most; 0: they are not */
+	uint32_t reserved;
 };
 
 struct hv_dev_stats {
@@ -187,6 +190,7 @@ struct hv_destroy_req { uint32_t flags; uint32_t reserved; };
 struct hv_console_req { uint32_t index; /* 0: boot console con0, 1..: hvc0.. */ uint32_t flags; /* HV_CONSOLE_* */ };
 struct hv_owner { uint64_t generation; char owner[HV_NAME_MAX]; };
 struct hv_park_req { uint64_t lease_ns; /* CLOCK_BOOTTIME: PARK: of the lease that ends; UNPARK: of one that ends later */ };
+struct hv_frozen_req { uint32_t seconds; /* until hvdom has them thawed: 1-600; 0: they are */ uint32_t reserved; };
 struct hv_memhash_rep { uint32_t n_regions; uint32_t reserved; uint64_t hash[HV_REGIONS_MAX]; };
 
 enum hv_event_kind {

@@ -35,6 +35,7 @@ struct fake {
 	uint64_t late_cookie;
 	uint32_t state;
 	uint64_t generation;
+	uint32_t frozen_s;
 	int ram, bitmap, blob;
 	struct loop_timer *timer;
 };
@@ -100,7 +101,12 @@ static void on_info(struct fake *f, struct hvconn *c, uint16_t op, uint64_t cook
 {
 	struct hv_hello hello = { .version = HV_VERSION, .engine = "pv", .build = PACKAGE_VERSION };
 	struct hv_info info = {
-		.state = f->state, .vcpus = 1, .pid = getpid(), .generation = f->generation, .owner = "host-a"
+		.state = f->state,
+		.vcpus = 1,
+		.pid = getpid(),
+		.generation = f->generation,
+		.owner = "host-a",
+		.frozen_s = f->frozen_s,
 	};
 	struct hv_stats st = { .cpu_ns = 1500000000,
 		               .n_devs = 2,
@@ -264,6 +270,10 @@ static void on_request(void *arg, struct hvconn *c, uint16_t op, uint64_t cookie
 	}
 	case HV_OP_CONSOLE:
 		on_console(c, cookie, payload);
+		return;
+	case HV_OP_FROZEN:
+		f->frozen_s = ((const struct hv_frozen_req *)payload)->seconds;
+		hvconn_reply(c, op, cookie, NULL, 0, NULL, 0);
 		return;
 	case HV_OP_BALLOON:
 		fail(c, op, cookie, EOPNOTSUPP, "the domain has no memballoon device");

@@ -7,6 +7,7 @@
 #include "tests/unit/testutil.h"
 
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "common/util.h"
 #include "hypervisor/domcall_int.h"
@@ -16,6 +17,7 @@ static struct {
 	bool served, kicked, has_mem;
 	int no_resume;
 	unsigned events, answered;
+	int agent; /* the guest's end of its own agent's port; -1: not connected yet */
 } w;
 
 static struct dom_config cfg = { .name = "guest01", .memory_bytes = 64 * PAGE_BYTES, .on_crash = DOM_ACTION_RESTART };
@@ -98,8 +100,14 @@ int devs_flash_load(struct devs *devs, struct err *err)
 }
 int devs_console(struct devs *devs, unsigned index, bool take, struct err *err)
 {
-	(void)devs, (void)index, (void)take;
-	return err_set(err, ENOENT, "no console");
+	int sv[2];
+
+	(void)devs;
+	if (index != DEVS_AGENT_PORT(&cfg) || !take)
+		return err_set(err, ENOENT, "no console");
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+	w.agent = sv[0];
+	return sv[1];
 }
 void hvserver_event(struct hvserver *s, const struct hv_event *ev)
 {
@@ -251,12 +259,67 @@ static void test_boot_that_fails(void **state)
 	assert_true(d.exiting);
 }
 
+static void agent_hears(const char *what)
+{
+	char buf[200] = "";
+	ssize_t n = w.agent >= 0 ? read(w.agent, buf, sizeof(buf) - 1) : 0;
+
+	if (w.agent >= 0)
+		close(w.agent);
+	w.agent = -1;
+	assert_true(n > 0 && buf[0] == '\xff');
+	assert_non_null(strstr(buf, what));
+}
+
+/* Frozen file systems are thawed in time, by nobody but hvdom, and only a guest that runs can hear that. */
+static void test_frozen(void **state)
+{
+	struct err err;
+
+	(void)state;
+	w.agent = -1;
+	start();
+	assert_int_equal(domain_frozen(&d, 1, &err), -ENOENT);
+	cfg.guest_agent = true;
+	assert_int_equal(domain_frozen(&d, 601, &err), -EINVAL);
+	d.logdirty_mode = HV_LOGDIRTY_RECORD;
+	assert_int_equal(domain_frozen(&d, 1, &err), -EBUSY);
+	d.logdirty_mode = 0;
+	assert_int_equal(domain_not_frozen(&d, &err), 0);
+	assert_int_equal(domain_frozen(&d, 600, &err), 0);
+	assert_int_equal(domain_frozen_s(&d), 600);
+	assert_int_equal(domain_not_frozen(&d, &err), -EBUSY);
+	assert_int_equal(domain_frozen(&d, 0, &err), 0);
+	assert_int_equal(domain_not_frozen(&d, &err), 0);
+	assert_int_equal(domain_frozen(&d, 1, &err), 0);
+	d.state = HV_DOM_PAUSED; /* not by domain_stop(): only a suspension is refused */
+	for (uint64_t end = now_ns() + 3 * NS_PER_S / 2; now_ns() < end;)
+		assert_true(loop_run_once(d.loop, 10) >= 0);
+	assert_int_equal(w.agent, -1);
+	assert_int_equal(domain_frozen_s(&d), 1);
+	d.state = HV_DOM_RUNNING;
+	for (uint64_t end = now_ns() + 10 * NS_PER_S; w.agent < 0 && now_ns() < end;)
+		assert_true(loop_run_once(d.loop, 10) >= 0);
+	agent_hears("guest-fsfreeze-thaw");
+	assert_int_equal(domain_not_frozen(&d, &err), 0);
+	/* a guest that ends has none any more */
+	assert_int_equal(domain_frozen(&d, 600, &err), 0);
+	d.running_since_ns = 1;
+	fake_end(d.vm, HV_EXIT_CRASH);
+	until(HV_DOM_BOOTING);
+	assert_int_equal(domain_frozen_s(&d), 0);
+	until(HV_DOM_RUNNING);
+	loop_del_timer(d.thaw_timer);
+	cfg.guest_agent = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_ready, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_end_while_suspended, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_devices_that_do_not_answer, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_frozen, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_boot_that_fails, set_up, tear_down),
 	};
 

@@ -57,6 +57,11 @@ static void put_args(struct buf *b, const char *sig)
 		case 'o':
 			xdr_put_opaque(b, "\0\1\2\3\4", 5);
 			break;
+		case 'T':
+			xdr_put_u32(b, 2);
+			xdr_put_string(b, "one");
+			xdr_put_string(b, "two");
+			break;
 		case 'P':
 			put_params(b);
 			break;
@@ -102,6 +107,15 @@ static void letters(void **state)
 	assert_null(a.arg[0].s);
 	assert_null(a.arg[1].dom);
 	vd_args_done(&a);
+	buf_reset(&b);
+	put_args(&b, "T");
+	assert_int_equal(vd_args_read("T", b.data, b.len, &a, &err), 0);
+	assert_int_equal(a.arg[0].n, 2);
+	assert_string_equal(a.arg[0].text[1], "two");
+	vd_args_done(&a);
+	/* more than there can be in what is left */
+	b.data[3] = 200;
+	assert_int_equal(vd_args_read("T", b.data, b.len, &a, &err), -EBADMSG);
 }
 
 /* Each procedure: whole; cut at each octet; with octets behind. */
@@ -141,8 +155,8 @@ static void procedures(void **state)
 /* What changes something, or shows what a guest says, is not for those who may only look. */
 static void read_only(void **state)
 {
-	static const uint16_t changes[] = { 9,   11,  12,  27,  28,  29,  33,  34,  35,  54,  55,  164, 196,
-		                            201, 231, 232, 233, 234, 258, 302, 303, 305, 306, 307, 350 };
+	static const uint16_t changes[] = { 9,   11,  12,  27,  28,  29,  33,  34,  35,  54,  55,  164, 196, 201,
+		                            231, 232, 233, 234, 258, 302, 303, 305, 306, 307, 335, 336, 350, 353 };
 	size_t n, found = 0;
 	const struct vd_proc *all = vd_proc_all(&n);
 

@@ -91,6 +91,54 @@ state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest0
 	[[ $output = *"domain is not running"* ]]
 }
 
+@test "the guest's own agent: shutdown by its modes, addresses, file systems" {
+	v define "$T/guest01.xml"
+	v start guest01
+	run v shutdown guest01 --mode agent
+	[ "$status" -eq 1 ]
+	state_is running
+	v destroy guest01
+	cat >"$T/agent" <<-X
+		#!/bin/bash
+		while IFS= read -r line; do
+			echo "\$line" >>"$T/orders"
+			case \$line in
+			*guest-sync-delimited*) id=\${line##*'"id":'}; printf '\\xff{"return": %s}\\n' "\${id%%[!0-9]*}" ;;
+			*guest-network-get-interfaces*) echo '{"return": [{"name": "eth0", "hardware-address": "52:54:00:01:02:03",
+				"ip-addresses": [{"ip-address-type": "ipv4", "ip-address": "10.77.0.9", "prefix": 24}]}, {"name": "dummy0"}]}' | tr -d '\\n'; echo ;;
+			*fsfreeze*) echo '{"return": 2}' ;;
+			*guest-set-time*) echo '{"return": {}}' ;;
+			esac
+		done
+	X
+	chmod 755 "$T/agent"
+	# the daemon starts hvdom: its environment is its own
+	kill "$VIRTD"
+	wait "$VIRTD"
+	FAKE_AGENT=$T/agent "$top_builddir/virtd/hospes-virtd" >"$T/virtd.log" 2>&1 3>&- &
+	VIRTD=$!
+	eventually v list
+	v start guest01
+	[[ $(v domifaddr guest01 --source agent) =~ eth0.*52:54:00:01:02:03.*ipv4.*10.77.0.9/24 ]]
+	run v domifaddr guest01 --source lease
+	[ "$status" -eq 1 ]
+	v domfsfreeze guest01
+	[ "$("$vmctl" dominfo guest01 --json | jq .frozen_s)" = 60 ]
+	v domfsthaw guest01
+	[ "$("$vmctl" dominfo guest01 --json | jq .frozen_s)" = 0 ]
+	run v domfsfreeze guest01 /srv
+	[ "$status" -eq 1 ]
+	v suspend guest01
+	v resume guest01
+	grep -q guest-set-time "$T/orders"
+	v shutdown guest01
+	v shutdown guest01 --mode agent
+	[ "$(grep -c '"guest-shutdown"' "$T/orders")" -eq 2 ]
+	state_is running # the stand-in's power button was not pressed
+	v shutdown guest01 --mode acpi
+	eventually state_is "shut off"
+}
+
 @test "numbers are those of vmctl" {
 	v define "$T/guest01.xml"
 	v start guest01

@@ -611,6 +611,36 @@ agent_is() {
 	[[ $status -eq 1 && $output == *"does not answer"* ]]
 }
 
+@test "domfsfreeze and domfsthaw: hvdom knows first; what goes wrong is thawed at once" {
+	export vmctl T
+	agent_is '*fsfreeze*) "$vmctl" dominfo guest01 --json | jq -r .frozen_s >>"$T/frozen"; echo "{\"return\": 3}" ;;'
+	[ "$("$vmctl" domfsfreeze guest01)" = "Froze 3 filesystem(s), for 60 s at most" ]
+	[[ $("$vmctl" dominfo guest01) == *"File systems:    frozen, for 60 s at most"* ]]
+	[ "$("$vmctl" domfsthaw guest01)" = "Thawed 3 filesystem(s)" ]
+	[ "$("$vmctl" dominfo guest01 --json | jq .frozen_s)" = 0 ]
+	"$vmctl" domfsfreeze guest01 --seconds 7
+	[ "$(xargs <"$T/frozen")" = "60 60 7" ]
+	for s in 0 601 x -1; do
+		run "$vmctl" domfsfreeze guest01 --seconds "$s"
+		[ "$status" -ne 0 ]
+	done
+	"$vmctl" destroy guest01
+	# one that refuses, but thaws
+	agent_is '*freeze-freeze*) echo "{\"error\": {\"class\": \"GenericError\"}}" ;; *freeze-thaw*) echo "{\"return\": 0}" ;;'
+	run "$vmctl" domfsfreeze guest01
+	[[ $status -eq 1 && $output == *"refuses"* ]]
+	grep -q guest-fsfreeze-thaw "$T/orders"
+	[ "$("$vmctl" dominfo guest01 --json | jq .frozen_s)" = 0 ]
+	"$vmctl" destroy guest01
+	# one that says what cannot be, and does not thaw: hvdom still has its time
+	agent_is '*fsfreeze*) echo "{\"return\": -1}" ;;'
+	run "$vmctl" domfsfreeze guest01
+	[[ $status -eq 1 && $output == *"nonsense"* ]]
+	[ "$("$vmctl" dominfo guest01 --json | jq .frozen_s)" = 60 ]
+	run "$vmctl" domfsthaw guest01
+	[ "$status" -eq 1 ]
+}
+
 @test "shutdown asks the guest's agent first; resume gives it the time" {
 	agent_is ''
 	"$vmctl" suspend guest01

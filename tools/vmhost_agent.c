@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* See vmctl_agent.h; and vmctl domifaddr, which shows what the agent says of the guest's addresses. */
+/* See vmhost_agent.h. What it says is read in bounded pieces and time, and only what was checked leaves this file. */
 #include "config.h"
-#include "tools/vmctl_agent.h"
+#include "tools/vmhost_agent.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -15,28 +14,28 @@
 #include <unistd.h>
 #include "common/loop.h"
 #include "common/util.h"
-#include "tools/vmctl_int.h"
+#include "tools/vmhost.h"
 
 #define LINE_MAX_BYTES (256u * 1024)
 #define TOTAL_MAX      (1u << 20) /* octets that are read in one wait */
 #define SENTINEL       '\xff'     /* begins the answer to guest-sync-delimited, and ends what was said before */
 #define SYNC_MS        1500u
 #define ANSWER_MS      5000u
-#define REFUSAL_MS     700u /* orders without an answer when they are taken */
-#define INTERFACES_MAX 64u
-#define ADDRESSES_MAX  64u /* of each */
+#define REFUSAL_MS     700u   /* orders without an answer when they are taken */
+#define FREEZE_MS      20000u /* file systems write what they have */
+#define THAW_MS        10000u
 
-void vmctl_agent_close(struct vmctl_agent *a)
+void vmhost_agent_close(struct vmhost_agent *a)
 {
 	if (a->fd >= 0)
 		close(a->fd);
 	free(a->buf);
-	*a = (struct vmctl_agent){ .fd = -1 };
+	*a = (struct vmhost_agent){ .fd = -1 };
 }
 
 /* Wire ----------------------------------------------------------------------------------------------------------- */
 
-static int send_line(struct vmctl_agent *a, const char *cmd, json_t *args, bool sentinel, struct err *err)
+static int send_line(struct vmhost_agent *a, const char *cmd, json_t *args, bool sentinel, struct err *err)
 {
 	json_t *o = json_pack("{s:s, s:o*}", "execute", cmd, "arguments", args);
 	_cleanup_free_ char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
@@ -51,14 +50,14 @@ static int send_line(struct vmctl_agent *a, const char *cmd, json_t *args, bool 
 }
 
 /* Forget @n octets of what was read. */
-static void drop(struct vmctl_agent *a, size_t n)
+static void drop(struct vmhost_agent *a, size_t n)
 {
 	memmove(a->buf, a->buf + n, a->len - n);
 	a->len -= n;
 }
 
 /* The next line, which stays in a->buf up to @ret_len octets; the caller drops it. */
-static int wait_line(struct vmctl_agent *a, uint64_t until_ns, size_t *budget, size_t *ret_len, struct err *err)
+static int wait_line(struct vmhost_agent *a, uint64_t until_ns, size_t *budget, size_t *ret_len, struct err *err)
 {
 	for (;;) {
 		char *nl = memchr(a->buf, '\n', a->len);
@@ -83,7 +82,7 @@ static int wait_line(struct vmctl_agent *a, uint64_t until_ns, size_t *budget, s
 }
 
 /* The answer @id, behind a sentinel; all that comes before it is of others, or nobody's. */
-static int sync_with(struct vmctl_agent *a, json_int_t id, unsigned ms, struct err *err)
+static int sync_with(struct vmhost_agent *a, json_int_t id, unsigned ms, struct err *err)
 {
 	uint64_t until = now_ns() + ms * NS_PER_MS;
 	size_t budget = TOTAL_MAX, len;
@@ -104,7 +103,7 @@ static int sync_with(struct vmctl_agent *a, json_int_t id, unsigned ms, struct e
 	return r;
 }
 
-int vmctl_agent_call(struct vmctl_agent *a, const char *cmd, json_t *args, unsigned ms, json_t **ret, struct err *err)
+int vmhost_agent_call(struct vmhost_agent *a, const char *cmd, json_t *args, unsigned ms, json_t **ret, struct err *err)
 {
 	uint64_t until = now_ns() + ms * NS_PER_MS;
 	size_t budget = TOTAL_MAX, len;
@@ -128,14 +127,14 @@ int vmctl_agent_call(struct vmctl_agent *a, const char *cmd, json_t *args, unsig
 	return r;
 }
 
-int vmctl_agent_open(struct vmctl_agent *a, const char *name, unsigned ms, struct err *err)
+int vmhost_agent_open(struct vmhost_agent *a, const char *name, unsigned ms, struct err *err)
 {
 	struct hv_console_req req = { .index = HV_CONSOLE_NONE, .flags = HV_CONSOLE_AGENT };
 	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
 	uint32_t id = 0;
 	size_t n = 1;
 
-	*a = (struct vmctl_agent){ .fd = -1 };
+	*a = (struct vmhost_agent){ .fd = -1 };
 	int r = vmhost_connect(&c, name, err);
 	if (!r)
 		r = hvcall(&c, HV_OP_CONSOLE, &req, sizeof(req), NULL, 0, NULL, 0, NULL, &a->fd, &n, err);
@@ -153,33 +152,120 @@ int vmctl_agent_open(struct vmctl_agent *a, const char *name, unsigned ms, struc
 
 /* Orders --------------------------------------------------------------------------------------------------------- */
 
-int vmctl_agent_shutdown(const char *name, struct err *err)
+int vmhost_agent_shutdown(const char *name, struct err *err)
 {
-	_cleanup_vmctl_agent_ struct vmctl_agent a = { .fd = -1 };
+	_cleanup_vmhost_agent_ struct vmhost_agent a = { .fd = -1 };
 	json_t *said = NULL;
-	int r = vmctl_agent_open(&a, name, SYNC_MS, err);
+	int r = vmhost_agent_open(&a, name, SYNC_MS, err);
 
 	if (r < 0)
 		return r;
-	r = vmctl_agent_call(&a, "guest-shutdown", json_pack("{s:s}", "mode", "powerdown"), REFUSAL_MS, &said, err);
+	r = vmhost_agent_call(&a, "guest-shutdown", json_pack("{s:s}", "mode", "powerdown"), REFUSAL_MS, &said, err);
 	json_decref(said);
 	/* it answers only to refuse; the guest may be gone by now */
 	return r == -ETIMEDOUT || r == -ECONNRESET ? 0 : r;
 }
 
-void vmctl_agent_set_time(const char *name)
+int vmhost_shutdown(struct hvcall *c, const char *name, struct err *err)
 {
-	_cleanup_vmctl_agent_ struct vmctl_agent a = { .fd = -1 };
+	return vmhost_agent_shutdown(name, NULL) < 0 ? hvcall_simple(c, HV_OP_SHUTDOWN, NULL, 0, NULL, 0, err) : 0;
+}
+
+/* Its clock is right, whatever it said: it may lack hwclock, for the clock beside it. */
+static bool time_is_right(struct vmhost_agent *a)
+{
+	json_t *said = NULL;
+	struct timespec ts;
+	bool right = false;
+
+	if (vmhost_agent_call(a, "guest-get-time", NULL, ANSWER_MS, &said, NULL) == 0 && json_is_integer(said)) {
+		clock_gettime(CLOCK_REALTIME, &ts);
+		json_int_t s = json_integer_value(said) / (json_int_t)NS_PER_S;
+		right = s >= ts.tv_sec - 2 && s <= ts.tv_sec + 2;
+	}
+	json_decref(said);
+	return right;
+}
+
+int vmhost_agent_set_time(const char *name, struct err *err)
+{
+	_cleanup_vmhost_agent_ struct vmhost_agent a = { .fd = -1 };
 	struct timespec ts;
 	json_t *said = NULL;
 
-	if (vmctl_agent_open(&a, name, SYNC_MS, NULL) < 0)
-		return;
+	if (vmhost_agent_open(&a, name, SYNC_MS, NULL) < 0)
+		return 0;
 	clock_gettime(CLOCK_REALTIME, &ts);
 	json_int_t ns = (json_int_t)ts.tv_sec * (json_int_t)NS_PER_S + ts.tv_nsec;
-	if (vmctl_agent_call(&a, "guest-set-time", json_pack("{s:I}", "time", ns), ANSWER_MS, &said, NULL) < 0)
-		fprintf(stderr, "vmctl: note: the agent of guest '%s' did not set its clock\n", name);
+	int r = vmhost_agent_call(&a, "guest-set-time", json_pack("{s:I}", "time", ns), ANSWER_MS, &said, err);
 	json_decref(said);
+	return r == -EREMOTEIO && time_is_right(&a) ? 0 : r;
+}
+
+/* File systems --------------------------------------------------------------------------------------------------- */
+
+static int tell_hvdom(struct hvcall *c, unsigned seconds, struct err *err)
+{
+	struct hv_frozen_req q = { .seconds = seconds };
+
+	return hvcall_simple(c, HV_OP_FROZEN, &q, sizeof(q), NULL, 0, err);
+}
+
+/* A number of file systems. */
+static int ask_number(struct vmhost_agent *a, const char *cmd, unsigned ms, unsigned *ret, struct err *err)
+{
+	json_t *said = NULL;
+	int r = vmhost_agent_call(a, cmd, NULL, ms, &said, err);
+
+	if (!r && (!json_is_integer(said) || json_integer_value(said) < 0 || json_integer_value(said) > INT32_MAX))
+		r = err_set(err, EPROTO, "the guest's agent talks nonsense");
+	if (!r)
+		*ret = (unsigned)json_integer_value(said);
+	json_decref(said);
+	return r;
+}
+
+/* Its answer to a freeze that took too long may come before that to a thaw. */
+static int thaw(struct vmhost_agent *a, struct hvcall *c, unsigned *ret, struct err *err)
+{
+	uint32_t id = 0;
+	int r = getrandom(&id, sizeof(id), 0) == sizeof(id) ? sync_with(a, id, THAW_MS, err)
+	                                                    : err_sys(err, errno, "a random number");
+
+	if (!r)
+		r = ask_number(a, "guest-fsfreeze-thaw", THAW_MS, ret, err);
+	return r ? r : tell_hvdom(c, 0, err);
+}
+
+int vmhost_freeze(const char *name, unsigned seconds, unsigned *ret_n, struct err *err)
+{
+	_cleanup_vmhost_agent_ struct vmhost_agent a = { .fd = -1 };
+	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
+	unsigned thawed;
+	int r = vmhost_connect(&c, name, err);
+
+	if (!r)
+		r = vmhost_agent_open(&a, name, ANSWER_MS, err);
+	/* from here on hvdom thaws them in time, whatever becomes of us */
+	if (!r)
+		r = tell_hvdom(&c, seconds, err);
+	if (r < 0)
+		return r;
+	r = ask_number(&a, "guest-fsfreeze-freeze", FREEZE_MS, ret_n, err);
+	if (r < 0)
+		(void)!thaw(&a, &c, &thawed, NULL);
+	return r;
+}
+
+int vmhost_thaw(const char *name, unsigned *ret_n, struct err *err)
+{
+	_cleanup_vmhost_agent_ struct vmhost_agent a = { .fd = -1 };
+	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
+	int r = vmhost_connect(&c, name, err);
+
+	if (!r)
+		r = vmhost_agent_open(&a, name, ANSWER_MS, err);
+	return r ? r : thaw(&a, &c, ret_n, err);
 }
 
 /* Addresses ------------------------------------------------------------------------------------------------------ */
@@ -195,7 +281,7 @@ static void put_plain(char *to, size_t len, const char *text)
 }
 
 /* False: this is no address. */
-static bool address(const json_t *o, const char **family, char text[INET6_ADDRSTRLEN], int *prefix)
+static bool address(const json_t *o, struct vmhost_address *ret)
 {
 	const char *type = json_string_value(json_object_get(o, "ip-address-type"));
 	const char *ip = json_string_value(json_object_get(o, "ip-address"));
@@ -206,65 +292,45 @@ static bool address(const json_t *o, const char **family, char text[INET6_ADDRST
 	if (!type || !ip || (!six && strcmp(type, "ipv4")) || bits < 0 || bits > (six ? 128 : 32) ||
 	    inet_pton(six ? AF_INET6 : AF_INET, ip, raw) != 1)
 		return false;
-	*family = six ? "ipv6" : "ipv4";
-	*prefix = (int)bits;
-	return inet_ntop(six ? AF_INET6 : AF_INET, raw, text, INET6_ADDRSTRLEN);
+	ret->six = six;
+	ret->prefix = (unsigned)bits;
+	return inet_ntop(six ? AF_INET6 : AF_INET, raw, ret->ip, sizeof(ret->ip));
 }
 
-/* One interface; into @list, or onto the screen if that is NULL. */
-static void show(const json_t *o, json_t *list)
+static void interface(const json_t *o, struct vmhost_interface *ret)
 {
-	char name[24], mac[24], ip[INET6_ADDRSTRLEN];
-	json_t *addresses = json_array(), *a;
-	const char *family;
-	size_t i, n = 0;
-	int prefix;
+	json_t *a;
+	size_t i;
 
-	put_plain(name, sizeof(name), json_string_value(json_object_get(o, "name")));
-	put_plain(mac, sizeof(mac), json_string_value(json_object_get(o, "hardware-address")));
+	put_plain(ret->name, sizeof(ret->name), json_string_value(json_object_get(o, "name")));
+	put_plain(ret->mac, sizeof(ret->mac), json_string_value(json_object_get(o, "hardware-address")));
 	json_array_foreach(json_object_get(o, "ip-addresses"), i, a)
 	{
-		if (n == ADDRESSES_MAX || !address(a, &family, ip, &prefix))
-			continue;
-		if (list)
-			json_array_append_new(addresses, json_pack("{s:s, s:s, s:i}", "family", family, "address", ip,
-			                                           "prefix", prefix));
-		else
-			printf(" %-10s %-20s %-8s %s/%d\n", n ? "-" : name, n ? "-" : mac, family, ip, prefix);
-		n++;
+		if (ret->n < VMHOST_ADDRESSES_MAX && address(a, &ret->address[ret->n]))
+			ret->n++;
 	}
-	if (list)
-		json_array_append_new(list,
-		                      json_pack("{s:s, s:s, s:O}", "name", name, "mac", mac, "addresses", addresses));
-	else if (!n)
-		printf(" %-10s %-20s %-8s %s\n", name, mac, "-", "-");
-	json_decref(addresses);
 }
 
-int vmctl_domifaddr(struct cli *v, struct err *err)
+int vmhost_addresses(const char *name, struct vmhost_interface **ret, size_t *ret_n, struct err *err)
 {
-	_cleanup_vmctl_agent_ struct vmctl_agent a = { .fd = -1 };
-	json_t *said = NULL, *o, *list = v->json ? json_array() : NULL;
-	size_t i;
-	int r = vmctl_agent_open(&a, v->arg[0], ANSWER_MS, err);
+	_cleanup_vmhost_agent_ struct vmhost_agent a = { .fd = -1 };
+	json_t *said = NULL;
+	int r = vmhost_agent_open(&a, name, ANSWER_MS, err);
 
 	if (!r)
-		r = vmctl_agent_call(&a, "guest-network-get-interfaces", NULL, ANSWER_MS, &said, err);
+		r = vmhost_agent_call(&a, "guest-network-get-interfaces", NULL, ANSWER_MS, &said, err);
 	if (!r && !json_is_array(said))
 		r = err_set(err, EPROTO, "the guest's agent talks nonsense");
-	if (r < 0) {
-		json_decref(said);
-		json_decref(list);
-		return err_prefix(err, "domifaddr %s", v->arg[0]);
-	}
-	if (!list)
-		printf(" %-10s %-20s %-8s %s\n%s\n", "Name", "MAC address", "Protocol", "Address",
-		       "---------------------------------------------------------------");
-	json_array_foreach(said, i, o)
-	{
-		if (i < INTERFACES_MAX)
-			show(o, list);
-	}
+	size_t n = json_array_size(said) < VMHOST_INTERFACES_MAX ? json_array_size(said) : VMHOST_INTERFACES_MAX;
+	struct vmhost_interface *list = r ? NULL : calloc(n ? n : 1, sizeof(*list));
+	if (!r && !list)
+		r = err_set(err, ENOMEM, "out of memory");
+	for (size_t i = 0; !r && i < n; i++)
+		interface(json_array_get(said, i), &list[i]);
 	json_decref(said);
-	return list ? vmctl_print_json(list, err) : 0;
+	if (r < 0)
+		return r;
+	*ret = list;
+	*ret_n = n;
+	return 0;
 }
