@@ -70,6 +70,16 @@ int vmclus_undefine(struct cli *v, struct err *err)
 	return r;
 }
 
+int vmclus_dumpxml(struct cli *v, struct err *err)
+{
+	_cleanup_json_ json_t *o = NULL;
+	int r = vmclus_order(json_pack("{s:s, s:s}", "op", "dumpxml", "name", v->arg[0]), NULL, NULL, NULL, &o, err);
+
+	if (!r)
+		fputs(field_text(o, "xml"), stdout);
+	return r;
+}
+
 /* Start and stop: option 0 is --no-wait, 1 --timeout. */
 static int desire(struct cli *v, const char *op, const char *done, struct err *err)
 {

@@ -39,6 +39,7 @@ int vmclus_cpu_baseline(struct cli *v, struct err *err);
 int vmclus_state(struct cli *v, struct err *err);
 int vmclus_define(struct cli *v, struct err *err);
 int vmclus_undefine(struct cli *v, struct err *err);
+int vmclus_dumpxml(struct cli *v, struct err *err);
 int vmclus_start(struct cli *v, struct err *err);
 int vmclus_stop(struct cli *v, struct err *err);
 int vmclus_move(struct cli *v, struct err *err);

@@ -237,6 +237,7 @@ static const struct {
 	{ "status", ctl_status, true },
 	{ "define", ctl_define, false },
 	{ "undefine", ctl_undefine, false },
+	{ "dumpxml", ctl_xml, false },
 	{ "start", ctl_start, false },
 	{ "stop", ctl_stop, false },
 	{ "move", ctl_move, false },

@@ -78,6 +78,7 @@ void ctl_wait_time(struct client *c); /* take over "timeout_s" of the request */
 bool ctl_too_late(const struct client *c);
 void ctl_define(struct client *c);
 void ctl_undefine(struct client *c);
+void ctl_xml(struct client *c);
 void ctl_start(struct client *c);
 void ctl_stop(struct client *c);
 void ctl_move(struct client *c);

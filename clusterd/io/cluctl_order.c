@@ -157,6 +157,7 @@ void ctl_define(struct client *c)
 {
 	const char *xml = ctl_text(c, "xml"), *origin = ctl_text(c, "origin");
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
+	const struct clu_dom *old;
 	struct err err = { 0 };
 	int r;
 
@@ -167,6 +168,10 @@ void ctl_define(struct client *c)
 	r = dom_config_parse(xml, strlen(xml), origin ? origin : "definition", &cfg, &err);
 	if (r == 0)
 		r = dom_config_limits(cfg, &err);
+	/* without uuid it changes the domain of that name, and so keep the addresses that follow from it */
+	old = r == 0 && !cfg->uuid_given ? clu_dom_named(ctl_state(c), cfg->name) : NULL;
+	if (old)
+		dom_config_set_uuid(cfg, old->uuid);
 	if (r == 0) /* with uuid and addresses in it: every host must read the same */
 		r = dom_config_format(cfg, &c->o.xml, &err);
 	if (r == 0)
@@ -194,6 +199,22 @@ void ctl_undefine(struct client *c)
 
 	if (d)
 		(void)ctl_command(c, CLU_CMD_UNDEFINE, d->uuid);
+}
+
+/* As it was defined: with the uuid and the addresses that each host sees. */
+void ctl_xml(struct client *c)
+{
+	const struct clu_dom *d = ctl_dom(c);
+	const char *xml;
+	size_t len;
+
+	if (!d)
+		return;
+	xml = nodeio_text(c->ctl->n, (uint32_t)(d - ctl_state(c)->dom), &len);
+	if (!xml)
+		ctl_fail(c, ENODATA, "this node does not have the definition of %s yet: ask again, or another host", d->name);
+	else
+		ctl_over(c, json_pack("{s:s, s:s, s:s%}", "type", "ok", "name", d->name, "xml", xml, len));
 }
 
 /* start, stop ---------------------------------------------------------------------------------------------------------- */

@@ -92,6 +92,8 @@ static void test_policy_set(void **state)
 	"<domain type='" type "'><name>g</name><memory>" kib                                                           \
 	"</memory><os><type>linux</type><kernel>/boot/vmlinuz</kernel></os>"
 
+#define NIC "<devices><interface type='bridge'><source bridge='b'/></interface></devices>"
+
 static void define(const char *xml)
 {
 	json_decref(said);
@@ -112,6 +114,43 @@ static void test_define(void **state)
 	assert_string_equal(client.o.cmd->name, "g");
 	assert_null(client.o.warnings);
 	ctl_ok(&client);
+}
+
+/* Without a uuid it is the domain of that name, with the address that it has; and what is defined is shown. */
+static void test_define_again(void **state)
+{
+	static const char uuid[] = "5a0c7b52-0000-4000-8000-0123456789ab";
+	_cleanup_dom_config_ struct dom_config *cfg = NULL, *same = NULL;
+	struct nodeio_text texts[ARRAY_SIZE(doms)] = { { .id = 7 } };
+	struct err err;
+	(void)state;
+
+	memcpy(doms[0].name, "g", 2);
+	memcpy(doms[0].uuid, uuid, sizeof(uuid));
+	doms[0].xml_id = 7;
+	s.n_dom = 1;
+	define(HEAD("uml", "65536") NIC "</domain>");
+	assert_null(said);
+	assert_string_equal(client.o.cmd->uuid, uuid);
+	assert_int_equal(dom_config_parse(client.o.xml, client.o.xml_len, "again", &cfg, &err), 0);
+	assert_string_equal(cfg->uuid, uuid);
+	static const char given[] = "<uuid>5a0c7b52-0000-4000-8000-0123456789ab</uuid>" NIC "</domain>";
+	_cleanup_free_ char *with = xasprintf("%s%s", HEAD("uml", "65536"), given);
+	assert_int_equal(dom_config_parse(with, strlen(with), "given", &same, &err), 0);
+	assert_memory_equal(cfg->nic[0].mac, same->nic[0].mac, 6);
+	texts[0].xml = client.o.xml;
+	texts[0].len = client.o.xml_len;
+	node.text = texts;
+	json_t *xml = json_string(client.o.xml);
+	client.o.xml = NULL;
+	order(json_pack("{s:s, s:s}", "op", "dumpxml", "name", "g"));
+	ctl_xml(&client);
+	assert_string_equal(text("xml"), json_string_value(xml));
+	json_decref(xml);
+	free(texts[0].xml);
+	texts[0].xml = NULL;
+	node.text = NULL;
+	s.n_dom = 0;
 }
 
 /* What no host can run is refused; what none can run today is warned of, first of all. */
@@ -241,6 +280,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_policy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policy_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_define, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_define_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_define_what_cannot_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_define_what_cannot_be_read_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_move_refused, setup, teardown),
