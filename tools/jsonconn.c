@@ -140,6 +140,20 @@ const char *field_text(const json_t *o, const char *key)
 	return json_string_value(json_object_get(o, key)) ?: "";
 }
 
+/* Daemons name what went wrong, so that numbers stay out of the contract. */
+int field_errno(const json_t *o, const char *key)
+{
+	const char *name = field_text(o, key);
+
+	for (int i = 1; i < 134; i++) {
+		const char *n = strerrorname_np(i);
+
+		if (n && !strcmp(n, name))
+			return i;
+	}
+	return EIO;
+}
+
 bool field_true(const json_t *o, const char *key)
 {
 	return json_is_true(json_object_get(o, key));

@@ -52,5 +52,6 @@ void jsonconn_print(const json_t *o); /* one line on standard output, flushed */
 double field_num(const json_t *o, const char *key);       /* 0 when absent */
 const char *field_text(const json_t *o, const char *key); /* "" when absent or null; borrowed from @o */
 bool field_true(const json_t *o, const char *key);
+int field_errno(const json_t *o, const char *key);        /* of a name: EAGAIN for "EAGAIN"; EIO when it is none */
 
 #endif

@@ -57,18 +57,6 @@ static int ping(struct jsonconn *c, struct err *err)
 		limit_s + SILENT_MS / 1000);
 }
 
-/* "EAGAIN" to 11: clusterd names what went wrong, so that numbers stay out of the contract. */
-static int code_of(const char *name)
-{
-	for (int i = 1; i < 134; i++) {
-		const char *n = strerrorname_np(i);
-
-		if (n && !strcmp(n, name))
-			return i;
-	}
-	return EIO;
-}
-
 int vmclus_recv(struct jsonconn *c, bool wait, json_t **ret, struct err *err)
 {
 	_cleanup_json_ json_t *o = NULL;
@@ -86,7 +74,7 @@ int vmclus_recv(struct jsonconn *c, bool wait, json_t **ret, struct err *err)
 	if (!strcmp(field_text(o, "type"), "error")) {
 		const char *why = field_text(o, "error");
 
-		return err_set(err, code_of(field_text(o, "code")), "%s", *why ? why : "failed");
+		return err_set(err, field_errno(o, "code"), "%s", *why ? why : "failed");
 	}
 	*ret = steal_ptr(&o);
 	return 0;

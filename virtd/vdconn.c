@@ -236,7 +236,7 @@ static void begin(struct vd_conn *c)
 		c->waiting_bytes -= call->msg.len;
 		c->running++;
 		if (call->proc->flags & VD_LOOP) {
-			if (call->proc->fn(call) < 0 && !call->code)
+			if (call->fn(call) < 0 && !call->code)
 				(void)vd_fail(call, VD_E_INTERNAL, "%s failed", call->proc->name);
 			vd_conn_finished(call);
 		} else {
@@ -251,12 +251,12 @@ void vd_conn_finished(struct vd_call *call)
 	struct vd_conn *c = call->conn;
 
 	if (!c) { /* a look at all domains, for events */
-		vd_events_seen(call->srv, steal_ptr(&call->snapshot));
+		vd_events_seen(call->srv, call->scope, steal_ptr(&call->snapshot));
 		vd_call_free(call);
 		return;
 	}
 	if (!(call->proc->flags & VD_RO)) /* what it changed is told at once */
-		vd_events_look(call->srv);
+		vd_events_look(call->srv, call->scope);
 	c->running--;
 	if (c->dead)
 		loop_timer_in(call->srv->reap, 0);
@@ -293,6 +293,7 @@ static void log_order(const struct vd_conn *c, const struct vd_call *call)
 static void on_call(struct vd_conn *c, const struct vd_header *h, const uint8_t *p, size_t len)
 {
 	const struct vd_proc *proc = vd_proc_find(h->procedure);
+	int (*fn)(struct vd_call * call);
 	struct vd_call *call;
 	struct err err;
 
@@ -312,12 +313,27 @@ static void on_call(struct vd_conn *c, const struct vd_header *h, const uint8_t 
 		refuse(c, h, VD_E_DENIED, VD_FROM_DOM, "operation forbidden: read only access prevents %s", proc->name);
 		return;
 	}
+	fn = c->scope == VD_CLUSTER ? vd_cluster_fn(proc) : proc->fn;
+	if (!fn) {
+		refuse(c, h, VD_E_NO_SUPPORT, VD_FROM_DOM,
+		       "this function is not supported by the connection driver: %s, by way of the cluster; on the "
+		       "domain's host it is: hospes:///system",
+		       proc->name);
+		return;
+	}
 	call = calloc(1, sizeof(*call));
 	if (!call) {
 		vd_conn_drop(c, "out of memory");
 		return;
 	}
-	*call = (struct vd_call){ .srv = c->srv, .conn = c, .proc = proc, .h = *h, .readonly = c->readonly, .fd = -1 };
+	*call = (struct vd_call){ .srv = c->srv,
+		                  .conn = c,
+		                  .proc = proc,
+		                  .fn = fn,
+		                  .h = *h,
+		                  .readonly = c->readonly,
+		                  .scope = c->scope,
+		                  .fd = -1 };
 	buf_put(&call->msg, p, len);
 	if (call->msg.failed || vd_args_read(proc->sig, call->msg.data, len, &call->args, &err) < 0) {
 		refuse(c, h, VD_E_RPC, VD_FROM_RPC, "%s", call->msg.failed ? "out of memory" : err.text);

@@ -16,7 +16,7 @@
 /* libvirt's numbers */
 enum { EV_DEFINED, EV_UNDEFINED, EV_STARTED, EV_SUSPENDED, EV_RESUMED, EV_STOPPED };
 
-struct vd_snapshot *vd_snapshot_take(void)
+static struct vd_snapshot *snapshot_here(void)
 {
 	struct vd_snapshot *s = calloc(1, sizeof(*s));
 	struct vmhost_names names = { 0 };
@@ -53,6 +53,11 @@ fail:
 	return NULL;
 }
 
+struct vd_snapshot *vd_snapshot_take(struct vd_call *c)
+{
+	return c->scope == VD_CLUSTER ? vd_cluster_snapshot(c) : snapshot_here();
+}
+
 void vd_snapshot_free(struct vd_snapshot *s)
 {
 	if (!s)
@@ -61,25 +66,27 @@ void vd_snapshot_free(struct vd_snapshot *s)
 	free(s);
 }
 
-bool vd_events_wanted(const struct vd_server *s)
+bool vd_events_wanted(const struct vd_server *s, enum vd_scope scope)
 {
 	for (struct vd_conn *c = s->conns; c; c = c->next)
-		if (c->callbacks && !c->dead)
+		if (c->callbacks && c->scope == scope && !c->dead)
 			return true;
 	return false;
 }
 
-void vd_events_look(struct vd_server *s)
+void vd_events_look(struct vd_server *s, enum vd_scope scope)
 {
-	if (!vd_events_wanted(s))
+	struct vd_watch *w = &s->watch[scope];
+
+	if (!vd_events_wanted(s, scope))
 		return;
-	if (s->scanning)
-		s->again = true;
+	if (w->scanning)
+		w->again = true;
 	else
-		loop_timer_in(s->scan, 0);
+		loop_timer_in(w->scan, 0);
 }
 
-static void emit(struct vd_server *s, const struct vd_seen *d, int event, int detail)
+static void emit(struct vd_server *s, enum vd_scope scope, const struct vd_seen *d, int event, int detail)
 {
 	const struct vd_header h = {
 		.program = VD_PROG_REMOTE, .version = 1, .procedure = PROC_LIFECYCLE, .type = VD_MESSAGE
@@ -89,7 +96,7 @@ static void emit(struct vd_server *s, const struct vd_seen *d, int event, int de
 		for (struct vd_callback *cb = c->callbacks; cb && !c->dead; cb = cb->next) {
 			_cleanup_buf_ struct buf b = { 0 };
 
-			if (cb->event != 0 || (cb->one && memcmp(cb->uuid, d->uuid, XDR_UUID)))
+			if (c->scope != scope || cb->event != 0 || (cb->one && memcmp(cb->uuid, d->uuid, XDR_UUID)))
 				continue;
 			if (vd_unsent(c) > VD_OUT_CALM) {
 				vd_conn_drop(c, "it does not read its events");
@@ -105,7 +112,7 @@ static void emit(struct vd_server *s, const struct vd_seen *d, int event, int de
 }
 
 /* What happened to a domain; @old or @now is NULL if it was or is not there. */
-static void compare(struct vd_server *s, const struct vd_seen *old, const struct vd_seen *now)
+static void compare(struct vd_server *s, enum vd_scope scope, const struct vd_seen *old, const struct vd_seen *now)
 {
 	static const struct vd_seen none = { .id = -1 };
 	const struct vd_seen *d = now ? now : old;
@@ -113,32 +120,33 @@ static void compare(struct vd_server *s, const struct vd_seen *old, const struct
 	old = old ? old : &none;
 	now = now ? now : &none;
 	if (now->defined && !old->defined)
-		emit(s, d, EV_DEFINED, 0);
+		emit(s, scope, d, EV_DEFINED, 0);
 	if (old->id != now->id && old->id != -1)
-		emit(s, d, EV_STOPPED, now->crashed ? 2 : 0);
+		emit(s, scope, d, EV_STOPPED, now->crashed ? 2 : 0);
 	if (old->id != now->id && now->id != -1)
-		emit(s, d, EV_STARTED, 0);
+		emit(s, scope, d, EV_STARTED, 0);
 	if (now->id != -1 && now->paused && !(old->id == now->id && old->paused))
-		emit(s, d, EV_SUSPENDED, 0);
+		emit(s, scope, d, EV_SUSPENDED, 0);
 	if (now->id != -1 && old->id == now->id && old->paused && !now->paused)
-		emit(s, d, EV_RESUMED, 0);
+		emit(s, scope, d, EV_RESUMED, 0);
 	if (old->defined && !now->defined)
-		emit(s, d, EV_UNDEFINED, 0);
+		emit(s, scope, d, EV_UNDEFINED, 0);
 }
 
-void vd_events_seen(struct vd_server *s, struct vd_snapshot *now)
+void vd_events_seen(struct vd_server *s, enum vd_scope scope, struct vd_snapshot *now)
 {
+	struct vd_watch *w = &s->watch[scope];
 	size_t i = 0, k = 0;
 
-	s->scanning = false;
-	if (s->again)
-		loop_timer_in(s->scan, 0);
-	s->again = false;
+	w->scanning = false;
+	if (w->again)
+		loop_timer_in(w->scan, 0);
+	w->again = false;
 	if (!now)
 		return;
 	/* both are sorted */
-	while (s->seen && (i < s->seen->n || k < now->n)) {
-		const struct vd_seen *a = i < s->seen->n ? &s->seen->dom[i] : NULL;
+	while (w->seen && (i < w->seen->n || k < now->n)) {
+		const struct vd_seen *a = i < w->seen->n ? &w->seen->dom[i] : NULL;
 		struct vd_seen *b = k < now->n ? &now->dom[k] : NULL;
 		int order = !a ? 1 : !b ? -1 : strcmp(a->name, b->name);
 
@@ -148,14 +156,14 @@ void vd_events_seen(struct vd_server *s, struct vd_snapshot *now)
 		} else if (!order && a->silent) {
 			/* known for the first time */
 		} else if (!order && memcmp(a->uuid, b->uuid, XDR_UUID)) { /* another one by that name */
-			compare(s, a, NULL);
-			compare(s, NULL, b);
+			compare(s, scope, a, NULL);
+			compare(s, scope, NULL, b);
 		} else {
-			compare(s, order <= 0 ? a : NULL, order >= 0 ? b : NULL);
+			compare(s, scope, order <= 0 ? a : NULL, order >= 0 ? b : NULL);
 		}
 		i += order <= 0;
 		k += order >= 0;
 	}
-	vd_snapshot_free(s->seen);
-	s->seen = now;
+	vd_snapshot_free(w->seen);
+	w->seen = now;
 }

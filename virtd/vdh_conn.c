@@ -25,18 +25,31 @@ int vdh_auth_list(struct vd_call *c)
 	return 0;
 }
 
+static const char *const paths[] = { [VD_SYSTEM] = "/system", [VD_CLUSTER] = "/cluster" };
+
+/* Parameters may follow. */
+static bool names_path(const char *at, const char *path)
+{
+	size_t len = strlen(path);
+
+	return !strncmp(at, path, len) && (!at[len] || at[len] == '?');
+}
+
 int vdh_open(struct vd_call *c)
 {
+	enum vd_scope scope;
 	const char *uri = c->args.arg[0].s, *path = uri ? strstr(uri, ":///") : NULL;
 
 	if (c->conn->opened)
 		return vd_fail(c, VD_E_FAILED, "connection already open");
 	path = path ? path + 3 : "/system";
-	if (!strncmp(path, "/cluster", 8))
-		return vd_fail(c, VD_E_NO_SUPPORT, "/cluster is not served yet: use /system of each host, and vmclus");
-	if (strncmp(path, "/system", 7) || (path[7] && path[7] != '?'))
-		return vd_fail(c, VD_E_INVALID_ARG, "\"%s\" is not served here: hospes:///system", uri);
+	for (scope = VD_SYSTEM; scope < VD_SCOPES && !names_path(path, paths[scope]); scope++)
+		;
+	if (scope == VD_SCOPES)
+		return vd_fail(c, VD_E_INVALID_ARG, "\"%s\" is not served here: hospes:///system, hospes:///cluster",
+		               uri);
 	c->conn->opened = true;
+	c->conn->scope = scope;
 	if (c->args.arg[1].u & 1)
 		c->conn->readonly = true;
 	return 0;
@@ -97,7 +110,10 @@ int vdh_hostname(struct vd_call *c)
 
 int vdh_uri(struct vd_call *c)
 {
-	xdr_put_string(&c->out, "hospes:///system");
+	char uri[40];
+
+	snprintf(uri, sizeof(uri), "hospes://%s", paths[c->scope]);
+	xdr_put_string(&c->out, uri);
 	return 0;
 }
 

@@ -89,12 +89,13 @@ int vdh_register(struct vd_call *c)
 	if (c->args.arg[0].u >= EVENTS_MAX)
 		return vd_fail(c, VD_E_INVALID_ARG, "unsupported event ID %u", c->args.arg[0].u);
 	if (!c->args.arg[0].u)
-		c->snapshot = vd_snapshot_take();
+		c->snapshot = vd_snapshot_take(c);
 	return 0;
 }
 
 void vdh_registered(struct vd_conn *conn, struct vd_call *c)
 {
+	struct vd_snapshot **seen = &c->srv->watch[c->scope].seen;
 	const struct vd_arg *dom = &c->args.arg[1];
 	struct vd_callback *cb = conn->n_callbacks < VD_CALLBACKS_MAX ? calloc(1, sizeof(*cb)) : NULL;
 
@@ -107,8 +108,8 @@ void vdh_registered(struct vd_conn *conn, struct vd_call *c)
 	cb->one = dom->n;
 	if (cb->one)
 		memcpy(cb->uuid, dom->dom->uuid, XDR_UUID);
-	if (!c->srv->seen) { /* else what was seen last is older, and what happened since is told to all */
-		c->srv->seen = c->snapshot;
+	if (!*seen) { /* else what was seen last is older, and what happened since is told to all */
+		*seen = c->snapshot;
 		c->snapshot = NULL;
 	}
 	cb->next = conn->callbacks;

@@ -9,8 +9,7 @@
 #include "common/util.h"
 #include "hypervisor/api/hvproc.h"
 
-/* libvirt's states and reasons */
-enum { S_NOSTATE, S_RUNNING, S_BLOCKED, S_PAUSED, S_SHUTDOWN, S_SHUTOFF, S_CRASHED };
+/* libvirt's reasons */
 enum { PAUSED_UNKNOWN, PAUSED_USER, PAUSED_MIGRATION, PAUSED_IOERROR = 5, PAUSED_WATCHDOG = 6, PAUSED_STARTING = 11 };
 #define SHUTOFF_CRASHED 3
 
@@ -45,10 +44,8 @@ static int digit(char ch)
 	return at ? (int)(at - "0123456789abcdef") : ch >= 'A' && ch <= 'F' ? ch - 'A' + 10 : 0;
 }
 
-void vd_uuid(const struct vmhost_dom *d, uint8_t ret[XDR_UUID])
+void vd_uuid_of_text(const char *s, uint8_t ret[XDR_UUID])
 {
-	const char *s = vmhost_uuid(d);
-
 	memset(ret, 0, XDR_UUID);
 	if (!uuid_is_valid(s))
 		return;
@@ -57,6 +54,11 @@ void vd_uuid(const struct vmhost_dom *d, uint8_t ret[XDR_UUID])
 		ret[i] = (uint8_t)(digit(s[0]) << 4 | digit(s[1]));
 		s += 2;
 	}
+}
+
+void vd_uuid(const struct vmhost_dom *d, uint8_t ret[XDR_UUID])
+{
+	vd_uuid_of_text(vmhost_uuid(d), ret);
 }
 
 void vd_uuid_text(const uint8_t u[XDR_UUID], char ret[37])

@@ -3,9 +3,13 @@
 #ifndef HOSPES_VIRTD_VDH_INT_H
 #define HOSPES_VIRTD_VDH_INT_H
 
+#include "tools/jsonconn.h"
 #include "virtd/virtd_int.h"
 
 #define VDH_VCPUS_QEMU 64u
+
+/* libvirt's states of a domain */
+enum { S_NOSTATE, S_RUNNING, S_BLOCKED, S_PAUSED, S_SHUTDOWN, S_SHUTOFF, S_CRASHED };
 
 /* vdh_conn.c */
 int vdh_auth_list(struct vd_call *c);
@@ -36,6 +40,7 @@ int vdh_by_name(struct vd_call *c);
 int vdh_by_uuid(struct vd_call *c);
 int vdh_all_stats(struct vd_call *c);
 bool vdh_wanted(const struct vmhost_dom *d, uint32_t flags); /* by the flags of virConnectListAllDomains */
+bool vdh_wanted_as(bool active, bool persistent, int32_t state, uint32_t flags);
 /* vdh_dom.c */
 int vdh_info(struct vd_call *c);
 int vdh_state(struct vd_call *c);
@@ -75,6 +80,14 @@ int vdh_thaw(struct vd_call *c);
 int vdh_begin(struct vd_call *c);
 int vdh_prepare(struct vd_call *c);
 int vdh_perform(struct vd_call *c);
+/* The host, and the bandwidth in MiB/s (0: no limit), that a call to perform a migration of @name names. */
+int vdh_migrate_to(struct vd_call *c, const char *name, char *host, size_t room, uint64_t *ret_mib) _must_check_;
+int vdh_migrate_flags(struct vd_call *c, uint32_t flags) _must_check_; /* those that no migration here has are refused */
+/*
+ * The first answer on @j that is no progress, at most @limit_s seconds from now (0: however long it takes), and not
+ * when the server ends. @ret is owned by the caller. -ETIMEDOUT, -EINTR; as jsonconn_recv().
+ */
+int vdh_answer(struct vd_call *c, struct jsonconn *j, unsigned limit_s, json_t **ret, struct err *err) _must_check_;
 int vdh_finish(struct vd_call *c);
 int vdh_confirm(struct vd_call *c);
 int vdh_job_info(struct vd_call *c);

@@ -72,7 +72,7 @@ static bool host_of(const char *uri, char *ret, size_t room)
 	return name_is_valid(ret);
 }
 
-static int check_flags(struct vd_call *c, const char *name, uint32_t flags)
+int vdh_migrate_flags(struct vd_call *c, uint32_t flags)
 {
 	if (flags & M_TUNNELLED)
 		return vd_fail(c, VD_E_UNSUPPORTED,
@@ -81,6 +81,13 @@ static int check_flags(struct vd_call *c, const char *name, uint32_t flags)
 		return vd_fail(c, VD_E_UNSUPPORTED, "disks are not copied: they have to be shared by both hosts");
 	if (flags & ~M_KNOWN)
 		return vd_fail(c, VD_E_UNSUPPORTED, "unsupported flags (0x%x) for migration", flags & ~M_KNOWN);
+	return 0;
+}
+
+static int check_flags(struct vd_call *c, const char *name, uint32_t flags)
+{
+	if (vdh_migrate_flags(c, flags) < 0)
+		return -1;
 	if (managed_listed(name, NULL))
 		return vd_fail(c, VD_E_INVALID,
 		               "'%s' is a domain of the cluster, which decides where it runs: vmclus move %s HOST",
@@ -96,30 +103,33 @@ static bool same_xml(const char *name, const char *xml)
 	return !xml || (!vmhost_xml(name, false, &is, NULL) && !strcmp(is, xml));
 }
 
-/* The order, or NULL with the call's error. */
-static json_t *order_of(struct vd_call *c, const char *name, uint32_t flags)
+int vdh_migrate_to(struct vd_call *c, const char *name, char *host, size_t room, uint64_t *ret_mib)
 {
 	const struct vd_arg *p = &c->args.arg[2];
 	const char *dname = vd_param_text(p, "destination_name"), *uri = vd_param_text(p, "migrate_uri");
-	uint64_t mib = 0;
+
+	*ret_mib = 0;
+	if (dname && strcmp(dname, name))
+		return vd_fail(c, VD_E_UNSUPPORTED, "a domain keeps its name when it moves");
+	if (!vd_param_number(p, "bandwidth", ret_mib) || *ret_mib > 1000000)
+		return vd_fail(c, VD_E_INVALID_ARG, "bandwidth has to be a number of MiB/s");
+	if (!host_of(uri ? uri : c->args.arg[1].s, host, room))
+		return vd_fail(c, VD_E_INVALID_ARG, "\"%.100s\" names no host: hospes+ssh://HOST/system",
+		               c->args.arg[1].s ? c->args.arg[1].s : "");
+	return 0;
+}
+
+/* The order, or NULL with the call's error. */
+static json_t *order_of(struct vd_call *c, const char *name, uint32_t flags)
+{
+	uint64_t mib;
 	char host[64];
 	json_t *o;
 
-	if (dname && strcmp(dname, name)) {
-		(void)vd_fail(c, VD_E_UNSUPPORTED, "a domain keeps its name when it moves");
+	if (vdh_migrate_to(c, name, host, sizeof(host), &mib) < 0)
 		return NULL;
-	}
-	if (!same_xml(name, vd_param_text(p, "destination_xml"))) {
+	if (!same_xml(name, vd_param_text(&c->args.arg[2], "destination_xml"))) {
 		(void)vd_fail(c, VD_E_UNSUPPORTED, "a domain keeps its XML when it moves");
-		return NULL;
-	}
-	if (!vd_param_number(p, "bandwidth", &mib) || mib > 1000000) {
-		(void)vd_fail(c, VD_E_INVALID_ARG, "bandwidth has to be a number of MiB/s");
-		return NULL;
-	}
-	if (!host_of(uri ? uri : c->args.arg[1].s, host, sizeof(host))) {
-		(void)vd_fail(c, VD_E_INVALID_ARG, "\"%.100s\" names no host: hospes+ssh://HOST/system",
-		              c->args.arg[1].s ? c->args.arg[1].s : "");
 		return NULL;
 	}
 	/* without M_LIVE the guest may stand still for as long as it takes: live is as good */
@@ -132,9 +142,10 @@ static json_t *order_of(struct vd_call *c, const char *name, uint32_t flags)
 	return o;
 }
 
-/* Until the result. @ret owned by the caller. */
-static int wait_result(struct vd_call *c, struct jsonconn *j, json_t **ret, struct err *err)
+int vdh_answer(struct vd_call *c, struct jsonconn *j, unsigned limit_s, json_t **ret, struct err *err)
 {
+	uint64_t until = now_ns() + limit_s * NS_PER_S;
+
 	for (;;) {
 		struct pollfd p = { .fd = j->fd, .events = POLLIN };
 		json_t *o = NULL;
@@ -142,7 +153,11 @@ static int wait_result(struct vd_call *c, struct jsonconn *j, json_t **ret, stru
 
 		if (r == -EAGAIN) {
 			if (c->srv->stop)
-				return err_set(err, EINTR, "hospes-virtd ends; the migration goes on: vmmig status");
+				return err_set(err, EINTR, "hospes-virtd ends; what was ordered goes on: %s",
+				               j->peer->lost);
+			if (limit_s && now_ns() > until)
+				return err_set(err, ETIMEDOUT, "%s has not answered for %u s", j->peer->daemon,
+				               limit_s);
 			(void)poll(&p, 1, 500);
 			continue;
 		}
@@ -170,7 +185,7 @@ static int push(struct vd_call *c, const char *name, uint32_t flags)
 		return -1;
 	r = jsonconn_order(&j, &push_peer, order, &err);
 	if (!r)
-		r = wait_result(c, &j, &result, &err);
+		r = vdh_answer(c, &j, 0, &result, &err);
 	if (r < 0)
 		return vd_fail(c, VD_E_FAILED, "operation failed: %s", err.text);
 	status = field_text(result, "status");

@@ -17,13 +17,10 @@
 #define L_HAS        (256u | 1024u | 4096u | 16384u) /* a managed save, autostart, snapshots, checkpoints: none has */
 #define L_HAS_NOT    (512u | 2048u | 8192u | 32768u)
 
-bool vdh_wanted(const struct vmhost_dom *d, uint32_t flags)
+bool vdh_wanted_as(bool active, bool persistent, int32_t state, uint32_t flags)
 {
-	bool active = vd_is_active(d);
-	int32_t state, reason;
-	uint32_t of = (active ? L_ACTIVE : L_INACTIVE) | (d->defined ? L_PERSISTENT : L_TRANSIENT);
+	uint32_t of = (active ? L_ACTIVE : L_INACTIVE) | (persistent ? L_PERSISTENT : L_TRANSIENT);
 
-	vd_state(d, &state, &reason);
 	of |= state == 1 ? L_RUNNING : state == 3 ? L_PAUSED : state == 5 ? L_SHUTOFF : L_OTHER;
 	if ((flags & (L_ACTIVE | L_INACTIVE)) && !(flags & of & (L_ACTIVE | L_INACTIVE)))
 		return false;
@@ -34,6 +31,14 @@ bool vdh_wanted(const struct vmhost_dom *d, uint32_t flags)
 		return false;
 	/* each pair HAS, HAS_NOT: HAS alone fits nothing */
 	return !((flags & L_HAS) & ~((flags & L_HAS_NOT) >> 1));
+}
+
+bool vdh_wanted(const struct vmhost_dom *d, uint32_t flags)
+{
+	int32_t state, reason;
+
+	vd_state(d, &state, &reason);
+	return vdh_wanted_as(vd_is_active(d), d->defined, state, flags);
 }
 
 /* Call @fn for each domain that fits @flags, while it returns true. */

@@ -73,7 +73,7 @@ static void *serve(void *arg)
 		}
 		p->n_slow += slow;
 		pthread_mutex_unlock(&p->lock);
-		if (c->proc->fn(c) < 0 && !c->code)
+		if (c->fn(c) < 0 && !c->code)
 			(void)vd_fail(c, VD_E_INTERNAL, "%s failed", c->proc->name);
 		pthread_mutex_lock(&p->lock);
 		p->n_slow -= slow;

@@ -153,32 +153,35 @@ static void on_alive(void *arg)
 
 static int scan(struct vd_call *c)
 {
-	c->snapshot = vd_snapshot_take();
+	c->snapshot = vd_snapshot_take(c);
 	return 0;
 }
 
 /* While somebody wants events: a look at all domains. One at a time. */
 static void on_scan(void *arg)
 {
-	static const struct vd_proc look = { .name = "a look at all domains", .fn = scan };
-	struct vd_server *s = arg;
+	static const struct vd_proc look = { .name = "a look at all domains" };
+	struct vd_watch *w = arg;
+	struct vd_server *s = w->srv;
+	enum vd_scope scope = (enum vd_scope)(w - s->watch);
 	struct vd_call *c;
 
-	if (!vd_events_wanted(s)) {
-		vd_snapshot_free(s->seen);
-		s->seen = NULL;
-	} else if (!s->scanning && (c = calloc(1, sizeof(*c)))) {
-		*c = (struct vd_call){ .srv = s, .proc = &look, .fd = -1 };
-		s->scanning = true;
+	if (!vd_events_wanted(s, scope)) {
+		vd_snapshot_free(w->seen);
+		w->seen = NULL;
+	} else if (!w->scanning && (c = calloc(1, sizeof(*c)))) {
+		*c = (struct vd_call){ .srv = s, .proc = &look, .fn = scan, .scope = scope, .fd = -1 };
+		w->scanning = true;
 		vd_pool_run(s->pool, c);
 	}
-	loop_timer_in(s->scan, SCAN_NS);
+	loop_timer_in(w->scan, SCAN_NS);
 }
 
 struct vd_server *vd_server_new(struct loop *loop, const struct vd_config *cfg, struct err *err)
 {
 	struct vd_server *s = calloc(1, sizeof(*s));
 	gid_t gid = (gid_t)-1;
+	bool timers = true;
 	struct group *g;
 
 	if (!s) {
@@ -191,10 +194,14 @@ struct vd_server *vd_server_new(struct loop *loop, const struct vd_config *cfg, 
 	host_name(s->host, sizeof(s->host));
 	xmlInitParser(); /* before there are threads */
 	s->alive = loop_add_timer(loop, on_alive, s);
-	s->scan = loop_add_timer(loop, on_scan, s);
 	s->reap = loop_add_timer(loop, vd_conns_reap, s);
 	s->pool = vd_pool_new(loop, vd_conn_finished);
-	if (!s->alive || !s->scan || !s->reap || !s->pool) {
+	for (size_t i = 0; i < VD_SCOPES; i++) {
+		s->watch[i].srv = s;
+		s->watch[i].scan = loop_add_timer(loop, on_scan, &s->watch[i]);
+		timers &= s->watch[i].scan != NULL;
+	}
+	if (!s->alive || !timers || !s->reap || !s->pool) {
 		(void)err_sys(err, ENOMEM, "server");
 		goto fail;
 	}
@@ -211,7 +218,8 @@ struct vd_server *vd_server_new(struct loop *loop, const struct vd_config *cfg, 
 	    listen_on(s, 1, cfg->socket_ro, true, (gid_t)-1, err) < 0)
 		goto fail;
 	loop_timer_in(s->alive, VD_KEEPALIVE_S * NS_PER_S);
-	loop_timer_in(s->scan, SCAN_NS);
+	for (size_t i = 0; i < VD_SCOPES; i++)
+		loop_timer_in(s->watch[i].scan, SCAN_NS);
 	return s;
 fail:
 	vd_server_free(s);
@@ -233,7 +241,8 @@ void vd_server_free(struct vd_server *s)
 		free(s->listener[i].path);
 	}
 	loop_del_timer(s->alive);
-	loop_del_timer(s->scan);
+	for (size_t i = 0; i < VD_SCOPES; i++)
+		loop_del_timer(s->watch[i].scan);
 	bool all = vd_pool_free(s->pool);
 	while (s->conns) {
 		struct vd_conn *c = s->conns;
@@ -242,7 +251,8 @@ void vd_server_free(struct vd_server *s)
 		vd_conn_free(c);
 	}
 	loop_del_timer(s->reap);
-	vd_snapshot_free(s->seen);
+	for (size_t i = 0; i < VD_SCOPES; i++)
+		vd_snapshot_free(s->watch[i].seen);
 	if (!all) /* threads still use it; the process ends next */
 		return;
 	pthread_mutex_destroy(&s->lock);

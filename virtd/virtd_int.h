@@ -72,13 +72,18 @@ struct vd_proc {
 	void (*done)(struct vd_conn *conn, struct vd_call *c); /* on the loop, before the reply; NULL: nothing */
 };
 
+/* What a client's URI names: hospes:///system is this host, hospes:///cluster all of them. */
+enum vd_scope { VD_SYSTEM, VD_CLUSTER, VD_SCOPES };
+
 struct vd_call {
 	struct vd_call *next;
 	struct vd_server *srv;
 	struct vd_conn *conn;                /* NULL: it has gone; loop thread only */
 	const struct vd_proc *proc;
+	int (*fn)(struct vd_call *c);        /* what serves it in its scope */
 	struct vd_header h;
 	bool readonly;                       /* of the client */
+	enum vd_scope scope;                 /* of the client */
 	struct buf msg;                      /* the arguments' octets */
 	struct vd_args args;
 	struct buf out;                      /* the reply's payload */
@@ -101,6 +106,7 @@ struct vd_conn {
 	struct loop_fd *src;
 	bool readonly, opened, keepalive, dead;
 	bool full;                           /* nothing is read from it */
+	enum vd_scope scope;
 	unsigned unanswered;                 /* pings */
 	pid_t pid;
 	uid_t uid;
@@ -130,11 +136,15 @@ struct vd_server {
 		char *path;                  /* owned */
 		struct loop_fd *src;
 	} listener[2];
-	struct loop_timer *alive, *scan, *reap;
+	struct loop_timer *alive, *reap;
 	struct vd_pool *pool;
 	volatile sig_atomic_t stop;          /* set at the end: long calls give up */
-	struct vd_snapshot *seen;            /* NULL: nobody asked for events */
-	bool scanning, again;                /* a look is under way; another one follows at once */
+	struct vd_watch {
+		struct vd_server *srv;
+		struct loop_timer *scan;
+		struct vd_snapshot *seen;    /* NULL: nobody asked for events */
+		bool scanning, again;        /* a look is under way; another one follows at once */
+	} watch[VD_SCOPES];
 	pthread_mutex_t lock;
 	struct vd_claim { struct vd_claim *next; const char *name; } *claims; /* locked: domains that a call changes */
 };
@@ -178,16 +188,22 @@ void vd_pool_run(struct vd_pool *p, struct vd_call *c); /* @c is the pool's unti
 bool vd_pool_free(struct vd_pool *p);
 
 /* vdevent.c */
-struct vd_snapshot *vd_snapshot_take(void); /* blocks; NULL: out of memory, or a directory cannot be read */
+/* All domains of @c's scope. Blocks; NULL: out of memory, a directory cannot be read, or clusterd says nothing. */
+struct vd_snapshot *vd_snapshot_take(struct vd_call *c);
 void vd_snapshot_free(struct vd_snapshot *s); /* takes NULL */
 /* Tell the difference. @now is owned from now on; NULL: it could not be looked. */
-void vd_events_seen(struct vd_server *s, struct vd_snapshot *now);
-bool vd_events_wanted(const struct vd_server *s);
-void vd_events_look(struct vd_server *s);       /* soon, and not only in the next round */
+void vd_events_seen(struct vd_server *s, enum vd_scope scope, struct vd_snapshot *now);
+bool vd_events_wanted(const struct vd_server *s, enum vd_scope scope);
+void vd_events_look(struct vd_server *s, enum vd_scope scope); /* soon, and not only in the next round */
 
 /* vdproc.c */
 const struct vd_proc *vd_proc_find(uint32_t number);
 const struct vd_proc *vd_proc_all(size_t *ret_n);
+
+/* vdh_cluster.c */
+/* What serves a procedure for a client of the cluster. NULL: it is not to be had there. */
+int (*vd_cluster_fn(const struct vd_proc *proc))(struct vd_call *c);
+struct vd_snapshot *vd_cluster_snapshot(struct vd_call *c); /* as vd_snapshot_take() */
 
 /* vdh_dom.c: domains of calls. */
 /* The domain of argument @i. Found by name if its uuid is that one, else by uuid. vmhost_dom_done() after 0. */
@@ -199,6 +215,7 @@ bool vd_is_active(const struct vmhost_dom *d);
 int32_t vd_id(const struct vmhost_dom *d);
 void vd_uuid(const struct vmhost_dom *d, uint8_t ret[XDR_UUID]);
 void vd_uuid_text(const uint8_t uuid[XDR_UUID], char ret[37]);
+void vd_uuid_of_text(const char *text, uint8_t ret[XDR_UUID]); /* zeros if it is none */
 void vd_put_found(struct buf *b, const struct vmhost_dom *d);
 void vd_state(const struct vmhost_dom *d, int32_t *state, int32_t *reason);
 /* One call of its hvdom; an error is the call's. */

@@ -212,7 +212,8 @@ void ctl_xml(struct client *c)
 		return;
 	xml = nodeio_text(c->ctl->n, (uint32_t)(d - ctl_state(c)->dom), &len);
 	if (!xml)
-		ctl_fail(c, ENODATA, "this node does not have the definition of %s yet: ask again, or another host", d->name);
+		ctl_fail(c, ENODATA, "this node does not have the definition of %s yet: ask again, or another host",
+		         d->name);
 	else
 		ctl_over(c, json_pack("{s:s, s:s, s:s%}", "type", "ok", "name", d->name, "xml", xml, len));
 }

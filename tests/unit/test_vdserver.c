@@ -432,8 +432,8 @@ static void events(void **state)
 	say(fd, 0, VD_PROG_REMOTE, 316, VD_CALL, 2, &b);
 	assert_int_equal(hear(fd, &h, p, sizeof(p)), VD_HEADER + 4);
 	for (size_t i = 0; i < ARRAY_SIZE(story); i++) {
-		vd_events_seen(server, seen(story[i].name, story[i].id, story[i].paused));
-		server->scanning = true; /* only we look */
+		vd_events_seen(server, VD_SYSTEM, seen(story[i].name, story[i].id, story[i].paused));
+		server->watch[VD_SYSTEM].scanning = true; /* only we look */
 		for (const char *want = story[i].says; *want; want++) {
 			size_t len = hear(fd, &h, p, sizeof(p));
 

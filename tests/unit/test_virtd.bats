@@ -21,6 +21,7 @@ teardown() {
 	[ -n "${T:-}" ] || return 0
 	[ -n "${BATS_TEST_COMPLETED:-}" ] || cat "$T/virtd.log" >&2
 	local rc=0
+	[ -z "${CLUSTERD:-}" ] || kill "$CLUSTERD"
 	kill "$VIRTD" 2>/dev/null || true
 	wait "$VIRTD" 2>/dev/null || rc=$?
 	for pid in $(pids); do kill -9 "$pid" 2>/dev/null || true; done
@@ -277,8 +278,78 @@ state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest0
 	virsh -q -c "qemu+unix:///system?socket=$T/sock" list
 	run virsh -q -c "hospes+unix:///session?socket=$T/sock" list
 	[[ $output = *"is not served here: hospes:///system"* ]]
-	run virsh -q -c "hospes+unix:///cluster?socket=$T/sock" list
-	[[ $output = *"/cluster is not served yet"* ]]
+}
+
+# a stand-in for clusterd, which says what is in $T/run/OP
+cluster_of() {
+	"$top_builddir/tests/unit/fake_clusterd" "$T/run" >"$T/clusterd.log" 2>&1 3>&- &
+	CLUSTERD=$!
+	eventually [ -S "$T/run/clusterd.sock" ]
+}
+u1=5a0c7b52-0000-4000-8000-0123456789ab u2=5a0c7b52-0000-4000-8000-0123456789ac
+cluster_says() { # STATE OF GUEST01
+	cat >"$T/next" <<-J
+		{"type":"status","hosts":[{"name":"a","state":"online","cpu_total":2,"mem_total_bytes":2147483648,"mem_used_bytes":1073741824},{"name":"b","state":"online","cpu_total":4,"mem_total_bytes":2147483648,"mem_used_bytes":0},{"name":"c","state":"safe","cpu_total":64,"mem_total_bytes":1}],"domains":[{"name":"guest02","uuid":"$u2","state":"stopped"},{"name":"guest01","uuid":"$u1","state":"$1","host":"b","mem_bytes":33554432}]}
+	J
+	mv "$T/next" "$T/run/status"
+}
+vcl() { timeout 30 virsh -q -c "hospes+unix:///cluster?socket=$T/sock" "$@"; }
+
+@test "the domains of a cluster, wherever they run" {
+	mkdir -p "$T/run"
+	cluster_of
+	cluster_says running
+	printf '{"type":"ok","name":"guest01","xml":%s}\n' "$(jq -Rs . "$T/guest01.xml")" >"$T/run/dumpxml"
+	[ "$(vcl list --all --name | grep . | sort | tr '\n' ' ')" = "guest01 guest02 " ]
+	[ "$(vcl list --name | grep .)" = guest01 ]
+	[ "$(vcl list --inactive --uuid | grep .)" = $u2 ]
+	[ "$(vcl domname "$(vcl domid guest01)")" = guest01 ]
+	[[ $(vcl dominfo guest01) = *"UUID:           $u1"*"State:          running"*"CPU(s):         1"*"Max memory:     32768 KiB"*"Persistent:     yes"* ]]
+	diff <(vcl dumpxml guest01) "$T/guest01.xml"
+	[[ $(vcl nodeinfo) = *"CPU(s):              6"*"Memory size:         4194304 KiB"* ]]
+	[[ $(vcl domstats guest01) = *"state.state=1"*"balloon.current=32768"* ]]
+	echo '{"type":"progress"}' >"$T/run/move"
+	echo '{"type":"ok"}' | tee -a "$T/run/move" >"$T/run/start"
+	cp "$T/run/start" "$T/run/stop"
+	vcl start guest02
+	vcl shutdown guest01
+	vcl destroy guest01
+	vcl migrate --live --p2p guest01 hospes+tls://host-c/system
+	printf '{"type":"ok","name":"guest01","uuid":"%s"}\n' $u1 >"$T/run/define"
+	vcl define "$T/guest01.xml"
+	[ "$(jq -c 'select(.op != "status" and .op != "dumpxml") | [.op, .name, .wait, .host]' "$T/run/orders")" = '["start","guest02",true,null]
+["stop","guest01",false,null]
+["stop","guest01",true,null]
+["move","guest01",true,"host-c"]
+["define",null,null,null]' ]
+	# what clusterd refuses, what only a host can do, what is not there
+	echo '{"type":"error","error":"guest02 is desired to run","code":"EBUSY"}' >"$T/run/undefine"
+	run vcl undefine guest02
+	[[ $output = *"guest02 is desired to run"* ]]
+	run vcl suspend guest01
+	[[ $output = *"hospes:///system"* ]]
+	run vcl start guest01
+	[[ $output = *"already active"* ]]
+	run vcl dominfo guest03
+	[[ $output = *"failed to get domain 'guest03'"* ]]
+	# a move of it is told, and so is its end; the host's clients hear nothing of that
+	timeout 30 virsh -q -c "hospes+unix:///cluster?socket=$T/sock" event --event lifecycle --loop >"$T/events" 2>&1 3>&- &
+	local events=$!
+	heard() { cluster_says stopped; sleep 0.5; cluster_says running; sleep 0.5; grep -q "'guest01': Started" "$T/events"; }
+	eventually heard
+	cluster_says suspended
+	eventually grep -q "'guest01': Suspended" "$T/events"
+	cluster_says failed
+	eventually grep -q "'guest01': Stopped Crashed" "$T/events"
+	kill $events
+	# without clusterd
+	kill "$CLUSTERD"
+	wait "$CLUSTERD" || true
+	CLUSTERD=
+	rm -f "$T/run/clusterd.sock"
+	run vcl list
+	[[ $output = *"clusterd does not run on this host"* ]] || { echo "$output" >&2; false; }
+	[ -z "$(v list)" ]
 }
 
 @test "python's binding" {
