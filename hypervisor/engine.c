@@ -6,7 +6,11 @@
 #include <string.h>
 
 const struct hv_engine hv_engines[] = {
-	{ "pv", &hv_engine_pv }, { "qemu", &hv_engine_qemu }, { "kvm", &hv_engine_kvm }, { 0 }
+	{ "pv", &hv_engine_pv },
+	{ "qemu", &hv_engine_qemu },
+	{ "kvm", &hv_engine_kvm },
+	{ "qemu-aarch64", &hv_engine_qemu_aarch64 },
+	{ 0 },
 };
 
 const struct hv_engine *hv_engine_for(const struct dom_config *cfg)

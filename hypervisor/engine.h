@@ -153,7 +153,7 @@ struct hv_engine_ops {
 	void (*close)(void *vm);                        /* kill() and free @vm, in any state; takes NULL */
 };
 
-extern const struct hv_engine_ops hv_engine_pv, hv_engine_qemu, hv_engine_kvm;
+extern const struct hv_engine_ops hv_engine_pv, hv_engine_qemu, hv_engine_kvm, hv_engine_qemu_aarch64;
 
 /* All engines that a domain type can name (dom_engine()), up to a name of NULL. */
 struct hv_engine {

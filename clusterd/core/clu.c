@@ -211,7 +211,10 @@ enum clu_todo clu_todo(const struct clu_dom *d, uint32_t node)
 static const struct {
 	uint32_t bit;
 	const char *name;
-} engines[] = { { CLU_ENGINE_PV, "pv" }, { CLU_ENGINE_KVM, "kvm" }, { CLU_ENGINE_QEMU, "qemu" } };
+} engines[] = { { CLU_ENGINE_PV, "pv" },
+	        { CLU_ENGINE_KVM, "kvm" },
+	        { CLU_ENGINE_QEMU, "qemu" },
+	        { CLU_ENGINE_QEMU_AARCH64, "qemu-aarch64" } };
 
 uint32_t clu_engine_named(const char *name)
 {

@@ -52,7 +52,7 @@ enum clu_rule_kind {
 };
 
 /* Engines are bits. A new one takes the next bit, and a row of the table in clu.c. */
-enum clu_engine { CLU_ENGINE_PV = 1, CLU_ENGINE_KVM = 2, CLU_ENGINE_QEMU = 4 };
+enum clu_engine { CLU_ENGINE_PV = 1, CLU_ENGINE_KVM = 2, CLU_ENGINE_QEMU = 4, CLU_ENGINE_QEMU_AARCH64 = 8 };
 
 /* What a host can carry, as it measured itself. */
 struct clu_capacity {

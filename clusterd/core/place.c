@@ -47,7 +47,7 @@ static uint32_t words_seen(const struct clu_spec *d)
 {
 	if (d->engine == CLU_ENGINE_PV)
 		return CLU_CPU_USER_WORDS; /* its programs see the processor, its kernel does not */
-	return d->engine == CLU_ENGINE_QEMU || d->cpu_named ? 0 : CLU_CPU_WORDS;
+	return d->engine != CLU_ENGINE_KVM || d->cpu_named ? 0 : CLU_CPU_WORDS;
 }
 
 /* A running domain may go only where all CPU features of its present host are that it may use. */

@@ -16,6 +16,7 @@
 struct path_rules;
 
 enum dom_type { DOM_TYPE_UML, DOM_TYPE_KVM, DOM_TYPE_QEMU };
+enum dom_arch { DOM_ARCH_X86_64, DOM_ARCH_AARCH64 }; /* domarch.h has what is different */
 enum dom_action { DOM_ACTION_DESTROY, DOM_ACTION_RESTART, DOM_ACTION_PRESERVE };
 /*
  * What to do when the guest's agent misses its heartbeat (docs/wire/agent.md), or its watchdog device runs out; reset is libvirt's
@@ -123,10 +124,12 @@ struct dom_hvm {
 	enum dom_input input[DOM_INPUTS_MAX]; /* USB */
 	size_t n_inputs;
 	enum dom_watchdog_model watchdog;
+	unsigned gic;            /* version of the interrupt controller; 0: the architecture has none */
 };
 
 struct dom_config {
 	enum dom_type type;
+	enum dom_arch arch;      /* of the guest's processor */
 	char name[64];
 	char uuid[37];           /* lower case; generated when absent */
 	bool uuid_given;         /* the XML has it */
@@ -183,7 +186,7 @@ int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err)
 int dom_config_set_cpu(struct dom_config *cfg, const struct dom_cpu *cpu) _must_check_;
 /* Does the guest see the host's own processor, so that it can go only where all its features are? */
 bool dom_config_cpu_is_hosts(const struct dom_config *cfg);
-/* The name of the engine for its type ("pv", "kvm", "qemu"), a static text. */
+/* The name of the engine for its type and processor ("pv", "kvm", "qemu", "qemu-aarch64"), a static text. */
 const char *dom_engine(const struct dom_config *cfg);
 void dom_config_free(struct dom_config *cfg);   /* takes NULL */
 static inline void cleanup_dom_config(struct dom_config **c) { dom_config_free(*c); }

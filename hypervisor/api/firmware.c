@@ -13,10 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "common/util.h"
+#include "hypervisor/api/domarch.h"
 
 #define DESC_BYTES_MAX 65536u
-#define CODE_BYTES_MAX (16u << 20)
-#define VARS_BYTES_MAX (4u << 20)
 #define FLASH_BLOCK    4096u
 
 const char *const firmware_dirs[] = { "/etc/qemu/firmware", "/usr/share/qemu/firmware", NULL };
@@ -58,7 +57,7 @@ static bool has(const json_t *list, const char *text)
 	return false;
 }
 
-static bool has_machine(const json_t *desc, const char *machine)
+static bool has_machine(const json_t *desc, const struct dom_config *cfg, const char *machine)
 {
 	size_t i, k;
 	json_t *target, *m;
@@ -66,7 +65,7 @@ static bool has_machine(const json_t *desc, const char *machine)
 	json_array_foreach(json_object_get(desc, "targets"), i, target)
 	{
 		const char *arch = json_string_value(json_object_get(target, "architecture"));
-		if (!arch || strcmp(arch, "x86_64"))
+		if (!arch || strcmp(arch, dom_arch(cfg)->name))
 			continue;
 		json_array_foreach(json_object_get(target, "machines"), k, m)
 		{
@@ -103,7 +102,7 @@ static bool fits(const json_t *desc, const struct dom_config *cfg, const char *m
 
 	return device && !strcmp(device, "flash") && (!mode || !strcmp(mode, "split")) &&
 	       has(json_object_get(desc, "interface-types"), "uefi") && file_of(desc, "executable") &&
-	       file_of(desc, "nvram-template") && has_machine(desc, machine) && has(f, "secure-boot") == secure &&
+	       file_of(desc, "nvram-template") && has_machine(desc, cfg, machine) && has(f, "secure-boot") == secure &&
 	       agrees(fw->enrolled_keys, has(f, "enrolled-keys")) && agrees(fw->secure, has(f, "requires-smm"));
 }
 
@@ -211,12 +210,12 @@ static char *template_beside(const char *code)
 	return path && access(path, F_OK) == 0 ? steal_ptr(&path) : NULL;
 }
 
-static int size_of(const char *path, size_t max, const char *what, size_t *ret, struct err *err)
+static int size_of(const char *path, size_t max, const char *what, const char *package, size_t *ret, struct err *err)
 {
 	struct stat st;
 
 	if (stat(path, &st) < 0)
-		return err_sys(err, errno, "%s %s (the package ovmf has UEFI)", what, path);
+		return err_sys(err, errno, "%s %s (the package %s has UEFI)", what, path, package);
 	if (!S_ISREG(st.st_mode) || !st.st_size || (size_t)st.st_size > max || st.st_size % FLASH_BLOCK)
 		return err_set(err, EINVAL,
 		               "%s %s is no image of a flash memory (a multiple of %u octets, at most %zu MiB)", what,
@@ -231,20 +230,23 @@ static int none(const struct dom_config *cfg, const char *machine, struct err *e
 
 	return err_set(
 		err, ENOENT,
-		"this host has no UEFI firmware for domain '%s' (machine %s%s%s): install the package ovmf, or name a "
+		"this host has no UEFI firmware for domain '%s' (machine %s%s%s): install the package %s, or name a "
 		"<loader>",
 		cfg->name, machine,
 		fw->secure == DOM_SWITCH_YES || fw->secure_boot == DOM_SWITCH_YES ? ", Secure Boot" : "",
 		fw->enrolled_keys == DOM_SWITCH_YES  ? ", with enrolled keys"
 		: fw->enrolled_keys == DOM_SWITCH_NO ? ", without enrolled keys"
-						     : "");
+						     : "",
+		dom_arch(cfg)->firmware_package);
 }
 
 /* The template's size, or that of the file which is there already. */
 static int measure(const struct dom_config *cfg, struct firmware *fw, struct err *err)
 {
 	_cleanup_free_ char *nvram = firmware_nvram_path(cfg);
-	int r = size_of(fw->code, CODE_BYTES_MAX, "loader", &fw->code_bytes, err);
+	const struct dom_arch_info *arch = dom_arch(cfg);
+	const char *package = arch->firmware_package;
+	int r = size_of(fw->code, arch->code_bytes_max, "loader", package, &fw->code_bytes, err);
 
 	if (r < 0)
 		return r;
@@ -255,20 +257,24 @@ static int measure(const struct dom_config *cfg, struct firmware *fw, struct err
 			"for them, <nvram>/PATH</nvram> in <os>",
 			cfg->name);
 	if (fw->template)
-		return size_of(fw->template, VARS_BYTES_MAX, "nvram template", &fw->vars_bytes, err);
+		return size_of(fw->template, arch->vars_bytes_max, "nvram template", package, &fw->vars_bytes, err);
 	if (access(nvram, F_OK) < 0)
 		return err_set(err, ENOENT,
 		               "no template is known for the variables of %s: name one, <nvram template='...'>",
 		               fw->code);
-	return size_of(nvram, VARS_BYTES_MAX, "nvram", &fw->vars_bytes, err);
+	return size_of(nvram, arch->vars_bytes_max, "nvram", package, &fw->vars_bytes, err);
 }
 
 int firmware_find_in(const char *const *dirs, const struct dom_config *cfg, struct firmware *ret, struct err *err)
 {
-	const char *m = cfg->machine ? cfg->machine : "q35";
-	const char *machine = !strcmp(m, "q35") ? "pc-q35-0" : !strcmp(m, "pc") ? "pc-i440fx-0" : m;
+	const struct dom_machine *known = dom_machine(cfg, err);
 	_cleanup_firmware_ struct firmware fw = { 0 };
 	int r;
+
+	if (!known)
+		return -ENOTSUP;
+	const char *m = cfg->machine ? cfg->machine : known->alias;
+	const char *machine = !strcmp(m, known->alias) ? known->current : m;
 	json_t *desc = find_desc(dirs, cfg, machine, &r);
 	const char *code = cfg->fw.loader ? cfg->fw.loader : file_of(desc, "executable");
 	const char *template = cfg->fw.template ? cfg->fw.template : file_of(desc, "nvram-template");
@@ -287,7 +293,7 @@ int firmware_find_in(const char *const *dirs, const struct dom_config *cfg, stru
 		return none(cfg, m, err);
 	if (fw.smm && cfg->fw.secure == DOM_SWITCH_NO)
 		return err_set(err, EINVAL, "loader %s is built for SMM: <loader secure='yes'>", fw.code);
-	if (fw.smm && strncmp(machine, "pc-q35-", 7))
+	if (fw.smm && !known->smm)
 		return err_set(err, ENOTSUP, "loader %s needs SMM, which only machine q35 has, not %s", fw.code, m);
 	r = measure(cfg, &fw, err);
 	if (r < 0)

@@ -17,7 +17,7 @@
 #define HVCHECK_MS          4000u /* below the time limits of the helpers that ask */
 
 struct hvcheck_engine {
-	char name[16];          /* "pv", "qemu", "kvm" */
+	char name[16];          /* "pv", "qemu", "kvm", "qemu-aarch64" */
 	bool runs;              /* it can, on this host */
 	char why[ERR_TEXT_MAX]; /* why not */
 	char identity[HV_IDENTITY_MAX]; /* of a domain: what its state depends on here (struct hv_hello's kernel_id) */

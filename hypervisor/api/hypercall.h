@@ -99,7 +99,7 @@ enum hv_dom_state {                 /* numbers are on the wire */
 struct hv_hello {
 	uint32_t version;           /* highest ABI version spoken */
 	uint32_t caps;              /* HV_CAP_* */
-	char engine[16];            /* "pv", "qemu", "kvm" */
+	char engine[16];            /* "pv", "qemu", "kvm", "qemu-aarch64" */
 	char build[32];             /* program version */
 	char kernel_id[HV_IDENTITY_MAX]; /* what a state of the guest depends on here, in the engine's own form; with NUL, empty: nothing */
 };

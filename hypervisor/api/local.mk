@@ -1,5 +1,7 @@
 # What other programs may know of hvdom: its hypercall socket, a domain's definition, how it is started, the file of a saved one.
 EXTRA_DIST += %D%/hypercall.h %D%/hvcall.h %D%/domcfg.h
+# tables, in both libraries that look into them: each is linked without the other somewhere
+domarch_sources = %D%/domarch.h %D%/domarch.c
 include hypervisor/api/xml/local.mk
 
 # The hypercall socket: client, and the check of its messages; a domain's files, its process, what its lease says.
@@ -15,7 +17,7 @@ noinst_LIBRARIES += %D%/liblaunch.a
 
 # Where the files may be that a definition names, and firmware that it does not name (needs $(JANSSON_LIBS)).
 noinst_LIBRARIES += %D%/libpathconf.a
-%C%_libpathconf_a_SOURCES = %D%/pathconf.h %D%/pathconf.c %D%/firmware.h %D%/firmware.c
+%C%_libpathconf_a_SOURCES = %D%/pathconf.h %D%/pathconf.c %D%/firmware.h %D%/firmware.c $(domarch_sources)
 %C%_libpathconf_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 
 # A disk's image and what it stands on.

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 #include "common/util.h"
+#include "hypervisor/api/domarch.h"
 #include "hypervisor/qemu/qcpu.h"
 
 #define ARGS_MAX      200u
@@ -51,34 +52,43 @@ static void put_own(struct args *a, char *text)
 
 const char *qargs_machine(const struct dom_config *cfg, struct err *err)
 {
-	static const struct {
-		const char *alias, *machine;
-	} known[] = { { "q35", "pc-q35-7.2" }, { "pc", "pc-i440fx-7.2" } };
-	const char *m = cfg->machine ? cfg->machine : "q35";
+	const struct dom_machine *m = dom_machine(cfg, err);
 
-	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-		if (!strcmp(m, known[i].alias))
-			return known[i].machine;
-	if (!strncmp(m, "pc-q35-", 7) || !strncmp(m, "pc-i440fx-", 10))
-		return m;
-	(void)err_set(err, ENOTSUP, "machine '%.60s' of domain '%s' is not supported (q35, pc, or a version of them)",
-	              m, cfg->name);
-	return NULL;
+	return !m ? NULL : !cfg->machine || !strcmp(cfg->machine, m->alias) ? m->current : cfg->machine;
 }
 
-/* hw/i386/pc_q35.c and pc_piix.c of QEMU. */
 uint64_t qargs_low_bytes(const struct dom_config *cfg)
 {
-	const char *m = qargs_machine(cfg, NULL);
-	bool q35 = !m || !strncmp(m, "pc-q35-", 7);
-	uint64_t most = q35 ? 0xb0000000ull : 0xe0000000ull, low = q35 ? 0x80000000ull : 0xc0000000ull;
+	const struct dom_machine *m = dom_machine(cfg, NULL);
 
-	return cfg->memory_bytes < most ? cfg->memory_bytes : low;
+	return !m || cfg->memory_bytes < m->low_max ? cfg->memory_bytes : m->low_bytes;
+}
+
+uint64_t qargs_ram_start(const struct dom_config *cfg)
+{
+	const struct dom_machine *m = dom_machine(cfg, NULL);
+
+	return m ? m->ram_start : 0;
+}
+
+/* What only machines of this architecture have, and say so. */
+static void machine_options(const struct qargs *q, char ret[64])
+{
+	const struct dom_config *c = q->cfg;
+	const struct dom_arch_info *arch = dom_arch(c);
+	char smm[16] = "", gic[24] = "";
+
+	if (arch->pc)
+		snprintf(smm, sizeof(smm), ",smm=%s", q->smm ? "on" : "off");
+	if (arch->gic)
+		snprintf(gic, sizeof(gic), ",gic-version=%u", c->hvm.gic);
+	snprintf(ret, 64, "%s%s%s", arch->machine_options, smm, gic);
 }
 
 static void put_machine(struct args *a, const struct qargs *q, const char *machine)
 {
 	const struct dom_config *c = q->cfg;
+	char options[64];
 
 	put(a, "-name");
 	put(a, "guest=%s,debug-threads=on", c->name);
@@ -93,8 +103,9 @@ static void put_machine(struct args *a, const struct qargs *q, const char *machi
 	put(a, "-sandbox");
 	put(a, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	put(a, "-machine");
-	put(a, "%s,accel=%s,memory-backend=ram,dump-guest-core=off,vmport=off,smm=%s,graphics=off%s%s", machine,
-	    q->kvm ? "kvm" : "tcg", q->smm ? "on" : "off", c->hvm.no_hpet ? ",hpet=off" : "",
+	machine_options(q, options);
+	put(a, "%s,accel=%s,memory-backend=ram,dump-guest-core=off%s,graphics=off%s%s", machine, q->kvm ? "kvm" : "tcg",
+	    options, dom_arch(c)->pc && c->hvm.no_hpet ? ",hpet=off" : "",
 	    q->vars >= 0 ? ",pflash0=code,pflash1=vars" : "");
 	put(a, "-cpu");
 	put_own(a, qcpu_text(c, q->kvm));
@@ -107,7 +118,7 @@ static void put_machine(struct args *a, const struct qargs *q, const char *machi
 	    "memory-backend-file,id=ram,size=%lu,mem-path=" QARGS_FD_DIR "/%d,share=on,prealloc=off,merge=off,dump=off",
 	    (unsigned long)c->memory_bytes, q->mem);
 	put(a, "-device");
-	put(a, "pvpanic");
+	put(a, "%s", dom_arch(c)->panic);
 }
 
 /* QEMU does not know the host's time zone where it is. */
@@ -134,15 +145,15 @@ static void put_global(struct args *a, const char *driver, const char *property)
 }
 
 /* What the south bridge can, and the watchdog, which tells hvdom and does nothing itself: watchdog.c does it. */
-static void put_chipset(struct args *a, const struct qargs *q, const char *machine)
+static void put_chipset(struct args *a, const struct qargs *q)
 {
 	const struct dom_hvm *h = &q->cfg->hvm;
-	bool q35 = !strncmp(machine, "pc-q35-", 7);
+	const struct dom_machine *machine = dom_machine(q->cfg, NULL);
 
-	if (h->no_s3)
-		put_global(a, q35 ? "ICH9-LPC" : "PIIX4_PM", "disable_s3=1");
-	if (h->no_s4)
-		put_global(a, q35 ? "ICH9-LPC" : "PIIX4_PM", "disable_s4=1");
+	if (h->no_s3 && machine->bridge)
+		put_global(a, machine->bridge, "disable_s3=1");
+	if (h->no_s4 && machine->bridge)
+		put_global(a, machine->bridge, "disable_s4=1");
 	if (h->watchdog == DOM_WATCHDOG_NO_DEVICE)
 		return;
 	put(a, "-action");
@@ -250,8 +261,8 @@ static void put_consoles(struct args *a, const struct qargs *q)
 	put(a, "chardev=qmp,mode=control");
 	put(a, "-chardev");
 	put(a, "socket,id=ttyS0,fd=%d", q->serial);
-	put(a, "-device");
-	put(a, "isa-serial,chardev=ttyS0");
+	put(a, "%s", dom_arch(q->cfg)->serial[0]);
+	put(a, "%s", dom_arch(q->cfg)->serial[1]);
 	put(a, "-device");
 	put(a, "virtio-serial-pci,id=consoles,max_ports=%u,addr=0x%x," VIRTIO, DOM_CONSOLES_MAX + 1 + (port != 0),
 	    SLOT_CONSOLE);
@@ -323,7 +334,7 @@ int qargs_build(const struct qargs *q, char ***ret, struct err *err)
 	put_machine(&a, q, machine);
 	put_firmware(&a, q);
 	put_clock(&a, q);
-	put_chipset(&a, q, machine);
+	put_chipset(&a, q);
 	put_boot(&a, q);
 	put_consoles(&a, q);
 	put_devices(&a, q);

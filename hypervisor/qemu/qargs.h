@@ -35,5 +35,7 @@ void qargs_free(char **argv); /* takes NULL */
 const char *qargs_machine(const struct dom_config *cfg, struct err *err);
 /* Octets of memory below the hole that ends at 4 GiB, where the rest begins; all of it if it fits there. */
 uint64_t qargs_low_bytes(const struct dom_config *cfg);
+/* Guest address of its first octet. */
+uint64_t qargs_ram_start(const struct dom_config *cfg);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "common/buf.h"
 #include "common/util.h"
+#include "hypervisor/api/domarch.h"
 
 __attribute__((format(printf, 2, 3))) static void add(struct buf *b, const char *fmt, ...)
 {
@@ -74,14 +75,18 @@ static void add_enlightenments(struct buf *b, const struct dom_hvm *h)
 char *qcpu_text(const struct dom_config *cfg, bool kvm)
 {
 	const struct dom_cpu *c = &cfg->hvm.cpu;
-	const char *model = c->mode == DOM_CPU_CUSTOM ? c->model : c->mode == DOM_CPU_MAXIMUM || !kvm ? "max" : "host";
+	const struct dom_arch_info *arch = dom_arch(cfg);
+	const char *model = c->mode == DOM_CPU_CUSTOM    ? c->model
+	                    : c->mode == DOM_CPU_MAXIMUM ? arch->cpu_maximum
+	                    : kvm                        ? "host"
+	                                                 : arch->cpu;
 	_cleanup_buf_ struct buf b = { 0 };
 
 	add(&b, "%s", model);
 	add_features(&b, c);
 	if (kvm)
 		add_enlightenments(&b, &cfg->hvm);
-	if (enforced(c, kvm))
+	if (arch->pc && enforced(c, kvm)) /* others know each feature that they are told, or do not start */
 		add(&b, ",enforce=on");
 	buf_put_u8(&b, 0);
 	return b.failed ? NULL : strdup((const char *)b.data);

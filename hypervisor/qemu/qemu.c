@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Engines qemu and kvm: guests with a kernel of their own, run by QEMU, which is the processor and most of the device model. Memory, disks
+ * Engines qemu, kvm and qemu-aarch64: guests with a kernel of their own, run by QEMU, which is the processor and most of the device model. Memory, disks
  * and NICs are hvdom's. ADR 76, 77. Its command line is qargs.c's, its process qproc.c's and qvm.c's, its monitor qmp.c's, log-dirty qtrack.c's.
  */
 #include "config.h"
@@ -30,12 +30,12 @@ static int need_guest(const struct qvm *v, struct err *err)
 	return v->state == QVM_BOOTING ? err_set(err, EBUSY, "the guest is still booting") : 0;
 }
 
-/* Memory below 4 GiB has a hole for devices; the rest begins there. */
+/* A PC's memory below 4 GiB has a hole for devices; the rest begins there. */
 static unsigned regions(const struct dom_config *cfg, struct guestmem_region ret[GUESTMEM_REGIONS_MAX])
 {
 	uint64_t low = qargs_low_bytes(cfg);
 
-	ret[0] = (struct guestmem_region){ .bytes = low };
+	ret[0] = (struct guestmem_region){ .start = { qargs_ram_start(cfg) }, .bytes = low };
 	if (low == cfg->memory_bytes)
 		return 1;
 	ret[1] = (struct guestmem_region){ .start = { 1ull << 32 }, .bytes = cfg->memory_bytes - low };
@@ -301,52 +301,48 @@ static void kill_guest(void *vm)
 	qvm_kill(vm);
 }
 
-static int probe_tcg(const struct dom_config *cfg, struct err *err)
-{
-	return qhost_probe(cfg, false, err);
-}
-static int probe_kvm(const struct dom_config *cfg, struct err *err)
-{
-	return qhost_probe(cfg, true, err);
-}
-static int pin_tcg(struct dom_config *cfg, const uint64_t baseline[CPU_FEATURE_WORDS], struct err *err)
-{
-	(void)cfg, (void)baseline,
-		(void)err; /* translated code is the same on all hosts, and QEMU's version in the identity */
-	return 0;
-}
 static int pin_kvm(struct dom_config *cfg, const uint64_t baseline[CPU_FEATURE_WORDS], struct err *err)
 {
 	return qhost_pin(cfg, baseline, err);
 }
-static int identity_tcg(const struct dom_config *cfg, char out[HV_IDENTITY_MAX], struct err *err)
+
+/* Translated code is the same on all hosts, and QEMU's version in the identity. */
+static int pin_nothing(struct dom_config *cfg, const uint64_t baseline[CPU_FEATURE_WORDS], struct err *err)
 {
-	return qhost_identity(cfg, false, out, err);
-}
-static int identity_kvm(const struct dom_config *cfg, char out[HV_IDENTITY_MAX], struct err *err)
-{
-	return qhost_identity(cfg, true, out, err);
-}
-static int open_tcg(const struct hv_engine_env *env, void **ret_vm, struct err *err)
-{
-	return open_vm(env, false, ret_vm, err);
-}
-static int open_kvm(const struct hv_engine_env *env, void **ret_vm, struct err *err)
-{
-	return open_vm(env, true, ret_vm, err);
+	(void)cfg, (void)baseline, (void)err;
+	return 0;
 }
 
-/* Two engines: to a guest, translated code and a processor's own are different machines. */
-#define OPS(engine_name, accel)                                                                                        \
+/* The table's functions that know which engine they are. */
+#define FUNCTIONS(name, arch, kvm)                                                                                     \
+	static int probe_##name(const struct dom_config *cfg, struct err *err)                                         \
 	{                                                                                                              \
-		.name = engine_name, .caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_COMPARE | HV_CAP_LOGDIRTY_RECORD,        \
-		.transport = &vuqemu_transport, .probe = probe_##accel, .pin = pin_##accel,                            \
-		.identity = identity_##accel, .regions = regions, .open = open_##accel, .boot = boot,                  \
-		.suspend = suspend, .resume = resume, .save = save, .load = load, .logdirty_start = log_start,         \
-		.logdirty_collect = log_collect, .logdirty_audit = log_audit, .logdirty_stop = log_stop,               \
-		.powerdown = powerdown, .input = input, .stats = stats, .look = look, .kill = kill_guest,              \
-		.close = close_vm,                                                                                     \
+		return qhost_probe(cfg, dom_arch_at(arch), kvm, err);                                                  \
+	}                                                                                                              \
+	static int identity_##name(const struct dom_config *cfg, char out[HV_IDENTITY_MAX], struct err *err)           \
+	{                                                                                                              \
+		return qhost_identity(cfg, dom_arch_at(arch), kvm, out, err);                                          \
+	}                                                                                                              \
+	static int open_##name(const struct hv_engine_env *env, void **ret_vm, struct err *err)                        \
+	{                                                                                                              \
+		return open_vm(env, kvm, ret_vm, err);                                                                 \
 	}
 
-const struct hv_engine_ops hv_engine_qemu = OPS("qemu", tcg);
-const struct hv_engine_ops hv_engine_kvm = OPS("kvm", kvm);
+FUNCTIONS(tcg, DOM_ARCH_X86_64, false)
+FUNCTIONS(kvm, DOM_ARCH_X86_64, true)
+FUNCTIONS(aarch64, DOM_ARCH_AARCH64, false)
+
+/* An engine each: to a guest, translated code and a processor's own are different machines, and so are processors of another kind. */
+#define OPS(engine_name, accel, pins)                                                                                  \
+	{                                                                                                              \
+		.name = engine_name, .caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_COMPARE | HV_CAP_LOGDIRTY_RECORD,        \
+		.transport = &vuqemu_transport, .probe = probe_##accel, .pin = pins, .identity = identity_##accel,     \
+		.regions = regions, .open = open_##accel, .boot = boot, .suspend = suspend, .resume = resume,          \
+		.save = save, .load = load, .logdirty_start = log_start, .logdirty_collect = log_collect,              \
+		.logdirty_audit = log_audit, .logdirty_stop = log_stop, .powerdown = powerdown, .input = input,        \
+		.stats = stats, .look = look, .kill = kill_guest, .close = close_vm,                                   \
+	}
+
+const struct hv_engine_ops hv_engine_qemu = OPS("qemu", tcg, pin_nothing);
+const struct hv_engine_ops hv_engine_kvm = OPS("kvm", kvm, pin_kvm);
+const struct hv_engine_ops hv_engine_qemu_aarch64 = OPS("qemu-aarch64", aarch64, pin_nothing);

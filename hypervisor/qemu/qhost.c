@@ -18,11 +18,11 @@
 #include "hypervisor/qemu/qargs.h"
 #include "hypervisor/qemu/qcpu.h"
 
-const char *qhost_program(void)
+const char *qhost_program(const struct dom_arch_info *arch)
 {
-	const char *p = getenv("HOSPES_QEMU");
+	const char *p = getenv(arch->program_variable);
 
-	return p && *p ? p : "/usr/bin/qemu-system-x86_64";
+	return p && *p ? p : arch->program;
 }
 
 /* /dev/kvm alone proves nothing: some are of hypervisors that run no kernel as it is. */
@@ -43,13 +43,13 @@ static int kvm_probe(struct err *err)
 	return vm < 0 ? err_sys(err, errno, "this host's KVM makes no virtual machine") : 0;
 }
 
-static int host_probe(bool kvm, struct err *err)
+static int host_probe(const struct dom_arch_info *arch, bool kvm, struct err *err)
 {
 	_cleanup_free_ char *text = NULL;
 
-	if (access(qhost_program(), X_OK) < 0)
-		return err_sys(err, ENOTSUP, "cannot execute %s (install the package qemu-system-x86)",
-		               qhost_program());
+	if (access(qhost_program(arch), X_OK) < 0)
+		return err_sys(err, ENOTSUP, "cannot execute %s (install the package %s)", qhost_program(arch),
+		               arch->package);
 	if (file_read("/proc/sys/user/max_user_namespaces", 64, &text, NULL) == 0 && !strcmp(text, "0\n"))
 		return err_set(
 			err, ENOTSUP,
@@ -58,9 +58,9 @@ static int host_probe(bool kvm, struct err *err)
 }
 
 /* The beginning of what the program says for these arguments (@b may be NULL); the rest is read, so that it ends. */
-static int ask_program(const char *a, const char *b, char *buf, size_t len)
+static int ask_program(const char *program, const char *a, const char *b, char *buf, size_t len)
 {
-	char *argv[] = { (char *)qhost_program(), (char *)(uintptr_t)a, (char *)(uintptr_t)b, NULL };
+	char *argv[] = { (char *)(uintptr_t)program, (char *)(uintptr_t)a, (char *)(uintptr_t)b, NULL };
 	char *const env[] = { NULL };
 	posix_spawn_file_actions_t fa;
 	char rest[512] = "";
@@ -85,7 +85,7 @@ static int ask_program(const char *a, const char *b, char *buf, size_t len)
 	return r;
 }
 
-/* Of the processor, if it is not the one that all guests have without <cpu>. */
+/* Of the processor, if it is not the one that all guests have without <cpu>; of all that is no PC. */
 static int cpu_mark(const struct dom_config *cfg, bool kvm, const char *flash, char ret[12], struct err *err)
 {
 	_cleanup_free_ char *cpu = qcpu_text(cfg, kvm), *smp = qcpu_smp(cfg);
@@ -97,48 +97,51 @@ static int cpu_mark(const struct dom_config *cfg, bool kvm, const char *flash, c
 		return err_set(err, ENOMEM, "out of memory");
 	if (dom_config_cpu_is_hosts(cfg))
 		cpu_identity(host);
-	else if (!qcpu_is_special(cfg))
+	else if (!qcpu_is_special(cfg) && dom_arch(cfg)->pc)
 		return 0;
-	_cleanup_free_ char *all = xasprintf("%s\n%s\n%s%s", cpu, smp, host, flash);
+	char gic[16] = "";
+	if (dom_arch(cfg)->gic)
+		snprintf(gic, sizeof(gic), " gic%u", cfg->hvm.gic);
+	_cleanup_free_ char *all = xasprintf("%s\n%s\n%s%s%s", cpu, smp, host, flash, gic);
 	for (const char *p = all; *p; p++)
 		h = (h ^ (uint8_t)*p) * 16777619u;
 	snprintf(ret, 12, " %08x", h);
 	return 0;
 }
 
-static int version_of(char version[16], struct err *err)
+static int version_of(const char *program, char version[16], struct err *err)
 {
 	char text[512];
-	int r = ask_program("--version", NULL, text, sizeof(text));
+	int r = ask_program(program, "--version", NULL, text, sizeof(text));
 
 	if (r < 0)
-		return err_sys(err, -r, "cannot execute %s", qhost_program());
+		return err_sys(err, -r, "cannot execute %s", program);
 	const char *at = strstr(text, "version ");
 	if (!at || sscanf(at, "version %15[0-9.]", version) != 1)
-		return err_set(err, ENOTSUP, "%s does not say its version", qhost_program());
+		return err_set(err, ENOTSUP, "%s does not say its version", program);
 	return 0;
 }
 
 /* A newer QEMU has machines that an older one lacks, and a distribution's may have its own. */
-static int machine_probe(const char *machine, struct err *err)
+static int machine_probe(const char *program, const char *machine, struct err *err)
 {
 	size_t len = strlen(machine), max = 32768;
 	_cleanup_free_ char *text = malloc(max);
 	char version[16];
-	int r = text ? ask_program("-machine", "help", text, max) : -ENOMEM;
+	int r = text ? ask_program(program, "-machine", "help", text, max) : -ENOMEM;
 
 	if (r < 0)
-		return err_sys(err, -r, "cannot ask %s for its machines", qhost_program());
+		return err_sys(err, -r, "cannot ask %s for its machines", program);
 	for (const char *at = text; (at = strstr(at, machine)); at += len)
 		if ((at == text || at[-1] == '\n') && (at[len] == ' ' || at[len] == '\n'))
 			return 0;
-	r = version_of(version, err);
+	r = version_of(program, version, err);
 	return r < 0 ? r : err_set(err, ENOTSUP, "this host's QEMU %s has no machine %.40s", version, machine);
 }
 
-int qhost_probe(const struct dom_config *cfg, bool kvm, struct err *err)
+int qhost_probe(const struct dom_config *cfg, const struct dom_arch_info *arch, bool kvm, struct err *err)
 {
-	int r = host_probe(kvm, err);
+	int r = host_probe(arch, kvm, err);
 
 	if (r < 0 || !cfg)
 		return r;
@@ -155,17 +158,19 @@ int qhost_probe(const struct dom_config *cfg, bool kvm, struct err *err)
 	r = cfg->fw.efi ? firmware_find(cfg, &fw, err) : 0;
 	if (!r)
 		r = qhost_cpu_check(cfg, kvm, err);
-	return r < 0 ? r : machine_probe(machine, err);
+	return r < 0 ? r : machine_probe(qhost_program(arch), machine, err);
 }
 
-int qhost_identity(const struct dom_config *cfg, bool kvm, char out[HV_IDENTITY_MAX], struct err *err)
+/* PCs are what there was first: their text has no architecture. Flash memory as large as others have goes into the mark. */
+int qhost_identity(const struct dom_config *cfg, const struct dom_arch_info *arch, bool kvm, char out[HV_IDENTITY_MAX],
+                   struct err *err)
 {
 	const char *machine = cfg ? qargs_machine(cfg, err) : "";
 	char version[16] = "", mark[12] = "";
 
 	if (!machine)
 		return -ENOTSUP;
-	int r = version_of(version, err);
+	int r = version_of(qhost_program(arch), version, err);
 	if (r < 0)
 		return r;
 	_cleanup_firmware_ struct firmware fw = { 0 };
@@ -177,7 +182,8 @@ int qhost_identity(const struct dom_config *cfg, bool kvm, char out[HV_IDENTITY_
 		snprintf(flash, sizeof(flash), " efi%zu+%zu", fw.code_bytes / 1024, fw.vars_bytes / 1024);
 	r = cfg ? cpu_mark(cfg, kvm, flash, mark, err) : 0;
 	if (!r)
-		snprintf(out, HV_IDENTITY_MAX, "%.9s %s%s%.15s%.12s", version, kvm ? "kvm" : "tcg", cfg ? " " : "",
-		         machine, mark[0] ? mark : flash);
+		snprintf(out, HV_IDENTITY_MAX, "%.9s %s%s%s%s%.15s%.12s", version, kvm ? "kvm" : "tcg",
+		         arch->pc ? "" : " ", arch->pc ? "" : arch->name, cfg ? " " : "", machine,
+		         mark[0] ? mark : flash);
 	return r;
 }

@@ -63,14 +63,14 @@ static int start_qemu(char *const argv[], int in, int out, pid_t *ret)
 }
 
 /*
- * QEMU's words on the processor @cpu of @machine: it is asked to quit before anything runs. 0: it took it; 1: it did not, @said tells why;
+ * QEMU's words on the processor @cpu of @cfg's machine: it is asked to quit before anything runs. 0: it took it; 1: it did not, @said tells why;
  * -ETIMEDOUT and other errors: nobody knows.
  */
-static int try_cpu(const char *machine, bool kvm, const char *cpu, char *said, size_t size)
+static int try_cpu(const struct dom_config *cfg, bool kvm, const char *cpu, char *said, size_t size)
 {
 	static const char quit[] = "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"quit\"}\n";
-	_cleanup_free_ char *m = xasprintf("%s,accel=%s", machine, kvm ? "kvm" : "tcg");
-	char *argv[] = { (char *)qhost_program(),
+	_cleanup_free_ char *m = xasprintf("%s,accel=%s", qargs_machine(cfg, NULL), kvm ? "kvm" : "tcg");
+	char *argv[] = { (char *)(uintptr_t)qhost_program(dom_arch(cfg)),
 		         (char *)"-S",
 		         (char *)"-nodefaults",
 		         (char *)"-no-user-config",
@@ -163,7 +163,7 @@ int qhost_cpu_check(const struct dom_config *cfg, bool kvm, struct err *err)
 	cpu_features_bits(bits);
 	if (kvm && qcpu_lacking(&cfg->hvm.cpu, bits, names, sizeof(names)))
 		return lacks(cfg, kvm, names, err);
-	if (try_cpu(qargs_machine(cfg, NULL), kvm, cpu, said, SAID_BYTES) != 1)
+	if (try_cpu(cfg, kvm, cpu, said, SAID_BYTES) != 1)
 		return 0;
 	if (qcpu_refused(said, names, sizeof(names)))
 		return lacks(cfg, kvm, names, err);
@@ -184,8 +184,7 @@ static void leave_out(const struct dom_config *cfg, struct dom_cpu *cpu)
 	trial->hvm = cfg->hvm;
 	trial->hvm.cpu = *cpu;
 	text = qcpu_text(trial, true);
-	if (text && try_cpu(qargs_machine(cfg, NULL), true, text, said, SAID_BYTES) == 1 &&
-	    qcpu_refused(said, names, sizeof(names)))
+	if (text && try_cpu(cfg, true, text, said, SAID_BYTES) == 1 && qcpu_refused(said, names, sizeof(names)))
 		qcpu_drop(cpu, names);
 }
 

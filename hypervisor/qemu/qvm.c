@@ -395,7 +395,7 @@ static int execute(struct qvm *v, const struct pairs *p, struct err *err)
 	const struct dom_config *cfg = v->env->cfg;
 	int pass[5 + DOM_CONSOLES_MAX + 2];
 	struct qargs a = { .cfg = cfg,
-		           .program = qhost_program(),
+		           .program = qhost_program(dom_arch(cfg)),
 		           .kvm = v->kvm,
 		           .incoming = v->incoming,
 		           .generation = v->env->generation,

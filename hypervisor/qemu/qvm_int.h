@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "common/buf.h"
+#include "hypervisor/api/domarch.h"
 #include "hypervisor/engine.h"
 #include "hypervisor/logdirty/logdirty.h"
 #include "hypervisor/qemu/qmp.h"
@@ -55,11 +56,13 @@ void qvm_stats(const struct qvm *v, struct hv_stats *st);
 void qvm_look(const struct qvm *v, struct hv_look *ret);
 
 /* qhost.c: the program; what this host can run; what a state depends on */
-const char *qhost_program(void);
-int qhost_probe(const struct dom_config *cfg, bool kvm, struct err *err) _must_check_;
+const char *qhost_program(const struct dom_arch_info *arch);
+/* @cfg, of that architecture, or NULL: any domain at all */
+int qhost_probe(const struct dom_config *cfg, const struct dom_arch_info *arch, bool kvm, struct err *err) _must_check_;
 /* The value of struct hv_engine_ops' pin for kvm. */
 int qhost_pin(struct dom_config *cfg, const uint64_t baseline[CPU_FEATURE_WORDS], struct err *err) _must_check_;
-int qhost_identity(const struct dom_config *cfg, bool kvm, char out[HV_IDENTITY_MAX], struct err *err) _must_check_;
+int qhost_identity(const struct dom_config *cfg, const struct dom_arch_info *arch, bool kvm, char out[HV_IDENTITY_MAX],
+                   struct err *err) _must_check_;
 
 /* qhost_cpu.c: can this host's QEMU give @cfg its processor? -ENOTSUP names the features that are missing. */
 int qhost_cpu_check(const struct dom_config *cfg, bool kvm, struct err *err) _must_check_;

@@ -1,5 +1,5 @@
 # Unit tests of engine qemu: no guest, no QEMU.
-qemu_tests = %D%/test_qmp %D%/test_qargs %D%/test_qcpu
+qemu_tests = %D%/test_qmp %D%/test_qargs %D%/test_qcpu %D%/test_domarch
 check_PROGRAMS += $(qemu_tests)
 TESTS += $(qemu_tests)
 
@@ -14,3 +14,7 @@ TESTS += $(qemu_tests)
 %C%_test_qcpu_SOURCES = %D%/test_qcpu.c
 %C%_test_qcpu_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 %C%_test_qcpu_LDADD = $(%C%_test_qargs_LDADD)
+
+%C%_test_domarch_SOURCES = %D%/test_domarch.c
+%C%_test_domarch_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+%C%_test_domarch_LDADD = $(%C%_test_qargs_LDADD)

@@ -187,6 +187,12 @@ static const struct {
 	{ CLU_ENGINE_QEMU, "qemu 7.2.23 tcg", "qemu 7.2.22 tcg", "qemu 7.2.22 tcg pc-q35-7.2", NULL },
 	{ CLU_ENGINE_QEMU, "qemu 7.2.23 tcg", "qemu 7.2.23 tcg", "qemu 7.2.22 tcg pc-q35-7.2",
 	  "it has qemu 7.2.23 tcg, the running domain is of qemu 7.2.22 tcg pc-q35-7.2" },
+	/* another processor's engine is another one */
+	{ CLU_ENGINE_QEMU_AARCH64, "qemu-aarch64 7.2.22 tcg aarch64", "qemu 7.2.2 tcg",
+	  "qemu-aarch64 7.2.22 tcg aarch64", NULL },
+	{ CLU_ENGINE_QEMU_AARCH64, "qemu-aarch64 7.2.22 tcg aarch64", "qemu-aarch64 7.2.9 tcg aarch64",
+	  "qemu-aarch64 7.2.22 tcg aarch64",
+	  "it has qemu-aarch64 7.2.9 tcg aarch64, the running domain is of qemu-aarch64 7.2.22 tcg aarch64" },
 	{ CLU_ENGINE_QEMU, NULL, "qemu 7.2.22 tcg", "qemu 7.2.22 tcgx", /* no longer word */
 	  "it has qemu 7.2.22 tcg, the running domain is of qemu 7.2.22 tcgx" },
 };
@@ -201,7 +207,7 @@ static void test_builds(void **state)
 		struct clu_verdict v;
 
 		for (unsigned k = 0; k < 3; k++)
-			s->host[k].cap.engines = CLU_ENGINE_PV | CLU_ENGINE_QEMU | CLU_ENGINE_KVM;
+			s->host[k].cap.engines = 15; /* all of them */
 		s->dom[0].spec.engine = s->dom[1].spec.engine = builds[i].engine;
 		strcpy(s->host[0].cap.build[0], builds[i].host_a ?: "");
 		strcpy(s->host[1].cap.build[2], builds[i].host_b ?: "");
@@ -229,7 +235,8 @@ static void test_features_by_engine(void **state)
 	} c[] = { { CLU_ENGINE_PV, false, false, true },
 		  { CLU_ENGINE_KVM, false, false, false },
 		  { CLU_ENGINE_KVM, true, true, true },
-		  { CLU_ENGINE_QEMU, false, true, true } };
+		  { CLU_ENGINE_QEMU, false, true, true },
+		  { CLU_ENGINE_QEMU_AARCH64, false, true, true } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
@@ -237,7 +244,7 @@ static void test_features_by_engine(void **state)
 		struct clu_verdict v;
 
 		for (int h = 0; h < 3; h++)
-			s->host[h].cap.engines = 7, s->host[h].cap.cpu_bits[1] = 6, s->host[h].cap.cpu_bits[2] = 6;
+			s->host[h].cap.engines = 15, s->host[h].cap.cpu_bits[1] = 6, s->host[h].cap.cpu_bits[2] = 6;
 		s->host[1].cap.cpu_bits[1] = 4;
 		s->host[2].cap.cpu_bits[2] = 4;
 		s->dom[0].spec.engine = c[i].engine;

@@ -421,6 +421,7 @@ static void test_engines_are_bits_with_names(void **state)
 	assert_int_equal(clu_engine_named("pv"), CLU_ENGINE_PV);
 	assert_int_equal(clu_engine_named("kvm"), CLU_ENGINE_KVM);
 	assert_int_equal(clu_engine_named("qemu"), CLU_ENGINE_QEMU);
+	assert_int_equal(clu_engine_named("qemu-aarch64"), CLU_ENGINE_QEMU_AARCH64);
 	assert_int_equal(clu_engine_named("another"), 0);
 	assert_string_equal(clu_engine_names(CLU_ENGINE_KVM, text), "kvm");
 	assert_string_equal(clu_engine_names(CLU_ENGINE_PV | CLU_ENGINE_KVM | 1u << 31, text), "pv, kvm");

@@ -25,15 +25,17 @@ xml() { # TYPE KERNEL [VCPUS]
 @test "--engines: a line for each, with the reason where it cannot run" {
 	printf '#!/bin/sh\necho "QEMU emulator version 7.2.1 (Debian)"\n' >"$T/qemu"
 	chmod 755 "$T/qemu"
-	HOSPES_QEMU=$T/qemu run "$hvdom" --engines
+	HOSPES_QEMU=$T/qemu HOSPES_QEMU_AARCH64=$T/qemu run "$hvdom" --engines
 	[ "$status" -eq 0 ]
-	[ "${#lines[@]}" -eq 3 ]
-	[ "$(jq -r '.engine' <<<"$output" | xargs)" = "pv qemu kvm" ]
+	[ "${#lines[@]}" -eq 4 ]
+	[ "$(jq -r '.engine' <<<"$output" | xargs)" = "pv qemu kvm qemu-aarch64" ]
+	[ "$(jq -c 'select(.engine == "qemu-aarch64")' <<<"$output")" = '{"engine":"qemu-aarch64","runs":true,"identity":"7.2.1 tcg aarch64"}' ]
 	[ "$(jq -c 'select(.engine == "pv")' <<<"$output")" = '{"engine":"pv","runs":true}' ]
 	[ "$(jq -c 'select(.engine == "qemu")' <<<"$output")" = '{"engine":"qemu","runs":true,"identity":"7.2.1 tcg"}' ]
 	# whatever /dev has
 	grep -qE '^flags.* (vmx|svm)' /proc/cpuinfo || [ "$(jq -r 'select(.engine == "kvm") | .runs' <<<"$output")" = false ]
-	HOSPES_QEMU=$T/none run "$hvdom" --engines
+	HOSPES_QEMU=$T/none HOSPES_QEMU_AARCH64=$T/none run "$hvdom" --engines
+	[[ $(jq -r 'select(.engine == "qemu-aarch64") | .why' <<<"$output") == *"$T/none (install the package qemu-system-arm)"* ]]
 	for e in qemu kvm; do
 		[ "$(jq -r "select(.engine == \"$e\") | .runs" <<<"$output")" = false ]
 		[[ $(jq -r "select(.engine == \"$e\") | .why" <<<"$output") == *"$T/none (install the package qemu-system-x86)"* ]]
@@ -63,6 +65,24 @@ xml() { # TYPE KERNEL [VCPUS]
 		[ "$status" -eq 1 ]
 		[ "$(jq -r .why <<<"$output")" = "this host's QEMU 7.2.1 has no machine $m" ]
 	done
+}
+
+@test "--check of a guest with another processor: its own QEMU counts, and the host without it says which package it lacks" {
+	cat >"$T/qemu" <<-'X'
+		#!/bin/sh
+		[ "$1" != --version ] || exec echo "QEMU emulator version 7.2.1 (Debian)"
+		[ "$1 $2" = "-machine help" ] && echo "virt-7.2   QEMU 7.2 ARM Virtual Machine"
+	X
+	chmod 755 "$T/qemu"
+	export HOSPES_QEMU=$T/none HOSPES_QEMU_AARCH64=$T/qemu
+	xml qemu "$T/linux" 4 | sed "s/<type>/<type arch='aarch64'>/" >"$T/arm.xml"
+	run "$hvdom" --check "$T/arm.xml"
+	[ "$status" -eq 0 ]
+	[[ $output =~ ^'{"engine":"qemu-aarch64","runs":true,"identity":"7.2.1 tcg aarch64 virt-7.2 '[0-9a-f]{8}'"}'$ ]]
+	HOSPES_QEMU=$T/qemu HOSPES_QEMU_AARCH64=$T/none run "$hvdom" --check "$T/arm.xml"
+	[ "$status" -eq 1 ]
+	[[ $(jq -r .why <<<"$output") == *"cannot execute $T/none (install the package qemu-system-arm)"* ]]
+	[ "$(jq -r .engine <<<"$output")" = qemu-aarch64 ]
 }
 
 @test "--check: what no file can mend comes first" {

@@ -188,12 +188,12 @@ static void test_identity(void **state)
 
 	(void)state;
 	stand_in("echo 'QEMU emulator version 7.2.22 (Debian)'");
-	assert_int_equal(qhost_identity(plain, false, id[0], &err), 0);
-	assert_int_equal(qhost_identity(model, false, id[1], &err), 0);
-	assert_int_equal(qhost_identity(a, false, id[2], &err), 0);
-	assert_int_equal(qhost_identity(b, false, id[3], &err), 0);
-	assert_int_equal(qhost_identity(host, true, id[4], &err), 0);
-	assert_int_equal(qhost_identity(kvm, true, id[5], &err), 0);
+	assert_int_equal(qhost_identity(plain, dom_arch(plain), false, id[0], &err), 0);
+	assert_int_equal(qhost_identity(model, dom_arch(model), false, id[1], &err), 0);
+	assert_int_equal(qhost_identity(a, dom_arch(a), false, id[2], &err), 0);
+	assert_int_equal(qhost_identity(b, dom_arch(b), false, id[3], &err), 0);
+	assert_int_equal(qhost_identity(host, dom_arch(host), true, id[4], &err), 0);
+	assert_int_equal(qhost_identity(kvm, dom_arch(kvm), true, id[5], &err), 0);
 	/* as versions before had it */
 	assert_string_equal(id[0], "7.2.22 tcg pc-q35-7.2");
 	assert_string_equal(id[1], id[0]);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "hypervisor/api/domarch.h"
 
 #define ADJUST_MAX (1ll << 40) /* seconds */
 
@@ -320,6 +321,10 @@ static int parse_video(struct dx *x, const xmlNode *node, struct dom_config *cfg
 	if ((r = choice(x, model, "type", models, ARRAY_SIZE(models), &i)) < 0 ||
 	    (r = number(x, model, "vram", 0, 1 << 20, &vram)) < 0)
 		return r;
+	if (!dom_arch(cfg)->pc && i && i != DOM_VIDEO_BOCHS) {
+		cfg->hvm.video = DOM_VIDEO_BOCHS;
+		return dx_note(cfg, "devices/video of model '%s' is model 'bochs'", models[i]);
+	}
 	cfg->hvm.video = i > 2 ? DOM_VIDEO_VGA : (enum dom_video)i;
 	if (i == 1)
 		cfg->hvm.vram_kib = (unsigned)vram;
@@ -341,8 +346,8 @@ static int parse_input(struct dx *x, const xmlNode *node, struct dom_config *cfg
 		               type);
 	if (i < 0)
 		return dx_fail(x, node, "type '%.40s' is not supported (tablet, keyboard, mouse)", type);
-	/* every machine has these two */
-	if (i != DOM_INPUT_TABLET && (!bus || !strcmp(bus, "ps2")))
+	/* every PC has these two */
+	if (i != DOM_INPUT_TABLET && dom_arch(cfg)->pc && (!bus || !strcmp(bus, "ps2")))
 		return 0;
 	if (cfg->hvm.n_inputs == DOM_INPUTS_MAX)
 		return dx_fail(x, node, "more than %d of them", DOM_INPUTS_MAX);
@@ -388,8 +393,8 @@ static int parse_watchdog_model(struct dx *x, const xmlNode *devices, struct dom
 	if (r < 0 || !node)
 		return r;
 	cfg->hvm.watchdog = (enum dom_watchdog_model)dx_index(named[i], models, ARRAY_SIZE(models));
-	if (cfg->hvm.watchdog == DOM_WATCHDOG_ITCO && cfg->machine && strncmp(cfg->machine, "q35", 3) &&
-	    strncmp(cfg->machine, "pc-q35", 6))
+	const struct dom_machine *machine = dom_machine(cfg, NULL);
+	if (cfg->hvm.watchdog == DOM_WATCHDOG_ITCO && dom_arch(cfg)->pc && machine && !machine->itco)
 		return dx_fail(x, node, "model 'itco' is in machines of type q35 only");
 	return 0;
 }

@@ -87,6 +87,10 @@ const struct dx_rule *dx_rule(const xmlNode *node, const char *path, const char 
 int dx_parse_hvm(struct dx *x, const xmlNode *domain, struct dom_config *cfg) _must_check_;
 int dx_parse_hvm_devices(struct dx *x, const xmlNode *devices, struct dom_config *cfg) _must_check_;
 
+/* domxml_arch.c: take the architecture @name of <os><type>; once all is read, refuse what does not go with it. */
+int dx_arch(struct dx *x, const xmlNode *type, const char *name, struct dom_config *cfg) _must_check_;
+int dx_check_arch(struct dx *x, const xmlNode *domain, struct dom_config *cfg) _must_check_;
+
 /* The disk nodes of <devices> that cfg->disk[] describes: the first one, and the one after @node. */
 xmlNode *dx_first_disk(const xmlNode *devices, enum dom_type type);
 xmlNode *dx_next_disk(const xmlNode *node, enum dom_type type);

@@ -91,6 +91,7 @@ static const struct known used_hvm[] = {
 	{ "cpu/topology", " sockets dies cores threads ", false },
 	{ "cpu/feature", " policy name ", false },
 	{ "features", "", false },
+	{ "features/gic", " version ", false },
 	{ "features/hyperv", SUBTREE, false },
 	{ "features/kvm", "", false },
 	{ "features/kvm/hidden", " state ", false },

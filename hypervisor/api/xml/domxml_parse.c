@@ -197,10 +197,9 @@ static int parse_os_type(struct dx *x, const xmlNode *os, struct dom_config *cfg
 		return dx_fail(x, node, "'%.40s' does not go with domain type %s (%s)", type, dx_dom_types[cfg->type],
 		               dx_os_types[cfg->type]);
 	arch = dx_attr(node, "arch");
-	if (arch && strcmp(arch, "x86_64"))
-		return dx_fail(x, node, "arch '%.40s' is not supported (x86_64)", arch);
-	if (cfg->type == DOM_TYPE_UML)
-		return 0;
+	r = arch ? dx_arch(x, node, arch, cfg) : 0;
+	if (r < 0 || cfg->type == DOM_TYPE_UML)
+		return r;
 	cfg->machine = dx_attr(node, "machine");
 	for (const char *s = cfg->machine; s && *s; s++)
 		if (!isalnum((unsigned char)*s) && !strchr("._-", *s))
@@ -370,7 +369,8 @@ static int parse_domain(struct dx *x, const xmlNode *dom, struct dom_config *cfg
 		return r;
 	if (cfg->type != DOM_TYPE_UML && (r = dx_parse_hvm(x, dom, cfg)) < 0)
 		return r;
-	return dx_parse_devices(x, devices, cfg);
+	r = dx_parse_devices(x, devices, cfg);
+	return r < 0 || cfg->type == DOM_TYPE_UML ? r : dx_check_arch(x, dom, cfg);
 }
 
 /* libxml2's hook for <!DOCTYPE: domain XML has none, and without it there are no entities either. */

@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 #include "common/util.h"
+#include "hypervisor/api/domarch.h"
 
 #define X(s) ((const xmlChar *)(s))
 
 const char *const dx_dom_types[3] = { [DOM_TYPE_UML] = "uml", [DOM_TYPE_KVM] = "kvm", [DOM_TYPE_QEMU] = "qemu" };
 const char *const dx_os_types[3] = { [DOM_TYPE_UML] = "linux", [DOM_TYPE_KVM] = "hvm", [DOM_TYPE_QEMU] = "hvm" };
-static const char *const engines[3] = { [DOM_TYPE_UML] = "pv", [DOM_TYPE_KVM] = "kvm", [DOM_TYPE_QEMU] = "qemu" };
 const char *const dx_actions[3] = {
 	[DOM_ACTION_DESTROY] = "destroy",
 	[DOM_ACTION_RESTART] = "restart",
@@ -261,7 +261,7 @@ bool dom_config_cpu_is_hosts(const struct dom_config *cfg)
 
 const char *dom_engine(const struct dom_config *cfg)
 {
-	return engines[cfg->type];
+	return cfg->type == DOM_TYPE_UML ? "pv" : cfg->type == DOM_TYPE_KVM ? "kvm" : dom_arch(cfg)->engine;
 }
 
 int dom_config_limits(const struct dom_config *cfg, struct err *err)
