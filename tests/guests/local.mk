@@ -1,5 +1,5 @@
 # Guests for tests and demos: make guests -> guests/ in the build tree. They are not built by `make all` or `make check`.
-EXTRA_DIST += %D%/mkinitramfs %D%/mkqemu %D%/mkstock %D%/mkdebian %D%/guest-init %D%/guest-down %D%/guest-qga %D%/workload.c %D%/wl_work.c %D%/wl_disk.c %D%/wl_witness.c %D%/wl_net.c \
+EXTRA_DIST += %D%/mkinitramfs %D%/mkqemu %D%/mkarm %D%/mkstock %D%/mkdebian %D%/guest-init %D%/guest-down %D%/guest-qga %D%/workload.c %D%/wl_work.c %D%/wl_disk.c %D%/wl_witness.c %D%/wl_net.c \
 	%D%/wl_agent.c %D%/wl_int.h %D%/debian
 
 GUEST_TARGETS += guests/initramfs.img guests/debian.img
@@ -20,6 +20,12 @@ GUEST_TARGETS += guests/qemu
 guests/qemu: guests/workload $(top_srcdir)/%D%/mkqemu $(top_srcdir)/%D%/mkinitramfs $(top_srcdir)/%D%/guest-init $(top_srcdir)/%D%/guest-down $(top_srcdir)/%D%/guest-qga
 	$(AM_V_GEN)$(top_srcdir)/%D%/mkqemu guests/workload $@
 
+# ... and with a processor of another kind; without a compiler for that there is none.
+GUEST_TARGETS += guests/arm
+guests/arm: $(guest_workload_sources) $(top_srcdir)/%D%/wl_int.h $(top_srcdir)/%D%/mkarm $(top_srcdir)/%D%/mkinitramfs $(top_srcdir)/%D%/guest-init $(top_srcdir)/%D%/guest-down $(top_srcdir)/%D%/guest-qga
+	$(AM_V_GEN)$(MKDIR_P) guests && $(top_srcdir)/%D%/mkarm $@ aarch64-linux-gnu-gcc -std=gnu11 -O2 -static $(WARN_CFLAGS) -D_GNU_SOURCE -I$(top_srcdir) -s \
+		$(guest_workload_sources) -lm
+
 # The Debian guest takes half a minute and the network; it is made again only when its recipe changes.
 guests/debian.img: $(top_srcdir)/%D%/mkdebian $(top_srcdir)/%D%/debian/hospes-net guests/workload
 	$(AM_V_GEN)if test "`id -u`" = 0; then $(top_srcdir)/%D%/mkdebian guests/workload $@; \
@@ -30,4 +36,4 @@ guests/stock.img: $(top_srcdir)/%D%/mkstock $(top_srcdir)/%D%/debian/hospes-net 
 	$(AM_V_GEN)if test "`id -u`" = 0; then $(top_srcdir)/%D%/mkstock guests/workload $@; \
 		else echo 'guests/stock.img: skipped, making it needs root' >&2; fi
 
-CLEANFILES += guests/stock.img guests/qemu guests/qemu-kernel guests/qemu-initramfs.img guests/workload guests/initramfs.img guests/debian.img
+CLEANFILES += guests/stock.img guests/qemu guests/qemu-kernel guests/qemu-initramfs.img guests/arm guests/arm-kernel guests/arm-initramfs.img guests/workload guests/initramfs.img guests/debian.img

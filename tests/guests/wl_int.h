@@ -12,6 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of a loop that waits for another processor. */
+#ifdef __x86_64__
+#define RELAX() __asm__ volatile("pause")
+#else
+#define RELAX() __asm__ volatile("yield")
+#endif
+
 #define WL_SLOTS_MAX 64
 #define WL_TEXT_MAX 160
 #define WL_PAGE_BYTES 4096u

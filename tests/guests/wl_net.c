@@ -207,7 +207,7 @@ static void hang(void)
 		return;
 	}
 	for (;;)
-		__asm__ volatile("pause");
+		RELAX();
 }
 
 static void command(FILE *f, const char *line)

@@ -162,17 +162,21 @@ guest_ip() { echo "10.77.0.$((10 + 10#${1//[!0-9]/}))"; }
 
 # guest_xml NAME [key=value...]: writes $SHARED/NAME.xml, and makes its disks. mem (MiB), load, dirty, fill, disk (MiB, 0: none), bridge,
 # kernel, xml (extra devices), cmdline, on_crash, on_reboot, image (a disk that exists), cluster (attributes of <hospes:cluster>),
-# witness (1: a raw disk that nobody locks; block: a block device; docs/testing-guests.md), engine (pv, qemu), vcpus, machine (of qemu)
+# witness (1: a raw disk that nobody locks; block: a block device; docs/testing-guests.md), engine (pv, qemu), vcpus, machine (of qemu),
+# arch (of qemu: x86_64, aarch64)
 guest_xml() {
 	local name=$1 mem=256 load=full dirty=16 fill=0 disk=64 bridge=br0 kernel='' xml='' cmdline='' a
-	local on_crash=destroy on_reboot=restart image='' cluster='' witness='' ip engine vcpus=1 machine=q35
+	local on_crash=destroy on_reboot=restart image='' cluster='' witness='' ip engine vcpus=1 machine='' arch=x86_64
 	local domain=uml initrd=initramfs.img os='<type>linux</type>'
 	engine=$(engine_of "$1")
 	shift
 	for a; do local "${a%%=*}=${a#*=}"; done
 	if [ "$engine" = qemu ]; then
-		: "${kernel:=/var/lib/hospes/shared/qemu-kernel}"
-		domain=qemu initrd=qemu-initramfs.img os="<type machine='$machine'>hvm</type>" cmdline="console=ttyS0 quiet $cmdline"
+		local boots=qemu tty=ttyS0
+		[ "$arch" != aarch64 ] || { boots=arm tty=ttyAMA0; }
+		: "${kernel:=/var/lib/hospes/shared/$boots-kernel}"
+		domain=qemu initrd=$boots-initramfs.img cmdline="console=$tty quiet $cmdline"
+		os="<type arch='$arch'${machine:+ machine='$machine'}>hvm</type>"
 	fi
 	: "${kernel:=/usr/bin/linux.uml}"
 	ip=$(guest_ip "$name")

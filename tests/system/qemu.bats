@@ -90,8 +90,6 @@ setup() {
 	guest_remove "$g"
 }
 
-# What a shell on the guest's console says: HOST NAME COMMANDS
-say() { printf '%s\n' "$3" | on "$1" timeout 15 sh -c "(cat; sleep 4) | vmctl console $2" 2>&1; }
 # Arms an i6300esb without a driver: its registers are memory at 0x1b's first BAR, each write of theirs is unlocked by two others, and it
 # is enabled by its configuration space. Two stages of MS milliseconds.
 arm_i6300esb() { # HOST NAME MS

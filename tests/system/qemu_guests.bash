@@ -21,3 +21,5 @@ qemu_up() { # HOST NAME [key=value...]
 	on "$host" vmctl start "$1"
 	qemu_wait "$1"
 }
+# What a shell on the guest's console says: HOST NAME COMMANDS
+say() { printf '%s\n' "$3" | on "$1" timeout 15 sh -c "(cat; sleep 4) | vmctl console $2" 2>&1; }
