@@ -14,6 +14,7 @@
 #include <zmq.h>
 #include "common/fault.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "common/util.h"
 #include "tools/jsonconn.h"
 #include "tools/member_link.h"
@@ -394,14 +395,6 @@ static void sync_any(struct memberd *d)
 	}
 }
 
-/* The socket that systemd hands over (sd_listen_fds(3)), or -1. */
-static int handed_over(void)
-{
-	const char *pid = getenv("LISTEN_PID"), *n = getenv("LISTEN_FDS");
-
-	return pid && n && atoi(pid) == (int)getpid() && atoi(n) == 1 ? 3 : -1;
-}
-
 int main(int argc, char **argv)
 {
 	static struct memberd d;
@@ -425,7 +418,7 @@ int main(int argc, char **argv)
 		sync_any(&d);
 		return 0;
 	}
-	if (member_serve(&d.self, handed_over(), MEMBER_PORT, IDLE_MS, &srv, &err) < 0) {
+	if (member_serve(&d.self, notify_socket(NULL), MEMBER_PORT, IDLE_MS, &srv, &err) < 0) {
 		log_error("%s", err.text);
 		return 1;
 	}

@@ -9,7 +9,8 @@ VIRTD_LIBS = %D%/libvirtd.a tools/libcli.a $(VMHOST_LIBS)
 sbin_PROGRAMS += %D%/hospes-virtd
 %C%_hospes_virtd_SOURCES = %D%/main.c
 %C%_hospes_virtd_LDADD = $(VIRTD_LIBS) common/libdaemon.a common/libcommon.a $(VMHOST_SYSLIBS) $(CAPNG_LIBS)
-nodist_systemdunit_DATA += %D%/hospes-virtd.service
-EXTRA_DIST += %D%/hospes-virtd.service.in %D%/virtd.json
-CLEANFILES += %D%/hospes-virtd.service
+VIRTD_UNITS = %D%/hospes-virtd.service %D%/hospes-virtd.socket %D%/hospes-virtd-ro.socket
+nodist_systemdunit_DATA += $(VIRTD_UNITS)
+EXTRA_DIST += $(VIRTD_UNITS:=.in) %D%/virtd.json
+CLEANFILES += $(VIRTD_UNITS)
 CONF_FILES += %D%/virtd.json:hospes/virtd.json

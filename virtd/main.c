@@ -32,8 +32,6 @@ static int start(void *arg, struct loop *loop, struct err *err)
 		log_warn("%s", err->text);
 	log_async();
 	app->server = vd_server_new(loop, &cfg, err);
-	if (app->server)
-		log_info("serves %s and, read-only, %s", cfg.socket, cfg.socket_ro);
 	vd_config_done(&cfg);
 	return app->server ? 0 : -EIO;
 }

@@ -21,7 +21,7 @@
 
 static const struct jsonconn_peer peer = {
 	.daemon = "clusterd",
-	.start = "systemctl start hospes-clusterd, or ask another host",
+	.start = "systemctl start clusterd, or ask another host",
 	.expected = "JSON",
 	.lost = "`vmclus status` tells how things stand, on any host",
 	.line_bytes_max = 64u << 20,

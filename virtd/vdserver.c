@@ -4,6 +4,7 @@
 #include "virtd/virtd_int.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <jansson.h>
 #include <libxml/parser.h>
@@ -12,9 +13,11 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include "common/hostname.h"
 #include "common/jsonplain.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "common/util.h"
 
 #define CONF_BYTES_MAX 65536u
@@ -116,10 +119,16 @@ static void on_client(void *arg, int fd, uint32_t revents)
 		log_error("a client is turned away: out of memory");
 }
 
-/* The file's mode says who may connect: root, and the group; the read-only socket is for everybody, as libvirt's. */
-static int listen_on(struct vd_server *s, unsigned i, const char *path, bool readonly, gid_t gid, struct err *err)
+/* Systemd's, if it listens for us: there it stays when this process ends. */
+static int handed_over(bool readonly)
 {
-	struct vd_listener *l = &s->listener[i];
+	int fd = notify_socket(readonly ? "hospes-virtd-ro.socket" : "hospes-virtd.socket");
+
+	return fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -1 : fd;
+}
+
+static int open_socket(struct vd_listener *l, const char *path, struct err *err)
+{
 	_cleanup_free_ char *dir = xasprintf("%s", path);
 	char *slash = strrchr(dir, '/');
 
@@ -132,8 +141,29 @@ static int listen_on(struct vd_server *s, unsigned i, const char *path, bool rea
 	if (l->fd < 0)
 		return l->fd;
 	l->path = xasprintf("%s", path);
+	return 0;
+}
+
+/* The file's mode says who may connect: root, and the group; the read-only socket is for everybody, as libvirt's. */
+static int listen_on(struct vd_server *s, unsigned i, const char *path, bool readonly, gid_t gid, struct err *err)
+{
+	struct vd_listener *l = &s->listener[i];
+	struct sockaddr_un is = { 0 };
+	socklen_t len = sizeof(is) - 1;
+	int r = 0;
+
 	l->srv = s;
 	l->readonly = readonly;
+	l->fd = handed_over(readonly);
+	if (l->fd < 0)
+		r = open_socket(l, path, err);
+	else if (getsockname(l->fd, (struct sockaddr *)&is, &len) < 0 || is.sun_family != AF_UNIX || !is.sun_path[0])
+		return err_set(err, EINVAL, "the socket from systemd has no file");
+	else
+		path = is.sun_path;
+	if (r < 0)
+		return r;
+	log_info("serves %s%s", path, readonly ? ", read-only" : "");
 	if (gid != (gid_t)-1 && chown(path, (uid_t)-1, gid) < 0)
 		return err_sys(err, errno, "give %s to its group", path);
 	if (chmod(path, readonly ? 0666 : gid == (gid_t)-1 ? 0600 : 0660) < 0)

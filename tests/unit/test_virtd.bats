@@ -274,6 +274,26 @@ state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest0
 	state_is running
 }
 
+@test "the first client starts it, by sockets that systemd listens on and that outlive it" {
+	local activate
+	activate=$(command -v systemd-socket-activate) || skip "missing: systemd-socket-activate"
+	kill "$VIRTD"
+	wait "$VIRTD"
+	umask 077
+	"$activate" --listen="$T/here" --listen="$T/here-ro" --fdname=hospes-virtd.socket:hospes-virtd-ro.socket \
+		$(env | sed -n 's/^\(HOSPES_[A-Z]*\)=.*/--setenv=\1/p') "$top_builddir/virtd/hospes-virtd" >>"$T/virtd.log" 2>&1 3>&- &
+	VIRTD=$!
+	eventually [ -S "$T/here-ro" ]
+	virsh -q -c "hospes+unix:///system?socket=$T/here" define "$T/guest01.xml"
+	run timeout 30 virsh -q -c "hospes+unix:///system?socket=$T/here-ro" undefine guest01
+	[[ $output = *"read only access prevents"* ]]
+	[ "$(stat -c %a "$T/here" "$T/here-ro" | xargs)" = "600 666" ]
+	[ ! -e "$T/sock" ]
+	kill "$VIRTD"
+	wait "$VIRTD"
+	[ -S "$T/here" ]
+}
+
 @test "any scheme, but no other path" {
 	virsh -q -c "qemu+unix:///system?socket=$T/sock" list
 	run virsh -q -c "hospes+unix:///session?socket=$T/sock" list
