@@ -81,7 +81,8 @@ static int op_info(struct call *c, struct err *err)
 	i->state = d->state;
 	i->vcpus = d->cfg->vcpus;
 	i->ram_bytes = d->cfg->memory_bytes;
-	i->ram_current_bytes = d->cfg->memory_bytes - devs_balloon_bytes(d->devs);
+	i->ram_current_bytes = d->cfg->memory_bytes - devs_balloon_bytes(d->devs) -
+	                       (d->vm ? d->ops->balloon_bytes(d->vm) : 0);
 	i->generation = d->generation;
 	i->pid = getpid();
 	i->logdirty_mode = d->logdirty_mode;
@@ -424,7 +425,8 @@ static int op_balloon(struct call *c, struct err *err)
 	if (q->target_bytes > c->d->cfg->memory_bytes)
 		return err_set(err, ERANGE, "domain '%s' has at most %lu MiB", c->d->cfg->name,
 		               (unsigned long)(c->d->cfg->memory_bytes >> 20));
-	return devs_balloon(c->d->devs, q->target_bytes, err);
+	int r = c->d->vm ? c->d->ops->balloon(c->d->vm, q->target_bytes, err) : -ENOSYS;
+	return r == -ENOSYS ? devs_balloon(c->d->devs, q->target_bytes, err) : r;
 }
 
 static int op_frozen(struct call *c, struct err *err)

@@ -20,7 +20,8 @@
  *	logdirty_start          -ESRCH     -EBUSY     0          0           (-EALREADY when it is on)
  *	logdirty_collect        -EINVAL    -EINVAL    0          0           (-EINVAL when it is off)
  *	logdirty_audit          -EINVAL    -EINVAL    0          -EINVAL     (-EINVAL when it is off)
- *	logdirty_stop, input, stats, look, kill: in all states
+ *	balloon                 -ESRCH     -EBUSY     0          0           (-ENOSYS, -EOPNOTSUPP: see there)
+ *	logdirty_stop, input, balloon_bytes, stats, look, kill: in all states
  *
  * A guest may end at any moment, in any state. From then until exited() is called, an op may fail with any error.
  * Pointers that an op gets are borrowed for the call. @err may be NULL. Outputs are untouched on failure, except a buf and a bitmap, which
@@ -145,6 +146,12 @@ struct hv_engine_ops {
 	void (*logdirty_stop)(void *vm);
 	/* RUNNING: press the guest's power button, which it may heed or not. -ENOTSUP: it has none; -ESRCH, -EBUSY as suspend. */
 	int (*powerdown)(void *vm, struct err *err);
+	/*
+	 * Ask the guest to keep @target_bytes of its memory: 0 says nothing about what it does. -ENOSYS: the engine has no balloon of its
+	 * own, hvdom's device is asked; -EOPNOTSUPP: the domain has none; -ESRCH, -EBUSY as suspend, but in SUSPENDED and RUNNING alike.
+	 */
+	int (*balloon)(void *vm, uint64_t target_bytes, struct err *err);
+	uint64_t (*balloon_bytes)(void *vm);            /* memory that the engine's own balloon has; 0: none, or not known */
 	/* Input typed at the boot console; lost if the guest does not read it. */
 	void (*input)(void *vm, const void *p, size_t len);
 	void (*stats)(void *vm, struct hv_stats *st);   /* cpu_ns, processes, hv_rss_bytes of engine helpers */

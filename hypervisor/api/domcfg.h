@@ -121,6 +121,7 @@ struct dom_hvm {
 	enum dom_video video;
 	unsigned vram_kib;       /* of DOM_VIDEO_VGA; 0: QEMU's */
 	bool usb;                /* a USB controller */
+	bool page_reporting;     /* the balloon: pages that the guest has free are taken out of memory */
 	enum dom_input input[DOM_INPUTS_MAX]; /* USB */
 	size_t n_inputs;
 	enum dom_watchdog_model watchdog;

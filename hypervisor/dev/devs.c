@@ -154,7 +154,7 @@ static int open_devices(struct devs *d, const struct dom_config *cfg, struct err
 		d->agent = v;
 	for (size_t i = 0; i < cfg->n_rngs && !r; i++)
 		r = add(d, vrng_new(d, (unsigned)i, &v, err), &v, err);
-	if (cfg->balloon && !r)
+	if (cfg->balloon && cfg->type == DOM_TYPE_UML && !r) /* else QEMU has it */
 		r = add(d, vballoon_new(d, &v, err), &v, err);
 	if (cfg->guest_agent && !r)
 		r = add(d, vconsole_new(d, NULL, DEVS_AGENT_PORT(cfg), &v, err), &v, err);

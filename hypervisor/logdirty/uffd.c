@@ -30,11 +30,28 @@ struct pm_scan_arg_abi {
 #define PAGE_WPALLOWED     1u
 #define PAGE_WRITTEN       2u
 
-int uffd_setup(int uffd)
+int uffd_setup(int uffd, bool removals)
 {
-	struct uffdio_api a = { .api = UFFD_API, .features = FEATURES };
+	struct uffdio_api a = { .api = UFFD_API, .features = FEATURES | (removals ? UFFD_FEATURE_EVENT_REMOVE : 0) };
 
 	return ioctl(uffd, UFFDIO_API, &a) < 0 ? -errno : 0;
+}
+
+int uffd_removal(int uffd, uint64_t *ret_start, uint64_t *ret_end)
+{
+	struct uffd_msg m;
+	ssize_t n;
+
+	do
+		n = read(uffd, &m, sizeof(m));
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	if (n != sizeof(m) || m.event != UFFD_EVENT_REMOVE)
+		return -EPROTO;
+	*ret_start = m.arg.remove.start;
+	*ret_end = m.arg.remove.end;
+	return 1;
 }
 
 int uffd_register(int uffd, uint64_t start, uint64_t end)
@@ -74,7 +91,7 @@ int uffd_probe(struct err *err)
 	if (uffd < 0)
 		return err_sys(err, errno == EPERM ? EPERM : ENOTSUP, "this host's kernel gives no userfaultfd (%s)",
 		               strerror(errno));
-	int r = uffd_setup(uffd);
+	int r = uffd_setup(uffd, true);
 	if (r < 0)
 		return err_set(
 			err, ENOTSUP,

@@ -6,6 +6,7 @@
 #ifndef HOSPES_HYPERVISOR_LOGDIRTY_UFFD_H
 #define HOSPES_HYPERVISOR_LOGDIRTY_UFFD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "common/cleanup.h"
 #include "common/err.h"
@@ -22,8 +23,13 @@ struct uffd_scan {
 
 /* 0: this kernel has what tracking needs; else -ENOTSUP or -EPERM, and @err says why. */
 int uffd_probe(struct err *err) _must_check_;
-/* Negotiate the API on a new userfaultfd. */
-int uffd_setup(int uffd) _must_check_;
+/*
+ * Negotiate the API on a new userfaultfd. @removals: ranges that madvise() takes out of what is registered are told, by uffd_removal(); who
+ * calls madvise() stands still until then.
+ */
+int uffd_setup(int uffd, bool removals) _must_check_;
+/* The next removal that waits, without waiting for one: 1 with the range of addresses, 0: none waits, or -errno. */
+int uffd_removal(int uffd, uint64_t *ret_start, uint64_t *ret_end) _must_check_;
 /* Write-protect [@start, @end) asynchronously from now on, except mappings that come later. */
 int uffd_register(int uffd, uint64_t start, uint64_t end) _must_check_;
 

@@ -747,6 +747,19 @@ static void pv_look(void *vm, struct hv_look *ret)
 		pv_look_at(v->k, ret);
 }
 
+/* Its devices are hvdom's. */
+static int pv_balloon(void *vm, uint64_t target_bytes, struct err *err)
+{
+	(void)vm, (void)target_bytes;
+	return err_set(err, ENOSYS, "the balloon is a device of hvdom's");
+}
+
+static uint64_t pv_balloon_bytes(void *vm)
+{
+	(void)vm;
+	return 0;
+}
+
 static int pv_powerdown(void *vm, struct err *err)
 {
 	(void)vm;
@@ -772,6 +785,8 @@ const struct hv_engine_ops hv_engine_pv = {
 	.logdirty_audit = pv_logdirty_check,
 	.logdirty_stop = pv_logdirty_stop,
 	.powerdown = pv_powerdown,
+	.balloon = pv_balloon,
+	.balloon_bytes = pv_balloon_bytes,
 	.input = pv_input,
 	.stats = pv_stats,
 	.look = pv_look,

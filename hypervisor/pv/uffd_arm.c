@@ -109,7 +109,7 @@ int uffd_inject_get(struct uffd_inject *i, pid_t pid, uint64_t insn, int *ret_uf
 		/* the next run closes it in K */
 		i->close_fd = (int)fd;
 		uffd = (int)syscall(SYS_pidfd_getfd, i->k_pidfd, (int)fd, 0);
-		r = uffd < 0 ? -errno : uffd_setup(uffd);
+		r = uffd < 0 ? -errno : uffd_setup(uffd, false);
 	}
 	if (r < 0) {
 		if (uffd >= 0)

@@ -17,6 +17,7 @@
 #define SLOT_DISK     0x4u /* DOM_DISKS_MAX of them */
 #define SLOT_NIC      0xcu /* DOM_NICS_MAX */
 #define SLOT_RNG      0x14u
+#define SLOT_BALLOON  0x19u
 #define SLOT_USB      0x1au
 #define SLOT_WATCHDOG 0x1bu
 #define VIRTIO        "disable-legacy=on,disable-modern=off"
@@ -319,6 +320,11 @@ static void put_devices(struct args *a, const struct qargs *q)
 		put(a, "-device");
 		put(a, "virtio-rng-pci,rng=rng%zu,addr=0x%zx," VIRTIO, i, SLOT_RNG + i);
 	}
+	if (!c->balloon)
+		return;
+	put(a, "-device");
+	put(a, "virtio-balloon-pci,id=balloon,deflate-on-oom=on,free-page-reporting=%s,addr=0x%x," VIRTIO,
+	    c->hvm.page_reporting ? "on" : "off", SLOT_BALLOON);
 }
 
 int qargs_build(const struct qargs *q, char ***ret, struct err *err)

@@ -228,6 +228,7 @@ static int load(void *vm, struct rd *in, struct err *err)
 		               ? err_set(err, EINVAL, "QEMU does not understand the guest's state: %.200s", v->err_text)
 		               : r;
 	}
+	v->balloon_unknown = v->env->cfg->balloon;
 	loop_timer_in(v->kick, 0);
 	v->state = QVM_SUSPENDED;
 	return 0;
@@ -245,7 +246,7 @@ static int log_start(void *vm, uint32_t mode, bool audit, uint32_t *ret_mode, st
 		r = err_set(err, EALREADY, "log-dirty is on already");
 	if (r < 0)
 		return r;
-	v->track = (struct qtrack_guest){ .pid = v->pid, .pidfd = v->pidfd };
+	v->track = (struct qtrack_guest){ .pid = v->pid, .pidfd = v->pidfd, .holes = v->env->cfg->balloon };
 	return logdirty_new(&c, v->env->mem, &v->log, ret_mode, err);
 }
 
@@ -276,6 +277,21 @@ static void log_stop(void *vm)
 }
 
 /* The rest ---------------------------------------------------------------------------------------------------------------- */
+
+static int balloon(void *vm, uint64_t target_bytes, struct err *err)
+{
+	struct qvm *v = vm;
+	int r = need_guest(v, err);
+
+	if (!r && !v->env->cfg->balloon)
+		r = err_set(err, EOPNOTSUPP, "the domain has no memory balloon; add <memballoon model='virtio'/>");
+	return r ? r : qballoon_set(v, target_bytes, err);
+}
+
+static uint64_t balloon_bytes(void *vm)
+{
+	return qballoon_bytes(vm);
+}
 
 static void input(void *vm, const void *p, size_t len)
 {
@@ -339,8 +355,9 @@ FUNCTIONS(aarch64, DOM_ARCH_AARCH64, false)
 		.transport = &vuqemu_transport, .probe = probe_##accel, .pin = pins, .identity = identity_##accel,     \
 		.regions = regions, .open = open_##accel, .boot = boot, .suspend = suspend, .resume = resume,          \
 		.save = save, .load = load, .logdirty_start = log_start, .logdirty_collect = log_collect,              \
-		.logdirty_audit = log_audit, .logdirty_stop = log_stop, .powerdown = powerdown, .input = input,        \
-		.stats = stats, .look = look, .kill = kill_guest, .close = close_vm,                                   \
+		.logdirty_audit = log_audit, .logdirty_stop = log_stop, .powerdown = powerdown, .balloon = balloon,    \
+		.balloon_bytes = balloon_bytes, .input = input, .stats = stats, .look = look, .kill = kill_guest,      \
+		.close = close_vm,                                                                                     \
 	}
 
 const struct hv_engine_ops hv_engine_qemu = OPS("qemu", tcg, pin_nothing);

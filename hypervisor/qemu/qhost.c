@@ -85,7 +85,7 @@ static int ask_program(const char *program, const char *a, const char *b, char *
 	return r;
 }
 
-/* Of the processor, if it is not the one that all guests have without <cpu>; of all that is no PC. */
+/* Of the processor, if it is not the one that all guests have without <cpu>; of all that is no PC; of a balloon, which not all of our versions had. */
 static int cpu_mark(const struct dom_config *cfg, bool kvm, const char *flash, char ret[12], struct err *err)
 {
 	_cleanup_free_ char *cpu = qcpu_text(cfg, kvm), *smp = qcpu_smp(cfg);
@@ -97,12 +97,13 @@ static int cpu_mark(const struct dom_config *cfg, bool kvm, const char *flash, c
 		return err_set(err, ENOMEM, "out of memory");
 	if (dom_config_cpu_is_hosts(cfg))
 		cpu_identity(host);
-	else if (!qcpu_is_special(cfg) && dom_arch(cfg)->pc)
+	else if (!qcpu_is_special(cfg) && dom_arch(cfg)->pc && !cfg->balloon)
 		return 0;
 	char gic[16] = "";
 	if (dom_arch(cfg)->gic)
 		snprintf(gic, sizeof(gic), " gic%u", cfg->hvm.gic);
-	_cleanup_free_ char *all = xasprintf("%s\n%s\n%s%s%s", cpu, smp, host, flash, gic);
+	_cleanup_free_ char *all = xasprintf("%s\n%s\n%s%s%s%s", cpu, smp, host, flash, gic,
+	                                     cfg->balloon ? " balloon" : "");
 	for (const char *p = all; *p; p++)
 		h = (h ^ (uint8_t)*p) * 16777619u;
 	snprintf(ret, 12, " %08x", h);

@@ -178,3 +178,12 @@ int qmp_call(struct qmp *q, const char *cmd, json_t *args, int fd, uint64_t limi
 		r = qmp_answer(q, err);
 	return r < 0 && err ? err_prefix(err, "%s", cmd) : r;
 }
+
+int qmp_ask(struct qmp *q, const char *cmd, json_t *args, uint64_t limit_ns, json_t **ret, struct err *err)
+{
+	int r = qmp_call(q, cmd, args, -1, limit_ns, err);
+
+	if (!r)
+		*ret = json_incref(json_object_get(q->answer, "return"));
+	return r;
+}

@@ -34,6 +34,8 @@ json_t *qmp_event(struct qmp *q);
  * says why. -ETIMEDOUT: no answer within @limit_ns; QEMU may still execute the command, and its late answer is dropped.
  */
 int qmp_call(struct qmp *q, const char *cmd, json_t *args, int fd, uint64_t limit_ns, struct err *err) _must_check_;
+/* The same, and what it returns in *@ret, owned by the caller. */
+int qmp_ask(struct qmp *q, const char *cmd, json_t *args, uint64_t limit_ns, json_t **ret, struct err *err) _must_check_;
 /* The halves of qmp_call(), for use in a loop. -EAGAIN: no answer yet. */
 int qmp_send(struct qmp *q, const char *cmd, json_t *args, int fd, struct err *err) _must_check_;
 int qmp_answer(const struct qmp *q, struct err *err) _must_check_;

@@ -21,23 +21,21 @@
 #include "common/loop.h"
 #include "common/util.h"
 #include "hypervisor/logdirty/uffd.h"
+#include "hypervisor/qemu/qholes.h"
 
 #define STOP_NS   (1000 * NS_PER_MS) /* until its main thread stands in a system call */
 #define MAPS_MAX  16u
 #define MAPS_TEXT (1u << 22)
 
-struct qtrack_map {
-	uint64_t start, end, offset;
-};
-
 struct qtrack_state {
 	struct guestmem *m; /* borrowed */
 	int uffd, pagemap;  /* owned, -1: none */
-	struct qtrack_map map[MAPS_MAX];
+	struct qholes_map map[MAPS_MAX];
 	size_t n_maps;
+	struct qholes *holes;  /* owned, NULL: it makes none */
 	struct uffd_scan scan; /* scratch */
 	uint64_t *written;     /* borrowed, of the collection under way */
-	const struct qtrack_map *at;
+	const struct qholes_map *at;
 };
 
 /* Ptrace ------------------------------------------------------------------------------------------------------------------ */
@@ -153,7 +151,7 @@ static int find_maps(struct qtrack_state *t, pid_t pid)
 	if (fstat(t->m->fd, &st) < 0)
 		return -errno;
 	for (char *line = text, *next; line && *line; line = next) {
-		struct qtrack_map m;
+		struct qholes_map m;
 		uint64_t inode;
 		unsigned major, minor;
 
@@ -176,6 +174,7 @@ static void end(void *arg)
 
 	if (!t)
 		return;
+	qholes_free(t->holes);
 	if (t->uffd >= 0)
 		close(t->uffd); /* undoes the protection */
 	if (t->pagemap >= 0)
@@ -202,7 +201,10 @@ static int begin(void *arg, struct guestmem *m, void **ret, struct err *err)
 	if (!r)
 		r = get_uffd(g, &t->uffd);
 	if (!r)
-		r = uffd_setup(t->uffd);
+		r = uffd_setup(t->uffd, g->holes);
+	/* before there is anything to hear: QEMU must not wait for us */
+	if (!r && g->holes)
+		r = qholes_new(t->uffd, t->map, t->n_maps, m->size / PAGE_BYTES, &t->holes, err);
 	for (size_t i = 0; i < t->n_maps && !r; i++)
 		r = uffd_register(t->uffd, t->map[i].start, t->map[i].end);
 	if (r < 0) {
@@ -226,7 +228,7 @@ static int collect(void *arg, bool suspended, uint64_t *written, uint64_t *cand,
                    struct err *err)
 {
 	struct qtrack_state *t = arg;
-	int r = 0;
+	int r = t->holes ? qholes_collect(t->holes, written) : 0;
 
 	(void)suspended, (void)cand, (void)ret_all, (void)ret_why;
 	t->written = written;

@@ -129,6 +129,8 @@ static void see_events(struct qvm *v)
 			                                           : QVM_LOST;
 		else if (!strcmp(name, "WATCHDOG"))
 			v->watchdog_ran_out = true;
+		else if (!strcmp(name, "BALLOON_CHANGE"))
+			qballoon_said(v, json_object_get(e, "data"));
 		json_decref(e);
 	}
 }
@@ -225,6 +227,8 @@ static void boots(struct qvm *v)
 
 	if (r == -EAGAIN)
 		return;
+	if (!r)
+		r = qballoon_boot(v, &e);
 	if (r < 0) {
 		ended(v, e.text);
 		return;
@@ -260,6 +264,7 @@ static void on_qmp(void *arg, int fd, uint32_t events)
 static void on_kick(void *arg)
 {
 	see_events(arg);
+	qballoon_look(arg);
 	tell_watchdog(arg);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One QEMU: shared by qemu.c (the ops), qvm.c (its process, monitor and end), qhost.c and qhost_cpu.c (what this host has). Main thread.
+ * One QEMU: shared by qemu.c (the ops), qvm.c (its process, monitor and end), qballoon.c, qhost.c and qhost_cpu.c (what this host
+ * has). Main thread.
  */
 #ifndef HOSPES_QEMU_QVM_INT_H
 #define HOSPES_QEMU_QVM_INT_H
@@ -8,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "common/buf.h"
+#include "common/util.h"
 #include "hypervisor/api/domarch.h"
 #include "hypervisor/engine.h"
 #include "hypervisor/logdirty/logdirty.h"
@@ -33,6 +35,9 @@ struct qvm {
 	struct loop_fd *qmp_src, *serial_src, *err_src, *pid_src;
 	struct loop_timer *boot_timer, *kick;
 	enum qvm_reason reason; /* that QEMU gave for its end */
+	uint64_t balloon_target;/* what the guest is asked to keep, also after a reboot; 0: what its definition says */
+	uint64_t balloon_left;  /* what the balloon leaves it, as QEMU says; 0: not known */
+	bool balloon_unknown;   /* QEMU is to be asked when the guest runs */
 	bool watchdog_ran_out;  /* and hvdom was not told yet */
 	struct buf saved;       /* the guest's state since it was suspended; empty: not read yet */
 	struct qtrack_guest track;
@@ -54,6 +59,13 @@ int qvm_call(struct qvm *v, const char *cmd, json_t *args, int fd, uint64_t limi
 int qvm_migrate(struct qvm *v, const char *cmd, int fd, struct err *err) _must_check_;
 void qvm_stats(const struct qvm *v, struct hv_stats *st);
 void qvm_look(const struct qvm *v, struct hv_look *ret);
+
+/* qballoon.c: the balloon, in octets that the guest keeps */
+int qballoon_set(struct qvm *v, uint64_t target_bytes, struct err *err) _must_check_;
+int qballoon_boot(struct qvm *v, struct err *err) _must_check_;  /* a machine that has not run yet */
+void qballoon_said(struct qvm *v, const json_t *said);           /* the data of BALLOON_CHANGE, or an answer to query-balloon */
+void qballoon_look(struct qvm *v);                               /* from the loop */
+uint64_t qballoon_bytes(const struct qvm *v);                    /* that the guest gave away */
 
 /* qhost.c: the program; what this host can run; what a state depends on */
 const char *qhost_program(const struct dom_arch_info *arch);

@@ -37,7 +37,7 @@ TESTS += $(SYSTEM_TESTS)
 endif
 
 .PHONY: check-system check-hosts check-cluster
-check-hosts: all guests $(SYSTEM_HELPERS) %D%/pv/trackguest %D%/pv/engineguest
+check-hosts: all guests $(SYSTEM_HELPERS) %D%/pv/trackguest %D%/pv/engineguest %D%/qemu/qemuguest
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(HOST_TESTS) %D%/pv/track.sh'
 check-cluster: all guests $(SYSTEM_HELPERS) %D%/clkshim.so
 	$(MAKE) $(AM_MAKEFLAGS) -j1 check-TESTS TESTS='$(CLUSTER_TESTS) $(SYSTEMD_TESTS)'

@@ -90,6 +90,52 @@ setup() {
 	guest_remove "$g"
 }
 
+keeps() { on "$1" vmctl dominfo "$2" --json | jq -e --argjson m "$3" '.ram_current_bytes == $m * 1048576'; }
+# its balloon grows and shrinks until FILE is there
+breathe() { # NAME FILE
+	local h m
+	for ((m = 0; ; m = 192 - m)); do
+		[ ! -e "$2" ] || return 0
+		for h in host-a host-b; do on "$h" vmctl setmem "$1" $((256 + m))MiB >/dev/null 2>&1 || true; done
+		sleep 0.2
+	done
+}
+# bats test_tags=long
+@test "a balloon takes memory from a guest and gives it back, also while it moves" {
+	local used breather boot
+	# a kernel that clears what it allocates would write all that its balloon takes, and log-dirty see it by that
+	qemu_up host-a "$g" mem=512 load=light cmdline=init_on_alloc=0 xml="<memballoon model='virtio'/>"
+	# what is free then has content, which becomes zeros
+	say host-a "$g" 'tr "\000" x </dev/zero | dd of=/x bs=1M count=200 iflag=fullblock; rm /x' >/dev/null || true
+	eventually 20 eval "[ \$(on host-a vmctl domstats $g --json | jq .ram_used_bytes) -gt $((250 << 20)) ]"
+	used=$(on host-a vmctl domstats "$g" --json | jq .ram_used_bytes)
+	on host-a vmctl setmem "$g" 192MiB
+	eventually 30 keeps host-a "$g" 192
+	eventually 10 eval "[ \$(on host-a vmctl domstats $g --json | jq .ram_used_bytes) -lt $((used - (150 << 20))) ]"
+	guest_sound "$g"
+	# the target knows what it has
+	pushes "$g" 1
+	eventually 10 keeps host-b "$g" 192
+	# pages have content before they go and after they came back, in the midst of rounds
+	say host-b "$g" 'while [ -e /proc/1 ]; do tr "\000" x </dev/zero | dd of=/x bs=1M count=60 iflag=fullblock; rm /x; done 2>/dev/null &' >/dev/null || true
+	breathe "$g" "$BATS_TEST_TMPDIR/enough" 3>&- &
+	breather=$!
+	pushes "$g" 3
+	touch "$BATS_TEST_TMPDIR/enough"
+	wait $breather
+	on host-a vmctl setmem "$g" 512MiB
+	eventually 30 keeps host-a "$g" 512
+	# a reboot does not change what it was asked for
+	on host-a vmctl setmem "$g" 256MiB
+	eventually 30 keeps host-a "$g" 256
+	boot=$(guest_boot_id "$g")
+	ask "$g" reboot || true
+	eventually 60 new_boot "$g" "$boot"
+	eventually 60 keeps host-a "$g" 256
+	guest_sound "$g"
+	guest_remove "$g"
+}
+
 # Arms an i6300esb without a driver: its registers are memory at 0x1b's first BAR, each write of theirs is unlocked by two others, and it
 # is enabled by its configuration space. Two stages of MS milliseconds.
 arm_i6300esb() { # HOST NAME MS

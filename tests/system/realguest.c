@@ -109,46 +109,127 @@ int realguest_skip(const char *why)
 	return 77;
 }
 
-int realguest_run(void)
+/* The loop is the caller's. */
+static int begin(struct conform *c)
 {
 	static const uint32_t modes[] = { HV_LOGDIRTY_COMPARE, HV_LOGDIRTY_RECORD };
-	struct conform c = { .ops = real.ops,
-		             .modes = modes,
-		             .n_modes = uffd_probe(&real.err) < 0 ? 1 : 2,
-		             .fresh = fresh,
-		             .opened = opened,
-		             .quiet = quiet,
-		             .serve = serve,
-		             .save = save,
-		             .load = load,
-		             .end = real.end,
-		             .spoil = real.spoil,
-		             .poke = poke,
-		             .patience_ns = real.patience_ns };
 
 	signal(SIGPIPE, SIG_IGN);
-	c.env = (struct hv_engine_env){ .loop = loop_new(),
-		                        .cfg = &real.cfg,
-		                        .mem = &real.mem,
-		                        .uid = getuid(),
-		                        .gid = getgid(),
-		                        .cpu = -1,
-		                        .output = on_output,
-		                        .process = on_process };
-	if (!c.env.loop)
-		return realguest_skip("out of memory");
-	if (c.n_modes < 2)
-		printf("# without tracking: %s\n", real.err.text);
-	int r = conform_run(&c);
-	if (r < 0)
-		printf("# the guest's last words:\n%.*s\n# %s\n", (int)real.con_len, real.con, real.err.text);
-	if (r < 0)
-		printf("not ok: %s\n", c.why);
+	*c = (struct conform){ .ops = real.ops,
+		               .modes = modes,
+		               .n_modes = uffd_probe(&real.err) < 0 ? 1 : 2,
+		               .fresh = fresh,
+		               .opened = opened,
+		               .quiet = quiet,
+		               .serve = serve,
+		               .save = save,
+		               .load = load,
+		               .end = real.end,
+		               .spoil = real.spoil,
+		               .poke = poke,
+		               .patience_ns = real.patience_ns };
+	c->env = (struct hv_engine_env){ .loop = loop_new(),
+		                         .cfg = &real.cfg,
+		                         .mem = &real.mem,
+		                         .uid = getuid(),
+		                         .gid = getgid(),
+		                         .cpu = -1,
+		                         .output = on_output,
+		                         .process = on_process };
+	return c->env.loop ? 0 : -ENOMEM;
+}
+
+static int finish(struct conform *c, const char *wrong, const char *right)
+{
+	if (wrong)
+		printf("# the guest's last words:\n%.*s\n# %s\nnot ok: %s\n", (int)real.con_len, real.con,
+		       real.err.text, wrong);
 	else
-		printf("ok: %s keeps the engine contract\n", real.ops->name);
+		printf("ok: %s %s\n", real.ops->name, right);
 	devs_free(real.devs);
 	guestmem_done(&real.mem);
 	buf_done(&real.devstate);
-	loop_free(c.env.loop);
-	return r < 0;
+	loop_free(c->env.loop);
+	return wrong != NULL;
+}
+
+int realguest_run(void)
+{
+	struct conform c;
+
+	if (begin(&c) < 0)
+		return realguest_skip("out of memory");
+	if (c.n_modes < 2)
+		printf("# without tracking: %s\n", real.err.text);
+	return finish(&c, conform_run(&c) < 0 ? c.why : NULL, "keeps the engine contract");
+}
+
+bool realguest_until(struct conform *c, bool (*fn)(struct conform *c))
+{
+	uint64_t end = now_ns() + c->patience_ns;
+
+	while (!fn(c)) {
+		if (now_ns() > end || loop_run_once(c->env.loop, 100) < 0)
+			return false;
+	}
+	return true;
+}
+
+static const char *word;
+
+static bool said(struct conform *c)
+{
+	(void)c;
+	return memmem(real.con, real.con_len, word, strlen(word)) != NULL;
+}
+
+static bool is_ready(struct conform *c)
+{
+	return c->ready != 0;
+}
+
+static void on_ready(void *arg, const struct err *failed)
+{
+	struct conform *c = arg;
+
+	c->ready++;
+	c->ready_failed = failed != NULL;
+}
+
+static void on_exited(void *arg, enum hv_exit how, const char *text)
+{
+	struct conform *c = arg;
+
+	(void)how;
+	c->exited++;
+	(void)err_set(&real.err, EPIPE, "%s", text);
+}
+
+static const char *boot(struct conform *c)
+{
+	if (fresh(c) || real.ops->open(&c->env, &c->vm, &real.err) || opened(c) || real.ops->boot(c->vm, &real.err))
+		return "the guest does not start";
+	if (!realguest_until(c, is_ready) || c->ready_failed || serve(c, true) || real.ops->resume(c->vm, &real.err))
+		return "the guest does not get ready";
+	return realguest_until(c, said) ? NULL : "the guest did not get that far";
+}
+
+int realguest_do(const char *until, const char *(*fn)(struct conform *c))
+{
+	struct conform c;
+
+	if (begin(&c) < 0)
+		return realguest_skip("out of memory");
+	word = until;
+	c.env.arg = &c;
+	c.env.ready = on_ready;
+	c.env.exited = on_exited;
+	const char *wrong = boot(&c);
+	if (!wrong)
+		wrong = fn(&c);
+	if (!wrong && c.exited)
+		wrong = "the guest ended";
+	if (c.vm)
+		real.ops->close(c.vm);
+	return finish(&c, wrong, "does what was tried");
 }

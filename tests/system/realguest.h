@@ -19,8 +19,8 @@ struct realguest {
 	struct guestmem mem;
 	struct devs *devs;
 	struct buf devstate;
-	pid_t process;   /* what the engine said that it started */
-	char con[8192];  /* what the guest said last */
+	pid_t process;  /* what the engine said that it started */
+	char con[8192]; /* what the guest said last */
 	size_t con_len;
 	struct err err;
 };
@@ -30,5 +30,12 @@ extern struct realguest real;
 int realguest_skip(const char *why);
 /* Ask all. Returns the status of the process: 0 if the contract is kept. */
 int realguest_run(void);
+/*
+ * Boot a guest, let it run until it said @word on its boot console, and do @fn, which returns NULL or what is wrong. Returns the
+ * status of the process.
+ */
+int realguest_do(const char *word, const char *(*fn)(struct conform *c));
+/* Serve the loop until @fn says so. False: it did not within patience_ns. */
+bool realguest_until(struct conform *c, bool (*fn)(struct conform *c));
 
 #endif

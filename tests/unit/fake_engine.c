@@ -338,6 +338,19 @@ uint64_t fake_age(const void *vm)
 	return ((const struct fake *)vm)->age;
 }
 
+/* Its devices are hvdom's. */
+static int fake_balloon(void *vm, uint64_t target_bytes, struct err *err)
+{
+	(void)vm, (void)target_bytes;
+	return err_set(err, ENOSYS, "the balloon is a device of hvdom's");
+}
+
+static uint64_t fake_balloon_bytes(void *vm)
+{
+	(void)vm;
+	return 0;
+}
+
 static int fake_powerdown(void *vm, struct err *err)
 {
 	(void)vm;
@@ -361,6 +374,8 @@ const struct hv_engine_ops fake_engine = {
 	.logdirty_audit = fake_log_audit,
 	.logdirty_stop = fake_log_stop,
 	.powerdown = fake_powerdown,
+	.balloon = fake_balloon,
+	.balloon_bytes = fake_balloon_bytes,
 	.input = fake_input,
 	.stats = fake_stats,
 	.look = fake_look,

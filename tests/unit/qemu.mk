@@ -1,7 +1,10 @@
 # Unit tests of engine qemu: no guest, no QEMU.
-qemu_tests = %D%/test_qmp %D%/test_qargs %D%/test_qcpu %D%/test_domarch
+qemu_tests = %D%/test_qholes %D%/test_qmp %D%/test_qargs %D%/test_qcpu %D%/test_domarch
 check_PROGRAMS += $(qemu_tests)
 TESTS += $(qemu_tests)
+
+%C%_test_qholes_SOURCES = %D%/test_qholes.c
+%C%_test_qholes_LDADD = hypervisor/qemu/libqemu.a hypervisor/logdirty/liblogdirty.a $(TEST_LIBS)
 
 %C%_test_qmp_SOURCES = %D%/test_qmp.c
 %C%_test_qmp_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)

@@ -163,7 +163,6 @@ static void test_machines(void **state)
 		{ DEVICES, "<crypto model='virtio'/>", NOTED, "devices/crypto is left out" },
 		{ DEVICES, "<iommu model='intel'/>", NOTED, "devices/iommu is left out" },
 		{ DEVICES, "<panic model='hyperv'/>", NOTED, "as model 'isa'" },
-		{ DEVICES, "<memballoon model='virtio'/>", NOTED, "devices/memballoon is left out" },
 		{ DEVICES, "<video><model type='qxl'/></video>", NOTED, "model 'qxl' is model 'vga'" },
 		{ DEVICES, "<video><model type='vga'/></video><video><model type='vga'/></video>", NOTED,
 		  "only the first" },

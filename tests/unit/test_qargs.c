@@ -131,6 +131,31 @@ static void test_firmware(void **state)
 	HAS(t, " -global driver=cfi.pflash01,property=secure,value=on ");
 }
 
+static void test_balloon(void **state)
+{
+	static const struct {
+		const char *xml, *arg;
+	} cases[] = {
+		{ "<memballoon model='virtio'/>",
+		  " virtio-balloon-pci,id=balloon,deflate-on-oom=on,free-page-reporting=off,addr=0x19," },
+		{ "<memballoon model='virtio' freePageReporting='on'/>", ",free-page-reporting=on,addr=0x19," },
+		{ "<memballoon model='none'/>", NULL },
+		{ "", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_dom_config_ struct dom_config *cfg = parse("256", "<type>hvm</type><kernel>/k</kernel>",
+		                                                    cases[i].xml);
+		const char *t = line(cfg, false, false);
+
+		if (cases[i].arg)
+			HAS(t, cases[i].arg);
+		else
+			NOT(t, "balloon");
+	}
+}
+
 static void test_guest_agent(void **state)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = parse(
@@ -348,9 +373,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_direct_kernel), cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_firmware),      cmocka_unit_test(test_boot_order),
-		cmocka_unit_test(test_guest_agent),   cmocka_unit_test(test_machines),
-		cmocka_unit_test(test_processor),     cmocka_unit_test(test_clock),
-		cmocka_unit_test(test_peripherals),   cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_balloon),       cmocka_unit_test(test_guest_agent),
+		cmocka_unit_test(test_machines),      cmocka_unit_test(test_processor),
+		cmocka_unit_test(test_clock),         cmocka_unit_test(test_peripherals),
+		cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,7 +194,7 @@ static void test_uffd(void **state)
 	struct seen s = { .base = (uint64_t)(uintptr_t)m };
 	uint64_t lo = s.base, hi = lo + P(64);
 	assert_int_equal(munmap((void *)(uintptr_t)(m + P(20)), P(4)), 0);
-	assert_int_equal(uffd_setup(uffd), 0);
+	assert_int_equal(uffd_setup(uffd, false), 0);
 	assert_int_equal(uffd_scan(sc, pagemap, lo, hi, UFFD_WRITTEN, see, &s), -EPERM);
 	assert_int_equal(uffd_scan(sc, pagemap, lo, hi, UFFD_UNREGISTERED, see, &s), 0);
 	assert_true(s.pages == ~0xf00000ull);

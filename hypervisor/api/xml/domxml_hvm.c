@@ -399,6 +399,15 @@ static int parse_watchdog_model(struct dx *x, const xmlNode *devices, struct dom
 	return 0;
 }
 
+static int parse_reporting(struct dx *x, const xmlNode *devices, struct dom_config *cfg)
+{
+	xmlNode *node = dx_child(devices, "memballoon");
+
+	return xmlHasProp(node, (const xmlChar *)"freePageReporting")
+	               ? on_off(x, node, "freePageReporting", &cfg->hvm.page_reporting)
+	               : 0;
+}
+
 int dx_parse_hvm_devices(struct dx *x, const xmlNode *devices, struct dom_config *cfg)
 {
 	int r = 0;
@@ -412,6 +421,6 @@ int dx_parse_hvm_devices(struct dx *x, const xmlNode *devices, struct dom_config
 	if (!r)
 		r = parse_watchdog_model(x, devices, cfg);
 	if (!r && cfg->balloon)
-		r = dx_note(cfg, "devices/memballoon is left out: the guest keeps its memory (model 'none' says so)");
+		r = parse_reporting(x, devices, cfg);
 	return r == -ENOMEM ? oom(x) : r;
 }
