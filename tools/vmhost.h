@@ -96,6 +96,13 @@ int vmhost_xml(const char *name, bool inactive, char **ret, struct err *err) _mu
 int vmhost_launch(struct hvlaunch *l, const struct vmhost_while *w, struct err *err) _must_check_;
 /* The same for the defined domain @l->name. -EPERM: it is the cluster's; -EEXIST: it runs. */
 int vmhost_start(struct hvlaunch *l, const struct vmhost_while *w, struct err *err) _must_check_;
+/*
+ * Start a domain from @cfg, without defining it: it is forgotten when it ends. One without a uuid gets that of the
+ * definition of its name, if there is one. -EEXIST: it runs, or name or uuid is another domain's; as vmhost_define() and
+ * vmhost_start().
+ */
+int vmhost_start_once(struct dom_config *cfg, struct hvlaunch *l, const struct vmhost_while *w,
+                      struct err *err) _must_check_;
 /* End it at once. *@ret_killed: its process, if it did not answer and was killed; otherwise untouched. */
 int vmhost_destroy(const char *name, const volatile sig_atomic_t *stop, pid_t *ret_killed,
                    struct err *err) _must_check_;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "clusterd/guard/managed.h"
 #include "common/util.h"
 #include "hypervisor/api/dompath.h"
 
@@ -66,17 +67,50 @@ static int keep_uuid(struct dom_config *cfg, struct err *err)
 	return r;
 }
 
-int vmhost_define(struct dom_config *cfg, struct err *err)
+/* The XML to be kept or started of @cfg, which is not another domain's; malloc'd. */
+static int settle(struct dom_config *cfg, char **ret, struct err *err)
 {
-	_cleanup_free_ char *xml = NULL, *path = NULL, *dir = dompath_definitions();
 	int r = dom_config_limits(cfg, err);
 
 	if (!r)
 		r = keep_uuid(cfg, err);
 	if (!r)
 		r = check_clash(cfg, err);
+	return r ? r : dom_config_format(cfg, ret, err);
+}
+
+int vmhost_start_once(struct dom_config *cfg, struct hvlaunch *l, const struct vmhost_while *w, struct err *err)
+{
+	_cleanup_free_ char *xml = NULL, *dir = xasprintf("%s/starting", path_run()),
+			    *path = xasprintf("%s/%s.%d.xml", dir, cfg->name, (int)gettid());
+	int r = settle(cfg, &xml, err);
+
+	if (r < 0)
+		return r;
+	if (managed_listed(cfg->name, NULL))
+		return err_set(err, EPERM,
+		               "'%s' is a domain of the cluster, which decides where it runs: vmclus start %s",
+		               cfg->name, cfg->name);
+	if (vmhost_is_running(cfg->name))
+		return err_set(err, EEXIST, "domain '%s' is already running", cfg->name);
+	r = mkdir_p(dir, 0700);
 	if (!r)
-		r = dom_config_format(cfg, &xml, err);
+		r = file_write_atomic(path, xml, strlen(xml), 0600);
+	if (r < 0)
+		return err_sys(err, r, "write %s", path);
+	l->name = cfg->name;
+	l->config = path;
+	r = vmhost_launch(l, w, err);
+	l->config = NULL;
+	unlink(path); /* hvdom has read it */
+	return r;
+}
+
+int vmhost_define(struct dom_config *cfg, struct err *err)
+{
+	_cleanup_free_ char *xml = NULL, *path = NULL, *dir = dompath_definitions();
+	int r = settle(cfg, &xml, err);
+
 	if (!r)
 		r = vmhost_definition_path(cfg->name, &path, err);
 	if (r < 0)

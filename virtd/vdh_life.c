@@ -10,6 +10,7 @@
 #include "tools/vmhost_agent.h"
 
 #define START_PAUSED   1u
+#define START_VALIDATE 16u
 #define SAVE_RUNNING   2u
 #define REBOOT_DEFAULT 0u
 #define BY_BUTTON      1u
@@ -83,6 +84,18 @@ int vdh_undefine(struct vd_call *c)
 	return r;
 }
 
+/* What @flags ask of a domain that has just started. */
+static int started(struct vd_call *c, const char *name, uint32_t flags)
+{
+	struct err err = { 0 };
+	pid_t killed = 0;
+	int r = flags & START_PAUSED ? vd_hvcall(c, name, HV_OP_PAUSE, NULL, 0, NULL, 0) : 0;
+
+	if (r < 0) /* who asked for a domain that stands still must not get one that runs */
+		(void)!vmhost_destroy(name, &c->srv->stop, &killed, &err);
+	return r;
+}
+
 static int start(struct vd_call *c, struct vmhost_dom *d, uint32_t flags)
 {
 	const struct vmhost_while w = { .stop = &c->srv->stop };
@@ -100,15 +113,42 @@ static int start(struct vd_call *c, struct vmhost_dom *d, uint32_t flags)
 	if (vd_claim(c, &claim, d->name) < 0)
 		return -1;
 	r = done(c, vmhost_start(&l, &w, &err), &err);
-	if (!r && (flags & START_PAUSED)) {
-		pid_t killed = 0;
-
-		r = vd_hvcall(c, d->name, HV_OP_PAUSE, NULL, 0, NULL, 0);
-		if (r < 0) /* who asked for a domain that stands still must not get one that runs */
-			(void)!vmhost_destroy(d->name, &c->srv->stop, &killed, &err);
-	}
+	if (!r)
+		r = started(c, d->name, flags);
 	vd_release(c, &claim);
 	return r;
+}
+
+/* A domain without a definition; virt-install begins so, and defines it then. */
+int vdh_create_xml(struct vd_call *c)
+{
+	const struct vmhost_while w = { .stop = &c->srv->stop };
+	_cleanup_dom_config_ struct dom_config *cfg = NULL;
+	const char *xml = c->args.arg[0].s;
+	uint32_t flags = c->args.arg[1].u;
+	struct hvlaunch l = { .local = true };
+	struct vd_claim claim;
+	struct err err = { 0 };
+	struct vmhost_dom d;
+	int r;
+
+	if (flags & ~(START_PAUSED | START_VALIDATE))
+		return vd_fail(c, VD_E_UNSUPPORTED, "unsupported flags (0x%x) for start", flags);
+	if (dom_config_parse(xml, strlen(xml), "(domain_definition)", &cfg, &err) < 0)
+		return vd_fail(c, VD_E_XML, "XML error: %s", err.text);
+	if (refuse_cluster(c, cfg->name, "start") < 0 || vd_claim(c, &claim, cfg->name) < 0)
+		return -1;
+	r = done(c, vmhost_start_once(cfg, &l, &w, &err), &err);
+	if (!r)
+		r = started(c, cfg->name, flags);
+	if (!r)
+		r = vd_find_name(c, cfg->name, &d);
+	vd_release(c, &claim);
+	if (r < 0)
+		return r;
+	vd_put_found(&c->out, &d);
+	vmhost_dom_done(&d);
+	return 0;
 }
 
 int vdh_create(struct vd_call *c)

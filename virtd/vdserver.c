@@ -38,7 +38,7 @@ static int text_of(const json_t *o, const char *key, char **to, struct err *err)
 
 static int keys_known(json_t *o, struct err *err)
 {
-	static const char *const known[] = { "socket", "socket_ro", "group" };
+	static const char *const known[] = { "socket", "socket_ro", "group", "pools" };
 	const char *key;
 	json_t *v;
 
@@ -49,7 +49,7 @@ static int keys_known(json_t *o, struct err *err)
 		for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 			ok |= !strcmp(key, known[i]);
 		if (!ok)
-			return err_set(err, EINVAL, "\"%.40s\" is not known: socket, socket_ro, group", key);
+			return err_set(err, EINVAL, "\"%.40s\" is not known: socket, socket_ro, group, pools", key);
 	}
 	return 0;
 }
@@ -65,8 +65,9 @@ int vd_config_load(const char *path, struct vd_config *ret, struct err *err)
 	int r = file_read(path ? path : usual, CONF_BYTES_MAX, &text, &len);
 
 	if (r == -ENOENT && !path) {
+		r = store_load(NULL, &cfg.store, err);
 		*ret = cfg;
-		return 0;
+		return r;
 	}
 	if (r < 0) {
 		r = err_sys(err, r, "read %s", path ? path : usual);
@@ -83,6 +84,8 @@ int vd_config_load(const char *path, struct vd_config *ret, struct err *err)
 			r = text_of(o, "socket_ro", &cfg.socket_ro, err);
 		if (!r)
 			r = text_of(o, "group", &cfg.group, err);
+		if (!r)
+			r = store_load(json_object_get(o, "pools"), &cfg.store, err);
 		if (r < 0)
 			(void)err_prefix(err, "%s", path ? path : usual);
 	}
@@ -96,6 +99,7 @@ int vd_config_load(const char *path, struct vd_config *ret, struct err *err)
 
 void vd_config_done(struct vd_config *cfg)
 {
+	store_done(&cfg->store);
 	free(cfg->socket);
 	free(cfg->socket_ro);
 	free(cfg->group);
@@ -207,7 +211,7 @@ static void on_scan(void *arg)
 	loop_timer_in(w->scan, SCAN_NS);
 }
 
-struct vd_server *vd_server_new(struct loop *loop, const struct vd_config *cfg, struct err *err)
+struct vd_server *vd_server_new(struct loop *loop, struct vd_config *cfg, struct err *err)
 {
 	struct vd_server *s = calloc(1, sizeof(*s));
 	gid_t gid = (gid_t)-1;
@@ -219,6 +223,8 @@ struct vd_server *vd_server_new(struct loop *loop, const struct vd_config *cfg, 
 		return NULL;
 	}
 	s->loop = loop;
+	s->store = cfg->store;
+	cfg->store = (struct vd_store){ 0 };
 	s->listener[0].fd = s->listener[1].fd = -1;
 	pthread_mutex_init(&s->lock, NULL);
 	host_name(s->host, sizeof(s->host));
@@ -286,5 +292,6 @@ void vd_server_free(struct vd_server *s)
 	if (!all) /* threads still use it; the process ends next */
 		return;
 	pthread_mutex_destroy(&s->lock);
+	store_done(&s->store);
 	free(s);
 }

@@ -20,6 +20,7 @@
 #include "common/loop.h"
 #include "tools/vmhost.h"
 #include "virtd/vdargs.h"
+#include "virtd/vdstore.h"
 
 /* Limits. */
 #define VD_CLIENTS_MAX   1200u
@@ -46,7 +47,7 @@ enum vd_status { VD_OK, VD_ERROR, VD_CONTINUE };
 enum vd_code {
 	VD_E_INTERNAL = 1, VD_E_MEMORY = 2, VD_E_NO_SUPPORT = 3, VD_E_INVALID_ARG = 8, VD_E_FAILED = 9,
 	VD_E_XML = 27, VD_E_DENIED = 29, VD_E_RPC = 39, VD_E_NO_DOMAIN = 42, VD_E_INVALID = 55,
-	VD_E_UNSUPPORTED = 67, VD_E_TIMEOUT = 68, VD_E_ABORTED = 78, VD_E_BUSY = 87,
+	VD_E_NO_POOL = 49, VD_E_NO_VOL = 50, VD_E_UNSUPPORTED = 67, VD_E_TIMEOUT = 68, VD_E_ABORTED = 78, VD_E_BUSY = 87,
 };
 #define VD_FROM_DOM 6
 #define VD_FROM_RPC 7
@@ -127,6 +128,7 @@ struct vd_pool;
 struct vd_server {
 	struct loop *loop;
 	char host[64];
+	struct vd_store store;
 	struct vd_conn *conns;
 	unsigned n_conns;
 	struct vd_listener {
@@ -150,11 +152,12 @@ struct vd_server {
 };
 
 /* vdserver.c */
-struct vd_config { char *socket, *socket_ro, *group; };  /* owned */
+struct vd_config { char *socket, *socket_ro, *group; struct vd_store store; };  /* owned */
 /* Read @path (NULL: <conf>/virtd.json), which need not exist. */
 int vd_config_load(const char *path, struct vd_config *ret, struct err *err) _must_check_;
 void vd_config_done(struct vd_config *cfg);
-struct vd_server *vd_server_new(struct loop *loop, const struct vd_config *cfg, struct err *err);
+/* Takes @cfg's store. */
+struct vd_server *vd_server_new(struct loop *loop, struct vd_config *cfg, struct err *err);
 void vd_server_free(struct vd_server *s); /* takes NULL */
 
 /* vdconn.c */

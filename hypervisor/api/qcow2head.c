@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAGIC            0x514649fbu
@@ -249,5 +250,61 @@ int qcow2_head_parse(const void *p, size_t len, uint64_t file_bytes, struct qcow
 	out.reft_clusters = x.h.reft_clusters;
 	out.autoclear = x.h.autoclear;
 	*ret = out;
+	return 0;
+}
+
+/* Clusters of a new image: header, refcount table, refcount block, L1 table. */
+#define NEW_BITS 16u
+#define NEW_SIZE (1u << NEW_BITS)
+
+static void put_be64(uint8_t *p, uint64_t v)
+{
+	v = htobe64(v);
+	memcpy(p, &v, sizeof(v));
+}
+
+int qcow2_head_make(uint64_t size, const char *backing, const char *backing_format, void **ret, size_t *ret_len)
+{
+	uint64_t per_entry = (uint64_t)NEW_SIZE * (NEW_SIZE / 8), entries = (size + per_entry - 1) / per_entry;
+	uint64_t l1_clusters = (entries * 8 + NEW_SIZE - 1) / NEW_SIZE;
+	size_t name = backing ? strlen(backing) : 0, format = backing && backing_format ? strlen(backing_format) : 0;
+	struct raw h = { .magic = MAGIC,
+		         .version = 3,
+		         .cluster_bits = NEW_BITS,
+		         .size = size,
+		         .l1_entries = (uint32_t)entries,
+		         .l1_at = 3 * NEW_SIZE,
+		         .reft_at = NEW_SIZE,
+		         .reft_clusters = 1,
+		         .refcount_order = 4,
+		         .header_len = V3_BYTES };
+	uint8_t *p, *ext;
+
+	if (!size || size % 512 || entries * 8 > QCOW2_TABLE_MAX || name > QCOW2_NAME_MAX || format > QCOW2_FORMAT_MAX)
+		return -EINVAL;
+	*ret_len = (size_t)(3 + l1_clusters) * NEW_SIZE;
+	p = calloc(1, *ret_len);
+	if (!p)
+		return -ENOMEM;
+	ext = p + V3_BYTES;
+	if (format) {
+		const uint32_t head[] = { htobe32(EXT_BACKING), htobe32((uint32_t)format) };
+
+		memcpy(ext, head, sizeof(head));
+		memcpy(ext + sizeof(head), backing_format, format);
+		ext += sizeof(head) + (format + 7) / 8 * 8;
+	}
+	ext += 8; /* the end of the extensions: zeros */
+	if (name) {
+		memcpy(ext, backing, name);
+		h.backing_at = (uint64_t)(ext - p);
+		h.backing_len = (uint32_t)name;
+	}
+	to_host(&h); /* and back: the same exchange of octets */
+	memcpy(p, &h, sizeof(h));
+	put_be64(p + NEW_SIZE, 2 * NEW_SIZE);
+	for (uint64_t i = 0; i < 3 + l1_clusters; i++)
+		p[2 * NEW_SIZE + 2 * i + 1] = 1;
+	*ret = p;
 	return 0;
 }

@@ -40,4 +40,12 @@ struct qcow2_head {
 int qcow2_head_parse(const void *p, size_t len, uint64_t file_bytes, struct qcow2_head *ret,
                      struct err *err) _must_check_;
 
+/*
+ * All octets of a new, empty image (version 3, clusters of 64 KiB) of a disk of @size octets; malloc'd, at most 9 MiB.
+ * @backing: the path of the image that it stands on, as it is to be written, NULL: none; @backing_format: its format.
+ * -EINVAL: @size is 0, too large or no multiple of 512, or the path is too long; -ENOMEM.
+ */
+int qcow2_head_make(uint64_t size, const char *backing, const char *backing_format, void **ret,
+                    size_t *ret_len) _must_check_;
+
 #endif

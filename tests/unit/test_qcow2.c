@@ -477,6 +477,33 @@ static void test_header(void **state)
 }
 
 /* A guest cannot get at the tables by an image that was made for that. */
+/* What is made is read again: an empty disk, alone or on another image. */
+static void test_make(void **state)
+{
+	static const uint64_t sizes[] = { 512, 64 << 10, 512ull << 20, (512ull << 20) + 512, 20ull << 30, 1ull << 49 };
+	struct qcow2_head h;
+	struct err err;
+	size_t len;
+	void *p;
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		const char *backing = i % 2 ? "/srv/base.qcow2" : NULL;
+
+		assert_int_equal(qcow2_head_make(sizes[i], backing, "qcow2", &p, &len), 0);
+		assert_int_equal(qcow2_head_parse(p, len < QCOW2_HEAD_MAX ? len : QCOW2_HEAD_MAX, len, &h, &err), 0);
+		assert_int_equal(h.size, sizes[i]);
+		assert_string_equal(h.backing, backing ?: "");
+		assert_string_equal(h.backing_format, backing ? "qcow2" : "");
+		assert_int_equal(len % 65536, 0);
+		assert_true(h.l1_at + h.l1_entries * 8ull <= len);
+		free(p);
+	}
+	assert_int_equal(qcow2_head_make(0, NULL, NULL, &p, &len), -EINVAL);
+	assert_int_equal(qcow2_head_make(513, NULL, NULL, &p, &len), -EINVAL);
+	assert_int_equal(qcow2_head_make(1ull << 60, NULL, NULL, &p, &len), -EINVAL);
+}
+
 static void test_overlap(void **state)
 {
 	static const uint64_t target[] = { 0x00000, 0x10000, 0x20000, 0x30000,
@@ -562,7 +589,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_read),      T(test_compressed), T(test_random),  T(test_at_once),    T(test_snapshot),
 		T(test_long_file), T(test_large_disk), T(test_reuse),   T(test_take_turns), T(test_refusals),
-		T(test_header),    T(test_overlap),    T(test_damaged),
+		T(test_header),    T(test_overlap),    T(test_damaged), T(test_make),
 	};
 	return q_have_tools() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
 }

@@ -140,6 +140,25 @@ state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest0
 	eventually state_is "shut off"
 }
 
+@test "a domain without a definition, which gets one while it runs" {
+	v create "$T/guest01.xml"
+	state_is running
+	[[ $(v dominfo guest01) = *"Persistent:     no"* ]]
+	[ -z "$(ls "$T/state/domains" "$T/run/starting" 2>/dev/null | grep -v :)" ]
+	run v create "$T/guest01.xml"
+	[[ $output = *"already running"* ]]
+	[ -z "$(v list --inactive)" ]
+	v dumpxml guest01 >"$T/running.xml"
+	v define "$T/running.xml"
+	[[ $(v dominfo guest01) = *"Persistent:     yes"* ]]
+	v destroy guest01
+	v undefine guest01
+	v create "$T/guest01.xml" --paused
+	state_is paused
+	v destroy guest01
+	[ -z "$(v list --all)" ]
+}
+
 @test "numbers are those of vmctl" {
 	v define "$T/guest01.xml"
 	v start guest01
@@ -177,8 +196,6 @@ state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest0
 	run v domcapabilities --virttype xen
 	[[ $output = *"runs no domains of type 'xen'"* ]]
 	[ -z "$(v net-list --all)$(v iface-list)$(v nodedev-list)$(v nwfilter-list)$(v secret-list)" ]
-	run v pool-list
-	[[ $output = *"unknown procedure"* ]]
 	v define "$T/guest01.xml"
 	[[ $(v dominfo guest01) = *"Autostart:      disable"*"Managed save:   no"* ]]
 	run v autostart guest01
@@ -245,6 +262,85 @@ state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest0
 		[[ $output = *"is a domain of the cluster, which decides where it runs: vmclus"* ]] || { echo "$order: $output" >&2; false; }
 	done
 	state_is "shut off"
+}
+
+@test "directories of images: pools and volumes" {
+	local dir=$T/state/images
+	[[ $(v pool-list --all) =~ default\ +inactive\ +yes ]]
+	v pool-start default
+	[[ $(v pool-list) =~ default\ +active\ +yes ]]
+	[[ $(v pool-info default) = *"State:          running"*"Persistent:     yes"*"Capacity:"* ]]
+	[[ $(v pool-dumpxml default) = *"<pool type=\"dir\">"*"<path>$dir</path>"* ]]
+	[ -z "$(v vol-list default)" ]
+	v vol-create-as default a.img 10M
+	v vol-create-as default full.img 1M --allocation 1M
+	v vol-create-as default b.qcow2 20G --format qcow2
+	[ "$(v vol-list default | awk '{ print $1 }' | xargs)" = "a.img b.qcow2 full.img" ]
+	[ "$(stat -c '%s %b %a' "$dir/a.img")" = "10485760 0 600" ]
+	[ "$(stat -c %b "$dir/full.img")" -ge 2048 ]
+	[ "$(v vol-path a.img --pool default)" = "$dir/a.img" ]
+	[ "$(v vol-pool "$dir/a.img")" = default ]
+	[[ $(v vol-info b.qcow2 --pool default) = *"Capacity:       20.00 GiB"* ]]
+	[[ $(v vol-dumpxml b.qcow2 default) = *"<format type=\"qcow2\"/>"* ]]
+	if command -v qemu-img >/dev/null; then
+		qemu-img check -q "$dir/b.qcow2"
+		[ "$(qemu-img info --output=json "$dir/b.qcow2" | jq '."virtual-size"')" = $((20 << 30)) ]
+	fi
+	# one that stands on another: it has to be where hvdom would take it from
+	run v vol-create-as default c.qcow2 20G --format qcow2 --backing-vol /etc/passwd --backing-vol-format raw
+	[ "$status" -eq 1 ]
+	[ ! -e "$dir/c.qcow2" ]
+	v vol-create-as default c.qcow2 20G --format qcow2 --backing-vol b.qcow2 --backing-vol-format qcow2
+	[[ $(v vol-dumpxml c.qcow2 default) = *"<backingStore>"*"<path>$dir/b.qcow2</path>"* ]]
+	v vol-resize a.img 20M --pool default
+	[ "$(stat -c %s "$dir/a.img")" = 20971520 ]
+	run v vol-resize a.img 10M --pool default --shrink
+	[ "$status" -eq 1 ]
+	run v vol-create-as default a.img 1M
+	[[ $output = *"exists already"* ]]
+	run v vol-create-as default ../x 1M
+	[[ $output = *"is no name for an image"* ]]
+	[ ! -e "$T/state/x" ]
+	# what is no image, and what a domain holds
+	mkfifo "$dir/fifo"
+	ln -s /etc/passwd "$dir/link"
+	[ "$(v vol-list default | awk '{ print $1 }' | xargs)" = "a.img b.qcow2 c.qcow2 full.img" ]
+	run v vol-info fifo --pool default
+	[[ $output = *"Storage volume not found"* || $output = *"failed to get vol"* ]]
+	python3 - "$dir/a.img" 3>&- <<-'P' &
+		import fcntl, struct, sys, time
+		f = open(sys.argv[1], "r+b")
+		fcntl.fcntl(f, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)) # F_OFD_SETLK, as hvdom
+		open(sys.argv[1] + ".held", "w").close()
+		time.sleep(60)
+	P
+	local holder=$!
+	eventually [ -e "$dir/a.img.held" ]
+	run v vol-delete a.img --pool default
+	[[ $output = *"in use by a domain"* ]]
+	kill $holder
+	wait $holder || true
+	rm "$dir/a.img.held"
+	v vol-delete a.img --pool default
+	[ ! -e "$dir/a.img" ]
+	# which directories there are is the configuration's; one that is named again is the one that is there
+	run v pool-undefine default
+	[[ $output = *"virtd.json names"* ]]
+	run v pool-define-as other dir --target /etc
+	[[ $output = *"not below an allowed directory"* ]] || { echo "$output" >&2; false; }
+	v pool-define-as again dir --target "$dir"
+	# one beside it, where this host allows images: until the daemon ends
+	v pool-define-as other dir --target "$dir/sub"
+	v pool-build other
+	v vol-create-as other z.img 1M
+	[ "$(v pool-list --all --name | grep . | xargs)" = "default other" ]
+	[ -e "$dir/sub/z.img" ]
+	touch "$dir/a.img.lease"
+	[ "$(v vol-list default | awk '{ print $1 }' | xargs)" = "b.qcow2 c.qcow2 full.img" ]
+	run virsh -q -r -c "hospes+unix:///system?socket=$T/sock-ro" vol-list default
+	[[ $output = *b.qcow2* ]]
+	run timeout 30 virsh -q -c "hospes+unix:///system?socket=$T/sock-ro" vol-delete b.qcow2 --pool default
+	[[ $output = *"read only access prevents"* ]]
 }
 
 @test "one hvdom that does not answer holds nobody up" {
