@@ -290,6 +290,7 @@ void domain_ended(struct domain *d, enum hv_event_kind kind, enum hv_dom_state s
 	d->throttle_holds = false;
 	d->disk_paused = d->watchdog_paused = false;
 	(void)!domain_frozen(d, 0, NULL);
+	domain_plug_ended(d);
 	if (d->stopping.active) {
 		d->stopping.was_running = false; /* nothing is there to go on */
 		if (domain_stop_cancel(d) && d->quiesced && !devs_resume(d->devs, false, NULL))

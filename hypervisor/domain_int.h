@@ -11,6 +11,7 @@
 #include "hypervisor/conlog.h"
 #include "hypervisor/dev/devs.h"
 #include "hypervisor/api/domcfg.h"
+#include "hypervisor/api/hvmsg.h"
 #include "hypervisor/engine.h"
 #include "hypervisor/guestmem.h"
 #include "hypervisor/hvserver.h"
@@ -21,6 +22,13 @@
 #define QUICK_CRASH_NS (20 * NS_PER_S) /* a crash so soon after the start counts as quick: few in a row are restarted */
 #define STORAGE_NS (10 * NS_PER_S)     /* how long an order waits for storage: vmctl(8) */
 #define SETTLE_NS  (2 * NS_PER_S)      /* how long the end of a domain waits for what memory alone knows of its disks */
+
+/* A disk that the guest has no more; what was written is not stable yet, its lease still names the domain. */
+struct leaving {
+	struct vdev *v;                     /* owned */
+	struct leases lease;                /* n 0: it has none */
+	unsigned place;
+};
 
 struct domain;
 /* Finish a hypercall whose wait or job ended with @r: 0 or -errno. The result is the call's. */
@@ -66,6 +74,7 @@ struct domain {
 	struct hvconn *suspender;           /* the suspension: only it may RESUME */
 	struct hvconn *logger;              /* log-dirty */
 	struct hvconn *throttler;           /* the throttle */
+	struct hvconn *mapper;              /* the last one that mapped its memory: a move, a save */
 	struct hvconn *importer;            /* the first connection of an incoming domain that sent MAP_MEMORY */
 	uint32_t logdirty_mode;             /* HV_LOGDIRTY_*, 0: off */
 	int bitmap_fd;                      /* memfd, -1: none */
@@ -103,7 +112,25 @@ struct domain {
 		bool named;                 /* TAKE: the shared lease must name us already */
 		bool relinquished;          /* RELINQUISH: its write was begun */
 		uint32_t destroy_flags;
+		struct hv_blockresize_req resize;
+		struct hv_attach_rep attached;
 	} pend;
+	struct plug {                       /* devices that come and go (domplug.c) */
+		struct dom_config *next;    /* attach: the domain with the device, owned; NULL: none is under way */
+		struct dom_device dev;
+		int fd[HVMSG_FDS_MAX];      /* owned, -1: taken */
+		size_t n_fds;
+		struct vdev *v;             /* owned, until it is one of devs */
+		struct leases lease;        /* of the disk */
+		struct hvconn *asker;       /* detach: who waits for the guest; NULL: nobody, or he left */
+		uint64_t cookie;
+		unsigned asked;             /* the place that the guest was asked to leave; 0: none */
+		uint32_t gone;              /* bits: places that the guest left, and whose devices are still there */
+		struct leaving leaving[DOM_PLACES_MAX]; /* the first one has its turn */
+		size_t n_leaving;
+		bool leaves;                /* its job is under way */
+		struct loop_timer *timer, *again;
+	} plug;
 	/* a disk that failed */
 	bool disk_paused;                   /* PAUSED for it; goes on when the disk does */
 	bool watchdog_paused;               /* PAUSED by the watchdog */
@@ -176,6 +203,15 @@ int domain_frozen(struct domain *d, uint32_t seconds, struct err *err) _must_che
 /* -EBUSY: a guest with frozen file systems does not go elsewhere. */
 int domain_not_frozen(const struct domain *d, struct err *err) _must_check_;
 uint32_t domain_frozen_s(const struct domain *d);   /* seconds until they are thawed; 0: they are not frozen */
+/* domplug.c: devices that come and go */
+void domain_unplugged(void *arg, unsigned place, const char *refused); /* for struct hv_engine_env */
+/* The guest is gone, and has the devices again when it starts anew. */
+void domain_plug_ended(struct domain *d);
+/* The domain ends: what is under way is finished, for good or bad. May wait for storage. */
+void domain_plug_done(struct domain *d);
+void domain_plug_left(struct domain *d, const struct hvconn *conn); /* it closed */
+/* Devices come or go right now: -EBUSY. */
+int domain_plug_busy(const struct domain *d, struct err *err) _must_check_;
 
 /* park.c: PARK and UNPARK. @lease_ns: boot_ns() at which the host's lease ends. -EINPROGRESS: domain_pend_done() follows */
 int domain_park(struct domain *d, uint64_t lease_ns, struct err *err) _must_check_;

@@ -308,8 +308,10 @@ static int op_map_memory(struct call *c, struct err *err)
 {
 	struct domain *d = c->d;
 	struct hv_map_rep *m = REP(c, struct hv_map_rep);
-	int r = dommem_bitmap(d, err);
+	int r = domain_plug_busy(d, err);
 
+	if (!r)
+		r = dommem_bitmap(d, err);
 	if (r < 0)
 		return r;
 	m->n_regions = 1;
@@ -321,6 +323,8 @@ static int op_map_memory(struct call *c, struct err *err)
 	c->n_rep_fds = 2;
 	if (d->state == HV_DOM_INCOMING && !d->importer)
 		d->importer = c->conn;
+	else if (d->state != HV_DOM_INCOMING)
+		d->mapper = c->conn; /* whoever moves or saves it has its XML already */
 	return 0;
 }
 
@@ -547,6 +551,9 @@ static const struct {
 	[HV_OP_PARK] = { call_park, "suspend" },
 	[HV_OP_UNPARK] = { call_unpark, "let it go on" },
 	[HV_OP_FROZEN] = { op_frozen, NULL },
+	[HV_OP_BLOCKRESIZE] = { call_blockresize, "resize a disk" },
+	[HV_OP_ATTACH] = { call_attach, "attach a device" },
+	[HV_OP_DETACH] = { call_detach, "detach a device" },
 };
 
 /* What a session began is its own: another one that meddles would let a move lose pages or run a guest that is being copied. */
@@ -587,7 +594,9 @@ static void suspender_left(struct domain *d)
 void domain_pend_done(struct domain *d, int r, struct err *err)
 {
 	struct pending *p = &d->pend;
-	const void *rep = p->op == HV_OP_SUSPEND ? (const void *)&d->stopping.took : &p->owner;
+	const void *rep = p->op == HV_OP_SUSPEND  ? (const void *)&d->stopping.took
+	                  : p->op == HV_OP_ATTACH ? (const void *)&p->attached
+	                                          : &p->owner;
 
 	if (!p->active)
 		return;
@@ -614,9 +623,14 @@ static void on_request(void *arg, struct hvconn *conn, uint16_t op, uint64_t coo
 	struct err err = { 0 };
 	struct domain *d = arg;
 	const struct hvmsg_op *o = hvmsg_op(op); /* there is one: see hvserver.h */
-	struct call c = {
-		.d = d, .conn = conn, .req = req, .fds = fds, .n_fds = n_fds, .rep = &rep, .rep_len = o->rep_len
-	};
+	struct call c = { .d = d,
+		          .conn = conn,
+		          .cookie = cookie,
+		          .req = req,
+		          .fds = fds,
+		          .n_fds = n_fds,
+		          .rep = &rep,
+		          .rep_len = o->rep_len };
 	int r;
 
 	memcpy(req, payload, len < sizeof(req) ? len : sizeof(req));
@@ -636,6 +650,8 @@ static void on_request(void *arg, struct hvconn *conn, uint16_t op, uint64_t coo
 		d->pend.cookie = cookie;
 		return;
 	}
+	if (c.later)
+		return;
 	if (r < 0) {
 		if (!err.code)
 			err_sys(&err, -r, "hypercall %u failed", op);
@@ -665,6 +681,9 @@ static void on_closed(void *arg, struct hvconn *conn)
 		d->throttler = NULL;
 		domain_throttle(d, 0);
 	}
+	domain_plug_left(d, conn);
+	if (d->mapper == conn)
+		d->mapper = NULL;
 	if (d->logger == conn)
 		domain_logdirty_off(d);
 	if (d->suspender == conn) {

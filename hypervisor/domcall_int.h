@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Hypercalls inside hvdom: domcall.c (the table and most of them), domcall_own.c (those that move ownership), domwait.c (those that may
- * have to wait). Main thread.
+ * Hypercalls inside hvdom: domcall.c (the table and most of them), domcall_own.c (those that move ownership), domplug.c (those that change
+ * devices), domwait.c (those that may have to wait). Main thread.
  */
 #ifndef HOSPES_HYPERVISOR_DOMCALL_INT_H
 #define HOSPES_HYPERVISOR_DOMCALL_INT_H
@@ -12,6 +12,8 @@
 struct call {
 	struct domain *d;
 	struct hvconn *conn;
+	uint64_t cookie;
+	bool later;      /* set by the op: it answers by itself, and others are served meanwhile */
 	const void *req; /* the op's request struct, borrowed */
 	int *fds; /* as hvserver_ops.request() has them */
 	size_t n_fds;
@@ -36,6 +38,11 @@ int call_park(struct call *c, struct err *err) _must_check_;
 int call_unpark(struct call *c, struct err *err) _must_check_;
 int call_lease(struct call *c, struct err *err) _must_check_;
 int call_destroy(struct call *c, struct err *err) _must_check_;
+
+/* domplug.c */
+int call_blockresize(struct call *c, struct err *err) _must_check_;
+int call_attach(struct call *c, struct err *err) _must_check_;
+int call_detach(struct call *c, struct err *err) _must_check_;
 
 /* domcall.c */
 extern const struct hvserver_ops domcall_ops;

@@ -69,6 +69,11 @@ struct hv_engine_env {
 	 * log-dirty is off. hvdom may call boot() from within. @text (for people) is borrowed for the call.
 	 */
 	void (*exited)(void *arg, enum hv_exit how, const char *text);
+	/*
+	 * The device at @place is not the guest's any more: because of unplug(), maybe long ago, or by the guest's own choice. @refused
+	 * (static text): it was asked, and says no. RUNNING.
+	 */
+	void (*unplugged)(void *arg, unsigned place, const char *refused);
 	void (*watchdog)(void *arg); /* the guest's watchdog device ran out. RUNNING; hvdom may call any op from within */
 	void (*output)(void *arg, const void *p, size_t len);   /* of the boot console */
 	void (*process)(void *arg, pid_t pid);  /* from open(): the guest's first process exists; hvdom limits it and its descendants */
@@ -79,6 +84,13 @@ struct hv_look {
 	uint64_t cpu_ns, waited_ns; /* processor time since its start, and time that it waited for a processor */
 	bool runnable;              /* it wants a processor now, or has one */
 	char text[160];             /* for people */
+};
+
+/* A disk or a NIC that a guest is given while it runs; its place says where in the machine. */
+struct hv_plug {
+	size_t index;               /* in env->devs */
+	const struct dom_disk *disk;
+	const struct dom_nic *nic;  /* one of the two is NULL */
 };
 
 struct hv_engine_ops {
@@ -152,6 +164,12 @@ struct hv_engine_ops {
 	 */
 	int (*balloon)(void *vm, uint64_t target_bytes, struct err *err);
 	uint64_t (*balloon_bytes)(void *vm);            /* memory that the engine's own balloon has; 0: none, or not known */
+	/*
+	 * RUNNING: show the guest a device that the domain has since a moment ago. -ENOTSUP: an engine without places. On failure the guest
+	 * has not got it. unplug asks the guest to let the device at @place go; unplugged() follows, or not. -ESRCH, -EBUSY as suspend.
+	 */
+	int (*plug)(void *vm, const struct hv_plug *p, struct err *err);
+	int (*unplug)(void *vm, unsigned place, struct err *err);
 	/* Input typed at the boot console; lost if the guest does not read it. */
 	void (*input)(void *vm, const void *p, size_t len);
 	void (*stats)(void *vm, struct hv_stats *st);   /* cpu_ns, processes, hv_rss_bytes of engine helpers */

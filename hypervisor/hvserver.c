@@ -25,7 +25,6 @@
 #include "common/util.h"
 #include "hypervisor/api/hvmsg.h"
 
-#define REQ_FDS_MAX     4u /* more than any op takes; a message with more is cut off by the receiver */
 #define EVENTS_IDLE     (EPOLLIN | EPOLLRDHUP)
 #define ACCEPT_PAUSE_NS (100 * NS_PER_MS)
 
@@ -169,8 +168,8 @@ static bool conn_read(struct hvconn *c)
 {
 	struct hvserver *s = c->server;
 	struct err err = { 0 };
-	size_t n_fds = REQ_FDS_MAX, len, want;
-	int fds[REQ_FDS_MAX];
+	size_t n_fds = HVMSG_FDS_MAX, len, want;
+	int fds[HVMSG_FDS_MAX];
 	ssize_t n = sock_recv_fds(c->fd, s->rx, sizeof(s->rx), fds, &n_fds);
 	struct hv_msg h;
 

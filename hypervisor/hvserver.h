@@ -20,7 +20,7 @@ struct hvconn;
 struct hvserver_ops {
 	/*
 	 * One checked request. @payload is valid during the call and as long as this version's request structure of @op: fields that
-	 * the client did not send read as 0. Only SET_STATE carries descriptors, exactly one. The server closes @fds after the call;
+	 * the client did not send read as 0. The server closes @fds after the call;
 	 * an entry that is set to -1 stays with the dispatcher, which owns it then. The dispatcher answers each request exactly once,
 	 * by hvconn_reply() or hvconn_fail(), during the call or later with the same @conn and @cookie.
 	 */

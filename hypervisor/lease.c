@@ -136,3 +136,64 @@ int leases_write(struct leases *l, const struct lease_record *rec, struct err *e
 	}
 	return 0;
 }
+
+/* Disks that come and go ---------------------------------------------------------------------------------------------- */
+
+int leases_of_one(struct leases *ret, const struct leases *of, const char *path, int fd, struct err *err)
+{
+	*ret = (struct leases){ .n = 1, .shared = true, .deadline = of->deadline };
+	memcpy(ret->uuid, of->uuid, sizeof(ret->uuid));
+	ret->fd[0] = fd;
+	ret->path[0] = strdup(path);
+	if (ret->path[0])
+		return 0;
+	leases_done(ret);
+	return err_set(err, ENOMEM, "out of memory");
+}
+
+static void move_one(struct leases *to, size_t at, const struct leases *from, size_t i)
+{
+	to->fd[at] = from->fd[i];
+	to->path[at] = from->path[i];
+	to->seq[at] = from->seq[i];
+}
+
+void leases_put_in(struct leases *l, size_t at, struct leases *one)
+{
+	for (size_t i = l->n++; i > at; i--)
+		move_one(l, i, l, i - 1);
+	move_one(l, at, one, 0);
+	l->shared = true;
+	*one = (struct leases){ 0 };
+}
+
+bool leases_take_out(struct leases *l, const char *path, struct leases *ret_one)
+{
+	size_t at = 0;
+
+	while (at < l->n && strcmp(l->path[at], path))
+		at++;
+	/* the last one is the local one */
+	if (at + 1 >= l->n || (!at && l->n > 2))
+		return false;
+	*ret_one = (struct leases){ .n = 1, .shared = true, .deadline = l->deadline };
+	memcpy(ret_one->uuid, l->uuid, sizeof(ret_one->uuid));
+	move_one(ret_one, 0, l, at);
+	for (l->n--; at < l->n; at++)
+		move_one(l, at, l, at + 1);
+	l->shared = l->n > 1;
+	return true;
+}
+
+int leases_clear(struct leases *l, struct err *err)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (deadline_page_over(l->deadline))
+			return err_set(err, ETIME,
+			               "cannot clear the lease %s: this host's lease in the cluster is over",
+			               l->path[i]);
+		if (ftruncate(l->fd[i], 0) < 0 || fdatasync(l->fd[i]) < 0)
+			return err_sys(err, errno, "cannot clear the lease %s", l->path[i]);
+	}
+	return 0;
+}

@@ -330,6 +330,7 @@ static void tear_down(struct domain *d)
 		log_error("domain '%s' ends while its storage does not answer", d->cfg->name);
 		_exit(1);
 	}
+	domain_plug_done(d);
 	slow_free(d->slow);
 	devs_free(d->devs);
 	leases_done(&d->leases);
@@ -454,6 +455,7 @@ int main(int argc, char **argv)
 		                        .ready = domain_ready,
 		                        .exited = domain_exited,
 		                        .watchdog = domain_watchdog,
+		                        .unplugged = domain_unplugged,
 		                        .output = on_output,
 		                        .process = on_process,
 		                        .cpu = (int)(uuid_hash(d.cfg->uuid) % (uint32_t)(cpus > 0 ? cpus : 1)) };

@@ -1,13 +1,13 @@
 # The domains of this host: what vmctl and hospes-virtd share.
 noinst_LIBRARIES += %D%/libvmhost.a
-%C%_libvmhost_a_SOURCES = %D%/vmhost.h %D%/vmhost_agent.h %D%/vmhost_agent.c %D%/vmhost_define.c %D%/vmhost_look.c %D%/vmhost_run.c %D%/vmhost_save.c
-VMHOST_LIBS = %D%/libvmhost.a clusterd/guard/libguard.a hypervisor/api/libsavefile.a hypervisor/api/liblaunch.a hypervisor/api/libhvcall.a \
+%C%_libvmhost_a_SOURCES = %D%/vmhost.h %D%/vmhost_agent.h %D%/vmhost_agent.c %D%/vmhost_define.c %D%/vmhost_look.c %D%/vmhost_plug.c %D%/vmhost_run.c %D%/vmhost_save.c
+VMHOST_LIBS = %D%/libvmhost.a clusterd/guard/libguard.a hypervisor/api/libsavefile.a hypervisor/api/libpathconf.a hypervisor/api/libimgchain.a hypervisor/api/liblaunch.a hypervisor/api/libhvcall.a \
 	hypervisor/api/xml/libdomxml.a common/libcommon.a
 VMHOST_SYSLIBS = $(XML_LIBS) $(JANSSON_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS)
 
 # vmctl
 bin_PROGRAMS += %D%/vmctl
 %C%_vmctl_SOURCES = %D%/vmctl.c %D%/vmctl_int.h %D%/vmctl_common.c %D%/vmctl_console.c %D%/vmctl_define.c %D%/vmctl_guest.c %D%/vmctl_seed.c %D%/vmctl_info.c \
-	%D%/vmctl_launch.c %D%/vmctl_run.c %D%/vmctl_save.c
+	%D%/vmctl_launch.c %D%/vmctl_plug.c %D%/vmctl_run.c %D%/vmctl_save.c
 %C%_vmctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 %C%_vmctl_LDADD = %D%/libcli.a $(VMHOST_LIBS) $(VMHOST_SYSLIBS)

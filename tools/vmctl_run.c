@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vmctl start, suspend, resume, shutdown, reboot, destroy, setmem, loglevel: one hypercall or little more. */
+/* vmctl start, suspend, resume, shutdown, reboot, destroy, setmem, blockresize, loglevel: one hypercall or little more. */
 #include "config.h"
 #include "tools/vmctl_int.h"
 #include "tools/vmhost_agent.h"
@@ -145,18 +145,35 @@ int vmctl_destroy(struct cli *v, struct err *err)
 	return r;
 }
 
+/* As virsh reads it: a plain number is KiB. */
+static int parse_size(const struct cli *v, const char *text, const char *example, uint64_t *ret, struct err *err)
+{
+	int r = size_parse(text, ret);
+
+	if (!r && text[strspn(text, "0123456789")] == 0 && __builtin_mul_overflow(*ret, 1024, ret))
+		r = -ERANGE;
+	return r < 0 ? err_set(err, r, "%s: \"%s\" is no size; for example %s", v->cmd->name, text, example) : 0;
+}
+
 int vmctl_setmem(struct cli *v, struct err *err)
 {
 	struct hv_balloon_req req = { 0 };
-	const char *text = v->arg[1];
-	int r = size_parse(text, &req.target_bytes);
+	int r = parse_size(v, v->arg[1], "192MiB", &req.target_bytes, err);
 
-	if (!r && text[strspn(text, "0123456789")] == 0 &&
-	    __builtin_mul_overflow(req.target_bytes, 1024, &req.target_bytes))
-		r = -ERANGE; /* a plain number is KiB */
+	return r < 0 ? r : simple(v, HV_OP_BALLOON, &req, sizeof(req), "changes its memory", err);
+}
+
+int vmctl_blockresize(struct cli *v, struct err *err)
+{
+	struct hv_blockresize_req req = { 0 };
+	int r = parse_size(v, v->arg[2], "20GiB", &req.bytes, err);
+
+	if (!r && strlen(v->arg[1]) >= sizeof(req.disk))
+		r = err_set(err, EINVAL, "%s: \"%s\" is no disk's target (vda to vdz)", v->cmd->name, v->arg[1]);
 	if (r < 0)
-		return err_set(err, r, "setmem: \"%s\" is no size; for example 192MiB", text);
-	return simple(v, HV_OP_BALLOON, &req, sizeof(req), "changes its memory", err);
+		return r;
+	snprintf(req.disk, sizeof(req.disk), "%s", v->arg[1]);
+	return simple(v, HV_OP_BLOCKRESIZE, &req, sizeof(req), "has a larger disk", err);
 }
 
 int vmctl_loglevel(struct cli *v, struct err *err)

@@ -114,4 +114,20 @@ int vmhost_save(const char *name, const char *path, const struct vmhost_while *w
 int vmhost_restore(const char *path, struct hvlaunch *l, const struct vmhost_while *w, char ret_name[HV_NAME_MAX],
                    struct err *err) _must_check_;
 
+/* A document with one device, <disk> or <interface>. */
+struct vmhost_device {
+	const char *xml, *origin; /* origin: for messages */
+	size_t len;
+};
+/* Give it to the running domain, as root: the files are opened by this host's rules. hypercall.md says what holds on failure. */
+int vmhost_attach(const char *name, const struct vmhost_device *v, struct hv_attach_rep *ret, struct err *err) _must_check_;
+/* Have the running domain's guest let go of @device: a disk's target, a NIC's MAC address or tap. -ETIMEDOUT, -EBUSY: it does not. */
+int vmhost_detach(const char *name, const char *device, struct err *err) _must_check_;
+/*
+ * The same of the definition; @place: where it stands in the running domain, 0: anywhere. Without @write only whether it could be done.
+ * -EPERM: the definition is the cluster's; -ENOENT: there is none, or no such device.
+ */
+int vmhost_attach_config(const char *name, const struct vmhost_device *v, unsigned place, bool write, struct err *err) _must_check_;
+int vmhost_detach_config(const char *name, const char *device, bool write, struct err *err) _must_check_;
+
 #endif

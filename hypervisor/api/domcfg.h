@@ -55,6 +55,7 @@ enum dom_boot { DOM_BOOT_HD, DOM_BOOT_CDROM, DOM_BOOT_FD };
 #define DOM_CPU_FEATURES_MAX 160
 #define DOM_HYPERV_MAX 24
 #define DOM_BOOT_MAX 4
+#define DOM_PLACES_MAX 8
 
 struct dom_disk {
 	enum dom_disk_type type;
@@ -68,6 +69,7 @@ struct dom_disk {
 	enum dom_error_policy error_policy, rerror_policy; /* of writes; of reads */
 	char *serial;            /* owned, NULL: none */
 	unsigned boot_order;     /* 1 is the first; 0: not given */
+	unsigned place;          /* kvm, qemu: of those in struct dom_hvm, from 1: it may come and go; 0: it stays while the guest runs */
 };
 /* <os firmware>, <loader>, <nvram>; api/firmware.h finds what is not named. */
 struct dom_firmware {
@@ -84,6 +86,7 @@ struct dom_nic {
 	uint8_t mac[6];          /* generated from the uuid and index when the XML has none, and then written out */
 	bool mac_given;
 	uint16_t mtu;            /* 0: default */
+	unsigned place;          /* as a disk's */
 };
 struct dom_char {
 	enum dom_char_type type; /* pty: reachable by `vmctl console`; file: output is appended to path */
@@ -126,6 +129,7 @@ struct dom_hvm {
 	size_t n_inputs;
 	enum dom_watchdog_model watchdog;
 	unsigned gic;            /* version of the interrupt controller; 0: the architecture has none */
+	unsigned places;         /* the machine was made with so many, for disks and NICs that come and go; 0: none, or not decided */
 };
 
 struct dom_config {
@@ -185,6 +189,32 @@ int dom_config_limits(const struct dom_config *cfg, struct err *err) _must_check
 int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err) _must_check_;
 /* Give it the processor @cpu, of mode custom, in struct and document. -ENOMEM. */
 int dom_config_set_cpu(struct dom_config *cfg, const struct dom_cpu *cpu) _must_check_;
+/* Places for devices that come and go in a machine of @cfg that is made now. */
+unsigned dom_config_places(const struct dom_config *cfg);
+
+/* A disk or a NIC of a domain. */
+struct dom_device {
+	bool nic;
+	size_t index;   /* in disk[] or nic[] */
+	unsigned place;
+};
+/* @key: a disk's target (vda), a NIC's MAC address or its tap's name. False: there is none. */
+bool dom_config_device(const struct dom_config *cfg, const char *key, struct dom_device *ret);
+/*
+ * The device that the document @xml (<disk> or <interface>) names, as dom_config_device() takes it: its target, its MAC address.
+ * -EINVAL: it names none.
+ */
+int dom_device_key(const char *xml, size_t len, const char *origin, char ret[20], struct err *err) _must_check_;
+/*
+ * *@ret: @cfg with the device of @xml as the last of its kind, as a parsed document says it. @place 0: at the first that is free; with a
+ * machine without places at none. -ENOSPC: all are taken; -EINVAL: it does not fit (its name is taken...), or is no <disk>, <interface>.
+ */
+int dom_config_attach(const struct dom_config *cfg, const char *xml, size_t len, const char *origin, unsigned place,
+                      struct dom_config **ret, struct dom_device *ret_dev, struct err *err) _must_check_;
+/* *@ret: @cfg without @dev. */
+int dom_config_detach(const struct dom_config *cfg, const struct dom_device *dev, struct dom_config **ret, struct err *err) _must_check_;
+/* Disks, NICs and document of @cfg become those of @with, and the other way round. */
+void dom_config_swap_devices(struct dom_config *cfg, struct dom_config *with);
 /* Does the guest see the host's own processor, so that it can go only where all its features are? */
 bool dom_config_cpu_is_hosts(const struct dom_config *cfg);
 /* The name of the engine for its type and processor ("pv", "kvm", "qemu", "qemu-aarch64"), a static text. */

@@ -53,6 +53,11 @@ static const struct hvmsg_op ops[HV_OP_MAX] = {
 	                 HVMSG_ANYBODY },
 	[HV_OP_UNPARK] = { "unpark", sizeof(struct hv_park_req), 0, 0, false, IN(PARKED), HVMSG_ANYBODY },
 	[HV_OP_FROZEN] = { "frozen", sizeof(struct hv_frozen_req), 0, 0, false, ANY, HVMSG_ANYBODY },
+	[HV_OP_BLOCKRESIZE] = { "blockresize", sizeof(struct hv_blockresize_req), 0, 0, false, IN(RUNNING),
+	                        HVMSG_ANYBODY },
+	[HV_OP_ATTACH] = { "attach", sizeof(struct hv_attach_req), sizeof(struct hv_attach_rep), 1 | HVMSG_OR_MORE,
+	                   false, IN(RUNNING), HVMSG_ANYBODY },
+	[HV_OP_DETACH] = { "detach", sizeof(struct hv_detach_req), 0, 0, false, IN(RUNNING), HVMSG_ANYBODY },
 	/* HV_OP_EVENT is never a request */
 };
 
@@ -106,8 +111,9 @@ enum hvmsg_verdict hvmsg_check(const void *p, size_t len, size_t n_fds, struct h
 		err_set(err, EOPNOTSUPP, "hypercall: op %u is not known to this hvdom", h.op);
 		return HVMSG_REFUSE;
 	}
-	if (n_fds != op->n_fds) {
-		err_set(err, EPROTO, "hypercall: %s takes %u descriptors, %zu came", op->name, op->n_fds, n_fds);
+	unsigned least = op->n_fds & ~HVMSG_OR_MORE, most = op->n_fds & HVMSG_OR_MORE ? HVMSG_FDS_MAX : least;
+	if (n_fds < least || n_fds > most) {
+		err_set(err, EPROTO, "hypercall: %s takes %u descriptors, %zu came", op->name, least, n_fds);
 		return HVMSG_HANGUP;
 	}
 	return HVMSG_OK;

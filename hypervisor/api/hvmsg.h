@@ -21,6 +21,8 @@ enum hvmsg_verdict {
 /* The session that a hypercall belongs to. While one connection has begun it, all others are refused (hypercall.md). */
 enum hvmsg_session { HVMSG_ANYBODY, HVMSG_SUSPENSION, HVMSG_LOGDIRTY, HVMSG_INCOMING };
 
+#define HVMSG_FDS_MAX 16u /* of one message (common/util.h) */
+#define HVMSG_OR_MORE 0x80u
 #define HVMSG_IN(state) (1u << HV_DOM_##state)
 #define HVMSG_ANY_STATE UINT16_MAX
 
@@ -28,7 +30,7 @@ enum hvmsg_session { HVMSG_ANYBODY, HVMSG_SUSPENSION, HVMSG_LOGDIRTY, HVMSG_INCO
 struct hvmsg_op {
 	const char *name;          /* for people: "suspend" */
 	uint16_t req_len, rep_len; /* of this version's structures; a shorter request is padded with zeroes; DUMPXML's reply varies: 0 */
-	uint8_t n_fds;             /* descriptors that must come with the request */
+	uint8_t n_fds;             /* descriptors that must come with the request; | HVMSG_OR_MORE: up to HVMSG_FDS_MAX */
 	bool storage;              /* it is served while another call waits for storage */
 	uint16_t states;           /* HVMSG_IN() of each state in which it is allowed */
 	enum hvmsg_session session;

@@ -76,6 +76,9 @@ enum hv_op {
 	HV_OP_PARK = 33,            /* running or paused: struct hv_park_req: stop, sync, unlock the disks; the leases stay as they are */
 	HV_OP_UNPARK = 34,          /* parked: struct hv_park_req: lock, go on if the leases are still as they were left; else it ends */
 	HV_OP_FROZEN = 35,          /* struct hv_frozen_req: the guest's file systems are about to be frozen, or are thawed */
+	HV_OP_BLOCKRESIZE = 36,     /* running: struct hv_blockresize_req: make a disk's image larger, and tell the guest */
+	HV_OP_ATTACH = 37,          /* running: struct hv_attach_req + memfd with XML, then files -> struct hv_attach_rep */
+	HV_OP_DETACH = 38,          /* running: struct hv_detach_req: ask the guest to let a device go, and wait for that */
 	HV_OP_MAX
 };
 
@@ -191,6 +194,10 @@ struct hv_console_req { uint32_t index; /* 0: boot console con0, 1..: hvc0.. */ 
 struct hv_owner { uint64_t generation; char owner[HV_NAME_MAX]; };
 struct hv_park_req { uint64_t lease_ns; /* CLOCK_BOOTTIME: PARK: of the lease that ends; UNPARK: of one that ends later */ };
 struct hv_frozen_req { uint32_t seconds; /* until hvdom has them thawed: 1-600; 0: they are */ uint32_t reserved; };
+struct hv_blockresize_req { char disk[16]; /* target name */ uint64_t bytes; /* of the whole disk from now on */ };
+struct hv_attach_req { uint64_t xml_bytes; };
+struct hv_attach_rep { char name[16]; /* vda, vnet0 */ uint32_t place; /* in the machine */ uint32_t reserved; };
+struct hv_detach_req { char device[24]; /* vda; a NIC's MAC address or its tap's name */ };
 struct hv_memhash_rep { uint32_t n_regions; uint32_t reserved; uint64_t hash[HV_REGIONS_MAX]; };
 
 enum hv_event_kind {

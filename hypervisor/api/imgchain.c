@@ -119,11 +119,29 @@ static int format_of(const struct img_member *m, const char *what, enum dom_disk
 	return 0;
 }
 
-/* Open one image; @ret->path and ->format are set. */
-static int open_member(const struct path_rules *rules, enum path_kind kind, bool write, const char *what,
-                       struct img_member *ret, struct err *err)
+/* Where descriptors come from: by path, or from somebody else. */
+struct source {
+	const struct path_rules *rules;
+	int *fd; /* NULL: by path; else those that are left */
+	size_t n;
+};
+
+static int get_fd(struct source *s, enum path_kind kind, const char *path, bool write, const char *what,
+                  struct err *err)
 {
-	ret->fd = path_open(rules, kind, ret->path, write ? O_RDWR : O_RDONLY, what, err);
+	if (!s->fd)
+		return path_open(s->rules, kind, path, write ? O_RDWR : O_RDONLY, what, err);
+	if (!s->n || (write && (fcntl(*s->fd, F_GETFL) & O_ACCMODE) != O_RDWR))
+		return err_set(err, EINVAL, "%s: no descriptor came for %s", what, path);
+	s->n--;
+	return steal_fd(s->fd++);
+}
+
+/* Open one image; @ret->path and ->format are set. */
+static int open_member(struct source *from, enum path_kind kind, bool write, const char *what, struct img_member *ret,
+                       struct err *err)
+{
+	ret->fd = get_fd(from, kind, ret->path, write, what, err);
 	if (ret->fd < 0)
 		return ret->fd;
 	if (ret->format == DOM_FORMAT_QCOW2) {
@@ -136,7 +154,7 @@ static int open_member(const struct path_rules *rules, enum path_kind kind, bool
 	return r < 0 ? err_sys(err, -r, "%s: cannot examine %s", what, ret->path) : 0;
 }
 
-static int open_below(const struct path_rules *rules, const char *what, struct imgchain *c, struct err *err)
+static int open_below(struct source *from, const char *what, struct imgchain *c, struct err *err)
 {
 	struct img_member *above = &c->m[c->n - 1], *m = &c->m[c->n];
 	char *path = NULL;
@@ -153,7 +171,7 @@ static int open_below(const struct path_rules *rules, const char *what, struct i
 	c->n++;
 	r = format_of(above, what, &m->format, err);
 	if (!r)
-		r = open_member(rules, !strncmp(path, "/dev/", 5) ? PATH_DEVICE : PATH_IMAGE, false, what, m, err);
+		r = open_member(from, !strncmp(path, "/dev/", 5) ? PATH_DEVICE : PATH_IMAGE, false, what, m, err);
 	if (r < 0)
 		return err_prefix(err, "backing file of %s", above->path);
 	for (unsigned i = 0; i < c->n - 1; i++)
@@ -164,19 +182,32 @@ static int open_below(const struct path_rules *rules, const char *what, struct i
 	return 0;
 }
 
-int imgchain_open(const struct path_rules *rules, const struct dom_disk *k, const char *what, struct imgchain *ret,
-                  struct err *err)
+static int open_chain(struct source *from, const struct dom_disk *k, const char *what, struct imgchain *ret,
+                      struct err *err)
 {
 	struct img_member *top = &ret->m[0];
 
 	*ret = (struct imgchain){ .n = 1 };
 	*top = (struct img_member){ .path = xasprintf("%s", k->source), .fd = -1, .format = k->format };
-	int r = open_member(rules, k->type == DOM_DISK_BLOCK ? PATH_DEVICE : PATH_IMAGE, !k->readonly, what, top, err);
+	int r = open_member(from, k->type == DOM_DISK_BLOCK ? PATH_DEVICE : PATH_IMAGE, !k->readonly, what, top, err);
 	while (!r && ret->m[ret->n - 1].format == DOM_FORMAT_QCOW2 && *ret->m[ret->n - 1].head.backing)
-		r = open_below(rules, what, ret, err);
+		r = open_below(from, what, ret, err);
+	if (!r && from->n)
+		r = err_set(err, EINVAL, "%s: more descriptors came than it has images", what);
 	if (r < 0)
 		imgchain_done(ret);
 	return r;
+}
+
+int imgchain_open(const struct path_rules *rules, const struct dom_disk *k, const char *what, struct imgchain *ret,
+                  struct err *err)
+{
+	return open_chain(&(struct source){ .rules = rules }, k, what, ret, err);
+}
+
+int imgchain_take(int *fd, size_t n, const struct dom_disk *k, const char *what, struct imgchain *ret, struct err *err)
+{
+	return open_chain(&(struct source){ .fd = fd, .n = n }, k, what, ret, err);
 }
 
 void imgchain_done(struct imgchain *c)

@@ -36,6 +36,11 @@ struct imgchain {
  */
 int imgchain_open(const struct path_rules *rules, const struct dom_disk *k, const char *what, struct imgchain *ret,
                   struct err *err) _must_check_;
+/*
+ * The same with descriptors that somebody opened who may: those of @fd (@n of them), in the order of the chain. The ones that are used
+ * become -1 there. -EINVAL: they are too few, or more than the chain has images.
+ */
+int imgchain_take(int *fd, size_t n, const struct dom_disk *k, const char *what, struct imgchain *ret, struct err *err) _must_check_;
 void imgchain_done(struct imgchain *c);
 /* The size of the file or block device behind @fd. */
 int img_file_bytes(int fd, uint64_t *ret) _must_check_;

@@ -20,9 +20,9 @@ noinst_LIBRARIES += %D%/libpathconf.a
 %C%_libpathconf_a_SOURCES = %D%/pathconf.h %D%/pathconf.c %D%/firmware.h %D%/firmware.c $(domarch_sources)
 %C%_libpathconf_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 
-# A disk's image and what it stands on.
+# What a device stands on: a disk's image and those below it, a NIC's tap.
 noinst_LIBRARIES += %D%/libimgchain.a
-%C%_libimgchain_a_SOURCES = %D%/imgchain.h %D%/imgchain.c %D%/qcow2head.h %D%/qcow2head.c
+%C%_libimgchain_a_SOURCES = %D%/tap.h %D%/tap.c %D%/imgchain.h %D%/imgchain.c %D%/qcow2head.h %D%/qcow2head.c
 
 # The file of a saved domain (needs $(LZ4_LIBS) $(XXHASH_LIBS)).
 noinst_LIBRARIES += %D%/libsavefile.a

@@ -156,6 +156,76 @@ bool blkdisk_dirty(const struct vdev *v)
 	return b->q && qcow2_dirty(b->q);
 }
 
+/* Growing --------------------------------------------------------------------------------------------------------------- */
+
+/* A block device was made larger by others, or not. */
+static int grow_device(const struct blkdisk *b, uint64_t bytes, struct err *err)
+{
+	uint64_t has = 0;
+	int r = img_file_bytes(b->fd, &has);
+
+	if (r < 0)
+		return err_sys(err, -r, "%s: cannot get the size of %s", b->what, b->cfg->source);
+	return has == bytes
+	               ? 0
+	               : err_set(err, EINVAL,
+	                         "%s: the block device %s has %llu octets: enlarge it first (lvextend), then give that size",
+	                         b->what, b->cfg->source, (unsigned long long)has);
+}
+
+static int grow_file(const struct blkdisk *b, uint64_t bytes, struct err *err)
+{
+	uint64_t has = 0;
+	int r = img_file_bytes(b->fd, &has);
+
+	if (!r && has > bytes)
+		return err_set(err, EINVAL,
+		               "%s: the image %s was made larger by others and has %llu octets: give that size",
+		               b->what, b->cfg->source, (unsigned long long)has);
+	if (!r)
+		r = blkio_may_write(b->v.devs->blkio, false);
+	if (!r && (ftruncate(b->fd, (off_t)bytes) < 0 || fsync(b->fd) < 0))
+		r = -errno;
+	return r < 0 ? err_sys(err, -r, "%s: cannot make %s larger", b->what, b->cfg->source) : 0;
+}
+
+int blkdisk_grow(struct vdev *v, uint64_t bytes, struct err *err)
+{
+	struct blkdisk *b = (struct blkdisk *)v;
+	int r;
+
+	if (b->cfg->readonly)
+		return err_set(err, EROFS, "%s is only read", b->what);
+	if (b->cfg->shareable)
+		return err_set(err, EOPNOTSUPP, "%s is shared with other domains, which would know the old size",
+		               b->what);
+	if (!bytes || bytes % BLKDISK_SECTOR || bytes > INT64_MAX)
+		return err_set(err, EINVAL, "%s: %llu octets are no whole number of sectors of %u", b->what,
+		               (unsigned long long)bytes, BLKDISK_SECTOR);
+	if (bytes / BLKDISK_SECTOR < b->sectors)
+		return err_set(
+			err, EINVAL,
+			"%s has %llu octets already; it is not made smaller, since what the guest has there would be lost",
+			b->what, (unsigned long long)b->sectors * BLKDISK_SECTOR);
+	if (b->q)
+		r = err_set(err, EOPNOTSUPP,
+		            "%s: a qcow2 image is made larger while the domain is off: qemu-img resize %s", b->what,
+		            b->cfg->source);
+	else
+		r = b->cfg->type == DOM_DISK_BLOCK ? grow_device(b, bytes, err) : grow_file(b, bytes, err);
+	if (!r)
+		b->grown = bytes / BLKDISK_SECTOR;
+	return r;
+}
+
+bool blkdisk_grown(struct blkdisk *b)
+{
+	if (b->grown <= b->sectors)
+		return false;
+	b->sectors = b->grown;
+	return true;
+}
+
 /* Images -------------------------------------------------------------------------------------------------------------- */
 
 /* Does O_DIRECT take transfers of one sector? Else the page cache serves better than a bounce of every request. */
@@ -171,12 +241,46 @@ static bool direct_works(int fd)
 	return r == (ssize_t)DIO_ALIGN;
 }
 
+/* Through the page cache if the file system cannot do without. */
+static int go_direct(struct blkdisk *b, int fd, const char *what, struct err *err)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) < 0)
+		return 0;
+	b->direct = direct_works(fd);
+	return !b->direct && fcntl(fd, F_SETFL, flags) < 0
+	               ? err_sys(err, errno, "%s: cannot use %s", what, b->cfg->source)
+	               : 0;
+}
+
+static int know_size(struct blkdisk *b, const char *what, struct err *err)
+{
+	uint64_t bytes;
+	int r = img_file_bytes(b->fd, &bytes);
+
+	if (r < 0)
+		return err_sys(err, -r, "%s: cannot get the size of %s", what, b->cfg->source);
+	b->sectors = bytes / BLKDISK_SECTOR;
+	return 0;
+}
+
+static int take_raw(struct blkdisk *b, struct devs_files *files, bool want_direct, const char *what, struct err *err)
+{
+	if (files->n != 1)
+		return err_set(err, EINVAL, "%s: a raw image comes as one descriptor", what);
+	b->fd = steal_fd(files->fd);
+	if (!b->cfg->readonly && (fcntl(b->fd, F_GETFL) & O_ACCMODE) != O_RDWR)
+		return err_set(err, EINVAL, "%s: the descriptor of %s cannot be written", what, b->cfg->source);
+	int r = want_direct ? go_direct(b, b->fd, what, err) : 0;
+	return r < 0 ? r : know_size(b, what, err);
+}
+
 static int open_raw(struct blkdisk *b, const struct path_rules *paths, bool want_direct, const char *what,
                     struct err *err)
 {
 	int flags = b->cfg->readonly ? O_RDONLY : O_RDWR;
 	enum path_kind kind = b->cfg->type == DOM_DISK_BLOCK ? PATH_DEVICE : PATH_IMAGE;
-	uint64_t bytes;
 
 	if (want_direct) {
 		b->fd = path_open(paths, kind, b->cfg->source, flags | O_DIRECT, what, err);
@@ -188,35 +292,26 @@ static int open_raw(struct blkdisk *b, const struct path_rules *paths, bool want
 	}
 	if (b->fd < 0)
 		b->fd = path_open(paths, kind, b->cfg->source, flags, what, err);
-	if (b->fd < 0)
-		return b->fd;
-	int r = img_file_bytes(b->fd, &bytes);
-	if (r < 0)
-		return err_sys(err, -r, "%s: cannot get the size of %s", what, b->cfg->source);
-	b->sectors = bytes / BLKDISK_SECTOR;
-	return 0;
+	return b->fd < 0 ? b->fd : know_size(b, what, err);
 }
 
-static int open_qcow2(struct blkdisk *b, const struct path_rules *paths, bool want_direct, const char *what,
-                      struct imgchain *chain, struct err *err)
+static int open_qcow2(struct blkdisk *b, const struct path_rules *paths, struct devs_files *files, bool want_direct,
+                      const char *what, struct imgchain *chain, struct err *err)
 {
-	int r = imgchain_open(paths, b->cfg, what, chain, err);
+	int r = files ? imgchain_take(files->fd, files->n, b->cfg, what, chain, err)
+	              : imgchain_open(paths, b->cfg, what, chain, err);
 
+	/* not those below: many disks stand on one image, and nobody writes it */
+	if (!r && want_direct)
+		r = go_direct(b, chain->m[0].fd, what, err);
 	if (r < 0)
 		return r;
-	int fd = chain->m[0].fd, flags = fcntl(fd, F_GETFL);
-	/* not those below: many disks stand on one image, and nobody writes it */
-	if (want_direct && fcntl(fd, F_SETFL, flags | O_DIRECT) == 0) {
-		b->direct = direct_works(fd);
-		if (!b->direct && fcntl(fd, F_SETFL, flags) < 0)
-			return err_sys(err, errno, "%s: cannot use %s", what, b->cfg->source);
-	}
-	b->fd = fd;
+	b->fd = chain->m[0].fd;
 	b->sectors = chain->m[0].size / BLKDISK_SECTOR;
 	return 0;
 }
 
-static int open_image(struct blkdisk *b, const struct path_rules *paths, struct err *err)
+static int open_image(struct blkdisk *b, const struct path_rules *paths, struct devs_files *files, struct err *err)
 {
 	bool qcow2 = b->cfg->format == DOM_FORMAT_QCOW2, leased = b->v.devs->ev.deadline != NULL;
 	/*
@@ -227,8 +322,9 @@ static int open_image(struct blkdisk *b, const struct path_rules *paths, struct 
 	const char *what = b->what;
 	struct imgchain chain = { 0 };
 	struct stat st;
-	int r = qcow2 ? open_qcow2(b, paths, want_direct, what, &chain, err)
-	              : open_raw(b, paths, want_direct, what, err);
+	int r = qcow2   ? open_qcow2(b, paths, files, want_direct, what, &chain, err)
+	        : files ? take_raw(b, files, want_direct, what, err)
+	                : open_raw(b, paths, want_direct, what, err);
 
 	if (!r && !b->sectors)
 		r = err_set(err, EINVAL, "%s: %s is empty; give it a size first (truncate -s 1G)", what,
@@ -255,13 +351,19 @@ static int open_image(struct blkdisk *b, const struct path_rules *paths, struct 
 	return r;
 }
 
-int blkdisk_open(struct blkdisk *b, struct devs *d, const struct dom_disk *cfg, struct err *err)
+int blkdisk_open(struct blkdisk *b, struct devs *d, const struct dom_disk *cfg, struct devs_files *files,
+                 struct err *err)
 {
 	b->v.devs = d;
-	b->cfg = cfg;
+	b->own = *cfg;
+	b->own.source = strdup(cfg->source);
+	b->own.serial = cfg->serial ? strdup(cfg->serial) : NULL;
+	b->cfg = &b->own;
 	b->fd = -1;
 	snprintf(b->what, sizeof(b->what), "disk %s", cfg->target);
-	return open_image(b, d->cfg->paths, err);
+	if (!b->own.source || (!b->own.serial && cfg->serial))
+		return err_sys(err, ENOMEM, "%s", b->what);
+	return open_image(b, d->cfg->paths, files, err);
 }
 
 void blkdisk_close(struct blkdisk *b)
@@ -270,6 +372,8 @@ void blkdisk_close(struct blkdisk *b)
 		qcow2_free(b->q);
 	else if (b->fd >= 0)
 		close(b->fd);
+	free(b->own.source);
+	free(b->own.serial);
 }
 
 /* State --------------------------------------------------------------------------------------------------------------- */

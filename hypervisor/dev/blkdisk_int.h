@@ -19,22 +19,24 @@ struct qcow2;
 /* Begins a disk's own struct, so that a struct vdev of these devices is one of these, too. */
 struct blkdisk {
 	struct vdev v;
-	const struct dom_disk *cfg; /* borrowed */
+	struct dom_disk own;        /* a copy, with its texts */
+	const struct dom_disk *cfg; /* that */
 	struct qcow2 *q;            /* owned, NULL: the image is raw */
 	int fd;                     /* owned, unless it is q's */
 	char what[24];              /* "disk vda" */
 	bool direct;                /* opened with O_DIRECT */
 	bool write_through;         /* a write is on the disk when it is answered */
 	bool network_fs;            /* another host may have changed what our page cache holds */
-	uint64_t sectors;
+	uint64_t sectors, grown;    /* what the guest may use; what the image has after blkdisk_grow() */
 	unsigned in_flight;
 	/* when the request of a slot was handed on; the last one: of blkdisk_sync(); 0: not under way */
 	_Atomic uint64_t since[BLKDISK_REQS + 1];
 	atomic_int sync_err; /* errno of a failed blkdisk_sync() that the guest has not heard of, 0: none */
 };
 
-/* Open the image of @cfg (borrowed), without locks. @err names it; blkdisk_close() in any case. */
-int blkdisk_open(struct blkdisk *b, struct devs *d, const struct dom_disk *cfg, struct err *err) _must_check_;
+/* Open the image of @cfg, without locks; with @files, take it from them (devs.h). @err names it; blkdisk_close() in any case. */
+int blkdisk_open(struct blkdisk *b, struct devs *d, const struct dom_disk *cfg, struct devs_files *files,
+                 struct err *err) _must_check_;
 void blkdisk_close(struct blkdisk *b);
 
 /* Hand @io on, whose op, buffers, offset, bytes and done() are set. @slot: below BLKDISK_REQS, of no other request that is under way. */
@@ -58,6 +60,9 @@ void blkdisk_unlock(struct vdev *v);
 int blkdisk_sync(struct vdev *v, struct err *err);
 bool blkdisk_dirty(const struct vdev *v);
 void blkdisk_writeback(struct vdev *v);
+int blkdisk_grow(struct vdev *v, uint64_t bytes, struct err *err);
+/* On the io thread, after it: the disk has its new size. False: it has it already, the driver need not hear of it. */
+bool blkdisk_grown(struct blkdisk *b);
 unsigned blkdisk_in_flight(const struct vdev *v);
 uint64_t blkdisk_age_ns(const struct vdev *v, uint64_t now);
 

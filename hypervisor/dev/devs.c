@@ -142,9 +142,9 @@ static int open_devices(struct devs *d, const struct dom_config *cfg, struct err
 	if (cfg->n_disks + cfg->n_nics + cfg->n_consoles + cfg->n_rngs + 3 > VDEV_MAX)
 		return err_set(err, E2BIG, "a domain has at most %u devices", VDEV_MAX);
 	for (size_t i = 0; i < cfg->n_disks && !r; i++)
-		r = add(d, vblk_new(d, &cfg->disk[i], &v, err), &v, err);
+		r = add(d, vblk_new(d, &cfg->disk[i], NULL, &v, err), &v, err);
 	for (size_t i = 0; i < cfg->n_nics && !r; i++)
-		r = add(d, vnet_new(d, &cfg->nic[i], &v, err), &v, err);
+		r = add(d, vnet_new(d, &cfg->nic[i], NULL, &v, err), &v, err);
 	for (size_t i = 0; i < cfg->n_consoles && !r; i++)
 		r = add(d, vconsole_new(d, &cfg->console[i], (unsigned)i, &v, err), &v, err);
 	/* one more console than configured: the guest agent's channel (docs/wire/agent.md) */

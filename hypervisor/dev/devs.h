@@ -109,6 +109,39 @@ int devs_settle(struct devs *d, uint64_t limit_ns, struct err *err) _must_check_
 void devs_writeback(struct devs *d);
 
 /*
+ * Devices that come and go while the guest runs. One that is not among the devices is its maker's, and serves nobody.
+ *
+ * devs_disks_ready(): disks may be made from now on. The makers take the descriptors of @files, which somebody opened who may; on success
+ * those that are used are -1 there. devs_make_disk() may wait for storage: for a helper thread.
+ */
+struct devs_files {
+	int *fd; /* a disk: of its image, and those below it in their order; a NIC: of its tap */
+	size_t n;
+};
+struct vdev;
+int devs_disks_ready(struct devs *d, struct err *err) _must_check_;
+int devs_make_disk(struct devs *d, const struct dom_disk *cfg, struct devs_files *files, struct vdev **ret, struct err *err) _must_check_;
+int devs_make_nic(struct devs *d, const struct dom_nic *cfg, struct devs_files *files, struct vdev **ret, struct err *err) _must_check_;
+void devs_drop(struct vdev *v); /* takes NULL; as devs_free() does it for each */
+/* As devs_lock() and devs_sync(), of a disk that is not among the devices. */
+int devs_lock_one(struct vdev *v, struct err *err) _must_check_;
+int devs_sync_one(struct vdev *v, struct err *err) _must_check_;
+/* Make it device @at, the later ones one higher. On failure it is still the caller's. */
+int devs_put_in(struct devs *d, size_t at, struct vdev *v, struct err *err) _must_check_;
+/*
+ * The other way: its driver is cut off, nothing of it is under way. NULL: the devices' thread waits for storage, nothing was done; not
+ * with @wait.
+ */
+struct vdev *devs_take_out(struct devs *d, size_t at, bool wait, struct err *err);
+
+/*
+ * Make the image of disk @name @bytes octets long, durably. The guest knows nothing of it before devs_grown(). May wait for storage: on a
+ * helper thread, while devices run. -ENOENT: no such disk; -EINVAL: it would shrink; -EOPNOTSUPP, -EROFS: of this disk not.
+ */
+int devs_grow(struct devs *d, const char *name, uint64_t bytes, struct err *err) _must_check_;
+int devs_grown(struct devs *d, const char *name, struct err *err) _must_check_;
+
+/*
  * A guest with firmware has its variables in memory of hvdom's, which reaches their file a moment after each
  * change: from devs_owned() to
  * devs_unlock(), while the lease lasts. devs_lock() and devs_sync() take that file as an image. ADR 82.

@@ -67,6 +67,39 @@ int devs_sync(struct devs *d, struct err *err)
 	return devs_flash_sync(d, err);
 }
 
+/* Disks that grow ------------------------------------------------------------------------------------------------------- */
+
+static struct vdev *disk_of(const struct devs *d, const char *name)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->v[i]->ops->storage && !strcmp(d->v[i]->name, name))
+			return d->v[i];
+	return NULL;
+}
+
+int devs_grow(struct devs *d, const char *name, uint64_t bytes, struct err *err)
+{
+	struct vdev *v = disk_of(d, name);
+
+	return v ? v->ops->storage->grow(v, bytes, err)
+	         : err_set(err, ENOENT, "domain '%s' has no disk %s", d->cfg->name, name);
+}
+
+static int do_grown(struct devs *d, void *arg, struct err *err)
+{
+	struct vdev *v = disk_of(d, arg);
+	(void)err;
+
+	if (v)
+		v->ops->storage->grown(v);
+	return 0;
+}
+
+int devs_grown(struct devs *d, const char *name, struct err *err)
+{
+	return devs_call(d, do_grown, (void *)(uintptr_t)name, err);
+}
+
 /* The firmware's variables ---------------------------------------------------------------------------------------------- */
 
 static void on_flash_failed(void *arg, int code)

@@ -430,6 +430,17 @@ static void vblk_free(struct vdev *v)
 
 /* Life ---------------------------------------------------------------------------------------------------------------- */
 
+static void vblk_grown(struct vdev *v)
+{
+	struct blkdisk *b = (struct blkdisk *)v;
+
+	if (!blkdisk_grown(b))
+		return;
+	uint64_t capacity = htole64(b->sectors);
+	memcpy(v->config, &capacity, sizeof(capacity)); /* its first field */
+	vdev_config_changed(v);
+}
+
 static const struct vdev_storage_ops vblk_storage = {
 	.lock = blkdisk_lock,
 	.unlock = blkdisk_unlock,
@@ -441,6 +452,8 @@ static const struct vdev_storage_ops vblk_storage = {
 	.held = vblk_held,
 	.held_err = vblk_held_err,
 	.age_ns = blkdisk_age_ns,
+	.grow = blkdisk_grow,
+	.grown = vblk_grown,
 };
 
 static const struct vdev_ops vblk_ops = {
@@ -457,7 +470,7 @@ static const struct vdev_ops vblk_ops = {
 	.storage = &vblk_storage,
 };
 
-int vblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, struct err *err)
+int vblk_new(struct devs *d, const struct dom_disk *cfg, struct devs_files *files, struct vdev **ret, struct err *err)
 {
 	struct vblk *b = calloc(1, sizeof(*b));
 
@@ -465,7 +478,7 @@ int vblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, stru
 		return err_sys(err, ENOMEM, "disk %s", cfg->target);
 	/* more than 128 KiB: mapped from the kernel as zeros, so that unused requests cost nothing */
 	b->reqs = calloc(REQS, sizeof(*b->reqs));
-	int r = blkdisk_open(&b->d, d, cfg, err);
+	int r = blkdisk_open(&b->d, d, cfg, files, err);
 	if (!r && !b->reqs)
 		r = err_sys(err, ENOMEM, "disk %s", cfg->target);
 	if (r < 0) {

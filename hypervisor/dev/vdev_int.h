@@ -43,6 +43,8 @@ struct vdev_storage_ops {
 	unsigned (*held)(const struct vdev *v);                 /* requests that are held */
 	int (*held_err)(const struct vdev *v);                  /* errno of the last request that was held, 0: none is */
 	uint64_t (*age_ns)(const struct vdev *v, uint64_t now); /* of the oldest request in flight, 0: none. Any thread */
+	int (*grow)(struct vdev *v, uint64_t bytes, struct err *err); /* devs_grow(); any thread but the io thread, blocks */
+	void (*grown)(struct vdev *v);                          /* after it: the driver hears of the new size */
 };
 struct vdev_net_ops {
 	void (*announce)(struct vdev *v);
@@ -166,9 +168,12 @@ void vdev_save(struct vdev *v, struct buf *out);
 /* Check one device's record, and with @commit take it over. -EINVAL. */
 int vdev_load(struct vdev *v, struct rd *in, bool commit, struct err *err) _must_check_;
 
-/* Constructors: the caller owns *ret, and borrows @cfg to it. A console without @cfg is an agent's. */
-int vblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, struct err *err) _must_check_;
-int vnet_new(struct devs *d, const struct dom_nic *cfg, struct vdev **ret, struct err *err) _must_check_;
+/*
+ * Constructors: the caller owns *ret, and borrows @cfg to consoles; disks and NICs copy it. A console without @cfg is an agent's. @files
+ * NULL: opened by path and by name.
+ */
+int vblk_new(struct devs *d, const struct dom_disk *cfg, struct devs_files *files, struct vdev **ret, struct err *err) _must_check_;
+int vnet_new(struct devs *d, const struct dom_nic *cfg, struct devs_files *files, struct vdev **ret, struct err *err) _must_check_;
 int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, struct vdev **ret,
                  struct err *err) _must_check_;
 int vrng_new(struct devs *d, unsigned index, struct vdev **ret, struct err *err) _must_check_;

@@ -19,7 +19,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "hypervisor/dev/tap.h"
+#include "hypervisor/api/tap.h"
 
 #define F_CSUM       (1ull << 0)
 #define F_GUEST_CSUM (1ull << 1)
@@ -52,7 +52,8 @@ _Static_assert(sizeof(struct config_space) == 12, "virtio 1.2, 5.1.4");
 
 struct vnet {
 	struct vdev v;
-	const struct dom_nic *cfg; /* borrowed */
+	struct dom_nic own;        /* a copy */
+	const struct dom_nic *cfg; /* that */
 	int tap;                   /* owned */
 	struct loop_fd *tap_src;
 	bool polled;
@@ -463,17 +464,28 @@ static const struct vdev_ops vnet_ops = {
 	.net = &vnet_net,
 };
 
-int vnet_new(struct devs *d, const struct dom_nic *cfg, struct vdev **ret, struct err *err)
+/* A tap that somebody made who may. */
+static int take_tap(struct vnet *n, struct devs_files *files, char name[16], struct err *err)
+{
+	if (files->n != 1 || tap_name(files->fd[0], name) < 0)
+		return err_set(err, EINVAL, "a NIC comes with one descriptor, its tap's");
+	n->tap = steal_fd(files->fd);
+	return 0;
+}
+
+int vnet_new(struct devs *d, const struct dom_nic *cfg, struct devs_files *files, struct vdev **ret, struct err *err)
 {
 	struct vnet *n = calloc(1, sizeof(*n));
 	char name[16];
 
 	if (!n)
 		return err_sys(err, ENOMEM, "NIC %s", cfg->target);
-	n->cfg = cfg;
+	n->own = *cfg;
+	n->cfg = &n->own;
 	n->tap = -1;
-	int r = tap_open(cfg->target, cfg->type == DOM_NIC_BRIDGE ? cfg->bridge : "", cfg->mac, cfg->mtu, name, &n->tap,
-	                 err);
+	int r = files ? take_tap(n, files, name, err)
+	              : tap_open(cfg->target, cfg->type == DOM_NIC_BRIDGE ? cfg->bridge : "", cfg->mac, cfg->mtu, name,
+	                         &n->tap, err);
 	if (r < 0) {
 		vnet_free(&n->v);
 		return r;

@@ -766,6 +766,18 @@ static int pv_powerdown(void *vm, struct err *err)
 	return err_set(err, ENOTSUP, "a guest of engine pv has no power button");
 }
 
+static int pv_plug(void *vm, const struct hv_plug *p, struct err *err)
+{
+	(void)vm, (void)p;
+	return err_set(err, ENOTSUP, "guests of engine pv have the devices of their start");
+}
+
+static int pv_unplug(void *vm, unsigned place, struct err *err)
+{
+	(void)vm, (void)place;
+	return err_set(err, ENOTSUP, "guests of engine pv have the devices of their start");
+}
+
 const struct hv_engine_ops hv_engine_pv = {
 	.name = "pv",
 	.caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_COMPARE | HV_CAP_LOGDIRTY_RECORD,
@@ -787,6 +799,8 @@ const struct hv_engine_ops hv_engine_pv = {
 	.powerdown = pv_powerdown,
 	.balloon = pv_balloon,
 	.balloon_bytes = pv_balloon_bytes,
+	.plug = pv_plug,
+	.unplug = pv_unplug,
 	.input = pv_input,
 	.stats = pv_stats,
 	.look = pv_look,

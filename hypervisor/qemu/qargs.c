@@ -20,6 +20,7 @@
 #define SLOT_BALLOON  0x19u
 #define SLOT_USB      0x1au
 #define SLOT_WATCHDOG 0x1bu
+#define SLOT_PLACES   0x1cu /* q35: root ports, one function each; pc: a slot for each place */
 #define VIRTIO        "disable-legacy=on,disable-modern=off"
 
 struct args {
@@ -281,38 +282,108 @@ static void put_consoles(struct args *a, const struct qargs *q)
 	put(a, "virtserialport,chardev=agent,bus=consoles.0,nr=%zu,name=org.qemu.guest_agent.0", port);
 }
 
+static bool is_q35(const struct dom_config *c)
+{
+	const struct dom_machine *m = dom_machine(c, NULL);
+
+	return m && !strcmp(m->alias, "q35");
+}
+
+/* What devices come to and leave: of pc, its bus will do. */
+static void put_ports(struct args *a, const struct dom_config *c)
+{
+	for (unsigned i = 0; is_q35(c) && i < c->hvm.places; i++) {
+		put(a, "-device");
+		put(a, "pcie-root-port,id=port%u,chassis=%u,slot=%u,addr=0x%x.0x%x%s", i + 1, i + 1, i + 1, SLOT_PLACES,
+		    i, i ? "" : ",multifunction=on");
+	}
+}
+
+unsigned qargs_place(const struct dom_config *c, size_t dev)
+{
+	unsigned place = dev < c->n_disks ? c->disk[dev].place : c->nic[dev - c->n_disks].place;
+
+	return place <= c->hvm.places ? place : 0;
+}
+
+size_t qargs_socket(unsigned place)
+{
+	return DOM_DISKS_MAX + DOM_NICS_MAX + place - 1;
+}
+
+void qargs_bus(const struct dom_config *c, unsigned place, char bus[16], char addr[12])
+{
+	bool q35 = is_q35(c);
+
+	if (q35)
+		snprintf(bus, 16, "port%u", place);
+	else
+		snprintf(bus, 16, "pci.0");
+	snprintf(addr, 12, "0x%x", q35 ? 0 : SLOT_PLACES + place - 1);
+}
+
+/* The names of device @dev's parts, and where it stands: at @slot, or at its place. */
+struct stand {
+	char chardev[24], netdev[24], at[40];
+};
+
+static void put_stand(struct args *a, const struct dom_config *c, size_t dev, size_t i, size_t slot, struct stand *s)
+{
+	unsigned place = qargs_place(c, dev);
+	char bus[16], addr[12];
+
+	put(a, "-chardev");
+	if (!place) {
+		snprintf(s->chardev, sizeof(s->chardev), "dev%zu", dev);
+		snprintf(s->netdev, sizeof(s->netdev), "net%zu", i);
+		snprintf(s->at, sizeof(s->at), "addr=0x%zx", slot);
+		put(a, "socket,id=dev%zu,path=" QARGS_SOCKET_DIR "/%zu", dev, dev);
+		return;
+	}
+	qargs_bus(c, place, bus, addr);
+	snprintf(s->chardev, sizeof(s->chardev), QARGS_PLUG "%u", place);
+	snprintf(s->netdev, sizeof(s->netdev), QARGS_PLUG_NET "%u", place);
+	snprintf(s->at, sizeof(s->at), "bus=%s,addr=%s", bus, addr);
+	put(a, "socket,id=%s,path=" QARGS_SOCKET_DIR "/%zu", s->chardev, qargs_socket(place));
+}
+
 static void put_devices(struct args *a, const struct qargs *q)
 {
 	const struct dom_config *c = q->cfg;
-	size_t dev = 0; /* as devs.h numbers them: disks, then NICs */
+	size_t dev = 0;             /* as devs.h numbers them: disks, then NICs */
+	size_t disks = 0, nics = 0; /* that have no place: those that come and go leave theirs where they are */
+	struct stand s;
 
+	put_ports(a, c);
 	for (size_t i = 0; i < c->n_disks; i++, dev++) {
 		unsigned index = boot_index(c, i);
 		char boot[24] = "";
 
 		if (index)
 			snprintf(boot, sizeof(boot), "bootindex=%u,", index);
-		put(a, "-chardev");
-		put(a, "socket,id=dev%zu,path=" QARGS_SOCKET_DIR "/%zu", dev, dev);
+		put_stand(a, c, dev, i, SLOT_DISK + disks, &s);
+		disks += !qargs_place(c, dev);
 		put(a, "-device");
-		put(a, "vhost-user-blk-pci,chardev=dev%zu,id=%s,num-queues=1,%saddr=0x%zx," VIRTIO, dev,
-		    c->disk[i].target, boot, SLOT_DISK + i);
+		put(a, "vhost-user-blk-pci,chardev=%s,id=%s,num-queues=1,%s%s," VIRTIO, s.chardev,
+		    qargs_place(c, dev) ? s.chardev : c->disk[i].target, boot, s.at);
 	}
 	for (size_t i = 0; i < c->n_nics; i++, dev++) {
 		const uint8_t *m = c->nic[i].mac;
 		/* QEMU 7.2 takes the vectors of a vhost-user NIC for KVM's, and dies of it without: an interrupt line then */
 		const char *lines = q->kvm ? "" : "vectors=0,";
-		char mtu[24] = "";
+		char mtu[24] = "", id[32] = "";
 
 		if (c->nic[i].mtu)
 			snprintf(mtu, sizeof(mtu), "host_mtu=%u,", c->nic[i].mtu);
-		put(a, "-chardev");
-		put(a, "socket,id=dev%zu,path=" QARGS_SOCKET_DIR "/%zu", dev, dev);
+		put_stand(a, c, dev, i, SLOT_NIC + nics, &s);
+		nics += !qargs_place(c, dev);
+		if (qargs_place(c, dev))
+			snprintf(id, sizeof(id), "id=%s,", s.chardev);
 		put(a, "-netdev");
-		put(a, "vhost-user,id=net%zu,chardev=dev%zu", i, dev);
+		put(a, "vhost-user,id=%s,chardev=%s", s.netdev, s.chardev);
 		put(a, "-device");
-		put(a, "virtio-net-pci,netdev=net%zu,mac=%02x:%02x:%02x:%02x:%02x:%02x,%s%sromfile=,addr=0x%zx," VIRTIO,
-		    i, m[0], m[1], m[2], m[3], m[4], m[5], mtu, lines, SLOT_NIC + i);
+		put(a, "virtio-net-pci,netdev=%s,%smac=%02x:%02x:%02x:%02x:%02x:%02x,%s%sromfile=,%s," VIRTIO, s.netdev,
+		    id, m[0], m[1], m[2], m[3], m[4], m[5], mtu, lines, s.at);
 	}
 	for (size_t i = 0; i < c->n_rngs; i++) {
 		put(a, "-object");

@@ -12,6 +12,8 @@
 /* Names in QEMU's root file system. */
 #define QARGS_FD_DIR     "/fd"     /* its own descriptors, by number */
 #define QARGS_SOCKET_DIR "/v"      /* the socket of each device, by its number among all of the domain's */
+#define QARGS_PLUG       "plug"    /* and the number of its place: the device there, and its chardev */
+#define QARGS_PLUG_NET   "plugnet" /* its netdev */
 #define QARGS_KERNEL     "/kernel"
 #define QARGS_INITRD     "/initrd"
 
@@ -33,6 +35,13 @@ int qargs_build(const struct qargs *a, char ***ret, struct err *err) _must_check
 void qargs_free(char **argv); /* takes NULL */
 /* The versioned machine that @cfg asks for, static text or borrowed from @cfg. NULL: it is not known, and @err says which ones are. */
 const char *qargs_machine(const struct dom_config *cfg, struct err *err);
+/* The place of device @dev of @cfg (disks, then NICs); 0: none, it stays while the guest runs. */
+unsigned qargs_place(const struct dom_config *cfg, size_t dev);
+/* The number of the socket of whatever is at @place, in QARGS_SOCKET_DIR. */
+size_t qargs_socket(unsigned place);
+#define QARGS_SOCKETS_MAX (DOM_DISKS_MAX + DOM_NICS_MAX + DOM_PLACES_MAX)
+/* Where @place is in the machine, as QEMU calls it. */
+void qargs_bus(const struct dom_config *cfg, unsigned place, char bus[16], char addr[12]);
 /* Octets of memory below the hole that ends at 4 GiB, where the rest begins; all of it if it fits there. */
 uint64_t qargs_low_bytes(const struct dom_config *cfg);
 /* Guest address of its first octet. */

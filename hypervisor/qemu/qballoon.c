@@ -3,7 +3,6 @@
 #include "config.h"
 #include "hypervisor/qemu/qvm_int.h"
 
-
 int qballoon_set(struct qvm *v, uint64_t target_bytes, struct err *err)
 {
 	int r = qvm_call(v, "balloon", json_pack("{s:I}", "value", (json_int_t)target_bytes), -1, QVM_CALL_NS, err);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -63,6 +64,7 @@ static int open_vm(const struct hv_engine_env *env, bool kvm, void **ret_vm, str
 	if (!v)
 		return err_set(err, ENOMEM, "out of memory");
 	*v = (struct qvm){ .env = env, .kvm = kvm, .pidfd = -1, .serial = -1, .err = -1 };
+	memset(v->place_fd, 0xff, sizeof(v->place_fd));
 	int r = qvm_timers(v, err);
 	/* a copy that comes from elsewhere: QEMU takes its time to start, and the guest need not stand still for that */
 	if (!r && env->mem->base)
@@ -302,6 +304,16 @@ static void input(void *vm, const void *p, size_t len)
 		(void)!send(v->serial, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+static int plug(void *vm, const struct hv_plug *p, struct err *err)
+{
+	return qplug_add(vm, p, err);
+}
+
+static int unplug(void *vm, unsigned place, struct err *err)
+{
+	return qplug_ask(vm, place, err);
+}
+
 static void stats(void *vm, struct hv_stats *st)
 {
 	qvm_stats(vm, st);
@@ -319,13 +331,15 @@ static void kill_guest(void *vm)
 
 static int pin_kvm(struct dom_config *cfg, const uint64_t baseline[CPU_FEATURE_WORDS], struct err *err)
 {
+	cfg->hvm.places = dom_config_places(cfg);
 	return qhost_pin(cfg, baseline, err);
 }
 
 /* Translated code is the same on all hosts, and QEMU's version in the identity. */
-static int pin_nothing(struct dom_config *cfg, const uint64_t baseline[CPU_FEATURE_WORDS], struct err *err)
+static int pin_places(struct dom_config *cfg, const uint64_t baseline[CPU_FEATURE_WORDS], struct err *err)
 {
-	(void)cfg, (void)baseline, (void)err;
+	(void)baseline, (void)err;
+	cfg->hvm.places = dom_config_places(cfg);
 	return 0;
 }
 
@@ -356,10 +370,10 @@ FUNCTIONS(aarch64, DOM_ARCH_AARCH64, false)
 		.regions = regions, .open = open_##accel, .boot = boot, .suspend = suspend, .resume = resume,          \
 		.save = save, .load = load, .logdirty_start = log_start, .logdirty_collect = log_collect,              \
 		.logdirty_audit = log_audit, .logdirty_stop = log_stop, .powerdown = powerdown, .balloon = balloon,    \
-		.balloon_bytes = balloon_bytes, .input = input, .stats = stats, .look = look, .kill = kill_guest,      \
-		.close = close_vm,                                                                                     \
+		.balloon_bytes = balloon_bytes, .plug = plug, .unplug = unplug, .input = input, .stats = stats,        \
+		.look = look, .kill = kill_guest, .close = close_vm,                                                   \
 	}
 
-const struct hv_engine_ops hv_engine_qemu = OPS("qemu", tcg, pin_nothing);
+const struct hv_engine_ops hv_engine_qemu = OPS("qemu", tcg, pin_places);
 const struct hv_engine_ops hv_engine_kvm = OPS("kvm", kvm, pin_kvm);
-const struct hv_engine_ops hv_engine_qemu_aarch64 = OPS("qemu-aarch64", aarch64, pin_nothing);
+const struct hv_engine_ops hv_engine_qemu_aarch64 = OPS("qemu-aarch64", aarch64, pin_places);

@@ -167,7 +167,7 @@ int qhost_identity(const struct dom_config *cfg, const struct dom_arch_info *arc
                    struct err *err)
 {
 	const char *machine = cfg ? qargs_machine(cfg, err) : "";
-	char version[16] = "", mark[12] = "";
+	char version[16] = "", mark[12] = "", places[4] = "";
 
 	if (!machine)
 		return -ENOTSUP;
@@ -182,9 +182,11 @@ int qhost_identity(const struct dom_config *cfg, const struct dom_arch_info *arc
 	if (cfg && cfg->fw.efi) /* a state has the flash memory's content, and needs its size */
 		snprintf(flash, sizeof(flash), " efi%zu+%zu", fw.code_bytes / 1024, fw.vars_bytes / 1024);
 	r = cfg ? cpu_mark(cfg, kvm, flash, mark, err) : 0;
+	if (cfg && cfg->hvm.places) /* a machine without them is another one */
+		snprintf(places, sizeof(places), "+%u", cfg->hvm.places % 10);
 	if (!r)
-		snprintf(out, HV_IDENTITY_MAX, "%.9s %s%s%s%s%.15s%.12s", version, kvm ? "kvm" : "tcg",
-		         arch->pc ? "" : " ", arch->pc ? "" : arch->name, cfg ? " " : "", machine,
+		snprintf(out, HV_IDENTITY_MAX, "%.8s %s%s%s%s%.14s%s%.12s", version, kvm ? "kvm" : "tcg",
+		         arch->pc ? "" : " ", arch->pc ? "" : arch->name, cfg ? " " : "", machine, places,
 		         mark[0] ? mark : flash);
 	return r;
 }

@@ -77,6 +77,12 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
+static void close_all(int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		close_fd(&fds[i]);
+}
+
 /* The process is gone. */
 static void forget(struct qvm *v)
 {
@@ -100,6 +106,8 @@ static void forget(struct qvm *v)
 	close_fd(&v->serial);
 	close_fd(&v->err);
 	close_fd(&v->pidfd);
+	close_all(v->place_fd, ARRAY_SIZE(v->place_fd));
+	v->gone = v->refused = 0;
 	buf_done(&v->saved);
 	v->pid = 0;
 	v->state = QVM_NONE;
@@ -131,13 +139,17 @@ static void see_events(struct qvm *v)
 			v->watchdog_ran_out = true;
 		else if (!strcmp(name, "BALLOON_CHANGE"))
 			qballoon_said(v, json_object_get(e, "data"));
+		else
+			qplug_event(v, name, json_object_get(e, "data"));
 		json_decref(e);
 	}
 }
 
 /* From the loop only. A guest that stands still is told of when it goes on. */
-static void tell_watchdog(struct qvm *v)
+static void tell(struct qvm *v)
 {
+	if (v->state == QVM_RUNNING)
+		qplug_tell(v);
 	if (!v->watchdog_ran_out || v->state != QVM_RUNNING)
 		return;
 	v->watchdog_ran_out = false;
@@ -257,7 +269,7 @@ static void on_qmp(void *arg, int fd, uint32_t events)
 	if (v->state == QVM_BOOTING)
 		boots(v);
 	else
-		tell_watchdog(v);
+		tell(v);
 }
 
 /* What came while a call was waited for. */
@@ -265,7 +277,7 @@ static void on_kick(void *arg)
 {
 	see_events(arg);
 	qballoon_look(arg);
-	tell_watchdog(arg);
+	tell(arg);
 }
 
 int qvm_call(struct qvm *v, const char *cmd, json_t *args, int fd, uint64_t limit_ns, struct err *err)
@@ -338,9 +350,14 @@ struct pairs {
 	int ours[3 + DOM_CONSOLES_MAX + 2],
 		theirs[3 + DOM_CONSOLES_MAX + 2]; /* monitor, serial line, standard error, consoles */
 	size_t n;
-	int listen[DOM_DISKS_MAX + DOM_NICS_MAX];
+	int listen[QARGS_SOCKETS_MAX]; /* of the devices without a place, then of all places; -1: nobody's */
 	size_t n_listen;
 };
+
+static bool is_listened_to(const struct dom_config *cfg, size_t i)
+{
+	return i >= qargs_socket(1) || (i < cfg->n_disks + cfg->n_nics && !qargs_place(cfg, i));
+}
 
 static int make_pairs(struct pairs *p, const struct dom_config *cfg, struct err *err)
 {
@@ -353,18 +370,15 @@ static int make_pairs(struct pairs *p, const struct dom_config *cfg, struct err 
 		p->ours[p->n] = sv[0];
 		p->theirs[p->n] = sv[1];
 	}
-	for (; p->n_listen < cfg->n_disks + cfg->n_nics; p->n_listen++) {
-		p->listen[p->n_listen] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (p->listen[p->n_listen] < 0)
+	size_t n_listen = cfg->hvm.places ? qargs_socket(cfg->hvm.places) + 1 : cfg->n_disks + cfg->n_nics;
+	for (; p->n_listen < n_listen; p->n_listen++) {
+		bool wanted = is_listened_to(cfg, p->n_listen);
+
+		p->listen[p->n_listen] = wanted ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+		if (wanted && p->listen[p->n_listen] < 0)
 			return err_sys(err, errno, "cannot make QEMU's sockets");
 	}
 	return 0;
-}
-
-static void close_all(int *fds, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		close_fd(&fds[i]);
 }
 
 /* The firmware's code in a sealed memory file of its own: @q gets that, which the caller closes. */
@@ -459,8 +473,12 @@ static int connect_all(struct qvm *v, struct pairs *p, struct err *err)
 	v->pid_src = loop_add_fd(l, v->pidfd, EPOLLIN, on_pid, v);
 	if (!v->qmp || !v->qmp_src || !v->serial_src || !v->err_src || !v->pid_src)
 		return err_set(err, ENOMEM, "out of memory");
-	for (size_t i = 0; i < p->n_listen && !r; i++)
-		r = vudev_listen(v->env->devs, i, steal_fd(&p->listen[i]), err);
+	for (unsigned i = 1; i <= v->env->cfg->hvm.places; i++)
+		v->place_fd[i - 1] = steal_fd(&p->listen[qargs_socket(i)]);
+	for (size_t i = 0; i < v->env->cfg->n_disks + v->env->cfg->n_nics && !r; i++) {
+		unsigned place = qargs_place(v->env->cfg, i);
+		r = place ? qplug_serve(v, i, place, err) : vudev_listen(v->env->devs, i, steal_fd(&p->listen[i]), err);
+	}
 	for (size_t i = 3; i < p->n && !r; i++)
 		r = devs_console_line(v->env->devs, (unsigned)i - 3, steal_fd(&p->ours[i]), err);
 	return r;

@@ -39,6 +39,8 @@ struct qvm {
 	uint64_t balloon_left;  /* what the balloon leaves it, as QEMU says; 0: not known */
 	bool balloon_unknown;   /* QEMU is to be asked when the guest runs */
 	bool watchdog_ran_out;  /* and hvdom was not told yet */
+	int place_fd[DOM_PLACES_MAX]; /* listening sockets of places, -1: none */
+	uint32_t gone, refused; /* bits: hvdom was not told yet that the device at this place is gone, or stays */
 	struct buf saved;       /* the guest's state since it was suspended; empty: not read yet */
 	struct qtrack_guest track;
 	struct logdirty *log;
@@ -66,6 +68,12 @@ int qballoon_boot(struct qvm *v, struct err *err) _must_check_;  /* a machine th
 void qballoon_said(struct qvm *v, const json_t *said);           /* the data of BALLOON_CHANGE, or an answer to query-balloon */
 void qballoon_look(struct qvm *v);                               /* from the loop */
 uint64_t qballoon_bytes(const struct qvm *v);                    /* that the guest gave away */
+/* qplug.c: devices that come and go */
+int qplug_add(struct qvm *v, const struct hv_plug *p, struct err *err) _must_check_;
+int qplug_ask(struct qvm *v, unsigned place, struct err *err) _must_check_;
+int qplug_serve(struct qvm *v, size_t dev, unsigned place, struct err *err) _must_check_; /* device @dev answers at @place's socket */
+void qplug_event(struct qvm *v, const char *name, const json_t *data);
+void qplug_tell(struct qvm *v); /* RUNNING, from the loop: what events said */
 
 /* qhost.c: the program; what this host can run; what a state depends on */
 const char *qhost_program(const struct dom_arch_info *arch);

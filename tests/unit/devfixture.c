@@ -66,6 +66,8 @@ static void make_config(void)
 	snprintf(fx.cfg.disk[0].target, sizeof(fx.cfg.disk[0].target), "vda");
 	fx.cfg.disk[0].discard = true;
 	fx.cfg.disk[0].cache = fx.cache;
+	fx.cfg.disk[0].error_policy = fx.error_policy;
+	fx.cfg.disk[0].rerror_policy = fx.rerror_policy;
 	snprintf(path, sizeof(path), "%s/hvc0.log", fx.dir);
 	fx.cfg.console[0].log = strdup(path);
 }

@@ -36,6 +36,7 @@ struct devfixture {
 		disk_code; /* the guest was told; held back; done after all; the last errno */
 	char broken_why[128];
 	enum dom_disk_cache cache;        /* of the disk that fx_setup() makes */
+	enum dom_error_policy error_policy, rerror_policy; /* its */
 	bool qcow2;                       /* that disk is a qcow2 image, made by qemu-img */
 	void (*prepare)(void);            /* called when dir is there, NULL: nothing */
 	const char *image_dir;            /* below dir, NULL: dir itself */

@@ -357,6 +357,18 @@ static int fake_powerdown(void *vm, struct err *err)
 	return err_set(err, ENOTSUP, "it has no power button");
 }
 
+static int fake_plug(void *vm, const struct hv_plug *p, struct err *err)
+{
+	(void)vm, (void)p;
+	return err_set(err, ENOTSUP, "it has no places for devices");
+}
+
+static int fake_unplug(void *vm, unsigned place, struct err *err)
+{
+	(void)vm, (void)place;
+	return err_set(err, ENOTSUP, "it has no places for devices");
+}
+
 const struct hv_engine_ops fake_engine = {
 	.name = "fake",
 	.probe = fake_probe,
@@ -376,6 +388,8 @@ const struct hv_engine_ops fake_engine = {
 	.powerdown = fake_powerdown,
 	.balloon = fake_balloon,
 	.balloon_bytes = fake_balloon_bytes,
+	.plug = fake_plug,
+	.unplug = fake_unplug,
 	.input = fake_input,
 	.stats = fake_stats,
 	.look = fake_look,

@@ -278,6 +278,16 @@ static void on_request(void *arg, struct hvconn *c, uint16_t op, uint64_t cookie
 	case HV_OP_BALLOON:
 		fail(c, op, cookie, EOPNOTSUPP, "the domain has no memballoon device");
 		return;
+	case HV_OP_BLOCKRESIZE: {
+		const struct hv_blockresize_req *q = payload;
+
+		if (strcmp(q->disk, "vda"))
+			fail(c, op, cookie, ENOENT, "the domain has no such disk");
+		else
+			hvconn_reply(c, op, cookie, NULL, 0, NULL, 0);
+		log_info("resized %.16s to %llu", q->disk, (unsigned long long)q->bytes);
+		return;
+	}
 	case HV_OP_DESTROY:
 		log_info("destroyed, flags %u", destroy->flags);
 		if (!strcmp(f->manner, "deaf")) {

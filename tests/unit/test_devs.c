@@ -46,7 +46,9 @@ static void mount_small(void)
 static int setup_full(void **state)
 {
 	fx.prepare = mount_small;
+	fx.error_policy = DOM_ERROR_REPORT;
 	int r = fx_setup(state);
+	fx.error_policy = DOM_ERROR_DEFAULT;
 	fx.prepare = NULL;
 	return r;
 }
@@ -199,7 +201,6 @@ static void test_disk_full(void **state)
 	(void)state;
 	if (!fx.image_dir)
 		skip(); /* needs root, to mount a small file system */
-	fx.cfg.disk[0].error_policy = DOM_ERROR_REPORT;
 	fx_attach(VDA);
 	memset(fx.mem.base + FX_DATA, 0x5a, 65536);
 	assert_int_equal(fx_blk(1, 0, 65536), 0);
@@ -427,6 +428,46 @@ static void test_look(void **state)
 	devs_look(fx.devs, small, sizeof(small) - 1);
 	assert_int_equal(strlen(small), sizeof(small) - 2);
 	assert_int_equal(small[sizeof(small) - 1], 'x');
+}
+
+static void test_disk_grows(void **state)
+{
+	static const struct {
+		const char *disk;
+		uint64_t bytes;
+		int r;
+	} wrong[] = { { "vdb", 2u << 20, -ENOENT },
+		      { "hvc0", 2u << 20, -ENOENT },
+		      { "vda", FX_DISK_BYTES / 2, -EINVAL },
+		      { "vda", FX_DISK_BYTES + 100, -EINVAL },
+		      { "vda", 0, -EINVAL },
+		      { "vda", 1ull << 63, -EINVAL } };
+	const uint64_t last = 3 * FX_DISK_BYTES / 512 - 1;
+	struct err err = { 0 };
+	struct stat st;
+	uint32_t m[3];
+	(void)state;
+
+	fx_attach(VDA);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		assert_int_equal(devs_grow(fx.devs, wrong[i].disk, wrong[i].bytes, &err), wrong[i].r);
+	assert_int_equal(devs_grow(fx.devs, "vda", 3 * FX_DISK_BYTES, &err), 0);
+	assert_int_equal(stat(fx.cfg.disk[0].source, &st), 0);
+	assert_int_equal(st.st_size, 3 * FX_DISK_BYTES);
+	/* the guest may use it once it was told */
+	assert_int_equal(fx_blk(1, last, 512), 1);
+	assert_int_equal(devs_grown(fx.devs, "vda", &err), 0);
+	/* calls of before have a payload of 8 octets */
+	while (recv(fx.req[VDA], m, sizeof(m), MSG_WAITALL) == sizeof(m) && m[0] == VU_BACKEND_VRING_CALL)
+		assert_int_equal(recv(fx.req[VDA], m, 8, MSG_WAITALL), 8);
+	assert_int_equal(m[0], VU_BACKEND_CONFIG_CHANGE);
+	assert_int_equal(fx_blk(1, last, 512), 0);
+	assert_int_equal(fx_blk(1, last + 1, 512), 1);
+	/* who made it larger still knows why */
+	assert_int_equal(truncate(fx.cfg.disk[0].source, 4 * FX_DISK_BYTES), 0);
+	assert_int_equal(devs_grow(fx.devs, "vda", 3 * FX_DISK_BYTES, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "4194304"));
+	assert_int_equal(devs_grow(fx.devs, "vda", 4 * FX_DISK_BYTES, &err), 0);
 }
 
 static void test_balloon(void **state)
@@ -748,6 +789,7 @@ int main(void)
 		T(test_agent),
 		T(test_heartbeat),
 		T(test_look),
+		T(test_disk_grows),
 		T(test_balloon),
 		T(test_broken_alone),
 		T(test_protocol_hostile),

@@ -41,7 +41,21 @@ static int set_up(void **state)
 	atomic_store(&read_err, 0);
 	atomic_store(&sync_err, 0);
 	atomic_store(&stall, 0);
-	return fx_setup(state);
+	int r = fx_setup(state);
+	fx.error_policy = fx.rerror_policy = DOM_ERROR_DEFAULT;
+	return r;
+}
+
+static int set_up_ignore(void **state)
+{
+	fx.error_policy = DOM_ERROR_IGNORE;
+	return set_up(state);
+}
+
+static int set_up_stop_reads(void **state)
+{
+	fx.rerror_policy = DOM_ERROR_STOP;
+	return set_up(state);
 }
 
 #define SLOT(i) (FX_DATA + (uint64_t)(i)*0x2000)
@@ -245,7 +259,7 @@ static void test_reset(void **state)
 }
 
 /* Errors by the other policies. */
-static void test_report_and_ignore(void **state)
+static void test_report(void **state)
 {
 	(void)state;
 	fx_attach(VDA);
@@ -254,8 +268,16 @@ static void test_report_and_ignore(void **state)
 	assert_int_equal(fx_blk(1, 0, 4096), 1);
 	assert_int_equal(fx_blk(0, 0, 4096), 1);
 	wait_for(&fx.disk_errors, 2);
-	fx.cfg.disk[0].error_policy = DOM_ERROR_IGNORE;
+	assert_int_equal(atomic_load(&fx.disk_held), 0);
+}
+
+static void test_ignore(void **state)
+{
+	(void)state;
+	fx_attach(VDA);
+	atomic_store(&write_err, EIO);
 	assert_int_equal(fx_blk(1, 0, 4096), 0);
+	wait_for(&fx.disk_errors, 1);
 	assert_int_equal(atomic_load(&fx.disk_held), 0);
 }
 
@@ -270,7 +292,6 @@ static void test_held_read_is_marked(void **state)
 	const uint64_t at = SLOT(1), seg[3][2] = { { at, 16 }, { at + 0x1000, 8192 }, { at + 0x20, 1 } };
 	(void)state;
 
-	fx.cfg.disk[0].rerror_policy = DOM_ERROR_STOP;
 	fx_attach(VDA);
 	memset(fx.mem.base + at, 0, 16); /* a read at sector 0 */
 	memset(fx.mem.base + at + 0x1000, 0xaa, 8192);
@@ -348,8 +369,9 @@ int main(void)
 		T(test_full_again),
 		T(test_state),
 		T(test_reset),
-		T(test_report_and_ignore),
-		T(test_held_read_is_marked),
+		T(test_report),
+		cmocka_unit_test_setup_teardown(test_ignore, set_up_ignore, fx_teardown),
+		cmocka_unit_test_setup_teardown(test_held_read_is_marked, set_up_stop_reads, fx_teardown),
 		T(test_sync_error_is_the_guests),
 		T(test_stall),
 	};

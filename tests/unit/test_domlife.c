@@ -118,6 +118,10 @@ void hvserver_close_door(struct hvserver *s)
 {
 	(void)s;
 }
+void domain_plug_ended(struct domain *dom)
+{
+	(void)dom;
+}
 void domain_pend_done(struct domain *dom, int r, struct err *err)
 {
 	(void)dom, (void)r, (void)err;

@@ -373,6 +373,130 @@ static void test_changed_is_read_again(void **state)
 
 #define UUID "6695eb01-f6a4-8304-79aa-97f2502e193f"
 
+#define PLUG_HEAD                                                                                                           \
+	"<domain type='qemu'><name>g</name><uuid>11111111-2222-3333-4444-555555555555</uuid><memory unit='MiB'>64</memory>" \
+	"<os><type machine='%s'>hvm</type></os><devices>%s</devices></domain>"
+
+static struct dom_config *plug_config(const char *machine, const char *devices)
+{
+	_cleanup_free_ char *xml = xasprintf(PLUG_HEAD, machine, devices);
+	struct dom_config *cfg = NULL;
+	struct err err = { 0 };
+
+	if (dom_config_parse(xml, strlen(xml), "test", &cfg, &err))
+		fail_msg("%s", err.text);
+	return cfg;
+}
+
+static int attach(struct dom_config *cfg, const char *xml, unsigned place, struct dom_device *dev, struct err *err)
+{
+	struct dom_config *next = NULL;
+	int r = dom_config_attach(cfg, xml, strlen(xml), "dev.xml", place, &next, dev, err);
+
+	if (!r)
+		dom_config_swap_devices(cfg, next);
+	dom_config_free(next);
+	return r;
+}
+
+/* Devices come and go in struct and document, at the first place that is free. */
+static void test_plug(void **state)
+{
+	static const char vdb[] =
+		"<disk type='file' device='disk'><source file='/b'/><target dev='vdb' bus='virtio'/></disk>",
+			  vdc[] = "<disk type='block' device='disk'><source dev='/dev/c'/><target dev='vdc'/></disk>",
+			  nic[] = "<interface type='bridge'><source bridge='br0'/></interface>";
+	static const struct {
+		const char *xml, *text;
+		int r;
+	} wrong[] = {
+		{ "<disk type='file' device='disk'><source file='/x'/><target dev='vda'/></disk>", "given twice",
+		  -EINVAL },
+		{ "<disk type='file' device='cdrom'><target dev='vdx'/></disk>", "medium", -EINVAL },
+		{ "<disk type='file'><source file='/x'/><target dev='vdx'/><encryption/></disk>", "encryption",
+		  -EINVAL },
+		{ "<rng model='virtio'/>", "only disks and interfaces", -EINVAL },
+		{ "<disk>", "XML", -EINVAL },
+		{ "", "XML", -EINVAL },
+		{ "<interface type='user'/>", "not supported", -EINVAL },
+	};
+	_cleanup_dom_config_ struct dom_config *cfg =
+		plug_config("q35", "<disk type='file' device='disk'><source file='/a'/><target dev='vda'/></disk>");
+	struct dom_config *next = NULL;
+	struct dom_device dev;
+	struct err err = { 0 };
+
+	(void)state;
+	cfg->hvm.places = 8;
+	assert_int_equal(attach(cfg, vdb, 0, &dev, &err), 0);
+	assert_true(!dev.nic && dev.index == 1 && dev.place == 1);
+	assert_int_equal(attach(cfg, nic, 5, &dev, &err), 0);
+	assert_true(dev.nic && dev.index == 0 && dev.place == 5);
+	assert_int_equal(attach(cfg, vdc, 5, &dev, &err), 0); /* taken: the first that is free */
+	assert_int_equal(dev.place, 2);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		assert_int_equal(attach(cfg, wrong[i].xml, 0, &dev, &err), wrong[i].r);
+		if (!strstr(err.text, wrong[i].text))
+			fail_msg("%s: %s", wrong[i].xml, err.text);
+	}
+	assert_true(dom_config_device(cfg, "vdb", &dev));
+	assert_int_equal(dom_config_detach(cfg, &dev, &next, &err), 0);
+	dom_config_swap_devices(cfg, next);
+	dom_config_free(next);
+	assert_int_equal(cfg->n_disks, 2);
+	assert_string_equal(cfg->disk[1].target, "vdc");
+	assert_int_equal(cfg->disk[1].place, 2);
+	assert_false(dom_config_device(cfg, "vdb", &dev));
+	/* and so says the document */
+	_cleanup_free_ char *xml = NULL;
+	assert_int_equal(dom_config_format(cfg, &xml, &err), 0);
+	assert_non_null(strstr(xml, "places=\"8\""));
+	assert_non_null(strstr(xml, "ua-hospes-place5"));
+	assert_null(strstr(xml, "vdb"));
+	_cleanup_dom_config_ struct dom_config *back = NULL;
+	assert_int_equal(dom_config_parse(xml, strlen(xml), "again", &back, &err), 0);
+	assert_int_equal(back->hvm.places, 8);
+	assert_int_equal(back->nic[0].place, 5);
+}
+
+static void test_places(void **state)
+{
+	static const char *const bad[] = {
+		"<disk type='file' device='disk'><source file='/a'/><target dev='vda'/><alias name='ua-hospes-place9'/></disk>",
+		"<disk type='file' device='disk'><source file='/a'/><target dev='vda'/><alias name='ua-hospes-place0'/></disk>",
+		"<disk type='file' device='disk'><source file='/a'/><target dev='vda'/><alias name='ua-hospes-place1'/></disk>"
+		"<disk type='file' device='disk'><source file='/b'/><target dev='vdb'/><alias name='ua-hospes-place1'/></disk>",
+		"<disk type='file' device='disk'><source file='/a'/><target dev='vda'/><alias name='ua-hospes-place'/></disk>",
+	};
+	_cleanup_dom_config_ struct dom_config *cfg = plug_config("pc", "");
+	char disk[200], key[20];
+	struct dom_device dev;
+	struct err err = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		_cleanup_free_ char *xml = xasprintf(PLUG_HEAD, "q35", bad[i]);
+		struct dom_config *no = NULL;
+		assert_int_equal(dom_config_parse(xml, strlen(xml), "test", &no, &err), -EINVAL);
+	}
+	for (unsigned i = 0; i < 5; i++) {
+		snprintf(disk, sizeof(disk),
+		         "<disk type='file' device='disk'><source file='/%u'/><target dev='vd%c'/></disk>", i, 'a' + i);
+		assert_int_equal(attach(cfg, disk, 0, &dev, &err), i < 4 ? 0 : -ENOSPC);
+	}
+	/* what names a device */
+	assert_int_equal(dom_device_key(disk, strlen(disk), "x", key, &err), 0);
+	assert_string_equal(key, "vde");
+	assert_int_equal(dom_device_key("<interface><mac address='52:54:00:00:00:01'/></interface>", 57, "x", key,
+	                                &err),
+	                 0);
+	assert_string_equal(key, "52:54:00:00:00:01");
+	assert_int_equal(dom_device_key("<interface/>", 12, "x", key, &err), -EINVAL);
+	/* user-mode guests have none */
+	cfg->type = DOM_TYPE_UML;
+	assert_int_equal(dom_config_places(cfg), 0);
+}
+
 static void test_uuid_given(void **state)
 {
 	static const struct {
@@ -619,6 +743,8 @@ int main(void)
 		cmocka_unit_test(test_changed_struct),
 		cmocka_unit_test(test_written_is_read_again),
 		cmocka_unit_test(test_changed_is_read_again),
+		cmocka_unit_test(test_plug),
+		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_uuid_given),
 		cmocka_unit_test(test_macs),
 		cmocka_unit_test(test_unused),

@@ -41,6 +41,10 @@ static void test_messages(void **state)
 		{ "op 65535", { GOOD, 65535, 7, 0, 0 }, 24, 0, HVMSG_REFUSE, EOPNOTSUPP },
 		{ "descriptor missing", { GOOD, HV_OP_SET_STATE, 7, 0, 8 }, 32, 0, HVMSG_HANGUP, EPROTO },
 		{ "descriptor too many", { GOOD, HV_OP_SET_STATE, 7, 0, 8 }, 32, 2, HVMSG_HANGUP, EPROTO },
+		{ "descriptors, few", { GOOD, HV_OP_ATTACH, 7, 0, 8 }, 32, 1, HVMSG_OK, 0 },
+		{ "descriptors, many", { GOOD, HV_OP_ATTACH, 7, 0, 8 }, 32, 16, HVMSG_OK, 0 },
+		{ "descriptors, none", { GOOD, HV_OP_ATTACH, 7, 0, 8 }, 32, 0, HVMSG_HANGUP, EPROTO },
+		{ "descriptors, too many", { GOOD, HV_OP_ATTACH, 7, 0, 8 }, 32, 17, HVMSG_HANGUP, EPROTO },
 		{ "descriptor unasked", { GOOD, HV_OP_HELLO, 7, 0, 0 }, 24, 1, HVMSG_HANGUP, EPROTO },
 	};
 	static uint8_t bytes[256];
@@ -163,6 +167,13 @@ static const struct field fields[] = {
 	F(hv_park_req, lease_ns),
 	F(hv_frozen_req, seconds),
 	F(hv_frozen_req, reserved),
+	F(hv_blockresize_req, disk),
+	F(hv_blockresize_req, bytes),
+	F(hv_attach_req, xml_bytes),
+	F(hv_attach_rep, name),
+	F(hv_attach_rep, place),
+	F(hv_attach_rep, reserved),
+	F(hv_detach_req, device),
 	F(hv_memhash_rep, n_regions),
 	F(hv_memhash_rep, reserved),
 	F(hv_memhash_rep, hash),
@@ -258,8 +269,9 @@ static void test_operations_are_true(void **state)
 			assert_int_equal(op->name[i] == '-' ? '_' : op->name[i],
 			                 cell[1][i] == '_' ? '_' : cell[1][i] | 0x20);
 		if (size_of(text, cell[2]) != op->req_len || size_of(text, cell[3]) != op->rep_len ||
-		    (strstr(cell[4], "request: ") != NULL) != (op->n_fds == 1) || states_of(cell[5]) != op->states ||
-		    strcmp(cell[6], sessions[op->session]) != 0 || strcmp(cell[7], op->storage ? "served" : "-") != 0)
+		    (strstr(cell[4], "request: ") != NULL) != ((op->n_fds & 1) == 1) ||
+		    states_of(cell[5]) != op->states || strcmp(cell[6], sessions[op->session]) != 0 ||
+		    strcmp(cell[7], op->storage ? "served" : "-") != 0)
 			fail_msg("%s: the document and hvmsg.c say different things", op->name);
 	}
 	assert_int_equal(rows, HV_OP_MAX - 1);

@@ -126,6 +126,52 @@ static void which_disks_have_one(void **state)
 	leases_done(&f->l);
 }
 
+static bool says(const char *path, const char *what)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+
+	return !file_read(path, 4096, &text, &len) && memmem(text, len, what, strlen(what));
+}
+
+/* A disk that comes has the others' record, one that goes none. */
+static void disks_come_and_go(void **state)
+{
+	struct fixture *f = *state;
+	struct lease_record rec = { .generation = 7, .state = LEASE_RUNNING, .owner = "host-a" };
+	_cleanup_free_ char *path = xasprintf("%s/c.lease", f->dir);
+	struct leases one = { 0 };
+	struct err err;
+
+	f->cfg.n_disks = 1;
+	open_ok(f);
+	write_ok(f, 7, "host-a", LEASE_RUNNING);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(leases_of_one(&one, &f->l, path, fd, &err), 0);
+	assert_int_equal(leases_write(&one, &rec, &err), 0);
+	leases_put_in(&f->l, 1, &one);
+	assert_int_equal(f->l.n, 3);
+	assert_int_equal(one.n, 0);
+	write_ok(f, 8, "host-b", LEASE_RUNNING);
+	assert_true(says(path, " 8 running host-b"));
+	/* the one that decides stays, and what is none of them is not there */
+	assert_false(leases_take_out(&f->l, f->lease[0], &one));
+	assert_false(leases_take_out(&f->l, f->lease[1], &one));
+	assert_true(leases_take_out(&f->l, path, &one));
+	assert_int_equal(f->l.n, 2);
+	assert_int_equal(leases_clear(&one, &err), 0);
+	leases_done(&one);
+	assert_false(says(path, "hospes"));
+	write_ok(f, 9, "host-b", LEASE_STOPPED);
+	assert_true(says(f->lease[0], " 9 stopped host-b"));
+	/* the only one beside a disk may go: the local one is left */
+	assert_true(leases_take_out(&f->l, f->lease[0], &one));
+	assert_false(f->l.shared);
+	expect(f, 9, "host-b", LEASE_STOPPED);
+	leases_done(&one);
+	leases_done(&f->l);
+}
+
 static void overwrite(const char *path, off_t at, const void *p, size_t len)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -333,9 +379,9 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 	static const struct CMUnitTest tests[] = {
-		T(new_then_written), T(which_disks_have_one), T(torn_writes),      T(first_write_torn),
-		T(damaged),          T(one_slot_damaged),     T(another_domains),  T(cannot_be_opened),
-		T(read_only_file),   T(long_names),           T(hosts_lease_over),
+		T(new_then_written), T(disks_come_and_go), T(which_disks_have_one), T(torn_writes),
+		T(first_write_torn), T(damaged),           T(one_slot_damaged),     T(another_domains),
+		T(cannot_be_opened), T(read_only_file),    T(long_names),           T(hosts_lease_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

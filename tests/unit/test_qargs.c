@@ -113,6 +113,42 @@ static void test_devices(void **state)
 	NOT(t, "tap");
 }
 
+#define AT(place) "<alias name='ua-hospes-place" place "'/>"
+#define CAME                                                                                                           \
+	"<disk type='file' device='disk'><source file='/j.raw'/><target dev='vdb' bus='virtio'/>" AT(                  \
+		"3") "</disk>"                                                                                         \
+		     "<interface type='bridge'><mac address='52:54:00:01:02:04'/><source bridge='b'/>" AT(             \
+			     "8") "</interface>"
+
+/* Devices that came stand where they came to; the others where they always stood. */
+static void test_places(void **state)
+{
+	_cleanup_dom_config_ struct dom_config *cfg = parse("64", "<type machine='q35'>hvm</type>", DISK CAME NIC);
+	_cleanup_dom_config_ struct dom_config *pc = parse("64", "<type machine='pc'>hvm</type>", DISK);
+	const char *t;
+
+	(void)state;
+	assert_int_equal(dom_config_places(cfg), 8);
+	assert_int_equal(dom_config_places(pc), 4);
+	cfg->hvm.places = 8;
+	t = line(cfg, false, false);
+	HAS(t, " pcie-root-port,id=port1,chassis=1,slot=1,addr=0x1c.0x0,multifunction=on ");
+	HAS(t, " pcie-root-port,id=port8,chassis=8,slot=8,addr=0x1c.0x7 ");
+	HAS(t, "vhost-user-blk-pci,chardev=dev0,id=vda,num-queues=1,bootindex=1,addr=0x4,");
+	HAS(t, " socket,id=plug3,path=/v/18 ");
+	HAS(t, "vhost-user-blk-pci,chardev=plug3,id=plug3,num-queues=1,bootindex=2,bus=port3,addr=0x0,");
+	HAS(t, " socket,id=plug8,path=/v/23 ");
+	HAS(t, " vhost-user,id=plugnet8,chardev=plug8 ");
+	HAS(t, "virtio-net-pci,netdev=plugnet8,id=plug8,mac=52:54:00:01:02:04,vectors=0,romfile=,bus=port8,addr=0x0,");
+	HAS(t, " socket,id=dev3,path=/v/3 ");
+	HAS(t, "virtio-net-pci,netdev=net1,mac=52:54:00:01:02:03,host_mtu=9000,vectors=0,romfile=,addr=0xc,");
+	pc->hvm.places = 4;
+	pc->disk[0].place = 2;
+	t = line(pc, false, true);
+	NOT(t, "root-port");
+	HAS(t, "vhost-user-blk-pci,chardev=plug2,id=plug2,num-queues=1,bootindex=1,bus=pci.0,addr=0x1d,");
+}
+
 static void test_firmware(void **state)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = parse("64", "<type>hvm</type><loader type='pflash'>/f</loader>",
@@ -373,10 +409,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_direct_kernel), cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_firmware),      cmocka_unit_test(test_boot_order),
-		cmocka_unit_test(test_balloon),       cmocka_unit_test(test_guest_agent),
-		cmocka_unit_test(test_machines),      cmocka_unit_test(test_processor),
-		cmocka_unit_test(test_clock),         cmocka_unit_test(test_peripherals),
-		cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_places),        cmocka_unit_test(test_balloon),
+		cmocka_unit_test(test_guest_agent),   cmocka_unit_test(test_machines),
+		cmocka_unit_test(test_processor),     cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_peripherals),   cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,6 +243,17 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	[[ $output == *"the domain has no memballoon device"* ]]
 	run "$vmctl" setmem guest01 lots
 	[ "$status" -eq 1 ]
+	"$vmctl" blockresize guest01 vda 2048
+	grep 'resized vda to 2097152' "$T/log/guest01.log"
+	"$vmctl" blockresize guest01 vda 2GiB
+	grep 'resized vda to 2147483648' "$T/log/guest01.log"
+	run "$vmctl" blockresize guest01 vdq 1G
+	[ "$status" -eq 1 ]
+	[[ $output == *"no such disk"* ]]
+	run "$vmctl" blockresize guest01 vda huge
+	[ "$status" -eq 1 ]
+	run "$vmctl" blockresize guest01 a-name-that-is-far-too-long 1G
+	[ "$status" -eq 1 ]
 	run "$vmctl" shutdown guest01 --wait 10
 	[ "$status" -eq 0 ]
 	[ "$("$vmctl" domstate guest01)" = "shut off" ]

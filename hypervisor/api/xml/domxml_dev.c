@@ -227,6 +227,7 @@ static int parse_disk(struct dx *x, const xmlNode *node, struct dom_config *cfg,
 	r = need_absolute(x, source, dx_disk_attrs[type], d->source);
 	if (r < 0)
 		return r;
+	d->place = cfg->type == DOM_TYPE_UML ? 0 : dx_parse_place(node);
 	d->readonly = d->cdrom || dx_child(node, "readonly");
 	d->shareable = dx_child(node, "shareable");
 	r = parse_disk_driver(x, node, cfg, d);
@@ -428,6 +429,7 @@ static int parse_nic(struct dx *x, const xmlNode *node, struct dom_config *cfg, 
 	if (r < 0)
 		return r;
 	nic->type = (enum dom_nic_type)type;
+	nic->place = cfg->type == DOM_TYPE_UML ? 0 : dx_parse_place(node);
 	r = parse_nic_parts(x, node, cfg, nic);
 	if (!r)
 		r = dx_parse_order(x, node, cfg, &(unsigned){ 0 });

@@ -150,7 +150,7 @@ static bool put_disk(xmlNode *node, const struct dom_disk *d)
 	return dx_put_attr(source, dx_disk_attrs[d->type], d->source) && dx_put_attr(target, "dev", d->target) &&
 	       dx_put_attr(target, "bus", "virtio") && put_optional(node, "serial", d->serial, NULL) &&
 	       (d->readonly ? !!dx_ensure(node, "readonly", NULL) : put_optional(node, "readonly", NULL, NULL)) &&
-	       put_order(node, d->boot_order) &&
+	       put_order(node, d->boot_order) && dx_put_place(node, d->place) &&
 	       (d->shareable ? !!dx_ensure(node, "shareable", NULL) : put_optional(node, "shareable", NULL, NULL));
 }
 
@@ -174,6 +174,8 @@ static bool put_nic(xmlNode *node, const struct dom_nic *nic)
 	if (!*nic->target && !put_optional(node, "target", NULL, NULL))
 		return false;
 	if (!dx_put_attr(dx_ensure(node, "model", NULL), "type", "virtio"))
+		return false;
+	if (!dx_put_place(node, nic->place))
 		return false;
 	return nic->mtu ? dx_put_attr(dx_ensure(node, "mtu", NULL), "size", mtu)
 	                : put_optional(node, "mtu", NULL, NULL);
@@ -353,7 +355,7 @@ static bool put_domain(xmlNode *dom, const struct dom_config *cfg)
 	       dx_put_text(dx_ensure(dom, "on_poweroff", NULL), dx_actions[cfg->on_poweroff]) &&
 	       dx_put_text(dx_ensure(dom, "on_reboot", NULL), dx_actions[cfg->on_reboot]) &&
 	       dx_put_text(dx_ensure(dom, "on_crash", NULL), dx_actions[cfg->on_crash]) && put_devices(dom, cfg) &&
-	       put_seclabel(dom, cfg->seclabel);
+	       put_seclabel(dom, cfg->seclabel) && dx_put_places(dom, cfg);
 }
 
 int dom_config_set_cpu(struct dom_config *cfg, const struct dom_cpu *cpu)

@@ -83,6 +83,18 @@ struct dx_rule {
 /* domxml_rules.c: the first rule for the element @node with @path (@attr NULL), or for its attribute @attr. NULL: there is none. */
 const struct dx_rule *dx_rule(const xmlNode *node, const char *path, const char *attr, enum dom_type type);
 
+/* domxml_parse.c: read a document, with the limits of dom_config_parse() but that of its size. */
+int dx_read(struct dx *x, const char *xml, size_t len, xmlDoc **ret) _must_check_;
+
+/*
+ * domxml_plug.c: places for devices that come and go. The machine's number is a mark in <metadata>, a device's place is in its <alias>:
+ * both libvirt's schema takes, and neither is ever written by others.
+ */
+int dx_parse_places(struct dx *x, const xmlNode *domain, struct dom_config *cfg) _must_check_; /* after the devices */
+unsigned dx_parse_place(const xmlNode *device); /* 0: none */
+bool dx_put_places(xmlNode *domain, const struct dom_config *cfg);
+bool dx_put_place(xmlNode *device, unsigned place);
+
 /* domxml_hvm.c: fill cfg->hvm from a document for kvm or qemu. */
 int dx_parse_hvm(struct dx *x, const xmlNode *domain, struct dom_config *cfg) _must_check_;
 int dx_parse_hvm_devices(struct dx *x, const xmlNode *devices, struct dom_config *cfg) _must_check_;

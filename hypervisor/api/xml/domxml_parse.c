@@ -370,7 +370,10 @@ static int parse_domain(struct dx *x, const xmlNode *dom, struct dom_config *cfg
 	if (cfg->type != DOM_TYPE_UML && (r = dx_parse_hvm(x, dom, cfg)) < 0)
 		return r;
 	r = dx_parse_devices(x, devices, cfg);
-	return r < 0 || cfg->type == DOM_TYPE_UML ? r : dx_check_arch(x, dom, cfg);
+	if (r < 0 || cfg->type == DOM_TYPE_UML)
+		return r;
+	r = dx_check_arch(x, dom, cfg);
+	return r < 0 ? r : dx_parse_places(x, dom, cfg);
 }
 
 /* libxml2's hook for <!DOCTYPE: domain XML has none, and without it there are no entities either. */
@@ -436,7 +439,7 @@ static void print_nothing(void *ctx, const char *msg, ...)
 	(void)msg;
 }
 
-static int read_document(struct dx *x, const char *xml, size_t len, xmlDoc **ret)
+int dx_read(struct dx *x, const char *xml, size_t len, xmlDoc **ret)
 {
 	xmlGenericErrorFunc old_print;
 	xmlParserCtxt *ctxt;
@@ -490,7 +493,7 @@ int dom_config_parse(const char *xml, size_t len, const char *origin, struct dom
 	cfg = calloc(1, sizeof(*cfg));
 	if (!cfg)
 		return oom(&x);
-	r = read_document(&x, xml, len, &doc);
+	r = dx_read(&x, xml, len, &doc);
 	if (r < 0)
 		return r;
 	cfg->doc = doc;

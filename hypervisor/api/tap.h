@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The host's tap interface of a guest NIC. */
-#ifndef HOSPES_HYPERVISOR_DEV_TAP_H
-#define HOSPES_HYPERVISOR_DEV_TAP_H
+#ifndef HOSPES_HYPERVISOR_TAP_H
+#define HOSPES_HYPERVISOR_TAP_H
 
 #include <stdint.h>
 #include "common/cleanup.h"
@@ -16,6 +16,8 @@
  */
 int tap_open(const char *name, const char *bridge, const uint8_t mac[6], unsigned mtu, char *ret_name, int *ret_fd,
              struct err *err) _must_check_;
+/* The name of the interface behind @fd, 16 octets. 0, or -errno: it is no tap. */
+int tap_name(int fd, char *ret) _must_check_;
 /* Set the offloads that the guest's driver accepts, TUN_F_* bits. 0 or -errno. */
 int tap_offload(int fd, unsigned tun_f) _must_check_;
 

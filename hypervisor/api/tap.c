@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Tap interfaces by ioctl; see tap.h. No state, any thread. */
 #include "config.h"
-#include "hypervisor/dev/tap.h"
+#include "hypervisor/api/tap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,6 +86,16 @@ int tap_open(const char *name, const char *bridge, const uint8_t mac[6], unsigne
 		return r;
 	memcpy(ret_name, got, sizeof(got));
 	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+int tap_name(int fd, char *ret)
+{
+	struct ifreq ifr = { 0 };
+
+	if (ioctl(fd, TUNGETIFF, &ifr) < 0)
+		return -errno;
+	snprintf(ret, IFNAMSIZ, "%.15s", ifr.ifr_name);
 	return 0;
 }
 
