@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "tools/jsonconn.h"
 
 #define AUTHKEY_BYTES 256u
+#define READ_LOOKS    10 /* in a second */
 
 static char *corosync_file(const char *name)
 {
@@ -332,23 +334,39 @@ int host_units_stop(struct err *err)
 	return r;
 }
 
-/* Not when it has read the file already: Corosync 3.1 drops its links at each reload, for about a second. */
-int host_reload(struct err *err)
+/* totem.config_version that this Corosync goes by; 0: it does not run */
+static uint64_t conf_runs(void)
 {
 	static const char *const look[] = { "corosync-cmapctl", "-g", "totem.config_version", NULL };
-	static const char *const argv[] = { "corosync-cfgtool", "-R", NULL };
-	_cleanup_free_ char *text = NULL;
 	char said[2048];
+	struct err e = { 0 };
+	const char *is = run(look, said, sizeof(said), &e) == 0 ? strrchr(said, '=') : NULL;
+
+	return is ? strtoull(is + 1, NULL, 10) : 0;
+}
+
+static bool has_read(void)
+{
+	_cleanup_free_ char *text = NULL;
 	struct err e = { 0 };
 	struct conf c;
 
-	if (run(look, said, sizeof(said), &e) == 0 && host_conf(&text, &c, &e) == 0) {
-		const char *is = strrchr(said, '=');
+	return host_conf(&text, &c, &e) == 0 && conf_runs() == c.version;
+}
 
-		if (is && strtoull(is + 1, NULL, 10) == c.version)
-			return 0;
-	}
-	return host_run(argv, err);
+/* Not when it has read the file already: Corosync 3.1 drops its links at each reload, for about a second. */
+int host_reload(struct err *err)
+{
+	static const char *const argv[] = { "corosync-cfgtool", "-R", NULL };
+
+	return has_read() ? 0 : host_run(argv, err);
+}
+
+int host_read(struct err *err)
+{
+	for (unsigned i = 0; i < READ_LOOKS && conf_runs() && !has_read(); i++)
+		usleep(1000000 / READ_LOOKS);
+	return conf_runs() ? host_reload(err) : 0; /* one that does not run reads it when it starts */
 }
 
 /* The cluster ------------------------------------------------------------------------------------------------------ */
@@ -390,6 +408,37 @@ const char *host_state_of(const json_t *status, const char *name)
 	json_array_foreach(json_object_get(status, "hosts"), i,
 	                   h) if (!strcmp(field_text(h, "name"), name)) return field_text(h, "state");
 	return "";
+}
+
+/* Hosts that left the list are called removed-ID, and are in no list. */
+static bool is_listed(const json_t *host)
+{
+	return strncmp(field_text(host, "name"), "removed-", 8) != 0;
+}
+
+int host_goes_by(const struct conf *c, struct err *err)
+{
+	_cleanup_json_ json_t *st = NULL;
+	unsigned known = 0;
+	int r = host_status(&st, err);
+	json_t *h;
+	size_t i;
+
+	if (r < 0)
+		return r;
+	if (!field_true(st, "quorate"))
+		return err_set(err, EAGAIN, "this host's cluster has no quorum (vmclus status)");
+	json_array_foreach(json_object_get(st, "hosts"), i, h)
+	{
+		if (!is_listed(h))
+			continue;
+		known += conf_named(c, field_text(h, "name")) ? 1 : c->n + 1;
+	}
+	return known == c->n ? 0
+	                     : err_set(err, EAGAIN,
+	                               "the cluster does not go by version %" PRIu64
+	                               " of the node list yet: has Corosync read its file on all hosts (corosync-cfgtool -R)?",
+	                               c->version);
 }
 
 int host_wait(const char *name, unsigned wait_s, struct err *err)

@@ -42,12 +42,16 @@ int host_units_ready(struct err *err) _must_check_;  /* -ENOTSUP: systemd is not
 int host_clear(struct err *err) _must_check_;
 int host_units_start(struct err *err) _must_check_;  /* enabled, too */
 int host_units_stop(struct err *err) _must_check_;   /* disabled, too; the guard goes on, as nothing stops it by name */
-int host_reload(struct err *err) _must_check_;       /* all Corosyncs of the cluster read their files, if this one has not */
+int host_reload(struct err *err) _must_check_;       /* all Corosyncs of its membership read their files, if this one has not */
+/* The same, when this one is told by another membership's change: it may be about to read its file by itself. */
+int host_read(struct err *err) _must_check_;
 
 /* The cluster as clusterd says ------------------------------------------------------------------------------------- */
 
 int host_status(json_t **ret, struct err *err) _must_check_; /* docs/wire/clusterctl.md, status */
 const char *host_state_of(const json_t *status, const char *name); /* "online" ...; "": there is none. Borrowed */
+/* Does clusterd decide, in a view of a majority, by just the list @c? -EAGAIN with the text. */
+int host_goes_by(const struct conf *c, struct err *err) _must_check_;
 /*
  * Wait until clusterd says that it is quorate and, if @name is not NULL, that this host is online. -ETIMEDOUT with what
  * is missing.

@@ -11,6 +11,9 @@
 #include "common/fault.h"
 #include "tools/jsonconn.h"
 
+#define SETTLE_LOOKS 10u
+#define SETTLE_US    500000u
+
 /* A member's own files --------------------------------------------------------------------------------------------- */
 
 json_t *member_conf_get(const struct node *self)
@@ -168,7 +171,7 @@ static int ask_all(struct change *c, struct err *err)
 		struct member *v = &c->list[i];
 		bool here = !strcmp(v->node->name, self->name);
 
-		if (c->m->remove && !strcmp(v->node->name, c->m->remove) && !here)
+		if (c->m->remove && !c->m->leaves && !strcmp(v->node->name, c->m->remove) && !here)
 			continue;
 		v->peer = here ? NULL : peers_by_name(&c->peers, v->node->name);
 		if (!here && !v->peer)
@@ -290,6 +293,42 @@ static int finish_earlier(struct change *c, struct err *err)
 	return peers ? put_all(c, c->best->text, &c->newest, peers, err) : -err->code;
 }
 
+/* Each member of @now that answered has its Corosync read the file: it may be in another membership than this host's. */
+static void read_all(const struct change *c, const struct conf *now)
+{
+	for (unsigned i = 0; i < c->n; i++) {
+		const struct member *v = &c->list[i];
+		_cleanup_json_ json_t *o = NULL;
+		struct err err = { 0 };
+
+		/* one that cannot, or that is of an older version: the next change finds that */
+		if (v->text && v->peer && conf_named(now, v->node->name))
+			(void)!c->m->ask(c->m->arg, v->peer, json_pack("{s:s}", "op", "read"), &o, &err);
+	}
+}
+
+/*
+ * Of lists that follow each other majorities have a host in common, of others they need not. So the list that is to be changed has
+ * to be in force: this host's clusterd decides by it, so a majority of its hosts does, and has all on disk that was decided before.
+ */
+static int settle(struct change *c, struct err *err)
+{
+	int r = c->m->force || c->m->agreed ? 0 : c->m->goes_by(&c->newest, err);
+
+	for (unsigned i = 0; r < 0 && i < SETTLE_LOOKS; i++) {
+		if (i) {
+			usleep(SETTLE_US);
+		} else { /* a change that was interrupted; or not all were in one membership then */
+			r = c->m->reload(err);
+			if (r < 0)
+				return r;
+			read_all(c, &c->newest);
+		}
+		r = c->m->goes_by(&c->newest, err);
+	}
+	return r;
+}
+
 /* The new text; NULL: there is nothing to do, or *@ret_failed. */
 static char *new_text(struct change *c, bool *ret_failed, struct err *err)
 {
@@ -328,6 +367,10 @@ static int carry_out(struct change *c, struct err *err)
 	c->text = new_text(c, &failed, err);
 	if (failed)
 		return -err->code;
+	if (c->text)
+		r = settle(c, err);
+	if (r < 0)
+		return r;
 	if (c->m->expect && strcmp(c->m->expect, c->text ?: c->best->text) != 0)
 		return err_set(err, ESTALE, "the cluster's configuration has changed meanwhile: repeat this");
 	if (c->text) {
@@ -337,7 +380,11 @@ static int carry_out(struct change *c, struct err *err)
 		peers = r < 0 ? NULL : host_peers(c->m->self, &now, c->m->peer, err);
 		r = peers ? put_all(c, c->text, &now, peers, err) : -err->code;
 	}
-	return r < 0 ? r : c->m->reload(err);
+	if (r == 0)
+		r = c->m->reload(err);
+	if (r == 0)
+		read_all(c, c->text ? &now : &c->newest);
+	return r;
 }
 
 int member_change(const struct member_change *m, struct err *err)

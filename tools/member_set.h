@@ -23,18 +23,20 @@ struct member_change {
 	/* Ask another member: member_ask(), or a test's own. Releases @req. */
 	int (*ask)(void *arg, const struct peer *to, json_t *req, json_t **ret, struct err *err);
 	int (*reload)(struct err *err);  /* host_reload(), or a test's own */
+	int (*goes_by)(const struct conf *c, struct err *err); /* host_goes_by(), or a test's own */
 	void *arg;
 	const struct conf_node *add;     /* with @peer; NULL: none. Its id is set here, and may be 0 */
 	const struct peer *peer;
 	const char *remove;              /* NULL: none */
 	const char *expect;              /* what the file has to become, else -ESTALE and nothing is done; NULL: anything */
-	bool agreed;                     /* the host to be taken out has left in order, and asks for it: it is one that answers */
+	bool leaves;                     /* the host to be taken out has left in order, and asks for it: it is asked like the others */
+	bool agreed;                     /* it never came, and this host was alone before: it counts as one that answers */
 	bool force;                      /* also without a majority of the present hosts */
 };
 
 /*
- * Make the change on all members, then have Corosync read it. Unfinished earlier changes are finished first. A host
- * that is there already, or gone already, is no error. Failures name the host; with nothing changed, or with what is to
+ * Make the change on all members, then have Corosync read it. Unfinished earlier changes are finished first, and the
+ * cluster has to go by them. A host that is there already, or gone already, is no error. Failures name the host; with nothing changed, or with what is to
  * be repeated.
  */
 int member_change(const struct member_change *m, struct err *err) _must_check_;

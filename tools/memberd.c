@@ -209,22 +209,25 @@ static int check_back(struct memberd *d, const struct joiner *j, char **ret_conf
 
 /*
  * The new host is in the list. If it does not come, the list is what it was: without its vote there may be no quorum. Not so
- * for one that was there once: it may run domains.
+ * for one that was there once: it may run domains. @alone: this host was the only one before.
  */
-static int await_new(const struct member_change *m, unsigned wait_s, struct err *err)
+static int await_new(const struct member_change *m, bool alone, struct err *err)
 {
 	struct member_change undo = { .self = m->self,
 		                      .ask = m->ask,
 		                      .reload = m->reload,
+		                      .goes_by = m->goes_by,
 		                      .arg = m->arg,
 		                      .remove = m->add->name,
-		                      .agreed = true };
+		                      .agreed = alone };
 	_cleanup_json_ json_t *st = NULL;
 	struct err e = { 0 };
-	int r = host_wait(m->add->name, wait_s, err);
+	int r = host_wait(m->add->name, alone ? ALONE_S : ONLINE_S, err);
 
 	if (r == 0 || host_status(&st, &e) < 0 || strcmp(host_state_of(st, m->add->name), "new") != 0)
 		return r;
+	if (!alone && !field_true(st, "quorate"))
+		return r; /* the others may know better */
 	log_warn("%s does not come: it is taken out again", m->add->name);
 	if (member_change(&undo, &e) < 0)
 		return err_set(err, e.code, "%s does not come, and cannot be taken out of the list: %s", m->add->name,
@@ -254,6 +257,7 @@ static json_t *on_admit(struct memberd *d, const char *key, const json_t *req)
 		struct member_change m = { .self = &d->self,
 			                   .ask = ask_peer,
 			                   .reload = host_reload,
+			                   .goes_by = host_goes_by,
 			                   .arg = d,
 			                   .add = &j.node,
 			                   .peer = &j.peer,
@@ -263,7 +267,7 @@ static json_t *on_admit(struct memberd *d, const char *key, const json_t *req)
 		r = member_change(&m, &err);
 		(void)fault_point("member", "admit", "change", ".done", 0);
 		if (r == 0)
-			r = await_new(&m, c.n == 1 ? ALONE_S : ONLINE_S, &err);
+			r = await_new(&m, c.n == 1, &err);
 	}
 	if (r < 0)
 		return failed(&err);
@@ -275,7 +279,7 @@ static json_t *on_admit(struct memberd *d, const char *key, const json_t *req)
 static json_t *on_leave(struct memberd *d, const char *name)
 {
 	struct member_change m = {
-		.self = &d->self, .ask = ask_peer, .reload = host_reload, .arg = d, .remove = name, .agreed = true
+		.self = &d->self, .ask = ask_peer, .reload = host_reload, .goes_by = host_goes_by, .arg = d, .remove = name, .leaves = true
 	};
 	_cleanup_json_ json_t *st = NULL;
 	struct err err = { 0 };
@@ -340,6 +344,8 @@ static json_t *answer(void *arg, const char *key, const char *address, const jso
 		return member_conf_get(&d->self);
 	else if (!strcmp(op, "leave"))
 		return on_leave(d, name);
+	else if (!strcmp(op, "read"))
+		return host_read(&err) < 0 ? failed(&err) : json_pack("{s:s}", "type", "ok");
 	else if (strcmp(op, "put") != 0)
 		(void)err_set(&err, ENOTSUP, "this version of Hospes (%s) does not know how to do that",
 		              PACKAGE_VERSION);

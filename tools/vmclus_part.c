@@ -168,6 +168,13 @@ static int may_remove(struct cli *v, const char *host, bool force, struct err *e
 		return r;
 	if (!strcmp(state, "online"))
 		return err_set(err, EBUSY, "%s is online: vmclus leave there, which empties it first", host);
+	/* a host that is not in the cluster's view knows an old state, or none */
+	if (r == 0 && !force && !field_true(st, "quorate"))
+		return err_set(
+			err, EAGAIN,
+			"this host's cluster has no quorum, so what it knows of %s may be old (vmclus status); --force, if %s is "
+			"surely off",
+			host, host);
 	if (!strcmp(state, "safe") || !strcmp(state, "new"))
 		return 0;
 	if (!force)
@@ -194,6 +201,7 @@ static int take_out(struct cli *v, const char *host, const struct node *self, st
 	struct member_change m = { .self = self,
 		                   .ask = ask_peer,
 		                   .reload = host_reload,
+		                   .goes_by = host_goes_by,
 		                   .arg = (void *)(uintptr_t)self,
 		                   .remove = host,
 		                   .force = force };
@@ -225,7 +233,7 @@ static int remove_host(struct cli *v, bool *ret_there, struct err *err)
 		r = take_out(v, host, &self, err);
 	else {
 		struct member_change m = {
-			.self = &self, .ask = ask_peer, .reload = host_reload, .arg = &self, .remove = host
+			.self = &self, .ask = ask_peer, .reload = host_reload, .goes_by = host_goes_by, .arg = &self, .remove = host
 		};
 
 		r = member_change(&m, err);

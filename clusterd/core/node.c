@@ -76,6 +76,8 @@ void clu_node_list(struct clu_node *n, const uint32_t *node, char (*name)[CLU_NA
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
 		id[i] = n->s->host[i].node;
 	clu_nodes_set(n->s, node, name, count);
+	n->lists++;
+	n->relisted = true;
 	memset(n->peer, 0, sizeof(n->peer));
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++)
 		for (uint32_t k = 0; k < CLU_HOSTS_MAX; k++)

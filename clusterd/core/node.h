@@ -73,6 +73,9 @@ struct clu_node {
 	bool loading;
 	bool begun;                  /* OPENED: a majority has promised, so the epoch counts */
 	uint64_t ring, members_sum, view_ns;
+	uint64_t base_sum, list_sum; /* members_sum as the view began; a hash of the node list */
+	uint64_t lists;              /* changes of the node list in this life */
+	bool relisted;               /* the others are to be told of one */
 	uint64_t decided_ns;         /* when I last was in a view that decides; 0: never */
 	uint64_t awoke_ns;           /* when this clusterd last went on after a standstill */
 	uint64_t await_least_ns;     /* set by the I/O layer after clu_node_init(): the shortest wait, until Corosync has found all */

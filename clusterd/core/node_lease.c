@@ -139,7 +139,7 @@ void node_lease_renew(struct node_step *st)
 	/* votequorum is asked where a view decides; while one is sorted out it says no by itself */
 	if (!n->lease_ns || (!n->quorate && n->phase == CLU_NODE_ACTIVE))
 		return;
-	for (uint32_t i = 0; i < n->seen.slots; i++)
+	for (uint32_t i = 0; i < n->s->n_nodes; i++) /* the word of one that left the list is no vote any more */
 		if (n->peer[i].ack_seq > n->renewed_seq)
 			v[k++] = n->peer[i].ack_seq;
 	best = node_reached(v, k, clu_majority(n->s), n->renewed_seq);

@@ -18,6 +18,14 @@ static bool may_say_hello(const struct clu_node *n)
 	       n->stored_promised == n->s->promised;
 }
 
+static struct clu_msg *hello_begin(struct node_step *st)
+{
+	struct clu_msg *m = node_send(st, CLU_MSG_HELLO);
+
+	m->list = st->n->list_sum;
+	return m;
+}
+
 static void hello(struct node_step *st)
 {
 	struct clu_node *n = st->n;
@@ -25,7 +33,7 @@ static void hello(struct node_step *st)
 
 	if (!may_say_hello(n))
 		return;
-	struct clu_msg *m = node_send(st, CLU_MSG_HELLO);
+	struct clu_msg *m = hello_begin(st);
 	m->epoch = s->epoch;
 	m->index = s->index;
 	m->sum = s->sum;
@@ -56,6 +64,42 @@ static void gather(struct node_step *st)
 	hello(st);
 }
 
+/*
+ * CPG delivers a view to all at the same place in the order; a change of the node list comes to each when it finds it. What the others said
+ * before was not for me. So I say that I go by this list now: those that do, too, begin the view anew when they hear it, as I do.
+ */
+static void say_anew(struct node_step *st)
+{
+	struct clu_msg *m = hello_begin(st);
+
+	m->members_sum = st->n->base_sum;
+	m->anew = st->n->lists;
+	st->n->relisted = false;
+}
+
+/* True if @m is that word. */
+static bool heard_anew(struct node_step *st, const struct clu_msg *m)
+{
+	struct clu_node *n = st->n;
+
+	if (!m->anew)
+		return false;
+	if (m->ring == n->ring && m->members_sum == n->base_sum) {
+		n->members_sum = mix(mix(n->base_sum, m->boot), m->anew);
+		gather(st);
+	}
+	return true;
+}
+
+static uint64_t sum_of_list(const struct clu_state *s)
+{
+	uint64_t sum = 1;
+
+	for (uint32_t i = 0; i < s->n_nodes; i++)
+		sum = mix(sum, s->host[i].node);
+	return sum ? sum : 1;
+}
+
 void node_view_begin(struct node_step *st, const struct clu_event *ev)
 {
 	struct clu_node *n = st->n;
@@ -74,7 +118,8 @@ void node_view_begin(struct node_step *st, const struct clu_event *ev)
 			n->peer[slot].member = true;
 	}
 	n->ring = ev->ring;
-	n->members_sum = sum;
+	n->members_sum = n->base_sum = sum;
+	n->list_sum = sum_of_list(n->s);
 	n->n_members = in_list;
 	if (!me) {
 		if (n->behind)
@@ -86,6 +131,8 @@ void node_view_begin(struct node_step *st, const struct clu_event *ev)
 	if (in_list < clu_majority(n->s))
 		node_warn(st, "this node and those it reaches are fewer than a majority: nothing is decided here");
 	gather(st);
+	if (n->relisted)
+		say_anew(st);
 }
 
 static void promise(struct node_step *st)
@@ -189,7 +236,8 @@ void node_view_hello(struct node_step *st, const struct clu_msg *m)
 	struct clu_node *n = st->n;
 	int slot = node_slot(n, m->from);
 
-	if (!of_this_view(n, m) || !n->peer[slot].member)
+	/* the same slots are other hosts to those that go by another list */
+	if ((m->list && m->list != n->list_sum) || !n->peer[slot].member || heard_anew(st, m) || !of_this_view(n, m))
 		return;
 	struct clu_peer *p = &n->peer[slot];
 	if (n->phase != CLU_NODE_GATHER) {

@@ -12,7 +12,7 @@
 #define PART_N    1024u
 
 /* The plain fields of each message, which struct clu_msg and proto/cluster.proto name alike. */
-#define HELLO(F)    F(ring) F(members_sum) F(epoch) F(index) F(sum) F(boot) F(promised) F(idle_ns)
+#define HELLO(F)    F(ring) F(members_sum) F(epoch) F(index) F(sum) F(boot) F(promised) F(idle_ns) F(list) F(anew)
 #define OPEN(F)     F(ring) F(members_sum) F(epoch) F(index) F(sum) F(source)
 #define PROMISE(F)  F(ring) F(members_sum) F(epoch)
 #define SNAPSHOT(F) F(epoch) F(index) F(sum) F(to) F(seq)

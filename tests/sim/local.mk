@@ -13,4 +13,5 @@ SIM_BIG_SEEDS = $$(( ($(SEEDS) + 99) / 100 ))
 sim: %D%/simmig %D%/simclu-long
 	%D%/simmig --seeds $(SEEDS)
 	%D%/simclu-long --jobs $(SIM_JOBS) --seeds $(SEEDS)
+	%D%/simclu-long --jobs $(SIM_JOBS) --seeds $$(( ($(SEEDS) + 4) / 5 )) --lists --seconds 300
 	%D%/simclu-long --jobs $(SIM_JOBS) --seeds $(SIM_BIG_SEEDS) --nodes 100 --doms 300 --seconds 200

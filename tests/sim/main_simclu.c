@@ -27,6 +27,7 @@ static const char usage[] =
 	"  --stuck       without faults but one clusterd that hangs\n"
 	"  --leave       with many hosts that are shut down in order, and few other faults\n"
 	"  --apart       without faults but that all hosts lose each other and come back one after the other\n"
+	"  --lists       hosts join, leave and are taken out, besides\n"
 	"  --bad         without faults but one host that can start nothing, and one that loses its power\n";
 
 static struct sc world;
@@ -34,7 +35,7 @@ static struct sc world;
 struct plan {
 	uint32_t nodes, doms, seconds, jobs;
 	const char *plant;
-	bool calm, stuck, pair, bad, leave, apart;
+	bool calm, stuck, pair, bad, leave, apart, lists;
 };
 
 static struct sc_options of_seed(const struct plan *p, uint64_t seed)
@@ -51,6 +52,7 @@ static struct sc_options of_seed(const struct plan *p, uint64_t seed)
 		                    .bad = p->bad,
 		                    .apart = p->apart,
 		                    .leave = p->leave,
+		                    .lists = p->lists,
 		                    .length_ns = (p->seconds > quiet ? p->seconds : quiet + 20) * S,
 		                    .quiet_ns = quiet * S };
 }
@@ -65,7 +67,7 @@ static void again(const struct plan *p, uint64_t seed)
 	       : p->apart ? " --apart"
 	       : p->leave ? " --leave"
 	                  : "",
-	       p->stuck ? " --stuck" : "");
+	       p->stuck ? " --stuck" : p->lists ? " --lists" : "");
 }
 
 static double seconds(void)
@@ -106,6 +108,7 @@ static int some(const struct plan *p, uint64_t from, uint64_t n, uint64_t step, 
 		       : p->pair  ? " with a pair that cannot talk"
 		       : p->bad   ? " with a host that can start nothing"
 		       : p->apart ? " in which all hosts lose each other"
+		       : p->lists ? " in which hosts join and leave"
 		                  : "",
 		       (double)count / t, (double)commands / (double)count, (double)events / (double)count);
 	return 0;
@@ -137,7 +140,8 @@ static int planted(const struct plan *p)
 		                            "write-after-thaw",    "pulse-no-promise",   "left-before-all-ended",
 		                            "starts-after-left",   "lease-longer-early", "nobody-steps-aside",
 		                            "forgets-failures",    "one-clock",          "stopped-clock-trusted",
-		                            "gives-up-at-once",    "waits-briefly" };
+		                            "gives-up-at-once",    "waits-briefly",      "lists-unasked",
+		                            "lists-unread",        "lists-and-old-peers" };
 	int rc = 0;
 
 	for (unsigned b = 0; b < sizeof(bugs) / sizeof(bugs[0]); b++) {
@@ -146,6 +150,7 @@ static int planted(const struct plan *p)
 		q.pair = !strcmp(bugs[b], "nobody-steps-aside") || !strcmp(bugs[b], "gives-up-at-once");
 		q.apart = !strcmp(bugs[b], "waits-briefly");
 		q.seconds = q.pair ? 320 : q.apart ? 400 : q.seconds;
+		q.lists = !strncmp(bugs[b], "lists-", 6);
 		q.bad = !strcmp(bugs[b], "forgets-failures");
 		q.leave = !strcmp(bugs[b], "left-before-all-ended") || !strcmp(bugs[b], "starts-after-left");
 		bool found = some(&q, 1, PLANTED_SEEDS, 1, true);
@@ -165,7 +170,7 @@ static int planted(const struct plan *p)
 
 static int check(struct plan *p)
 {
-	struct plan stuck = *p, pair = *p, bad = *p, apart = *p, plants = *p;
+	struct plan stuck = *p, pair = *p, bad = *p, apart = *p, lists = *p, plants = *p;
 	int rc, status = 0;
 	pid_t other = -1;
 
@@ -192,6 +197,9 @@ static int check(struct plan *p)
 	apart.apart = true;
 	apart.seconds = 400;
 	rc |= some(&apart, 1, SANITIZED ? 20 : 100, 1, false);
+	lists.lists = true;
+	lists.seconds = 300;
+	rc |= some(&lists, 1, SANITIZED ? 20 : 200, 1, false);
 	return rc | (other > 0 && (waitpid(other, &status, 0) != other || status != 0));
 }
 
@@ -222,6 +230,8 @@ int main(int argc, char **argv)
 			p.apart = true;
 		else if (!strcmp(argv[i], "--leave"))
 			p.leave = true;
+		else if (!strcmp(argv[i], "--lists"))
+			p.lists = true;
 		else if (!strcmp(argv[i], "--plant") && i + 1 < argc)
 			p.plant = argv[++i];
 		else if (!strcmp(argv[i], "--seeds"))

@@ -153,7 +153,6 @@ void sc_alloc(struct sc *w, uint32_t nodes, uint32_t doms)
 	w->scratch = new_state(doms);
 	for (uint32_t i = 0; i < nodes; i++) {
 		struct sc_node *n = &w->node[i];
-		n->id = i + 1;
 		n->n = calloc(1, sizeof(*n->n));
 		n->s = new_state(doms);
 		n->disk = new_state(doms);
@@ -190,7 +189,8 @@ static void reset_node(struct sc *w, uint32_t i)
 	if (n->s->host[0].node)
 		clu_state_clear(n->s);
 	n->s->promised = 0;
-	memset(n->s->host, 0, w->opt.nodes * sizeof(n->s->host[0]));
+	memset(n->s->host, 0, sizeof(n->s->host));
+	memset(n->write_all->host, 0, sizeof(n->write_all->host));
 	n->write_all->n_dom = w->opt.doms;
 	n->lease_ends = 0;
 	memset(&n->reach, 0, sizeof(n->reach));
@@ -232,6 +232,7 @@ static void reset(struct sc *w, const struct sc_options *opt)
 	}
 	w->parks = sc_chance(w, 40) || opt->apart;
 	w->clocks = !opt->calm && sc_chance(w, 40);
+	sc_list_reset(w);
 	for (uint32_t i = 0; i < opt->nodes; i++)
 		reset_node(w, i);
 }
@@ -345,6 +346,9 @@ static void one(struct sc *w, const struct sc_ev *e)
 	case SC_EV_APART:
 		sc_apart_step(w, e->node, e->arg);
 		break;
+	case SC_EV_LIST:
+		sc_list_event(w, e);
+		break;
 	case SC_EV_LEAVE:
 		sc_leave_event(w, e);
 		break;
@@ -363,7 +367,7 @@ static void one(struct sc *w, const struct sc_ev *e)
 static void undo_maintenance(struct sc *w)
 {
 	for (uint32_t i = 0; i < w->opt.nodes; i++) {
-		struct clu_cmd c = { .kind = CLU_CMD_MAINTENANCE, .host = i + 1 };
+		struct clu_cmd c = { .kind = CLU_CMD_MAINTENANCE, .host = w->node[i].id };
 		sc_submit(w, i, &c);
 	}
 }

@@ -8,7 +8,7 @@
  * simclu_apart.c: all that lose each other;
  * simclu_freeze.c: machines that stand still; simclu_move.c: clusterd's part in migrations; simclu_mig.c, simclu_miglink.c,
  * simclu_mighv.c: migrated around the real cores of
- * migrated/core; simclu_fault.c: the adversary; simclu_check_*.c: what must hold.
+ * migrated/core; simclu_list.c: hosts that join, leave and are taken out; simclu_fault.c: the adversary; simclu_check_*.c: what must hold.
  */
 #ifndef HOSPES_TESTS_SIM_SIMCLU_H
 #define HOSPES_TESTS_SIM_SIMCLU_H
@@ -27,6 +27,8 @@
 #define S        1000000000ull
 #define NEVER    UINT64_MAX
 #define NOHOST   255u
+#define SC_JOINS   20u /* of a story; each has a node id of its own */
+#define SC_CHANGES 3u  /* of the node list, at one time */
 #define SC_SETTLE_NS      (2200 * MS) /* token and consensus */
 #define SC_AWAIT_LEAST_NS (2 * SC_SETTLE_NS + 500 * MS)
 
@@ -50,6 +52,7 @@ enum sc_ev_kind {
 	SC_EV_APART,   /* a step of the story in which all lose each other */
 	SC_EV_BAD,     /* a step of the story with a bad host */
 	SC_EV_LEAVE,   /* clusterd looks how far its host is with being shut down; arg: how that ends */
+	SC_EV_LIST,    /* of the node list: simclu_list.c */
 };
 
 struct sc_ev { uint64_t at, order; uint32_t kind, node, life, arg; uint64_t val; };
@@ -141,9 +144,25 @@ struct sc_options {
 	bool stuck;                   /* but one: a clusterd that stands still, from 60 s on */
 	bool leave;                   /* many hosts that are shut down, just when they are given something, and few other faults */
 	bool apart;                   /* but these: all hosts lose each other and come back one after the other; later one loses power */
+	bool lists;                   /* hosts join, leave and are taken out, besides */
 	bool bad;                     /* but these: a host comes back empty and cannot start anything, then another one loses power */
 	const char *plant;            /* NULL: none */
 	FILE *trace;
+};
+
+/* A node list, as a version of corosync.conf has it: ids, ascending, and addresses, which are machines. n 0: there is none. */
+struct sc_list { uint64_t version; uint32_t n, id[SC_NODES]; uint8_t at[SC_NODES]; };
+/* A change of it: a program on one host, after the model of struct change of tools/member_set.c. */
+struct sc_change {
+	uint32_t step, life; /* step 0: none */
+	uint32_t at, joins;  /* machines; joins NOHOST: nobody */
+	uint32_t remove;     /* id; 0: nobody */
+	bool undo;           /* what is taken out never came */
+	bool leaves;         /* what is taken out asks for it */
+	uint32_t i, heard, tries;
+	uint64_t until;
+	struct sc_list own, newest, now;
+	struct { bool heard; struct sc_list got; } of[SC_NODES];
 };
 
 /* Records that a write makes durable. */
@@ -161,7 +180,9 @@ struct sc_write {
 };
 
 struct sc_node {
-	uint32_t id; /* node id of corosync: slot + 1 */
+	uint32_t id; /* node id of corosync; 0: it is in no cluster. Without changes of the list: its number + 1 */
+	struct sc_list conf, runs, knows; /* node lists: of its file, of its corosync, of its clusterd */
+	bool goes; /* it leaves for good */
 	/* the machine */
 	bool power;
 	uint64_t frozen, froze, thawed; /* the whole machine stands still, until, since; when it went on last. Virtual; 0: no */
@@ -226,7 +247,7 @@ struct sc_node {
 
 /* A datagram: of SC_PULSE_NODES hosts at most, or there would be too many for long stories. */
 #define SC_PULSE_NODES 20u
-struct sc_pulse { struct clu_pulse p; uint64_t stamp; struct reach_row row[SC_PULSE_NODES]; uint32_t next; };
+struct sc_pulse { struct clu_pulse p; uint64_t stamp, list; uint32_t to; struct reach_row row[SC_PULSE_NODES]; uint32_t next; };
 
 /* sums of states by index, as each node had them: what is committed must be the same everywhere and for ever */
 #define SC_HISTORY 4096u
@@ -250,6 +271,11 @@ struct sc {
 	struct sc_pulse *pulse; /* under way; a list of free ones: place + 1, 0: none */
 	uint32_t pulse_cap, pulse_free;
 	uint8_t *link;         /* [from * nodes + to]: holds */
+	struct sc_change change[SC_CHANGES];
+	uint32_t joins, list_lives, list_deaths; /* numbers given; percent */
+	uint64_t list_gap;
+	bool tcp_passes;       /* what cuts links lets hospes-member's questions through */
+	bool list_done;        /* faults stopped, and all have one list */
 	uint32_t rings;        /* numbers given */
 	bool reform_due;
 	uint64_t reform_at;
@@ -292,6 +318,24 @@ uint64_t sc_when(const struct sc *w, const struct sc_node *n, uint64_t clock); /
 uint32_t sc_dom_by(const struct sc *w, const char *uuid); /* SC_DOMS: none */
 char sc_letter(uint32_t node); /* for traces */
 
+/* simclu_list.c */
+uint32_t sc_list_machine(const struct sc_list *l, uint32_t id); /* NOHOST: none */
+void sc_list_reset(struct sc *w);
+void sc_list_boot(struct sc *w, uint32_t node); /* its corosync starts */
+void sc_list_event(struct sc *w, const struct sc_ev *e);
+bool sc_list_at_host(const struct sc_ev *e); /* that machine has to run for it */
+void sc_list_left(struct sc *w, uint32_t node); /* it left in order, and asks the others to take it out */
+void sc_list_stop(struct sc *w); /* the faults stop: what was begun is finished */
+bool sc_list_has(const struct sc_list *l, uint32_t id);
+bool sc_list_knows(const struct sc *w, const struct sc_list *l, uint32_t node); /* that machine, under the id that it has */
+uint32_t sc_list_place(const struct sc_list *l, uint32_t id); /* NOHOST: none */
+uint64_t sc_list_sum(const struct sc_list *l);
+bool sc_member(const struct sc *w, uint32_t node); /* it is in a cluster, or thinks so */
+uint32_t sc_node_by(const struct sc *w, uint32_t id); /* the machine that has this id now, in a list or not; NOHOST: none */
+char sc_letter_of(const struct sc *w, uint32_t id);
+/* Slots of the state that a story uses. */
+static inline uint32_t sc_slots(const struct sc *w) { return w->opt.lists ? w->opt.nodes + SC_JOINS : w->opt.nodes; }
+
 /* simclu_cpg.c */
 struct sc_msg *sc_msg_new(struct sc *w);
 void sc_msg_put(struct sc *w, struct sc_msg *m);
@@ -312,7 +356,8 @@ void sc_pair(struct sc *w, uint32_t a, bool check); /* cut the pair of @a and th
 
 /* simclu_node.c */
 void sc_node_pulse(struct sc *w, uint32_t node, const struct clu_pulse *p);
-void sc_node_init(struct sc *w, uint32_t node); /* empty disk */
+void sc_node_init(struct sc *w, uint32_t node); /* empty disk, with the list of its file */
+void sc_node_list(struct sc *w, uint32_t node); /* clusterd takes over its corosync's list */
 void sc_node_start(struct sc *w, uint32_t node);
 void sc_node_die(struct sc *w, uint32_t node);
 void sc_node_view(struct sc *w, uint32_t node, uint32_t ring, const uint32_t *member, uint32_t n);

@@ -10,7 +10,7 @@
 
 static void domain(struct sc *w, const struct clu_state *s, const struct clu_dom *d)
 {
-	uint32_t dom = sc_dom_by(w, d->uuid), at = d->host - 1;
+	uint32_t dom = sc_dom_by(w, d->uuid), at = sc_node_by(w, d->host);
 	struct sc_dom *wd = &w->dom[dom];
 	uint32_t copies = 0;
 
@@ -20,7 +20,7 @@ static void domain(struct sc *w, const struct clu_state *s, const struct clu_dom
 		if (d->phase != CLU_PHASE_RUNNING)
 			sc_violation(w, "%s is to run and is %s (%s) %.0f s after the last fault", d->name,
 			             clu_phase_name(d->phase), d->text, (double)(w->now - w->quiet) / 1e9);
-		else if (sc_copy(w, at, dom)->state != HV_RUN || sc_copy(w, at, dom)->generation != d->generation)
+		else if (at == NOHOST || sc_copy(w, at, dom)->state != HV_RUN || sc_copy(w, at, dom)->generation != d->generation)
 			sc_violation(w, "%s should run on %c in generation %llu and does not", d->name, sc_letter(at),
 			             (unsigned long long)d->generation);
 		else if (wd->shared &&
@@ -41,9 +41,18 @@ static void domain(struct sc *w, const struct clu_state *s, const struct clu_dom
 	(void)s;
 }
 
+static const struct sc_node *first_member(const struct sc *w)
+{
+	uint32_t i = 0;
+
+	while (!sc_member(w, i))
+		i++;
+	return &w->node[i];
+}
+
 void sc_check_calm(struct sc *w)
 {
-	w->index_before = w->node[0].s->index;
+	w->index_before = first_member(w)->s->index;
 }
 
 void sc_check_stuck(struct sc *w, uint32_t node)
@@ -64,17 +73,24 @@ void sc_check_stuck(struct sc *w, uint32_t node)
 
 void sc_check_end(struct sc *w)
 {
-	const struct clu_state *s = w->node[0].s;
+	const struct clu_state *s = first_member(w)->s;
+
+	if (!w->list_done)
+		sc_violation(w, "the hosts' lists are not alike in the end");
 
 	for (uint32_t i = 0; i < w->opt.nodes; i++) {
 		const struct sc_node *n = &w->node[i];
-		if (!sc_node_acts(n) || n->s->host[i].state != CLU_HOST_ONLINE)
+		const struct clu_host *h = clu_host_of(n->s, n->id);
+		if (!sc_member(w, i))
+			continue;
+		if (!sc_node_acts(n) || !h || h->state != CLU_HOST_ONLINE)
 			sc_violation(w, "%c is not back in the cluster (its view: %s%s)", sc_letter(i),
 			             clu_node_phase_name(n->n->phase), n->n->behind ? ", behind" : "");
 		else if (!sc_lease_left(w, i))
 			sc_violation(w, "%c has no lease in the end", sc_letter(i));
 		else if (n->s->sum != s->sum || n->s->index != s->index)
-			sc_violation(w, "%c and %c have different states in the end", sc_letter(i), sc_letter(0));
+			sc_violation(w, "%c and %c have different states in the end", sc_letter(i),
+			             sc_letter_of(w, first_member(w)->id));
 	}
 	if (s->index != w->index_before)
 		sc_violation(w, "%llu commands came in the last 20 s, though nothing happened",

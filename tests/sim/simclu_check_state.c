@@ -13,6 +13,40 @@ static struct sc_history *had(struct sc *w, uint32_t node, uint64_t index)
 	return &w->history[node * SC_HISTORY + index % SC_HISTORY];
 }
 
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+	h = (h ^ v) * 0x9e3779b97f4a7c15ull;
+	return h ^ h >> 29;
+}
+
+/* Without what goes by slots: it is the same for nodes that have different lists. */
+static uint64_t essence(const struct sc *w, const struct clu_state *s)
+{
+	uint64_t sum = s->policy.no_quorum;
+
+	if (!w->opt.lists)
+		return s->sum;
+	for (uint32_t i = 0; i < CLU_HOSTS_MAX && s->host[i].node; i++) {
+		const struct clu_host *h = &s->host[i];
+		const uint64_t v[] = { h->state, h->boot, h->up_id, h->lost_id, h->lease_ns, h->maintenance, h->leaving, h->safe_by };
+		uint64_t x = h->node;
+		for (unsigned k = 0; k < sizeof(v) / sizeof(v[0]); k++)
+			x = mix(x, v[k]);
+		sum ^= h->up_id ? x : 0; /* of others only those know that have them in their list */
+	}
+	for (uint32_t i = 0; i < s->n_dom; i++) {
+		const struct clu_dom *d = &s->dom[i];
+		const uint64_t v[] = { d->xml_id, d->desired, d->phase, d->host, d->target, d->generation, d->generation_max, d->op_id, d->rev, d->force };
+		uint64_t x = 1000 + i;
+		for (unsigned k = 0; k < sizeof(v) / sizeof(v[0]); k++)
+			x = mix(x, v[k]);
+		sum ^= d->uuid[0] ? x : 0;
+	}
+	for (uint32_t i = 0; i < SC_RULES; i++)
+		sum ^= s->rule[i].id ? mix(i, s->rule[i].id) : 0;
+	return sum;
+}
+
 void sc_check_applied(struct sc *w, uint32_t node, bool loaded)
 {
 	const struct clu_state *s = w->node[node].s;
@@ -20,7 +54,7 @@ void sc_check_applied(struct sc *w, uint32_t node, bool loaded)
 	if (loaded)
 		w->node[node].known_from = s->index; /* what it applied before may never have counted */
 
-	*had(w, node, s->index) = (struct sc_history){ .index = s->index, .sum = s->sum };
+	*had(w, node, s->index) = (struct sc_history){ .index = s->index, .sum = essence(w, s) };
 }
 
 void sc_check_committed(struct sc *w, uint32_t node, uint64_t index)
@@ -87,7 +121,7 @@ void sc_check_views(struct sc *w)
 			if (!sc_node_acts(b) || a->n->ring != b->n->ring || a->n->epoch != b->n->epoch ||
 			    a->s->index != b->s->index)
 				continue;
-			if (a->s->sum != b->s->sum)
+			if (essence(w, a->s) != essence(w, b->s))
 				sc_violation(w, "%c and %c differ at %llu.%llu of one view", sc_letter(i), sc_letter(k),
 				             (unsigned long long)a->s->epoch, (unsigned long long)a->s->index);
 		}

@@ -44,6 +44,9 @@ bool sc_linked(const struct sc *w, uint32_t a, uint32_t b)
 		return false;
 	if (a != b && (w->node[a].reach.out || w->node[b].reach.out))
 		return false;
+	if (a != b && w->opt.lists &&
+	    (!sc_list_knows(w, &w->node[a].runs, b) || !sc_list_knows(w, &w->node[b].runs, a)))
+		return false; /* who is not in the list is not heard */
 	return a == b || (w->link[a * w->opt.nodes + b] && w->link[b * w->opt.nodes + a]);
 }
 

@@ -21,6 +21,10 @@ void sc_adversary_init(struct sc *w)
 	w->fence = (int)sc_rnd(w, 4);
 	w->ambush_cmd = w->opt.calm || sc_chance(w, 50) ? 0 : 1 + (uint32_t)sc_rnd(w, 5);
 	w->ambush_mig = w->opt.calm || sc_chance(w, 50) ? 0 : 1 + (uint32_t)sc_rnd(w, 8);
+	if (w->opt.lists) {
+		w->list_gap = gaps[sc_rnd(w, 4)];
+		w->list_deaths = sc_chance(w, 50) ? 0 : (uint32_t)sc_rnd(w, 8);
+	}
 	if (w->opt.leave) {
 		w->fault_gap = gaps[0];
 		w->fault_mask = 1u << SC_LEAVE | 1u << SC_HVDOM | 1u << SC_POWER;
@@ -288,7 +292,9 @@ uint32_t sc_ambush_message(struct sc *w, uint32_t from, const struct clu_msg *m)
 	    !sc_chance(w, ambushed(m->cmd.kind) ? 10 * w->ambush_cmd : w->ambush_cmd))
 		return NOHOST;
 	if (m->cmd.kind == CLU_CMD_START && sc_chance(w, 80))
-		victim = m->cmd.host - 1;
+		victim = sc_node_by(w, m->cmd.host);
+	if (victim == NOHOST)
+		return NOHOST;
 	w->ambush_ns = w->now + w->fault_gap;
 	if ((m->cmd.kind == CLU_CMD_START || m->cmd.kind == CLU_CMD_LEFT) &&
 	    sc_chance(w, sc_lives(w, victim) ? 40 : 90)) {
@@ -427,10 +433,10 @@ void sc_fence_asked(struct sc *w, uint32_t by, uint32_t victim, uint64_t lost_id
 void sc_fenced(struct sc *w, const struct sc_ev *e)
 {
 	struct clu_cmd c = {
-		.kind = CLU_CMD_HOST_SAFE, .safe_by = CLU_SAFE_AGENT, .op_id = e->val, .host = e->arg + 1
+		.kind = CLU_CMD_HOST_SAFE, .safe_by = CLU_SAFE_AGENT, .op_id = e->val, .host = w->node[e->arg].id
 	};
 	const struct sc_node *by = &w->node[e->node];
-	const struct clu_host *h = by->up ? clu_host_of(by->s, e->arg + 1) : NULL;
+	const struct clu_host *h = by->up ? clu_host_of(by->s, w->node[e->arg].id) : NULL;
 
 	if (!by->up || !h || h->state != CLU_HOST_LOST || h->lost_id != e->val)
 		return; /* asked in vain: who asked is gone, or changed his mind */
@@ -465,10 +471,10 @@ static void order(struct sc *w, uint32_t node, uint32_t dom, uint32_t what)
 		c.desired = what ? CLU_DESIRED_RUNNING : CLU_DESIRED_STOPPED;
 	} else if (what < 10) {
 		c.kind = CLU_CMD_MOVE;
-		c.target = 1 + (uint32_t)sc_rnd(w, w->opt.nodes);
+		c.target = w->node[sc_rnd(w, w->opt.nodes)].id;
 	} else if (what < 11) {
 		c.kind = CLU_CMD_MAINTENANCE;
-		c.host = 1 + (uint32_t)sc_rnd(w, w->opt.nodes);
+		c.host = w->node[sc_rnd(w, w->opt.nodes)].id;
 		c.on = sc_chance(w, 40) && !w->opt.bad; /* the bad host is never the only one */
 	} else if (what < 12) {
 		c.kind = CLU_CMD_RULE_ADD;
@@ -489,9 +495,7 @@ static void order(struct sc *w, uint32_t node, uint32_t dom, uint32_t what)
 		c.policy.no_quorum = sc_chance(w, 50) ? CLU_NO_QUORUM_SUSPEND : CLU_NO_QUORUM_STOP;
 	}
 	sc_trace(w, "somebody at %c: %s %s %c", sc_letter(node), clu_cmd_name(c.kind), w->dom[dom].name,
-	         c.target ? sc_letter(c.target - 1)
-	         : c.host ? sc_letter(c.host - 1)
-	                  : ' ');
+	         sc_letter_of(w, c.target ? c.target : c.host));
 	sc_submit(w, node, &c);
 }
 
@@ -584,4 +588,5 @@ void sc_stop_faults(struct sc *w)
 		w->dom[d].starts = w->dom[d].moves = 0;
 	}
 	sc_cpg_links_changed(w, 300 * MS);
+	sc_list_stop(w);
 }

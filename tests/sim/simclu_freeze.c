@@ -89,6 +89,8 @@ uint32_t sc_ev_node(const struct sc *w, const struct sc_ev *e)
 		return e->node;
 	case SC_EV_LEAVE:
 		return e->arg ? NOHOST : e->node;
+	case SC_EV_LIST:
+		return sc_list_at_host(e) ? e->node : NOHOST;
 	case SC_EV_MIG:
 		return mev_node(w, e->arg);
 	default:

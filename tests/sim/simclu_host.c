@@ -509,6 +509,7 @@ void sc_power_off(struct sc *w, uint32_t node)
 	n->power = n->guard_up = n->guard_ends = false;
 	n->frozen = 0;
 	n->leave = SC_STAYS; /* its file is in memory */
+	n->goes = false;
 	n->guard_tick = n->guard_until = n->guard_at = n->guard_park = n->guard_grace = n->park_for = 0;
 	sc_mig_die(w, node);
 	for (uint32_t d = 0; d < w->opt.doms; d++) {
@@ -538,5 +539,6 @@ void sc_power_on(struct sc *w, uint32_t node)
 	n->stalled = 0;
 	sc_cpg_links_changed(w, 200 * MS + sc_rnd(w, 400 * MS));
 	sc_mig_start(w, node);
+	sc_list_boot(w, node);
 	sc_node_start(w, node);
 }

@@ -94,6 +94,11 @@ static void then(struct sc *w, uint32_t node)
 
 	if (n->leave_end || w->stopped)
 		return;
+	if (n->goes) { /* that is asked for as often as need be */
+		if (sc_rnd(w, 30) == 0)
+			sc_list_left(w, node);
+		return;
+	}
 	sc_leave_then(w, node, w->now + sc_rnd(w, 6 * S), sc_chance(w, 70) ? 1 : 2);
 }
 
@@ -114,6 +119,7 @@ void sc_leave_undo(struct sc *w, uint32_t node)
 		return;
 	sc_trace(w, "%c is not shut down after all", sc_letter(node));
 	n->leave = SC_STAYS;
+	n->goes = false;
 	n->leave_said = 0;
 	if (said && n->up) {
 		sc_node_die(w, node);
@@ -126,6 +132,8 @@ void sc_leave_look(struct sc *w, uint32_t node)
 	struct sc_node *n = &w->node[node];
 	const struct clu_host *h = clu_host_of(n->s, n->id);
 
+	if (!h)
+		return;
 	if (n->leave == SC_STAYS && sc_node_acts(n) && h->state == CLU_HOST_ONLINE && h->boot == n->n->boot &&
 	    h->leaving != CLU_LEAVING_NOT)
 		submit(w, node, CLU_CMD_LEAVE, CLU_LEAVING_NOT, 0);

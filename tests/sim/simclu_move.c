@@ -59,8 +59,9 @@ static void order_push(struct sc *w, uint32_t node, const struct clu_dom *d, uin
 		x->order_ns = w->now;
 		return;
 	}
+	uint32_t to = sc_list_machine(&w->node[node].knows, d->target);
 	x->push_op = d->op_id;
-	x->order = sc_push(w, node, dom, d->target - 1);
+	x->order = to == NOHOST ? 0 : sc_push(w, node, dom, to);
 	if (!x->order)
 		x->push_done = x->push_failed = true;
 }

@@ -24,10 +24,10 @@ static void send_msg(struct sc *w, uint32_t node, const struct clu_msg *m)
 	/* a beat and HELLO have something for each node; a command, which is large, comes by sc_submit() */
 	memcpy(&to->m, m, offsetof(struct clu_msg, await_ns));
 	if (m->kind == CLU_MSG_HELLO)
-		memcpy(to->m.await_ns, m->await_ns, w->opt.nodes * sizeof(m->await_ns[0]));
+		memcpy(to->m.await_ns, m->await_ns, sc_slots(w) * sizeof(m->await_ns[0]));
 	if (m->kind == CLU_MSG_BEAT) {
-		memcpy(to->m.ack_boot, m->ack_boot, w->opt.nodes * sizeof(m->ack_boot[0]));
-		memcpy(to->m.ack_seq, m->ack_seq, w->opt.nodes * sizeof(m->ack_seq[0]));
+		memcpy(to->m.ack_boot, m->ack_boot, sc_slots(w) * sizeof(m->ack_boot[0]));
+		memcpy(to->m.ack_seq, m->ack_seq, sc_slots(w) * sizeof(m->ack_seq[0]));
 	}
 	sc_cpg_send(w, node, to);
 }
@@ -98,13 +98,13 @@ static void send_snapshot(struct sc *w, uint32_t node, const struct clu_msg *m)
 /* Disk ----------------------------------------------------------------------------------------------------------------- */
 
 /* What of a state a story uses. */
-static void copy_state(struct clu_state *to, const struct clu_state *s, uint32_t nodes)
+static void copy_state(struct clu_state *to, const struct clu_state *s, uint32_t slots)
 {
 	uint32_t doms = s->n_dom > to->n_dom ? s->n_dom : to->n_dom;
 
 	to->epoch = s->epoch, to->promised = s->promised, to->index = s->index, to->sum = s->sum;
 	to->time_ns = s->time_ns, to->n_nodes = s->n_nodes, to->n_dom = s->n_dom, to->policy = s->policy;
-	memcpy(to->host, s->host, nodes * sizeof(s->host[0]));
+	memcpy(to->host, s->host, slots * sizeof(s->host[0]));
 	memcpy(to->rule, s->rule, SC_RULES * sizeof(s->rule[0]));
 	memcpy(to->dom, s->dom, doms * sizeof(s->dom[0]));
 }
@@ -123,7 +123,7 @@ static void write_begin(struct sc *w, uint32_t node)
 	wr->time_ns = s->time_ns;
 	wr->n_dom = s->n_dom;
 	if (wr->all)
-		copy_state(n->write_all, s, w->opt.nodes);
+		copy_state(n->write_all, s, sc_slots(w));
 	for (uint32_t i = 0; i < n->changes.n && !wr->all; i++) {
 		struct sc_record *r = &wr->r[wr->n++];
 		r->kind = n->changes.c[i].kind;
@@ -150,7 +150,7 @@ static void write_lands(struct sc *w, uint32_t node)
 	struct clu_state *d = n->disk;
 
 	if (wr->all) {
-		copy_state(d, n->write_all, w->opt.nodes);
+		copy_state(d, n->write_all, sc_slots(w));
 		return;
 	}
 	d->epoch = wr->epoch, d->index = wr->index, d->promised = wr->promised, d->sum = wr->sum,
@@ -167,6 +167,20 @@ static void write_lands(struct sc *w, uint32_t node)
 		else if (r->kind == CLU_OBJ_POLICY)
 			d->policy = r->u.policy;
 	}
+}
+
+static char (*names(const struct sc_list *l))[CLU_NAME_MAX]
+{
+	static char name[SC_NODES][CLU_NAME_MAX];
+
+	for (uint32_t i = 0; i < l->n; i++)
+		snprintf(name[i], sizeof(name[i]), "host-%u", l->id[i]);
+	return name;
+}
+
+static void take_list(struct sc_node *n)
+{
+	clu_nodes_set(n->s, n->knows.id, names(&n->knows), n->knows.n);
 }
 
 static bool load_snapshot(struct sc *w, uint32_t node, const struct sc_msg *m)
@@ -187,6 +201,8 @@ static bool load_snapshot(struct sc *w, uint32_t node, const struct sc_msg *m)
 	}
 	if (n->s->sum != m->m.sum || n->s->index != m->m.index || clu_sum(n->s) != m->m.sum)
 		sc_violation(w, "%c loaded a snapshot and has another state than its sender", sc_letter(node));
+	if (w->opt.lists)
+		take_list(n);
 	n->changes.n = 0;
 	n->changes.all = true;
 	return true;
@@ -390,8 +406,12 @@ void sc_node_view(struct sc *w, uint32_t node, uint32_t ring, const uint32_t *me
 {
 	struct sc_node *n = &w->node[node];
 	struct clu_event ev = { .kind = CLU_EV_VIEW, .ring = ring, .member = member, .n_members = n_members };
-	struct clu_event q = { .kind = CLU_EV_QUORATE, .ok = n_members >= w->opt.nodes / 2 + 1 };
+	struct clu_event q = { .kind = CLU_EV_QUORATE };
+	uint32_t votes = 0;
 
+	for (uint32_t i = 0; i < n_members; i++)
+		votes += sc_list_has(&n->runs, member[i]);
+	q.ok = votes >= n->runs.n / 2 + 1;
 	n->n_members = n_members;
 	n->view_ns = sc_clock(w, n);
 	memcpy(n->member, member, n_members * sizeof(*member));
@@ -400,6 +420,31 @@ void sc_node_view(struct sc *w, uint32_t node, uint32_t ring, const uint32_t *me
 	feed(w, node, &q, NULL);
 	feed(w, node, &ev, NULL);
 	n->touched = true;
+}
+
+/* As nodeio_config.c: the view begins anew. */
+void sc_node_list(struct sc *w, uint32_t node)
+{
+	struct sc_node *n = &w->node[node];
+	static uint32_t member[SC_NODES];
+	static struct clu_peer peer[CLU_HOSTS_MAX];
+	uint32_t n_members = n->n_members;
+
+	sc_trace(w, "%c: clusterd takes over list %llu", sc_letter(node), (unsigned long long)n->runs.version);
+	n->knows = n->runs;
+	memcpy(peer, n->n->peer, sizeof(peer));
+	clu_node_list(n->n, n->knows.id, names(&n->knows), n->knows.n);
+	if (sc_planted(w, "lists-and-old-peers")) /* the word of one that was taken out counts for another one */
+		memcpy(n->n->peer, peer, sizeof(peer));
+	n->loads++; /* the sum is another one */
+	n->changes.all = n->store_wanted = true;
+	if (n->reach.out)
+		sc_cpg_links_changed(w, 500 * MS);
+	reach_init(&n->reach, n->knows.n, sc_list_place(&n->knows, n->id));
+	memcpy(member, n->member, n_members * sizeof(*member));
+	if (n_members)
+		sc_node_view(w, node, (uint32_t)n->n->ring, member, n_members);
+	sc_node_settle(w, node);
 }
 
 /* @again: kept while a snapshot was loaded. */
@@ -426,7 +471,7 @@ void sc_node_pulse(struct sc *w, uint32_t node, const struct clu_pulse *p)
 {
 	struct sc_node *n = &w->node[node];
 	struct clu_event ev = { .kind = CLU_EV_PULSE, .pulse = p };
-	struct clu_peer *peer = &n->n->peer[p->from - 1];
+	struct clu_peer *peer = &n->n->peer[sc_list_place(&n->knows, p->from)];
 	uint64_t promised = peer->wait_until_ns;
 
 	feed(w, node, &ev, NULL);
@@ -505,12 +550,12 @@ static void host_up(struct sc *w, uint32_t node)
 /* The state as a coordinator sees it that does not know who failed with what. */
 static const struct clu_state *forgetful(struct sc *w, const struct clu_state *s)
 {
-	copy_state(w->scratch, s, w->opt.nodes);
+	copy_state(w->scratch, s, sc_slots(w));
 	for (uint32_t i = 0; i < s->n_dom; i++) {
 		memset(w->scratch->dom[i].failed, 0, sizeof(s->dom[i].failed));
 		memset(w->scratch->dom[i].fail, 0, sizeof(s->dom[i].fail));
 	}
-	for (uint32_t i = 0; i < w->opt.nodes; i++)
+	for (uint32_t i = 0; i < sc_slots(w); i++)
 		w->scratch->host[i].start_fails = 0;
 	return w->scratch;
 }
@@ -533,10 +578,10 @@ static void decide(struct sc *w, uint32_t node)
 	if (!clu_node_coordinates(n->n) || (n->seen_cmds < n->sent_cmds && now < n->sent_ns + LOST_CMD_NS))
 		return;
 	n->seen_cmds = n->sent_cmds;
-	for (uint32_t i = 0; i < w->opt.nodes; i++)
+	for (uint32_t i = 0; i < sc_slots(w); i++)
 		if (awaits(w, n, i))
 			clu_bit_set(v.awaited, i);
-	for (uint32_t i = 0; i < w->opt.nodes && n->n->pulses && !sc_planted(w, "gives-up-at-once"); i++)
+	for (uint32_t i = 0; i < n->reach.n && n->n->pulses && !sc_planted(w, "gives-up-at-once"); i++)
 		if (reach_coming(&n->reach, i, n->view_ns, now))
 			v.coming[i / 64] |= 1ull << (i % 64);
 	clu_decide(sc_planted(w, "forgets-failures") ? forgetful(w, n->s) : n->s, &v, &n->load, 1000000 * S + w->now,
@@ -544,15 +589,15 @@ static void decide(struct sc *w, uint32_t node)
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
 		const struct clu_host *h = &n->s->host[i];
 		if (!clu_bit(w->proposals->fence, i) || n->fence_asked[i] == h->lost_id ||
-		    !clu_node_committed(n->n, h->lost_id))
+		    !clu_node_committed(n->n, h->lost_id) || sc_node_by(w, h->node) == NOHOST)
 			continue;
 		n->fence_asked[i] = h->lost_id;
-		sc_fence_asked(w, node, h->node - 1, h->lost_id);
+		sc_fence_asked(w, node, sc_node_by(w, h->node), h->lost_id);
 	}
 	for (uint32_t i = 0; i < w->proposals->n; i++) {
 		sc_trace(w, "%c proposes %s %s %c", sc_letter(node), clu_cmd_name(w->proposals->cmd[i].kind),
 		         w->proposals->cmd[i].uuid,
-		         w->proposals->cmd[i].host ? sc_letter(w->proposals->cmd[i].host - 1) : ' ');
+		         sc_letter_of(w, w->proposals->cmd[i].host));
 		sc_submit(w, node, &w->proposals->cmd[i]);
 		if (sc_chance(w, 3))
 			sc_submit(w, node, &w->proposals->cmd[i]); /* twice does no harm */
@@ -579,26 +624,20 @@ void sc_node_house(struct sc *w, uint32_t node)
 void sc_node_init(struct sc *w, uint32_t node)
 {
 	struct sc_node *n = &w->node[node];
-	uint32_t ids[SC_NODES];
-	static char names[SC_NODES][CLU_NAME_MAX];
-
-	for (uint32_t i = 0; i < w->opt.nodes; i++) {
-		ids[i] = i + 1;
-		snprintf(names[i], sizeof(names[i]), "host-%u", i + 1);
-	}
+	n->n_members = 0;
 	if (n->disk->host[0].node) { /* a story before this one */
 		clu_state_clear(n->disk);
 		n->disk->promised = 0;
 	}
 	memset(n->disk->host, 0, sizeof(n->disk->host));
-	clu_nodes_set(n->disk, ids, names, w->opt.nodes);
+	clu_nodes_set(n->disk, n->conf.id, names(&n->conf), n->conf.n);
 }
 
 void sc_node_start(struct sc *w, uint32_t node)
 {
 	struct sc_node *n = &w->node[node];
 
-	if (n->up || !n->power)
+	if (n->up || !n->power || !n->conf.n)
 		return;
 	n->up = n->joined = true;
 	n->life++;
@@ -612,14 +651,18 @@ void sc_node_start(struct sc *w, uint32_t node)
 	n->sent_cmds = n->seen_cmds = 0;
 	memset(n->fence_asked, 0, sizeof(n->fence_asked));
 	memset(sc_ldom(w, node, 0), 0, w->opt.doms * sizeof(struct sc_ldom));
-	copy_state(n->s, n->disk, w->opt.nodes);
+	copy_state(n->s, n->disk, sc_slots(w));
+	n->knows = n->runs;
+	take_list(n); /* it may have changed while this node was away */
+	n->changes.all = n->store_wanted = w->opt.lists;
 	sc_trace(w, "%c: clusterd starts with state %llu.%llu", sc_letter(node), (unsigned long long)n->s->epoch,
 	         (unsigned long long)n->s->index);
 	clu_node_init(n->n, n->s, n->id, 1 + (w->seq << 20) + n->life + ((uint64_t)node << 50), LEASE_NS,
 	              sc_clock(w, n));
 	n->lease_want = LEASE_NS;
 	n->n->await_least_ns = sc_planted(w, "waits-briefly") ? SC_SETTLE_NS : SC_AWAIT_LEAST_NS;
-	reach_init(&n->reach, w->opt.nodes, node);
+	n->n_members = 0;
+	reach_init(&n->reach, n->knows.n, sc_list_place(&n->knows, n->id));
 	n->n->pulses = w->opt.nodes <= SC_PULSE_NODES;
 	n->n->clock_stops = n->clocks == SC_CLOCKS_STOP;
 	if (sc_planted(w, "no-wait-after-restart"))

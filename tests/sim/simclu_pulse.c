@@ -38,13 +38,16 @@ void sc_pulse_reset(struct sc *w)
 	w->pulse_free = w->pulse_cap ? 1 : 0;
 }
 
-static void send_to(struct sc *w, uint32_t from, uint32_t to, uint64_t in_ns)
+/* @place: of @to in the sender's list. */
+static void send_to(struct sc *w, uint32_t from, uint32_t to, uint32_t place, uint64_t in_ns)
 {
 	uint32_t i = take(w);
 
-	clu_node_pulse(w->node[from].n, to, &w->pulse[i].p);
-	w->pulse[i].stamp = w->node[from].reach.row[from].stamp;
-	for (uint32_t k = 0; k < w->opt.nodes; k++) {
+	clu_node_pulse(w->node[from].n, place, &w->pulse[i].p);
+	w->pulse[i].stamp = w->node[from].reach.row[w->node[from].reach.me].stamp;
+	w->pulse[i].list = sc_list_sum(&w->node[from].knows);
+	w->pulse[i].to = w->node[to].id;
+	for (uint32_t k = 0; k < w->node[from].reach.n; k++) {
 		w->pulse[i].row[k] = w->node[from].reach.row[k];
 		if (!reach_fresh(&w->node[from].reach, k, sc_clock(w, &w->node[from])))
 			w->pulse[i].row[k].stamp = 0;
@@ -82,14 +85,15 @@ void sc_pulse(struct sc *w, uint32_t node)
 	reach_mine(&n->reach, 1000000 * S + sc_clock(w, n), guests(n), sc_clock(w, n));
 	judge(w, node);
 
-	for (uint32_t i = 0; i < w->opt.nodes; i++) {
+	for (uint32_t k = 0; k < n->knows.n; k++) {
 		uint64_t late = MS / 10 + sc_rnd(w, n->slow ? 300 * MS : 2 * MS);
+		uint32_t i = n->knows.at[k];
 
 		if (i == node || !w->link[node * w->opt.nodes + i] || sc_chance(w, n->slow ? 30 : 2))
 			continue;
-		send_to(w, node, i, late);
+		send_to(w, node, i, k, late);
 		if (!w->stopped && sc_rnd(w, 1000) < 5)
-			send_to(w, node, i, late + sc_rnd(w, 30 * S));
+			send_to(w, node, i, k, late + sc_rnd(w, 30 * S));
 	}
 }
 
@@ -105,12 +109,16 @@ void sc_pulse_comes(struct sc *w, const struct sc_ev *e)
 	if (n->power && n->up) {
 		const struct sc_pulse *p = &w->pulse[i];
 
-		if (reach_heard(&n->reach, p->p.from - 1, p->stamp, sc_clock(w, n)))
-			for (uint32_t k = 0; k < w->opt.nodes; k++)
-				if (p->row[k].stamp)
-					reach_learn(&n->reach, k, &p->row[k], sc_clock(w, n));
-		judge(w, e->node);
-		sc_node_pulse(w, e->node, &w->pulse[i].p);
+		if (p->to != n->id || p->list != sc_list_sum(&n->knows)) {
+			/* another list's */
+		} else {
+			if (reach_heard(&n->reach, sc_list_place(&n->knows, p->p.from), p->stamp, sc_clock(w, n)))
+				for (uint32_t k = 0; k < n->reach.n; k++)
+					if (p->row[k].stamp)
+						reach_learn(&n->reach, k, &p->row[k], sc_clock(w, n));
+			judge(w, e->node);
+			sc_node_pulse(w, e->node, &w->pulse[i].p);
+		}
 	}
 	w->pulse[i].next = w->pulse_free;
 	w->pulse_free = i + 1;

@@ -1,5 +1,5 @@
 # Unit tests of clusterd/core: records, commands, views, leases, decisions.
-clucore_tests = %D%/test_clustate %D%/test_clulost %D%/test_clunode %D%/test_clupulse %D%/test_cluawait %D%/test_cludecide
+clucore_tests = %D%/test_clustate %D%/test_clulost %D%/test_clunode %D%/test_clupulse %D%/test_cluawait %D%/test_clulist %D%/test_cludecide
 check_PROGRAMS += $(clucore_tests)
 TESTS += $(clucore_tests)
 
@@ -8,6 +8,8 @@ TESTS += $(clucore_tests)
 %C%_test_clulost_SOURCES = %D%/test_clulost.c %D%/cluapply.h %D%/cluapply.c
 %C%_test_clulost_LDADD = clusterd/core/libclucore.a $(TEST_LIBS)
 %C%_test_clunode_SOURCES = %D%/clubus.h %D%/test_clunode.c
+%C%_test_clulist_SOURCES = %D%/clubus.h %D%/test_clulist.c
+%C%_test_clulist_LDADD = clusterd/core/libclucore.a $(TEST_LIBS)
 %C%_test_cluawait_SOURCES = %D%/clubus.h %D%/test_cluawait.c
 %C%_test_cluawait_LDADD = clusterd/core/libclucore.a $(TEST_LIBS)
 %C%_test_clupulse_SOURCES = %D%/clubus.h %D%/test_clupulse.c

@@ -22,6 +22,9 @@ static struct world {
 	bool silent[HOSTS];
 	unsigned puts, stop_after; /* stop_after: so many "put" succeed, then all fail; 0: no limit */
 	unsigned reloads;
+	bool strict;          /* runs[] counts */
+	uint64_t runs[HOSTS]; /* what its Corosync goes by */
+	bool apart[HOSTS], deaf[HOSTS]; /* in another membership than the others; and it reads no file */
 	int reload_result;
 } w;
 
@@ -47,6 +50,15 @@ static unsigned current(void)
 	return HOSTS;
 }
 
+static uint64_t on_disk(void)
+{
+	_cleanup_free_ char *text = NULL;
+	struct err err = { 0 };
+	struct conf c;
+
+	return host_conf(&text, &c, &err) < 0 ? 0 : c.version;
+}
+
 static int ask(void *arg, const struct peer *to, json_t *req, json_t **ret, struct err *err)
 {
 	unsigned was = current(), i = 0;
@@ -66,6 +78,10 @@ static int ask(void *arg, const struct peer *to, json_t *req, json_t **ret, stru
 		*ret = member_conf_get(&w.node[i]);
 		if (!strcmp(field_text(*ret, "type"), "error"))
 			r = err_set(err, (int)field_num(*ret, "errno"), "%s", field_text(*ret, "error"));
+	} else if (!strcmp(field_text(req, "op"), "read")) {
+		if (w.runs[i] && !w.deaf[i])
+			w.runs[i] = on_disk();
+		*ret = json_pack("{s:s}", "type", "ok");
 	} else if (w.stop_after && w.puts >= w.stop_after) {
 		r = err_set(err, ETIMEDOUT, "cut off");
 	} else {
@@ -79,8 +95,26 @@ static int ask(void *arg, const struct peer *to, json_t *req, json_t **ret, stru
 
 static int reload(struct err *err)
 {
+	unsigned was = current();
+
 	w.reloads++;
+	for (unsigned i = 0; i < HOSTS && w.reload_result == 0; i++) {
+		be(i);
+		if (w.runs[i] && !w.apart[i] && !w.silent[i])
+			w.runs[i] = on_disk();
+	}
+	be(was);
 	return w.reload_result < 0 ? err_set(err, -w.reload_result, "no reload") : 0;
+}
+
+/* A majority of its hosts goes by it, as far as they are in one membership with this one. */
+static int goes_by(const struct conf *c, struct err *err)
+{
+	unsigned k = 0;
+
+	for (unsigned i = 0; i < HOSTS; i++)
+		k += conf_named(c, names[i]) && !w.silent[i] && (w.runs[i] == c->version || !w.strict);
+	return k > c->n / 2 || !w.strict ? 0 : err_set(err, EAGAIN, "%u go by it", k);
 }
 
 static struct peer peer_of(unsigned i)
@@ -136,7 +170,7 @@ static int change(unsigned by, int add, const char *remove, bool force, struct e
 	struct conf_node n = { .id = 0 };
 	struct peer p = { .port = 0 };
 	struct member_change m = {
-		.self = &w.node[by], .ask = ask, .reload = reload, .remove = remove, .force = force
+		.self = &w.node[by], .ask = ask, .reload = reload, .goes_by = goes_by, .remove = remove, .force = force
 	};
 
 	if (add >= 0) {
@@ -212,7 +246,9 @@ static void test_add_remove(void **state)
 	/* one that is called like a member, at another address */
 	struct conf_node n = { .name = "host-c", .addr = { "10.0.0.9" } };
 	struct peer p = peer_of(1);
-	struct member_change m = { .self = &w.node[0], .ask = ask, .reload = reload, .add = &n, .peer = &p };
+	struct member_change m = {
+		.self = &w.node[0], .ask = ask, .reload = reload, .goes_by = goes_by, .add = &n, .peer = &p
+	};
 	be(0);
 	assert_int_equal(member_change(&m, &err), -EEXIST);
 	has("acd", 5);
@@ -278,6 +314,56 @@ static void test_interrupted(void **state)
 	w.reloads = 0;
 	assert_int_equal(change(0, 3, NULL, false, &err), 0);
 	assert_int_equal(w.reloads, 1);
+}
+
+/*
+ * host-b and host-c are in another membership of Corosync than host-a, and answer its questions all the same. Had they only the file,
+ * host-a could go on and on, until its list is of itself alone, while the others still go by the first one.
+ */
+static void test_not_read(void **state)
+{
+	struct err err;
+
+	(void)state;
+	w.strict = true;
+	for (unsigned i = 0; i < 3; i++)
+		w.runs[i] = 3;
+	w.apart[1] = w.apart[2] = w.deaf[1] = w.deaf[2] = true;
+	prepare_d();
+	w.runs[3] = 4;
+	assert_int_equal(change(0, 3, NULL, false, &err), 0);
+	has("abcd", 4);
+	assert_int_equal(w.runs[1], 3);
+	w.silent[3] = true;
+	assert_int_equal(change(0, -1, "host-d", false, &err), -EAGAIN);
+	assert_non_null(strstr(err.text, "1 go by it"));
+	has("abcd", 4);
+	/* as soon as they read it when they are told, it goes on */
+	w.deaf[1] = w.deaf[2] = false;
+	assert_int_equal(change(0, -1, "host-d", false, &err), 0);
+	has("abc", 5);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(w.runs[i], 5);
+}
+
+/* host-b and host-c have left in order. Each asks another host, and neither of these knows what the other one does. */
+static void test_two_leave_at_once(void **state)
+{
+	struct member_change m = {
+		.self = &w.node[0], .ask = ask, .reload = reload, .goes_by = goes_by, .remove = "host-b", .leaves = true
+	};
+	struct err err;
+
+	(void)state;
+	w.silent[0] = true;
+	assert_int_equal(change(1, -1, "host-a", false, &err), 0); /* host-b and host-c have version 4 */
+	w.silent[0] = false;
+	w.silent[2] = true;
+	be(0);
+	err = (struct err){ 0 };
+	/* host-b is asked, too: what it knows is that host-a was taken out */
+	assert_int_equal(member_change(&m, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "taken out of the cluster"));
 }
 
 static void test_two_at_once(void **state)
@@ -440,6 +526,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_add_remove, world_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_silent, world_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_interrupted, world_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_not_read, world_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_two_leave_at_once, world_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_two_at_once, world_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_put, world_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_messages, world_setup, test_dir_teardown),
