@@ -434,11 +434,12 @@ int host_goes_by(const struct conf *c, struct err *err)
 			continue;
 		known += conf_named(c, field_text(h, "name")) ? 1 : c->n + 1;
 	}
-	return known == c->n ? 0
-	                     : err_set(err, EAGAIN,
-	                               "the cluster does not go by version %" PRIu64
-	                               " of the node list yet: has Corosync read its file on all hosts (corosync-cfgtool -R)?",
-	                               c->version);
+	return known == c->n
+	               ? 0
+	               : err_set(err, EAGAIN,
+	                         "the cluster does not go by version %" PRIu64
+	                         " of the node list yet: has Corosync read its file on all hosts (corosync-cfgtool -R)?",
+	                         c->version);
 }
 
 int host_wait(const char *name, unsigned wait_s, struct err *err)

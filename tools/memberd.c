@@ -278,9 +278,13 @@ static json_t *on_admit(struct memberd *d, const char *key, const json_t *req)
 /* A member that has emptied itself. */
 static json_t *on_leave(struct memberd *d, const char *name)
 {
-	struct member_change m = {
-		.self = &d->self, .ask = ask_peer, .reload = host_reload, .goes_by = host_goes_by, .arg = d, .remove = name, .leaves = true
-	};
+	struct member_change m = { .self = &d->self,
+		                   .ask = ask_peer,
+		                   .reload = host_reload,
+		                   .goes_by = host_goes_by,
+		                   .arg = d,
+		                   .remove = name,
+		                   .leaves = true };
 	_cleanup_json_ json_t *st = NULL;
 	struct err err = { 0 };
 	int r = host_status(&st, &err);

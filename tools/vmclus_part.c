@@ -232,9 +232,12 @@ static int remove_host(struct cli *v, bool *ret_there, struct err *err)
 	if (*ret_there)
 		r = take_out(v, host, &self, err);
 	else {
-		struct member_change m = {
-			.self = &self, .ask = ask_peer, .reload = host_reload, .goes_by = host_goes_by, .arg = &self, .remove = host
-		};
+		struct member_change m = { .self = &self,
+			                   .ask = ask_peer,
+			                   .reload = host_reload,
+			                   .goes_by = host_goes_by,
+			                   .arg = &self,
+			                   .remove = host };
 
 		r = member_change(&m, err);
 	}

@@ -67,7 +67,9 @@ static void again(const struct plan *p, uint64_t seed)
 	       : p->apart ? " --apart"
 	       : p->leave ? " --leave"
 	                  : "",
-	       p->stuck ? " --stuck" : p->lists ? " --lists" : "");
+	       p->stuck   ? " --stuck"
+	       : p->lists ? " --lists"
+	                  : "");
 }
 
 static double seconds(void)

@@ -20,7 +20,8 @@ static void domain(struct sc *w, const struct clu_state *s, const struct clu_dom
 		if (d->phase != CLU_PHASE_RUNNING)
 			sc_violation(w, "%s is to run and is %s (%s) %.0f s after the last fault", d->name,
 			             clu_phase_name(d->phase), d->text, (double)(w->now - w->quiet) / 1e9);
-		else if (at == NOHOST || sc_copy(w, at, dom)->state != HV_RUN || sc_copy(w, at, dom)->generation != d->generation)
+		else if (at == NOHOST || sc_copy(w, at, dom)->state != HV_RUN ||
+		         sc_copy(w, at, dom)->generation != d->generation)
 			sc_violation(w, "%s should run on %c in generation %llu and does not", d->name, sc_letter(at),
 			             (unsigned long long)d->generation);
 		else if (wd->shared &&

@@ -28,7 +28,8 @@ static uint64_t essence(const struct sc *w, const struct clu_state *s)
 		return s->sum;
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && s->host[i].node; i++) {
 		const struct clu_host *h = &s->host[i];
-		const uint64_t v[] = { h->state, h->boot, h->up_id, h->lost_id, h->lease_ns, h->maintenance, h->leaving, h->safe_by };
+		const uint64_t v[] = { h->state,    h->boot,        h->up_id,   h->lost_id,
+			               h->lease_ns, h->maintenance, h->leaving, h->safe_by };
 		uint64_t x = h->node;
 		for (unsigned k = 0; k < sizeof(v) / sizeof(v[0]); k++)
 			x = mix(x, v[k]);
@@ -36,7 +37,8 @@ static uint64_t essence(const struct sc *w, const struct clu_state *s)
 	}
 	for (uint32_t i = 0; i < s->n_dom; i++) {
 		const struct clu_dom *d = &s->dom[i];
-		const uint64_t v[] = { d->xml_id, d->desired, d->phase, d->host, d->target, d->generation, d->generation_max, d->op_id, d->rev, d->force };
+		const uint64_t v[] = { d->xml_id,     d->desired,        d->phase, d->host, d->target,
+			               d->generation, d->generation_max, d->op_id, d->rev,  d->force };
 		uint64_t x = 1000 + i;
 		for (unsigned k = 0; k < sizeof(v) / sizeof(v[0]); k++)
 			x = mix(x, v[k]);

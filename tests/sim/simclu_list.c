@@ -542,7 +542,8 @@ static void remove_one(struct sc *w, uint32_t at)
 		uint32_t id = l->id[(first + k) % l->n];
 		enum clu_host_state s = state_at(w, at, id);
 
-		if (id == w->node[at].id || (!sc_planted(w, "lists-unasked") && s != CLU_HOST_SAFE && s != CLU_HOST_NEW))
+		if (id == w->node[at].id ||
+		    (!sc_planted(w, "lists-unasked") && s != CLU_HOST_SAFE && s != CLU_HOST_NEW))
 			continue;
 		sc_trace(w, "somebody at %c takes %c out", sc_letter(at), sc_letter_of(w, id));
 		(void)begin(w, at, NOHOST, id);

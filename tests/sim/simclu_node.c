@@ -596,8 +596,7 @@ static void decide(struct sc *w, uint32_t node)
 	}
 	for (uint32_t i = 0; i < w->proposals->n; i++) {
 		sc_trace(w, "%c proposes %s %s %c", sc_letter(node), clu_cmd_name(w->proposals->cmd[i].kind),
-		         w->proposals->cmd[i].uuid,
-		         sc_letter_of(w, w->proposals->cmd[i].host));
+		         w->proposals->cmd[i].uuid, sc_letter_of(w, w->proposals->cmd[i].host));
 		sc_submit(w, node, &w->proposals->cmd[i]);
 		if (sc_chance(w, 3))
 			sc_submit(w, node, &w->proposals->cmd[i]); /* twice does no harm */

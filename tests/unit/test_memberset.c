@@ -22,8 +22,8 @@ static struct world {
 	bool silent[HOSTS];
 	unsigned puts, stop_after; /* stop_after: so many "put" succeed, then all fail; 0: no limit */
 	unsigned reloads;
-	bool strict;          /* runs[] counts */
-	uint64_t runs[HOSTS]; /* what its Corosync goes by */
+	bool strict;                    /* runs[] counts */
+	uint64_t runs[HOSTS];           /* what its Corosync goes by */
 	bool apart[HOSTS], deaf[HOSTS]; /* in another membership than the others; and it reads no file */
 	int reload_result;
 } w;
