@@ -12,6 +12,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "clusterd/guard/leaving.h"
 #include "clusterd/guard/managed.h"
@@ -19,6 +20,8 @@
 #include "tools/jsonconn.h"
 
 #define AUTHKEY_BYTES 256u
+#define BOUND_FILE    "hospes-leaves"
+#define BOUND_S       120
 #define READ_LOOKS    10 /* in a second */
 
 static char *corosync_file(const char *name)
@@ -54,6 +57,33 @@ int host_conf_write(const char *text, struct err *err)
 	int r = file_write_atomic(path, text, strlen(text), 0644);
 
 	return r < 0 ? err_sys(err, r, "write %s", path) : 0;
+}
+
+int host_bind(struct err *err)
+{
+	_cleanup_free_ char *path = corosync_file(BOUND_FILE),
+			    *text = xasprintf("%lld\n", (long long)time(NULL) + BOUND_S);
+	int r = file_write_atomic(path, text, strlen(text), 0600);
+
+	return r < 0 ? err_sys(err, r, "write %s", path) : 0;
+}
+
+bool host_bound(void)
+{
+	_cleanup_free_ char *path = corosync_file(BOUND_FILE), *text = NULL;
+	long long now = (long long)time(NULL), until;
+
+	if (file_read(path, 64, &text, NULL) < 0)
+		return false;
+	until = strtoll(text, NULL, 10);
+	return now < until && until <= now + BOUND_S;
+}
+
+void host_unbind(void)
+{
+	_cleanup_free_ char *path = corosync_file(BOUND_FILE);
+
+	unlink(path);
 }
 
 static int authkey_put(const uint8_t *key, size_t len, struct err *err)
@@ -305,6 +335,7 @@ int host_clear(struct err *err)
 	}
 	if (r < 0)
 		return r;
+	host_unbind();
 	/* that this host left another cluster in this boot is no news to the next one */
 	return leaving_save(&none, err);
 }

@@ -21,6 +21,13 @@
  */
 int host_conf(char **ret_text, struct conf *ret, struct err *err) _must_check_;
 int host_conf_write(const char *text, struct err *err) _must_check_;
+/*
+ * This host asks the others to take it out: for the next two minutes (CLOCK_REALTIME, over a boot, too) it agrees to no other change,
+ * since its vote may count for that one.
+ */
+int host_bind(struct err *err) _must_check_;
+bool host_bound(void);
+void host_unbind(void);
 /* Corosync's key in hexadecimal, the caller's; a new one if @make. NULL with the text. */
 char *host_authkey(bool make, struct err *err);
 int host_authkey_write(const char *hex, struct err *err) _must_check_;

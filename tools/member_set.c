@@ -9,10 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 #include "common/fault.h"
+#include "common/util.h"
 #include "tools/jsonconn.h"
 
 #define SETTLE_LOOKS 10u
 #define SETTLE_US    500000u
+#define LEAVE_NS     (60 * NS_PER_S) /* well before the host that leaves may think better of it: host_bind() */
 
 /* A member's own files --------------------------------------------------------------------------------------------- */
 
@@ -25,7 +27,8 @@ json_t *member_conf_get(const struct node *self)
 	_cleanup_json_ json_t *peers = host_conf(&text, &c, &err) < 0 ? NULL : host_peers(self, &c, NULL, &err);
 	if (!peers)
 		return json_pack("{s:s, s:s, s:i}", "type", "error", "error", err.text, "errno", err.code);
-	return json_pack("{s:s, s:s, s:s, s:O}", "type", "conf", "name", self->name, "conf", text, "peers", peers);
+	return json_pack("{s:s, s:s, s:s, s:O, s:b}", "type", "conf", "name", self->name, "conf", text, "peers", peers,
+	                 "leaves", (int)host_bound());
 }
 
 /* Who is pinned because of the old list, and is in the new one no more. */
@@ -54,6 +57,13 @@ static int put_peers(const struct node *self, const json_t *list, struct err *er
 	return r;
 }
 
+static int refuse_bound(const struct node *self, struct err *err)
+{
+	return err_set(err, EBUSY,
+	               "%s leaves the cluster, and agrees to nothing else for two minutes (vmclus leave there)",
+	               self->name);
+}
+
 int member_conf_put(const struct node *self, const json_t *req, struct err *err)
 {
 	_cleanup_free_ char *have = NULL;
@@ -68,6 +78,8 @@ int member_conf_put(const struct node *self, const json_t *req, struct err *err)
 	if (strcmp(old.cluster, now.cluster) != 0 || !conf_named(&now, self->name) || now.unusable)
 		return err_set(err, EINVAL, "%s is in cluster %s: that is no configuration for it", self->name,
 		               old.cluster);
+	if (strcmp(have, text) != 0 && host_bound())
+		return refuse_bound(self, err);
 	if (strcmp(have, text) != 0 && old.version != (uint64_t)field_num(req, "base"))
 		return err_set(err, ESTALE,
 		               "%s has version %" PRIu64 " of the node list: somebody else changed it meanwhile",
@@ -102,6 +114,7 @@ struct change {
 	struct peers peers;
 	struct member *list; /* in the order of ids */
 	unsigned n, heard;   /* of them; those that answered */
+	uint64_t began_ns;   /* CLOCK_BOOTTIME */
 	char *text;          /* the new one */
 };
 
@@ -124,6 +137,12 @@ static int by_id(const void *a, const void *b)
 	return (x->node->id > y->node->id) - (x->node->id < y->node->id);
 }
 
+/* The one that asks to be taken out: it counts as one that answers, and takes over nothing. */
+static bool is_leaver(const struct change *c, const struct member *v)
+{
+	return c->m->leaves && !strcmp(v->node->name, c->m->remove);
+}
+
 static int ask_conf(struct change *c, struct member *v, struct err *err)
 {
 	_cleanup_json_ json_t *o = NULL;
@@ -142,6 +161,8 @@ static int ask_conf(struct change *c, struct member *v, struct err *err)
 		r = err_set(err, EXDEV, "it is in cluster %s, this host in %s", got.cluster, c->own.cluster);
 	if (r < 0)
 		return r;
+	if (field_true(o, "leaves") && !is_leaver(c, v))
+		return err_set(err, EBUSY, "it leaves the cluster (vmclus leave there)");
 	v->version = got.version;
 	v->peers = json_incref(json_object_get(o, "peers"));
 	v->text = strdup(field_text(o, "conf"));
@@ -265,8 +286,10 @@ static int put_all(struct change *c, const char *text, const struct conf *now, c
 		struct member *v = &c->list[i];
 		struct conf n;
 
-		if (!v->text || !conf_named(now, v->node->name))
+		if (!v->text || !conf_named(now, v->node->name) || is_leaver(c, v))
 			continue;
+		if (c->m->leaves && boot_ns() > c->began_ns + LEAVE_NS)
+			return err_set(err, ETIMEDOUT, "%s takes too long to answer: repeat this", v->node->name);
 		(void)fault_point("member", "change", v->node->name, "", 0);
 		if (put_one(c, v, text, peers, err) < 0)
 			return done ? err_prefix(err,
@@ -354,7 +377,7 @@ static int carry_out(struct change *c, struct err *err)
 {
 	struct conf now;
 	bool failed;
-	int r = ask_all(c, err);
+	int r = host_bound() && !c->m->force ? refuse_bound(c->m->self, err) : ask_all(c, err);
 
 	if (r == 0)
 		r = find_newest(c, err);
@@ -389,7 +412,7 @@ static int carry_out(struct change *c, struct err *err)
 
 int member_change(const struct member_change *m, struct err *err)
 {
-	struct change c = { .m = m };
+	struct change c = { .m = m, .began_ns = boot_ns() };
 	int r = carry_out(&c, err);
 
 	change_done(&c);

@@ -29,15 +29,15 @@ struct member_change {
 	const struct peer *peer;
 	const char *remove;              /* NULL: none */
 	const char *expect;              /* what the file has to become, else -ESTALE and nothing is done; NULL: anything */
-	bool leaves;                     /* the host to be taken out has left in order, and asks for it: it is asked like the others */
+	bool leaves;                     /* the host to be taken out asks for it: it counts as one that answers, if it does */
 	bool agreed;                     /* it never came, and this host was alone before: it counts as one that answers */
 	bool force;                      /* also without a majority of the present hosts */
 };
 
 /*
  * Make the change on all members, then have Corosync read it. Unfinished earlier changes are finished first, and the
- * cluster has to go by them. A host that is there already, or gone already, is no error. Failures name the host; with nothing changed, or with what is to
- * be repeated.
+ * cluster has to go by them. A host that is there already, or gone already, is no error. Failures name the host; with
+ * nothing changed, or with what is to be repeated.
  */
 int member_change(const struct member_change *m, struct err *err) _must_check_;
 

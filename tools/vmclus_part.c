@@ -59,6 +59,9 @@ static int tell_one(const struct node *self, const struct conf *c, struct err *e
 		if (!p || !strcmp(p->name, self->name) ||
 		    host_connects(p->address, MEMBER_PORT, "hospes-member", err) < 0)
 			continue;
+		r = host_bind(err);
+		if (r < 0)
+			break;
 		r = member_ask(self, p->address, MEMBER_PORT, p->public_key, json_pack("{s:s}", "op", "leave"),
 		               LEAVE_MS, &o, err);
 		if (r < 0 && r != -ETIMEDOUT)
@@ -126,8 +129,10 @@ static int leave_steps(struct cli *v, const struct node *self, const struct conf
 			return err_sys(err, r, "write %s", told);
 	}
 	r = forget(self, c, err);
-	if (r == 0)
+	if (r == 0) {
 		unlink(told);
+		host_unbind();
+	}
 	return r;
 }
 

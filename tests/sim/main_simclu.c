@@ -143,7 +143,7 @@ static int planted(const struct plan *p)
 		                            "starts-after-left",   "lease-longer-early", "nobody-steps-aside",
 		                            "forgets-failures",    "one-clock",          "stopped-clock-trusted",
 		                            "gives-up-at-once",    "waits-briefly",      "lists-unasked",
-		                            "lists-unread",        "lists-and-old-peers" };
+		                            "lists-unbound",       "lists-unread",       "lists-and-old-peers" };
 	int rc = 0;
 
 	for (unsigned b = 0; b < sizeof(bugs) / sizeof(bugs[0]); b++) {

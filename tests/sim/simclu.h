@@ -160,7 +160,7 @@ struct sc_change {
 	bool undo;           /* what is taken out never came */
 	bool leaves;         /* what is taken out asks for it */
 	uint32_t i, heard, tries;
-	uint64_t until;
+	uint64_t began, until;
 	struct sc_list own, newest, now;
 	struct { bool heard; struct sc_list got; } of[SC_NODES];
 };
@@ -183,6 +183,7 @@ struct sc_node {
 	uint32_t id; /* node id of corosync; 0: it is in no cluster. Without changes of the list: its number + 1 */
 	struct sc_list conf, runs, knows; /* node lists: of its file, of its corosync, of its clusterd */
 	bool goes; /* it leaves for good */
+	uint64_t bound; /* it asked to be taken out, and agrees to nothing else until then */
 	/* the machine */
 	bool power;
 	uint64_t frozen, froze, thawed; /* the whole machine stands still, until, since; when it went on last. Virtual; 0: no */

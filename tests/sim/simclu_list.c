@@ -12,7 +12,9 @@
 
 #define ONLINE_NS  (20 * S)
 #define UNANSWERED (1500 * MS)
-#define LEAST      2u /* hosts that stay */
+#define LEAST      2u        /* hosts that stay */
+#define BOUND_NS   (120 * S) /* one that asked to be taken out agrees to nothing else */
+#define LEAVE_NS   (60 * S)
 
 /* sc_ev.arg */
 enum { PERSON, CHANGE, READS, NOTICES, FINISH };
@@ -200,6 +202,7 @@ void sc_list_reset(struct sc *w)
 
 		n->id = i < l.n ? i + 1 : 0;
 		n->goes = false;
+		n->bound = 0;
 		n->conf = n->runs = n->knows = i < l.n ? l : (struct sc_list){ .n = 0 };
 	}
 	if (w->opt.lists)
@@ -215,6 +218,7 @@ static void wipe(struct sc *w, uint32_t node)
 	sc_trace(w, "%c is empty now", sc_letter(node));
 	n->conf = n->runs = n->knows = (struct sc_list){ .n = 0 };
 	n->id = 0;
+	n->bound = 0;
 	n->goes = false;
 	n->journal_n = 0;
 	memset(sc_local(w, node, 0), 0, w->opt.doms * sizeof(struct sc_local));
@@ -231,6 +235,11 @@ static void again(struct sc *w, struct sc_change *c, uint64_t ns)
 	in(w, ns, c->at, CHANGE, (uint64_t)(c - w->change) << 32 | c->life);
 }
 
+static bool bound(const struct sc *w, uint32_t node)
+{
+	return w->now < w->node[node].bound && !sc_planted(w, "lists-unbound");
+}
+
 static struct sc_change *begin(struct sc *w, uint32_t at, uint32_t joins, uint32_t remove)
 {
 	struct sc_change *c = NULL;
@@ -238,10 +247,11 @@ static struct sc_change *begin(struct sc *w, uint32_t at, uint32_t joins, uint32
 	for (unsigned i = 0; i < SC_CHANGES && !c; i++)
 		if (!w->change[i].step)
 			c = &w->change[i];
-	if (!c || !w->node[at].conf.n)
+	if (!c || !w->node[at].conf.n || bound(w, at))
 		return NULL;
 	*c = (struct sc_change){ .step = ASK,
 		                 .life = ++w->list_lives,
+		                 .began = w->now,
 		                 .at = at,
 		                 .joins = joins,
 		                 .remove = remove,
@@ -270,6 +280,8 @@ static bool ask(struct sc *w, struct sc_change *c, uint64_t *took)
 		*took = sc_rnd(w, UNANSWERED);
 		return true;
 	}
+	if (bound(w, m) && !(c->leaves && id == c->remove))
+		return true;
 	c->of[i].heard = true;
 	c->of[i].got = w->node[m].conf;
 	c->heard++;
@@ -308,6 +320,10 @@ static const char *put_one(struct sc *w, struct sc_change *c, uint32_t i, const 
 	if ((m != c->at && !answers(w, c->at, m)))
 		return "one does not answer any more";
 	n = &w->node[m];
+	if (bound(w, m))
+		return "one leaves";
+	if (c->leaves && w->now > c->began + LEAVE_NS)
+		return "it took too long";
 	if (same(&n->conf, l)) {
 		c->of[i].got = *l;
 		return NULL;
@@ -326,7 +342,7 @@ static bool put(struct sc *w, struct sc_change *c, const struct sc_list *l, cons
 	while (c->i < c->own.n) {
 		uint32_t i = c->i++;
 
-		if (!c->of[i].heard || !sc_list_has(l, c->own.id[i]))
+		if (!c->of[i].heard || !sc_list_has(l, c->own.id[i]) || (c->leaves && c->own.id[i] == c->remove))
 			continue;
 		*why = put_one(w, c, i, l);
 		return true;
@@ -553,7 +569,7 @@ static void remove_one(struct sc *w, uint32_t at)
 
 void sc_list_left(struct sc *w, uint32_t node)
 {
-	const struct sc_node *n = &w->node[node];
+	struct sc_node *n = &w->node[node];
 	uint32_t first = (uint32_t)sc_rnd(w, w->opt.nodes);
 
 	for (uint32_t k = 0; k < w->opt.nodes; k++) {
@@ -563,6 +579,7 @@ void sc_list_left(struct sc *w, uint32_t node)
 		if (m == node || !answers(w, node, m) || !w->node[m].up ||
 		    (s != CLU_HOST_SAFE && (s != CLU_HOST_NEW || !sc_node_acts(&w->node[m]))))
 			continue;
+		n->bound = w->now + BOUND_NS;
 		struct sc_change *c = begin(w, m, NOHOST, n->id);
 		if (c)
 			c->leaves = true;
@@ -726,6 +743,11 @@ static void finish(struct sc *w)
 
 void sc_list_stop(struct sc *w)
 {
+	/* as if it were some minutes later: no change lasts so long, and no host is bound any more */
+	for (unsigned i = 0; i < SC_CHANGES; i++)
+		w->change[i].step = 0;
+	for (uint32_t i = 0; i < w->opt.nodes; i++)
+		w->node[i].bound = 0;
 	if (w->opt.lists)
 		in(w, 3 * S, 0, FINISH, 0);
 }

@@ -366,6 +366,36 @@ static void test_two_leave_at_once(void **state)
 	assert_non_null(strstr(err.text, "taken out of the cluster"));
 }
 
+/* One that asked to be taken out counts for that, and for nothing else. */
+static void test_bound(void **state)
+{
+	struct member_change m = {
+		.self = &w.node[0], .ask = ask, .reload = reload, .goes_by = goes_by, .remove = "host-b", .leaves = true
+	};
+	struct err err;
+
+	(void)state;
+	be(1);
+	assert_int_equal(host_bind(&err), 0);
+	assert_true(host_bound());
+	assert_int_equal(change(1, -1, "host-a", false, &err), -EBUSY);
+	w.silent[0] = true;
+	assert_int_equal(change(2, -1, "host-a", false, &err), -EAGAIN); /* of two that answer one leaves */
+	has("abc", 3);
+	w.silent[0] = false;
+	w.silent[2] = true;
+	be(0);
+	err = (struct err){ 0 };
+	assert_int_equal(member_change(&m, &err), 0);
+	be(1);
+	assert_int_equal(on_disk(), 3); /* it took over nothing */
+	be(0);
+	assert_int_equal(on_disk(), 4);
+	be(1);
+	host_unbind();
+	assert_false(host_bound());
+}
+
 static void test_two_at_once(void **state)
 {
 	struct err err = { 0 };
@@ -528,6 +558,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_interrupted, world_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_not_read, world_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_two_leave_at_once, world_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_bound, world_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_two_at_once, world_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_put, world_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_messages, world_setup, test_dir_teardown),
