@@ -9,6 +9,7 @@
 #include "clusterd/io/local.h"
 #include "clusterd/io/nodeio.h"
 #include "clusterd/io/probe.h"
+#include "clusterd/guard/managed.h"
 #include "common/caps.h"
 #include "common/daemon.h"
 #include "common/log.h"
@@ -27,7 +28,7 @@ static void on_child(void *arg, pid_t pid, int status)
 {
 	struct app *a = arg;
 
-	if (!nodeio_child(a->n, pid, status))
+	if (!nodeio_child(a->n, pid, status) && a->local)
 		(void)local_child(a->local, pid, status);
 }
 
@@ -59,12 +60,17 @@ static void on_progress(void *arg, const char *uuid, const char *json, size_t le
 
 static int on_inventory(void *arg, struct clu_inventory *list, uint32_t max)
 {
-	return local_inventory(((struct app *)arg)->local, list, max);
+	struct app *a = arg;
+
+	return a->local ? local_inventory(a->local, list, max) : 0;
 }
 
 static int on_engines(void *arg, struct hostengines *ret)
 {
-	return local_engines(((struct app *)arg)->local, ret);
+	struct app *a = arg;
+
+	*ret = (struct hostengines){ 0 };
+	return a->local ? local_engines(a->local, ret) : 0;
 }
 
 static const struct nodeio_ops ops = { .changed = on_changed,
@@ -74,11 +80,32 @@ static const struct nodeio_ops ops = { .changed = on_changed,
 	                               .inventory = on_inventory,
 	                               .engines = on_engines };
 
+/* A witness has nothing that would look after domains. */
+static int check_witness(struct err *err)
+{
+	int here = managed_count_alive();
+
+	if (here < 0)
+		return err_sys(err, here, "domains of the cluster that run on this host");
+	if (here > 0)
+		return err_set(
+			err, EBUSY,
+			"%s/witness makes this host a witness, and %d domains of the cluster run here: remove that file, "
+			"or end them first (vmclus shutdown-host)",
+			path_conf(), here);
+	log_info("this host is a witness: it votes, and carries no domains");
+	return 0;
+}
+
 static int start(void *arg, struct loop *loop, struct err *err)
 {
 	struct app *a = arg;
 	int r = hostconf_load(&a->conf, err);
 
+	if (r < 0)
+		return r;
+	if (a->conf.witness)
+		r = check_witness(err);
 	if (r < 0)
 		return r;
 	r = caps_bound(0, err); /* fence agents may need all the rest */
@@ -91,8 +118,8 @@ static int start(void *arg, struct loop *loop, struct err *err)
 	a->ctl = cluctl_new(loop, a->n, err);
 	if (!a->ctl)
 		return -EIO;
-	a->local = local_new(loop, a->n, &a->conf, err);
-	if (!a->local)
+	a->local = a->conf.witness ? NULL : local_new(loop, a->n, &a->conf, err);
+	if (!a->local && !a->conf.witness)
 		return -EIO;
 	a->balancer = balancer_new(loop, a->n);
 	if (!a->balancer)
@@ -125,7 +152,13 @@ static int check(void)
 	struct hostengines engines;
 	char size[32], names[CLU_TEXT_MAX];
 
-	if (hostconf_load(&conf, &err) < 0 || hostinfo_engines(&engines, &err) < 0) {
+	int r = hostconf_load(&conf, &err);
+
+	if (r == 0 && conf.witness) {
+		printf("%s: a witness, without domains\n", conf.migrated_name);
+		return 0;
+	}
+	if (r < 0 || hostinfo_engines(&engines, &err) < 0) {
 		fprintf(stderr, "clusterd: %s\n", err.text);
 		return 1;
 	}

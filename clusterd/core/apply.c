@@ -188,6 +188,8 @@ static bool can_take(struct apply *a, uint32_t node)
 		apply_refuse(a, ENOENT, "no such host in corosync's node list", "", "");
 	else if (h->state != CLU_HOST_ONLINE)
 		apply_refuse(a, EHOSTDOWN, h->name, " is ", clu_host_state_name(h->state));
+	else if (h->witness)
+		apply_refuse(a, EINVAL, h->name, " is a witness: it votes and carries no domains", "");
 	else if (h->maintenance)
 		apply_refuse(a, EBUSY, h->name, " is in maintenance (vmclus drain --undo ends that)", "");
 	else if (h->leaving != CLU_LEAVING_NOT)

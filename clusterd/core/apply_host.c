@@ -54,12 +54,33 @@ static void failed_no_more(struct apply *a, struct clu_dom *d, uint32_t node)
 	apply_close(a, CLU_OBJ_DOM, (uint32_t)(d - a->s->dom));
 }
 
+/* A domain of which the state says that it is at @node, or on its way there. */
+static const struct clu_dom *domain_at(const struct clu_state *s, uint32_t node)
+{
+	for (uint32_t i = 0; i < s->n_dom; i++)
+		if (s->dom[i].uuid[0] && (s->dom[i].host == node || s->dom[i].target == node))
+			return &s->dom[i];
+	return NULL;
+}
+
+/* A witness settles nothing of a domain, so it cannot begin as one where there may be any. */
+static bool witness_refused(struct apply *a, const struct clu_host *h)
+{
+	const struct clu_dom *d = a->c->witness ? domain_at(a->s, h->node) : NULL;
+
+	if (d)
+		apply_refuse(a, EBUSY, h->name, " has a domain, so it cannot be a witness: ", d->name);
+	else if (a->c->witness && a->c->n_inventory)
+		apply_refuse(a, EBUSY, h->name, " runs domains, so it cannot be a witness", "");
+	return a->answer->status != 0;
+}
+
 void apply_host_up(struct apply *a)
 {
 	const struct clu_cmd *c = a->c;
 	struct clu_host *h = the_host(a, c->origin);
 
-	if (!h)
+	if (!h || witness_refused(a, h))
 		return;
 	uint32_t slot = clu_slot(a->s, h);
 	bool new_life = h->state != CLU_HOST_ONLINE || h->boot != c->boot;
@@ -73,6 +94,7 @@ void apply_host_up(struct apply *a)
 	h->lease_ns = c->lease_ns;
 	h->self_fencing = c->self_fencing;
 	h->clock_stops = c->clock_stops;
+	h->witness = c->witness;
 	h->cap = c->cap;
 	if (new_life) {
 		h->leaving = c->leaving;

@@ -88,14 +88,14 @@ enum clu_todo clu_todo(const struct clu_dom *d, uint32_t node);
 uint32_t clu_fails(const struct clu_state *s, const struct clu_dom *d, uint32_t slot, uint64_t time_ns, const struct clu_fail **ret);
 /* True while the host is suspected, which makes it the last choice. */
 bool clu_suspected(const struct clu_host *h, uint64_t time_ns);
-/* True if the lost host becomes safe when a majority has waited out its lease. */
+/* True if the lost host becomes safe when a majority has waited out its lease. A witness has none, and nothing that could run. */
 static inline bool clu_deadline_counts(const struct clu_state *s, const struct clu_host *h)
 {
-	return h->self_fencing && (!h->clock_stops || s->policy.stopping_clocks == CLU_STOPPING_CLOCKS_TRUST);
+	return h->witness || (h->self_fencing && (!h->clock_stops || s->policy.stopping_clocks == CLU_STOPPING_CLOCKS_TRUST));
 }
 /* True if @at_ns of the state is ahead of @time_ns, by at most @most_ns. A time further ahead was set by a clock that was wrong. */
 static inline bool clu_to_come(uint64_t at_ns, uint64_t time_ns, uint64_t most_ns) { return at_ns > time_ns && at_ns - time_ns <= most_ns; }
-static inline bool clu_takes_none(const struct clu_host *h) { return h->maintenance || h->leaving != CLU_LEAVING_NOT; }
+static inline bool clu_takes_none(const struct clu_host *h) { return h->maintenance || h->leaving != CLU_LEAVING_NOT || h->witness; }
 
 /* The bit of the engine that hvdom calls @name; 0: it has none here. */
 uint32_t clu_engine_named(const char *name);

@@ -70,7 +70,7 @@ struct clu_cmd {
 	struct clu_spec spec;    /* DEFINE */
 	struct clu_capacity cap; /* HOST_UP */
 	uint64_t boot, lease_ns; /* HOST_UP */
-	bool self_fencing, clock_stops; /* HOST_UP */
+	bool self_fencing, clock_stops, witness; /* HOST_UP */
 	struct clu_rule rule;    /* RULE_ADD; RULE_REMOVE: id */
 	struct clu_policy policy;
 	uint32_t n_inventory;

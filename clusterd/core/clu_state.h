@@ -74,6 +74,7 @@ struct clu_host { /* the fields that every message needs stand first */
 	uint64_t lease_ns;       /* its domains may run so long after the send time of its last acknowledged beat */
 	bool self_fencing;       /* its guard enforces the lease; without it only a fence agent or a person makes it safe */
 	bool clock_stops;        /* its clocks may stop while it is paused: the policy stopping_clocks says what makes it safe */
+	bool witness;            /* votes, and carries no domain, ever: it has neither guard nor capacity */
 	bool maintenance;        /* drained: gets no domains */
 	bool returning;          /* maintenance is over, and the domains whose home it is are brought back */
 	enum clu_leaving leaving;

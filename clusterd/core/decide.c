@@ -63,7 +63,7 @@ static void hosts(struct round *r)
 {
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && r->s->host[i].node; i++) {
 		const struct clu_host *h = &r->s->host[i];
-		if (h->state == CLU_HOST_LOST)
+		if (h->state == CLU_HOST_LOST && !h->witness) /* nothing of it needs to be ended */
 			clu_bit_set(r->out->fence, i);
 		if (h->state != CLU_HOST_ONLINE || in_view(r->v, h->node))
 			continue;

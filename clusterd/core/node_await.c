@@ -95,8 +95,8 @@ void node_await_begin(struct clu_node *n)
 
 uint64_t clu_node_awaits(const struct clu_node *n, uint32_t slot)
 {
-	if (!decides(n) || slot >= n->seen.slots || is_there(&n->peer[slot]) ||
-	    !clu_park_ns(&n->s->policy, n->lease_ns))
+	if (!decides(n) || slot >= n->seen.slots || is_there(&n->peer[slot]) || n->s->host[slot].witness ||
+	    !clu_park_ns(&n->s->policy, n->s->host[slot].lease_ns)) /* a witness may ask, which has no lease */
 		return 0;
 	return left(n, slot);
 }

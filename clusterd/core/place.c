@@ -22,7 +22,7 @@ const char *clu_why_name(enum clu_why w)
 {
 	static const char *const t[] = { "ok",         "offline",  "maintenance", "engine",     "cpu-features",
 		                         "memory",     "bridge",   "files",       "rule-hosts", "rule-together",
-		                         "rule-apart", "conflict", "failed-here" };
+		                         "rule-apart", "conflict", "failed-here", "witness" };
 	_Static_assert(sizeof(t) / sizeof(t[0]) == CLU_WHY_MAX, "one for each");
 
 	return (size_t)w < CLU_WHY_MAX ? t[(size_t)w] : "?";
@@ -155,6 +155,10 @@ enum clu_why place_fixed(const struct place_world *w, uint32_t dom, uint32_t slo
 		say(y, "the host is ");
 		say(y, clu_host_state_name(h->state));
 		return CLU_WHY_OFFLINE;
+	}
+	if (h->witness) {
+		say(y, "the host is a witness: it votes and carries no domains");
+		return CLU_WHY_WITNESS;
 	}
 	if (h->maintenance) {
 		say(y, "the host is in maintenance");

@@ -133,7 +133,7 @@ static uint32_t bundle_hosts(const struct check *c, uint64_t *ret)
 		for (uint32_t i = 0; ok && (r = rule_at(c, i)); i++)
 			if (counts(c, r, CLU_RULE_HOSTS) && in_bundle(c, r->member[0]))
 				ok = place_hosts_rule(r, host) || (host->state == CLU_HOST_NEW && !r->never);
-		if (!ok)
+		if (!ok || host->witness)
 			continue;
 		n++;
 		clu_bit_set(ret, h);

@@ -15,6 +15,7 @@
 #define HOST_LEAVING   2u
 #define HOST_CLOCKS    3u
 #define HOST_BUILDS    4u
+#define HOST_WITNESS   5u
 #define DOM_FAILS      2u
 #define DOM_CPU        3u
 
@@ -171,6 +172,8 @@ static void meta(struct cur *c, struct clu_state *s)
 
 static uint8_t host_version(const struct clu_host *h)
 {
+	if (h->witness)
+		return HOST_WITNESS;
 	for (unsigned i = 0; i < CLU_BUILDS_MAX; i++)
 		if (h->cap.build[i][0])
 			return HOST_BUILDS;
@@ -204,6 +207,8 @@ static void host(struct cur *c, struct clu_host *h, uint8_t version)
 		flag(c, &h->clock_stops);
 	if (version >= HOST_BUILDS)
 		builds(c, &h->cap);
+	if (version >= HOST_WITNESS)
+		flag(c, &h->witness);
 	if (host_version(h) != version)
 		c->bad = true;
 }
@@ -347,7 +352,7 @@ static uint8_t version_of(const struct clu_state *s, enum clu_object kind, uint3
 static uint8_t version_max(enum clu_object kind)
 {
 	return kind == CLU_OBJ_POLICY ? policy_version(NULL)
-	       : kind == CLU_OBJ_HOST ? HOST_BUILDS
+	       : kind == CLU_OBJ_HOST ? HOST_WITNESS
 	       : kind == CLU_OBJ_DOM  ? DOM_CPU
 	                              : RECORD_VERSION;
 }

@@ -133,8 +133,8 @@ static json_t *host_json(struct client *c, uint32_t slot)
 	char awaits[2 * CLU_TEXT_MAX];
 
 	awaits_text(c, h, awaits, sizeof(awaits));
-	return json_pack("{s:s, s:s, s:f, s:f, s:I, s:I, s:b, s:s, s:o, s:o, s:b, s:s, s:s, s:b, s:b, s:s}", "name",
-	                 h->name, "state", clu_host_state_name(h->state), "cpu_used",
+	return json_pack("{s:s, s:s, s:f, s:f, s:I, s:I, s:b, s:s, s:o, s:o, s:b, s:s, s:s, s:b, s:b, s:s, s:s}",
+	                 "name", h->name, "state", clu_host_state_name(h->state), "cpu_used",
 	                 (double)load->cpu_used_milli[slot] / 1000, "cpu_total", (double)h->cap.cpu_milli / 1000,
 	                 "mem_used_bytes", (json_int_t)load->mem_used_bytes[slot], "mem_total_bytes",
 	                 (json_int_t)h->cap.mem_bytes, "maintenance", h->maintenance, "safe_by",
@@ -142,7 +142,7 @@ static json_t *host_json(struct client *c, uint32_t slot)
 	                 self ? json_real((double)nodeio_lease_left_ns(c->ctl->n) / 1e9) : json_null(), "labels",
 	                 labels(h), "self_fencing", h->self_fencing, "fencing", fencing, "leaving",
 	                 clu_leaving_name(h->leaving), "suspected", clu_suspected(h, nodeio_load(c->ctl->n)->time_ns),
-	                 "clock_stops", h->clock_stops, "awaits", awaits);
+	                 "clock_stops", h->clock_stops, "awaits", awaits, "role", h->witness ? "witness" : "host");
 }
 
 static const char *operation(enum clu_phase p)

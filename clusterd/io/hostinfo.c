@@ -87,13 +87,15 @@ static int keys_of(json_t *o, struct hostconf *c, const char *path, struct err *
 
 int hostconf_load(struct hostconf *c, struct err *err)
 {
-	_cleanup_free_ char *path = xasprintf("%s/clusterd.json", path_conf()), *text = NULL;
+	_cleanup_free_ char *path = xasprintf("%s/clusterd.json", path_conf()), *text = NULL,
+			    *role = xasprintf("%s/witness", path_conf());
 	json_error_t je;
 	size_t len;
 	int r = file_read(path, 65536, &text, &len);
 
 	*c = (struct hostconf){ .stop_grace_ns = STOP_GRACE_S * NS_PER_S, .reach_port = REACH_PORT };
 	host_name(c->migrated_name, sizeof(c->migrated_name));
+	c->witness = access(role, F_OK) == 0;
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)

@@ -19,6 +19,7 @@ struct hostconf {
 	bool domains_only;       /* "measure": "domains": usage is the sum of the domains', for hosts that share a machine */
 	uint64_t stop_grace_ns;  /* "stop_grace_s": how long a guest may take to power off; default 30 s */
 	uint16_t reach_port;     /* "reach_port": UDP port of the datagrams between clusterds; default 5418 */
+	bool witness;            /* <conf>/witness is there: this host votes, and carries no domains */
 	char migrated_name[CLU_NAME_MAX]; /* this host's name to migrated and hvdom, which Corosync's has to equal */
 };
 /* -EINVAL with a text that names the wrong key; system errors. */

@@ -64,7 +64,9 @@ static int enter(struct leave *l, enum leaving_stage stage, struct err *err)
 	               : stage == LEAVING_DRAIN ? CLU_LEAVING_DRAIN
 	                                        : CLU_LEAVING_ENDING,
 	               stage == LEAVING_LEFT);
-	local_ending(l->local, stage >= LEAVING_ENDING ? l->at.until_ns : 0, l->at.mode == CLU_ON_SHUTDOWN_STOP);
+	if (l->local)
+		local_ending(l->local, stage >= LEAVING_ENDING ? l->at.until_ns : 0,
+		             l->at.mode == CLU_ON_SHUTDOWN_STOP);
 	return 0;
 }
 
@@ -132,7 +134,7 @@ static void ending(struct leave *l)
 	if (nodeio_acts(l->n) && h && h->leaving != CLU_LEAVING_ENDING)
 		submit(l, CLU_CMD_LEAVE, CLU_LEAVING_ENDING, 0);
 	/* the guard's evidence: no marked domain lives; and none of ours is just being started */
-	if (!local_lives(l->local) && managed_count_alive() == 0)
+	if ((!l->local || !local_lives(l->local)) && managed_count_alive() == 0)
 		go_on_to(l, LEAVING_LEFT);
 }
 

@@ -35,7 +35,7 @@ static void on_period(void *arg)
 		tsc_rate_measure(&n->rate);
 	nodeio_disk_look(n);
 	/* without a guard and past the lease this node is nobody's to count on: others take its domains over */
-	if (!guardlink_there(n->guard) && n->have_cfg && boot_ns() > n->node.lease_until_ns)
+	if (!n->conf->witness && !guardlink_there(n->guard) && n->have_cfg && boot_ns() > n->node.lease_until_ns)
 		cpglink_enable(n->cpg, false);
 	if (n->have_cfg)
 		nodeio_propose(n);
@@ -128,9 +128,11 @@ const char *nodeio_trouble(const struct nodeio *n)
 		return n->disk_text;
 	if (n->stuck)
 		return n->stuck_text;
-	if (guardlink_awaited(n->guard))
+	if (n->conf->witness && n->role_text[0])
+		return n->role_text;
+	if (!n->conf->witness && guardlink_awaited(n->guard))
 		return "hospes-guard has not answered yet";
-	if (!guardlink_there(n->guard))
+	if (!n->conf->witness && !guardlink_there(n->guard))
 		return "hospes-guard does not run: this host gets no lease (systemctl start hospes-guard)";
 	if (nodeio_reach_trouble(n)[0])
 		return nodeio_reach_trouble(n);
@@ -291,6 +293,8 @@ struct nodeio *nodeio_new(struct loop *loop, const struct hostconf *conf, const 
 		return NULL;
 	}
 	loop_timer_in(n->period, PERIOD_NS);
+	if (conf->witness) /* nothing to be guarded, nobody to wait for */
+		cpglink_enable(n->cpg, true);
 	return n;
 }
 

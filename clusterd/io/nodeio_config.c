@@ -46,6 +46,8 @@ static int check(const struct nodeio *n, const struct cpg_config *c, struct err 
 	if (n->have_cfg && c->node != n->cfg.node)
 		return err_set(err, EXDEV, "this node has id %u now, this daemon began with %u: restart clusterd",
 		               c->node, n->cfg.node);
+	if (n->conf->witness)
+		return 0;
 	if (guardlink_awaited(n->guard))
 		return err_set(err, EINPROGRESS, "hospes-guard has not answered yet");
 	if (!guardlink_there(n->guard))
@@ -68,6 +70,8 @@ static int begin(struct nodeio *n, const struct cpg_config *c, struct err *err)
 	n->loaded_wanted = false;
 	n->lease_auto = !n->s->policy.lease_ns;
 	lease = n->s->policy.lease_ns ? n->s->policy.lease_ns : nodeio_lease_auto_ns(c);
+	if (n->conf->witness)
+		lease = 0;
 	n->life = nodeio_random_id();
 	clu_node_init(&n->node, n->s, c->node, nodeio_random_id(), lease, boot_ns());
 	n->node.clock_stops = n->clocks == CLOCKS_MAY_STOP;

@@ -44,11 +44,16 @@ static void note_host(struct nodeio *n, const struct clu_cmd *c, const struct cl
 			text, sizeof(text),
 			h->safe_by == CLU_SAFE_LEFT
 				? "%s has left in order, nothing runs there (%s): what is to run may be started elsewhere"
-				: "%s is safe (%s): what ran there may be started elsewhere",
+			: h->witness ? "%s is safe (%s): a witness, nothing ran there"
+				     : "%s is safe (%s): what ran there may be started elsewhere",
 			h->name, clu_safe_name(h->safe_by));
 	else if (h->state == CLU_HOST_ONLINE && (h->state != before->state || h->boot != before->boot))
 		snprintf(text, sizeof(text), "%s is online%s", h->name,
-		         h->clock_stops ? "; its clocks may stand still while it is paused" : "");
+		         h->witness       ? ", a witness"
+		         : h->clock_stops ? "; its clocks may stand still while it is paused"
+		                          : "");
+	else if (h->state != before->state && h->witness)
+		snprintf(text, sizeof(text), "%s, a witness, was lost: it left the cluster", h->name);
 	else if (h->state != before->state)
 		snprintf(
 			text, sizeof(text), "%s was lost: it left the cluster, its domains may still run%s", h->name,

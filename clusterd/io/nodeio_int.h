@@ -81,6 +81,7 @@ struct nodeio {
 	bool stuck;              /* reported: the disk does not answer */
 	char stuck_text[ERR_TEXT_MAX];
 	char corosync_text[ERR_TEXT_MAX], disk_text[ERR_TEXT_MAX], aside_text[ERR_TEXT_MAX], warn_text[CLU_TEXT_MAX];
+	char role_text[ERR_TEXT_MAX]; /* why a witness stays out; "" it does not */
 	uint64_t warned_ns;
 	bool warned_few;         /* the warning came without a majority, which may be its cause */
 };

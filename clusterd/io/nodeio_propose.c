@@ -29,6 +29,23 @@ static bool domains_in_motion(const struct nodeio *n)
 	return false;
 }
 
+/* A witness settles nothing of a domain: as long as the cluster has one here it stays out. */
+static bool may_be_witness(struct nodeio *n)
+{
+	const struct clu_dom *there = NULL;
+
+	for (uint32_t i = 0; i < n->s->n_dom && !there; i++)
+		if (n->s->dom[i].uuid[0] && (n->s->dom[i].host == n->cfg.node || n->s->dom[i].target == n->cfg.node))
+			there = &n->s->dom[i];
+	snprintf(
+		n->role_text, sizeof(n->role_text),
+		there ? "this host is to be a witness, and the cluster has domain %s here: start it as a host first (remove "
+			"%s/witness), then vmclus drain"
+		      : "",
+		there ? there->name : "", path_conf());
+	return !there;
+}
+
 static void host_up(struct nodeio *n)
 {
 	const struct clu_host *h = clu_host_of(n->s, n->cfg.node);
@@ -47,10 +64,15 @@ static void host_up(struct nodeio *n)
 	}
 	if (!n->cap_ns || now > n->cap_ns + CAPACITY_NS || n->cap.engines != engines.bits ||
 	    memcmp(n->cap.build, engines.build, sizeof(engines.build)) != 0) {
-		hostinfo_capacity(n->conf, &engines, &n->cap);
+		if (n->conf->witness)
+			memset(&n->cap, 0, sizeof(n->cap));
+		else
+			hostinfo_capacity(n->conf, &engines, &n->cap);
 		n->cap_ns = now;
 	}
-	bool new_life = h && (h->state != CLU_HOST_ONLINE || h->boot != n->node.boot);
+	if (n->conf->witness && h && !may_be_witness(n))
+		return;
+	bool new_life = h && (h->state != CLU_HOST_ONLINE || h->boot != n->node.boot || h->witness != n->conf->witness);
 	uint64_t lease = clu_node_lease(&n->node, nodeio_reach_lease(n), now);
 	bool changed = h && (h->lease_ns != lease || memcmp(&h->cap, &n->cap, sizeof(h->cap)) != 0);
 	if (!h || n->left || (n->host_up_ns && now < n->host_up_ns + AGAIN_NS) ||
@@ -68,6 +90,7 @@ static void host_up(struct nodeio *n)
 		c->boot = n->node.boot;
 		c->lease_ns = lease;
 		c->self_fencing = guardlink_there(n->guard);
+		c->witness = n->conf->witness;
 		c->leaving = n->leaving;
 		c->clock_stops = n->clocks == CLOCKS_MAY_STOP;
 		c->cap = n->cap;

@@ -27,6 +27,8 @@ static const char usage[] =
 	"  --stuck       without faults but one clusterd that hangs\n"
 	"  --leave       with many hosts that are shut down in order, and few other faults\n"
 	"  --apart       without faults but that all hosts lose each other and come back one after the other\n"
+	"  --witness     one of the machines is a witness: it votes, and carries no domains\n"
+	"  --lose        without faults but one machine that loses its power for good; with --witness it is that one, too\n"
 	"  --lists       hosts join, leave and are taken out, besides\n"
 	"  --bad         without faults but one host that can start nothing, and one that loses its power\n";
 
@@ -35,7 +37,7 @@ static struct sc world;
 struct plan {
 	uint32_t nodes, doms, seconds, jobs;
 	const char *plant;
-	bool calm, stuck, pair, bad, leave, apart, lists;
+	bool calm, stuck, pair, bad, leave, apart, lists, witness, lose;
 };
 
 static struct sc_options of_seed(const struct plan *p, uint64_t seed)
@@ -46,13 +48,15 @@ static struct sc_options of_seed(const struct plan *p, uint64_t seed)
 		                    .nodes = p->nodes,
 		                    .doms = p->doms,
 		                    .plant = p->plant,
-		                    .calm = p->calm || p->stuck || p->pair || p->bad || p->apart,
+		                    .calm = p->calm || p->stuck || p->pair || p->bad || p->apart || p->lose,
 		                    .pair = p->pair,
 		                    .stuck = p->stuck,
 		                    .bad = p->bad,
 		                    .apart = p->apart,
 		                    .leave = p->leave,
 		                    .lists = p->lists,
+		                    .witness = p->witness,
+		                    .lose = p->lose,
 		                    .length_ns = (p->seconds > quiet ? p->seconds : quiet + 20) * S,
 		                    .quiet_ns = quiet * S };
 }
@@ -60,7 +64,7 @@ static struct sc_options of_seed(const struct plan *p, uint64_t seed)
 static void again(const struct plan *p, uint64_t seed)
 {
 	printf("seed %" PRIu64 ": %s\nagain: simclu --seed %" PRIu64
-	       " --nodes %u --doms %u --seconds %u%s%s%s%s --trace\n",
+	       " --nodes %u --doms %u --seconds %u%s%s%s%s%s%s --trace\n",
 	       seed, world.violation, seed, p->nodes, p->doms, p->seconds, p->plant ? " --plant " : "",
 	       p->plant ? p->plant : "",
 	       p->bad     ? " --bad"
@@ -69,7 +73,8 @@ static void again(const struct plan *p, uint64_t seed)
 	                  : "",
 	       p->stuck   ? " --stuck"
 	       : p->lists ? " --lists"
-	                  : "");
+	                  : "",
+	       p->witness ? " --witness" : "", p->lose ? " --lose" : "");
 }
 
 static double seconds(void)
@@ -106,12 +111,14 @@ static int some(const struct plan *p, uint64_t from, uint64_t n, uint64_t step, 
 		printf("%" PRIu64
 		       " stories of %u nodes, %u domains and %u s%s hold: %.1f stories/s, %.0f commands and %.0f events each\n",
 		       count, p->nodes, p->doms, p->seconds,
-		       p->stuck   ? " with a clusterd that hangs"
-		       : p->pair  ? " with a pair that cannot talk"
-		       : p->bad   ? " with a host that can start nothing"
-		       : p->apart ? " in which all hosts lose each other"
-		       : p->lists ? " in which hosts join and leave"
-		                  : "",
+		       p->stuck     ? " with a clusterd that hangs"
+		       : p->pair    ? " with a pair that cannot talk"
+		       : p->bad     ? " with a host that can start nothing"
+		       : p->apart   ? " in which all hosts lose each other"
+		       : p->lists   ? " in which hosts join and leave"
+		       : p->lose    ? " in which one of them, a witness or not, is lost"
+		       : p->witness ? ", one of them a witness,"
+		                    : "",
 		       (double)count / t, (double)commands / (double)count, (double)events / (double)count);
 	return 0;
 }
@@ -143,7 +150,8 @@ static int planted(const struct plan *p)
 		                            "starts-after-left",   "lease-longer-early", "nobody-steps-aside",
 		                            "forgets-failures",    "one-clock",          "stopped-clock-trusted",
 		                            "gives-up-at-once",    "waits-briefly",      "lists-unasked",
-		                            "lists-unbound",       "lists-unread",       "lists-and-old-peers" };
+		                            "lists-unbound",       "lists-unread",       "lists-and-old-peers",
+		                            "witness-unsaid" };
 	int rc = 0;
 
 	for (unsigned b = 0; b < sizeof(bugs) / sizeof(bugs[0]); b++) {
@@ -153,6 +161,7 @@ static int planted(const struct plan *p)
 		q.apart = !strcmp(bugs[b], "waits-briefly");
 		q.seconds = q.pair ? 320 : q.apart ? 400 : q.seconds;
 		q.lists = !strncmp(bugs[b], "lists-", 6);
+		q.witness = !strcmp(bugs[b], "witness-unsaid");
 		q.bad = !strcmp(bugs[b], "forgets-failures");
 		q.leave = !strcmp(bugs[b], "left-before-all-ended") || !strcmp(bugs[b], "starts-after-left");
 		bool found = some(&q, 1, PLANTED_SEEDS, 1, true);
@@ -172,7 +181,7 @@ static int planted(const struct plan *p)
 
 static int check(struct plan *p)
 {
-	struct plan stuck = *p, pair = *p, bad = *p, apart = *p, lists = *p, plants = *p;
+	struct plan stuck = *p, pair = *p, bad = *p, apart = *p, lists = *p, three = *p, plants = *p;
 	int rc, status = 0;
 	pid_t other = -1;
 
@@ -199,6 +208,13 @@ static int check(struct plan *p)
 	apart.apart = true;
 	apart.seconds = 400;
 	rc |= some(&apart, 1, SANITIZED ? 20 : 100, 1, false);
+	three.nodes = 3; /* two hosts and a witness */
+	three.witness = true;
+	three.seconds = 300;
+	rc |= some(&three, 1, SANITIZED ? 20 : 200, 1, false);
+	three.lose = true;
+	three.seconds = 320;
+	rc |= some(&three, 1, SANITIZED ? 9 : 45, 1, false);
 	lists.lists = true;
 	lists.seconds = 300;
 	rc |= some(&lists, 1, SANITIZED ? 20 : 200, 1, false);
@@ -232,6 +248,10 @@ int main(int argc, char **argv)
 			p.apart = true;
 		else if (!strcmp(argv[i], "--leave"))
 			p.leave = true;
+		else if (!strcmp(argv[i], "--witness"))
+			p.witness = true;
+		else if (!strcmp(argv[i], "--lose"))
+			p.lose = true;
 		else if (!strcmp(argv[i], "--lists"))
 			p.lists = true;
 		else if (!strcmp(argv[i], "--plant") && i + 1 < argc)

@@ -138,6 +138,7 @@ static struct clu_state *new_state(uint32_t doms)
 
 void sc_alloc(struct sc *w, uint32_t nodes, uint32_t doms)
 {
+	w->nodes_max = nodes;
 	w->opt.nodes = nodes;
 	w->opt.doms = doms;
 	w->node = calloc(nodes, sizeof(*w->node));
@@ -346,6 +347,9 @@ static void one(struct sc *w, const struct sc_ev *e)
 	case SC_EV_APART:
 		sc_apart_step(w, e->node, e->arg);
 		break;
+	case SC_EV_WITNESS:
+		sc_witness_event(w, e);
+		break;
 	case SC_EV_LIST:
 		sc_list_event(w, e);
 		break;
@@ -364,7 +368,7 @@ static void one(struct sc *w, const struct sc_ev *e)
 	}
 }
 
-static void undo_maintenance(struct sc *w)
+void sc_undo_maintenance(struct sc *w)
 {
 	for (uint32_t i = 0; i < w->opt.nodes; i++) {
 		struct clu_cmd c = { .kind = CLU_CMD_MAINTENANCE, .host = w->node[i].id };
@@ -377,13 +381,14 @@ bool sc_run(struct sc *w, const struct sc_options *opt)
 	struct sc_ev e;
 	bool calm = false, undone = false;
 
-	assert(w->node && opt->nodes == w->opt.nodes && opt->doms == w->opt.doms);
+	assert(w->node && opt->nodes <= w->nodes_max && opt->doms == w->opt.doms);
 	reset(w, opt);
 	sc_adversary_init(w);
 	for (uint32_t i = 0; i < opt->nodes; i++)
 		sc_node_start(w, i);
 	sc_at(w, w->now + SAMPLE_NS, SC_EV_SAMPLE, 0, 0, 0);
 	sc_bad_begin(w);
+	sc_witness_begin(w);
 	sc_apart_begin(w);
 	if (opt->pair) {
 		sc_at(w, w->now + 60 * S, SC_EV_PAIR, (uint32_t)opt->seed % opt->nodes, 0, 0);
@@ -401,7 +406,7 @@ bool sc_run(struct sc *w, const struct sc_options *opt)
 			sc_stop_faults(w);
 		if (!undone && w->now >= w->quiet + 15 * S) {
 			undone = true;
-			undo_maintenance(w);
+			sc_undo_maintenance(w);
 		}
 		if (!calm && w->now >= w->end - CALM_NS) {
 			calm = true;

@@ -5,7 +5,7 @@
  * simclu_pulse.c: datagrams beside Corosync; simclu_host.c: guard, hvdom, leases and locks, clusterd's orders; simclu_park.c:
  * domains suspended for want of quorum;
  * simclu_leave.c: hosts that are shut down in order; simclu_bad.c: one that can start nothing;
- * simclu_apart.c: all that lose each other;
+ * simclu_apart.c: all that lose each other; simclu_witness.c: one machine that carries no domains;
  * simclu_freeze.c: machines that stand still; simclu_move.c: clusterd's part in migrations; simclu_mig.c, simclu_miglink.c,
  * simclu_mighv.c: migrated around the real cores of
  * migrated/core; simclu_list.c: hosts that join, leave and are taken out; simclu_fault.c: the adversary; simclu_check_*.c: what must hold.
@@ -52,6 +52,7 @@ enum sc_ev_kind {
 	SC_EV_APART,   /* a step of the story in which all lose each other */
 	SC_EV_BAD,     /* a step of the story with a bad host */
 	SC_EV_LEAVE,   /* clusterd looks how far its host is with being shut down; arg: how that ends */
+	SC_EV_WITNESS, /* a step of the story in which one machine is lost */
 	SC_EV_LIST,    /* of the node list: simclu_list.c */
 };
 
@@ -144,6 +145,8 @@ struct sc_options {
 	bool stuck;                   /* but one: a clusterd that stands still, from 60 s on */
 	bool leave;                   /* many hosts that are shut down, just when they are given something, and few other faults */
 	bool apart;                   /* but these: all hosts lose each other and come back one after the other; later one loses power */
+	bool witness;                 /* one of the machines is a witness */
+	bool lose;                    /* no faults but that one machine loses its power for good */
 	bool lists;                   /* hosts join, leave and are taken out, besides */
 	bool bad;                     /* but these: a host comes back empty and cannot start anything, then another one loses power */
 	const char *plant;            /* NULL: none */
@@ -260,6 +263,7 @@ struct sc {
 	struct sc_ev *q;
 	uint32_t qn, qcap;
 	struct sc_node *node;
+	uint32_t nodes_max;    /* there is memory for so many */
 	struct sc_copy *copy;  /* [node * doms + dom] */
 	struct sc_ldom *ldom;
 	struct sc_local *local;
@@ -304,6 +308,7 @@ struct sc {
 
 /* simclu.c */
 void sc_alloc(struct sc *w, uint32_t nodes, uint32_t doms);
+void sc_undo_maintenance(struct sc *w);
 bool sc_run(struct sc *w, const struct sc_options *opt);
 uint64_t sc_rnd(struct sc *w, uint64_t below);
 bool sc_chance(struct sc *w, uint32_t percent);
@@ -430,6 +435,12 @@ void sc_apart_begin(struct sc *w);
 void sc_apart_step(struct sc *w, uint32_t node, uint32_t step);
 bool sc_apart_now(const struct sc *w); /* nobody orders anything, and nothing is broken but what the story breaks */
 void sc_apart_starts(struct sc *w, uint32_t node, uint32_t dom); /* a domain is started: was that needed? */
+
+/* simclu_witness.c */
+bool sc_is_witness(const struct sc *w, uint32_t node);
+bool sc_lose_now(const struct sc *w); /* nobody orders anything */
+void sc_witness_begin(struct sc *w);
+void sc_witness_event(struct sc *w, const struct sc_ev *e);
 
 /* simclu_leave.c */
 void sc_leave_begin(struct sc *w, uint32_t node, bool drains);

@@ -87,7 +87,7 @@ void sc_check_end(struct sc *w)
 		if (!sc_node_acts(n) || !h || h->state != CLU_HOST_ONLINE)
 			sc_violation(w, "%c is not back in the cluster (its view: %s%s)", sc_letter(i),
 			             clu_node_phase_name(n->n->phase), n->n->behind ? ", behind" : "");
-		else if (!sc_lease_left(w, i))
+		else if (!sc_lease_left(w, i) && !sc_is_witness(w, i))
 			sc_violation(w, "%c has no lease in the end", sc_letter(i));
 		else if (n->s->sum != s->sum || n->s->index != s->index)
 			sc_violation(w, "%c and %c have different states in the end", sc_letter(i),

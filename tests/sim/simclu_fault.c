@@ -532,7 +532,7 @@ void sc_admin(struct sc *w)
 
 	if (w->stopped)
 		return;
-	if (sc_bad_now(w) || sc_apart_now(w)) {
+	if (sc_bad_now(w) || sc_apart_now(w) || sc_lose_now(w)) {
 		later(w, 5 * S, SC_EV_ADMIN, 0, 0, 0);
 		return;
 	}

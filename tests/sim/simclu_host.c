@@ -93,6 +93,8 @@ void sc_set_copy(struct sc *w, uint32_t node, uint32_t dom, enum sc_hv state, ui
 		c->said = c->lies = false;
 		sc_mig_copy_gone(w, node, dom);
 	}
+	if (state != HV_NONE && sc_is_witness(w, node))
+		sc_violation(w, "%s is on %c, which is a witness", w->dom[dom].name, sc_letter(node));
 	if (state == HV_BOOT || state == HV_RUN)
 		sc_check_runs(w, node, dom);
 	sc_check_copies(w, dom);

@@ -724,8 +724,10 @@ static void finish(struct sc *w)
 			return;
 		}
 	if (!alike && w->now < w->quiet + 25 * S) {
-		(void)begin(w, at, NOHOST, 0);
-		in(w, 5 * S, 0, FINISH, 0);
+		/* some of them the others may not know yet */
+		uint32_t by = w->node[at].conf.at[sc_rnd(w, w->node[at].conf.n)];
+		(void)begin(w, same(&w->node[by].conf, &w->node[at].conf) ? by : at, NOHOST, 0);
+		in(w, 3 * S, 0, FINISH, 0);
 		return;
 	}
 	if (!alike) {

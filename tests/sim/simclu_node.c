@@ -532,16 +532,19 @@ static void host_up(struct sc *w, uint32_t node)
 	memcpy(c.name, h->name, sizeof(c.name));
 	c.boot = n->n->boot;
 	c.lease_ns = said;
-	c.self_fencing = true;
+	c.witness = sc_is_witness(w, node) && !sc_planted(w, "witness-unsaid");
+	c.self_fencing = !sc_is_witness(w, node);
 	c.leaving = n->leave == SC_STAYS          ? CLU_LEAVING_NOT
 	            : n->leave == SC_LEAVES_DRAIN ? CLU_LEAVING_DRAIN
 	                                          : CLU_LEAVING_ENDING;
 	c.clock_stops = n->clocks == SC_CLOCKS_STOP && !sc_planted(w, "stopped-clock-trusted");
 	c.rev = n->s->index;
-	c.cap.mem_bytes = (uint64_t)w->opt.doms << 30;
-	c.cap.cpu_milli = 8000;
-	c.cap.engines = CLU_ENGINE_PV;
-	strcpy(c.cap.build[0], "pv 1");
+	if (!c.witness) {
+		c.cap.mem_bytes = (uint64_t)w->opt.doms << 30;
+		c.cap.cpu_milli = 8000;
+		c.cap.engines = CLU_ENGINE_PV;
+		strcpy(c.cap.build[0], "pv 1");
+	}
 	c.n_inventory = sc_inventory(w, node, inv, CLU_INVENTORY_MAX);
 	c.inventory = inv;
 	sc_submit(w, node, &c);
@@ -656,8 +659,8 @@ void sc_node_start(struct sc *w, uint32_t node)
 	n->changes.all = n->store_wanted = w->opt.lists;
 	sc_trace(w, "%c: clusterd starts with state %llu.%llu", sc_letter(node), (unsigned long long)n->s->epoch,
 	         (unsigned long long)n->s->index);
-	clu_node_init(n->n, n->s, n->id, 1 + (w->seq << 20) + n->life + ((uint64_t)node << 50), LEASE_NS,
-	              sc_clock(w, n));
+	clu_node_init(n->n, n->s, n->id, 1 + (w->seq << 20) + n->life + ((uint64_t)node << 50),
+	              sc_is_witness(w, node) ? 0 : LEASE_NS, sc_clock(w, n));
 	n->lease_want = LEASE_NS;
 	n->n->await_least_ns = sc_planted(w, "waits-briefly") ? SC_SETTLE_NS : SC_AWAIT_LEAST_NS;
 	n->n_members = 0;

@@ -184,6 +184,7 @@ static struct clu_cmd random_cmd(struct world *w)
 	c.self_fencing = rnd(4) != 0;
 	c.boot = rng;
 	c.clock_stops = rng % 5 == 0;
+	c.witness = rng % 11 == 0;
 	c.rule = (struct clu_rule){
 		.id = 1 + rnd(50), .kind = (enum clu_rule_kind)rnd(6), .n = rnd(5), .member = { "a", "b", "c", "d" }
 	};

@@ -122,7 +122,8 @@ static void fill_command(enum clu_cmd_kind kind)
 		               .lease_ns = 11,
 		               .self_fencing = true,
 		               .leaving = CLU_LEAVING_ENDING,
-		               .clock_stops = true };
+		               .clock_stops = true,
+		               .witness = true };
 	c->spec = (struct clu_spec){ .mem_bytes = 1 << 28,
 		                     .cpu_named = true,
 		                     .vcpus = 1,
@@ -177,7 +178,7 @@ static void test_commands(void **state)
 		            a->generation == b->generation && a->result == b->result && a->seen == b->seen &&
 		            a->desired == b->desired && a->safe_by == b->safe_by && a->on == b->on &&
 		            a->boot == b->boot && a->lease_ns == b->lease_ns && a->self_fencing == b->self_fencing &&
-		            a->leaving == b->leaving && a->clock_stops == b->clock_stops);
+		            a->leaving == b->leaving && a->clock_stops == b->clock_stops && a->witness == b->witness);
 		if (k == CLU_CMD_DEFINE) {
 			assert_memory_equal(&a->spec, &b->spec, sizeof(a->spec));
 			assert_int_equal(w.xml_len, sizeof(xml) - 1);
