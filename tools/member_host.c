@@ -282,9 +282,36 @@ int host_run(const char *const *argv, struct err *err)
 	return run(argv, said, sizeof(said), err);
 }
 
+static char *role_file(void)
+{
+	return xasprintf("%s/witness", path_conf());
+}
+
+bool host_is_witness(void)
+{
+	_cleanup_free_ char *path = role_file();
+
+	return access(path, F_OK) == 0;
+}
+
+int host_witness_set(bool on, struct err *err)
+{
+	static const char text[] = "This host is a witness of its cluster: clusterd(8).\n";
+	_cleanup_free_ char *path = role_file();
+	int r = on ? file_write_atomic(path, text, sizeof(text) - 1, 0644) : unlink(path) < 0 ? -errno : 0;
+
+	return r < 0 && (on || r != -ENOENT) ? err_sys(err, r, "%s %s", on ? "write" : "remove", path) : 0;
+}
+
 /* In the order of their start. */
-static const char *const units[] = { "hospes-member.socket", "corosync.service", "migrated.service",
-	                             "hospes-guard.service", "clusterd.service" };
+static const struct {
+	const char *name;
+	bool domains; /* a witness has none */
+} units[] = { { "hospes-member.socket", false },
+	      { "corosync.service", false },
+	      { "migrated.service", true },
+	      { "hospes-guard.service", true },
+	      { "clusterd.service", false } };
 
 static int systemctl(const char *verb, const char *unit, struct err *err)
 {
@@ -294,7 +321,7 @@ static int systemctl(const char *verb, const char *unit, struct err *err)
 	return r < 0 ? err_prefix(err, "systemctl %s %s: ", verb, unit) : 0;
 }
 
-int host_units_ready(struct err *err)
+int host_units_ready(bool witness, struct err *err)
 {
 	if (geteuid() != 0)
 		return err_set(err, EPERM, "this changes the host's configuration: it has to be done as root");
@@ -305,10 +332,10 @@ int host_units_ready(struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
 		struct err e = { 0 };
 
-		if (systemctl("cat", units[i], &e) < 0)
+		if (!(witness && units[i].domains) && systemctl("cat", units[i].name, &e) < 0)
 			return err_set(err, ENOENT,
 			               "there is no unit %s: install the packages hospes-cluster and corosync",
-			               units[i]);
+			               units[i].name);
 	}
 	return 0;
 }
@@ -345,9 +372,11 @@ int host_units_start(struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(units); i++) {
-		r = systemctl("enable", units[i], err);
+		if (host_is_witness() && units[i].domains)
+			continue;
+		r = systemctl("enable", units[i].name, err);
 		if (r == 0)
-			r = systemctl("start", units[i], err);
+			r = systemctl("start", units[i].name, err);
 	}
 	return r;
 }
@@ -355,7 +384,7 @@ int host_units_start(struct err *err)
 int host_units_stop(struct err *err)
 {
 	static const char *const stopped[] = { "clusterd.service", "corosync.service", "hospes-member.socket" };
-	int r = systemctl("disable", "hospes-guard.service", err);
+	int r = host_is_witness() ? 0 : systemctl("disable", "hospes-guard.service", err);
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(stopped); i++) {
 		r = systemctl("disable", stopped[i], err);

@@ -40,11 +40,16 @@ int host_pin(const struct peer *p, struct err *err) _must_check_;
 json_t *host_peers(const struct node *self, const struct conf *c, const struct peer *add, struct err *err);
 int host_peers_parse(const json_t *a, struct peers *ret, struct err *err) _must_check_; /* peers_done() frees @ret */
 
+/* This host's role: <conf>/witness, which clusterd and the units look at. */
+bool host_is_witness(void);
+int host_witness_set(bool on, struct err *err) _must_check_;
+
 /* Units ------------------------------------------------------------------------------------------------------------ */
 
 /* Run @argv (NULL at the end) with its output put away; -EIO with the last line of what it said. */
 int host_run(const char *const *argv, struct err *err) _must_check_;
-int host_units_ready(struct err *err) _must_check_;  /* -ENOTSUP: systemd is not pid 1, or a unit is not installed */
+/* -ENOTSUP: systemd is not pid 1, or a unit is not installed. @witness: what others need for domains may be missing. */
+int host_units_ready(bool witness, struct err *err) _must_check_;
 /* Before this host becomes a member: nothing runs by an older configuration, and no older state is left. */
 int host_clear(struct err *err) _must_check_;
 int host_units_start(struct err *err) _must_check_;  /* enabled, too */

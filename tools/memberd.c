@@ -51,6 +51,7 @@ struct joiner {
 	uint8_t secret[TOKEN_SECRET];
 	struct conf_node node;
 	struct peer peer;
+	bool witness; /* it will carry no domains, so it has no migrated */
 };
 
 static int parse_joiner(const json_t *req, const char *key, struct joiner *ret, struct err *err)
@@ -79,6 +80,7 @@ static int parse_joiner(const json_t *req, const char *key, struct joiner *ret, 
 	snprintf(j.peer.address, sizeof(j.peer.address), "%s", addr[0]);
 	snprintf(j.peer.public_key, sizeof(j.peer.public_key), "%s", key);
 	j.peer.port = (uint16_t)port;
+	j.witness = field_true(req, "witness");
 	*ret = j;
 	return 0;
 }
@@ -146,6 +148,21 @@ static void warn_of(json_t *to, const json_t *req)
 		                                             field_text(req, "version"), PACKAGE_VERSION));
 }
 
+/* Names of the cluster's witnesses, as far as clusterd knows. */
+static json_t *witnesses(void)
+{
+	_cleanup_json_ json_t *st = NULL;
+	json_t *a = json_array(), *h;
+	struct err e = { 0 };
+	size_t i;
+
+	if (host_status(&st, &e) < 0)
+		return a;
+	json_array_foreach(json_object_get(st, "hosts"), i, h) if (!strcmp(field_text(h, "role"), "witness"))(void)
+		json_array_append_new(a, json_string(field_text(h, "name")));
+	return a;
+}
+
 /* What the new host needs. Nothing is changed here, and it is in no node list yet. */
 static json_t *welcome(struct memberd *d, const char *text, const struct conf *c, const struct joiner *j,
                        const json_t *req, bool there, struct err *err)
@@ -162,9 +179,10 @@ static json_t *welcome(struct memberd *d, const char *text, const struct conf *c
 		return NULL;
 	warn_of(warnings, req);
 	log_info("%s (%s) is invited to cluster %s", n.name, n.addr[0], c->cluster);
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:O, s:o, s:i, s:O}", "type", "welcome", "cluster", c->cluster,
-	                      "conf", conf, "authkey", authkey, "peers", peers, "dirs", host_dirs(), "mtu",
-	                      (int)host_mtu(c->node[0].addr[0]), "warnings", warnings);
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:O, s:o, s:i, s:O, s:b, s:o}", "type", "welcome", "cluster",
+	                      c->cluster, "conf", conf, "authkey", authkey, "peers", peers, "dirs", host_dirs(), "mtu",
+	                      (int)host_mtu(c->node[0].addr[0]), "warnings", warnings, "witness", (int)j->witness,
+	                      "witnesses", witnesses());
 	explicit_bzero(authkey, strlen(authkey));
 	return o;
 }
@@ -194,9 +212,9 @@ static json_t *on_join(struct memberd *d, const char *key, const json_t *req)
 static int check_back(struct memberd *d, const struct joiner *j, char **ret_conf, struct err *err)
 {
 	_cleanup_json_ json_t *o = NULL;
-	int r = host_connects(j->node.addr[0], j->peer.port, "migrated", err);
+	int r = j->witness ? 0 : host_connects(j->node.addr[0], j->peer.port, "migrated", err);
 
-	if (r == 0)
+	if (r == 0 && !j->witness)
 		r = host_connects(j->node.addr[0], (uint16_t)(j->peer.port + 1), "migrated, guest memory", err);
 	if (r == 0)
 		r = member_ask(&d->self, j->node.addr[0], MEMBER_PORT, j->peer.public_key,

@@ -3,6 +3,7 @@
 #ifndef HOSPES_TOOLS_VMCLUS_INT_H
 #define HOSPES_TOOLS_VMCLUS_INT_H
 
+#include <string.h>
 #include "tools/cli.h"
 #include "tools/jsonconn.h"
 
@@ -29,6 +30,11 @@ int vmclus_confirm(const char *question, const char *expect, struct err *err) _m
 int vmclus_invite_for(struct cli *v, const char *name, struct err *err) _must_check_;
 /* Print a status report for people: hosts, then domains (vmclus_status.c). */
 void vmclus_show_status(const json_t *o);
+/* Is @host of a status report one that votes and carries no domains? */
+static inline bool vmclus_is_witness(const json_t *host)
+{
+	return !strcmp(field_text(host, "role"), "witness");
+}
 
 /* The commands. */
 int vmclus_status(struct cli *v, struct err *err);

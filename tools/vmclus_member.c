@@ -107,6 +107,8 @@ static int init_files(struct cli *v, const struct node *self, struct err *err)
 	say(v, "%s becomes cluster %s, with address %s%s%s\n", self->name, v->arg[0], n.addr[0],
 	    n.addr[1][0] ? " and " : "", n.addr[1]);
 	r = host_clear(err);
+	if (r == 0)
+		r = host_witness_set(false, err);
 	(void)fault_point("member", "init", "clear", ".done", 0);
 	if (r < 0)
 		return r;
@@ -130,7 +132,7 @@ int vmclus_init(struct cli *v, struct err *err)
 	if (!name_is_valid(cluster) || strlen(cluster) > 32)
 		return err_set(err, CLI_EUSAGE, "\"%s\" cannot be a cluster's name: 1 to 32 letters, digits, . _ + -",
 		               cluster);
-	r = host_units_ready(err);
+	r = host_units_ready(false, err);
 	if (r == 0)
 		r = node_load(&self, true, err);
 	if (r < 0)
@@ -164,7 +166,7 @@ int vmclus_invite_for(struct cli *v, const char *name, struct err *err)
 	struct token t;
 	uint8_t key[32];
 	char line[TOKEN_TEXT_MAX];
-	int r = host_units_ready(err);
+	int r = host_units_ready(host_is_witness(), err);
 
 	if (r == 0)
 		r = host_conf(&text, &c, err);
@@ -217,6 +219,7 @@ struct join {
 	struct token token;
 	char key[PEER_KEY_TEXT];
 	char addr[CONF_ADDRS][64];
+	bool witness;    /* this host is to be one */
 	json_t *welcome; /* what the inviter sent */
 };
 
@@ -226,9 +229,9 @@ static json_t *join_request(const struct join *j, const char *op)
 
 	for (unsigned i = 0; i < TOKEN_SECRET; i++)
 		sprintf(secret + 2 * i, "%02x", j->token.secret[i]);
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:s}", "op", op, "secret", secret, "name",
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:s, s:b}", "op", op, "secret", secret, "name",
 	                      j->self.name, "addr", j->addr[0], "addr2", j->addr[1], "port", (int)j->self.port,
-	                      "time_s", (json_int_t)time(NULL), "version", PACKAGE_VERSION);
+	                      "time_s", (json_int_t)time(NULL), "version", PACKAGE_VERSION, "witness", (int)j->witness);
 	explicit_bzero(secret, sizeof(secret));
 	return o;
 }
@@ -245,7 +248,7 @@ static int join_prepare(struct join *j, struct err *err)
 	explicit_bzero(line, sizeof(line));
 
 	if (r == 0)
-		r = host_units_ready(err);
+		r = host_units_ready(j->witness, err);
 	if (r == 0)
 		r = node_load(&j->self, true, err);
 	if (r == 0)
@@ -281,6 +284,17 @@ static int join_found(const struct join *j, struct err *err)
 	               c.cluster, cluster);
 }
 
+/* Has that host of the cluster domains, or may it have? */
+static bool carries(const struct join *j, const char *name)
+{
+	json_t *w;
+	size_t i;
+
+	json_array_foreach(json_object_get(j->welcome, "witnesses"), i,
+	                   w) if (!strcmp(json_string_value(w) ?: "", name)) return false;
+	return !j->witness;
+}
+
 /* What can be tried before anything is changed. */
 static int join_checks(const struct join *j, const struct peers *ps, struct err *err)
 {
@@ -295,10 +309,12 @@ static int join_checks(const struct join *j, const struct peers *ps, struct err 
 
 		if (!strcmp(p->name, j->self.name))
 			continue;
+		bool moves = carries(j, p->name);
+
 		r = host_connects(p->address, MEMBER_PORT, "hospes-member", err);
-		if (r == 0)
+		if (r == 0 && moves)
 			r = host_connects(p->address, p->port, "migrated", err);
-		if (r == 0)
+		if (r == 0 && moves)
 			r = host_connects(p->address, (uint16_t)(p->port + 1), "migrated, guest memory", err);
 	}
 	if (r < 0)
@@ -307,7 +323,7 @@ static int join_checks(const struct join *j, const struct peers *ps, struct err 
 	{
 		const char *path = json_string_value(d);
 
-		if (path && path[0] == '/' && access(path, F_OK) < 0)
+		if (!j->witness && path && path[0] == '/' && access(path, F_OK) < 0)
 			(void)json_array_append_new(
 				missing,
 				json_sprintf("%s, where the inviting host may have guests' disks, is not here", path));
@@ -336,6 +352,8 @@ static int join_files(const struct join *j, struct err *err)
 		r = join_checks(j, &ps, err);
 	if (r == 0)
 		r = host_clear(err);
+	if (r == 0)
+		r = host_witness_set(j->witness, err);
 	(void)fault_point("member", "join", "clear", ".done", 0);
 	if (r == 0)
 		r = host_authkey_write(field_text(j->welcome, "authkey"), err);
@@ -359,10 +377,15 @@ static int join_enter(struct join *j, struct err *err)
 	if (r < 0)
 		return r;
 	warn(json_object_get(j->welcome, "warnings"));
+	if (j->witness && !field_true(j->welcome, "witness"))
+		return err_set(
+			err, ENOTSUP,
+			"the inviting host has an older Hospes, which knows no witnesses: update all hosts first");
 	r = join_found(j, err);
 	if (r < 0)
 		return r;
-	say(j->v, "%s joins cluster %s\n", j->self.name, field_text(j->welcome, "cluster"));
+	say(j->v, "%s joins cluster %s%s\n", j->self.name, field_text(j->welcome, "cluster"),
+	    j->witness ? " as a witness" : "");
 	if (r == 0)
 		r = join_files(j, err);
 	/* all daemons run and wait for the others before these hear of this host: none of them is missed while it starts */
@@ -382,7 +405,7 @@ static int join_enter(struct join *j, struct err *err)
 
 int vmclus_join(struct cli *v, struct err *err)
 {
-	struct join j = { .v = v };
+	struct join j = { .v = v, .witness = cli_opt(v, 2) };
 	int r = join_prepare(&j, err);
 
 	if (r == 0)

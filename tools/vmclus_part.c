@@ -129,6 +129,8 @@ static int leave_steps(struct cli *v, const struct node *self, const struct conf
 			return err_sys(err, r, "write %s", told);
 	}
 	r = forget(self, c, err);
+	if (r == 0)
+		r = host_witness_set(false, err);
 	if (r == 0) {
 		unlink(told);
 		host_unbind();
@@ -141,7 +143,7 @@ int vmclus_leave(struct cli *v, struct err *err)
 	_cleanup_free_ char *text = NULL, *told = left_file();
 	struct node self;
 	struct conf c;
-	int r = host_units_ready(err);
+	int r = host_units_ready(host_is_witness(), err);
 
 	if (r == 0)
 		r = node_load(&self, false, err);
@@ -222,7 +224,7 @@ static int remove_host(struct cli *v, bool *ret_there, struct err *err)
 	const char *host = v->arg[0];
 	struct node self;
 	struct conf c;
-	int r = host_units_ready(err);
+	int r = host_units_ready(host_is_witness(), err);
 
 	if (r == 0)
 		r = node_load(&self, false, err);

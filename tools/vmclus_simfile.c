@@ -111,7 +111,8 @@ static int read_hosts(struct simfile *f, json_t *list, struct err *err)
 		h->mem_other_bytes = (uint64_t)other;
 		h->cpu_milli = (uint32_t)lround(cpu * 1000);
 		h->cpu_other_milli = (uint32_t)lround(cpu_used * 1000);
-		h->usable = text_is(o, "state", "online", "online") && !json_is_true(json_object_get(o, "maintenance"));
+		h->usable = text_is(o, "state", "online", "online") &&
+		            !json_is_true(json_object_get(o, "maintenance")) && !text_is(o, "role", "witness", "host");
 	}
 	return 0;
 }

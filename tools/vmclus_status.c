@@ -23,6 +23,8 @@ static const char *host_note(const json_t *h)
 {
 	const char *leaving = field_text(h, "leaving");
 
+	if (vmclus_is_witness(h))
+		return "witness: votes, carries no domains ";
 	if (field_true(h, "maintenance"))
 		return "maintenance ";
 	if (!strcmp(field_text(h, "state"), "online") && *leaving && strcmp(leaving, "no") != 0)
@@ -45,6 +47,8 @@ static void show_hosts(const json_t *o)
 		snprintf(mem, sizeof(mem), "%s / %s",
 		         size_format((uint64_t)field_num(h, "mem_used_bytes"), used, sizeof(used)),
 		         size_format((uint64_t)field_num(h, "mem_total_bytes"), total, sizeof(total)));
+		if (vmclus_is_witness(h))
+			strcpy(cpu, "-"), strcpy(mem, "-");
 		bool lost = !strcmp(field_text(h, "state"), "lost");
 		snprintf(note, sizeof(note), "%s%s%s%s%s%s", host_note(h),
 		         *safe_by && strcmp(safe_by, "none") ? "safe by " : "",

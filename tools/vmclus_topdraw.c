@@ -101,14 +101,17 @@ static void draw_host(struct top *t, struct frame *f, const json_t *h, unsigned 
 	double cpu = field_num(h, "cpu_used"), cpus = field_num(h, "cpu_total"), mem = field_num(h, "mem_used_bytes"),
 	       mems = field_num(h, "mem_total_bytes");
 	const char *state = field_text(h, "state"), *name = field_text(h, "name"), *safe_by = field_text(h, "safe_by");
-	bool online = !strcmp(state, "online"), rest = field_true(h, "maintenance");
+	bool online = !strcmp(state, "online"), rest = field_true(h, "maintenance"), votes = vmclus_is_witness(h);
 	char a[64], b[64], used[32], total[32];
 
 	line(f,
 	     !online ? RED
 	     : rest  ? YELLOW
 	             : "",
-	     "%-12.12s %-8s %s %4.1f/%-3.0f %s %9s/%-9s %4u  %s", name, rest && online ? "drained" : state,
+	     "%-12.12s %-8s %s %4.1f/%-3.0f %s %9s/%-9s %4u  %s", name,
+	     votes && online  ? "witness"
+	     : rest && online ? "drained"
+	                      : state,
 	     cli_bar(a, width, cpu, cpus), cpu, cpus, cli_bar(b, width, mem, mems),
 	     size_format((uint64_t)mem, used, sizeof(used)), size_format((uint64_t)mems, total, sizeof(total)),
 	     count_on(t, name), online || !strcmp(safe_by, "none") ? "" : safe_by);

@@ -243,7 +243,7 @@ enum clu_why place_hard(const struct place_world *w, const struct place_bounds *
 	/* memory stands before bridges and files in the order of reasons */
 	say_begin(&none, NULL, 0);
 	enum clu_why why = place_fixed(w, dom, slot, live, &none), mem;
-	if (why == CLU_WHY_OK || why > CLU_WHY_MEMORY)
+	if (why == CLU_WHY_OK || (why > CLU_WHY_MEMORY && why != CLU_WHY_WITNESS))
 		if ((mem = memory(w, dom, slot, y)) != CLU_WHY_OK)
 			return mem;
 	if (why != CLU_WHY_OK)
