@@ -27,6 +27,9 @@ static void two_and_one(struct world *w)
 	world_init(w);
 	assert_int_equal(host_up(w, 1, NULL, 0), 0);
 	assert_int_equal(host_up(w, 2, NULL, 0), 0);
+	for (unsigned i = 0; i < 2; i++)
+		w->s.host[i].cap.engines = CLU_ENGINE_PV;
+	w->s.sum = clu_sum(&w->s);
 	assert_int_equal(witness_up(w, 3, NULL, 0), 0);
 	assert_int_equal(define(w, 0), 0);
 	assert_int_equal(desire(w, 0, CLU_DESIRED_RUNNING), 0);
