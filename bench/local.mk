@@ -1,5 +1,5 @@
 # Benchmarks: make bench.
-EXTRA_DIST += %D%/push.bash %D%/qemu.bash %D%/kernel.bash %D%/clusplan.bash
+EXTRA_DIST += %D%/push.bash %D%/stock.bash %D%/own_kib.awk %D%/qemu.bash %D%/kernel.bash %D%/clusplan.bash
 BENCH_TARGETS += bench-push bench-plan
 .PHONY: bench-push bench-plan
 bench-push: all guests $(SYSTEM_HELPERS)

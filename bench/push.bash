@@ -5,9 +5,10 @@
 #   big       2 GiB guest with 1.5 GiB that does not compress: against QEMU's migration of the same (bench/qemu.bash), run by run in turn
 #   machine   1 GiB guest of engine qemu (TCG), Debian's kernel, 2 vCPUs, loaded: against QEMU's own migration of the same, run by run in turn,
 #             and how many of QEMU's are alive and sound afterwards
+#   stock     Debian from its own disk, loaded: raw, qcow2, UEFI (stock.bash), against QEMU's own migration of the same, and what each needs beside it
 #   empty     2 GiB guest that uses little: octets sent against memory really used
 #   cost      memory of hvdom and its helpers beyond the guest's, CPU time of an idle guest
-# BENCH_PARTS="loaded big machine empty cost" chooses. Results also go to BUILD-DIR/bench/push.json, one object per part.
+# BENCH_PARTS="loaded big machine empty cost" chooses; stock is not among them by itself. Results also go to BUILD-DIR/bench/push.json, one object per part.
 set -euo pipefail
 
 build=$(readlink -f "${1:?usage: push.bash BUILD-DIR}")
@@ -16,12 +17,14 @@ runs=${BENCH_RUNS:-20}
 parts=${BENCH_PARTS:-loaded big machine empty cost}
 [ "$(id -u)" -eq 0 ] || { echo "bench-push: needs root (namespaces)" >&2; exit 1; }
 
-export top_srcdir=$here/.. top_builddir=$build VMLAB_NAME=bench VMLAB_DIR=$build/labs
+export top_srcdir=$here/.. top_builddir=$build VMLAB_NAME=${HOSPES_LAB_PREFIX:-}bench VMLAB_DIR=$build/labs
 # the tests' own helpers start guests and push them; they want these two names
 BATS_TEST_DIRNAME=$here BATS_TEST_TMPDIR=$(mktemp -d) BATS_FILE_TMPDIR=$BATS_TEST_TMPDIR
 export BATS_TEST_DIRNAME BATS_TEST_TMPDIR BATS_FILE_TMPDIR
 # shellcheck source=tests/system/lib.bash
 . "$here/../tests/system/lib.bash"
+# shellcheck source=bench/stock.bash
+. "$here/stock.bash"
 mkdir -p "$build/bench"
 out=$build/bench/push.json
 : >"$out"
@@ -29,6 +32,7 @@ out=$build/bench/push.json
 trap 'vmlab down; rm -rf "$BATS_TEST_TMPDIR"' EXIT
 trap 'exit 130' INT TERM
 vmlab down >/dev/null 2>&1 || true
+[ "${BENCH_AUDIT:-0}" = 0 ] || export HOSPES_AUDIT=1
 vmlab up 2 --no-cluster
 SHARED=$(vmlab dir)
 export SHARED
