@@ -12,7 +12,7 @@
 #include "common/cleanup.h"
 #include "common/err.h"
 
-#define CLI_OPTIONS_MAX 12
+#define CLI_OPTIONS_MAX 20
 #define CLI_EUSAGE      EBADRQC /* a command returns -CLI_EUSAGE for arguments that are wrong or do not go together; nothing else does */
 
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 }; /* exit statuses; a program may have others from 3 on */

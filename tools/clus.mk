@@ -7,7 +7,7 @@ MEMBER_LIBS = %D%/libmember.a %D%/libcli.a migrated/libmigio.a clusterd/guard/li
 MEMBER_SYSLIBS = $(ZMQ_LIBS) $(JANSSON_LIBS)
 
 bin_PROGRAMS += %D%/vmclus
-%C%_vmclus_SOURCES = %D%/vmclus.c %D%/vmclus_int.h %D%/vmclus_balance.c %D%/vmclus_common.c %D%/vmclus_domain.c %D%/vmclus_host.c %D%/vmclus_leave.c \
+%C%_vmclus_SOURCES = %D%/vmclus.c %D%/vmclus_int.h %D%/vmclus_balance.c %D%/vmclus_domain.c %D%/vmclus_host.c %D%/vmclus_leave.c \
 	%D%/vmclus_simfile.c %D%/vmclus_simgen.c %D%/vmclus_simulate.c %D%/vmclus_simulate.h \
 	%D%/vmclus_cpu.c %D%/vmclus_member.c %D%/vmclus_part.c \
 	%D%/vmclus_rehearse.c %D%/vmclus_status.c %D%/vmclus_top.c %D%/vmclus_top_int.h %D%/vmclus_topdraw.c

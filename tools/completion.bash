@@ -10,6 +10,8 @@ _hospes_names() {
 	vmclus,HOST) vmclus status --json 2>/dev/null | jq -r '.hosts[].name' ;;
 	vmmig,HOST) vmmig peers list --json 2>/dev/null | jq -r '.[].name' ;;
 	vmctl,DOMAIN | vmmig,DOMAIN) vmctl list --all --name 2>/dev/null ;;
+	vmctl,IMAGE) vmctl image list --json 2>/dev/null | jq -r '.[].name' ;;
+	vmctl,BRIDGE) find /sys/class/net/*/bridge -maxdepth 0 2>/dev/null | cut -d / -f 5 ;;
 	*,LEVEL) printf 'error\nwarn\ninfo\ndebug\n' ;;
 	vmlab,HOST) vmlab status --json 2>/dev/null | jq -r '.hosts[].name' ;;
 	esac

@@ -3,7 +3,7 @@ EXTRA_DIST += %D%/packages.txt
 
 # What they share.
 noinst_LIBRARIES += %D%/libcli.a
-%C%_libcli_a_SOURCES = %D%/cli.h %D%/jsonconn.h %D%/cli.c %D%/jsonconn.c
+%C%_libcli_a_SOURCES = %D%/cli.h %D%/jsonconn.h %D%/cli.c %D%/jsonconn.c %D%/vmclus_common.c
 %C%_libcli_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 
 include %D%/lab.mk

@@ -31,6 +31,8 @@ void vmctl_set_time(const char *name);
 /* The commands. */
 int vmctl_define(struct cli *v, struct err *err);
 int vmctl_seed(struct cli *v, struct err *err);
+int vmctl_image(struct cli *v, struct err *err);
+int vmctl_create(struct cli *v, struct err *err);
 int vmctl_undefine(struct cli *v, struct err *err);
 int vmctl_dumpxml(struct cli *v, struct err *err);
 int vmctl_start(struct cli *v, struct err *err);

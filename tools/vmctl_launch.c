@@ -41,9 +41,12 @@ static void step(void *arg, const char *what, uint64_t done_bytes, uint64_t tota
 		return;
 	shown_ns = now;
 	shown = true;
-	fprintf(stderr, "\r%s %3u %%  %s \033[K", what,
-	        total_bytes ? (unsigned)(100.0 * (double)done_bytes / (double)total_bytes) : 0,
-	        size_format(done_bytes, size, sizeof(size)));
+	size_format(done_bytes, size, sizeof(size));
+	if (total_bytes)
+		fprintf(stderr, "\r%s %3u %%  %s \033[K", what,
+		        (unsigned)(100.0 * (double)done_bytes / (double)total_bytes), size);
+	else
+		fprintf(stderr, "\r%s  %s \033[K", what, size);
 }
 
 const struct vmhost_while vmctl_while = {

@@ -7,25 +7,22 @@
 #include "tools/vmctl_int.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "common/util.h"
+#include "tools/vmctl_seed.h"
+#include "tools/vmctl_tool.h"
 
 #define PART_BYTES_MAX (1u << 20)
 #define SEED_BYTES_MAX (16u << 20)
 #define TOOL           "xorrisofs"
 
-extern char **environ;
+enum { ATTACH = SEED_PARTS }; /* options: the parts, in their order, and this one */
 
-enum { USER_DATA, META_DATA, NETWORK_CONFIG, ATTACH }; /* options */
-
-static const char *const part_name[] = { "user-data", "meta-data", "network-config" };
+static const char *const part_name[SEED_PARTS] = { "user-data", "meta-data", "network-config" };
 
 /* Owned. */
 static char *seed_path(const struct dom_config *cfg)
@@ -39,27 +36,19 @@ static char *seed_path(const struct dom_config *cfg)
 	return xasprintf("%s/images/%s-seed.iso", path_state(), cfg->name);
 }
 
-/* Owned: the file's octets, or what stands for a file that was not given; NULL in *@ret: no such part. */
-static int read_part(const struct cli *v, const struct dom_config *cfg, int part, char **ret, size_t *len,
-                     struct err *err)
+int seed_read_part(const char *file, struct seed_part *ret, struct err *err)
 {
-	const char *file = v->value[part];
+	int r = file_read(strcmp(file, "-") ? file : "/dev/stdin", PART_BYTES_MAX, &ret->text, &ret->len);
 
-	*ret = NULL;
-	if (!file) {
-		if (part == META_DATA)
-			*ret = xasprintf("instance-id: %s\nlocal-hostname: %s\n", cfg->uuid, cfg->name);
-		*len = *ret ? strlen(*ret) : 0;
-		return 0;
-	}
-	int r = file_read(strcmp(file, "-") ? file : "/dev/stdin", PART_BYTES_MAX, ret, len);
 	if (r == -EFBIG)
 		return err_set(err, EFBIG, "%s is larger than %u octets (1 MiB)", file, PART_BYTES_MAX);
-	return r < 0 ? err_sys(err, -r, "read %s", file) : 0;
+	if (r < 0)
+		return err_sys(err, -r, "read %s", file);
+	return 0;
 }
 
 /* cloud-init tells what it gets from the first line, and ignores the rest without a word to us. */
-static void look_at_user_data(const char *text)
+void seed_look_at_user_data(const char *text)
 {
 	static const char *const begins[] = { "#cloud-config", "#!",           "#include",      "#cloud-boothook",
 		                              "#part-handler", "## template:", "Content-Type:", "MIME-Version:",
@@ -72,66 +61,53 @@ static void look_at_user_data(const char *text)
 	        "vmctl: warning: cloud-init ignores user data that does not begin with #cloud-config, #! or the like\n");
 }
 
-static int write_parts(const struct cli *v, const struct dom_config *cfg, const char *dir, struct err *err)
+void seed_meta_data(const struct dom_config *cfg, struct seed_part *ret)
 {
-	for (int i = USER_DATA; i <= NETWORK_CONFIG; i++) {
-		_cleanup_free_ char *text = NULL, *to = xasprintf("%s/in/%s", dir, part_name[i]);
-		size_t len = 0;
-		int r = read_part(v, cfg, i, &text, &len, err);
+	ret->text = xasprintf("instance-id: %s\nlocal-hostname: %s\n", cfg->uuid, cfg->name);
+	ret->len = strlen(ret->text);
+}
 
-		if (!r && i == USER_DATA)
-			look_at_user_data(text);
-		if (!r && text) {
-			r = file_write_atomic(to, text, len, 0600);
-			if (r < 0)
-				err_sys(err, -r, "write %s", to);
-		}
+void seed_parts_done(struct seed_parts *p)
+{
+	for (size_t i = 0; i < SEED_PARTS; i++)
+		free(p->part[i].text);
+	*p = (struct seed_parts){ 0 };
+}
+
+/* From the options. */
+static int read_parts(const struct cli *v, const struct dom_config *cfg, struct seed_parts *ret, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < SEED_PARTS; i++)
+		if (v->value[i])
+			r = seed_read_part(v->value[i], &ret->part[i], err);
+	if (!r && !ret->part[SEED_META_DATA].text)
+		seed_meta_data(cfg, &ret->part[SEED_META_DATA]);
+	if (!r)
+		seed_look_at_user_data(ret->part[SEED_USER_DATA].text);
+	return r;
+}
+
+static int write_parts(const struct seed_parts *p, const char *dir, struct err *err)
+{
+	for (size_t i = 0; i < SEED_PARTS; i++) {
+		_cleanup_free_ char *to = xasprintf("%s/in/%s", dir, part_name[i]);
+		int r = p->part[i].text ? file_write_atomic(to, p->part[i].text, p->part[i].len, 0600) : 0;
+
 		if (r < 0)
-			return r;
+			return err_sys(err, -r, "write %s", to);
 	}
 	return 0;
 }
 
-/* It greets on its standard error, so what it says is shown only when it fails. */
-static int failed(const char *said_path, struct err *err)
-{
-	_cleanup_free_ char *said = NULL;
-
-	if (file_read(said_path, 65536, &said, NULL) == 0)
-		fputs(said, stderr);
-	return err_set(err, EIO, "%s made no image; what it said stands above", TOOL);
-}
-
 static int make_image(const char *dir, const char *out, struct err *err)
 {
-	_cleanup_free_ char *in = xasprintf("%s/in", dir), *said = xasprintf("%s/said", dir);
-	char *argv[] = { (char *)TOOL,
-		         (char *)"-quiet",
-		         (char *)"-o",
-		         (char *)(uintptr_t)out,
-		         (char *)"-V",
-		         (char *)"CIDATA",
-		         (char *)"-joliet",
-		         (char *)"-rock",
-		         in,
-		         NULL };
-	posix_spawn_file_actions_t fa;
-	int status, r;
-	pid_t pid;
+	_cleanup_free_ char *in = xasprintf("%s/in", dir);
+	const char *argv[] = { TOOL, "-quiet", "-o", out, "-V", "CIDATA", "-joliet", "-rock", in, NULL };
+	struct tool t = { .argv = (char **)(uintptr_t)argv, .package = "xorriso", .doing = "make the seed" };
 
-	posix_spawn_file_actions_init(&fa);
-	posix_spawn_file_actions_addopen(&fa, 1, said, O_WRONLY | O_CREAT | O_APPEND, 0600);
-	posix_spawn_file_actions_addopen(&fa, 2, said, O_WRONLY | O_CREAT | O_APPEND, 0600);
-	r = posix_spawnp(&pid, TOOL, &fa, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&fa);
-	if (r == ENOENT)
-		return err_set(err, ENOENT, "%s is missing, which makes the image: install the package xorriso", TOOL);
-	if (r)
-		return err_sys(err, r, "execute %s", TOOL);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return err_sys(err, errno, "wait for %s", TOOL);
-	return status ? failed(said, err) : 0;
+	return vmctl_tool(&t, err);
 }
 
 static void remove_parts(const char *dir)
@@ -140,16 +116,14 @@ static void remove_parts(const char *dir)
 		_cleanup_free_ char *p = xasprintf("%s/in/%s", dir, part_name[i]);
 		unlink(p);
 	}
-	_cleanup_free_ char *in = xasprintf("%s/in", dir), *iso = xasprintf("%s/iso", dir),
-			    *said = xasprintf("%s/said", dir);
+	_cleanup_free_ char *in = xasprintf("%s/in", dir), *iso = xasprintf("%s/iso", dir);
 	rmdir(in);
 	unlink(iso);
-	unlink(said);
 	rmdir(dir);
 }
 
 /* The parts and the unfinished image lie where only we can read them: they may have passwords. */
-static int make_seed(const struct cli *v, const struct dom_config *cfg, const char *path, struct err *err)
+int seed_make(const struct seed_parts *p, const char *path, struct err *err)
 {
 	const char *tmp = getenv("TMPDIR");
 	_cleanup_free_ char *dir = xasprintf("%s/vmctl-seed.XXXXXX", tmp && *tmp ? tmp : "/tmp"), *octets = NULL;
@@ -160,7 +134,7 @@ static int make_seed(const struct cli *v, const struct dom_config *cfg, const ch
 	_cleanup_free_ char *in = xasprintf("%s/in", dir), *iso = xasprintf("%s/iso", dir);
 	int r = mkdir(in, 0700) < 0 ? err_sys(err, errno, "make a directory %s", in) : 0;
 	if (!r)
-		r = write_parts(v, cfg, dir, err);
+		r = write_parts(p, dir, err);
 	if (!r)
 		r = make_image(dir, iso, err);
 	if (!r) {
@@ -215,10 +189,11 @@ int vmctl_seed(struct cli *v, struct err *err)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
 	_cleanup_free_ char *definition = NULL, *path = NULL;
+	_cleanup_seed_parts_ struct seed_parts parts = { 0 };
 	char target[16] = "";
 	int r = vmhost_definition_path(v->arg[0], &definition, err);
 
-	if (!v->value[USER_DATA])
+	if (!v->value[SEED_USER_DATA])
 		return err_set(err, CLI_EUSAGE, "--user-data FILE is missing: what cloud-init is to do");
 	if (!r)
 		r = dom_config_load(definition, &cfg, err);
@@ -231,7 +206,11 @@ int vmctl_seed(struct cli *v, struct err *err)
 	const struct dom_disk *k = attached(cfg, path);
 	if (!k && (r = free_target(cfg, target, err)) < 0)
 		return r;
-	r = make_seed(v, cfg, path, err);
+	r = read_parts(v, cfg, &parts, err);
+	vmctl_catch_signals();
+	if (!r)
+		r = seed_make(&parts, path, err);
+	vmctl_default_signals();
 	if (!r && !k && cli_opt(v, ATTACH))
 		r = attach(cfg, definition, path, target, err);
 	if (r < 0)

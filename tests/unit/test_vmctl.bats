@@ -555,7 +555,7 @@ local-hostname: guest01" ]
 	mkdir "$T/tmp"
 	PATH=$T/bin:$PATH TMPDIR=$T/tmp run "$vmctl" seed guest01 --user-data "$T/user"
 	[ "$status" -eq 1 ]
-	[[ $output == *"broken"*"made no image"* ]]
+	[[ $output == *"broken"*"xorrisofs failed to make the seed"* ]]
 	[ -z "$(ls "$T/tmp" "$T/img" | grep -v :)" ]
 }
 
