@@ -166,3 +166,24 @@ vmctl_json() { on host-a vmctl "$1" "$g" --json; }
 	one_copy "$g" host-a
 	guest_sound "$g"
 }
+
+@test "virt-install makes a guest: its disk in a pool, its start, its definition" {
+	need_program virt-install
+	local why
+	! why=$(qemu_missing) || skip "$why"
+	[ -e "$SHARED/qemu-kernel" ] || cp "$top_builddir"/guests/qemu-{kernel,initramfs.img} "$SHARED/"
+	on host-a timeout 120 virt-install --connect hospes:///system --name "$g" --memory 256 --vcpus 2 --virt-type qemu --hvm --import \
+		--disk pool=default,size=0.1,format=qcow2 --network bridge=br0 --graphics none --noautoconsole --osinfo detect=on,require=off \
+		--boot "kernel=/var/lib/hospes/shared/qemu-kernel,initrd=/var/lib/hospes/shared/qemu-initramfs.img,kernel_args=console=ttyS0 quiet load=none hospes.disk= hospes.ip=$(guest_ip "$g")/24"
+	client hospes-probe wait "$(guest_ip "$g"):7007" --timeout $((60 * PATIENCE))
+	one_copy "$g" host-a
+	[[ $(v host-a dominfo "$g") = *"CPU(s):         2"*"Persistent:     yes"* ]]
+	[[ $(v host-a vol-dumpxml "$g.qcow2" default) = *'<format type="qcow2"/>'* ]]
+	[[ $(v host-a domblklist "$g") = *"/var/lib/hospes/images/$g.qcow2"* ]]
+	# in use: not deleted
+	run v host-a vol-delete "$g.qcow2" --pool default
+	[ "$status" -eq 1 ]
+	v host-a destroy "$g"
+	v host-a undefine "$g"
+	v host-a vol-delete "$g.qcow2" --pool default
+}
