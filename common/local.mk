@@ -1,6 +1,6 @@
 # Helpers that at least two folders share. libcommon.a depends on nothing of the project.
 noinst_LIBRARIES += %D%/libcommon.a
-%C%_libcommon_a_SOURCES = %D%/boundlog.h %D%/buf.h %D%/cleanup.h %D%/clocks.h %D%/daemon.h %D%/err.h %D%/fault.h %D%/hostname.h %D%/jsonplain.h %D%/log.h %D%/loop.h %D%/notify.h %D%/nsproc.h %D%/pathopen.h %D%/procs.h %D%/util.h %D%/worker.h \
+%C%_libcommon_a_SOURCES = %D%/boundlog.h %D%/buf.h %D%/builds.h %D%/cleanup.h %D%/clocks.h %D%/daemon.h %D%/err.h %D%/fault.h %D%/hostname.h %D%/jsonplain.h %D%/log.h %D%/loop.h %D%/notify.h %D%/nsproc.h %D%/pathopen.h %D%/procs.h %D%/util.h %D%/worker.h \
 	%D%/boundlog.c %D%/buf.c %D%/clocks.c %D%/daemon.c %D%/err.c %D%/fault.c %D%/hostname.c %D%/jsonplain.c %D%/log.c %D%/loop.c %D%/notify.c %D%/nsproc.c %D%/pathopen.c %D%/procs.c %D%/util.c %D%/worker.c
 COMMON_CPPFLAGS = -DHOSPES_DOCDIR='"$(docdir)"' \
 	-DHOSPES_CONFDIR='"$(sysconfdir)/hospes"' -DHOSPES_RUNDIR='"$(runstatedir)/hospes"' \

@@ -10,10 +10,10 @@
 #include "hypervisor/engine.h"
 
 /* @why NULL: it can. */
-static int say(const char *engine, const char *identity, const struct err *why)
+static int say(const char *engine, const char *identity, bool newer, const struct err *why)
 {
-	json_t *o = json_pack("{s:s*, s:b, s:s*, s:s*}", "engine", engine, "runs", why == NULL, "identity", identity,
-	                      "why", why ? why->text : NULL);
+	json_t *o = json_pack("{s:s*, s:b, s:s*, s:o*, s:s*}", "engine", engine, "runs", why == NULL, "identity",
+	                      identity, "newer", newer && !why ? json_true() : NULL, "why", why ? why->text : NULL);
 	int r = o ? json_dumpf(o, stdout, JSON_COMPACT) : -1;
 
 	json_decref(o);
@@ -29,7 +29,7 @@ int check_engines(void)
 
 		if (!r)
 			r = e->ops->identity(NULL, identity, &err);
-		(void)say(e->name, identity[0] ? identity : NULL, r < 0 ? &err : NULL);
+		(void)say(e->name, identity[0] ? identity : NULL, false, r < 0 ? &err : NULL);
 	}
 	return ferror(stdout) ? 1 : 0;
 }
@@ -58,5 +58,6 @@ int check_domain(const char *file, bool local)
 	if (r == 0)
 		r = e->ops->identity(cfg, identity, &err);
 	path_rules_done(&rules);
-	return say(e ? e->name : NULL, identity[0] ? identity : NULL, r < 0 ? &err : NULL);
+	return say(e ? e->name : NULL, identity[0] ? identity : NULL, r == 0 && e->ops->newer(cfg),
+	           r < 0 ? &err : NULL);
 }

@@ -69,6 +69,7 @@ struct domain {
 	const char *went_how;               /* static text */
 	struct hv_look look;                /* taken at look_ns, halfway through the agent's silence; look_ns 0: never */
 	uint64_t look_ns, starved_told_ns;
+	char stuck[112];                    /* why it is paused though it should run (domain_stuck()); empty: it is not so */
 	char identity[HV_IDENTITY_MAX];     /* the engine's; HELLO's kernel_id */
 	/* sessions that something belongs to; NULL: none */
 	struct hvconn *suspender;           /* the suspension: only it may RESUME */
@@ -183,6 +184,8 @@ int domain_agent_say(struct domain *d, const char *line, struct err *err) _must_
 int domain_stop(struct domain *d, unsigned flags, void (*then)(struct domain *d, int r, struct err *err), struct err *err) _must_check_;
 bool domain_stop_cancel(struct domain *d);      /* let the guest go on, without then(). False: too late */
 int domain_go(struct domain *d, struct err *err) _must_check_;
+/* A guest of ours stands still and cannot go on, and nobody waits for the answer: PAUSED, so that a person may try again or end it. */
+void domain_stuck(struct domain *d, const struct err *why);
 /* -@code and "disk vda has not answered for 12 s"; if no disk waits the text @other, NULL: the text that @err has. */
 int domain_waits_err(const struct domain *d, int code, const char *other, struct err *err);
 void domain_disk_error(void *arg, const char *dev_name, int code, bool read, bool held);

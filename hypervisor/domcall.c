@@ -41,7 +41,7 @@ static int op_hello(struct call *c, struct err *err)
 	(void)err;
 
 	h->version = HV_VERSION;
-	h->caps = c->d->ops->caps;
+	h->caps = c->d->ops->caps | (c->d->ops->newer(c->d->cfg) ? HV_CAP_NEWER : 0);
 	snprintf(h->engine, sizeof(h->engine), "%s", c->d->ops->name);
 	snprintf(h->build, sizeof(h->build), "%s", PACKAGE_VERSION);
 	snprintf(h->kernel_id, sizeof(h->kernel_id), "%s", c->d->identity);
@@ -66,7 +66,9 @@ static void info_reason(const struct domain *d, struct hv_info *i)
 	} else if (d->state == HV_DOM_PAUSED && d->paused) {
 		i->reason = d->watchdog_paused ? HV_WHY_WATCHDOG : HV_WHY_ORDER;
 		snprintf(i->reason_text, sizeof(i->reason_text), "%s",
-		         d->watchdog_paused ? d->watchdog_text : "by order");
+		         d->watchdog_paused ? d->watchdog_text
+		         : d->stuck[0]      ? d->stuck
+		                            : "by order");
 	}
 }
 
@@ -584,7 +586,7 @@ static void suspender_left(struct domain *d)
 	if (d->paused) {
 		domain_set_state(d, HV_DOM_PAUSED, "its suspender left");
 	} else if (domain_go(d, &e) < 0) {
-		log_error("cannot resume domain '%s': %s", d->cfg->name, e.text);
+		domain_stuck(d, &e);
 	} else {
 		domain_set_state(d, HV_DOM_RUNNING, "its suspender left");
 		domain_announce(d);

@@ -58,6 +58,8 @@ struct hv_engine_env {
 	gid_t gid;
 	int cpu;                    /* preferred CPU, -1: any */
 	uint64_t generation;        /* of ownership, set before boot(); the guest's command line names it */
+	/* What identity() said of @cfg, HV_IDENTITY_MAX octets. An engine whose program says later that it is another one replaces it. */
+	char *identity;
 	void *arg;
 	/*
 	 * Once for each boot() that returned 0, unless kill() came first. @failed NULL: the guest is SUSPENDED and its memory is in @mem;
@@ -97,6 +99,7 @@ struct hv_engine_ops {
 	const char *name;
 	uint32_t caps;              /* HV_CAP_* */
 	const struct vdev_transport_ops *transport; /* how its guests reach their devices */
+	const char *device;         /* a device node that its processes open by themselves: hvdom keeps the group that may. NULL: none */
 	/*
 	 * Can it run @cfg (NULL: any domain at all), which is within dom_config_limits(), on this host? @err names cause and remedy.
 	 * Called with privileges, before open().
@@ -114,6 +117,11 @@ struct hv_engine_ops {
 	 * none.
 	 */
 	int (*identity)(const struct dom_config *cfg, char out[HV_IDENTITY_MAX], struct err *err);
+	/*
+	 * Does the engine's program promise that its later versions load a state of @cfg's guest? Then identity() may differ so far, in
+	 * this direction (common/builds.h).
+	 */
+	bool (*newer)(const struct dom_config *cfg);
 	/* Where the guest's memory is: fill @ret with regions of @cfg's memory size in total (guestmem.h), return their number. */
 	unsigned (*regions)(const struct dom_config *cfg, struct guestmem_region ret[GUESTMEM_REGIONS_MAX]);
 	/* Make the vm: after privileges are dropped, before threads are started. On failure there is none. */

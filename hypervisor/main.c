@@ -151,6 +151,14 @@ static void on_signal(void *arg, int sig)
 }
 
 /* Give up everything: the domain's own user, no groups, no capabilities, none to come. */
+/* Never root's: what is root's alone stays so. 0: none. */
+static gid_t device_group(const char *device)
+{
+	struct stat st;
+
+	return device && stat(device, &st) == 0 && S_ISCHR(st.st_mode) && (st.st_mode & 0060) == 0060 ? st.st_gid : 0;
+}
+
 static int drop_privileges(struct domain *d, struct err *err)
 {
 	d->env.uid = getuid();
@@ -159,7 +167,8 @@ static int drop_privileges(struct domain *d, struct err *err)
 		return 0;
 	d->env.uid = domain_uid(d);
 	d->env.gid = (gid_t)d->env.uid;
-	if (setgroups(0, NULL) < 0 || setresgid(d->env.gid, d->env.gid, d->env.gid) < 0 ||
+	gid_t group = device_group(d->ops->device);
+	if (setgroups(group ? 1 : 0, &group) < 0 || setresgid(d->env.gid, d->env.gid, d->env.gid) < 0 ||
 	    setresuid(d->env.uid, d->env.uid, d->env.uid) < 0)
 		return err_sys(err, errno, "cannot become the domain's user %u", d->env.uid);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -284,6 +293,7 @@ static int set_up(struct domain *d, struct err *err)
 	if (!r && d->incoming)
 		r = dommem_new(d, err);
 	d->env.devs = d->devs;
+	d->env.identity = d->identity;
 	if (!r)
 		r = d->ops->open(&d->env, &d->vm, err);
 	if (!r)

@@ -35,6 +35,14 @@ int domain_waits_err(const struct domain *d, int code, const char *other, struct
 	return -code;
 }
 
+void domain_stuck(struct domain *d, const struct err *why)
+{
+	snprintf(d->stuck, sizeof(d->stuck), "it cannot go on: %.90s", why->text);
+	log_error("domain '%s' is paused: %s; vmctl resume tries again", d->cfg->name, d->stuck);
+	d->paused = true;
+	domain_set_state(d, HV_DOM_PAUSED, d->stuck);
+}
+
 /* The devices and the guest as they were before the stop. */
 static void undo(struct domain *d)
 {
@@ -50,7 +58,7 @@ static void undo(struct domain *d)
 	if (!r)
 		r = d->ops->resume(d->vm, &e);
 	if (r < 0)
-		log_error("cannot let the guest run on: %s", e.text);
+		domain_stuck(d, &e);
 }
 
 static int work(void *arg, struct err *err)
@@ -150,6 +158,7 @@ int domain_go(struct domain *d, struct err *err)
 		d->went_ns = now_ns();
 		d->went_how = fresh ? "built anew" : "resumed";
 		d->disk_paused = d->watchdog_paused = false;
+		d->stuck[0] = 0;
 		domain_disk_watch(d);
 	}
 	return r;

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "clusterd/guard/managed.h"
+#include "common/builds.h"
 #include "common/util.h"
 #include "hypervisor/api/memcheck.h"
 #include "hypervisor/api/savefile.h"
@@ -179,16 +180,8 @@ int vmhost_save(const char *name, const char *path, const struct vmhost_while *w
 	return r < 0 ? err_prefix(err, "save %s: the domain runs on", name) : 0;
 }
 
-/* The started hvdom has to be what was saved. */
-static int check_same(const struct savefile_meta *meta, const struct hv_hello *h, const struct mapped *m,
-                      struct err *err)
+static int check_regions(const struct savefile_meta *meta, const struct mapped *m, struct err *err)
 {
-	if (strcmp(meta->engine, h->engine))
-		return err_set(err, EINVAL, "it was saved from engine '%s', this one is '%s'", meta->engine, h->engine);
-	if (strcmp(meta->kernel_id, h->kernel_id))
-		return err_set(err, EINVAL,
-		               "the guest kernel is another one than when it was saved; install that one again (id %s)",
-		               meta->kernel_id);
 	if (meta->n_regions != m->rep.n_regions)
 		return err_set(err, EINVAL, "it has %u memory regions, the domain %u", meta->n_regions,
 		               m->rep.n_regions);
@@ -197,6 +190,23 @@ static int check_same(const struct savefile_meta *meta, const struct hv_hello *h
 		    meta->region[i].guest_addr != m->rep.region[i].guest_addr)
 			return err_set(err, EINVAL, "memory region %u differs from the domain's", i);
 	return 0;
+}
+
+/* The started hvdom has to be what was saved. */
+static int check_same(const struct savefile_meta *meta, const struct hv_hello *h, const struct mapped *m,
+                      struct err *err)
+{
+	if (strcmp(meta->engine, h->engine))
+		return err_set(err, EINVAL, "it was saved from engine '%s', this one is '%s'", meta->engine, h->engine);
+	bool newer = h->caps & HV_CAP_NEWER;
+	if (build_takes(meta->kernel_id, h->kernel_id, newer, false))
+		return check_regions(meta, m, err);
+	if (strchr(h->kernel_id, ' '))
+		return err_set(err, EXDEV, "it was saved on %s %s, and this host has %s: install that%s one", h->engine,
+		               meta->kernel_id, h->kernel_id, newer ? " or a later" : "");
+	return err_set(err, EINVAL,
+	               "the guest kernel is another one than when it was saved; install that one again (id %s)",
+	               meta->kernel_id);
 }
 
 /* The lease tells whether the domain ran since it was saved: then its disks are not those that its memory knows. */

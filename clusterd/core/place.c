@@ -6,6 +6,7 @@
 #include "config.h"
 #include "clusterd/core/place_int.h"
 #include "clusterd/core/say_int.h"
+#include "common/builds.h"
 
 #include <assert.h>
 #include <string.h>
@@ -90,13 +91,15 @@ static bool has_build(const struct place_world *w, uint32_t dom, uint32_t slot, 
 		return true;
 	clu_engine_names(w->s->dom[dom].spec.engine, engine);
 	const char *there = build_of(&w->s->host[slot], engine), *now = there ? build_now(w, dom, engine) : NULL;
-	size_t len = there ? strlen(there) : 0;
-	if (!now || (!strncmp(now, there, len) && (!now[len] || now[len] == ' ')))
+	bool newer = w->load && w->load->dom && w->load->dom[dom].newer;
+	if (!now || build_takes(now, there, newer, true))
 		return true;
 	say(y, "it has ");
 	say(y, there);
 	say(y, ", the running domain is of ");
 	say(y, now);
+	if (newer)
+		say(y, ", and could go on with a later one");
 	return false;
 }
 

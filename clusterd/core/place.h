@@ -14,6 +14,7 @@ struct clu_dom_load {
 	uint64_t used_bytes;     /* host memory behind its RAM */
 	uint64_t dirty_bps;      /* octets that it dirties per second */
 	char build[CLU_WORD_MAX]; /* of its engine, by its hvdom: begins as a host's; empty: not known */
+	bool newer;              /* and a later version of that will do, if the rest is the same */
 };
 struct clu_load {
 	uint32_t cpu_used_milli[CLU_HOSTS_MAX]; /* of the whole host, by slot */

@@ -38,6 +38,7 @@ static void take_hello(struct ldom *x, const void *payload, size_t len)
 	snprintf(build, sizeof(build), "%.15s %.39s", h.engine, h.kernel_id);
 	text_tidy(build);
 	snprintf(x->usage.load.build, sizeof(x->usage.load.build), "%.31s", h.kernel_id[0] ? build : "");
+	x->usage.load.newer = h.caps & HV_CAP_NEWER;
 }
 
 static void take_stats(struct ldom *x, const void *payload, size_t len)
@@ -249,7 +250,7 @@ static bool differs(uint64_t a, uint64_t b)
 static bool load_differs(const struct clu_dom_load *a, const struct clu_dom_load *b)
 {
 	return differs(a->cpu_milli, b->cpu_milli) || differs(a->used_bytes, b->used_bytes) ||
-	       differs(a->dirty_bps, b->dirty_bps) || strcmp(a->build, b->build) != 0;
+	       differs(a->dirty_bps, b->dirty_bps) || strcmp(a->build, b->build) != 0 || a->newer != b->newer;
 }
 
 static void host_usage(struct local *l, uint32_t *ret_cpu, uint64_t *ret_mem)
@@ -292,6 +293,7 @@ void local_usage(struct local *l)
 		du[n].used_bytes = x->usage.load.used_bytes;
 		du[n].dirty_bps = x->usage.load.dirty_bps;
 		du[n].build = x->usage.load.build;
+		du[n].newer = x->usage.load.newer;
 		x->usage.said = x->usage.load;
 		list[n] = &du[n];
 		n++;

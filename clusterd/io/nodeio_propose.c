@@ -213,13 +213,14 @@ void nodeio_take_usage(struct nodeio *n, uint32_t node, const Hospes__Clu__Usage
 		memcpy(n->load_uuid[slot], d->uuid, CLU_UUID_MAX);
 		n->dom_load[slot] = (struct clu_dom_load){ .cpu_milli = du->cpu_milli,
 			                                   .used_bytes = du->used_bytes,
-			                                   .dirty_bps = du->dirty_bps };
+			                                   .dirty_bps = du->dirty_bps,
+			                                   .newer = du->newer };
 		snprintf(n->dom_load[slot].build, CLU_WORD_MAX, "%s", du->build ? du->build : "");
 		text_tidy(n->dom_load[slot].build);
 	}
 	for (uint32_t i = 0; i < n->s->n_dom; i++) {
 		if (n->s->dom[i].phase == CLU_PHASE_STOPPED)
-			n->dom_load[i].build[0] = 0; /* the next run may be of another one */
+			n->dom_load[i].build[0] = n->dom_load[i].newer = 0; /* the next run may be of another one */
 		if (n->load_uuid[i][0] && strcmp(n->load_uuid[i], n->s->dom[i].uuid) != 0) {
 			n->load_uuid[i][0] = 0;
 			n->dom_load[i] = (struct clu_dom_load){ 0 };

@@ -105,7 +105,8 @@ static int next(char **at, struct hvcheck_engine *ret, struct err *err)
 		r = err_set(err, EPROTO, "hvdom says \"%.60s\" when it is asked for engines: is it of another version?",
 		            line);
 	if (r > 0) {
-		*ret = (struct hvcheck_engine){ .runs = json_is_true(runs) };
+		*ret = (struct hvcheck_engine){ .runs = json_is_true(runs),
+			                        .newer = json_is_true(json_object_get(o, "newer")) };
 		snprintf(ret->name, sizeof(ret->name), "%s", name ? name : "");
 		snprintf(ret->identity, sizeof(ret->identity), "%s", identity ? identity : "");
 		snprintf(ret->why, sizeof(ret->why), "%s", ret->runs ? "" : why ? why : "hvdom does not say why");

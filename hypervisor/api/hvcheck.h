@@ -20,6 +20,7 @@ struct hvcheck_engine {
 	char name[16];          /* "pv", "qemu", "kvm", "qemu-aarch64" */
 	bool runs;              /* it can, on this host */
 	char why[ERR_TEXT_MAX]; /* why not */
+	bool newer;             /* of a domain: HV_CAP_NEWER */
 	char identity[HV_IDENTITY_MAX]; /* of a domain: what its state depends on here (struct hv_hello's kernel_id) */
 };
 

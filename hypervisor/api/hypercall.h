@@ -98,6 +98,7 @@ enum hv_dom_state {                 /* numbers are on the wire */
 #define HV_CAP_LOGDIRTY_RECORD 1u   /* that mode may be had */
 #define HV_CAP_LOGDIRTY_COMPARE 2u
 #define HV_CAP_MIGRATE 4u
+#define HV_CAP_NEWER 8u             /* the guest's state may go on where kernel_id is the same but for a later version (common/builds.h) */
 
 struct hv_hello {
 	uint32_t version;           /* highest ABI version spoken */

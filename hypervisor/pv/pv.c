@@ -538,6 +538,13 @@ static int pv_identity(const struct dom_config *cfg, char out[HV_IDENTITY_MAX], 
 	return 0;
 }
 
+/* Its builds have no order. */
+static bool pv_newer(const struct dom_config *cfg)
+{
+	(void)cfg;
+	return false;
+}
+
 /* A user-mode kernel takes an address for an offset in its memory file. */
 static unsigned pv_regions(const struct dom_config *cfg, struct guestmem_region ret[GUESTMEM_REGIONS_MAX])
 {
@@ -785,6 +792,7 @@ const struct hv_engine_ops hv_engine_pv = {
 	.probe = pv_probe,
 	.pin = pv_pin,
 	.identity = pv_identity,
+	.newer = pv_newer,
 	.regions = pv_regions,
 	.open = pv_open,
 	.boot = pv_boot,

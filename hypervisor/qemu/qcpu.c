@@ -38,6 +38,11 @@ static bool enforced(const struct dom_cpu *c, bool kvm)
 	return required && (kvm || !c->unchecked);
 }
 
+bool qcpu_is_fixed(const struct dom_config *cfg, bool kvm)
+{
+	return dom_arch(cfg)->pc && cfg->hvm.cpu.mode == DOM_CPU_CUSTOM && enforced(&cfg->hvm.cpu, kvm);
+}
+
 static void add_features(struct buf *b, const struct dom_cpu *c)
 {
 	for (size_t i = 0; i < c->n_features; i++) {

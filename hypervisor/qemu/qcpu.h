@@ -15,6 +15,8 @@ char *qcpu_text(const struct dom_config *cfg, bool kvm);
 char *qcpu_smp(const struct dom_config *cfg);
 /* Does the document ask for another processor than guests have without <cpu>? */
 bool qcpu_is_special(const struct dom_config *cfg);
+/* Is it the same processor under later versions of QEMU: a model, which goes with the machine's version, with all of its features? */
+bool qcpu_is_fixed(const struct dom_config *cfg, bool kvm);
 /*
  * What host-model comes to, and optional features: a processor of QEMU's plainest model with the features of @bits (cpufeat.h) that QEMU
  * gives by name, in @cpu's place, which keeps what it asks for itself. Nothing in it depends on the host any more.

@@ -17,6 +17,7 @@
 #include "common/util.h"
 #include "hypervisor/dev/vudev.h"
 #include "hypervisor/qemu/qargs.h"
+#include "hypervisor/qemu/qcpu.h"
 #include "hypervisor/qemu/qvm_int.h"
 
 /* A state: docs/wire/qemustate.md */
@@ -110,10 +111,12 @@ static int suspend(void *vm, unsigned timeout_ms, struct err *err)
 	return r;
 }
 
+#define GO_ON_NS (5 * NS_PER_S)
+
 /* A QEMU that has told its state says so a moment before it is done with it, and does not go on until then. */
 static int go_on(struct qvm *v, struct err *err)
 {
-	uint64_t until = v->saved.len ? now_ns() + QVM_CALL_NS : 0;
+	uint64_t until = v->saved.len ? now_ns() + GO_ON_NS : 0;
 	int r;
 
 	while ((r = qvm_call(v, "cont", NULL, -1, QVM_CALL_NS, err)) == -EREMOTEIO && now_ns() < until)
@@ -130,8 +133,11 @@ static int resume(void *vm, struct err *err)
 		return r;
 	vuqemu_park(v->env->devs, false);
 	r = go_on(v, err);
-	if (r < 0)
+	if (r < 0) {
+		if (v->pid)
+			vuqemu_park(v->env->devs, true); /* it stands still as before */
 		return r;
+	}
 	buf_done(&v->saved);
 	devs_flash_runs(v->env->devs); /* QEMU wrote them there before it let the guest go */
 	v->state = QVM_RUNNING;
@@ -353,6 +359,10 @@ static int pin_places(struct dom_config *cfg, const uint64_t baseline[CPU_FEATUR
 	{                                                                                                              \
 		return qhost_identity(cfg, dom_arch_at(arch), kvm, out, err);                                          \
 	}                                                                                                              \
+	static bool newer_##name(const struct dom_config *cfg)                                                         \
+	{                                                                                                              \
+		return qcpu_is_fixed(cfg, kvm);                                                                        \
+	}                                                                                                              \
 	static int open_##name(const struct hv_engine_env *env, void **ret_vm, struct err *err)                        \
 	{                                                                                                              \
 		return open_vm(env, kvm, ret_vm, err);                                                                 \
@@ -363,17 +373,17 @@ FUNCTIONS(kvm, DOM_ARCH_X86_64, true)
 FUNCTIONS(aarch64, DOM_ARCH_AARCH64, false)
 
 /* An engine each: to a guest, translated code and a processor's own are different machines, and so are processors of another kind. */
-#define OPS(engine_name, accel, pins)                                                                                  \
+#define OPS(engine_name, accel, pins, node)                                                                            \
 	{                                                                                                              \
 		.name = engine_name, .caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_COMPARE | HV_CAP_LOGDIRTY_RECORD,        \
-		.transport = &vuqemu_transport, .probe = probe_##accel, .pin = pins, .identity = identity_##accel,     \
-		.regions = regions, .open = open_##accel, .boot = boot, .suspend = suspend, .resume = resume,          \
-		.save = save, .load = load, .logdirty_start = log_start, .logdirty_collect = log_collect,              \
-		.logdirty_audit = log_audit, .logdirty_stop = log_stop, .powerdown = powerdown, .balloon = balloon,    \
-		.balloon_bytes = balloon_bytes, .plug = plug, .unplug = unplug, .input = input, .stats = stats,        \
-		.look = look, .kill = kill_guest, .close = close_vm,                                                   \
+		.transport = &vuqemu_transport, .device = node, .newer = newer_##accel, .probe = probe_##accel,        \
+		.pin = pins, .identity = identity_##accel, .regions = regions, .open = open_##accel, .boot = boot,     \
+		.suspend = suspend, .resume = resume, .save = save, .load = load, .logdirty_start = log_start,         \
+		.logdirty_collect = log_collect, .logdirty_audit = log_audit, .logdirty_stop = log_stop,               \
+		.powerdown = powerdown, .balloon = balloon, .balloon_bytes = balloon_bytes, .plug = plug,              \
+		.unplug = unplug, .input = input, .stats = stats, .look = look, .kill = kill_guest, .close = close_vm, \
 	}
 
-const struct hv_engine_ops hv_engine_qemu = OPS("qemu", tcg, pin_places);
-const struct hv_engine_ops hv_engine_kvm = OPS("kvm", kvm, pin_kvm);
-const struct hv_engine_ops hv_engine_qemu_aarch64 = OPS("qemu-aarch64", aarch64, pin_places);
+const struct hv_engine_ops hv_engine_qemu = OPS("qemu", tcg, pin_places, NULL);
+const struct hv_engine_ops hv_engine_kvm = OPS("kvm", kvm, pin_kvm, "/dev/kvm");
+const struct hv_engine_ops hv_engine_qemu_aarch64 = OPS("qemu-aarch64", aarch64, pin_places, NULL);

@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "common/builds.h"
 #include "common/util.h"
 #include "hypervisor/api/cpufeat.h"
 #include "hypervisor/api/firmware.h"
@@ -30,6 +32,7 @@ static int kvm_probe(struct err *err)
 {
 	_cleanup_free_ char *cpu = NULL;
 	_cleanup_close_ int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	struct stat st;
 
 	if (kvm < 0)
 		return err_sys(err, ENOTSUP,
@@ -39,6 +42,11 @@ static int kvm_probe(struct err *err)
 		return err_set(err, ENOTSUP,
 		               "this host's processors have neither VT-x nor AMD-V, whatever /dev/kvm is; "
 		               "<domain type='qemu'> runs without");
+	if (geteuid() == 0 && fstat(kvm, &st) == 0 && (st.st_mode & 0006) != 0006 &&
+	    (!st.st_gid || (st.st_mode & 0060) != 0060))
+		return err_set(err, EACCES,
+		               "only root may open /dev/kvm, and QEMU does not run as root: give it a group "
+		               "(chgrp kvm /dev/kvm; chmod 660 /dev/kvm), as udev does");
 	_cleanup_close_ int vm = ioctl(kvm, KVM_CREATE_VM, 0);
 	return vm < 0 ? err_sys(err, errno, "this host's KVM makes no virtual machine") : 0;
 }
@@ -137,7 +145,12 @@ static int machine_probe(const char *program, const char *machine, struct err *e
 		if ((at == text || at[-1] == '\n') && (at[len] == ' ' || at[len] == '\n'))
 			return 0;
 	r = version_of(program, version, err);
-	return r < 0 ? r : err_set(err, ENOTSUP, "this host's QEMU %s has no machine %.40s", version, machine);
+	if (r < 0)
+		return r;
+	const char *of = strrchr(machine, '-') + 1, *here = version;
+	bool newer = *of >= '0' && *of <= '9' && !build_not_older(&of, &here);
+	return err_set(err, ENOTSUP, "this host's QEMU %s has no machine %.40s%s", version, machine,
+	               newer ? ", which is of a later QEMU" : "");
 }
 
 int qhost_probe(const struct dom_config *cfg, const struct dom_arch_info *arch, bool kvm, struct err *err)
@@ -166,17 +179,25 @@ int qhost_probe(const struct dom_config *cfg, const struct dom_arch_info *arch, 
 int qhost_identity(const struct dom_config *cfg, const struct dom_arch_info *arch, bool kvm, char out[HV_IDENTITY_MAX],
                    struct err *err)
 {
+	char version[16] = "";
+	int r = version_of(qhost_program(arch), version, err);
+
+	return r < 0 ? r : qhost_identity_of(cfg, arch, kvm, version, out, err);
+}
+
+int qhost_identity_of(const struct dom_config *cfg, const struct dom_arch_info *arch, bool kvm, const char *version,
+                      char out[HV_IDENTITY_MAX], struct err *err)
+{
 	const char *machine = cfg ? qargs_machine(cfg, err) : "";
-	char version[16] = "", mark[12] = "", places[4] = "";
+	char mark[12] = "", places[4] = "";
 
 	if (!machine)
 		return -ENOTSUP;
-	int r = version_of(qhost_program(arch), version, err);
-	if (r < 0)
-		return r;
+	if (!*version)
+		return err_set(err, EPROTO, "QEMU does not say its version");
 	_cleanup_firmware_ struct firmware fw = { 0 };
 	char flash[48] = "";
-	r = cfg && cfg->fw.efi ? firmware_find(cfg, &fw, err) : 0;
+	int r = cfg && cfg->fw.efi ? firmware_find(cfg, &fw, err) : 0;
 	if (r < 0)
 		return r;
 	if (cfg && cfg->fw.efi) /* a state has the flash memory's content, and needs its size */

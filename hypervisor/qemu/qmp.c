@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include "common/buf.h"
@@ -15,6 +16,7 @@ struct qmp {
 	int fd; /* owned */
 	struct buf in;
 	bool greeted;
+	char version[16];
 	json_t *events; /* array, oldest first */
 	json_int_t id;  /* of the last command */
 	json_t *answer; /* to that, once it is there */
@@ -54,6 +56,22 @@ bool qmp_greeted(const struct qmp *q)
 	return q->greeted;
 }
 
+const char *qmp_version(const struct qmp *q)
+{
+	return q->version;
+}
+
+static void take_greeting(struct qmp *q, json_t *hello)
+{
+	json_int_t major, minor, micro;
+
+	q->greeted = true;
+	if (json_unpack(hello, "{s:{s:{s:I, s:I, s:I}}}", "version", "qemu", "major", &major, "minor", &minor, "micro",
+	                &micro) == 0 &&
+	    major >= 0 && major < 1000 && minor >= 0 && minor < 1000 && micro >= 0 && micro < 1000)
+		snprintf(q->version, sizeof(q->version), "%d.%d.%d", (int)major, (int)minor, (int)micro);
+}
+
 static int nonsense(struct err *err, const char *what)
 {
 	return err_set(err, EPROTO, "QEMU's monitor sends %s", what);
@@ -67,7 +85,7 @@ static int take(struct qmp *q, json_t *o, struct err *err)
 	if (!json_is_object(o)) {
 		r = nonsense(err, "what is no QMP");
 	} else if (json_object_get(o, "QMP")) {
-		q->greeted = true;
+		take_greeting(q, json_object_get(o, "QMP"));
 	} else if (json_is_string(json_object_get(o, "event"))) {
 		if (json_array_size(q->events) >= QMP_EVENTS_MAX)
 			r = nonsense(err, "events without end");

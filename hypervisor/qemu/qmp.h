@@ -23,6 +23,8 @@ void qmp_free(struct qmp *q); /* takes NULL */
 int qmp_fd(const struct qmp *q);
 /* True if QEMU's greeting has arrived. */
 bool qmp_greeted(const struct qmp *q);
+/* The version that it gave there ("7.2.22"), borrowed; empty: none that makes sense. */
+const char *qmp_version(const struct qmp *q);
 /* Take the messages that have arrived, without waiting: 0, -EPIPE (the end), -EPROTO. After a failure the connection is of no use. */
 int qmp_read(struct qmp *q, struct err *err) _must_check_;
 /* The same, but wait for a message first: also -ETIMEDOUT. */

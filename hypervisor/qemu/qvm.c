@@ -211,6 +211,21 @@ static void on_pid(void *arg, int fd, uint32_t ev)
 
 /* Monitor ----------------------------------------------------------------------------------------------------------------- */
 
+/* The program may have been replaced since hvdom asked it: what counts is the process. */
+static int name_build(struct qvm *v, struct err *err)
+{
+	char now[HV_IDENTITY_MAX];
+	int r = qhost_identity_of(v->env->cfg, dom_arch(v->env->cfg), v->kvm, qmp_version(v->qmp), now, err);
+
+	if (r < 0 || !v->env->identity)
+		return r;
+	if (v->incoming && strcmp(now, v->env->identity) != 0) /* the other side was told so */
+		return err_set(err, EXDEV, "QEMU was replaced here meanwhile: it was %s, and is %s: begin anew",
+		               v->env->identity, now);
+	strcpy(v->env->identity, now);
+	return 0;
+}
+
 /* Its monitor says hello before the machine is made, and answers after that. 0: agreed on what a state is; -EAGAIN: not yet. */
 static int set_up_monitor(struct qvm *v, struct err *err)
 {
@@ -218,7 +233,8 @@ static int set_up_monitor(struct qvm *v, struct err *err)
 
 	if (!v->hello && qmp_greeted(v->qmp)) {
 		v->hello = true;
-		r = qmp_send(v->qmp, "qmp_capabilities", NULL, -1, err);
+		r = name_build(v, err);
+		r = r ?: qmp_send(v->qmp, "qmp_capabilities", NULL, -1, err);
 		r = r ? r : -EAGAIN;
 	}
 	if (!r)

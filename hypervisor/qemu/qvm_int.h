@@ -83,6 +83,9 @@ int qhost_probe(const struct dom_config *cfg, const struct dom_arch_info *arch, 
 int qhost_pin(struct dom_config *cfg, const uint64_t baseline[CPU_FEATURE_WORDS], struct err *err) _must_check_;
 int qhost_identity(const struct dom_config *cfg, const struct dom_arch_info *arch, bool kvm, char out[HV_IDENTITY_MAX],
                    struct err *err) _must_check_;
+/* The same for a QEMU of @version, wherever that is from. */
+int qhost_identity_of(const struct dom_config *cfg, const struct dom_arch_info *arch, bool kvm, const char *version,
+                      char out[HV_IDENTITY_MAX], struct err *err) _must_check_;
 
 /* qhost_cpu.c: can this host's QEMU give @cfg its processor? -ENOTSUP names the features that are missing. */
 int qhost_cpu_check(const struct dom_config *cfg, bool kvm, struct err *err) _must_check_;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "common/builds.h"
 #include "common/util.h"
 #include "hypervisor/api/cpufeat.h"
 #include "hypervisor/api/domcfg.h"
@@ -155,18 +156,18 @@ static int check_engine(const Hospes__Mig__Offer *o, const struct dom_config *cf
 	if (r < 0)
 		return err_set(err, r, "%s cannot run %s: %s: mend that there, or choose another host", here, o->name,
 		               why.text);
+	if (build_takes(o->kernel_id, e.identity, e.newer, false))
+		return 0;
 	/* for people, or a hash, which tells them nothing */
-	if (strcmp(e.identity, o->kernel_id) && strchr(e.identity, ' '))
+	if (strchr(e.identity, ' '))
 		return err_set(
 			err, EXDEV,
-			"%s runs on %s %.40s, and %s has %s: have the same version, machine and processor there, or start it anew there",
-			o->name, o->engine, o->kernel_id, here, e.identity);
-	if (strcmp(e.identity, o->kernel_id))
-		return err_set(
-			err, EXDEV,
-			"guest kernel %s (or the libc it runs on) on %s is another build than the one that runs: install the same package versions",
-			cfg->kernel ? cfg->kernel : "of the engine", here);
-	return 0;
+			"%s runs on %s %.40s, and %s has %s: have the same version%s, machine and processor there, or start it anew there",
+			o->name, o->engine, o->kernel_id, here, e.identity, e.newer ? " or a later one" : "");
+	return err_set(
+		err, EXDEV,
+		"guest kernel %s (or the libc it runs on) on %s is another build than the one that runs: install the same package versions",
+		cfg->kernel ? cfg->kernel : "of the engine", here);
 }
 
 /* The peer names files, and this is root: see pathopen.h. */

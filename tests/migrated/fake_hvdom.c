@@ -524,8 +524,9 @@ int main(int argc, char **argv)
 	for (int o; (o = getopt_long(argc, argv, "", opts, NULL)) >= 0;) {
 		if (o == 'C') { /* $FAKE_WHY: it cannot run the domain */
 			const char *why = getenv("FAKE_WHY");
-			printf("{\"engine\":\"pv\",\"runs\":%s,\"identity\":\"%s\",\"why\":\"%s\"}\n",
-			       why ? "false" : "true", identity(), why ? why : "");
+			printf("{\"engine\":\"pv\",\"runs\":%s,\"identity\":\"%s\",\"newer\":%s,\"why\":\"%s\"}\n",
+			       why ? "false" : "true", identity(), (getenv("FAKE_NEWER") ?: "")[0] ? "true" : "false",
+			       why ? why : "");
 			return 0;
 		}
 		if (o == 'c')

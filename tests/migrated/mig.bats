@@ -64,6 +64,22 @@ last() { tail -n 1 "$T/out"; }
 	[[ $(lease_owner) == a || $(lease_owner) == b ]]
 }
 
+@test "builds of an engine: another one is refused, a later one taken where hvdom says so" {
+	local id
+	FAKE_IDENTITY="7.2.9 tcg m" domain_start a g1
+	for id in "7.2.10 tcg m:" "7.2.8 tcg m:yes" "7.2.10 kvm m:yes" "7.2.10 tcg n:yes"; do
+		host_stop b
+		FAKE_IDENTITY=${id%:*} FAKE_NEWER=${id#*:} host_start b
+		run ! push a b
+		last | jq -e --arg id "${id%:*}" '.error | contains("g1 runs on pv 7.2.9 tcg m, and b has \($id): have the same version")'
+	done
+	host_stop b
+	FAKE_IDENTITY="7.2.10 tcg m" FAKE_NEWER=yes host_start b
+	push a b
+	last | jq -e '.status == "completed"'
+	[[ $(settled) == b ]]
+}
+
 @test "descriptors of a compromised hvdom: refused, and migrated lives" {
 	local evil pid
 	for evil in unsealed no-ram no-bitmap pipe; do

@@ -4,13 +4,16 @@ check_LIBRARIES += %D%/libtestutil.a
 TEST_LIBS = %D%/libtestutil.a common/libcommon.a $(CMOCKA_LIBS)
 ALLOC_WRAP = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=reallocarray -Wl,--wrap=strdup
 
-common_tests = %D%/test_buf %D%/test_clocks %D%/test_ctlsock %D%/test_daemon %D%/test_err %D%/test_hostname %D%/test_jsonplain %D%/test_log %D%/test_loop %D%/test_notify %D%/test_procs %D%/test_pathopen %D%/test_util %D%/test_worker
+common_tests = %D%/test_buf %D%/test_builds %D%/test_clocks %D%/test_ctlsock %D%/test_daemon %D%/test_err %D%/test_hostname %D%/test_jsonplain %D%/test_log %D%/test_loop %D%/test_notify %D%/test_procs %D%/test_pathopen %D%/test_util %D%/test_worker
 check_PROGRAMS += $(common_tests)
 TESTS += $(common_tests)
 
 %C%_test_buf_SOURCES = %D%/test_buf.c
 %C%_test_buf_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
 %C%_test_buf_LDADD = common/libcommon.a $(TEST_LIBS)
+
+%C%_test_builds_SOURCES = %D%/test_builds.c
+%C%_test_builds_LDADD = $(TEST_LIBS)
 
 %C%_test_clocks_SOURCES = %D%/test_clocks.c
 %C%_test_clocks_LDADD = clusterd/guard/libguard.a common/libcommon.a $(TEST_LIBS)

@@ -114,6 +114,12 @@ static int fake_identity(const struct dom_config *cfg, char out[HV_IDENTITY_MAX]
 	return 0;
 }
 
+static bool fake_newer(const struct dom_config *cfg)
+{
+	(void)cfg;
+	return false;
+}
+
 static void fake_close(void *vm)
 {
 	struct fake *f = vm;
@@ -374,6 +380,7 @@ const struct hv_engine_ops fake_engine = {
 	.probe = fake_probe,
 	.pin = fake_pin,
 	.identity = fake_identity,
+	.newer = fake_newer,
 	.regions = fake_regions,
 	.open = fake_open,
 	.boot = fake_boot,

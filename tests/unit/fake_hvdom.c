@@ -112,6 +112,7 @@ static void on_info(struct fake *f, struct hvconn *c, uint16_t op, uint64_t cook
 		               .n_devs = 2,
 		               .dev = { { .name = "hvc0", .kind = 3 }, { .name = "vda", .kind = 2, .rd_ops = 7 } } };
 
+	hello.caps = getenv("FAKE_NEWER") ? HV_CAP_NEWER : 0;
 	snprintf(hello.kernel_id, sizeof(hello.kernel_id), "%s", getenv("FAKE_KERNEL") ?: "0123456789abcdef");
 	snprintf(info.name, sizeof(info.name), "%s", f->cfg->name);
 	snprintf(info.uuid, sizeof(info.uuid), "%s", f->cfg->uuid);

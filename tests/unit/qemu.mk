@@ -1,5 +1,5 @@
 # Unit tests of engine qemu: no guest, no QEMU.
-qemu_tests = %D%/test_qholes %D%/test_qmp %D%/test_qargs %D%/test_qcpu %D%/test_domarch
+qemu_tests = %D%/test_qholes %D%/test_qmp %D%/test_qargs %D%/test_qcpu %D%/test_domarch %D%/test_qengine
 check_PROGRAMS += $(qemu_tests)
 TESTS += $(qemu_tests)
 
@@ -21,3 +21,9 @@ TESTS += $(qemu_tests)
 %C%_test_domarch_SOURCES = %D%/test_domarch.c
 %C%_test_domarch_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 %C%_test_domarch_LDADD = $(%C%_test_qargs_LDADD)
+
+# its QEMU is played by the test, which has a qproc_start() of its own
+%C%_test_qengine_SOURCES = %D%/test_qengine.c
+%C%_test_qengine_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+%C%_test_qengine_LDADD = hypervisor/qemu/libqemu.a hypervisor/logdirty/liblogdirty.a hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a hypervisor/api/liblaunch.a hypervisor/api/xml/libdomxml.a clusterd/guard/libguard.a hypervisor/api/libpathconf.a common/libcommon.a \
+	$(TEST_LIBS) $(XXHASH_LIBS) $(XML_LIBS) $(URING_LIBS) $(ZLIB_LIBS) $(JANSSON_LIBS)

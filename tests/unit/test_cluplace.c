@@ -172,29 +172,39 @@ static const struct {
 	uint32_t engine;
 	const char *host_a, *host_b, *own,
 		*why; /* of two hosts, and what hvdom says of the domain on host-a; NULL: nothing */
+	bool newer;
 } builds[] = {
-	{ CLU_ENGINE_QEMU, "qemu 7.2.22 tcg", "qemu 7.2.22 tcg", NULL, NULL },
+	{ CLU_ENGINE_QEMU, "qemu 7.2.22 tcg", "qemu 7.2.22 tcg", NULL, NULL, false },
 	{ CLU_ENGINE_QEMU, "qemu 7.2.22 tcg", "qemu 7.2.2 tcg", NULL,
-	  "it has qemu 7.2.2 tcg, the running domain is of qemu 7.2.22 tcg" },
+	  "it has qemu 7.2.2 tcg, the running domain is of qemu 7.2.22 tcg", false },
 	{ CLU_ENGINE_QEMU, "qemu 7.2.2 tcg", "qemu 7.2.22 tcg", NULL,
-	  "it has qemu 7.2.22 tcg, the running domain is of qemu 7.2.2 tcg" },
-	{ CLU_ENGINE_QEMU, "qemu 7.2.22 tcg", "kvm 7.2.2 kvm", NULL, NULL },
-	{ CLU_ENGINE_QEMU, "qemu 7.2.22 tcg", NULL, NULL, NULL },
-	{ CLU_ENGINE_QEMU, NULL, "qemu 7.2.22 tcg", NULL, NULL },
-	{ CLU_ENGINE_KVM, "qemu 7.2.22 tcg", "qemu 7.2.2 tcg", NULL, NULL },
-	{ CLU_ENGINE_PV, "qemu 7.2.22 tcg", "qemu 7.2.2 tcg", "pv 0123", NULL },
+	  "it has qemu 7.2.22 tcg, the running domain is of qemu 7.2.2 tcg", false },
+	{ CLU_ENGINE_QEMU, "qemu 7.2.22 tcg", "kvm 7.2.2 kvm", NULL, NULL, false },
+	{ CLU_ENGINE_QEMU, "qemu 7.2.22 tcg", NULL, NULL, NULL, false },
+	{ CLU_ENGINE_QEMU, NULL, "qemu 7.2.22 tcg", NULL, NULL, false },
+	{ CLU_ENGINE_KVM, "qemu 7.2.22 tcg", "qemu 7.2.2 tcg", NULL, NULL, false },
+	{ CLU_ENGINE_PV, "qemu 7.2.22 tcg", "qemu 7.2.2 tcg", "pv 0123", NULL, false },
 	/* its host got another QEMU meanwhile */
-	{ CLU_ENGINE_QEMU, "qemu 7.2.23 tcg", "qemu 7.2.22 tcg", "qemu 7.2.22 tcg pc-q35-7.2", NULL },
+	{ CLU_ENGINE_QEMU, "qemu 7.2.23 tcg", "qemu 7.2.22 tcg", "qemu 7.2.22 tcg pc-q35-7.2", NULL, false },
 	{ CLU_ENGINE_QEMU, "qemu 7.2.23 tcg", "qemu 7.2.23 tcg", "qemu 7.2.22 tcg pc-q35-7.2",
-	  "it has qemu 7.2.23 tcg, the running domain is of qemu 7.2.22 tcg pc-q35-7.2" },
+	  "it has qemu 7.2.23 tcg, the running domain is of qemu 7.2.22 tcg pc-q35-7.2", false },
 	/* another processor's engine is another one */
 	{ CLU_ENGINE_QEMU_AARCH64, "qemu-aarch64 7.2.22 tcg aarch64", "qemu 7.2.2 tcg",
-	  "qemu-aarch64 7.2.22 tcg aarch64", NULL },
+	  "qemu-aarch64 7.2.22 tcg aarch64", NULL, false },
 	{ CLU_ENGINE_QEMU_AARCH64, "qemu-aarch64 7.2.22 tcg aarch64", "qemu-aarch64 7.2.9 tcg aarch64",
 	  "qemu-aarch64 7.2.22 tcg aarch64",
-	  "it has qemu-aarch64 7.2.9 tcg aarch64, the running domain is of qemu-aarch64 7.2.22 tcg aarch64" },
+	  "it has qemu-aarch64 7.2.9 tcg aarch64, the running domain is of qemu-aarch64 7.2.22 tcg aarch64", false },
 	{ CLU_ENGINE_QEMU, NULL, "qemu 7.2.22 tcg", "qemu 7.2.22 tcgx", /* no longer word */
-	  "it has qemu 7.2.22 tcg, the running domain is of qemu 7.2.22 tcgx" },
+	  "it has qemu 7.2.22 tcg, the running domain is of qemu 7.2.22 tcgx", false },
+	/* which may go on with a later one, and not back */
+	{ CLU_ENGINE_QEMU, "qemu 7.2.22 tcg", "qemu 8.0.0 tcg", "qemu 7.2.22 tcg pc-q35-7.2", NULL, true },
+	{ CLU_ENGINE_QEMU, "qemu 7.2.22 tcg", "qemu 7.2.22 tcg", "qemu 7.2.22 tcg pc-q35-7.2", NULL, true },
+	{ CLU_ENGINE_QEMU, "qemu 7.2.22 tcg", "qemu 7.2.9 tcg", "qemu 7.2.22 tcg pc-q35-7.2",
+	  "it has qemu 7.2.9 tcg, the running domain is of qemu 7.2.22 tcg pc-q35-7.2, and could go on with a later one",
+	  true },
+	{ CLU_ENGINE_QEMU, "qemu 7.2.22 tcg", "qemu 8.0.0 kvm", "qemu 7.2.22 tcg pc-q35-7.2",
+	  "it has qemu 8.0.0 kvm, the running domain is of qemu 7.2.22 tcg pc-q35-7.2, and could go on with a later one",
+	  true },
 };
 
 static void test_builds(void **state)
@@ -212,6 +222,7 @@ static void test_builds(void **state)
 		strcpy(s->host[0].cap.build[0], builds[i].host_a ?: "");
 		strcpy(s->host[1].cap.build[2], builds[i].host_b ?: "");
 		strcpy(dl[0].build, builds[i].own ?: "");
+		dl[0].newer = builds[i].newer;
 		clu_judge(s, &load, &s->dom[0], 1, &v);
 		assert_int_equal(v.why, builds[i].why ? CLU_WHY_ENGINE : CLU_WHY_OK);
 		if (builds[i].why)

@@ -175,6 +175,28 @@ static void test_check(void **state)
 	assert_true(now_ns() - t < 20 * NS_PER_S);
 }
 
+/* A later QEMU's processor is the same if the document names it and QEMU vouches for it. */
+static void test_fixed(void **state)
+{
+	static const struct {
+		const char *cpu;
+		bool tcg, kvm;
+	} c[] = { { "", false, false },
+		  { "<cpu mode='host-passthrough'/>", false, false },
+		  { "<cpu mode='maximum'/>", false, false },
+		  { "<cpu mode='host-model'/>", false, false }, /* before it is pinned */
+		  { "<cpu mode='host-passthrough'><feature policy='require' name='avx'/></cpu>", false, false },
+		  { "<cpu mode='custom' check='none'><model>Nehalem</model></cpu>", false, true },
+		  { "<cpu mode='custom'><model>Nehalem</model></cpu>", true, true } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
+		_cleanup_dom_config_ struct dom_config *cfg = parse("kvm", c[i].cpu);
+		assert_int_equal(qcpu_is_fixed(cfg, false), c[i].tcg);
+		assert_int_equal(qcpu_is_fixed(cfg, true), c[i].kvm);
+	}
+}
+
 static void test_identity(void **state)
 {
 	_cleanup_dom_config_ struct dom_config *plain = parse("qemu", ""),
@@ -212,6 +234,7 @@ int main(void)
 		cmocka_unit_test(test_pin_all),
 		cmocka_unit_test(test_lacking),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_fixed),
 		cmocka_unit_test_setup_teardown(test_check, test_dir_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_identity, test_dir_setup, test_dir_teardown),
 	};

@@ -423,6 +423,23 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	[ "$status" -eq 1 ]
 	[[ $output == *"the guest kernel is another one"* ]]
 	eventually nobody_left
+	# of engines whose builds have an order, a later one will do where hvdom says so
+	"$vmctl" destroy guest01 2>/dev/null || true
+	eventually nobody_left
+	FAKE_KERNEL="7.2.9 tcg m" "$vmctl" start guest01
+	"$vmctl" save guest01 "$T/v.save"
+	eventually nobody_left
+	FAKE_KERNEL="7.2.10 tcg m" run "$vmctl" restore "$T/v.save"
+	[ "$status" -eq 1 ]
+	[[ $output == *"saved on pv 7.2.9 tcg m, and this host has 7.2.10 tcg m: install that one"* ]]
+	eventually nobody_left
+	FAKE_NEWER=1 FAKE_KERNEL="7.2.8 tcg m" run "$vmctl" restore "$T/v.save"
+	[ "$status" -eq 1 ]
+	[[ $output == *"this host has 7.2.8 tcg m: install that or a later one"* ]]
+	eventually nobody_left
+	FAKE_NEWER=1 FAKE_KERNEL="7.2.10 tcg m" "$vmctl" restore "$T/v.save"
+	"$vmctl" destroy guest01
+	eventually nobody_left
 	[ "$("$vmctl" domstate guest01)" = "shut off" ]
 }
 
