@@ -361,6 +361,43 @@ static int do_op(char **a, struct err *err)
 	return hvcall(h, (uint16_t)num(a[0]), req, n, fds, n_fds, NULL, 0, NULL, NULL, NULL, err);
 }
 
+static int log_call(uint16_t op, struct hv_logdirty_rep *ret, struct err *err)
+{
+	struct hvcall *h = c(err);
+
+	return h ? hvcall_simple(h, op, NULL, 0, ret, sizeof(*ret), err) : -err->code;
+}
+
+/*
+ * rounds:N:MS: with log-dirty on, N times: a collection while the guest runs, MS later one while it stands still, and the audit, which may find
+ * nothing. At the end an audit without a collection before, which must find something.
+ */
+static int do_rounds(char **a, struct err *err)
+{
+	uint64_t n = num(a[0]), live = 0, last = 0;
+	struct hv_logdirty_rep rep = { 0 };
+	int r = 0;
+
+	for (uint64_t i = 0; i <= n && !r; i++) {
+		r = i < n ? log_call(HV_OP_LOGDIRTY_CLEAN, &rep, err) : 0;
+		live += rep.dirty_pages;
+		usleep((useconds_t)num(a[1]) * 1000);
+		r = r ?: plain(HV_OP_SUSPEND, NULL, 0, err);
+		if (i < n)
+			r = r ?: log_call(HV_OP_LOGDIRTY_CLEAN, &rep, err);
+		last += rep.dirty_pages;
+		r = r ?: log_call(HV_OP_AUDIT, &rep, err);
+		if (!r && (rep.dirty_pages != 0) != (i == n))
+			r = err_set(err, EBADMSG, "round %lu of %lu: the audit finds %lu pages", (unsigned long)i,
+			            (unsigned long)n, (unsigned long)rep.dirty_pages);
+		r = r ?: plain(HV_OP_RESUME, NULL, 0, err);
+	}
+	if (!r)
+		printf("  mode %u, %lu rounds, %lu pages while it ran, %lu while it stood\n", rep.mode,
+		       (unsigned long)n, (unsigned long)live, (unsigned long)last);
+	return r;
+}
+
 /* raw:BYTES: that many octets of rubbish as one message; the connection may end by it */
 static int do_raw(char **a, struct err *err)
 {
@@ -440,7 +477,7 @@ static const struct {
 	{ "lease", do_lease },       { "fds", do_fds },         { "mangle", do_mangle },   { "map", do_map },
 	{ "tamper", do_tamper },     { "savemem", do_savemem }, { "loadmem", do_loadmem }, { "getstate", do_getstate },
 	{ "setstate", do_setstate }, { "op", do_op },           { "raw", do_raw },         { "flood", do_flood },
-	{ "conns", do_conns },       { "lock", do_lock },       { "hijack", do_hijack },
+	{ "conns", do_conns },       { "lock", do_lock },       { "hijack", do_hijack },   { "rounds", do_rounds },
 };
 
 static bool as_wanted(int r, const char *want)

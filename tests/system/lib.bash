@@ -61,6 +61,7 @@ lab_up() {
 	base=$(basename "$BATS_TEST_FILENAME" .bats)
 	export VMLAB_NAME=${HOSPES_LAB_PREFIX:-t$$_}${base//[^a-z0-9]/_}
 	[ "$(id -u)" -eq 0 ] || return 0
+	HOSPES_QEMU_TYPE=$(qemu_type) && export HOSPES_QEMU_TYPE # asked once
 	[ -x "$top_builddir/tests/system/lablook" ] || { echo "missing: tests/system/lablook (make it first)" >&2; return 1; }
 	vmlab down >/dev/null 2>&1 || true
 	# every daemon proves its log-dirty against a full comparison
@@ -79,6 +80,11 @@ qemu_missing() {
 	[ -x /usr/bin/qemu-system-x86_64 ] || { echo "missing: qemu-system-x86"; return 0; }
 	[ -e "$top_builddir/guests/qemu-kernel" ] || { echo "missing: guests/qemu-kernel (install linux-image-cloud-amd64, make guests)"; return 0; }
 	return 1
+}
+# The type of domains whose guests have a kernel of their own: kvm where hvdom can run these, else qemu; HOSPES_QEMU_TYPE says which
+qemu_type() {
+	[ -n "${HOSPES_QEMU_TYPE:-}" ] || { if "$top_builddir/hypervisor/hvdom" --engines | jq -es 'any(.[]; .engine == "kvm" and .runs)' >/dev/null; then HOSPES_QEMU_TYPE=kvm; else HOSPES_QEMU_TYPE=qemu; fi; }
+	echo "$HOSPES_QEMU_TYPE"
 }
 # HOSPES_ENGINE: that of all guests of a file, pv (default) or qemu; mixed: qemu for half of them
 engine_of() {
@@ -173,9 +179,10 @@ guest_xml() {
 	for a; do local "${a%%=*}=${a#*=}"; done
 	if [ "$engine" = qemu ]; then
 		local boots=qemu tty=ttyS0
-		[ "$arch" != aarch64 ] || { boots=arm tty=ttyAMA0; }
+		domain=$(qemu_type)
+		[ "$arch" != aarch64 ] || { domain=qemu boots=arm tty=ttyAMA0; }
 		: "${kernel:=/var/lib/hospes/shared/$boots-kernel}"
-		domain=qemu initrd=$boots-initramfs.img cmdline="console=$tty quiet $cmdline"
+		initrd=$boots-initramfs.img cmdline="console=$tty quiet $cmdline"
 		os="<type arch='$arch'${machine:+ machine='$machine'}>hvm</type>"
 	fi
 	: "${kernel:=/usr/bin/linux.uml}"
@@ -379,12 +386,12 @@ push_ok() {
 	one_copy "$2" "$3"
 	guest_sound "$2"
 }
-# pushes NAME COUNT: from where it runs to the other of two hosts and back, each checked and told
+# pushes NAME COUNT [options]: from where it runs to the other of two hosts and back, each checked and told
 pushes() {
 	local i from
 	from=$(running_on "$1")
 	for ((i = 1; i <= $2; i++)); do
-		push_ok "$from" "$1" "$(other_host "$from")"
+		push_ok "$from" "$1" "$(other_host "$from")" "${@:3}"
 		echo "# push $i: $(jq -c '[.total_ms, .downtime_ms, .rounds, .sent_bytes]' <<<"$PUSH_JSON")" >&3
 		from=$(other_host "$from")
 	done

@@ -14,7 +14,7 @@ SYSTEM_TESTS = $(HOST_TESTS) $(CLUSTER_TESTS) $(SYSTEMD_TESTS)
 # Tests marked "# bats test_tags=long" are not among the usual ones: `make check-long`, and part of `make soak`.
 LONG_FILES = %D%/plug.bats %D%/fault.bats %D%/qemu.bats %D%/qemu_arm.bats %D%/qemu_stock.bats %D%/sysd_lab.bats %D%/sysd_units.bats %D%/sysd_init.bats %D%/clus_daemon.bats %D%/clus_fail.bats %D%/clus_fence.bats %D%/clus_park.bats %D%/clus_pause.bats
 SYSTEM_HELPERS = %D%/lockcheck %D%/hvtool %D%/hangfs %D%/lablook
-EXTRA_DIST += $(SYSTEM_TESTS) $(LONG_FILES) %D%/deb.bats %D%/deb.bash %D%/clus_cut.bats %D%/sysd_faults.bats %D%/soak_hosts.bats %D%/qemu_guests.bash %D%/qemu_hosts.bash %D%/qemu_image.bash %D%/lib.bash %D%/fault.bash tests/retry.bash tests/usage.bash %D%/clus.bash %D%/clus_guests.bash %D%/clus_hang.bash %D%/clus_pause.bash %D%/clkshim.c tests/summary tests/summary-test.sh
+EXTRA_DIST += $(SYSTEM_TESTS) $(LONG_FILES) %D%/deb.bats %D%/deb.bash %D%/clus_cut.bats %D%/sysd_faults.bats %D%/soak_hosts.bats %D%/qemu_guests.bash %D%/qemu_hosts.bash %D%/qemu_image.bash %D%/kvm.bats %D%/kvm/machine.bash %D%/kvm/init %D%/lib.bash %D%/fault.bash tests/retry.bash tests/usage.bash %D%/clus.bash %D%/clus_guests.bash %D%/clus_hang.bash %D%/clus_pause.bash %D%/clkshim.c tests/summary tests/summary-test.sh
 TESTS += tests/summary-test.sh
 check_PROGRAMS += $(SYSTEM_HELPERS)
 %C%_lockcheck_SOURCES = %D%/lockcheck.c
@@ -50,6 +50,12 @@ check-systemd: all guests $(SYSTEM_HELPERS)
 	@why=`$(AM_TESTS_ENVIRONMENT) tools/vmlab __why_not_systemd`; test -z "$$why" || { echo "check-systemd: $$why" >&2; exit 1; }
 	LAB_KIND=systemd BATS_TEST_TIMEOUT=900 $(MAKE) $(AM_MAKEFLAGS) -j1 check-TESTS AM_BATS_LOG_FLAGS='--tap -T' \
 		TESTS='%D%/sysd_lab.bats $(SYSTEMD_TESTS) %D%/clus_life.bats %D%/clus_fail.bats %D%/clus_daemon.bats %D%/clus_park.bats %D%/clus_order.bats'
+
+# guests of engine kvm, on a machine whose AMD-V QEMU emulates: half an hour
+SOAK_TARGETS += check-kvm
+.PHONY: check-kvm
+check-kvm: all guests $(SYSTEM_HELPERS) %D%/qemu/qemuguest
+	$(AM_TESTS_ENVIRONMENT) HOSPES_PATIENCE=6 BATS_TEST_TIMEOUT=2400 bash $(top_srcdir)/%D%/kvm/machine.bash $(BATS) --tap -T $(top_srcdir)/%D%/kvm.bats
 
 # the Debian packages, on a bare host of their own
 .PHONY: check-deb

@@ -3,6 +3,7 @@
  * Does engine qemu keep the contract of hypervisor/engine.h with a real guest, its disk and its console? See tests/system/realguest.h.
  *
  *	qemuguest KERNEL INITRAMFS DISK              status 77: cannot be run here, and why
+ *	qemuguest KERNEL INITRAMFS DISK kvm          the same of engine kvm
  *	qemuguest KERNEL INITRAMFS DISK balloon      is log-dirty exact while a balloon takes pages with content?
  */
 #include "config.h"
@@ -107,14 +108,15 @@ int main(int argc, char **argv)
 	if (!kernel_path || !initrd || !disk || access(kernel_path, R_OK) < 0 || access(initrd, R_OK) < 0)
 		return realguest_skip("no guest for QEMU: install linux-image-cloud-amd64, make guests");
 	kernel = kernel_path;
-	real.ops = &hv_engine_qemu;
+	bool kvm = argc > 4 && !strcmp(argv[4], "kvm"), balloons = argc > 4 && !kvm;
+	real.ops = kvm ? &hv_engine_kvm : &hv_engine_qemu;
 	real.patience_ns = 120 * NS_PER_S;
 	real.end = end;
 	real.spoil = spoil;
-	real.cfg = (struct dom_config){ .type = DOM_TYPE_QEMU,
+	real.cfg = (struct dom_config){ .type = kvm ? DOM_TYPE_KVM : DOM_TYPE_QEMU,
 		                        .name = "qemuguest",
 		                        .uuid = "11111111-2222-3333-4444-555555555555",
-		                        .memory_bytes = (argc > 4 ? 320ull : 192ull) << 20,
+		                        .memory_bytes = (balloons ? 320ull : 192ull) << 20,
 		                        .vcpus = 2,
 		                        .kernel = kernel,
 		                        .initrd = initrd,
@@ -124,7 +126,7 @@ int main(int argc, char **argv)
 		                        .balloon = true };
 	if (real.ops->probe(&real.cfg, &real.err) < 0)
 		return realguest_skip(real.err.text);
-	if (argc > 4 && uffd_probe(&real.err) < 0)
+	if (balloons && uffd_probe(&real.err) < 0)
 		return realguest_skip(real.err.text);
-	return argc > 4 ? realguest_do("is up", balloon) : realguest_run();
+	return balloons ? realguest_do("is up", balloon) : realguest_run();
 }
