@@ -15,6 +15,8 @@
 #define QCOW2_NAME_MAX      1023u
 #define QCOW2_FORMAT_MAX    15u
 #define QCOW2_TABLE_MAX     (8u << 20) /* octets of an L1 table or a refcount table */
+#define QCOW2_SIZE_AT       24u        /* ... the disk's size (u64) */
+#define QCOW2_L1_AT         36u        /* ... entries (u32) and offset (u64) of the L1 table */
 #define QCOW2_REFTABLE_AT   48u        /* where the header has offset (u64) and clusters (u32) of the refcount table */
 #define QCOW2_AUTOCLEAR_AT  88u        /* version 3: features that a writer who does not know them has to clear */
 

@@ -189,6 +189,16 @@ static int grow_file(const struct blkdisk *b, uint64_t bytes, struct err *err)
 	return r < 0 ? err_sys(err, -r, "%s: cannot make %s larger", b->what, b->cfg->source) : 0;
 }
 
+static int grow_qcow2(const struct blkdisk *b, uint64_t bytes, struct err *err)
+{
+	int r = qcow2_grow(b->q, bytes);
+
+	if (r == -EOPNOTSUPP)
+		return err_set(err, EOPNOTSUPP, "%s: the image %s has internal snapshots, which have the old size",
+		               b->what, b->cfg->source);
+	return r < 0 ? err_sys(err, -r, "%s: cannot make %s larger", b->what, b->cfg->source) : 0;
+}
+
 int blkdisk_grow(struct vdev *v, uint64_t bytes, struct err *err)
 {
 	struct blkdisk *b = (struct blkdisk *)v;
@@ -208,9 +218,7 @@ int blkdisk_grow(struct vdev *v, uint64_t bytes, struct err *err)
 			"%s has %llu octets already; it is not made smaller, since what the guest has there would be lost",
 			b->what, (unsigned long long)b->sectors * BLKDISK_SECTOR);
 	if (b->q)
-		r = err_set(err, EOPNOTSUPP,
-		            "%s: a qcow2 image is made larger while the domain is off: qemu-img resize %s", b->what,
-		            b->cfg->source);
+		r = grow_qcow2(b, bytes, err);
 	else
 		r = b->cfg->type == DOM_DISK_BLOCK ? grow_device(b, bytes, err) : grow_file(b, bytes, err);
 	if (!r)

@@ -42,6 +42,11 @@ int qcow2_own(struct qcow2 *q, struct err *err) _must_check_;
 void qcow2_disown(struct qcow2 *q); /* forget the tables, unlock; later requests fail. Any thread */
 /* Write what only memory knows, and all data, to stable storage. 0, -errno. Any thread, blocks. */
 int qcow2_sync(struct qcow2 *q) _must_check_;
+/*
+ * Make the disk @bytes octets large, durably; it is ours, and writable. -EINVAL: it would shrink; -EOPNOTSUPP: the image has internal
+ * snapshots; -EFBIG: its L1 table would be too large. Any thread but the io thread, blocks.
+ */
+int qcow2_grow(struct qcow2 *q, uint64_t bytes) _must_check_;
 /* There is something that only memory knows. Any thread. */
 bool qcow2_dirty(const struct qcow2 *q);
 

@@ -100,7 +100,7 @@ int qc_ref_add(struct qcow2 *q, uint64_t cluster, int by, uint16_t *ret)
 /* New refcount blocks and tables: written at once and in order, they are rare -------------------------------------- */
 
 /* These are a table's from now on. What was there before is not in memory any more. */
-static int own_clusters(struct qcow2 *q, uint64_t first, uint64_t n)
+int qc_own_clusters(struct qcow2 *q, uint64_t first, uint64_t n)
 {
 	uint64_t i = 0;
 	int r = 0;
@@ -117,7 +117,7 @@ static int own_clusters(struct qcow2 *q, uint64_t first, uint64_t n)
 	return r == -EEXIST ? -EUCLEAN : r;
 }
 
-static void disown_clusters(struct qcow2 *q, uint64_t first, uint64_t n)
+void qc_disown_clusters(struct qcow2 *q, uint64_t first, uint64_t n)
 {
 	pthread_mutex_lock(&q->map);
 	for (uint64_t i = 0; i < n; i++)
@@ -159,7 +159,7 @@ static int new_ref_block(struct qcow2 *q, uint64_t i)
 {
 	unsigned bits = q->img[0].cbits - 1;
 	uint64_t first = i << bits;
-	int r = own_clusters(q, first, 1);
+	int r = qc_own_clusters(q, first, 1);
 
 	if (r < 0)
 		return r;
@@ -173,7 +173,7 @@ static int new_ref_block(struct qcow2 *q, uint64_t i)
 			q->reft[i] = 0;
 	}
 	if (r < 0)
-		disown_clusters(q, first, 1);
+		qc_disown_clusters(q, first, 1);
 	return r;
 }
 
@@ -218,11 +218,11 @@ static int grow_reft(struct qcow2 *q, uint64_t i)
 		return -ENOMEM;
 	memcpy(table, q->reft, q->reft_n * sizeof(*table));
 	table[i] = first << cbits;
-	int r = own_clusters(q, first, clusters + 1ull);
+	int r = qc_own_clusters(q, first, clusters + 1ull);
 	if (!r) {
 		r = write_new_reft(q, table, n, i, clusters);
 		if (r < 0)
-			disown_clusters(q, first, clusters + 1ull);
+			qc_disown_clusters(q, first, clusters + 1ull);
 	}
 	if (r < 0) {
 		free(table);
@@ -233,7 +233,7 @@ static int grow_reft(struct qcow2 *q, uint64_t i)
 	q->reft_n = n;
 	q->reft_at = (first + 1) << cbits;
 	q->reft_clusters = clusters;
-	disown_clusters(q, old_at >> cbits, old_n);
+	qc_disown_clusters(q, old_at >> cbits, old_n);
 	qc_free_later(q, old_at >> cbits, old_n);
 	return 0;
 }
@@ -340,12 +340,12 @@ static int new_table(struct qcow2 *q, uint64_t i)
 
 	if (n < 0)
 		return (int)n;
-	int r = own_clusters(q, at >> g->cbits, 1);
+	int r = qc_own_clusters(q, at >> g->cbits, 1);
 	if (!r)
 		/* at once, so that a later flush only overwrites, and cannot find the file system full */
 		r = copy_table(q, old, at);
 	if (r < 0) {
-		disown_clusters(q, at >> g->cbits, 1);
+		qc_disown_clusters(q, at >> g->cbits, 1);
 		qc_unalloc(q, at, 1);
 		return r;
 	}
@@ -355,7 +355,7 @@ static int new_table(struct qcow2 *q, uint64_t i)
 	q->l1_dirty[i * 8 / QC_PAGE] = q->any_l1_dirty = true;
 	atomic_store(&q->dirty, true);
 	if (old) {
-		disown_clusters(q, old >> g->cbits, 1);
+		qc_disown_clusters(q, old >> g->cbits, 1);
 		qc_free_later(q, old >> g->cbits, 1);
 	}
 	return 0;

@@ -180,6 +180,9 @@ int qc_fdatasync(struct qcow2 *q) _must_check_; /* a failure is kept: nothing ma
  */
 int64_t qc_alloc(struct qcow2 *q, uint64_t n, uint64_t *ret) _must_check_;
 void qc_unalloc(struct qcow2 *q, uint64_t at, uint64_t n); /* take back what no table names yet */
+/* These are a table's, or not any more. What was there before is not in memory any more. -EUCLEAN, -ENOMEM. */
+int qc_own_clusters(struct qcow2 *q, uint64_t first, uint64_t n) _must_check_;
+void qc_disown_clusters(struct qcow2 *q, uint64_t first, uint64_t n);
 int qc_ref_add(struct qcow2 *q, uint64_t cluster, int by, uint16_t *ret) _must_check_;
 /*
  * The page with the L2 entry of octet @off, in a table that only we use. It is valid until the next call that loads a

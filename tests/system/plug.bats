@@ -187,11 +187,19 @@ def_has() { grep -q "$2" <<<"$(on "$1" vmctl dumpxml "$g" --inactive)"; }
 	disk_xml "$g.other.img" vdb
 	refused 'lease' attach host-a vdb
 	not live_has host-a vdb
-	# the place is free, and the next one works
-	truncate -s 1M "$SHARED/$g.b.img"
-	disk_xml "$g.b.img" vdb
+	# the place is free, and the next one works; a qcow2 one, which stands on another, and grows
+	qemu-img create -q -f qcow2 "$SHARED/$g.base.img" 16M
+	qemu-img create -q -f qcow2 -b "$SHARED/$g.base.img" -F qcow2 "$SHARED/$g.b.img"
+	qemu-img rebase -u -b "/var/lib/hospes/shared/$g.base.img" -F qcow2 "$SHARED/$g.b.img"
+	disk_xml "$g.b.img" vdb qcow2
 	attach host-a vdb
-	detach host-a vdb
+	eventually 20 guest_does host-a 'test -b /dev/vdb'
+	on host-a vmctl blockresize "$g" vdb 8GiB
+	guest_does host-a 'echo salt | dd of=/dev/vdb bs=1M seek=8000 conv=fsync'
+	pushes "$g" 1
+	guest_does host-b 'dd if=/dev/vdb bs=1M skip=8000 count=1 | head -c 4 | grep salt'
+	detach host-b vdb
+	qemu-img check -U "$SHARED/$g.b.img" || [ $? -ne 2 ]
 	guest_sound "$g"
 	guest_remove "$g"
 }

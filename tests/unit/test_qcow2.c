@@ -269,6 +269,64 @@ static void test_large_disk(void **state)
 	sh_ok(q_sh("qemu-img check d.qcow2"));
 }
 
+/* The disk grows, by a little and by so much that its table does; others see the same. */
+static void test_grow(void **state)
+{
+	static const struct {
+		const char *opts, *below;
+		uint64_t to;
+	} how[] = {
+		{ "compat=1.1", NULL, DISK + 512 },
+		{ "compat=1.1", "raw", 3ull * DISK },
+		{ "compat=0.10,cluster_size=4k", "qcow2", 5ull * DISK },
+		{ "compat=1.1,cluster_size=2M", NULL, 4ull * DISK },
+	};
+	uint8_t buf[4096], got[4096];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(how); i++) {
+		make(how[i].opts, how[i].below);
+		qf_start(&fx, "d.qcow2");
+		qf_model(&fx);
+		qf_open(&fx);
+		qf_write(&fx, 1 << 20, 65536, 1);
+		assert_int_equal(qcow2_grow(fx.q, DISK - 512), -EINVAL);
+		assert_int_equal(qcow2_grow(fx.q, how[i].to), 0);
+		assert_int_equal(qcow2_size(fx.q), how[i].to);
+		fx.model = realloc(fx.model, how[i].to);
+		memset(fx.model + DISK, 0, how[i].to - DISK);
+		fx.size = how[i].to;
+		qf_write(&fx, how[i].to - 512, 512, 2);
+		qf_write(&fx, 0, 4096, 3);
+		qf_compare(&fx);
+		qf_close(&fx);
+		qf_verify(&fx, true);
+		qf_end(&fx);
+	}
+	/* tables of several clusters, three times */
+	make("compat=1.1,cluster_size=4k", NULL);
+	qf_start(&fx, "d.qcow2");
+	qf_open(&fx);
+	for (uint64_t gib = 1; gib <= 100; gib *= 10) {
+		memset(buf, (int)gib, sizeof(buf));
+		assert_int_equal(qcow2_grow(fx.q, gib << 30), 0);
+		assert_int_equal(qf_io(&fx, BLKIO_WRITE, (gib << 30) - 4096, buf, sizeof(buf)), 0);
+	}
+	qf_close(&fx);
+	sh_ok(q_sh("qemu-img check d.qcow2"));
+	qf_open(&fx);
+	for (uint64_t gib = 1; gib <= 100; gib *= 10) {
+		memset(buf, (int)gib, sizeof(buf));
+		assert_int_equal(qf_io(&fx, BLKIO_READ, (gib << 30) - 4096, got, sizeof(got)), 0);
+		assert_memory_equal(got, buf, sizeof(buf));
+	}
+	qf_close(&fx);
+	sh_ok(q_sh("qemu-img snapshot -c s1 d.qcow2"));
+	qf_open(&fx);
+	assert_int_equal(qcow2_grow(fx.q, 200ull << 30), -EOPNOTSUPP);
+	qf_close(&fx);
+}
+
 /* What was given back is used again: the file does not grow. */
 static void test_reuse(void **state)
 {
@@ -587,9 +645,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(test_read),      T(test_compressed), T(test_random),  T(test_at_once),    T(test_snapshot),
-		T(test_long_file), T(test_large_disk), T(test_reuse),   T(test_take_turns), T(test_refusals),
-		T(test_header),    T(test_overlap),    T(test_damaged), T(test_make),
+		T(test_read),      T(test_compressed), T(test_random),  T(test_at_once), T(test_snapshot),
+		T(test_long_file), T(test_large_disk), T(test_grow),    T(test_reuse),   T(test_take_turns),
+		T(test_refusals),  T(test_header),     T(test_overlap), T(test_damaged), T(test_make),
 	};
 	return q_have_tools() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
 }
