@@ -24,6 +24,25 @@ static int find(struct vmhost_dom *d, const char *name, struct err *err)
 	return r;
 }
 
+static const char *disk_format(const struct dom_disk *k)
+{
+	return k->format == DOM_FORMAT_QCOW2 ? "qcow2" : "raw";
+}
+
+/* Of the definition. */
+static json_t *disks_json(const struct dom_config *cfg)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < cfg->n_disks; i++) {
+		const struct dom_disk *k = &cfg->disk[i];
+		json_array_append_new(a, json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "target", k->target, "bus",
+		                                   dom_bus_name(k->at.bus), "format", disk_format(k), "source",
+		                                   k->source, "cdrom", (int)k->cdrom, "readonly", (int)k->readonly));
+	}
+	return a;
+}
+
 static json_t *dom_json(const struct vmhost_dom *d)
 {
 	json_t *o = json_pack("{s:s, s:s, s:s, s:b, s:I, s:i}", "name", d->name, "uuid", vmhost_uuid(d), "state",
@@ -40,6 +59,8 @@ static json_t *dom_json(const struct vmhost_dom *d)
 		                                    (json_int_t)d->info.watchdog_count, "reason", vmhost_reason(d),
 		                                    "disk_wait_ms", (json_int_t)d->info.disk_wait_ms, "frozen_s",
 		                                    (json_int_t)d->info.frozen_s));
+	if (o && d->cfg)
+		json_object_set_new(o, "disks", disks_json(d->cfg));
 	return o;
 }
 
@@ -114,6 +135,18 @@ static void info_line(const char *key, const char *fmt, ...)
 	putchar('\n');
 }
 
+static void print_disks(const struct dom_config *cfg)
+{
+	for (size_t i = 0; i < cfg->n_disks; i++) {
+		const struct dom_disk *k = &cfg->disk[i];
+		info_line(i ? "" : "Disks:", "%s %s, %s%s: %s", k->target, dom_bus_name(k->at.bus), disk_format(k),
+		          k->cdrom      ? ", CD-ROM"
+		          : k->readonly ? ", read-only"
+		                        : "",
+		          k->source);
+	}
+}
+
 int vmctl_dominfo(struct cli *v, struct err *err)
 {
 	char size[32];
@@ -148,6 +181,8 @@ int vmctl_dominfo(struct cli *v, struct err *err)
 		if (d.info.watchdog_count)
 			info_line("Heartbeat lost:", "%u times", d.info.watchdog_count);
 	}
+	if (d.cfg)
+		print_disks(d.cfg);
 	vmhost_dom_done(&d);
 	return 0;
 }

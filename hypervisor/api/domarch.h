@@ -36,6 +36,7 @@ struct dom_machine {
 	uint64_t ram_start;            /* guest address of its memory */
 	uint64_t low_max, low_bytes;   /* memory of @low_max or more is split: @low_bytes, and the rest from 4 GiB on */
 	const char *bridge;            /* QEMU's device that has its sleep states; NULL: none */
+	bool ide, ahci;                /* it has such a controller for disks by itself */
 	bool itco, smm;                /* it has iTCO's watchdog; it has System Management Mode */
 };
 

@@ -38,6 +38,8 @@ enum dom_cpu_mode { DOM_CPU_DEFAULT, DOM_CPU_PASSTHROUGH, DOM_CPU_HOST_MODEL, DO
 enum dom_cpu_policy { DOM_CPU_FORCE, DOM_CPU_REQUIRE, DOM_CPU_OPTIONAL, DOM_CPU_DISABLE };
 enum dom_disk_type { DOM_DISK_FILE, DOM_DISK_BLOCK };
 enum dom_disk_format { DOM_FORMAT_RAW, DOM_FORMAT_QCOW2 };
+/* Where a guest finds a disk: on virtio a device of its own, else on a controller of that kind. */
+enum dom_bus { DOM_BUS_VIRTIO, DOM_BUS_IDE, DOM_BUS_SATA, DOM_BUS_SCSI, DOM_BUS_USB };
 enum dom_nic_type { DOM_NIC_BRIDGE, DOM_NIC_ETHERNET };
 enum dom_char_type { DOM_CHAR_PTY, DOM_CHAR_FILE };
 /* As libvirt's error_policy and rerror_policy. */
@@ -48,6 +50,7 @@ enum dom_switch { DOM_SWITCH_ANY, DOM_SWITCH_NO, DOM_SWITCH_YES };
 enum dom_boot { DOM_BOOT_HD, DOM_BOOT_CDROM, DOM_BOOT_FD };
 
 #define DOM_DISKS_MAX 8
+#define DOM_DRIVES_MAX 3
 #define DOM_NICS_MAX 8
 #define DOM_CONSOLES_MAX 4
 #define DOM_RNGS_MAX 2
@@ -57,19 +60,37 @@ enum dom_boot { DOM_BOOT_HD, DOM_BOOT_CDROM, DOM_BOOT_FD };
 #define DOM_BOOT_MAX 4
 #define DOM_PLACES_MAX 8
 
+const char *dom_bus_name(enum dom_bus bus); /* as in XML; static text */
+/* A place on a controller. */
+struct dom_place {
+	enum dom_bus bus;
+	unsigned target;         /* ide: the channel; scsi: the target; else 0 */
+	unsigned unit;           /* ide: master, slave; sata, usb: the port; scsi: the LUN */
+};
 struct dom_disk {
 	enum dom_disk_type type;
 	enum dom_disk_format format;
 	char *source;            /* absolute path; owned */
-	char target[16];         /* vda, vdb... (uml's "ubda" is read as vda) */
+	char target[16];         /* vda, sda, hda... (uml's "ubda" is read as vda) */
+	struct dom_place at;
 	bool readonly, shareable;
-	bool cdrom;              /* written as a CD-ROM; the guest has it as a disk that it only reads */
+	bool cdrom;              /* on virtio the guest has it as a disk that it only reads */
+	char wwn[17];            /* 16 hexadecimal digits, empty: none */
 	enum dom_disk_cache cache;  /* none: O_DIRECT when the file system can; writethrough: flush every write */
 	bool discard;
 	enum dom_error_policy error_policy, rerror_policy; /* of writes; of reads */
 	char *serial;            /* owned, NULL: none */
 	unsigned boot_order;     /* 1 is the first; 0: not given */
 	unsigned place;          /* kvm, qemu: of those in struct dom_hvm, from 1: it may come and go; 0: it stays while the guest runs */
+};
+static inline bool dom_disk_is_virtio(const struct dom_disk *d)
+{
+	return d->at.bus == DOM_BUS_VIRTIO;
+}
+/* A CD-ROM drive without a medium. */
+struct dom_drive {
+	char target[16];
+	struct dom_place at;
 };
 /* <os firmware>, <loader>, <nvram>; api/firmware.h finds what is not named. */
 struct dom_firmware {
@@ -127,6 +148,8 @@ struct dom_hvm {
 	bool page_reporting;     /* the balloon: pages that the guest has free are taken out of memory */
 	enum dom_input input[DOM_INPUTS_MAX]; /* USB */
 	size_t n_inputs;
+	struct dom_drive drive[DOM_DRIVES_MAX];
+	size_t n_drives;
 	enum dom_watchdog_model watchdog;
 	unsigned gic;            /* version of the interrupt controller; 0: the architecture has none */
 	unsigned places;         /* the machine was made with so many, for disks and NICs that come and go; 0: none, or not decided */

@@ -131,7 +131,7 @@ static int add(struct devs *d, int r, struct vdev **v, struct err *err)
 	if (r < 0)
 		return r;
 	d->v[d->n++] = *v;
-	return d->transport->open(*v, err);
+	return (*v)->transport->open(*v, err);
 }
 
 static int open_devices(struct devs *d, const struct dom_config *cfg, struct err *err)
@@ -142,7 +142,8 @@ static int open_devices(struct devs *d, const struct dom_config *cfg, struct err
 	if (cfg->n_disks + cfg->n_nics + cfg->n_consoles + cfg->n_rngs + 3 > VDEV_MAX)
 		return err_set(err, E2BIG, "a domain has at most %u devices", VDEV_MAX);
 	for (size_t i = 0; i < cfg->n_disks && !r; i++)
-		r = add(d, vblk_new(d, &cfg->disk[i], NULL, &v, err), &v, err);
+		r = add(d, (dom_disk_is_virtio(&cfg->disk[i]) ? vblk_new : nblk_new)(d, &cfg->disk[i], NULL, &v, err),
+		        &v, err);
 	for (size_t i = 0; i < cfg->n_nics && !r; i++)
 		r = add(d, vnet_new(d, &cfg->nic[i], NULL, &v, err), &v, err);
 	for (size_t i = 0; i < cfg->n_consoles && !r; i++)
@@ -233,7 +234,7 @@ void devs_free(struct devs *d)
 		d->started = false;
 	}
 	for (size_t i = 0; i < d->n; i++) {
-		d->transport->free(d->v[i]);
+		d->v[i]->transport->free(d->v[i]);
 		d->v[i]->ops->free(d->v[i]);
 	}
 	blkio_free(d->blkio);
@@ -341,8 +342,8 @@ static int do_quiesce(struct devs *d, void *arg, struct err *err)
 	(void)arg, (void)err;
 	for (size_t i = 0; i < d->n && !d->quiesced; i++) {
 		struct vdev *v = d->v[i];
-		(void)d->transport->watch(v, false);
-		d->transport->drain(v);
+		(void)v->transport->watch(v, false);
+		v->transport->drain(v);
 		if (v->ops->storage)
 			v->running = false; /* what is under way ends by itself, then devs_drained() */
 		else
@@ -453,7 +454,7 @@ static int do_resume(struct devs *d, void *arg, struct err *err)
 	pthread_mutex_unlock(&d->lock);
 	for (size_t i = 0; i < d->n; i++) {
 		struct vdev *v = d->v[i];
-		int r = d->transport->watch(v, true);
+		int r = v->transport->watch(v, true);
 		if (r < 0)
 			return err_sys(err, -r, "cannot serve device %s", v->name);
 		if (kick)
@@ -538,14 +539,14 @@ static int do_load(struct devs *d, void *arg, struct err *err)
 	struct rd *in = arg, end;
 
 	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i]->running || (!d->quiesced && d->transport->connected(d->v[i])))
+		if (d->v[i]->running || (!d->quiesced && d->v[i]->transport->connected(d->v[i])))
 			return err_set(err, EBUSY, "device %s is in use, a state cannot be loaded", d->v[i]->name);
 	int r = load_pass(d, *in, false, &end, err);
 	if (r < 0)
 		return r;
 	/* connections of an attempt before this one */
 	for (size_t i = 0; i < d->n; i++)
-		d->transport->close(d->v[i]);
+		d->v[i]->transport->close(d->v[i]);
 	r = load_pass(d, *in, true, &end, err);
 	if (r < 0)
 		return r;

@@ -60,6 +60,7 @@ int devs_start(struct devs *d, struct err *err) _must_check_; /* start the io th
 size_t devs_count(const struct devs *d);
 uint32_t devs_virtio_id(const struct devs *d, size_t i); /* 1 net, 2 block, 3 console, 4 rng, 5 balloon */
 const char *devs_name(const struct devs *d, size_t i);   /* vda, vnet0, hvc0... */
+uint64_t devs_disk_sectors(const struct devs *d, size_t i); /* of 512 octets; 0: device @i is no disk */
 /* N of hvcN, the channel to the guest's agent: the console after the configured ones. */
 static inline unsigned devs_agent_console(const struct dom_config *cfg)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is asked of single kinds of devices: locks and stable storage of disks, announcements of NICs, consoles, heartbeat, balloon, statistics. */
 #include "config.h"
-#include "hypervisor/dev/vdev_int.h"
+#include "hypervisor/dev/blkdisk_int.h"
 #include "hypervisor/dev/flash.h"
 
 #include <errno.h>
@@ -47,6 +47,11 @@ void devs_unlock(struct devs *d)
 	if (d->flash)
 		flash_unlock(d->flash);
 	(void)do_unlock(d, NULL, NULL);
+}
+
+uint64_t devs_disk_sectors(const struct devs *d, size_t i)
+{
+	return i < d->n && d->v[i]->ops->storage ? ((const struct blkdisk *)d->v[i])->sectors : 0;
 }
 
 void devs_writeback(struct devs *d)

@@ -10,6 +10,7 @@
 #include "common/util.h"
 #include "hypervisor/api/domarch.h"
 #include "hypervisor/qemu/qcpu.h"
+#include "hypervisor/qemu/qdisk.h"
 
 #define ARGS_MAX      200u
 #define SLOT_CONSOLE  0x2u
@@ -17,11 +18,12 @@
 #define SLOT_DISK     0x4u /* DOM_DISKS_MAX of them */
 #define SLOT_NIC      0xcu /* DOM_NICS_MAX */
 #define SLOT_RNG      0x14u
+/* 0x16, 0x17: controllers of disks, qdisk.c */
 #define SLOT_BALLOON  0x19u
 #define SLOT_USB      0x1au
 #define SLOT_WATCHDOG 0x1bu
 #define SLOT_PLACES   0x1cu /* q35: root ports, one function each; pc: a slot for each place */
-#define VIRTIO        "disable-legacy=on,disable-modern=off"
+#define VIRTIO        QARGS_VIRTIO
 
 struct args {
 	char **v;
@@ -186,10 +188,6 @@ static void put_peripherals(struct args *a, const struct qargs *q)
 		put(a, "VGA,id=video,addr=0x%x,vgamem_mb=%u", SLOT_VIDEO, h->vram_kib / 1024);
 	else if (h->video == DOM_VIDEO_VGA)
 		put(a, "VGA,id=video,addr=0x%x", SLOT_VIDEO);
-	if (h->usb) {
-		put(a, "-device");
-		put(a, "qemu-xhci,id=usb,p2=15,p3=15,addr=0x%x", SLOT_USB);
-	}
 	for (size_t i = 0; i < h->n_inputs; i++) {
 		put(a, "-device");
 		put(a, "%s,id=input%zu,bus=usb.0,port=%zu", inputs[h->input[i]], i, i + 1);
@@ -322,51 +320,106 @@ void qargs_bus(const struct dom_config *c, unsigned place, char bus[16], char ad
 	snprintf(addr, 12, "0x%x", q35 ? 0 : SLOT_PLACES + place - 1);
 }
 
-/* The names of device @dev's parts, and where it stands: at @slot, or at its place. */
+/* The names of device @dev's parts, where it stands (at @slot, or at its place), and its socket's number. */
 struct stand {
 	char chardev[24], netdev[24], at[40];
+	size_t socket;
 };
 
-static void put_stand(struct args *a, const struct dom_config *c, size_t dev, size_t i, size_t slot, struct stand *s)
+static struct stand stand_of(const struct dom_config *c, size_t dev, size_t i, size_t slot)
 {
+	struct stand s = { .socket = dev };
 	unsigned place = qargs_place(c, dev);
 	char bus[16], addr[12];
 
-	put(a, "-chardev");
 	if (!place) {
-		snprintf(s->chardev, sizeof(s->chardev), "dev%zu", dev);
-		snprintf(s->netdev, sizeof(s->netdev), "net%zu", i);
-		snprintf(s->at, sizeof(s->at), "addr=0x%zx", slot);
-		put(a, "socket,id=dev%zu,path=" QARGS_SOCKET_DIR "/%zu", dev, dev);
-		return;
+		snprintf(s.chardev, sizeof(s.chardev), "dev%zu", dev);
+		snprintf(s.netdev, sizeof(s.netdev), "net%zu", i);
+		snprintf(s.at, sizeof(s.at), "addr=0x%zx", slot);
+		return s;
 	}
 	qargs_bus(c, place, bus, addr);
-	snprintf(s->chardev, sizeof(s->chardev), QARGS_PLUG "%u", place);
-	snprintf(s->netdev, sizeof(s->netdev), QARGS_PLUG_NET "%u", place);
-	snprintf(s->at, sizeof(s->at), "bus=%s,addr=%s", bus, addr);
-	put(a, "socket,id=%s,path=" QARGS_SOCKET_DIR "/%zu", s->chardev, qargs_socket(place));
+	snprintf(s.chardev, sizeof(s.chardev), QARGS_PLUG "%u", place);
+	snprintf(s.netdev, sizeof(s.netdev), QARGS_PLUG_NET "%u", place);
+	snprintf(s.at, sizeof(s.at), "bus=%s,addr=%s", bus, addr);
+	s.socket = qargs_socket(place);
+	return s;
+}
+
+static bool has_ahci(const struct dom_config *cfg)
+{
+	const struct dom_machine *m = dom_machine(cfg, NULL);
+
+	return m && m->ahci;
+}
+
+static void put_option(struct args *a, const char *option, const char *value)
+{
+	if (!value)
+		return;
+	put(a, "%s", option);
+	put(a, "%s", value);
+}
+
+static void put_qdisk(struct args *a, int r, const struct qdisk *d)
+{
+	if (r < 0)
+		a->r = r;
+	put_option(a, "-chardev", d->chardev);
+	put_option(a, "-blockdev", d->blockdev);
+	put_option(a, "-device", d->bridge);
+	put_option(a, "-device", d->device);
+}
+
+static void put_disks(struct args *a, const struct qargs *q)
+{
+	const struct dom_config *c = q->cfg;
+	bool ahci = has_ahci(c);
+	size_t at = 0; /* of those that have no place: those that come and go leave theirs where they are */
+
+	for (size_t i = 0; i < c->n_disks; i++) {
+		_cleanup_qdisk_ struct qdisk d = { 0 };
+		struct stand s = stand_of(c, i, i, SLOT_DISK + at);
+		struct qdisk_of o = { .disk = &c->disk[i],
+			              .dev = i,
+			              .id = qargs_place(c, i) ? s.chardev : c->disk[i].target,
+			              .chardev = s.chardev,
+			              .at = s.at,
+			              .socket = s.socket,
+			              .sectors = q->sectors[i],
+			              .boot = boot_index(c, i),
+			              .ahci = ahci };
+		at += !qargs_place(c, i);
+		put_qdisk(a, qdisk_of_disk(&o, &d), &d);
+	}
+	for (size_t i = 0; i < c->hvm.n_drives; i++) {
+		_cleanup_qdisk_ struct qdisk d = { 0 };
+		put_qdisk(a, qdisk_of_drive(&c->hvm.drive[i], ahci, &d), &d);
+	}
+}
+
+/* What other devices are on, so before them. */
+static void put_controllers(struct args *a, const struct qargs *q)
+{
+	bool ahci = has_ahci(q->cfg);
+
+	put_option(a, "-device", qdisk_controller(q->cfg, DOM_BUS_SCSI, ahci));
+	put_option(a, "-device", qdisk_controller(q->cfg, DOM_BUS_SATA, ahci));
+	if (!q->cfg->hvm.usb)
+		return;
+	put(a, "-device");
+	put(a, "qemu-xhci,id=usb,p2=15,p3=15,addr=0x%x", SLOT_USB);
 }
 
 static void put_devices(struct args *a, const struct qargs *q)
 {
 	const struct dom_config *c = q->cfg;
-	size_t dev = 0;             /* as devs.h numbers them: disks, then NICs */
-	size_t disks = 0, nics = 0; /* that have no place: those that come and go leave theirs where they are */
-	struct stand s;
+	size_t dev = c->n_disks; /* as devs.h numbers them: disks, then NICs */
+	size_t nics = 0;         /* that have no place, as above */
 
 	put_ports(a, c);
-	for (size_t i = 0; i < c->n_disks; i++, dev++) {
-		unsigned index = boot_index(c, i);
-		char boot[24] = "";
-
-		if (index)
-			snprintf(boot, sizeof(boot), "bootindex=%u,", index);
-		put_stand(a, c, dev, i, SLOT_DISK + disks, &s);
-		disks += !qargs_place(c, dev);
-		put(a, "-device");
-		put(a, "vhost-user-blk-pci,chardev=%s,id=%s,num-queues=1,%s%s," VIRTIO, s.chardev,
-		    qargs_place(c, dev) ? s.chardev : c->disk[i].target, boot, s.at);
-	}
+	put_controllers(a, q);
+	put_disks(a, q);
 	for (size_t i = 0; i < c->n_nics; i++, dev++) {
 		const uint8_t *m = c->nic[i].mac;
 		/* QEMU 7.2 takes the vectors of a vhost-user NIC for KVM's, and dies of it without: an interrupt line then */
@@ -375,7 +428,9 @@ static void put_devices(struct args *a, const struct qargs *q)
 
 		if (c->nic[i].mtu)
 			snprintf(mtu, sizeof(mtu), "host_mtu=%u,", c->nic[i].mtu);
-		put_stand(a, c, dev, i, SLOT_NIC + nics, &s);
+		struct stand s = stand_of(c, dev, i, SLOT_NIC + nics);
+		put(a, "-chardev");
+		put(a, "socket,id=%s,path=" QARGS_SOCKET_DIR "/%zu", s.chardev, s.socket);
 		nics += !qargs_place(c, dev);
 		if (qargs_place(c, dev))
 			snprintf(id, sizeof(id), "id=%s,", s.chardev);

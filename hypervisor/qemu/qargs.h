@@ -17,6 +17,9 @@
 #define QARGS_KERNEL     "/kernel"
 #define QARGS_INITRD     "/initrd"
 
+/* Of each virtio device. */
+#define QARGS_VIRTIO "disable-legacy=on,disable-modern=off"
+
 struct qargs {
 	const struct dom_config *cfg;
 	const char *program;
@@ -26,6 +29,7 @@ struct qargs {
 	int64_t utc_s;                         /* what time it is; and how much later the host's local time is */
 	int32_t local_s;
 	int mem, qmp, serial;                  /* descriptors */
+	uint64_t sectors[DOM_DISKS_MAX];       /* of the disks, 512 octets each */
 	int code, vars;                        /* of UEFI's flash memory, -1: SeaBIOS */
 	int console[DOM_CONSOLES_MAX + 2];     /* cfg->n_consoles, our agent's, the guest's own agent's */
 };

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "common/util.h"
+#include "hypervisor/dev/nblk.h"
 #include "hypervisor/dev/vudev.h"
 #include "hypervisor/qemu/qargs.h"
 #include "hypervisor/qemu/qcpu.h"
@@ -24,6 +25,7 @@
 #define STATE_MAGIC   0x31765148u /* "HQv1" */
 #define STATE_VERSION 1u
 #define STATE_MIN     64u
+#define STALLED_NS    NS_PER_S /* a request of a disk, unanswered for so long */
 
 static int need_guest(const struct qvm *v, struct err *err)
 {
@@ -95,16 +97,23 @@ static int boot(void *vm, struct err *err)
 static int suspend(void *vm, unsigned timeout_ms, struct err *err)
 {
 	struct qvm *v = vm;
+	const char *disk;
+	uint64_t age;
 	int r = need_guest(v, err);
 
 	if (r < 0 || v->state == QVM_SUSPENDED)
 		return r;
+	/* QEMU would stand still until the disk answers, and so would the guest */
+	if (nblk_waits(v->env->devs, &disk, &age) && age >= STALLED_NS)
+		return err_set(err, ETIMEDOUT, "disk %s has not answered for %.0f s", disk, (double)age / 1e9);
 	vuqemu_park(v->env->devs, true);
 	r = qvm_call(v, "stop", NULL, -1, timeout_ms * NS_PER_MS, err);
 	if (!r) {
 		v->state = QVM_SUSPENDED;
 		return 0;
 	}
+	if (r == -ETIMEDOUT && nblk_waits(v->env->devs, &disk, &age))
+		(void)err_set(err, ETIMEDOUT, "disk %s has not answered for %.0f s", disk, (double)age / 1e9);
 	/* it may stop still: whenever it does, it goes on */
 	vuqemu_park(v->env->devs, false);
 	(void)!qvm_call(v, "cont", NULL, -1, 0, NULL);

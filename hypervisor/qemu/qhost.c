@@ -19,6 +19,7 @@
 #include "hypervisor/api/firmware.h"
 #include "hypervisor/qemu/qargs.h"
 #include "hypervisor/qemu/qcpu.h"
+#include "hypervisor/qemu/qdisk.h"
 
 const char *qhost_program(const struct dom_arch_info *arch)
 {
@@ -93,25 +94,30 @@ static int ask_program(const char *program, const char *a, const char *b, char *
 	return r;
 }
 
-/* Of the processor, if it is not the one that all guests have without <cpu>; of all that is no PC; of a balloon, which not all of our versions had. */
+/*
+ * Of the processor, if it is not the one that all guests have without <cpu>; of all that is no PC; of a balloon and of disks that are not
+ * virtio, which not all of our versions had.
+ */
 static int cpu_mark(const struct dom_config *cfg, bool kvm, const char *flash, char ret[12], struct err *err)
 {
-	_cleanup_free_ char *cpu = qcpu_text(cfg, kvm), *smp = qcpu_smp(cfg);
+	_cleanup_free_ char *cpu = qcpu_text(cfg, kvm), *smp = qcpu_smp(cfg), *disks = qdisk_identity(cfg);
 	uint32_t h = 2166136261u; /* FNV-1a */
 	char host[64] = "";
 
 	ret[0] = 0;
-	if (!cpu || !smp)
+	if (!cpu || !smp || !disks)
 		return err_set(err, ENOMEM, "out of memory");
 	if (dom_config_cpu_is_hosts(cfg))
 		cpu_identity(host);
-	else if (!qcpu_is_special(cfg) && dom_arch(cfg)->pc && !cfg->balloon)
+	else if (!qcpu_is_special(cfg) && dom_arch(cfg)->pc && !cfg->balloon && !*disks)
 		return 0;
 	char gic[16] = "";
 	if (dom_arch(cfg)->gic)
 		snprintf(gic, sizeof(gic), " gic%u", cfg->hvm.gic);
-	_cleanup_free_ char *all = xasprintf("%s\n%s\n%s%s%s%s", cpu, smp, host, flash, gic,
-	                                     cfg->balloon ? " balloon" : "");
+	_cleanup_free_ char *all = xasprintf("%s\n%s\n%s%s%s%s%s", cpu, smp, host, flash, gic,
+	                                     cfg->balloon ? " balloon" : "", disks);
+	if (!all)
+		return err_set(err, ENOMEM, "out of memory");
 	for (const char *p = all; *p; p++)
 		h = (h ^ (uint8_t)*p) * 16777619u;
 	snprintf(ret, 12, " %08x", h);

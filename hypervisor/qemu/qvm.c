@@ -17,6 +17,7 @@
 #include <time.h>
 #include "common/util.h"
 #include "hypervisor/api/firmware.h"
+#include "hypervisor/dev/nblk.h"
 #include "hypervisor/dev/vudev.h"
 #include "hypervisor/qemu/qargs.h"
 #include "hypervisor/qemu/qproc.h"
@@ -239,8 +240,9 @@ static int set_up_monitor(struct qvm *v, struct err *err)
 	}
 	if (!r)
 		r = qmp_call(v->qmp, "migrate-set-capabilities",
-		             json_pack("{s:[{s:s, s:b}, {s:s, s:b}]}", "capabilities", "capability", "x-ignore-shared",
-		                       "state", 1, "capability", "events", "state", 1),
+		             json_pack("{s:[{s:s, s:b}, {s:s, s:b}, {s:s, s:b}]}", "capabilities", "capability",
+		                       "x-ignore-shared", "state", 1, "capability", "events", "state", 1, "capability",
+		                       "late-block-activate", "state", 1), /* disks belong to the guest that runs */
 		             -1, QVM_CALL_NS, err);
 	if (!r)
 		r = qmp_call(v->qmp, "migrate-set-parameters", json_pack("{s:I}", "max-bandwidth", (json_int_t)1 << 40),
@@ -456,6 +458,8 @@ static int execute(struct qvm *v, const struct pairs *p, struct err *err)
 	for (size_t i = 0; i < p->n; i++)
 		if (i != 2)
 			pass[c.n_pass++] = p->theirs[i];
+	for (size_t i = 0; i < cfg->n_disks; i++)
+		a.sectors[i] = devs_disk_sectors(v->env->devs, i);
 	memcpy(a.console, p->theirs + 3, (p->n - 3) * sizeof(int));
 	int r = hold_firmware(v, &a, err);
 	_cleanup_close_ int code = a.code;
@@ -471,6 +475,14 @@ static int execute(struct qvm *v, const struct pairs *p, struct err *err)
 	r = qproc_start(&c, &v->pid, &v->pidfd, err);
 	qargs_free(argv);
 	return r;
+}
+
+/* Is device @i a disk on a controller of QEMU's? */
+static bool is_nbd(const struct qvm *v, size_t i)
+{
+	const struct dom_config *cfg = v->env->cfg;
+
+	return i < cfg->n_disks && !dom_disk_is_virtio(&cfg->disk[i]);
 }
 
 /* All of @p that has a new owner becomes -1. */
@@ -493,7 +505,8 @@ static int connect_all(struct qvm *v, struct pairs *p, struct err *err)
 		v->place_fd[i - 1] = steal_fd(&p->listen[qargs_socket(i)]);
 	for (size_t i = 0; i < v->env->cfg->n_disks + v->env->cfg->n_nics && !r; i++) {
 		unsigned place = qargs_place(v->env->cfg, i);
-		r = place ? qplug_serve(v, i, place, err) : vudev_listen(v->env->devs, i, steal_fd(&p->listen[i]), err);
+		int (*serve)(struct devs *d, size_t i, int fd, struct err *err) = is_nbd(v, i) ? nblk_listen : vudev_listen;
+		r = place ? qplug_serve(v, i, place, err) : serve(v->env->devs, i, steal_fd(&p->listen[i]), err);
 	}
 	for (size_t i = 3; i < p->n && !r; i++)
 		r = devs_console_line(v->env->devs, (unsigned)i - 3, steal_fd(&p->ours[i]), err);

@@ -16,6 +16,11 @@
 
 struct devs *fuzzdevs(struct guestmem *m)
 {
+	return fuzzdevs_on(m, DOM_BUS_VIRTIO);
+}
+
+struct devs *fuzzdevs_on(struct guestmem *m, enum dom_bus bus)
+{
 	static struct dom_config cfg;
 	static char dir[] = "/tmp/hospes-fuzz.XXXXXX", path[64], log[64], past[72];
 	struct devs *d = NULL;
@@ -33,6 +38,7 @@ struct devs *fuzzdevs(struct guestmem *m)
 	cfg.disk[0].source = path;
 	snprintf(cfg.disk[0].target, sizeof(cfg.disk[0].target), "vda");
 	cfg.disk[0].discard = true;
+	cfg.disk[0].at.bus = bus;
 	cfg.console[0].log = log;
 	cfg.n_disks = cfg.n_consoles = cfg.n_rngs = 1;
 	cfg.balloon = true;

@@ -7,5 +7,6 @@
 
 /* Made once, never freed; its loop is run by the caller. @m: 1 MiB of guest memory. */
 struct devs *fuzzdevs(struct guestmem *m);
+struct devs *fuzzdevs_on(struct guestmem *m, enum dom_bus bus); /* the disk */
 
 #endif

@@ -36,4 +36,4 @@ guests/stock.img: $(top_srcdir)/%D%/mkstock $(top_srcdir)/%D%/debian/hospes-net 
 	$(AM_V_GEN)if test "`id -u`" = 0; then $(top_srcdir)/%D%/mkstock guests/workload $@; \
 		else echo 'guests/stock.img: skipped, making it needs root' >&2; fi
 
-CLEANFILES += guests/stock.img guests/qemu guests/qemu-kernel guests/qemu-initramfs.img guests/arm guests/arm-kernel guests/arm-initramfs.img guests/workload guests/initramfs.img guests/debian.img
+CLEANFILES += guests/stock.img guests/qemu guests/qemu-kernel guests/qemu-initramfs.img guests/qemu-full-kernel guests/qemu-full-initramfs.img guests/arm guests/arm-kernel guests/arm-initramfs.img guests/workload guests/initramfs.img guests/debian.img

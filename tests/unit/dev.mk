@@ -1,5 +1,5 @@
 # Unit tests of the virtio devices.
-dev_tests = %D%/test_flash %D%/test_guestmem %D%/test_virtq %D%/test_vhost_user %D%/test_beat %D%/test_devs %D%/test_vudev %D%/test_vuqemu %D%/test_transport %D%/test_blklease %D%/test_devstate %D%/test_vnet %D%/test_diskfail %D%/test_ioblocked
+dev_tests = %D%/test_flash %D%/test_guestmem %D%/test_virtq %D%/test_vhost_user %D%/test_beat %D%/test_devs %D%/test_vudev %D%/test_vuqemu %D%/test_transport %D%/test_blklease %D%/test_devstate %D%/test_vnet %D%/test_diskfail %D%/test_ioblocked %D%/test_nblk
 check_PROGRAMS += $(dev_tests)
 TESTS += $(dev_tests)
 DEV_TEST_LIBS = hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a $(TEST_LIBS) $(URING_LIBS) $(ZLIB_LIBS)
@@ -20,6 +20,10 @@ DEV_FIXTURE = %D%/devfixture.h %D%/devfixture.c %D%/vdriver.h %D%/vdriver.c
 %C%_test_diskfail_SOURCES = %D%/test_diskfail.c $(DEV_FIXTURE)
 %C%_test_diskfail_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pwritev2,--wrap=pwritev64v2,--wrap=preadv,--wrap=preadv64,--wrap=fsync
 %C%_test_diskfail_LDADD = $(DEV_TEST_LIBS)
+
+%C%_test_nblk_SOURCES = %D%/test_nblk.c %D%/vdriver.h %D%/vdriver.c
+%C%_test_nblk_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pwritev2,--wrap=pwritev64v2,--wrap=preadv,--wrap=preadv64,--wrap=fdatasync
+%C%_test_nblk_LDADD = $(DEV_TEST_LIBS)
 
 %C%_test_ioblocked_SOURCES = %D%/test_ioblocked.c $(DEV_FIXTURE)
 %C%_test_ioblocked_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=io_uring_submit

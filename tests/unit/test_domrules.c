@@ -238,53 +238,114 @@ static void test_uml(void **state)
 
 #define DISK_OF(dev, bus) "<disk type='file'><source file='/" dev "'/><target dev='" dev "' bus='" bus "'/></disk>"
 
+#define PLACED(dev, bus, address)                                                                                      \
+	"<disk type='file'><source file='/" dev "'/><target dev='" dev "' bus='" bus                                   \
+	"'/><address type='drive' " address "/></disk>"
+#define EMPTY(dev, bus) "<disk type='file' device='cdrom'><target dev='" dev "' bus='" bus "'/></disk>"
+
+/* "sda=scsi:0.1 ..." of disks and then of empty drives. */
+static const char *places_of(const struct dom_config *cfg)
+{
+	static char text[256];
+	size_t n = 0;
+
+	text[0] = 0;
+	for (size_t i = 0; i < cfg->n_disks + cfg->hvm.n_drives; i++) {
+		const struct dom_drive *e = i < cfg->n_disks ? NULL : &cfg->hvm.drive[i - cfg->n_disks];
+		const struct dom_place *at = e ? &e->at : &cfg->disk[i].at;
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s=%s:%u.%u", i ? " " : "",
+		                      e ? e->target : cfg->disk[i].target, dom_bus_name(at->bus), at->target, at->unit);
+	}
+	return text;
+}
+
 static void test_targets(void **state)
 {
 	static const struct {
-		const char *devices;
-		const char *target[4]; /* behind vda */
+		const char *devices, *places; /* behind vda */
 	} c[] = {
-		{ DISK_OF("sda", "sata"), { "vdb" } }, /* vda is there */
-		{ DISK_OF("sdc", "sata"), { "vdc" } },
-		{ DISK_OF("hda", "ide") DISK_OF("hdb", "ide"), { "vdb", "vdc" } },
-		{ DISK_OF("sdb", "scsi") DISK_OF("vdb", "virtio"), { "vdc", "vdb" } }, /* who says so himself has it */
-		{ DISK_OF("sdd", "usb") DISK_OF("vdc", "sata"), { "vdd", "vdc" } },
-		{ "<disk type='file' device='cdrom'><target dev='hda' bus='ide'/></disk>" DISK_OF("hdb", "ide"),
-		  { "vdb" } },
-		{ "<disk type='file' device='floppy'><source file='/f'/><target dev='fda'/></disk>", { NULL } },
+		{ DISK_OF("sda", "sata"), "sda=sata:0.0" },
+		{ DISK_OF("sdc", "sata") DISK_OF("sdb", "sata"), "sdc=sata:0.2 sdb=sata:0.1" },
+		/* its letter has no place, and one that is free has */
+		{ DISK_OF("sdg", "sata") DISK_OF("sda", "sata"), "sdg=sata:0.0 sda=sata:0.1" },
+		{ DISK_OF("vdb", "sata") DISK_OF("hdb", "virtio"), "vdb=sata:0.1 hdb=virtio:0.0" },
+		/* there is no IDE */
+		{ DISK_OF("hda", "ide") DISK_OF("sda", "sata"), "hda=sata:0.0 sda=sata:0.1" },
+		{ DISK_OF("sda", "scsi") DISK_OF("sdc", "scsi"), "sda=scsi:0.0 sdc=scsi:0.2" },
+		{ "<disk type='file'><source file='/s'/><target dev='sdb'/></disk>", "sdb=scsi:0.1" },
+		{ DISK_OF("sdd", "usb") EMPTY("sde", "usb"), "sdd=usb:0.8 sde=usb:0.9" },
+		/* by address; who has one comes before those that have none */
+		{ PLACED("sda", "scsi", "controller='0' bus='0' target='3' unit='2'"), "sda=scsi:3.2" },
+		{ PLACED("sda", "scsi", "controller='2' bus='0' target='3' unit='0'"), "sda=scsi:35.0" },
+		{ DISK_OF("sda", "sata") PLACED("sdb", "sata", "controller='0' bus='0' target='0' unit='0'"),
+		  "sda=sata:0.1 sdb=sata:0.0" },
+		{ PLACED("sdb", "sata", "controller='1' bus='0' target='0' unit='0'"), "sdb=sata:0.1" },
+		{ EMPTY("hda", "ide") DISK_OF("hdb", "ide"), "hdb=sata:0.1 hda=sata:0.0" },
+		{ "<disk type='file' device='floppy'><source file='/f'/><target dev='fda'/></disk>", "" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
 		_cleanup_dom_config_ struct dom_config *cfg = must("kvm", DEVICES, c[i].devices), *again = NULL;
-		_cleanup_free_ char *text = NULL;
+		_cleanup_free_ char *text = NULL, *want = NULL;
 		struct err err = { 0 };
-		size_t n = 0;
 
-		for (; c[i].target[n]; n++)
-			assert_string_equal(cfg->disk[n + 1].target, c[i].target[n]);
-		assert_int_equal(cfg->n_disks, n + 1);
+		want = xasprintf("vda=virtio:0.0%s%s", *c[i].places ? " " : "", c[i].places);
+		assert_string_equal(places_of(cfg), want);
 		/* and so it stays */
 		if (dom_config_format(cfg, &text, &err) < 0)
 			fail_msg("%s", err.text);
 		assert_int_equal(dom_config_parse(text, strlen(text), "again", &again, &err), 0);
-		for (size_t k = 0; k <= n; k++)
-			assert_string_equal(again->disk[k].target, cfg->disk[k].target);
+		assert_string_equal(places_of(again), want);
 	}
-	check("qemu", DEVICES, DISK_OF("sdaa", "sata"), REFUSED, "bus 'sata' is not supported");
+	_cleanup_dom_config_ struct dom_config *q35 = must("qemu", DEVICES, DISK_OF("hda", "ide")),
+					       *usb = must("qemu", DEVICES, DISK_OF("sda", "usb"));
+	assert_true(any_has(q35->note, q35->n_notes, "hda of bus 'ide' is on SATA"));
+	assert_true(usb->hvm.usb);
+	check("qemu", DEVICES, DISK_OF("sdaa", "sata"), REFUSED, "dev 'sdaa' is not supported");
 	check("qemu", DEVICES, DISK_OF("sdb", "sd"), REFUSED, "bus 'sd' is not supported");
+	check("qemu", DEVICES, DISK_OF("sda", "usb") "<controller type='usb' model='none'/>", REFUSED,
+	      "there is no USB");
+	check("qemu", DEVICES, DISK_OF("sda", "scsi") EMPTY("sda", "sata"), REFUSED, "target sda is given twice");
+	check("qemu", DEVICES, PLACED("sda", "scsi", "unit='1'") PLACED("sdb", "scsi", "unit='1'"), REFUSED,
+	      "two disks are at this place");
+	check("qemu", DEVICES, PLACED("sda", "sata", "unit='6'"), REFUSED, "no such place");
+	check("qemu", DEVICES, PLACED("sda", "scsi", "target='-1'"), REFUSED, "small numbers");
+	check("qemu", DEVICES,
+	      DISK_OF("sda", "sata") DISK_OF("sdb", "sata") DISK_OF("sdc", "sata") DISK_OF("sdd", "sata")
+	              DISK_OF("sde", "sata") DISK_OF("sdf", "sata") DISK_OF("sdg", "sata"),
+	      REFUSED, "has no place left for sdg");
+	check("qemu", DEVICES, "<disk type='file'><source file='/r'/><target dev='sda' bus='sata'/><readonly/></disk>",
+	      REFUSED, "cannot be <readonly/>");
+	check("qemu", DEVICES, "<controller type='scsi' model='lsilogic'/>", NOTED, "'virtio-scsi'");
+}
+
+static void test_wwn(void **state)
+{
+#define WWN(bus, wwn) "<disk type='file'><source file='/w'/><target dev='sda' bus='" bus "'/><wwn>" wwn "</wwn></disk>"
+	_cleanup_dom_config_ struct dom_config *cfg = must("qemu", DEVICES, WWN("scsi", "5000c50015ea71aa"));
+
+	(void)state;
+	assert_string_equal(cfg->disk[1].wwn, "5000c50015ea71aa");
+	check("qemu", DEVICES, WWN("virtio", "5000c50015ea71aa"), REFUSED, "would not find its disk by that name");
+	check("qemu", DEVICES, WWN("usb", "5000c50015ea71aa"), REFUSED, "would not find its disk by that name");
+	check("qemu", DEVICES, WWN("sata", "5000c50015ea71a,"), REFUSED, "16 hexadecimal digits");
 }
 
 static void test_cdrom(void **state)
 {
-	_cleanup_dom_config_ struct dom_config *cfg =
-		must("qemu", DEVICES,
-	             "<disk type='file' device='cdrom'><source file='/a.iso'/><target dev='sda' bus='sata'/></disk>");
+#define CD(dev, bus)                                                                                                   \
+	"<disk type='file' device='cdrom'><source file='/a.iso'/><target dev='" dev "' bus='" bus "'/></disk>"
+	_cleanup_dom_config_ struct dom_config *cfg = must("qemu", DEVICES, CD("sda", "sata") CD("vdc", "virtio"));
+	_cleanup_dom_config_ struct dom_config *empty = must("qemu", DEVICES, EMPTY("vdb", "virtio"));
 
 	(void)state;
-	assert_int_equal(cfg->n_disks, 2);
-	assert_true(cfg->disk[1].readonly);
-	assert_true(any_has(cfg->note, cfg->n_notes, "the CD-ROM sda is vdb, a virtio disk that the guest only reads"));
+	assert_int_equal(cfg->n_disks, 3);
+	assert_true(cfg->disk[1].readonly && cfg->disk[2].readonly);
+	assert_string_equal(places_of(cfg), "vda=virtio:0.0 sda=sata:0.0 vdc=virtio:0.0");
+	assert_true(any_has(cfg->note, cfg->n_notes, "the CD-ROM vdc is a virtio disk that the guest only reads"));
+	assert_true(empty->n_disks == 1 && !empty->hvm.n_drives);
+	assert_true(any_has(empty->note, empty->n_notes, "the empty CD-ROM vdb is left out"));
 }
 
 static void test_values(void **state)
@@ -410,9 +471,10 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_never),   cmocka_unit_test(test_machines), cmocka_unit_test(test_uml),
-		cmocka_unit_test(test_targets), cmocka_unit_test(test_cdrom),    cmocka_unit_test(test_values),
-		cmocka_unit_test(test_clock),   cmocka_unit_test(test_cpu),      cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_never),         cmocka_unit_test(test_machines), cmocka_unit_test(test_uml),
+		cmocka_unit_test(test_targets),       cmocka_unit_test(test_cdrom),    cmocka_unit_test(test_wwn),
+		cmocka_unit_test(test_values),        cmocka_unit_test(test_clock),    cmocka_unit_test(test_cpu),
+		cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,7 @@ static char *line(const struct dom_config *cfg, bool incoming, bool kvm)
 		           .generation = 9,
 		           .utc_s = 1000000000, /* 2001-09-09T01:46:40 */
 		           .local_s = 7200,
+		           .sectors = { 2048, 0, 1ull << 30 },
 		           .mem = 31,
 		           .qmp = 32,
 		           .serial = 33,
@@ -225,11 +226,11 @@ static void test_boot_order(void **state)
 	const char *t = line(cd, false, false);
 
 	HAS(t, "id=vda,num-queues=1,bootindex=2,");
-	HAS(t, "id=vdc,num-queues=1,bootindex=1,");
+	HAS(t, "ide-cd,id=sdc,bus=ide.2,unit=0,drive=disk1,rerror=enospc,werror=enospc,write-cache=on,bootindex=1 ");
 	HAS(t, "id=vdb,num-queues=1,bootindex=3,");
 	t = line(usual, false, false);
 	HAS(t, "id=vda,num-queues=1,bootindex=1,");
-	HAS(t, "id=vdc,num-queues=1,bootindex=2,");
+	HAS(t, "write-cache=on,bootindex=2 ");
 	t = line(each, false, false);
 	(void)state;
 	HAS(t, "id=vda,num-queues=1,bootindex=7,addr=0x4");
@@ -239,6 +240,54 @@ static void test_boot_order(void **state)
 	HAS(t, "id=vda,num-queues=1,bootindex=1,");
 	HAS(t, "id=vdb,num-queues=1,bootindex=2,");
 	NOT(line(none, false, false), "bootindex");
+}
+
+#define ON(dev, bus, more)                                                                                             \
+	"<disk type='file' device='disk'><driver name='qemu' type='qcow2' discard='unmap'/><source file='/" dev        \
+	".qcow2'/>"                                                                                                    \
+	"<target dev='" dev "' bus='" bus "'/>" more "</disk>"
+#define EMPTY(dev, bus) "<disk type='file' device='cdrom'><target dev='" dev "' bus='" bus "'/></disk>"
+
+static void test_controllers(void **state)
+{
+	_cleanup_dom_config_ struct dom_config *q35 =
+		parse("64", "<type>hvm</type>",
+	              ON("sda", "scsi", "<serial>abc</serial><wwn>5000c50015ea71aa</wwn>") DISK ON("sdb", "sata", "")
+	                      EMPTY("sdc", "sata") ON("sdd", "usb", "<readonly/>"));
+	_cleanup_dom_config_ struct dom_config *pc = parse("64", "<type machine='pc'>hvm</type>",
+	                                                   ON("hdb", "ide", "") EMPTY("hdc", "ide")
+	                                                           ON("sda", "sata", ""));
+	_cleanup_dom_config_ struct dom_config *plain = parse("64", "<type machine='pc'>hvm</type>", DISK);
+	const char *t = line(q35, false, false);
+
+	(void)state;
+	/* the data is hvdom's: a name and a socket, no file and no format */
+	HAS(t, " -blockdev driver=nbd,node-name=disk0,server.type=unix,server.path=/v/0,read-only=off,discard=unmap,"
+	       "detect-zeroes=off ");
+	HAS(t, " -blockdev driver=nbd,node-name=disk3,server.type=unix,server.path=/v/3,read-only=on,");
+	HAS(t, " -device virtio-scsi-pci,id=scsi,num_queues=1,addr=0x16,disable-legacy=on,disable-modern=off ");
+	HAS(t, " -device scsi-hd,id=sda,bus=scsi.0,channel=0,scsi-id=0,lun=0,drive=disk0,rerror=enospc,werror=enospc,"
+	       "write-cache=on,device_id=abc,serial=abc,wwn=0x5000c50015ea71aa,cyls=2,heads=16,secs=63,bootindex=1 ");
+	HAS(t,
+	    " -device ide-hd,id=sdb,bus=ide.1,unit=0,drive=disk2,rerror=enospc,werror=enospc,write-cache=on,cyls=16383,"
+	    "heads=16,secs=63,bootindex=3 ");
+	HAS(t, " -device ide-cd,id=sdc,bus=ide.2,unit=0 ");
+	HAS(t,
+	    " -device usb-bot,id=sdd-usb,bus=usb.0,port=8 -device scsi-hd,id=sdd,bus=sdd-usb.0,scsi-id=0,lun=0,drive=disk3,");
+	HAS(t, " socket,id=dev1,path=/v/1 ");
+	assert_true(strstr(t, "qemu-xhci") < strstr(t, "usb-bot"));
+	NOT(t, "qcow2");
+	NOT(t, "ahci"); /* the chipset's */
+	t = line(pc, false, false);
+	HAS(t, " -device ahci,id=sata,addr=0x17 ");
+	HAS(t, " -device ide-hd,id=hdb,bus=ide.0,unit=1,drive=disk0,");
+	HAS(t, " -device ide-cd,id=hdc,bus=ide.1,unit=0 ");
+	HAS(t, " -device ide-hd,id=sda,bus=sata.0,unit=0,drive=disk1,");
+	NOT(t, "virtio-scsi");
+	NOT(t, "usb");
+	t = line(plain, false, false);
+	NOT(t, "ahci");
+	NOT(t, "nbd");
 }
 
 static void test_machines(void **state)
@@ -412,7 +461,8 @@ int main(void)
 		cmocka_unit_test(test_places),        cmocka_unit_test(test_balloon),
 		cmocka_unit_test(test_guest_agent),   cmocka_unit_test(test_machines),
 		cmocka_unit_test(test_processor),     cmocka_unit_test(test_clock),
-		cmocka_unit_test(test_peripherals),   cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_peripherals),   cmocka_unit_test(test_controllers),
+		cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,44 +106,20 @@ static int parse_disk_driver(struct dx *x, const xmlNode *node, struct dom_confi
 	return r ? r : parse_error_policies(x, drv, d);
 }
 
-/* Is vd@letter the name of another disk, of those before or of one that says so itself? */
-static bool letter_taken(const xmlNode *node, const struct dom_config *cfg, const struct dom_disk *d, char letter)
+static int parse_machine_target(struct dx *x, const xmlNode *target, const char *dev, struct dom_config *cfg,
+                                struct dom_disk *d)
 {
-	char name[4] = { 'v', 'd', letter, 0 };
+	int r = dx_parse_bus(x, target, dev, cfg, d->target, &d->at);
 
-	for (const struct dom_disk *e = cfg->disk; e != d; e++)
-		if (!strcmp(e->target, name))
-			return true;
-	for (xmlNode *n = dx_first_disk(node->parent, cfg->type); n; n = dx_next_disk(n, cfg->type)) {
-		xmlNode *target = n == node ? NULL : dx_child(n, "target");
-		_cleanup_free_ char *dev = target ? dx_attr(target, "dev") : NULL;
-		if (dev && !strcmp(dev, name))
-			return true;
-	}
-	return false;
-}
-
-/*
- * A machine's disks are all virtio, whatever bus the document names; "sda" or "hda" is vda, or the first name that is free. @letter: of
- * the name that is written.
- */
-static int map_target(struct dx *x, const xmlNode *target, const char *dev, const char *bus, struct dom_config *cfg,
-                      struct dom_disk *d)
-{
-	static const char *const buses[] = { "ide", "sata", "scsi", "usb", "virtio" };
-	char letter = dev[2];
-
-	if (bus && dx_index(bus, buses, ARRAY_SIZE(buses)) < 0)
-		return dx_fail(x, target, "bus '%s' is not supported (virtio, and for it ide, sata, scsi, usb)", bus);
-	if (letter_taken(target->parent, cfg, d, letter))
-		for (letter = 'a'; letter < 'z' && letter_taken(target->parent, cfg, d, letter);)
-			letter++;
-	snprintf(d->target, sizeof(d->target), "vd%c", letter);
-	if (d->cdrom)
-		return dx_note(cfg, "devices/disk: the CD-ROM %s is %s, a virtio disk that the guest only reads", dev,
-		               d->target);
-	return dx_note(cfg, "devices/disk: %s of bus '%s' is %s, a virtio disk, for which the guest needs a driver",
-	               dev, bus ?: "virtio", d->target);
+	if (r < 0)
+		return r;
+	if (d->cdrom && dom_disk_is_virtio(d))
+		return dx_note(cfg, "devices/disk: the CD-ROM %s is a virtio disk that the guest only reads", dev);
+	if (d->readonly && !d->cdrom && (d->at.bus == DOM_BUS_IDE || d->at.bus == DOM_BUS_SATA))
+		return dx_fail(x, target->parent,
+		               "a disk of bus 'ide' or 'sata' cannot be <readonly/> (device='cdrom' can, and bus "
+		               "'scsi', 'usb' and 'virtio')");
+	return 0;
 }
 
 /* "vda" stays, "ubda" and "ubd0" (uml's own names) become vda. */
@@ -161,10 +137,9 @@ static int parse_disk_target(struct dx *x, const xmlNode *node, struct dom_confi
 	r = dx_need_attr(x, target, "dev", &dev);
 	if (r < 0)
 		return r;
+	if (cfg->type != DOM_TYPE_UML && strncmp(dev, "ubd", 3) != 0)
+		return parse_machine_target(x, target, dev, cfg, d);
 	bus = dx_attr(target, "bus");
-	if (cfg->type != DOM_TYPE_UML && strlen(dev) == 3 && strchr("hsv", dev[0]) && dev[1] == 'd' &&
-	    islower((unsigned char)dev[2]) && (dev[0] != 'v' || (bus && strcmp(bus, "virtio"))))
-		return map_target(x, target, dev, bus, cfg, d);
 	if (bus && strcmp(bus, "virtio") && strcmp(bus, "uml"))
 		return dx_fail(x, target, "bus '%s' is not supported (virtio)", bus);
 	if (!strncmp(dev, "vd", 2))
@@ -178,6 +153,27 @@ static int parse_disk_target(struct dx *x, const xmlNode *node, struct dom_confi
 	if (!letters || !islower((unsigned char)*letters) || letters[1])
 		return dx_fail(x, target, "dev '%.30s' is not supported (vda to vdz)", dev);
 	snprintf(d->target, sizeof(d->target), "vd%c", *letters);
+	return 0;
+}
+
+/* Only virtio has none. */
+static int parse_disk_wwn(struct dx *x, const xmlNode *node, struct dom_disk *d)
+{
+	xmlNode *wwn;
+	int r = dx_single(x, node, "wwn", &wwn);
+	_cleanup_free_ char *text = r || !wwn ? NULL : dx_text(wwn);
+
+	if (r < 0 || !wwn)
+		return r;
+	if (!text)
+		return oom(x);
+	if (dom_disk_is_virtio(d) || d->at.bus == DOM_BUS_USB)
+		return dx_fail(x, wwn,
+		               "is not supported on bus 'virtio' and 'usb': the guest would not find its disk by "
+		               "that name (<serial> is)");
+	if (strlen(text) != 16 || strspn(text, "0123456789abcdefABCDEF") != 16)
+		return dx_fail(x, wwn, "has to be 16 hexadecimal digits");
+	memcpy(d->wwn, text, sizeof(d->wwn));
 	return 0;
 }
 
@@ -233,8 +229,12 @@ static int parse_disk(struct dx *x, const xmlNode *node, struct dom_config *cfg,
 	r = parse_disk_driver(x, node, cfg, d);
 	if (!r)
 		r = parse_disk_target(x, node, cfg, d);
+	if (!r && !dom_disk_is_virtio(d))
+		d->place = 0; /* those stay */
 	if (!r)
 		r = parse_disk_serial(x, node, d);
+	if (!r)
+		r = parse_disk_wwn(x, node, d);
 	if (!r)
 		r = dx_parse_order(x, node, cfg, &d->boot_order);
 	for (size_t i = 0; !r && &cfg->disk[i] != d; i++) {
@@ -550,35 +550,38 @@ static int parse_consoles(struct dx *x, const xmlNode *devices, struct dom_confi
 	return r;
 }
 
-/* Drives without a medium, and floppies. */
-static bool is_left_out(const xmlNode *node)
+/* Floppies, and drives without a medium, which are no disks of ours. */
+bool dx_disk_is_left_out(const xmlNode *node)
 {
 	_cleanup_free_ char *device = dx_attr(node, "device");
 
-	return device && (!strcmp(device, "floppy") || (!strcmp(device, "cdrom") && !dx_child(node, "source")));
+	return (device && !strcmp(device, "floppy")) || dx_is_empty_drive(node);
 }
 
-static int note_if_left_out(const xmlNode *node, struct dom_config *cfg)
+static int parse_drives(struct dx *x, const xmlNode *devices, struct dom_config *cfg)
 {
-	_cleanup_free_ char *device = dx_attr(node, "device");
+	int r = 0;
 
-	return is_left_out(node) ? dx_note(cfg, "devices/disk: the %s is left out",
-	                                   !strcmp(device, "floppy") ? "floppy" : "empty CD-ROM")
-	                         : 0;
+	for (xmlNode *n = dx_child(devices, "disk"); !r && n; n = dx_next(n))
+		if (dx_is_empty_drive(n))
+			r = dx_parse_drive(x, n, cfg);
+		else if (dx_disk_is_left_out(n))
+			r = dx_note(cfg, "devices/disk: the floppy is left out");
+	return r;
 }
 
 xmlNode *dx_first_disk(const xmlNode *devices, enum dom_type type)
 {
 	xmlNode *n = dx_child(devices, "disk");
 
-	return n && type != DOM_TYPE_UML && is_left_out(n) ? dx_next_disk(n, type) : n;
+	return n && type != DOM_TYPE_UML && dx_disk_is_left_out(n) ? dx_next_disk(n, type) : n;
 }
 
 xmlNode *dx_next_disk(const xmlNode *node, enum dom_type type)
 {
 	xmlNode *n = dx_next(node);
 
-	while (n && type != DOM_TYPE_UML && is_left_out(n))
+	while (n && type != DOM_TYPE_UML && dx_disk_is_left_out(n))
 		n = dx_next(n);
 	return n;
 }
@@ -589,14 +592,16 @@ int dx_parse_devices(struct dx *x, const xmlNode *devices, struct dom_config *cf
 
 	if (!devices)
 		return 0;
-	for (xmlNode *n = dx_child(devices, "disk"); !r && n && cfg->type != DOM_TYPE_UML; n = dx_next(n))
-		r = note_if_left_out(n, cfg);
+	if (cfg->type != DOM_TYPE_UML)
+		r = parse_drives(x, devices, cfg);
 	for (xmlNode *n = dx_first_disk(devices, cfg->type); !r && n; n = dx_next_disk(n, cfg->type)) {
 		if (cfg->n_disks == DOM_DISKS_MAX)
 			return dx_fail(x, n, "more than %d disks", DOM_DISKS_MAX);
 		cfg->n_disks++;
 		r = parse_disk(x, n, cfg, &cfg->disk[cfg->n_disks - 1]);
 	}
+	if (!r && cfg->type != DOM_TYPE_UML)
+		r = dx_place_disks(x, devices, cfg);
 	for (xmlNode *n = dx_child(devices, "interface"); !r && n; n = dx_next(n)) {
 		if (cfg->n_nics == DOM_NICS_MAX)
 			return dx_fail(x, n, "more than %d interfaces", DOM_NICS_MAX);

@@ -108,25 +108,14 @@ static bool put_os(xmlNode *dom, const struct dom_config *cfg)
 	       put_optional(os, "cmdline", cfg->cmdline, NULL) && put_firmware(os, cfg);
 }
 
-/* The place on an IDE, SATA or SCSI bus, for which the disk was written. */
-static void remove_drive_address(xmlNode *node)
-{
-	xmlNode *address = dx_child(node, "address");
-	_cleanup_free_ char *type = address ? dx_attr(address, "type") : NULL;
-
-	if (type && (!strcmp(type, "drive") || !strcmp(type, "usb")))
-		dx_remove(address);
-}
-
 static bool put_disk(xmlNode *node, const struct dom_disk *d)
 {
 	xmlNode *source = dx_ensure(node, "source", NULL), *target = dx_ensure(node, "target", NULL);
 	xmlNode *driver = dx_child(node, "driver");
 
-	if (!dx_put_attr(node, "type", dx_disk_types[d->type]) || !dx_put_attr(node, "device", "disk") || !source ||
-	    !target)
+	if (!dx_put_attr(node, "type", dx_disk_types[d->type]) ||
+	    !dx_put_attr(node, "device", d->cdrom && !dom_disk_is_virtio(d) ? "cdrom" : "disk") || !source || !target)
 		return false;
-	remove_drive_address(node);
 	if (d->cache != DOM_CACHE_DEFAULT || d->discard || d->error_policy || d->rerror_policy || d->format || driver) {
 		driver = dx_ensure(node, "driver", NULL);
 		if (!dx_put_attr(driver, "type", d->format == DOM_FORMAT_QCOW2 ? "qcow2" : "raw"))
@@ -148,7 +137,8 @@ static bool put_disk(xmlNode *node, const struct dom_disk *d)
 	}
 	dx_remove_attr(source, dx_disk_attrs[d->type == DOM_DISK_FILE ? DOM_DISK_BLOCK : DOM_DISK_FILE]);
 	return dx_put_attr(source, dx_disk_attrs[d->type], d->source) && dx_put_attr(target, "dev", d->target) &&
-	       dx_put_attr(target, "bus", "virtio") && put_optional(node, "serial", d->serial, NULL) &&
+	       dx_put_place_of_disk(node, d) && put_optional(node, "serial", d->serial, NULL) &&
+	       put_optional(node, "wwn", *d->wwn ? d->wwn : NULL, NULL) &&
 	       (d->readonly ? !!dx_ensure(node, "readonly", NULL) : put_optional(node, "readonly", NULL, NULL)) &&
 	       put_order(node, d->boot_order) && dx_put_place(node, d->place) &&
 	       (d->shareable ? !!dx_ensure(node, "shareable", NULL) : put_optional(node, "shareable", NULL, NULL));

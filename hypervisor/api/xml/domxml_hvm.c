@@ -364,11 +364,18 @@ static int parse_controllers(struct dx *x, const xmlNode *devices, struct dom_co
 		_cleanup_free_ char *type = dx_attr(n, "type"), *model = dx_attr(n, "model");
 		int r = 0;
 
-		if (!type || strcmp(type, "usb"))
+		if (type && !strcmp(type, "scsi") && model && strncmp(model, "virtio-", 7))
+			r = dx_note(
+				cfg,
+				"devices/controller: SCSI is by model 'virtio-scsi', for which the guest needs a driver");
+		if (r || !type || strcmp(type, "usb")) {
+			if (r)
+				return r;
 			continue;
+		}
 		if (model && !strcmp(model, "none")) {
-			if (cfg->hvm.n_inputs)
-				return dx_fail(x, n, "there is no USB for the <input> of bus 'usb'");
+			if (cfg->hvm.usb)
+				return dx_fail(x, n, "there is no USB for the <input> or <disk> of bus 'usb'");
 			continue;
 		}
 		cfg->hvm.usb = true;

@@ -103,6 +103,16 @@ int dx_parse_hvm_devices(struct dx *x, const xmlNode *devices, struct dom_config
 int dx_arch(struct dx *x, const xmlNode *type, const char *name, struct dom_config *cfg) _must_check_;
 int dx_check_arch(struct dx *x, const xmlNode *domain, struct dom_config *cfg) _must_check_;
 
+/* domxml_bus.c: bus and name of a machine's disk, from <target>. */
+int dx_parse_bus(struct dx *x, const xmlNode *target, const char *dev, struct dom_config *cfg, char ret_target[16],
+                 struct dom_place *ret) _must_check_;
+bool dx_is_empty_drive(const xmlNode *disk);
+int dx_parse_drive(struct dx *x, const xmlNode *disk, struct dom_config *cfg) _must_check_; /* an empty one */
+/* After all disks and drives were read: their places on the controllers. */
+int dx_place_disks(struct dx *x, const xmlNode *devices, struct dom_config *cfg) _must_check_;
+bool dx_put_place_of_disk(xmlNode *disk, const struct dom_disk *d);
+
+bool dx_disk_is_left_out(const xmlNode *disk);
 /* The disk nodes of <devices> that cfg->disk[] describes: the first one, and the one after @node. */
 xmlNode *dx_first_disk(const xmlNode *devices, enum dom_type type);
 xmlNode *dx_next_disk(const xmlNode *node, enum dom_type type);

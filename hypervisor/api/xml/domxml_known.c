@@ -60,6 +60,7 @@ static const struct known used[] = {
 	{ "devices/disk/readonly", "", false },
 	{ "devices/disk/shareable", "", false },
 	{ "devices/disk/serial", "", true },
+	{ "devices/disk/wwn", "", true },
 	{ "devices/disk/boot", " order ", false },
 	{ "devices/interface", " type ", false },
 	{ "devices/interface/boot", " order ", false },

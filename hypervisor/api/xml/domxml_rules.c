@@ -62,7 +62,6 @@ static const struct dx_rule rules[] = {
 	NEVER(DISK "/source/cookies", "is not supported (file, block)"),
 	NEVER(DISK "/mirror", "is not supported: end the block job before, or the copy would be incomplete"),
 	NEVER(DISK "/auth", "is not supported (file, block)"),
-	NEVER(DISK "/wwn", "is not supported: the guest would not find its disk by that name (<serial> is)"),
 	NEVER_IF(DISK "/blockio", "logical_block_size", "!512",
 	         "has to be 512: the guest would find its partitions elsewhere"),
 	NEVER_IF(DISK, "rawio", "yes", "'yes' is not supported: the guest's SCSI commands would not get through"),
