@@ -100,7 +100,7 @@ static void dial(void)
 	struct err err = { 0 };
 
 	snprintf(a.sun_path, sizeof(a.sun_path), "%s/s", t.dir);
-	(void)unlink(a.sun_path);
+	unlink(a.sun_path);
 	int l = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(l >= 0 && bind(l, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(l, 2) == 0);
 	if (nblk_listen(t.devs, 0, l, &err))

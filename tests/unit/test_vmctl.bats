@@ -105,14 +105,14 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 @test "define says in a line each what a machine's document comes to, and refuses what it must not leave out" {
 	cat >"$T/vm.xml" <<-EOF
 	<domain type='qemu'><name>vm</name><memory unit='MiB'>64</memory><os><type machine='q35'>hvm</type><kernel>/k</kernel></os><devices>
-	<disk type='file' device='disk'><source file='/i.raw'/><target dev='sda' bus='sata'/></disk><sound model='ich9'/></devices></domain>
+	<disk type='file' device='disk'><source file='/i.raw'/><target dev='hda' bus='ide'/></disk><sound model='ich9'/></devices></domain>
 	EOF
 	run "$vmctl" define "$T/vm.xml"
 	[ "$status" -eq 0 ]
 	[[ $output == *"vmctl: note: devices/sound is left out: the guest has no sound card"* ]]
-	[[ $output == *"vmctl: note: devices/disk: sda of bus 'sata' is vda, a virtio disk, for which the guest needs a driver"* ]]
+	[[ $output == *"vmctl: note: devices/disk: hda of bus 'ide' is on SATA: a machine of type q35 has no IDE"* ]]
 	run "$vmctl" dumpxml vm
-	[[ $output == *"dev=\"vda\" bus=\"virtio\""*"<sound"* ]]
+	[[ $output == *"dev=\"hda\" bus=\"sata\""*"<sound"* ]]
 	sed -i 's,<sound,<hostdev/>&,' "$T/vm.xml"
 	run "$vmctl" define "$T/vm.xml"
 	[ "$status" -eq 1 ]

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "hypervisor/api/domarch.h"
-#include "common/util.h"
 
 #define IDE_CHANNELS 2u
 #define SATA_PORTS   6u
