@@ -92,13 +92,25 @@ int vdh_caps(struct vd_call *c)
 	return 0;
 }
 
-static void put_devices(struct buf *b, bool hvm)
+static void put_enum(struct buf *b, const char *name, const char *const *values)
 {
-	put(b,
-	    "  <devices>\n    <disk supported='yes'>\n"
-	    "      <enum name='diskDevice'>\n        <value>disk</value>\n      </enum>\n"
-	    "      <enum name='bus'>\n        <value>%s</value>\n      </enum>\n    </disk>\n",
-	    hvm ? "virtio" : "uml");
+	put(b, "      <enum name='%s'>\n", name);
+	for (; *values; values++)
+		put(b, "        <value>%s</value>\n", *values);
+	put(b, "      </enum>\n");
+}
+
+/* @pc: IDE is what machines of that type have, and no others. */
+static void put_devices(struct buf *b, bool hvm, bool pc)
+{
+	static const char *const disk[] = { "disk", NULL }, *const all[] = { "disk", "cdrom", NULL },
+				 *const uml[] = { "uml", NULL }, *const buses[] = { "ide", "scsi", "virtio",
+		                                                                    "usb", "sata", NULL };
+
+	put(b, "  <devices>\n    <disk supported='yes'>\n");
+	put_enum(b, "diskDevice", hvm ? all : disk);
+	put_enum(b, "bus", !hvm ? uml : pc ? buses : buses + 1);
+	put(b, "    </disk>\n");
 	put(b, "    <graphics supported='no'/>\n    <video supported='no'/>\n    <hostdev supported='no'/>\n"
 	       "    <rng supported='yes'>\n      <enum name='model'>\n        <value>virtio</value>\n      </enum>\n"
 	       "      <enum name='backendModel'>\n        <value>random</value>\n      </enum>\n"
@@ -134,7 +146,7 @@ int vdh_domain_caps(struct vd_call *c)
 	if (hvm)
 		put(&b, "  <machine>%s</machine>\n", machine ? machine : "q35");
 	put(&b, "  <arch>x86_64</arch>\n  <vcpu max='%u'/>\n  <os supported='yes'/>\n", kinds[k].vcpus);
-	put_devices(&b, hvm);
+	put_devices(&b, hvm, machine && !strcmp(machine, "pc"));
 	put(&b, "  <features>\n    <genid supported='no'/>\n  </features>\n</domainCapabilities>\n");
 	buf_put(&b, "", 1);
 	if (b.failed)

@@ -33,7 +33,8 @@ static int all_there(struct qdisk *d, bool has_data, bool has_bridge)
 }
 
 /* The device at @at. @more: ",key=value..." */
-static void put_device(struct qdisk *d, const struct dom_place *at, bool ahci, const char *id, bool cd, const char *more)
+static void put_device(struct qdisk *d, const struct dom_place *at, bool ahci, const char *id, bool cd,
+                       const char *more)
 {
 	const char *kind = cd ? "cd" : "hd";
 
