@@ -102,6 +102,10 @@ static void io_done(struct blkio_req *io, int res)
 	struct nblk *b = x->b;
 
 	res = blkdisk_ended(&b->d, io, (unsigned)(x - b->req), res);
+	if (io->op == BLKIO_FLUSH && !res && b->flushed < x->writes)
+		b->flushed = x->writes;
+	else if (io->op != BLKIO_READ && io->op != BLKIO_FLUSH && !x->probe) /* QEMU does a trial's again */
+		b->writes++;
 	if (x->probe)
 		probe_done(b, x, res);
 	else if (x->conn != b->conn) /* nobody asks any more */
@@ -130,6 +134,7 @@ static void submit(struct nreq *x)
 		                    .dsync = x->q.flags & NBD_CMD_FUA,
 		                    .may_unmap = !(x->q.flags & NBD_CMD_NO_HOLE),
 		                    .done = io_done };
+	x->writes = x->b->writes;
 	blkdisk_submit(&x->b->d, &x->io, (unsigned)(x - x->b->req));
 }
 
@@ -171,16 +176,24 @@ static void count(struct nblk *b, const struct nbd_request *q)
 	}
 }
 
+/* QEMU flushes at each stop, and once more before it tells its state. */
+static bool is_flushed(const struct nblk *b)
+{
+	return !b->d.in_flight && b->flushed == b->writes && !atomic_load(&b->d.sync_err);
+}
+
 void nblk_handle(struct nreq *x)
 {
 	struct nblk *b = x->b;
 	enum nbd_error wrong = check(x);
 
-	if (!wrong && (!b->d.v.running || !atomic_load(&b->owned)))
+	bool nothing = x->q.cmd == NBD_FLUSH ? b->d.cfg->readonly || is_flushed(b) : !x->q.bytes;
+
+	if (!wrong && !nothing && (!b->d.v.running || !atomic_load(&b->owned)))
 		wrong = NBD_ESHUTDOWN;
 	if (!wrong)
 		count(b, &x->q);
-	if (wrong || (x->q.cmd != NBD_FLUSH && !x->q.bytes) || (x->q.cmd == NBD_FLUSH && b->d.cfg->readonly))
+	if (wrong || nothing)
 		answer(x, wrong);
 	else
 		submit(x);

@@ -21,6 +21,7 @@ struct nreq {
 	struct nbd_request q;
 	struct iovec data; /* owned, NULL: none */
 	unsigned conn;     /* the connection that it came by */
+	uint64_t writes;     /* FLUSH: that had ended before */
 	bool queued;       /* its answer waits */
 	bool probe;        /* it is b->held, or was, and is being tried */
 	uint8_t answer[NBD_REPLY_BYTES];
@@ -41,6 +42,7 @@ struct nblk {
 	size_t out_len;
 	struct nreq req[NBLK_REQS], *free, *first, **last; /* answers that wait, in their order */
 	struct nreq *arriving;                        /* what it writes is being read */
+	uint64_t writes, flushed;                     /* that have ended; of them, those that a flush has covered */
 	size_t arrived, bytes;                        /* of that; of all transfers */
 	struct nreq *held;                            /* the copy of a request that QEMU keeps; NULL: none */
 	bool probing;                                 /* it is being tried */

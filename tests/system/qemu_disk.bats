@@ -56,7 +56,7 @@ state_is() { [ "$(domain_state host-a "$g")" = "$1" ]; }
 	boot=$(guest_boot_id "$g")
 	run sizes host-a
 	echo "# $output"
-	[[ $output = *size:sda=131072* && $output = *size:sr0=6144* && $output = *size:sr1=* ]]
+	[[ $output = *size:sda=131072* && $output = *size:sr*=6144* && $output = *size:sr1=* ]]
 	client_start "$g"
 	pushes "$g" 3
 	client_stop
