@@ -348,9 +348,10 @@ static void port_close(struct vdev *v)
 {
 	nblk_drop_held(nblk_of(v));
 }
+/* QEMU that waits for a state is no driver yet. */
 static bool port_connected(const struct vdev *v)
 {
-	return nblk_of(v)->sock >= 0;
+	return nblk_of(v)->sock >= 0 && atomic_load(&nblk_of(v)->owned);
 }
 static int port_watch(struct vdev *v, bool on)
 {
