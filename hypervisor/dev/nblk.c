@@ -239,6 +239,19 @@ static unsigned nblk_held(const struct vdev *v)
 	return 0;
 }
 
+static int nblk_grow(struct vdev *v, uint64_t bytes, struct err *err)
+{
+	(void)bytes;
+	return err_set(err, EOPNOTSUPP,
+	               "disk %s: QEMU does not hear of another size; make it larger while the domain is off, or have it on bus "
+	               "'virtio'",
+	               v->name);
+}
+static void nblk_grown(struct vdev *v)
+{
+	(void)v;
+}
+
 static int nblk_held_err(const struct vdev *v)
 {
 	return atomic_load(&nblk_of(v)->held_err);
@@ -314,6 +327,8 @@ static const struct vdev_storage_ops nblk_storage = {
 	.held = nblk_held,
 	.held_err = nblk_held_err,
 	.age_ns = blkdisk_age_ns,
+	.grow = nblk_grow,
+	.grown = nblk_grown,
 };
 
 const struct vdev_ops nblk_ops = {
@@ -330,7 +345,7 @@ const struct vdev_ops nblk_ops = {
 	.storage = &nblk_storage,
 };
 
-int nblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, struct err *err)
+int nblk_new(struct devs *d, const struct dom_disk *cfg, struct devs_files *files, struct vdev **ret, struct err *err)
 {
 	struct nblk *b = calloc(1, sizeof(*b));
 
@@ -342,7 +357,7 @@ int nblk_new(struct devs *d, const struct dom_disk *cfg, struct vdev **ret, stru
 		b->req[i] = (struct nreq){ .b = b, .next = b->free };
 		b->free = &b->req[i];
 	}
-	int r = blkdisk_open(&b->d, d, cfg, err);
+	int r = blkdisk_open(&b->d, d, cfg, files, err);
 	if (r < 0) {
 		nblk_free(&b->d.v);
 		return r;

@@ -80,6 +80,9 @@ int qplug_add(struct qvm *v, const struct hv_plug *p, struct err *err)
 	int r = need_running(v, err);
 	struct names n;
 
+	if (!r && p->disk && !dom_disk_is_virtio(p->disk))
+		r = err_set(err, ENOTSUP, "a disk of bus '%s' cannot come to a guest that runs (virtio can)",
+		            dom_bus_name(p->disk->at.bus));
 	if (!r && (!place || place > v->env->cfg->hvm.places))
 		r = err_set(err, ENOTSUP, "the machine has no place for it");
 	if (!r)

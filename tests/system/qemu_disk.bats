@@ -36,7 +36,7 @@ works() { local n && n=$(pieces "$1") && [ "${n:-0}" -gt 0 ]; }
 # Of the guest's block devices, what the kernel says of their size in sectors: NAME=SECTORS...
 sizes() {
 	local out=$BATS_TEST_TMPDIR/console.$RANDOM
-	(printf '%s\n' "cd /sys/block; for d in *; do echo -n \"siz\"\"e:\$d=\$(cat \$d/size) \"; done; echo; echo e\"\"nd"; sleep 15) |
+	(printf '%s\n' "cd /sys/block; for d in *; do echo -n \"siz\"\"e:\$d=\$(cat \$d/size) \"; done; echo; echo e\"\"nd"; sleep 15) 2>/dev/null 3>&- |
 		on "$1" timeout 15 vmctl console --force "$g" >"$out" 2>&1 3>&- &
 	eventually 10 grep -q '^end' "$out" || cat "$out"
 	grep -o 'size:[^ ]*' "$out" | xargs
@@ -55,7 +55,6 @@ state_is() { [ "$(domain_state host-a "$g")" = "$1" ]; }
 	on host-a vmctl dominfo "$g" | grep 'sda scsi, raw: '
 	boot=$(guest_boot_id "$g")
 	run sizes host-a
-	echo "# $output"
 	[[ $output = *size:sda=131072* && $output = *size:sr*=6144* && $output = *size:sr1=* ]]
 	client_start "$g"
 	pushes "$g" 3
@@ -68,6 +67,7 @@ state_is() { [ "$(domain_state host-a "$g")" = "$1" ]; }
 	e2fsck -fn "$SHARED/$g.img"
 }
 
+# bats test_tags=long
 @test "IDE on a machine of type pc, qcow2, with a CD-ROM: sound, reboots, is pushed" {
 	local boot
 	truncate -s 2M "$SHARED/$g.iso"
@@ -145,6 +145,7 @@ reason_is() { on host-a vmctl dominfo "$g" --json | jq -e --arg r "$1" '.reason 
 	on host-a e2fsck -fn "$fs/$g.img"
 }
 
+# bats test_tags=long
 @test "storage that does not answer: a stop ends in time with the disk's name, the guest goes on when it answers" {
 	small_fs 128 "cache='none'"
 	on host-a fsfreeze -f "$fs"
