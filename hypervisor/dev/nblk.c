@@ -242,10 +242,11 @@ static unsigned nblk_held(const struct vdev *v)
 static int nblk_grow(struct vdev *v, uint64_t bytes, struct err *err)
 {
 	(void)bytes;
-	return err_set(err, EOPNOTSUPP,
-	               "disk %s: QEMU does not hear of another size; make it larger while the domain is off, or have it on bus "
-	               "'virtio'",
-	               v->name);
+	return err_set(
+		err, EOPNOTSUPP,
+		"disk %s: QEMU does not hear of another size; make it larger while the domain is off, or have it on bus "
+		"'virtio'",
+		v->name);
 }
 static void nblk_grown(struct vdev *v)
 {

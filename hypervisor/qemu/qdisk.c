@@ -108,8 +108,8 @@ int qdisk_of_disk(const struct qdisk_of *o, struct qdisk *ret)
 	if (!dom_disk_is_virtio(o->disk))
 		return controlled(o, boot, ret);
 	ret->chardev = xasprintf("socket,id=%s,path=" QARGS_SOCKET_DIR "/%zu", o->chardev, o->socket);
-	ret->device = xasprintf("vhost-user-blk-pci,chardev=%s,id=%s,num-queues=1%s,%s," QARGS_VIRTIO, o->chardev, o->id,
-	                        boot, o->at);
+	ret->device = xasprintf("vhost-user-blk-pci,chardev=%s,id=%s,num-queues=1%s,%s," QARGS_VIRTIO, o->chardev,
+	                        o->id, boot, o->at);
 	return all_there(ret, true, false);
 }
 

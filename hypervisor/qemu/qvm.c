@@ -505,7 +505,8 @@ static int connect_all(struct qvm *v, struct pairs *p, struct err *err)
 		v->place_fd[i - 1] = steal_fd(&p->listen[qargs_socket(i)]);
 	for (size_t i = 0; i < v->env->cfg->n_disks + v->env->cfg->n_nics && !r; i++) {
 		unsigned place = qargs_place(v->env->cfg, i);
-		int (*serve)(struct devs *d, size_t i, int fd, struct err *err) = is_nbd(v, i) ? nblk_listen : vudev_listen;
+		int (*serve)(struct devs * d, size_t i, int fd, struct err *err) = is_nbd(v, i) ? nblk_listen
+		                                                                                : vudev_listen;
 		r = place ? qplug_serve(v, i, place, err) : serve(v->env->devs, i, steal_fd(&p->listen[i]), err);
 	}
 	for (size_t i = 3; i < p->n && !r; i++)

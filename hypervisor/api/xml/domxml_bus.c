@@ -144,8 +144,8 @@ static int place_by_address(struct dx *x, struct seeker *all, size_t n, struct s
 	unsigned controller, channel;
 	struct dom_place at = *s->at;
 
-	if (!type || strcmp(type, "drive") || at.bus == DOM_BUS_USB || (at.bus == DOM_BUS_SATA && bus && !strcmp(bus, "ide")) ||
-	    (at.bus == DOM_BUS_SATA && !bus))
+	if (!type || strcmp(type, "drive") || at.bus == DOM_BUS_USB ||
+	    (at.bus == DOM_BUS_SATA && bus && !strcmp(bus, "ide")) || (at.bus == DOM_BUS_SATA && !bus))
 		return 0;
 	if (!number(address, "controller", &controller) || !number(address, "bus", &channel) ||
 	    !number(address, "target", &at.target) || !number(address, "unit", &at.unit))
