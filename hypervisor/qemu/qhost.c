@@ -18,6 +18,7 @@
 #include "hypervisor/api/cpufeat.h"
 #include "hypervisor/api/firmware.h"
 #include "hypervisor/qemu/qargs.h"
+#include "hypervisor/qemu/qasked.h"
 #include "hypervisor/qemu/qcpu.h"
 #include "hypervisor/qemu/qdisk.h"
 
@@ -77,7 +78,14 @@ static int ask_program(const char *program, const char *a, const char *b, char *
 	size_t n = 0;
 	ssize_t k;
 	pid_t pid;
+	_cleanup_free_ char *question = xasprintf("%s %s", a, b ?: "");
+	struct qasked before;
 
+	if (!question)
+		return -ENOMEM;
+	qasked_about(&before, program, false, question);
+	if (qasked_known(&before, buf, len))
+		return 0;
 	if (pipe2(p, O_CLOEXEC) < 0)
 		return -errno;
 	posix_spawn_file_actions_init(&fa);
@@ -91,6 +99,8 @@ static int ask_program(const char *program, const char *a, const char *b, char *
 	buf[n] = 0;
 	if (!r && waitpid(pid, &status, 0) < 0)
 		r = -errno;
+	if (!r && WIFEXITED(status) && !WEXITSTATUS(status) && strlen(buf) == n && n + 1 < len)
+		qasked_keep(&before, program, false, question, buf);
 	return r;
 }
 

@@ -18,6 +18,7 @@
 #include "common/util.h"
 #include "hypervisor/api/cpufeat.h"
 #include "hypervisor/qemu/qargs.h"
+#include "hypervisor/qemu/qasked.h"
 #include "hypervisor/qemu/qcpu.h"
 
 #define TRY_MS     3000u /* below HVCHECK_MS. What QEMU has not said by then, a start will say */
@@ -86,8 +87,16 @@ static int try_cpu(const struct dom_config *cfg, bool kvm, const char *cpu, char
 		         (char *)"stdio",
 		         NULL };
 	_cleanup_close_ int in_r = -1, in_w = -1, out_r = -1, out_w = -1;
+	_cleanup_free_ char *question = xasprintf("-machine %s -cpu %s", m, cpu);
+	struct qasked before;
 	int p[2], status = 0;
 	pid_t pid;
+
+	if (!m || !question)
+		return -ENOMEM;
+	qasked_about(&before, argv[0], kvm, question);
+	if (qasked_known(&before, said, size)) /* only those that it took are kept */
+		return 0;
 
 	if (pipe2(p, O_CLOEXEC) < 0)
 		return -errno;
@@ -112,7 +121,10 @@ static int try_cpu(const struct dom_config *cfg, bool kvm, const char *cpu, char
 		return -errno;
 	if (!ended)
 		return -ETIMEDOUT;
-	return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		return 1;
+	qasked_keep(&before, argv[0], kvm, question, "taken");
+	return 0;
 }
 
 /* A processor that somebody named: by its model or by features. */

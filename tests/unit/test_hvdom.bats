@@ -162,3 +162,47 @@ xml() { # TYPE KERNEL [VCPUS]
 	run "$hvdom" --help
 	[[ $output == *"--engines"* && $output == *"--check FILE"* && $output == *"--local"* ]]
 }
+
+@test "what QEMU answered is kept until it is another one, by root only" {
+	[ "$EUID" -eq 0 ] || skip "needs root"
+	cat >"$T/qemu" <<-X
+		#!/bin/sh
+		echo "\$*" >>"$T/asked"
+		[ "\$1" != --version ] || exec echo "QEMU emulator version 7.2.1 (Debian)"
+		[ "\$1 \$2" != "-machine help" ] || printf 'Supported machines are:\npc-q35-7.2   Standard PC\n'
+	X
+	chmod 755 "$T/qemu"
+	export HOSPES_QEMU=$T/qemu
+	xml qemu "$T/linux" | sed "s,</os>,&<cpu mode='custom'><model>Nehalem</model></cpu>," >"$T/good.xml"
+	asked() { # MORE: that many questions more than before, and the same answer
+		local before
+		before=$(wc -l 2>/dev/null <"$T/asked" || echo 0)
+		run "$hvdom" --check "$T/good.xml"
+		[ "$status" -eq 0 ]
+		[ "$(jq -r '.identity[:21]' <<<"$output")" = "7.2.1 tcg pc-q35-7.2 " ] || { [ -n "${2:-}" ] && [[ $output = *"$2"* ]]; }
+		[ $(($(wc -l <"$T/asked") - before)) -eq "$1" ]
+	}
+	asked 3
+	asked 0
+	[ "$(stat -c '%U %a' "$T/run/qemu-asked")" = "root 700" ]
+	# another program, by its content or by its times
+	sed -i 's/7.2.1/7.2.9/' "$T/qemu"
+	asked 3 7.2.9
+	asked 0 7.2.9
+	touch "$T/qemu"
+	asked 3 7.2.9
+	# rubbish, and what others may write, is not there
+	for f in "$T"/run/qemu-asked/*; do head -c 3000 /dev/urandom >"$f"; done
+	asked 3 7.2.9
+	asked 0 7.2.9
+	chmod 666 "$T"/run/qemu-asked/*
+	asked 3 7.2.9
+	chown 65534 "$T"/run/qemu-asked/*
+	asked 3 7.2.9
+	# a program that fails is asked again
+	echo 'exit 3' >>"$T/qemu"
+	run "$hvdom" --check "$T/good.xml"
+	before=$(wc -l <"$T/asked")
+	run "$hvdom" --check "$T/good.xml"
+	[ "$(wc -l <"$T/asked")" -gt "$before" ]
+}
