@@ -172,6 +172,7 @@ reason_is() { on host-a vmctl dominfo "$g" --json | jq -e --arg r "$1" '.reason 
 	eventually 20 guest_sound "$g"
 }
 
+# bats test_tags=long
 @test "hvdom or QEMU killed with requests under way: the guest's end, nothing is left, and its files are found again" {
 	local pid hv
 	on_bus host-a sda "$(disk sda scsi "$g.img")"
