@@ -123,11 +123,13 @@ int qplug_ask(struct qvm *v, unsigned place, struct err *err)
 void qplug_event(struct qvm *v, const char *event, const json_t *data)
 {
 	const char *id = json_string_value(json_object_get(data, "device"));
-	unsigned place;
-	int end = 0;
+	size_t n = strlen(QARGS_PLUG);
 
-	if (!id || sscanf(id, QARGS_PLUG "%u%n", &place, &end) != 1 || id[end] || !place ||
-	    place > v->env->cfg->hvm.places)
+	_Static_assert(DOM_PLACES_MAX < 10, "a place is one digit");
+	if (!id || strncmp(id, QARGS_PLUG, n) || id[n] < '1' || id[n] > '9' || id[n + 1])
+		return;
+	unsigned place = (unsigned)(id[n] - '0');
+	if (place > v->env->cfg->hvm.places)
 		return;
 	if (!strcmp(event, "DEVICE_DELETED"))
 		v->gone |= 1u << place;

@@ -238,7 +238,6 @@ static void on_request(void *arg, struct hvconn *c, uint16_t op, uint64_t cookie
 	const struct hv_destroy_req *destroy = payload;
 
 	(void)len;
-	(void)n_fds;
 	switch (op) {
 	case HV_OP_HELLO:
 	case HV_OP_INFO:
@@ -287,6 +286,23 @@ static void on_request(void *arg, struct hvconn *c, uint16_t op, uint64_t cookie
 		else
 			hvconn_reply(c, op, cookie, NULL, 0, NULL, 0);
 		log_info("resized %.16s to %llu", q->disk, (unsigned long long)q->bytes);
+		return;
+	}
+	case HV_OP_ATTACH: {
+		struct hv_attach_rep rep = { .name = "vdb", .place = 3 };
+
+		log_info("attached, %zu descriptors", n_fds);
+		hvconn_reply(c, op, cookie, &rep, sizeof(rep), NULL, 0);
+		return;
+	}
+	case HV_OP_DETACH: {
+		const struct hv_detach_req *q = payload;
+
+		log_info("detached %.24s", q->device);
+		if (strcmp(q->device, "vdb"))
+			fail(c, op, cookie, ETIMEDOUT, "the guest has not let it go");
+		else
+			hvconn_reply(c, op, cookie, NULL, 0, NULL, 0);
 		return;
 	}
 	case HV_OP_DESTROY:

@@ -1,5 +1,5 @@
 # Unit tests of engine qemu: no guest, no QEMU.
-qemu_tests = %D%/test_qholes %D%/test_qmp %D%/test_qargs %D%/test_qcpu %D%/test_domarch %D%/test_qengine
+qemu_tests = %D%/test_qholes %D%/test_qmp %D%/test_qargs %D%/test_qcpu %D%/test_domarch %D%/test_qengine %D%/test_qplug
 check_PROGRAMS += $(qemu_tests)
 TESTS += $(qemu_tests)
 
@@ -27,3 +27,7 @@ TESTS += $(qemu_tests)
 %C%_test_qengine_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 %C%_test_qengine_LDADD = hypervisor/qemu/libqemu.a hypervisor/logdirty/liblogdirty.a hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a hypervisor/api/liblaunch.a hypervisor/api/xml/libdomxml.a clusterd/guard/libguard.a hypervisor/api/libpathconf.a common/libcommon.a \
 	$(TEST_LIBS) $(XXHASH_LIBS) $(XML_LIBS) $(URING_LIBS) $(ZLIB_LIBS) $(JANSSON_LIBS)
+
+%C%_test_qplug_SOURCES = %D%/test_qplug.c
+%C%_test_qplug_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+%C%_test_qplug_LDADD = $(%C%_test_qargs_LDADD)

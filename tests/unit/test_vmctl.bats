@@ -267,6 +267,54 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	[ -z "$output" ]
 }
 
+@test "devices come and go: the running domain, its definition, both" {
+	sed "s/type='uml'/type='qemu'/; s/>linux</>hvm</" "$T/guest01.xml" >"$T/q.xml"
+	truncate -s 1M "$T/b.img"
+	mkdir -p "$T/conf"
+	echo '{"local": "any"}' >"$T/conf/paths.json"
+	export HOSPES_CONFDIR=$T/conf
+	echo "<disk type='file' device='disk'><source file='$T/b.img'/><target dev='vdb' bus='virtio'/></disk>" >"$T/disk.xml"
+	echo "<rng model='virtio'/>" >"$T/rng.xml"
+	"$vmctl" define "$T/q.xml"
+	# not running: the definition
+	"$vmctl" attach-device guest01 "$T/disk.xml"
+	"$vmctl" dumpxml guest01 --inactive | grep -q ua-hospes-place1
+	run "$vmctl" attach-device guest01 "$T/disk.xml"
+	[ "$status" -eq 1 ]
+	[[ $output == *"given twice"* ]]
+	run "$vmctl" attach-device guest01 "$T/disk.xml" --live
+	[ "$status" -eq 1 ]
+	[[ $output == *"does not run"* ]]
+	"$vmctl" detach-device guest01 vdb
+	not_defined() { ! "$vmctl" dumpxml guest01 --inactive | grep -q b.img; }
+	not_defined
+	run "$vmctl" detach-device guest01 vdb
+	[ "$status" -eq 1 ]
+	[[ $output == *"no disk or NIC"* ]]
+	run "$vmctl" attach-device guest01 "$T/rng.xml"
+	[ "$status" -eq 1 ]
+	[[ $output == *"only disks and interfaces"* ]]
+	# running
+	"$vmctl" start guest01
+	run "$vmctl" attach-device guest01 "$T/disk.xml"
+	[ "$output" = "Domain 'guest01' has vdb now" ]
+	grep 'attached, 3 descriptors' "$T/log/guest01.log"
+	not_defined
+	"$vmctl" attach-device guest01 "$T/disk.xml" --persistent
+	"$vmctl" dumpxml guest01 --inactive | grep -q ua-hospes-place3
+	"$vmctl" detach-device guest01 "$T/disk.xml" --config --live
+	grep 'detached vdb' "$T/log/guest01.log"
+	not_defined
+	run "$vmctl" detach-device guest01 52:54:00:00:00:01
+	[ "$status" -eq 1 ]
+	[[ $output == *"has not let it go"* ]]
+	run "$vmctl" attach-device guest01 "$T/disk.xml" --current --live
+	[ "$status" -eq 2 ]
+	run "$vmctl" attach-device guest01 "$T/none.xml"
+	[ "$status" -eq 1 ]
+	"$vmctl" destroy guest01
+}
+
 @test "hvdom survives vmctl and its terminal, and has no descriptors of it" {
 	"$vmctl" define "$T/guest01.xml"
 	exec 9>"$T/open"
