@@ -506,6 +506,8 @@ int call_attach(struct call *c, struct err *err)
 		r = read_xml(c, &xml, &len, err);
 	if (!r)
 		r = dom_config_attach(d->cfg, xml, len, "the device", 0, &p->next, &p->dev, err);
+	if (!r && !p->dev.nic && !dom_disk_is_virtio(&p->next->disk[p->dev.index]))
+		r = err_set(err, ENOTSUP, "only disks of bus 'virtio' come to a guest that runs");
 	if (!r)
 		r = xml_fits(p->next, err);
 	if (!r && !p->dev.nic)

@@ -138,6 +138,11 @@ static int look_ahead(const struct dom_config *cfg, const struct vmhost_device *
 {
 	int r = dom_config_attach(cfg, v->xml, v->len, v->origin, 0, ret, ret_dev, err);
 
+	if (!r && !ret_dev->nic && !dom_disk_is_virtio(&(*ret)->disk[ret_dev->index]))
+		r = err_set(
+			err, ENOTSUP,
+			"%s: only disks of bus 'virtio' come to a guest that runs; --config adds it to the definition",
+			v->origin);
 	if (!r && !rules->local_any) {
 		(*ret)->paths = rules;
 		r = path_check_config(rules, *ret, err);

@@ -301,6 +301,8 @@ unsigned qargs_place(const struct dom_config *c, size_t dev)
 {
 	unsigned place = dev < c->n_disks ? c->disk[dev].place : c->nic[dev - c->n_disks].place;
 
+	if (dev < c->n_disks && !dom_disk_is_virtio(&c->disk[dev]))
+		return 0; /* its controller stays where it is */
 	return place <= c->hvm.places ? place : 0;
 }
 

@@ -234,6 +234,10 @@ static void test_refusals(void **state)
 	assert_int_equal(detach("vda", &err), -EOPNOTSUPP);
 	assert_int_equal(detach("vdq", &err), -ENOENT);
 	assert_int_equal(attach("<rng model='virtio'/>", false, &err), -EINVAL);
+	assert_int_equal(
+		attach("<disk type='file' device='disk'><source file='/x'/><target dev='sdb' bus='sata'/></disk>",
+	               false, &err),
+		-ENOTSUP);
 	assert_int_equal(attach("", false, &err), -EINVAL);
 	d.cfg->hvm.places = 0;
 	assert_int_equal(attach_b(&err), -ENOTSUP);

@@ -484,6 +484,17 @@ static void test_places(void **state)
 		         "<disk type='file' device='disk'><source file='/%u'/><target dev='vd%c'/></disk>", i, 'a' + i);
 		assert_int_equal(attach(cfg, disk, 0, &dev, &err), i < 4 ? 0 : -ENOSPC);
 	}
+	/* a disk on a controller needs no place */
+	assert_int_equal(
+		attach(cfg, "<disk type='file' device='disk'><source file='/s'/><target dev='sdb' bus='scsi'/></disk>",
+	               0, &dev, &err),
+		-ENOSPC);
+	cfg->disk[3].place = 0;
+	assert_int_equal(
+		attach(cfg, "<disk type='file' device='disk'><source file='/s'/><target dev='sdb' bus='scsi'/></disk>",
+	               0, &dev, &err),
+		0);
+	assert_int_equal(dev.place, 0);
 	/* what names a device */
 	assert_int_equal(dom_device_key(disk, strlen(disk), "x", key, &err), 0);
 	assert_string_equal(key, "vde");

@@ -258,8 +258,12 @@ int dom_config_attach(const struct dom_config *cfg, const char *xml, size_t len,
 	*ret_dev = (struct dom_device){ .nic = nic,
 		                        .index = (nic ? (*ret)->n_nics : (*ret)->n_disks) - 1,
 		                        .place = place };
-	if ((nic ? cfg->n_nics : cfg->n_disks) == ret_dev->index)
+	if ((nic ? cfg->n_nics : cfg->n_disks) == ret_dev->index) {
+		/* one on a controller needs none */
+		if (!nic && !dom_disk_is_virtio(&(*ret)->disk[ret_dev->index]))
+			(*ret)->disk[ret_dev->index].place = ret_dev->place = 0;
 		return 0;
+	}
 	dom_config_free(*ret); /* a drive without a medium */
 	*ret = NULL;
 	return err_set(err, EINVAL, "%s: a drive without a medium cannot come alone", origin);
