@@ -30,8 +30,9 @@ say() { [ -n "${QUIET:-}" ] || echo "$*"; }
 usage() {
 	cat <<-EOF
 	usage: vmlab COMMAND
-	  up [N] [--no-cluster] [--systemd [--base DIR]]
+	  up [N] [--witness] [--no-cluster] [--systemd [--base DIR]]
 	                                make N hosts (default 2): host-a, host-b..., with Corosync and clusterd or without;
+	                                --witness: and one more that votes and carries no domains;
 	                                --systemd: each with a systemd and the installed units; DIR: on this Debian tree
 	  down                          remove all of it
 	  status [--json]               hosts, links, services
@@ -69,7 +70,13 @@ host_addr() { local n; printf -v n %d "'${1#host-}"; echo "$NET.$((n + 4))"; }
 host_mac() { local n; printf -v n %d "'${1#host-}"; printf '52:54:01:77:00:%02x' $((n + 4)); }
 lab_hosts() { local d; for d in "$HOSTS"/*/; do [ ! -d "$d" ] || { d=${d%/}; echo "${d##*/}"; }; done; }
 has_cluster() { [ -e "$LAB/cluster" ]; }
-lab_services() { if has_cluster; then echo "${CLUSTER_SERVICES[@]}"; else echo migrated; fi; }
+# lab_services [HOST]: in the order of their start; a witness has no domains, so nothing for them
+lab_services() {
+	if ! has_cluster; then echo migrated
+	elif [ -n "${1:-}" ] && is_witness "$1"; then echo corosync clusterd
+	else echo "${CLUSTER_SERVICES[@]}"; fi
+}
+is_witness() { [ -e "$HOSTS/$1/etc/hospes/witness" ]; }
 in_ns() { local ns=$1; shift; nsenter --net="/run/netns/$NS-$ns" "$@"; }
 # nap SECONDS: as sleep, without a process
 nap() { if [ -p "$LAB/nap" ]; then read -rt "$1" <>"$LAB/nap" || true; else sleep "$1"; fi; }
@@ -358,7 +365,7 @@ host_wait_gone() {
 init_main() {
 	local h=$1 d s services
 	d=$HOSTS/$h
-	read -r -a services <<<"$(lab_services)"
+	read -r -a services <<<"$(lab_services "$h")"
 	hostname "$h"
 	mount --rbind /sys/fs/cgroup "$d/mnt" 2>/dev/null || true
 	mount -t sysfs sysfs /sys
@@ -453,10 +460,11 @@ remove_all() {
 lab_namespaces() { ip netns list 2>/dev/null | awk '{ print $1 }' | grep "^hospes-$NAME-" || true; }
 
 cmd_up() {
-	local n='' cluster=1 systemd='' base='' why i h letters=abcdefghijklmnopqrst
+	local n='' cluster=1 systemd='' witness='' base='' why i h letters=abcdefghijklmnopqrst
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--no-cluster) cluster= ;;
+		--witness) witness=1 ;;
 		--systemd) systemd=1 ;;
 		--base) [ $# -ge 2 ] || usage; base=$2; shift ;;
 		-*) usage ;;
@@ -465,6 +473,7 @@ cmd_up() {
 		shift
 	done
 	[ -z "$base" ] || [ -n "$systemd" ] || usage
+	[ -z "$witness" ] || [ -n "$cluster" ] || usage
 	if [ -n "$systemd" ]; then
 		why=$(sysd_why_not)
 		[ -z "$why" ] || die "up --systemd: $why"
@@ -488,11 +497,13 @@ cmd_up() {
 		echo "$base" >"$LAB/systemd"
 	fi
 	switch_add
+	[ -z "$witness" ] || n=$((n + 1))
 	for ((i = 0; i < n; i++)); do
 		h=host-${letters:i:1}
 		host_files "$h"
 		host_net_add "$h"
 	done
+	[ -z "$witness" ] || : >"$HOSTS/$h/etc/hospes/witness"
 	hosts_file
 	[ -z "$cluster" ] || { corosync_files; clusterd_files; }
 	for h in $(lab_hosts); do host_boot "$h"; done
@@ -663,7 +674,7 @@ peers_exchange() {
 	command -v vmmig >/dev/null && command -v migrated >/dev/null || return 0
 	declare -A keys=()
 	for h in $(lab_hosts); do
-		is_up "$h" || continue
+		is_up "$h" && ! is_witness "$h" || continue
 		key=$(peer_key "$h") || { say "vmlab: $h: migrated made no keys (see $HOSTS/$h/var/log/hospes/migrated.log)"; continue; }
 		keys[$h]=$key
 	done
@@ -736,7 +747,7 @@ cmd_status() {
 			printf '%s{"name":"%s","state":"%s","address":"%s","link":"%s","init_pid":%s,"services":{' "$sep" "$h" \
 				"$(host_state "$h")" "$(host_addr "$h")" "$(host_link "$h")" "$(init_pid "$h" || echo null)"
 			sep=
-			for s in $(lab_services); do
+			for s in $(lab_services "$h"); do
 				p=$(service_pid "$h" "$s")
 				printf '%s"%s":%s' "$sep" "$s" "${p:-null}"
 				sep=,
@@ -750,7 +761,7 @@ cmd_status() {
 	printf '%-8s %-5s %-14s %-8s %s\n' HOST STATE ADDRESS LINK SERVICES
 	for h in $(lab_hosts); do
 		printf '%-8s %-5s %-14s %-8s' "$h" "$(host_state "$h")" "$(host_addr "$h")" "$(host_link "$h")"
-		for s in $(lab_services); do
+		for s in $(lab_services "$h"); do
 			p=$(service_pid "$h" "$s")
 			printf ' %s' "$s:${p:-off}"
 		done

@@ -211,7 +211,7 @@ sysd_first_boot() {
 }
 sysd_enable() {
 	local s units
-	read -r -a units <<<"$(lab_services)"
+	read -r -a units <<<"$(lab_services "$1")"
 	for s in "${units[@]}"; do set -- "$@" "vmlab-log@$s"; done
 	(enter "$1" systemctl enable --now --quiet "${@:2}" "${units[@]}") || die "$1: systemctl enable --now ${units[*]} failed"
 }

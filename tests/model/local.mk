@@ -1,3 +1,3 @@
-# The Spin model of ownership.
-TESTS += %D%/ownership.sh
-EXTRA_DIST += %D%/ownership.sh %D%/ownership.pml
+# Spin models: ownership, and node lists that change.
+TESTS += %D%/ownership.sh %D%/lists.sh
+EXTRA_DIST += %D%/ownership.sh %D%/lists.sh %D%/ownership.pml %D%/lists.pml

@@ -21,6 +21,8 @@
  * LEAVE: a host is shut down in order (docs/wire/cluster.md, section 4): it ends its copies, starts and takes in none, and says LEFT when none is left,
  * which makes it SAFE at once. It comes back by HOST_UP.
  *
+ * WITNESS: host 2 votes as the others do, and is given nothing (docs/fencing.md).
+ *
  * tests/model/ownership.sh runs it as it is (nothing may be wrong) and with each BUG_* (each must be found).
  */
 #define N   3
@@ -403,8 +405,13 @@ end:	do
 }
 
 /* What the coordinator proposes: any node of a quorate view. */
-#define can_start(x) (dom.phase == STOPPED && can_act(x))
-#define can_take(x)  (dom.phase == RUNNING && orders_left > 0 && can_act(dom.host) && can_act(x) && x != dom.host)
+#ifdef WITNESS
+#define carries(x) ((x) != 2)
+#else
+#define carries(x) true
+#endif
+#define can_start(x) (dom.phase == STOPPED && can_act(x) && carries(x))
+#define can_take(x)  (dom.phase == RUNNING && orders_left > 0 && can_act(dom.host) && can_act(x) && x != dom.host && carries(x))
 #define is_lost(x)   (quorate && !in_view(x) && hstate[x] == ONLINE)
 #ifdef LEAVE
 #define has_left(x)  (quorate && bit(said_left, x) && hstate[x] != SAFE)

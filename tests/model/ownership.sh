@@ -35,11 +35,11 @@ holds() {
 
 # finds BUG [FAULTS CRASHES MOVES [SPIN-OPTIONS]]: the planted error must be found
 finds() {
-	run "$1" "-D$1 -DFAULTS=${2:-2} -DCRASHES=${3:-1} -DORDERS=${4:-1} $5" "-DBITSTATE" "-w27"
-	if grep -q "assertion violated" "$1.out"; then
-		echo "planted $1: found"
+	run "$1$(echo "$5" | tr -d " -")" "-D$1 -DFAULTS=${2:-2} -DCRASHES=${3:-1} -DORDERS=${4:-1} $5" "-DBITSTATE" "-w27"
+	if grep -q "assertion violated" "$1$(echo "$5" | tr -d " -").out"; then
+		echo "planted $1${5:+, $5}: found"
 	else
-		echo "planted $1: NOT FOUND"; cat "$1.out"; failed=1
+		echo "planted $1: NOT FOUND"; cat "$1$(echo "$5" | tr -d " -").out"; failed=1
 	fi
 }
 
@@ -52,6 +52,8 @@ holds 1 0 0 '-DFREEZE -DDEAF'
 holds 1 0 1 -DLIES
 holds 0 1 0 -DLEAVE
 holds 0 0 1 -DLEAVE
+holds 1 0 1 -DWITNESS
+holds 1 1 0 -DWITNESS
 if [ -n "$FULL" ]; then
 	holds 2 0 0 '' -DCOLLAPSE
 	holds 1 1 1 '' -DCOLLAPSE
@@ -59,8 +61,10 @@ if [ -n "$FULL" ]; then
 	holds 2 0 1 -DFREEZE -DCOLLAPSE
 	holds 2 0 0 '-DFREEZE -DDEAF' -DCOLLAPSE
 	holds 1 0 0 -DLEAVE -DCOLLAPSE
+	holds 2 0 0 -DWITNESS -DCOLLAPSE
 fi
 finds BUG_NO_WAIT 2 0 0
+finds BUG_NO_WAIT 2 0 0 -DWITNESS
 finds BUG_GUARD_SLEEPS 2 0 0
 finds BUG_UNPARK_LATE 2 0 0 -DSUSPEND
 finds BUG_LEFT_EARLY 0 0 0 -DLEAVE

@@ -7,6 +7,7 @@
  */
 #include "config.h"
 #include "tests/sim/simclu.h"
+#include "tests/sim/simclu_mig.h"
 
 #include <string.h>
 
@@ -708,6 +709,13 @@ static void confirm(struct sc *w, uint32_t at)
 
 		if (n->s->host[i].state == CLU_HOST_LOST)
 			sc_submit(w, at, &c);
+	}
+	/* and a copy that was given away to it stands still for ever: vmmig resolve */
+	for (uint32_t i = 0; i < w->ends; i++) {
+		const struct sc_end *e = &w->mig[i];
+
+		if (e->used && e->source && !sc_member(w, e->peer) && sc_copy(w, e->node, e->dom)->state == HV_GIVEN)
+			sc_kill_copy(w, e->node, e->dom, "a person says that it was moved");
 	}
 	if (w->now + 60 * S < w->end)
 		in(w, 5 * S, 0, FINISH, 0);

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What the tests of the cluster share, besides lib.bash: orders, domains as the cluster sees them, and the watch over double copies.
 
-# In setup_file: N hosts with Corosync and clusterd, quorate.
+# In setup_file: N hosts with Corosync and clusterd, quorate; --witness: and host N + 1, which carries no domains.
 clus_up() {
-	VMLAB_MEMORY=1GiB lab_up "$1" cluster
+	VMLAB_MEMORY=1GiB lab_up "$1" cluster "${@:2}"
 	[ "$(id -u)" -eq 0 ] || return 0
 	eventually 20 clus_whole >&2
 }

@@ -35,7 +35,7 @@ need_program() {
 }
 need_guest() { [ -e "$top_builddir/guests/$1" ] || skip "missing: guests/$1 (make guests)"; }
 
-# In setup_file: a lab of N hosts with its own name; teardown_file: lab_down. lab_up N cluster: with Corosync and clusterd (clus.bash).
+# In setup_file: a lab of N hosts with its own name; teardown_file: lab_down. lab_up N cluster [OPTION...]: with Corosync and clusterd (clus.bash).
 # LAB_KIND=systemd: hosts with a real systemd and the installed units; a file that must have them begins its setup_file with need_systemd.
 need_systemd() {
 	local why
@@ -69,7 +69,7 @@ lab_up() {
 	[ "${2:-}" = cluster ] || opts+=(--no-cluster)
 	[ "${LAB_KIND:-}" != systemd ] || opts+=(--systemd)
 	[ "${HOSPES_ENGINE:-pv}" = pv ] || export VMLAB_PACKAGES='qemu-system-x86 seabios'
-	vmlab up "$1" "${opts[@]}" >&2
+	vmlab up "$1" "${opts[@]}" "${@:3}" >&2
 	SHARED=$(vmlab dir)
 	export SHARED
 	[ ! -e "$top_builddir/guests/initramfs.img" ] || cp "$top_builddir/guests/initramfs.img" "$SHARED/"
