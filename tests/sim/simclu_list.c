@@ -758,8 +758,11 @@ void sc_list_stop(struct sc *w)
 		w->change[i].step = 0;
 	for (uint32_t i = 0; i < w->opt.nodes; i++)
 		w->node[i].bound = 0;
-	if (w->opt.lists)
-		in(w, 3 * S, 0, FINISH, 0);
+	if (!w->opt.lists)
+		return;
+	for (uint32_t i = 0; i < w->opt.nodes; i++) /* a clusterd that stood still looks sooner than it was to */
+		in(w, S + sc_rnd(w, 1200 * MS), i, NOTICES, 0);
+	in(w, 3 * S, 0, FINISH, 0);
 }
 
 bool sc_member(const struct sc *w, uint32_t node)
