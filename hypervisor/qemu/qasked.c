@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,13 +41,15 @@ void qasked_about(struct qasked *q, const char *program, bool kvm, const char *q
 		q->key[0] = 0;
 }
 
-static char *place(const struct qasked *q)
+#define PLACES 4u /* that an answer may have: a few questions at once do not push each other out */
+
+static char *place(const struct qasked *q, unsigned i)
 {
 	uint32_t h = 2166136261u; /* FNV-1a */
 
 	for (const char *p = q->key; *p; p++)
 		h = (h ^ (uint8_t)*p) * 16777619u;
-	return xasprintf("%s/qemu-asked/%02u", path_run(), h % QASKED_FILES);
+	return xasprintf("%s/qemu-asked/%02u", path_run(), (h + i * (1 + (h >> 16) % 13)) % QASKED_FILES);
 }
 
 /* Root's, and nobody else's to write. */
@@ -57,9 +60,9 @@ static bool is_roots(int fd, mode_t type)
 	return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == type && !st.st_uid && !(st.st_mode & 0022);
 }
 
-bool qasked_known(const struct qasked *q, char *buf, size_t len)
+static bool known_at(const struct qasked *q, unsigned i, char *buf, size_t len)
 {
-	_cleanup_free_ char *path = q->key[0] ? place(q) : NULL, *text = NULL;
+	_cleanup_free_ char *path = place(q, i), *text = NULL;
 	size_t key = strlen(q->key), have = 0;
 
 	if (!path)
@@ -76,6 +79,28 @@ bool qasked_known(const struct qasked *q, char *buf, size_t len)
 	return true;
 }
 
+bool qasked_known(const struct qasked *q, char *buf, size_t len)
+{
+	bool known = false;
+
+	for (unsigned i = 0; q->key[0] && i < PLACES && !known; i++)
+		known = known_at(q, i, buf, len);
+	return known;
+}
+
+/* One that is free, else the first; NULL: out of memory. */
+static char *choose(const struct qasked *q)
+{
+	for (unsigned i = 0; i < PLACES; i++) {
+		char *path = place(q, i);
+
+		if (!path || access(path, F_OK) < 0)
+			return path;
+		free(path);
+	}
+	return place(q, 0);
+}
+
 void qasked_keep(const struct qasked *q, const char *program, bool kvm, const char *question, const char *answer)
 {
 	struct qasked now;
@@ -83,7 +108,7 @@ void qasked_keep(const struct qasked *q, const char *program, bool kvm, const ch
 	qasked_about(&now, program, kvm, question);
 	if (!q->key[0] || strcmp(q->key, now.key) != 0 || !answer[0] || strlen(answer) >= QASKED_MAX)
 		return;
-	_cleanup_free_ char *path = place(q), *dir = xasprintf("%s/qemu-asked", path_run()),
+	_cleanup_free_ char *path = choose(q), *dir = xasprintf("%s/qemu-asked", path_run()),
 			    *text = xasprintf("%s%s", q->key, answer);
 	if (!path || !dir || !text || mkdir_p(dir, 0700) < 0)
 		return;

@@ -37,9 +37,11 @@ hv() { on host-a "$top_builddir/tests/system/hvtool" "$g" "$@"; }
 }
 
 @test "pushes of a guest under KVM: connection, memory and disk are whole" {
-	local boot
+	local boot h
 	qemu_up host-a "$g" mem=160 load=light
 	boot=$(guest_boot_id "$g")
+	# QEMU takes longer to answer there than a push waits for it; what it answered is kept
+	for h in host-a host-b; do on $h hvdom --check "/var/lib/hospes/shared/$g.xml"; done
 	client_start "$g"
 	pushes "$g" "${HOSPES_PUSHES:-4}" --downtime 5000 # an emulated machine takes seconds, the audit most of them
 	client_stop
