@@ -717,6 +717,7 @@ static void confirm(struct sc *w, uint32_t at)
 		if (e->used && e->source && !sc_member(w, e->peer) && sc_copy(w, e->node, e->dom)->state == HV_GIVEN)
 			sc_kill_copy(w, e->node, e->dom, "a person says that it was moved");
 	}
+	sc_undo_maintenance(w); /* there may have been nobody to decide it */
 	if (w->now + 60 * S < w->end)
 		in(w, 5 * S, 0, FINISH, 0);
 }
