@@ -1,6 +1,6 @@
 # The domains of this host: what vmctl and hospes-virtd share.
 noinst_LIBRARIES += %D%/libvmhost.a
-%C%_libvmhost_a_SOURCES = %D%/vmhost.h %D%/vmhost_agent.h %D%/vmhost_agent.c %D%/vmhost_define.c %D%/vmhost_look.c %D%/vmhost_plug.c %D%/vmhost_run.c %D%/vmhost_save.c
+%C%_libvmhost_a_SOURCES = %D%/vmhost.h %D%/vmhost_agent.h %D%/vmhost_agent.c %D%/vmhost_ear.h %D%/vmhost_ear.c %D%/vmhost_define.c %D%/vmhost_look.c %D%/vmhost_plug.c %D%/vmhost_run.c %D%/vmhost_save.c
 VMHOST_LIBS = %D%/libvmhost.a clusterd/guard/libguard.a hypervisor/api/libsavefile.a hypervisor/api/libpathconf.a hypervisor/api/libimgchain.a hypervisor/api/liblaunch.a hypervisor/api/libhvcall.a \
 	hypervisor/api/xml/libdomxml.a common/libcommon.a
 VMHOST_SYSLIBS = $(XML_LIBS) $(JANSSON_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS)

@@ -3,6 +3,7 @@
 #include "config.h"
 #include "tools/vmctl_int.h"
 #include "tools/vmhost_agent.h"
+#include "tools/vmhost_ear.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -14,6 +15,8 @@
 #include "common/util.h"
 
 #define GONE_WAIT_MS 2000
+#define HEARD_MS     2000
+#define NOT_HEARD    "no agent of it answers, so nothing may come of it"
 
 int vmctl_start(struct cli *v, struct err *err)
 {
@@ -66,7 +69,19 @@ int vmctl_resume(struct cli *v, struct err *err)
 
 int vmctl_reboot(struct cli *v, struct err *err)
 {
-	return simple(v, HV_OP_REBOOT, NULL, 0, "is being rebooted", err);
+	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
+	struct vmhost_ear ear = { 0 };
+	int r = vmhost_connect(&c, v->arg[0], err);
+
+	if (!r) {
+		vmhost_listen(&c, &ear);
+		r = hvcall_simple(&c, HV_OP_REBOOT, NULL, 0, NULL, 0, err);
+	}
+	if (r < 0)
+		return err_prefix(err, "reboot %s", v->arg[0]);
+	bool heard = vmhost_heard(&c, &ear, HEARD_MS, &vmctl_stopped);
+	printf("Domain '%s' is being rebooted%s\n", v->arg[0], heard ? "" : ", but " NOT_HEARD);
+	return 0;
 }
 
 static void on_event(void *arg, const struct hv_event *ev)
@@ -76,7 +91,7 @@ static void on_event(void *arg, const struct hv_event *ev)
 }
 
 /* Until the guest said that it is off, or its hvdom is gone. */
-static int wait_off(struct hvcall *c, const char *name, unsigned seconds, struct err *err)
+static int wait_off(struct hvcall *c, const char *name, unsigned seconds, const struct vmhost_ear *ear, struct err *err)
 {
 	uint64_t deadline = now_ns() + seconds * NS_PER_S;
 	bool off = false;
@@ -92,8 +107,12 @@ static int wait_off(struct hvcall *c, const char *name, unsigned seconds, struct
 		if (r < 0)
 			return r;
 		if (now_ns() > deadline)
-			return err_set(err, ETIMEDOUT, "domain '%s' is not off after %u s; vmctl destroy %s ends it",
-			               name, seconds, name);
+			return err_set(err, ETIMEDOUT, "domain '%s' is not off after %u s%s; vmctl destroy %s ends it",
+			               name, seconds,
+			               vmhost_heard(c, ear, 0, &vmctl_stopped)
+			                       ? ""
+			                       : ": no agent of it answers, and it does not heed a power button",
+			               name);
 		usleep(50000);
 	}
 	return vmctl_stopped ? err_set(err, EINTR, "interrupted; domain '%s' goes on shutting down", name) : 0;
@@ -102,6 +121,7 @@ static int wait_off(struct hvcall *c, const char *name, unsigned seconds, struct
 int vmctl_shutdown(struct cli *v, struct err *err)
 {
 	_cleanup_hvcall_ struct hvcall c = { .fd = -1 };
+	struct vmhost_ear ear = { 0 };
 	unsigned long seconds = 0;
 	int r;
 
@@ -116,15 +136,16 @@ int vmctl_shutdown(struct cli *v, struct err *err)
 	if (!r && seconds)
 		r = hvcall_simple(&c, HV_OP_SUBSCRIBE, NULL, 0, NULL, 0, err);
 	if (!r)
-		r = vmhost_shutdown(&c, v->arg[0], err);
+		r = vmhost_shutdown(&c, v->arg[0], &ear, err);
 	if (r < 0)
 		return err_prefix(err, "shutdown %s", v->arg[0]);
 	if (!seconds) {
-		printf("Domain '%s' is being shut down\n", v->arg[0]);
+		bool heard = vmhost_heard(&c, &ear, HEARD_MS, &vmctl_stopped);
+		printf("Domain '%s' is being shut down%s\n", v->arg[0], heard ? "" : ", but " NOT_HEARD);
 		return 0;
 	}
 	vmctl_catch_signals();
-	r = wait_off(&c, v->arg[0], (unsigned)seconds, err);
+	r = wait_off(&c, v->arg[0], (unsigned)seconds, &ear, err);
 	/* it takes a moment to go, unless its XML lets it stay */
 	if (!r)
 		(void)vmhost_wait_gone(&c, v->arg[0], GONE_WAIT_MS, &vmctl_stopped);

@@ -166,9 +166,15 @@ int vmhost_agent_shutdown(const char *name, struct err *err)
 	return r == -ETIMEDOUT || r == -ECONNRESET ? 0 : r;
 }
 
-int vmhost_shutdown(struct hvcall *c, const char *name, struct err *err)
+int vmhost_shutdown(struct hvcall *c, const char *name, struct vmhost_ear *ear, struct err *err)
 {
-	return vmhost_agent_shutdown(name, NULL) < 0 ? hvcall_simple(c, HV_OP_SHUTDOWN, NULL, 0, NULL, 0, err) : 0;
+	if (ear)
+		*ear = (struct vmhost_ear){ 0 };
+	if (vmhost_agent_shutdown(name, NULL) == 0)
+		return 0;
+	if (ear)
+		vmhost_listen(c, ear);
+	return hvcall_simple(c, HV_OP_SHUTDOWN, NULL, 0, NULL, 0, err);
 }
 
 /* Its clock is right, whatever it said: it may lack hwclock, for the clock beside it. */

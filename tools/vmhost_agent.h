@@ -14,6 +14,7 @@
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "hypervisor/api/hvcall.h"
+#include "tools/vmhost_ear.h"
 
 #define VMHOST_INTERFACES_MAX 64u
 #define VMHOST_ADDRESSES_MAX  64u  /* of each */
@@ -37,8 +38,11 @@ int vmhost_agent_call(struct vmhost_agent *a, const char *cmd, json_t *args, uns
                      struct err *err) _must_check_;
 /* Power off. 0: the agent took the order. About 2 s if there is none. */
 int vmhost_agent_shutdown(const char *name, struct err *err) _must_check_;
-/* Ask the guest of the domain at the other end of @c to power off: by its own agent, or in every other way that hvdom has. */
-int vmhost_shutdown(struct hvcall *c, const char *name, struct err *err) _must_check_;
+/*
+ * Ask the guest of the domain at the other end of @c to power off: by its own agent, or in every other way that
+ * hvdom has. In the latter case @ear (may be NULL) can tell whether anybody heard.
+ */
+int vmhost_shutdown(struct hvcall *c, const char *name, struct vmhost_ear *ear, struct err *err) _must_check_;
 /* Give the guest this host's time. 0: done, or it has no agent that answers. */
 int vmhost_agent_set_time(const char *name, struct err *err) _must_check_;
 

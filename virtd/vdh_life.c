@@ -206,7 +206,7 @@ static int shut_down(struct vd_call *c, const char *name, uint32_t mode)
 	else if (!r && mode == BY_BUTTON)
 		r = hvcall_simple(&h, HV_OP_SHUTDOWN, NULL, 0, NULL, 0, &err);
 	else if (!r)
-		r = vmhost_shutdown(&h, name, &err);
+		r = vmhost_shutdown(&h, name, NULL, &err);
 	return done(c, r, &err);
 }
 

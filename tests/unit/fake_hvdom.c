@@ -3,7 +3,7 @@
  * A stand-in for hvdom in tests of vmctl: serves the hypercall socket with real descriptors and hvdom's rules of sessions, but
  * runs no guest. "Memory" is filled with a pattern; STATS gives its xxh3 as dirty_pages_per_s, so that a test can see whether
  * it came through a file. $FAKE changes its manners: fail, silent, slow, deaf (DESTROY is not answered), late (GET_STATE is
- * answered after a minute). $FAKE_AGENT is a program that speaks as the guest's own agent.
+ * answered after a minute), mute (there is no agent, and nothing comes of orders). $FAKE_AGENT is a program that speaks as the guest's own agent.
  */
 #include "config.h"
 #include <errno.h>
@@ -36,6 +36,7 @@ struct fake {
 	uint32_t state;
 	uint64_t generation;
 	uint32_t frozen_s;
+	uint64_t agent_said; /* octets */
 	int ram, bitmap, blob;
 	struct loop_timer *timer;
 };
@@ -109,10 +110,13 @@ static void on_info(struct fake *f, struct hvconn *c, uint16_t op, uint64_t cook
 		.frozen_s = f->frozen_s,
 	};
 	struct hv_stats st = { .cpu_ns = 1500000000,
-		               .n_devs = 2,
-		               .dev = { { .name = "hvc0", .kind = 3 }, { .name = "vda", .kind = 2, .rd_ops = 7 } } };
+		               .n_devs = 3,
+		               .dev = { { .name = "hvc0", .kind = 3 },
+		                        { .name = "vda", .kind = 2, .rd_ops = 7 },
+		                        { .kind = 3, .wr_bytes = f->agent_said } } };
 
 	hello.caps = getenv("FAKE_NEWER") ? HV_CAP_NEWER : 0;
+	snprintf(st.dev[2].name, sizeof(st.dev[2].name), "hvc%zu", f->cfg->n_consoles); /* the agent's */
 	snprintf(hello.kernel_id, sizeof(hello.kernel_id), "%s", getenv("FAKE_KERNEL") ?: "0123456789abcdef");
 	snprintf(info.name, sizeof(info.name), "%s", f->cfg->name);
 	snprintf(info.uuid, sizeof(info.uuid), "%s", f->cfg->uuid);
@@ -221,9 +225,14 @@ static bool state_op(struct fake *f, struct hvconn *c, uint16_t op)
 		hvconn_subscribe(c, true);
 		return true;
 	case HV_OP_REBOOT:
+		f->agent_said += strcmp(f->manner, "mute") ? 18 : 0;
+		return true;
 	case HV_OP_LOGLEVEL:
 		return true;
 	case HV_OP_SHUTDOWN:
+		if (!strcmp(f->manner, "mute"))
+			return true;
+		f->agent_said += 19;
 		loop_timer_in(f->timer, 300 * NS_PER_MS);
 		return true;
 	default:
@@ -402,6 +411,7 @@ int main(int argc, char **argv)
 		}
 		if (o == 'e') {
 			puts("{\"engine\":\"pv\",\"runs\":true}\n"
+			     "{\"engine\":\"qemu-aarch64\",\"runs\":true}\n"
 			     "{\"engine\":\"kvm\",\"runs\":false,\"why\":\"no hardware-assisted virtualization\"}");
 			return 0;
 		}

@@ -238,6 +238,7 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	[[ $output == *"vda:"*"block, in 7"* ]]
 	run "$vmctl" reboot guest01
 	[ "$status" -eq 0 ]
+	[ "$output" = "Domain 'guest01' is being rebooted" ]
 	run "$vmctl" setmem guest01 1MiB
 	[ "$status" -eq 1 ]
 	[[ $output == *"the domain has no memballoon device"* ]]
@@ -313,6 +314,25 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	run "$vmctl" attach-device guest01 "$T/none.xml"
 	[ "$status" -eq 1 ]
 	"$vmctl" destroy guest01
+}
+
+@test "a guest without an agent: what is asked of it may come to nothing, and that is said" {
+	"$vmctl" define "$T/guest01.xml"
+	FAKE=mute "$vmctl" start guest01
+	run "$vmctl" reboot guest01
+	[ "$status" -eq 0 ]
+	[ "$output" = "Domain 'guest01' is being rebooted, but no agent of it answers, so nothing may come of it" ]
+	run "$vmctl" shutdown guest01
+	[ "$status" -eq 0 ]
+	[ "$output" = "Domain 'guest01' is being shut down, but no agent of it answers, so nothing may come of it" ]
+	run "$vmctl" shutdown guest01 --wait 1
+	[ "$status" -eq 1 ]
+	[[ $output = *"is not off after 1 s: no agent of it answers, and it does not heed a power button; vmctl destroy guest01 ends it" ]]
+	[ "$("$vmctl" domstate guest01)" = running ]
+	"$vmctl" destroy guest01
+	"$vmctl" start guest01
+	run "$vmctl" shutdown guest01
+	[ "$output" = "Domain 'guest01' is being shut down" ]
 }
 
 @test "hvdom survives vmctl and its terminal, and has no descriptors of it" {
