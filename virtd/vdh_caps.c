@@ -7,17 +7,25 @@
 #include <stdio.h>
 #include <string.h>
 #include "common/util.h"
+#include "hypervisor/api/domarch.h"
 #include "hypervisor/api/hvcheck.h"
 
 /* An engine as a <guest> or <domain>. */
 static const struct kind {
 	const char *engine, *type, *os;
 	unsigned vcpus;
+	enum dom_arch arch;
 } kinds[] = {
-	{ "pv", "uml", "linux", 1 },
-	{ "kvm", "kvm", "hvm", VDH_VCPUS_QEMU },
-	{ "qemu", "qemu", "hvm", VDH_VCPUS_QEMU },
+	{ "pv", "uml", "linux", 1, DOM_ARCH_X86_64 },
+	{ "kvm", "kvm", "hvm", VDH_VCPUS_QEMU, DOM_ARCH_X86_64 },
+	{ "qemu", "qemu", "hvm", VDH_VCPUS_QEMU, DOM_ARCH_X86_64 },
+	{ "qemu-aarch64", "qemu", "hvm", VDH_VCPUS_QEMU, DOM_ARCH_AARCH64 },
 };
+
+static const char *arch_of(const struct kind *k)
+{
+	return dom_arch_at(k->arch)->name;
+}
 
 static void put(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void put(struct buf *b, const char *fmt, ...)
@@ -48,21 +56,24 @@ static int running_kinds(struct vd_call *c, bool ret[ARRAY_SIZE(kinds)])
 	return 0;
 }
 
-static void put_guest(struct buf *b, const char *os, const bool runs[ARRAY_SIZE(kinds)], const char *emulator)
+static void put_guest(struct buf *b, const char *os, unsigned arch, const bool runs[ARRAY_SIZE(kinds)],
+                      const char *emulator)
 {
+	const struct dom_machine *m;
 	bool any = false;
 
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
-		any |= runs[k] && !strcmp(kinds[k].os, os);
+		any |= runs[k] && !strcmp(kinds[k].os, os) && kinds[k].arch == arch;
 	if (!any)
 		return;
-	put(b, "  <guest>\n    <os_type>%s</os_type>\n    <arch name='x86_64'>\n      <wordsize>64</wordsize>\n", os);
+	put(b, "  <guest>\n    <os_type>%s</os_type>\n    <arch name='%s'>\n      <wordsize>64</wordsize>\n", os,
+	    dom_arch_at(arch)->name);
 	put(b, "      <emulator>%s</emulator>\n", emulator);
-	if (!strcmp(os, "hvm"))
-		put(b, "      <machine maxCpus='%u'>q35</machine>\n      <machine maxCpus='%u'>pc</machine>\n",
-		    VDH_VCPUS_QEMU, VDH_VCPUS_QEMU);
+	for (unsigned i = 0; !strcmp(os, "hvm") && (m = dom_machine_at(i)); i++)
+		if (m->arch == arch)
+			put(b, "      <machine maxCpus='%u'>%s</machine>\n", VDH_VCPUS_QEMU, m->alias);
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
-		if (runs[k] && !strcmp(kinds[k].os, os))
+		if (runs[k] && !strcmp(kinds[k].os, os) && kinds[k].arch == arch)
 			put(b, "      <domain type='%s'/>\n", kinds[k].type);
 	put(b, "    </arch>\n  </guest>\n");
 }
@@ -82,8 +93,9 @@ int vdh_caps(struct vd_call *c)
 	put(&b, "    <migration_features>\n      <live/>\n      <uri_transports>\n"
 	        "        <uri_transport>hospes</uri_transport>\n      </uri_transports>\n    </migration_features>\n"
 	        "  </host>\n");
-	put_guest(&b, "linux", runs, emulator);
-	put_guest(&b, "hvm", runs, emulator);
+	put_guest(&b, "linux", DOM_ARCH_X86_64, runs, emulator);
+	for (unsigned arch = 0; dom_arch_at(arch); arch++)
+		put_guest(&b, "hvm", arch, runs, emulator);
 	put(&b, "</capabilities>\n");
 	buf_put(&b, "", 1);
 	if (b.failed)
@@ -117,11 +129,22 @@ static void put_devices(struct buf *b, bool hvm, bool pc)
 	       "    </rng>\n  </devices>\n");
 }
 
+/* NULL: of that kind of guest there is no such machine. @name NULL: the usual one. */
+static const char *machine_of(const struct kind *k, const char *name)
+{
+	const struct dom_machine *m;
+
+	for (unsigned i = 0; !strcmp(k->os, "hvm") && (m = dom_machine_at(i)); i++)
+		if (m->arch == k->arch && (!name || !strcmp(name, m->alias)))
+			return m->alias;
+	return NULL;
+}
+
 /* Arguments: emulator, architecture, machine, type. Absent ones: the first that runs here. */
 int vdh_domain_caps(struct vd_call *c)
 {
 	const char *arch = c->args.arg[1].s, *machine = c->args.arg[2].s, *type = c->args.arg[3].s;
-	bool runs[ARRAY_SIZE(kinds)], hvm;
+	bool runs[ARRAY_SIZE(kinds)], known = false;
 	_cleanup_free_ char *emulator = NULL;
 	_cleanup_buf_ struct buf b = { 0 };
 	struct err err = { 0 };
@@ -129,24 +152,30 @@ int vdh_domain_caps(struct vd_call *c)
 
 	if (running_kinds(c, runs) < 0)
 		return -1;
-	while (k < ARRAY_SIZE(kinds) && (!runs[k] || (type && strcmp(type, kinds[k].type))))
-		k++;
+	for (; k < ARRAY_SIZE(kinds); k++) {
+		bool fits = runs[k] && (!type || !strcmp(type, kinds[k].type));
+
+		known |= fits;
+		if (fits && (!arch || !strcmp(arch, arch_of(&kinds[k]))))
+			break;
+	}
 	if (k == ARRAY_SIZE(kinds))
-		return vd_fail(c, VD_E_INVALID_ARG, "invalid argument: this host runs no domains of type '%.20s'",
-		               type ? type : "any");
-	if (arch && strcmp(arch, "x86_64"))
-		return vd_fail(c, VD_E_INVALID_ARG, "invalid argument: architecture '%.20s': only x86_64", arch);
-	hvm = !strcmp(kinds[k].os, "hvm");
-	if (machine && (!hvm || (strcmp(machine, "q35") && strcmp(machine, "pc"))))
+		return vd_fail(
+			c, VD_E_INVALID_ARG,
+			known ? "invalid argument: this host runs no domains of type '%.20s' with architecture '%.20s'"
+			      : "invalid argument: this host runs no domains of type '%.20s'",
+			type ? type : "any", arch ? arch : "any");
+	if (machine && !machine_of(&kinds[k], machine))
 		return vd_fail(c, VD_E_INVALID_ARG, "invalid argument: machine '%.40s' is not known for type '%s'",
 		               machine, kinds[k].type);
 	if (hvlaunch_path(&emulator, &err) < 0)
 		return vd_fail(c, VD_E_INTERNAL, "%s", err.text);
 	put(&b, "<domainCapabilities>\n  <path>%s</path>\n  <domain>%s</domain>\n", emulator, kinds[k].type);
-	if (hvm)
-		put(&b, "  <machine>%s</machine>\n", machine ? machine : "q35");
-	put(&b, "  <arch>x86_64</arch>\n  <vcpu max='%u'/>\n  <os supported='yes'/>\n", kinds[k].vcpus);
-	put_devices(&b, hvm, machine && !strcmp(machine, "pc"));
+	machine = machine_of(&kinds[k], machine);
+	if (machine)
+		put(&b, "  <machine>%s</machine>\n", machine);
+	put(&b, "  <arch>%s</arch>\n  <vcpu max='%u'/>\n  <os supported='yes'/>\n", arch_of(&kinds[k]), kinds[k].vcpus);
+	put_devices(&b, machine != NULL, machine && !strcmp(machine, "pc"));
 	put(&b, "  <features>\n    <genid supported='no'/>\n  </features>\n</domainCapabilities>\n");
 	buf_put(&b, "", 1);
 	if (b.failed)

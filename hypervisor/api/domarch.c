@@ -89,6 +89,11 @@ int dom_arch_named(const char *name)
 	return -1;
 }
 
+const struct dom_machine *dom_machine_at(unsigned i)
+{
+	return i < ARRAY_SIZE(machines) ? &machines[i] : NULL;
+}
+
 const struct dom_machine *dom_machine(const struct dom_config *cfg, struct err *err)
 {
 	char names[64] = "";

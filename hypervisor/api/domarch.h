@@ -31,7 +31,7 @@ struct dom_arch_info {
 
 struct dom_machine {
 	enum dom_arch arch;
-	const char *alias, *current;   /* what the alias is today; the first one of an architecture is its default */
+	const char *alias, *current;   /* what the alias is today */
 	const char *family;            /* what the names of all its versions begin with */
 	uint64_t ram_start;            /* guest address of its memory */
 	uint64_t low_max, low_bytes;   /* memory of @low_max or more is split: @low_bytes, and the rest from 4 GiB on */
@@ -45,6 +45,8 @@ const struct dom_arch_info *dom_arch(const struct dom_config *cfg);
 /* The architecture of that name of libvirt's, -1: it is not supported; and all of them, by number, up to NULL. */
 int dom_arch_named(const char *name);
 const struct dom_arch_info *dom_arch_at(unsigned i);
+/* All machines, up to NULL; the first one of an architecture is its default. */
+const struct dom_machine *dom_machine_at(unsigned i);
 /* The machine that @cfg asks for, or its architecture's default. NULL: it is none of them, and @err says which ones there are. */
 const struct dom_machine *dom_machine(const struct dom_config *cfg, struct err *err);
 

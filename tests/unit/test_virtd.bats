@@ -193,6 +193,12 @@ state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest0
 	v version | grep -q "Running hypervisor: Hospes"
 	v capabilities | grep -q "<domain type='uml'/>"
 	v domcapabilities --virttype uml | grep -q "<domain>uml</domain>"
+	[[ $(v capabilities) = *"<arch name='aarch64'>"*"<machine maxCpus='"??"'>virt</machine>"*"<domain type='qemu'/>"* ]]
+	[[ $(v domcapabilities --virttype qemu --arch aarch64) = *"<machine>virt</machine>"*"<arch>aarch64</arch>"* ]]
+	run v domcapabilities --virttype qemu --arch x86_64
+	[[ $output = *"runs no domains of type 'qemu' with architecture 'x86_64'"* ]]
+	run v domcapabilities --virttype qemu --arch aarch64 --machine q35
+	[[ $output = *"machine 'q35' is not known"* ]]
 	run v domcapabilities --virttype xen
 	[[ $output = *"runs no domains of type 'xen'"* ]]
 	[ -z "$(v net-list --all)$(v iface-list)$(v nodedev-list)$(v nwfilter-list)$(v secret-list)" ]
