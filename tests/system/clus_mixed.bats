@@ -11,7 +11,7 @@ GUEST_KIND=(cmdline=hospes.witness_ms=50)
 setup_file() { trouble_setup_file lease_s=10 no_quorum=suspend; }
 teardown() {
 	local h
-	for h in $(hosts_up); do qemu_real "$h"; done
+	for h in $(hosts_up); do qemu_real "$h"; qemu_real "$h" aarch64; done
 	trouble_teardown
 }
 
@@ -31,13 +31,13 @@ qemu_other() { # HOST VERSION MACHINE
 	chmod 755 "$SHARED/qemu-$1"
 	qemu_in_place "$1" "/var/lib/hospes/shared/qemu-$1"
 }
-qemu_in_place() {
-	at "$1" mount --bind "$2" /usr/bin/qemu-system-x86_64
+qemu_in_place() { # HOST FILE [ARCH]
+	at "$1" mount --bind "$2" "/usr/bin/qemu-system-${3:-x86_64}"
 	vmlab service "$1" restart clusterd
 	eventually 20 clus_whole
 }
-qemu_real() {
-	! at "$1" umount /usr/bin/qemu-system-x86_64 2>/dev/null || { vmlab service "$1" restart clusterd; eventually 20 clus_whole; }
+qemu_real() { # HOST [ARCH]
+	! at "$1" umount "/usr/bin/qemu-system-${2:-x86_64}" 2>/dev/null || { vmlab service "$1" restart clusterd; eventually 20 clus_whole; }
 }
 # HOST NAME WHY PATTERN: explain says why it cannot go there, and an order to move it says the same
 explained() { vc host-a explain "$2" --json | jq -e --arg h "$1" --arg w "$3" --arg p "$4" '.hosts[] | select(.name == $h) | .ok == false and .why == $w and (.text | test($p))' >/dev/null; }
@@ -132,6 +132,28 @@ said_engines() { host_log $1 clusterd | grep -q 'engines of this host: pv, qemu'
 }
 explained_ok() { vc host-a explain "$2" --json | jq -e --arg h "$1" '.hosts[] | select(.name == $h) | .ok' >/dev/null; }
 qemu_version() { qemu-system-x86_64 --version | sed -nE '1s/.*version ([0-9.]+).*/\1/p'; }
+
+# bats test_tags=long
+@test "a guest with another processor goes only where QEMU for it is; a host without is named" {
+	[ -e "$top_builddir/guests/arm-kernel" ] && [ -x /usr/bin/qemu-system-aarch64 ] || skip "missing: guests/arm-kernel or qemu-system-arm"
+	cp "$top_builddir"/guests/arm-{kernel,initramfs.img} "$SHARED/"
+	qemu_in_place host-c /dev/null aarch64
+	clus_define guest06 engine=qemu arch=aarch64 mem=128 disk=0 load=none
+	eventually 20 explained host-c guest06 engine 'no engine for it there \(qemu-aarch64\)'
+	vc host-a start guest06
+	[ "$(dom guest06 host)" != host-c ]
+	not_there host-c guest06 engine 'no engine for it there \(qemu-aarch64\)'
+	vc host-a move guest06 "$([ "$(dom guest06 host)" = host-a ] && echo host-b || echo host-a)"
+	# guests of the other engines are none the worse for it
+	vc host-a move guest03 host-c
+	qemu_real host-c aarch64
+	eventually 20 explained_ok host-c guest06
+	vc host-a move guest06 host-c
+	[ "$(dom guest06 host)" = host-c ]
+	vc host-a stop guest06
+	vc host-a undefine guest06
+	never_twice
+}
 
 @test "a push by hand to a host with another QEMU is refused before anything is sent" {
 	guest_define host-a guest63 engine=qemu load=light mem=128 disk=32
