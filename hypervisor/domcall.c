@@ -15,7 +15,8 @@
 #include "common/util.h"
 #include "hypervisor/stateframe.h"
 
-#define STATE_MAX (256u << 20) /* octets of a state that is accepted */
+#define BALLOON_LEAST (1ull << 20) /* what a document may say */
+#define STATE_MAX     (256u << 20) /* octets of a state that is accepted */
 
 static int state_err(const struct domain *d, const char *what, struct err *err)
 {
@@ -432,7 +433,12 @@ static int op_balloon(struct call *c, struct err *err)
 		return err_set(err, ERANGE, "domain '%s' has at most %lu MiB", c->d->cfg->name,
 		               (unsigned long)(c->d->cfg->memory_bytes >> 20));
 	int r = c->d->vm ? c->d->ops->balloon(c->d->vm, q->target_bytes, err) : -ENOSYS;
-	return r == -ENOSYS ? devs_balloon(c->d->devs, q->target_bytes, err) : r;
+	if (r == -ENOSYS)
+		r = devs_balloon(c->d->devs, q->target_bytes, err);
+	/* in the document, which goes where the domain goes: a guest that boots is asked for it again */
+	if (!r && q->target_bytes >= BALLOON_LEAST)
+		c->d->cfg->current_memory_bytes = q->target_bytes / PAGE_BYTES * PAGE_BYTES;
+	return r;
 }
 
 static int op_frozen(struct call *c, struct err *err)

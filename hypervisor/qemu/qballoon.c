@@ -5,22 +5,17 @@
 
 int qballoon_set(struct qvm *v, uint64_t target_bytes, struct err *err)
 {
-	int r = qvm_call(v, "balloon", json_pack("{s:I}", "value", (json_int_t)target_bytes), -1, QVM_CALL_NS, err);
-
-	if (!r)
-		v->balloon_target = target_bytes;
-	return r;
+	return qvm_call(v, "balloon", json_pack("{s:I}", "value", (json_int_t)target_bytes), -1, QVM_CALL_NS, err);
 }
 
 int qballoon_boot(struct qvm *v, struct err *err)
 {
 	const struct dom_config *c = v->env->cfg;
-	uint64_t want = v->balloon_target ? v->balloon_target : c->current_memory_bytes;
 
 	v->balloon_left = 0;
-	if (!c->balloon || !want || want >= c->memory_bytes)
+	if (!c->balloon || !c->current_memory_bytes || c->current_memory_bytes >= c->memory_bytes)
 		return 0;
-	return qballoon_set(v, want, err);
+	return qballoon_set(v, c->current_memory_bytes, err);
 }
 
 void qballoon_said(struct qvm *v, const json_t *said)

@@ -35,7 +35,6 @@ struct qvm {
 	struct loop_fd *qmp_src, *serial_src, *err_src, *pid_src;
 	struct loop_timer *boot_timer, *kick;
 	enum qvm_reason reason; /* that QEMU gave for its end */
-	uint64_t balloon_target;/* what the guest is asked to keep, also after a reboot; 0: what its definition says */
 	uint64_t balloon_left;  /* what the balloon leaves it, as QEMU says; 0: not known */
 	bool balloon_unknown;   /* QEMU is to be asked when the guest runs */
 	bool watchdog_ran_out;  /* and hvdom was not told yet */

@@ -125,9 +125,14 @@ breathe() { # NAME FILE
 	wait $breather
 	on host-a vmctl setmem "$g" 512MiB
 	eventually 30 keeps host-a "$g" 512
-	# a reboot does not change what it was asked for
+	# neither saving nor a reboot changes what it was asked for
 	on host-a vmctl setmem "$g" 256MiB
 	eventually 30 keeps host-a "$g" 256
+	on host-a vmctl save "$g" "/var/lib/hospes/shared/$g.save"
+	on host-a vmctl restore "/var/lib/hospes/shared/$g.save"
+	eventually 10 keeps host-a "$g" 256
+	guest_sound "$g"
+	rm -f "$SHARED/$g.save"
 	boot=$(guest_boot_id "$g")
 	ask "$g" reboot || true
 	eventually 60 new_boot "$g" "$boot"
