@@ -6,7 +6,7 @@
 
 # stock_image FILE DISK: the image, with a guest that works as hard as it can, also on the disk that it knows as DISK
 stock_image() {
-	local at="$1?offset=1048576" cfg=$BATS_TEST_TMPDIR/grub.cfg
+	local at="$1?offset=9437184" cfg=$BATS_TEST_TMPDIR/grub.cfg
 	cp --sparse=always "$build/guests/stock.img" "$1"
 	debugfs -R "cat /boot/grub/grub.cfg" "$at" 2>/dev/null | sed "s|hospes.disk= load=light|hospes.disk=/dev/$2 load=full|" >"$cfg"
 	grep -q load=full "$cfg"

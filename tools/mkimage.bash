@@ -73,7 +73,7 @@ for u in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.
 	ln -sf /dev/null "$root/etc/systemd/system/$u"
 done
 echo "$label" >"$root/etc/hostname"
-printf 'auto lo\niface lo inet loopback\nsource /etc/network/interfaces.d/*\n' >"$root/etc/network/interfaces"
+[ ! -d "$root/etc/network" ] || printf 'auto lo\niface lo inet loopback\nsource /etc/network/interfaces.d/*\n' >"$root/etc/network/interfaces"
 mkdir -p "$root/etc/systemd/system.conf.d" "$root/etc/sysctl.d"
 printf '[Manager]\nDefaultTimeoutStopSec=10s\n' >"$root/etc/systemd/system.conf.d/hospes.conf"
 # whoever saw a guest at its place before hears that it is now elsewhere

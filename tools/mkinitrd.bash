@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # hospes-mkinitrd OUT INIT MODULES-DIR [FILE=PATH...]: an initramfs of busybox-static, the modules of virtio with what they depend on, in the order in
 # which they are loaded (MODULES-DIR "none": none, for a kernel that has them), INIT as /init, and each FILE as the program PATH. BUSYBOX: of another
-# processor; it has the applets of this machine's. Needs no root. The same content gives the same file.
+# processor; it has the applets of this machine's. MODULES: names of more of them, where they are there. Needs no root. The same content gives the same file.
 set -euo pipefail
 
 [ $# -ge 3 ] || { echo "usage: hospes-mkinitrd OUT INIT MODULES-DIR [FILE=PATH...]" >&2; exit 2; }
@@ -44,7 +44,7 @@ add_module() {
 	install -m 644 "$modules/$1" "$root/lib/modules/$base"
 	echo "$base" >>"$root/lib/modules/order"
 }
-[ "$modules" = none ] || for name in virtio_blk virtio_net virtio_console virtio_balloon virtio-rng virtio_pci crc32c_generic ext4 pvpanic-mmio; do
+[ "$modules" = none ] || for name in virtio_blk virtio_net virtio_console virtio_balloon virtio-rng virtio_pci crc32c_generic ext4 pvpanic-mmio ${MODULES:-}; do
 	path=$(grep -o "^kernel/[^:]*/$name\.ko" "$modules/modules.dep" || true)
 	if [ -n "$path" ]; then
 		add_module "$path"

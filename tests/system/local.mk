@@ -12,7 +12,7 @@ CLUSTER_TESTS = %D%/clus_life.bats %D%/clus_fail.bats %D%/clus_park.bats %D%/clu
 SYSTEMD_TESTS = %D%/sysd_units.bats %D%/sysd_init.bats
 SYSTEM_TESTS = $(HOST_TESTS) $(CLUSTER_TESTS) $(SYSTEMD_TESTS)
 # Tests marked "# bats test_tags=long" are not among the usual ones: `make check-long`, and part of `make soak`.
-LONG_FILES = %D%/plug.bats %D%/fault.bats %D%/qemu.bats %D%/qemu_disk.bats %D%/qemu_arm.bats %D%/qemu_other.bats %D%/qemu_stock.bats %D%/sysd_lab.bats %D%/sysd_units.bats %D%/sysd_init.bats %D%/clus_daemon.bats %D%/clus_fail.bats %D%/clus_fence.bats %D%/clus_park.bats %D%/clus_mixed.bats %D%/clus_pause.bats
+LONG_FILES = %D%/plug.bats %D%/fault.bats %D%/qemu.bats %D%/qemu_disk.bats %D%/qemu_arm.bats %D%/qemu_other.bats %D%/qemu_stock.bats %D%/sysd_lab.bats %D%/sysd_units.bats %D%/sysd_init.bats %D%/clus_daemon.bats %D%/clus_fail.bats %D%/clus_fence.bats %D%/clus_park.bats %D%/clus_mixed.bats %D%/clus_pause.bats %D%/create.bats
 SYSTEM_HELPERS = %D%/lockcheck %D%/hvtool %D%/hangfs %D%/lablook
 EXTRA_DIST += $(SYSTEM_TESTS) $(LONG_FILES) %D%/deb.bats %D%/deb.bash %D%/clus_cut.bats %D%/sysd_faults.bats %D%/soak_hosts.bats %D%/qemu_guests.bash %D%/qemu_hosts.bash %D%/qemu_image.bash %D%/kvm.bats %D%/kvm/machine.bash %D%/kvm/init %D%/lib.bash %D%/fault.bash tests/retry.bash tests/usage.bash %D%/clus.bash %D%/clus_guests.bash %D%/clus_hang.bash %D%/clus_pause.bash %D%/clkshim.c tests/summary tests/summary-test.sh
 TESTS += tests/summary-test.sh
@@ -65,7 +65,7 @@ check-deb: deb guests
 # what takes minutes: pauses and stalls
 SOAK_TARGETS += check-long
 .PHONY: check-long
-check-long: all guests guests/stock.img $(SYSTEM_HELPERS) %D%/clkshim.so
+check-long: all guests guests/stock.img guests/state $(SYSTEM_HELPERS) %D%/clkshim.so
 	$(AM_TESTS_ENVIRONMENT) BATS_TEST_TIMEOUT=900 $(BATS) --tap -T --filter-tags long $(addprefix $(top_srcdir)/,$(LONG_FILES))
 
 # a fault at each step of a move of a guest under QEMU, as fault.bats has it in the usual tests for one of engine pv
