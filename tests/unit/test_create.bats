@@ -178,8 +178,9 @@ made_by() { pgrep -f "$HOSPES_LIBEXEC/hospes-mkimage"; }
 	SERVER=$!
 	eventually [ -e "$T/begun" ]
 	kill -TERM "$SERVER"
-	run wait "$SERVER"
-	[ "$status" -ne 0 ]
+	local rc=0
+	wait "$SERVER" || rc=$?
+	[ $rc -eq 1 ]
 	grep -q interrupted "$T/said"
 	nothing_in "$lib"
 	eventually eval '! made_by'
