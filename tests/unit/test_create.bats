@@ -291,6 +291,7 @@ web1.raw" ]
 	refused "another program is making" create web1 --ssh-key "$T/key.pub"
 	kill -9 "$SERVER"
 	[ -e "$T/img/web1" ]
+	eventually flock -n "$T/img/web1/.making" true # what it ran has the lock, too, and ends with it
 	create web2 --ssh-key "$T/key.pub" --no-start
 	[ "$(ls "$T/img")" = web2 ]
 	create web1 --ssh-key "$T/key.pub" --no-start
