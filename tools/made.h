@@ -17,8 +17,10 @@ struct made {
 	int lock_fd; /* owned, not closed by exec */
 };
 
-/* Make @parent (with those above) and begin to make @parent/@name. @note (a word, may be "") stays in its mark for made_sweep(). -EEXIST: it is there, and whole;
- * -EBUSY: another program is making it. */
+/*
+ * Make @parent (with those above) and begin to make @parent/@name. @note (a word, may be "") stays in its mark for
+ * made_sweep(). -EEXIST: it is there, and whole; -EBUSY: another program is making it.
+ */
 int made_begin(const char *parent, const char *name, const char *note, struct made *ret, struct err *err) _must_check_;
 /* It is whole now, durably: its files are to be synced before. */
 int made_finish(struct made *m, struct err *err) _must_check_;

@@ -41,10 +41,10 @@ static inline void cleanup_vmimage(struct vmimage *m)
 json_t *vmimage_json(const struct vmimage *m);
 
 /*
- * Finish the image that is being made in @m: "disk.raw" or "disk.qcow2" (and "initrd.img") are there. Of @img name, engine and from are
- * set; the rest is filled in. Reads all of it. -EINVAL, -ENOTSUP: not a disk that a domain can have. After a failure @m is to be undone.
+ * Finish the image that is being made in @made: "disk.raw" or "disk.qcow2" (and "initrd.img") are there. Of @m name, engine and from are
+ * set; the rest is filled in. Reads all of it. -EINVAL, -ENOTSUP: not a disk that a domain can have. After a failure @made is to be undone.
  */
-int vmimage_finish(struct made *m, struct vmimage *img, const struct vmhost_while *w, struct err *err) _must_check_;
+int vmimage_finish(struct made *made, struct vmimage *m, const struct vmhost_while *w, struct err *err) _must_check_;
 /* Compare what is there with what image.json says. -EBADMSG: it is not what it was. */
 int vmimage_verify(const struct vmimage *m, const struct vmhost_while *w, struct err *err) _must_check_;
 

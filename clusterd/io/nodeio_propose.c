@@ -37,12 +37,12 @@ static bool may_be_witness(struct nodeio *n)
 	for (uint32_t i = 0; i < n->s->n_dom && !there; i++)
 		if (n->s->dom[i].uuid[0] && (n->s->dom[i].host == n->cfg.node || n->s->dom[i].target == n->cfg.node))
 			there = &n->s->dom[i];
-	snprintf(
-		n->role_text, sizeof(n->role_text),
-		there ? "this host is to be a witness, and the cluster has domain %s here: start it as a host first (remove "
-			"%s/witness), then vmclus drain"
-		      : "",
-		there ? there->name : "", path_conf());
+	n->role_text[0] = 0;
+	if (there)
+		snprintf(n->role_text, sizeof(n->role_text),
+		         "this host is to be a witness, and the cluster has domain %s here: start it as a host first "
+		         "(remove %s/witness), then vmclus drain",
+		         there->name, path_conf());
 	return !there;
 }
 

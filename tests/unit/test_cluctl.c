@@ -143,6 +143,7 @@ static void test_define_again(void **state)
 	node.text = texts;
 	json_t *xml = json_string(client.o.xml);
 	client.o.xml = NULL;
+	ctl_ok(&client);
 	order(json_pack("{s:s, s:s}", "op", "dumpxml", "name", "g"));
 	ctl_xml(&client);
 	assert_string_equal(text("xml"), json_string_value(xml));

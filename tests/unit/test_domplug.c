@@ -128,7 +128,7 @@ static int attach(const char *xml, bool lease, struct err *err)
 {
 	_cleanup_free_ char *lease_path = in_dir("b.img.lease"), *image = in_dir("b.img");
 	struct hv_attach_req req = { .xml_bytes = strlen(xml) };
-	__typeof__(*((struct call *)0)->rep) rep;
+	static __typeof__(*(struct call){ 0 }.rep) rep;
 	int fds[3] = { memfd_create("xml", MFD_CLOEXEC), -1, -1 };
 	struct call c = { .d = &d, .req = &req, .fds = fds, .rep = &rep };
 
