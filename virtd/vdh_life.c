@@ -30,12 +30,26 @@ static int done(struct vd_call *c, int r, const struct err *err)
 	return r < 0 ? vd_fail_err(c, r, err) : 0;
 }
 
+/* The end of a call that has changed @name, with result @r: who it is now. */
+static int changed(struct vd_call *c, struct vd_claim *claim, const char *name, int r)
+{
+	struct vmhost_dom d;
+
+	if (!r)
+		r = vd_find_name(c, name, &d);
+	vd_release(c, claim);
+	if (r < 0)
+		return r;
+	vd_put_found(&c->out, &d);
+	vmhost_dom_done(&d);
+	return 0;
+}
+
 static int define_xml(struct vd_call *c, const char *xml)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
 	struct vd_claim claim;
 	struct err err = { 0 };
-	struct vmhost_dom d;
 	int r = dom_config_parse(xml, strlen(xml), "(domain_definition)", &cfg, &err);
 
 	if (r < 0)
@@ -43,14 +57,7 @@ static int define_xml(struct vd_call *c, const char *xml)
 	if (refuse_cluster(c, cfg->name, "define") < 0 || vd_claim(c, &claim, cfg->name) < 0)
 		return -1;
 	r = done(c, vmhost_define(cfg, &err), &err);
-	if (!r)
-		r = vd_find_name(c, cfg->name, &d);
-	vd_release(c, &claim);
-	if (r < 0)
-		return r;
-	vd_put_found(&c->out, &d);
-	vmhost_dom_done(&d);
-	return 0;
+	return changed(c, &claim, cfg->name, r);
 }
 
 int vdh_define(struct vd_call *c)
@@ -129,7 +136,6 @@ int vdh_create_xml(struct vd_call *c)
 	struct hvlaunch l = { .local = true };
 	struct vd_claim claim;
 	struct err err = { 0 };
-	struct vmhost_dom d;
 	int r;
 
 	if (flags & ~(START_PAUSED | START_VALIDATE))
@@ -141,14 +147,7 @@ int vdh_create_xml(struct vd_call *c)
 	r = done(c, vmhost_start_once(cfg, &l, &w, &err), &err);
 	if (!r)
 		r = started(c, cfg->name, flags);
-	if (!r)
-		r = vd_find_name(c, cfg->name, &d);
-	vd_release(c, &claim);
-	if (r < 0)
-		return r;
-	vd_put_found(&c->out, &d);
-	vmhost_dom_done(&d);
-	return 0;
+	return changed(c, &claim, cfg->name, r);
 }
 
 int vdh_create(struct vd_call *c)

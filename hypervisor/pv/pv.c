@@ -22,6 +22,7 @@
 #include "common/util.h"
 #include "hypervisor/dev/vudev.h"
 #include "hypervisor/pv/kernelfile.h"
+#include "hypervisor/pv/lacks.h"
 #include "hypervisor/pv/look.h"
 #include "hypervisor/pv/restore.h"
 #include "hypervisor/pv/track.h"
@@ -538,13 +539,6 @@ static int pv_identity(const struct dom_config *cfg, char out[HV_IDENTITY_MAX], 
 	return 0;
 }
 
-/* Its builds have no order. */
-static bool pv_newer(const struct dom_config *cfg)
-{
-	(void)cfg;
-	return false;
-}
-
 /* A user-mode kernel takes an address for an offset in its memory file. */
 static unsigned pv_regions(const struct dom_config *cfg, struct guestmem_region ret[GUESTMEM_REGIONS_MAX])
 {
@@ -752,37 +746,6 @@ static void pv_look(void *vm, struct hv_look *ret)
 	*ret = (struct hv_look){ 0 };
 	if (v->k)
 		pv_look_at(v->k, ret);
-}
-
-/* Its devices are hvdom's. */
-static int pv_balloon(void *vm, uint64_t target_bytes, struct err *err)
-{
-	(void)vm, (void)target_bytes;
-	return err_set(err, ENOSYS, "the balloon is a device of hvdom's");
-}
-
-static uint64_t pv_balloon_bytes(void *vm)
-{
-	(void)vm;
-	return 0;
-}
-
-static int pv_powerdown(void *vm, struct err *err)
-{
-	(void)vm;
-	return err_set(err, ENOTSUP, "a guest of engine pv has no power button");
-}
-
-static int pv_plug(void *vm, const struct hv_plug *p, struct err *err)
-{
-	(void)vm, (void)p;
-	return err_set(err, ENOTSUP, "guests of engine pv have the devices of their start");
-}
-
-static int pv_unplug(void *vm, unsigned place, struct err *err)
-{
-	(void)vm, (void)place;
-	return err_set(err, ENOTSUP, "guests of engine pv have the devices of their start");
 }
 
 const struct hv_engine_ops hv_engine_pv = {
