@@ -15,9 +15,9 @@
 #include <unistd.h>
 #include "common/util.h"
 
-static const char *const key[PATH_KINDS] = { "images", "devices", "kernels", "outputs" };
+static const char *const key[PATH_KINDS] = { "images", "devices", "kernels", "outputs", "sockets" };
 static const char *const kind_name[PATH_KINDS] = { "regular file", "block device", "regular file",
-	                                           "regular file with one name" };
+	                                           "regular file with one name", "socket" };
 
 const char *path_kind_key(enum path_kind kind)
 {
@@ -214,6 +214,19 @@ int path_open(const struct path_rules *p, enum path_kind kind, const char *path,
 	return err_set(err, EAGAIN, "%s: %s comes and goes", what, path);
 }
 
+int path_folder(const struct path_rules *p, enum path_kind kind, const char *path, const char *what, struct err *err)
+{
+	int fd = open_place(p, kind, path, true, 0);
+
+	return fd < 0 ? explain(p, kind, path, fd, what, err) : fd;
+}
+
+/* Is it made where it is not, so that its folder counts? */
+static bool is_made(enum path_kind kind)
+{
+	return kind == PATH_OUTPUT || kind == PATH_SOCKET;
+}
+
 int path_check(const struct path_rules *p, enum path_kind kind, const char *path, const char *what, struct err *err)
 {
 	struct stat st;
@@ -221,14 +234,14 @@ int path_check(const struct path_rules *p, enum path_kind kind, const char *path
 
 	if (!path)
 		return 0;
-	place = open_place(p, kind, path, kind == PATH_OUTPUT, 0);
+	place = open_place(p, kind, path, is_made(kind), 0);
 	if (place == -ENOENT) /* whoever opens it says so */
 		return 0;
 	if (place < 0)
 		return explain(p, kind, path, place, what, err);
 	int r = fstat(place, &st) < 0 ? -errno : 0;
 	close(place);
-	if (r == 0 && kind != PATH_OUTPUT && !fits(kind, &st))
+	if (r == 0 && !is_made(kind) && !fits(kind, &st))
 		return err_set(err, EINVAL, "%s: %s is not a %s", what, path, kind_name[kind]);
 	return r < 0 ? explain(p, kind, path, r, what, err) : 0;
 }

@@ -19,6 +19,7 @@ enum path_kind {
 	PATH_DEVICE, /* a block device */
 	PATH_KERNEL, /* a regular file that is only read: kernel, initrd */
 	PATH_OUTPUT, /* a regular file with a single hard link, to which the guest's output is appended */
+	PATH_SOCKET, /* a Unix socket, which is made */
 	PATH_KINDS
 };
 
@@ -44,6 +45,10 @@ void path_rules_done(struct path_rules *p);
  */
 int path_open(const struct path_rules *p, enum path_kind kind, const char *path, int flags, const char *what,
               struct err *err) _must_check_;
+
+/* A descriptor (O_PATH) of the folder that @path is in, under the same rules. Errors as path_open(). */
+int path_folder(const struct path_rules *p, enum path_kind kind, const char *path, const char *what,
+                struct err *err) _must_check_;
 
 /* Whether path_open() would open @path, as far as it exists. Uses O_PATH only: no device, FIFO or file is touched. */
 int path_check(const struct path_rules *p, enum path_kind kind, const char *path, const char *what,

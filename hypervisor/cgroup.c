@@ -281,7 +281,7 @@ void cgroup_make(struct cgroup *c, const char *base, const char *name, uint64_t 
 	_cleanup_free_ char *v2 = xasprintf("%s/cgroup.controllers", base), *text = NULL;
 	size_t len;
 
-	*c = (struct cgroup){ .janitor = -1 };
+	*c = (struct cgroup){ .janitor = -1, .left_dir = -1 };
 	if (access(v2, F_OK) == 0) {
 		make_v2(c, base, name, ram_bytes, uid, true);
 		return;
@@ -351,6 +351,14 @@ static void leave_for_janitors(const struct cgroup *c)
 	}
 }
 
+static void remove_file(const struct cgroup *c)
+{
+	struct stat st;
+
+	if (c->left_dir >= 0 && fstatat(1, c->left_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == c->left_ino)
+		(void)!unlinkat(1, c->left_name, 0);
+}
+
 /* Its only work: wait for the end of the pipe, remove the groups as soon as the last process has left them. */
 static __attribute__((noreturn)) void janitor_main(const struct cgroup *c, int fd)
 {
@@ -363,10 +371,12 @@ static __attribute__((noreturn)) void janitor_main(const struct cgroup *c, int f
 			signal(s, SIG_IGN);
 	leave_for_janitors(c);
 	/* nothing of the daemon's may live on here: its locks, above all */
-	if (dup2(fd, 0) < 0 || syscall(SYS_close_range, 1, ~0u, 0) < 0)
+	if (dup2(fd, 0) < 0 || (c->left_dir >= 0 && dup2(c->left_dir, 1) < 0) ||
+	    syscall(SYS_close_range, c->left_dir >= 0 ? 2 : 1, ~0u, 0) < 0)
 		_exit(1);
 	while (read(0, &x, 1) < 0 && errno == EINTR)
 		;
+	remove_file(c);
 	for (int i = 0; i < 500; i++) {
 		size_t left = 0;
 		for (size_t k = 0; k < c->n; k++) {
@@ -389,7 +399,7 @@ int cgroup_janitor(struct cgroup *c)
 {
 	int p[2];
 
-	if (!c->n)
+	if (!c->n && c->left_dir < 0)
 		return 0;
 	if (pipe2(p, O_CLOEXEC) < 0)
 		return -errno;
@@ -430,5 +440,5 @@ void cgroup_done(struct cgroup *c)
 	}
 	if (c->janitor >= 0)
 		close(c->janitor);
-	*c = (struct cgroup){ .janitor = -1 };
+	*c = (struct cgroup){ .janitor = -1, .left_dir = -1 };
 }

@@ -27,6 +27,10 @@ struct cgroup {
 	size_t n; /* groups that exist; cgroup_evidence() names the first */
 	struct cgroup_place place[CGROUP_PLACES_MAX];
 	int janitor;   /* owned; the janitor removes the groups when this pipe closes; -1: none */
+	/* A file that goes with the groups, unless another one has its name by then. All borrowed; left_dir -1: none. */
+	int left_dir;
+	const char *left_name;
+	ino_t left_ino;
 	char why[160]; /* the limits that are missing, for people; "": none */
 };
 
@@ -38,8 +42,8 @@ uint64_t cgroup_memory_limit(uint64_t ram_bytes);
  */
 void cgroup_make(struct cgroup *c, const char *base, const char *name, uint64_t ram_bytes, uid_t uid);
 /*
- * Fork a privileged process that removes the groups after this process has ended, however it ends. Call before privileges are dropped and
- * threads started. After a failure the groups stay, and the domain's next start uses them again.
+ * Fork a privileged process that removes the groups and the file after this process has ended, however it ends. Call before privileges
+ * are dropped and threads started. After a failure they stay, and the domain's next start uses them again.
  */
 int cgroup_janitor(struct cgroup *c) _must_check_;
 /* Move the calling process, and so its later children, into the groups. One that refuses leaves @c. As root, after cgroup_janitor(). */

@@ -10,6 +10,7 @@
 #include "hypervisor/cgroup.h"
 #include "hypervisor/conlog.h"
 #include "hypervisor/dev/devs.h"
+#include "hypervisor/display.h"
 #include "hypervisor/api/domcfg.h"
 #include "hypervisor/api/hvmsg.h"
 #include "hypervisor/engine.h"
@@ -45,6 +46,7 @@ struct domain {
 	struct conlog *con;
 	struct hvserver *server;
 	struct leases leases;
+	struct display *display;            /* NULL: its screen cannot be seen */
 	struct deadline_page *deadline;     /* of the host's lease in the cluster, NULL: no domain of the cluster */
 	enum hv_dom_state state;
 	char host[HV_NAME_MAX];             /* this host's name, the owner in leases that we write */

@@ -562,6 +562,8 @@ static const struct {
 	[HV_OP_BLOCKRESIZE] = { call_blockresize, "resize a disk" },
 	[HV_OP_ATTACH] = { call_attach, "attach a device" },
 	[HV_OP_DETACH] = { call_detach, "detach a device" },
+	[HV_OP_DISPLAY] = { call_display, NULL },
+	[HV_OP_SCREENSHOT] = { call_screenshot, "take a picture" },
 };
 
 /* What a session began is its own: another one that meddles would let a move lose pages or run a guest that is being copied. */

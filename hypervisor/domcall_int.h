@@ -44,6 +44,11 @@ int call_blockresize(struct call *c, struct err *err) _must_check_;
 int call_attach(struct call *c, struct err *err) _must_check_;
 int call_detach(struct call *c, struct err *err) _must_check_;
 
+/* domcall_screen.c */
+int call_display(struct call *c, struct err *err) _must_check_;
+int call_screenshot(struct call *c, struct err *err) _must_check_;
+int domain_screen_client(void *arg, int fd, struct err *err); /* a display_client_fn, of a domain */
+
 /* domcall.c */
 extern const struct hvserver_ops domcall_ops;
 void domain_pend_done(struct domain *d, int r, struct err *err); /* answer the call that is pending; without one nothing happens */

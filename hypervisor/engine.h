@@ -22,6 +22,7 @@
  *	logdirty_audit          -EINVAL    -EINVAL    0          -EINVAL     (-EINVAL when it is off)
  *	balloon                 -ESRCH     -EBUSY     0          0           (-ENOSYS, -EOPNOTSUPP: see there)
  *	logdirty_stop, input, balloon_bytes, stats, look, kill: in all states
+ *	screen_client, screenshot -ESRCH      -EBUSY     0          0
  *
  * A guest may end at any moment, in any state. From then until exited() is called, an op may fail with any error.
  * Pointers that an op gets are borrowed for the call. @err may be NULL. Outputs are untouched on failure, except a buf and a bitmap, which
@@ -178,6 +179,17 @@ struct hv_engine_ops {
 	 */
 	int (*plug)(void *vm, const struct hv_plug *p, struct err *err);
 	int (*unplug)(void *vm, unsigned place, struct err *err);
+	/*
+	 * A client of the guest's screen (VNC): @fd is a stream socket to it, owned from now on, also on failure. The engine serves it
+	 * until one of the two closes it or the guest ends. The domain's password is the engine's to ask for. -ENOTSUP: its guests have
+	 * no screen; -ESRCH, -EBUSY as suspend.
+	 */
+	int (*screen_client)(void *vm, int fd, struct err *err);
+	/*
+	 * A picture of screen @screen as PNG: a sealed memory file of the picture's size, owned by the caller. -ENOTSUP, -ENOENT: there is
+	 * no such screen; -ESRCH, -EBUSY as suspend.
+	 */
+	int (*screenshot)(void *vm, unsigned screen, struct err *err);
 	/* Input typed at the boot console; lost if the guest does not read it. */
 	void (*input)(void *vm, const void *p, size_t len);
 	void (*stats)(void *vm, struct hv_stats *st);   /* cpu_ns, processes, hv_rss_bytes of engine helpers */

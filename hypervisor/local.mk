@@ -9,7 +9,7 @@ noinst_LIBRARIES += %D%/libhvserver.a
 # The daemon: one process per domain.
 noinst_LIBRARIES += %D%/libhv.a
 %C%_libhv_a_SOURCES = %D%/check.h %D%/check.c %D%/engine.h %D%/engine.c %D%/lease.h %D%/lease.c %D%/cgroup.h %D%/cgroup.c %D%/stateframe.h %D%/stateframe.c %D%/conlog.h %D%/conlog.c \
-	%D%/domain_int.h %D%/domain.c %D%/stop.c %D%/slow.h %D%/slow.c %D%/domcall_int.h %D%/domcall.c %D%/domcall_own.c %D%/domplug.c %D%/domwait.c %D%/dommem.c %D%/frozen.c %D%/park.c %D%/watchdog.c
+	%D%/domain_int.h %D%/domain.c %D%/stop.c %D%/slow.h %D%/slow.c %D%/domcall_int.h %D%/domcall.c %D%/domcall_own.c %D%/domcall_screen.c %D%/relay.h %D%/relay.c %D%/display.h %D%/display.c %D%/domplug.c %D%/domwait.c %D%/dommem.c %D%/frozen.c %D%/park.c %D%/watchdog.c
 %C%_libhv_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(XXHASH_CFLAGS)
 sbin_PROGRAMS += %D%/hvdom
 %C%_hvdom_SOURCES = %D%/main.c

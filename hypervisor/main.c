@@ -188,6 +188,7 @@ static int limit_resources(struct domain *d, struct err *err)
 		snprintf(d->cgroup.why, sizeof(d->cgroup.why), "not started as root");
 	if (d->cgroup.why[0])
 		log_info("domain '%s' runs without some limits of its control group (%s)", d->cfg->name, d->cgroup.why);
+	d->cgroup.left_dir = display_file(d->display, &d->cgroup.left_name, &d->cgroup.left_ino);
 	if (cgroup_janitor(&d->cgroup) < 0)
 		log_info("the control group of domain '%s' will stay after its end", d->cfg->name);
 	cgroup_enter(&d->cgroup);
@@ -262,6 +263,8 @@ static int set_up(struct domain *d, struct err *err)
 		r = deadline_page_of(d->cfg->name, &d->deadline, err);
 	ev.deadline = d->deadline;
 	if (!r)
+		r = display_listen(d->cfg, d->run_dir, &d->display, err);
+	if (!r)
 		r = limit_resources(d, err);
 	if (!r)
 		r = devs_new(d->cfg, d->ops->transport, &ev, &d->devs, err);
@@ -298,6 +301,8 @@ static int set_up(struct domain *d, struct err *err)
 		r = d->ops->open(&d->env, &d->vm, err);
 	if (!r)
 		r = devs_start(d->devs, err);
+	if (!r)
+		r = display_start(d->display, d->loop, domain_screen_client, d, err);
 	if (r < 0)
 		return r;
 	d->server = hvserver_new(d->loop, steal_fd(&listen_fd), &domcall_ops, d, err);
@@ -333,6 +338,7 @@ static void tear_down(struct domain *d)
 		if (leases_write(&d->leases, &rec, &e) < 0)
 			log_error("%s", e.text);
 	}
+	display_free(d->display);
 	hvserver_free(d->server);
 	if (d->vm)
 		d->ops->close(d->vm);
@@ -385,7 +391,11 @@ int main(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	static struct domain d = { .mem.fd = -1, .bitmap_fd = -1, .ready_fd = -1, .lock_fd = -1, .cgroup.janitor = -1 };
+	static struct domain d = { .mem.fd = -1,
+		                   .bitmap_fd = -1,
+		                   .ready_fd = -1,
+		                   .lock_fd = -1,
+		                   .cgroup = { .janitor = -1, .left_dir = -1 } };
 	enum log_level level = LOG_LEVEL_INFO;
 	const char *config = NULL, *check = NULL;
 	struct err err = { 0 };

@@ -11,7 +11,7 @@ bin_PROGRAMS += %D%/vmctl
 	%D%/vmctl_image.h %D%/vmctl_image.c %D%/vmctl_imageadd.c %D%/vmctl_imagetake.c %D%/vmctl_tool.h %D%/vmctl_tool.c \
 	%D%/vmctl_create.h %D%/vmctl_create.c %D%/vmctl_createxml.c %D%/vmctl_createclus.c %D%/vmctl_seed.h \
 	%D%/made.h %D%/made.c %D%/filehash.h %D%/filehash.c %D%/vmimage.h %D%/vmimage.c \
-	%D%/vmctl_launch.c %D%/vmctl_plug.c %D%/vmctl_run.c %D%/vmctl_save.c
+	%D%/vmctl_launch.c %D%/vmctl_plug.c %D%/vmctl_run.c %D%/vmctl_save.c %D%/vmctl_screen.c
 %C%_vmctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(GCRYPT_CFLAGS)
 %C%_vmctl_LDADD = %D%/libcli.a $(VMHOST_LIBS) $(VMHOST_SYSLIBS) $(GCRYPT_LIBS)
 

@@ -54,6 +54,9 @@ int vmctl_detach_device(struct cli *v, struct err *err);
 int vmctl_blockresize(struct cli *v, struct err *err);
 int vmctl_loglevel(struct cli *v, struct err *err);
 int vmctl_console(struct cli *v, struct err *err);
+int vmctl_vncdisplay(struct cli *v, struct err *err);
+int vmctl_domdisplay(struct cli *v, struct err *err);
+int vmctl_screenshot(struct cli *v, struct err *err);
 int vmctl_save(struct cli *v, struct err *err);
 int vmctl_restore(struct cli *v, struct err *err);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "common/hostname.h"
 #include "common/util.h"
+#include "hypervisor/api/hvcall.h"
 #include "tools/vmmig_int.h"
 
 /* The order of @op. An option's value is a number, a word, or true. NULL: @err says what is wrong. */
@@ -149,6 +150,21 @@ static int follow(struct jsonconn *c, struct cli *v)
 	}
 }
 
+/* What does not move: who looks at the guest's screen does so through this host. */
+static void tell_viewers(const struct cli *v)
+{
+	struct hv_display d = { 0 };
+	struct hvcall c;
+
+	if (v->json || hvcall_open(&c, v->arg[0], NULL) < 0)
+		return;
+	c.timeout_ms = 2000; /* a courtesy */
+	if (hvcall_simple(&c, HV_OP_DISPLAY, NULL, 0, &d, sizeof(d), NULL) == 0 && d.clients)
+		fprintf(stderr, "vmmig: note: %u client%s of %s's screen will be cut; it can be seen on %s then\n",
+		        d.clients, d.clients == 1 ? "" : "s", v->arg[0], v->arg[1]);
+	hvcall_close(&c);
+}
+
 int vmmig_push(struct cli *v, struct err *err)
 {
 	_cleanup_jsonconn_ struct jsonconn c = { .fd = -1 };
@@ -157,6 +173,7 @@ int vmmig_push(struct cli *v, struct err *err)
 	if (!order)
 		return -CLI_EUSAGE;
 	vmmig_catch_signals();
+	tell_viewers(v);
 	return jsonconn_order(&c, &vmmig_peer, order, err) < 0 ? print_refused(v, err->text) : follow(&c, v);
 }
 

@@ -363,12 +363,16 @@ static int xml(struct vd_call *c)
 {
 	_cleanup_json_ json_t *s = NULL;
 	_cleanup_free_ char *text = NULL;
+	struct err err = { 0 };
 	struct cdom d;
 
 	if (c->readonly && (c->args.arg[1].u & XML_SECURE))
 		return vd_fail(c, VD_E_DENIED, "operation forbidden: read only access prevents what may be secret");
 	if (argument(c, &s, &d) < 0 || !(text = xml_of(c, d.name)))
 		return -1;
+	int r = c->args.arg[1].u & XML_SECURE ? 0 : vd_hide_secrets(&text, &err);
+	if (r < 0)
+		return vd_fail_err(c, r, &err);
 	xdr_put_string(&c->out, text);
 	return 0;
 }

@@ -268,6 +268,26 @@ int vdh_os_type(struct vd_call *c)
 	return 0;
 }
 
+int vd_hide_secrets(char **xml, struct err *err)
+{
+	_cleanup_dom_config_ struct dom_config *cfg = NULL;
+	char *shown;
+
+	if (!strstr(*xml, "passwd")) /* as it stands: others compare it */
+		return 0;
+	int r = dom_config_parse(*xml, strlen(*xml), "domain", &cfg, err);
+
+	if (!r) {
+		dom_config_hide_secrets(cfg);
+		r = dom_config_format(cfg, &shown, err);
+	}
+	if (r < 0)
+		return r;
+	free(*xml);
+	*xml = shown;
+	return 0;
+}
+
 int vdh_xml(struct vd_call *c)
 {
 	uint32_t flags = c->args.arg[1].u;
@@ -282,6 +302,8 @@ int vdh_xml(struct vd_call *c)
 		return -1;
 	r = vmhost_xml(d.name, flags & XML_INACTIVE, &xml, &err);
 	vmhost_dom_done(&d);
+	if (!r && !(flags & XML_SECURE))
+		r = vd_hide_secrets(&xml, &err);
 	if (r < 0)
 		return vd_fail_err(c, r, &err);
 	xdr_put_string(&c->out, xml);

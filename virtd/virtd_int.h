@@ -213,6 +213,8 @@ struct vd_snapshot *vd_cluster_snapshot(struct vd_call *c); /* as vd_snapshot_ta
 int vd_find(struct vd_call *c, unsigned i, struct vmhost_dom *ret) _must_check_;
 int vd_find_name(struct vd_call *c, const char *name, struct vmhost_dom *ret) _must_check_;
 int vd_find_uuid(struct vd_call *c, const uint8_t uuid[XDR_UUID], struct vmhost_dom *ret) _must_check_;
+/* Replace the XML @*xml (owned by the caller) by what everybody may read of it. */
+int vd_hide_secrets(char **xml, struct err *err) _must_check_;
 bool vd_is_there(const struct vmhost_dom *d);   /* libvirt would list it */
 bool vd_is_active(const struct vmhost_dom *d);
 int32_t vd_id(const struct vmhost_dom *d);

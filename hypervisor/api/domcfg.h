@@ -32,7 +32,7 @@ enum dom_watchdog {
 };
 /* The device; none for uml, whose <watchdog model> is only kept. */
 enum dom_watchdog_model { DOM_WATCHDOG_NO_DEVICE, DOM_WATCHDOG_I6300ESB, DOM_WATCHDOG_IB700, DOM_WATCHDOG_ITCO };
-enum dom_video { DOM_VIDEO_NONE, DOM_VIDEO_VGA, DOM_VIDEO_BOCHS };
+enum dom_video { DOM_VIDEO_NONE, DOM_VIDEO_VGA, DOM_VIDEO_BOCHS, DOM_VIDEO_CIRRUS, DOM_VIDEO_VIRTIO };
 enum dom_input { DOM_INPUT_TABLET, DOM_INPUT_KEYBOARD, DOM_INPUT_MOUSE };
 enum dom_cpu_mode { DOM_CPU_DEFAULT, DOM_CPU_PASSTHROUGH, DOM_CPU_HOST_MODEL, DOM_CPU_CUSTOM, DOM_CPU_MAXIMUM };
 enum dom_cpu_policy { DOM_CPU_FORCE, DOM_CPU_REQUIRE, DOM_CPU_OPTIONAL, DOM_CPU_DISABLE };
@@ -59,6 +59,9 @@ enum dom_boot { DOM_BOOT_HD, DOM_BOOT_CDROM, DOM_BOOT_FD };
 #define DOM_HYPERV_MAX 24
 #define DOM_BOOT_MAX 4
 #define DOM_PLACES_MAX 8
+#define DOM_VNC_PASSWORD_MAX 8
+#define DOM_VNC_PORT_FIRST 5900
+#define DOM_SOCKET_PATH_MAX 107
 
 const char *dom_bus_name(enum dom_bus bus); /* as in XML; static text */
 /* A place on a controller. */
@@ -134,6 +137,15 @@ struct dom_hyperv {
 	unsigned number;
 	char text[13];
 };
+/* How the guest's screen can be seen, by VNC. */
+struct dom_display {
+	bool on;
+	bool tcp;                /* on a port of 127.0.0.1, with a password; else on a Unix socket */
+	unsigned port;           /* 0: the first one from DOM_VNC_PORT_FIRST that is free */
+	char *socket;            /* absolute path; owned, NULL: in the domain's run directory */
+	char password[DOM_VNC_PASSWORD_MAX + 1]; /* empty: none */
+	int64_t valid_until_s;   /* of the password, since the epoch; 0: for ever */
+};
 /* What guests with a machine of their own have (kvm, qemu); all zeros for uml. */
 struct dom_hvm {
 	struct dom_cpu cpu;
@@ -153,6 +165,7 @@ struct dom_hvm {
 	enum dom_watchdog_model watchdog;
 	unsigned gic;            /* version of the interrupt controller; 0: the architecture has none */
 	unsigned places;         /* the machine was made with so many, for disks and NICs that come and go; 0: none, or not decided */
+	struct dom_display display;
 };
 
 struct dom_config {
@@ -210,6 +223,8 @@ int dom_config_limits(const struct dom_config *cfg, struct err *err) _must_check
  * again and says the same. -E2BIG, -EINVAL: what would be written could not be read, or would be read differently.
  */
 int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err) _must_check_;
+/* Take what not everybody may read (passwords) out of the struct and the document: what is formatted then is for showing. */
+void dom_config_hide_secrets(struct dom_config *cfg);
 /* Give it the processor @cpu, of mode custom, in struct and document. -ENOMEM. */
 int dom_config_set_cpu(struct dom_config *cfg, const struct dom_cpu *cpu) _must_check_;
 /* Places for devices that come and go in a machine of @cfg that is made now. */

@@ -58,6 +58,9 @@ static const struct hvmsg_op ops[HV_OP_MAX] = {
 	[HV_OP_ATTACH] = { "attach", sizeof(struct hv_attach_req), sizeof(struct hv_attach_rep), 1 | HVMSG_OR_MORE,
 	                   false, IN(RUNNING), HVMSG_ANYBODY },
 	[HV_OP_DETACH] = { "detach", sizeof(struct hv_detach_req), 0, 0, false, IN(RUNNING), HVMSG_ANYBODY },
+	[HV_OP_DISPLAY] = { "display", 0, sizeof(struct hv_display), 0, true, ANY, HVMSG_ANYBODY },
+	[HV_OP_SCREENSHOT] = { "screenshot", sizeof(struct hv_screenshot_req), sizeof(struct hv_screenshot_rep), 0,
+	                       true, IN(RUNNING) | IN(PAUSED), HVMSG_ANYBODY },
 	/* HV_OP_EVENT is never a request */
 };
 

@@ -79,6 +79,8 @@ enum hv_op {
 	HV_OP_BLOCKRESIZE = 36,     /* running: struct hv_blockresize_req: make a disk's image larger, and tell the guest */
 	HV_OP_ATTACH = 37,          /* running: struct hv_attach_req + memfd with XML, then files -> struct hv_attach_rep */
 	HV_OP_DETACH = 38,          /* running: struct hv_detach_req: ask the guest to let a device go, and wait for that */
+	HV_OP_DISPLAY = 39,         /* -> struct hv_display: where the guest's screen can be seen */
+	HV_OP_SCREENSHOT = 40,      /* running or paused: struct hv_screenshot_req -> struct hv_screenshot_rep + memfd with a PNG */
 	HV_OP_MAX
 };
 
@@ -199,6 +201,19 @@ struct hv_blockresize_req { char disk[16]; /* target name */ uint64_t bytes; /* 
 struct hv_attach_req { uint64_t xml_bytes; };
 struct hv_attach_rep { char name[16]; /* vda, vnet0 */ uint32_t place; /* in the machine */ uint32_t reserved; };
 struct hv_detach_req { char device[24]; /* vda; a NIC's MAC address or its tap's name */ };
+#define HV_DISPLAY_NONE   0u
+#define HV_DISPLAY_SOCKET 1u         /* a Unix socket at @place */
+#define HV_DISPLAY_PORT   2u         /* @port of the address @place */
+struct hv_display {
+	uint32_t kind;              /* HV_DISPLAY_* */
+	uint32_t port;
+	uint32_t password;          /* 1: clients need one */
+	uint32_t clients;           /* that are connected */
+	char place[112];            /* with the NUL */
+};
+#define HV_SCREENSHOT_MAX (64u << 20) /* octets of a picture */
+struct hv_screenshot_req { uint32_t screen; uint32_t reserved; };
+struct hv_screenshot_rep { uint64_t size_bytes; };
 struct hv_memhash_rep { uint32_t n_regions; uint32_t reserved; uint64_t hash[HV_REGIONS_MAX]; };
 
 enum hv_event_kind {

@@ -34,6 +34,8 @@ static int add_defaults(struct path_rules *p)
 		r = path_rules_add(p, PATH_IMAGE, xasprintf("%s/shared", path_state()));
 	if (r == 0)
 		r = path_rules_add(p, PATH_OUTPUT, xasprintf("%s", path_log()));
+	if (r == 0)
+		r = path_rules_add(p, PATH_SOCKET, xasprintf("%s", path_run()));
 	for (size_t i = 0; i < ARRAY_SIZE(fixed) && r == 0; i++)
 		r = path_rules_add(p, fixed[i].kind, xasprintf("%s", fixed[i].dir));
 	return r;
@@ -143,7 +145,7 @@ int path_check_config(const struct path_rules *p, const struct dom_config *cfg, 
 		if (r == 0 && c->type == DOM_CHAR_FILE)
 			r = path_check(p, PATH_OUTPUT, c->path, what, err);
 	}
-	return r;
+	return r < 0 ? r : path_check(p, PATH_SOCKET, cfg->hvm.display.socket, "graphics", err);
 }
 
 static void touch(const char *what, const char *path, void (*at)(void *arg, const char *what), void *arg)

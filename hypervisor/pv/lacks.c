@@ -4,6 +4,7 @@
 #include "hypervisor/pv/lacks.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 /* Its builds have no order. */
 bool pv_newer(const struct dom_config *cfg)
@@ -41,4 +42,17 @@ int pv_unplug(void *vm, unsigned place, struct err *err)
 {
 	(void)vm, (void)place;
 	return err_set(err, ENOTSUP, "guests of engine pv have the devices of their start");
+}
+
+int pv_screen_client(void *vm, int fd, struct err *err)
+{
+	(void)vm;
+	close(fd);
+	return err_set(err, ENOTSUP, "a guest of engine pv has no screen");
+}
+
+int pv_screenshot(void *vm, unsigned screen, struct err *err)
+{
+	(void)vm, (void)screen;
+	return err_set(err, ENOTSUP, "a guest of engine pv has no screen");
 }

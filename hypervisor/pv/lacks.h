@@ -11,5 +11,7 @@ uint64_t pv_balloon_bytes(void *vm);
 int pv_powerdown(void *vm, struct err *err);
 int pv_plug(void *vm, const struct hv_plug *p, struct err *err);
 int pv_unplug(void *vm, unsigned place, struct err *err);
+int pv_screen_client(void *vm, int fd, struct err *err);
+int pv_screenshot(void *vm, unsigned screen, struct err *err);
 
 #endif

@@ -11,6 +11,7 @@
 #include "hypervisor/api/domarch.h"
 #include "hypervisor/qemu/qcpu.h"
 #include "hypervisor/qemu/qdisk.h"
+#include "hypervisor/qemu/qdisplay.h"
 
 #define ARGS_MAX      200u
 #define SLOT_CONSOLE  0x2u
@@ -173,6 +174,21 @@ static void put_chipset(struct args *a, const struct qargs *q)
 		put(a, "ib700,id=watchdog");
 }
 
+static void put_screen(struct args *a, const struct qargs *q)
+{
+	const char *vnc = qdisplay_vnc(q->cfg);
+	char video[80];
+
+	if (qdisplay_video(q->cfg, SLOT_VIDEO, video, sizeof(video))) {
+		put(a, "-device");
+		put(a, "%s", video);
+	}
+	if (vnc) {
+		put(a, "-vnc");
+		put(a, "%s", vnc);
+	}
+}
+
 static void put_peripherals(struct args *a, const struct qargs *q)
 {
 	static const char *const inputs[] = {
@@ -180,14 +196,6 @@ static void put_peripherals(struct args *a, const struct qargs *q)
 	};
 	const struct dom_hvm *h = &q->cfg->hvm;
 
-	if (h->video != DOM_VIDEO_NONE)
-		put(a, "-device");
-	if (h->video == DOM_VIDEO_BOCHS)
-		put(a, "bochs-display,id=video,addr=0x%x", SLOT_VIDEO);
-	else if (h->video == DOM_VIDEO_VGA && h->vram_kib >= 1024)
-		put(a, "VGA,id=video,addr=0x%x,vgamem_mb=%u", SLOT_VIDEO, h->vram_kib / 1024);
-	else if (h->video == DOM_VIDEO_VGA)
-		put(a, "VGA,id=video,addr=0x%x", SLOT_VIDEO);
 	for (size_t i = 0; i < h->n_inputs; i++) {
 		put(a, "-device");
 		put(a, "%s,id=input%zu,bus=usb.0,port=%zu", inputs[h->input[i]], i, i + 1);
@@ -472,6 +480,7 @@ int qargs_build(const struct qargs *q, char ***ret, struct err *err)
 	put_boot(&a, q);
 	put_consoles(&a, q);
 	put_devices(&a, q);
+	put_screen(&a, q);
 	put_peripherals(&a, q);
 	if (q->incoming) {
 		put(&a, "-incoming");

@@ -19,6 +19,7 @@
 #include "hypervisor/dev/vudev.h"
 #include "hypervisor/qemu/qargs.h"
 #include "hypervisor/qemu/qcpu.h"
+#include "hypervisor/qemu/qscreen.h"
 #include "hypervisor/qemu/qvm_int.h"
 
 /* A state: docs/wire/qemustate.md */
@@ -329,6 +330,24 @@ static int unplug(void *vm, unsigned place, struct err *err)
 	return qplug_ask(vm, place, err);
 }
 
+static int screen_client(void *vm, int fd, struct err *err)
+{
+	struct qvm *v = vm;
+	int r = need_guest(v, err);
+
+	if (r < 0)
+		close(fd);
+	return r < 0 ? r : qscreen_client(v, fd, err);
+}
+
+static int screenshot(void *vm, unsigned screen, struct err *err)
+{
+	struct qvm *v = vm;
+	int r = need_guest(v, err);
+
+	return r < 0 ? r : qscreen_shot(v, screen, err);
+}
+
 static void stats(void *vm, struct hv_stats *st)
 {
 	qvm_stats(vm, st);
@@ -390,7 +409,8 @@ FUNCTIONS(aarch64, DOM_ARCH_AARCH64, false)
 		.suspend = suspend, .resume = resume, .save = save, .load = load, .logdirty_start = log_start,         \
 		.logdirty_collect = log_collect, .logdirty_audit = log_audit, .logdirty_stop = log_stop,               \
 		.powerdown = powerdown, .balloon = balloon, .balloon_bytes = balloon_bytes, .plug = plug,              \
-		.unplug = unplug, .input = input, .stats = stats, .look = look, .kill = kill_guest, .close = close_vm, \
+		.unplug = unplug, .screen_client = screen_client, .screenshot = screenshot, .input = input,            \
+		.stats = stats, .look = look, .kill = kill_guest, .close = close_vm,                                   \
 	}
 
 const struct hv_engine_ops hv_engine_qemu = OPS("qemu", tcg, pin_places, NULL);

@@ -21,6 +21,7 @@
 #include "hypervisor/dev/vudev.h"
 #include "hypervisor/qemu/qargs.h"
 #include "hypervisor/qemu/qproc.h"
+#include "hypervisor/qemu/qscreen.h"
 
 /* What it says ------------------------------------------------------------------------------------------------------------ */
 
@@ -247,7 +248,7 @@ static int set_up_monitor(struct qvm *v, struct err *err)
 	if (!r)
 		r = qmp_call(v->qmp, "migrate-set-parameters", json_pack("{s:I}", "max-bandwidth", (json_int_t)1 << 40),
 		             -1, QVM_CALL_NS, err);
-	return r;
+	return r ? r : qscreen_set_up(v, err);
 }
 
 static void boots(struct qvm *v)

@@ -375,6 +375,19 @@ static int fake_unplug(void *vm, unsigned place, struct err *err)
 	return err_set(err, ENOTSUP, "it has no places for devices");
 }
 
+static int fake_screen_client(void *vm, int fd, struct err *err)
+{
+	(void)vm;
+	close(fd);
+	return err_set(err, ENOTSUP, "it has no screen");
+}
+
+static int fake_screenshot(void *vm, unsigned screen, struct err *err)
+{
+	(void)vm, (void)screen;
+	return err_set(err, ENOTSUP, "it has no screen");
+}
+
 const struct hv_engine_ops fake_engine = {
 	.name = "fake",
 	.probe = fake_probe,
@@ -397,6 +410,8 @@ const struct hv_engine_ops fake_engine = {
 	.balloon_bytes = fake_balloon_bytes,
 	.plug = fake_plug,
 	.unplug = fake_unplug,
+	.screen_client = fake_screen_client,
+	.screenshot = fake_screenshot,
 	.input = fake_input,
 	.stats = fake_stats,
 	.look = fake_look,

@@ -1,5 +1,5 @@
 # Unit tests of hypervisor/ but its devices.
-hypervisor_tests = %D%/test_firmware %D%/test_hvmsg %D%/test_hvcall %D%/test_hvcheck %D%/test_hvproc %D%/test_leaserec %D%/test_domxml %D%/test_domrules %D%/test_cpufeat %D%/test_savefile %D%/test_engine %D%/test_domlife %D%/test_domown %D%/test_domplug
+hypervisor_tests = %D%/test_firmware %D%/test_hvmsg %D%/test_hvcall %D%/test_hvcheck %D%/test_hvproc %D%/test_leaserec %D%/test_domxml %D%/test_domrules %D%/test_cpufeat %D%/test_savefile %D%/test_engine %D%/test_domlife %D%/test_domown %D%/test_domplug %D%/test_display
 check_PROGRAMS += $(hypervisor_tests)
 TESTS += $(hypervisor_tests)
 
@@ -50,6 +50,9 @@ EXTRA_DIST += %D%/xml
 %C%_test_domplug_SOURCES = %D%/test_domplug.c
 %C%_test_domplug_LDADD = hypervisor/libhv.a hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a hypervisor/api/libhvcall.a hypervisor/api/xml/libdomxml.a \
 	$(TEST_LIBS) $(XXHASH_LIBS) $(URING_LIBS) $(ZLIB_LIBS) $(XML_LIBS)
+
+%C%_test_display_SOURCES = %D%/test_display.c
+%C%_test_display_LDADD = hypervisor/libhv.a hypervisor/api/libpathconf.a common/libcommon.a $(TEST_LIBS) $(JANSSON_LIBS)
 
 TESTS += %D%/test_hvdom.bats
 EXTRA_DIST += %D%/test_hvdom.bats

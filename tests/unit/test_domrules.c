@@ -6,6 +6,8 @@
 #include "common/util.h"
 #include "hypervisor/api/domcfg.h"
 
+#define VGA "<video><model type='vga'/></video>"
+
 enum slot { DOMAIN, DISK, NIC, DEVICES, CPU, FEATURES, N_SLOTS };
 enum verdict { REFUSED, NOTED, SILENT, LISTED };
 
@@ -155,8 +157,29 @@ static void test_machines(void **state)
 		{ DEVICES, "<smartcard mode='host'/>", NOTED, "devices/smartcard is left out" },
 		{ DEVICES, "<redirdev bus='usb' type='spicevmc'/>", NOTED, "devices/redirdev is left out" },
 		{ DEVICES, "<hub type='usb'/>", NOTED, "devices/hub is left out" },
-		{ DEVICES, "<graphics type='spice'/>", NOTED, "devices/graphics is left out" },
-		{ DEVICES, "<graphics type='vnc'/>", NOTED, "devices/graphics is left out" },
+		{ DEVICES, "<graphics type='spice'/>", NOTED,
+		  "of type 'spice' is left out: the guest's screen can be had by VNC" },
+		{ DEVICES, "<graphics type='vnc'/>" VGA, NOTED, "without passwd is on a Unix socket" },
+		{ DEVICES, "<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/>" VGA, NOTED,
+		  "without passwd is on a Unix socket" },
+		{ DEVICES, "<graphics type='vnc' passwd='a' listen='0.0.0.0'/>" VGA, NOTED,
+		  "on 127.0.0.1, not on 0.0.0.0" },
+		{ DEVICES, "<graphics type='vnc' passwd='a'><listen type='network' network='default'/></graphics>" VGA,
+		  NOTED, "on 127.0.0.1, not on a network" },
+		{ DEVICES, "<graphics type='vnc' passwd='a' websocket='-1'/>" VGA, NOTED, "@websocket is not done" },
+		{ DEVICES, "<graphics type='vnc' passwd='a'/>", NOTED, "has nothing to show" },
+		{ DEVICES, "<graphics type='vnc' passwd='a'/><graphics type='vnc' passwd='b'/>" VGA, NOTED,
+		  "only the first one" },
+		{ DEVICES, "<graphics type='vnc' passwd='123456789'/>", REFUSED, "VNC looks at no more" },
+		{ DEVICES, "<graphics type='vnc' passwd=''/>", REFUSED, "passwd has to be" },
+		{ DEVICES, "<graphics type='vnc' passwd='a b'/>", REFUSED, "printable ASCII" },
+		{ DEVICES, "<graphics type='vnc' passwd='a' passwdValidTo='soon'/>", REFUSED, "is no time" },
+		{ DEVICES, "<graphics type='vnc' passwd='a' port='80'/>", REFUSED, "port '80'" },
+		{ DEVICES, "<graphics type='vnc' passwd='a' autoport='maybe'/>", REFUSED, "autoport 'maybe'" },
+		{ DEVICES, "<graphics type='vnc' socket='vnc.sock'/>", REFUSED, "socket" },
+		{ DEVICES, "<graphics type='vnc'><listen type='pigeon'/></graphics>", REFUSED, "type 'pigeon'" },
+		{ DEVICES, "<graphics/>", REFUSED, "attribute type is missing" },
+		{ DEVICES, "<graphics type='x11'/>", REFUSED, "type 'x11' is not supported" },
 		{ DEVICES, "<channel type='spicevmc'/>", NOTED, "SPICE is left out" },
 		{ DEVICES, "<parallel type='pty'/>", NOTED, "devices/parallel is left out" },
 		{ DEVICES, "<vsock model='virtio'/>", NOTED, "devices/vsock is left out" },
@@ -205,6 +228,13 @@ static void test_machines(void **state)
 		{ DEVICES, "<panic model='isa'/><audio id='1' type='none'/>", SILENT, "" },
 		{ DEVICES, "<video><model type='vga' vram='16384' heads='1' primary='yes'/></video>", SILENT, "" },
 		{ DEVICES, "<video><model type='none'/></video>", SILENT, "" },
+		{ DEVICES, "<video><model type='cirrus'/></video>", SILENT, "" },
+		{ DEVICES, "<video><model type='virtio' heads='1'/></video>", SILENT, "" },
+		{ DEVICES, "<graphics type='vnc' port='5901' passwd='secret' passwdValidTo='2030-01-01T00:00:00'/>" VGA,
+		  SILENT, "" },
+		{ DEVICES, "<graphics type='vnc' socket='/s'/>" VGA, SILENT, "" },
+		{ DEVICES, "<graphics type='vnc'><listen type='socket'/></graphics>" VGA, SILENT, "" },
+		{ DEVICES, "<graphics type='vnc'><listen type='none'/></graphics>" VGA, SILENT, "" },
 		{ DEVICES, "<watchdog model='i6300esb' action='inject-nmi'/>", SILENT, "" },
 		{ DEVICES, "<serial type='pty'><target type='isa-serial'><model name='isa-serial'/></target></serial>",
 		  SILENT, "" },
@@ -386,6 +416,46 @@ static void test_values(void **state)
 	assert_int_equal(c->disk[0].cache, DOM_CACHE_WRITEBACK);
 }
 
+static void test_graphics(void **state)
+{
+	_cleanup_dom_config_ struct dom_config
+		*none = must("qemu", DEVICES, VGA),
+		*plain = must("qemu", DEVICES, "<graphics type='spice'/><graphics type='vnc' port='5950'/>" VGA),
+		*port = must(
+			"qemu", DEVICES,
+			"<graphics type='vnc' passwd='secret12' port='5901' passwdValidTo='2001-09-09T01:46:40'/>" VGA),
+		*any = must("qemu", DEVICES, "<graphics type='vnc' passwd='s' port='5901' autoport='yes'/>" VGA),
+		*path = must("qemu", DEVICES,
+	                     "<graphics type='vnc' socket='/s'><listen type='socket' socket='/t'/></graphics>" VGA),
+		*libvirts = must("qemu", DEVICES,
+	                         "<graphics type='vnc'><listen type='socket' "
+	                         "socket='/var/lib/libvirt/qemu/domain-3-g/vnc.sock'/></graphics>" VGA),
+		*unseen = must("qemu", DEVICES, "<graphics type='vnc'><listen type='none'/></graphics>" VGA);
+
+	(void)state;
+	assert_false(none->hvm.display.on);
+	assert_true(plain->hvm.display.on && !plain->hvm.display.tcp && !plain->hvm.display.socket);
+	const struct dom_display *d = &port->hvm.display;
+	assert_true(d->on && d->tcp);
+	assert_int_equal(d->port, 5901);
+	assert_string_equal(d->password, "secret12");
+	assert_int_equal(d->valid_until_s, 1000000000);
+	d = &any->hvm.display;
+	assert_true(d->on && d->tcp && !d->port && !d->valid_until_s);
+	assert_true(path->hvm.display.on && !path->hvm.display.tcp);
+	assert_string_equal(path->hvm.display.socket, "/t");
+	assert_true(libvirts->hvm.display.on && !libvirts->hvm.display.socket);
+	assert_false(unseen->hvm.display.on);
+	_cleanup_free_ char *all = NULL, *shown = NULL;
+	struct err err;
+	assert_int_equal(dom_config_format(port, &all, &err), 0);
+	assert_non_null(strstr(all, "passwd=\"secret12\""));
+	dom_config_hide_secrets(port);
+	assert_int_equal(dom_config_format(port, &shown, &err), 0);
+	assert_null(strstr(shown, "secret12"));
+	assert_non_null(strstr(shown, "port=\"5901\""));
+}
+
 static void test_clock(void **state)
 {
 	_cleanup_dom_config_ struct dom_config *c =
@@ -471,10 +541,10 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_never),         cmocka_unit_test(test_machines), cmocka_unit_test(test_uml),
-		cmocka_unit_test(test_targets),       cmocka_unit_test(test_cdrom),    cmocka_unit_test(test_wwn),
-		cmocka_unit_test(test_values),        cmocka_unit_test(test_clock),    cmocka_unit_test(test_cpu),
-		cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_never),    cmocka_unit_test(test_machines),      cmocka_unit_test(test_uml),
+		cmocka_unit_test(test_targets),  cmocka_unit_test(test_cdrom),         cmocka_unit_test(test_wwn),
+		cmocka_unit_test(test_values),   cmocka_unit_test(test_clock),         cmocka_unit_test(test_cpu),
+		cmocka_unit_test(test_graphics), cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

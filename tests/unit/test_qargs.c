@@ -435,6 +435,29 @@ static void test_peripherals(void **state)
 	HAS(t, " -device VGA,id=video,addr=0x3 ");
 }
 
+static void test_screen(void **state)
+{
+	_cleanup_dom_config_ struct dom_config
+		*none = parse_domain("qemu", "", "<video><model type='virtio'/></video>"),
+		*open = parse_domain("qemu", "", "<graphics type='vnc'/><video><model type='cirrus'/></video>"),
+		*closed = parse_domain("qemu", "",
+	                               "<graphics type='vnc' passwd='secret'/><video><model type='qxl'/></video>");
+
+	(void)state;
+	const char *t = line(none, false, false);
+	HAS(t, " -display none ");
+	HAS(t, " -device virtio-vga,id=video,addr=0x3,max_hostmem=100663296 ");
+	NOT(t, " -vnc ");
+	t = line(open, false, false);
+	HAS(t, " -device cirrus-vga,id=video,addr=0x3 ");
+	HAS(t, " -display none ");
+	HAS(t, " -vnc none "); /* there is nowhere to listen, and it does not */
+	t = line(closed, false, false);
+	HAS(t, " -device VGA,id=video,addr=0x3 ");
+	HAS(t, " -vnc 0.0.0.0:0,password=on ");
+	NOT(t, "secret");
+}
+
 static void test_out_of_memory(void **state)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = parse("64", "<type>hvm</type><kernel>/k</kernel>", DISK NIC);
@@ -462,7 +485,7 @@ int main(void)
 		cmocka_unit_test(test_guest_agent),   cmocka_unit_test(test_machines),
 		cmocka_unit_test(test_processor),     cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_peripherals),   cmocka_unit_test(test_controllers),
-		cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_screen),        cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,14 @@ eventually() {
 v() { timeout 30 virsh -q -c "hospes+unix:///system?socket=$T/sock" "$@"; }
 state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest01)" = "$1" ]; }
 
+@test "dumpxml: a screen's password is for those who ask for it and may change domains" {
+	make_xml guest01 | sed "s|type='uml'|type='qemu'|; s|<type>linux|<type>hvm|; s|</devices>|<graphics type='vnc' port='5901' passwd='s3cret'/><video><model type='vga'/></video></devices>|" >"$T/screen.xml"
+	"$vmctl" define "$T/screen.xml"
+	[[ $(v dumpxml guest01) = *"port='5901'"* || $(v dumpxml guest01) = *'port="5901"'* ]]
+	[[ $(v dumpxml guest01) != *s3cret* ]]
+	[[ $(v dumpxml --security-info guest01) = *s3cret* ]]
+}
+
 @test "defines, lists and undefines" {
 	[ -z "$(v list --all)" ]
 	v define "$T/guest01.xml"

@@ -308,7 +308,8 @@ int dx_parse_hvm(struct dx *x, const xmlNode *domain, struct dom_config *cfg)
 
 static int parse_video(struct dx *x, const xmlNode *node, struct dom_config *cfg)
 {
-	static const char *const models[] = { "none",  "vga",  "bochs", "cirrus", "qxl", "virtio",
+	/* those of enum dom_video first */
+	static const char *const models[] = { "none",  "vga",  "bochs", "cirrus", "virtio", "qxl",
 		                              "vmvga", "vbox", "ramfb", "xen",    "gop" };
 	xmlNode *model = dx_child(node, "model");
 	long long vram = 0;
@@ -325,10 +326,10 @@ static int parse_video(struct dx *x, const xmlNode *node, struct dom_config *cfg
 		cfg->hvm.video = DOM_VIDEO_BOCHS;
 		return dx_note(cfg, "devices/video of model '%s' is model 'bochs'", models[i]);
 	}
-	cfg->hvm.video = i > 2 ? DOM_VIDEO_VGA : (enum dom_video)i;
+	cfg->hvm.video = i > DOM_VIDEO_VIRTIO ? DOM_VIDEO_VGA : (enum dom_video)i;
 	if (i == 1)
 		cfg->hvm.vram_kib = (unsigned)vram;
-	return i > 2 ? dx_note(cfg, "devices/video of model '%s' is model 'vga'", models[i]) : 0;
+	return i > DOM_VIDEO_VIRTIO ? dx_note(cfg, "devices/video of model '%s' is model 'vga'", models[i]) : 0;
 }
 
 static int parse_input(struct dx *x, const xmlNode *node, struct dom_config *cfg)
@@ -423,6 +424,8 @@ int dx_parse_hvm_devices(struct dx *x, const xmlNode *devices, struct dom_config
 		r = parse_video(x, n, cfg);
 	for (xmlNode *n = dx_child(devices, "input"); !r && n; n = dx_next(n))
 		r = parse_input(x, n, cfg);
+	if (!r)
+		r = dx_parse_graphics(x, devices, cfg);
 	if (!r)
 		r = parse_controllers(x, devices, cfg);
 	if (!r)

@@ -99,6 +99,9 @@ bool dx_put_place(xmlNode *device, unsigned place);
 int dx_parse_hvm(struct dx *x, const xmlNode *domain, struct dom_config *cfg) _must_check_;
 int dx_parse_hvm_devices(struct dx *x, const xmlNode *devices, struct dom_config *cfg) _must_check_;
 
+/* domxml_display.c: fill cfg->hvm.display, after the videos. */
+int dx_parse_graphics(struct dx *x, const xmlNode *devices, struct dom_config *cfg) _must_check_;
+
 /* domxml_arch.c: take the architecture @name of <os><type>; once all is read, refuse what does not go with it. */
 int dx_arch(struct dx *x, const xmlNode *type, const char *name, struct dom_config *cfg) _must_check_;
 int dx_check_arch(struct dx *x, const xmlNode *domain, struct dom_config *cfg) _must_check_;

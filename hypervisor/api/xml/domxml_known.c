@@ -102,6 +102,7 @@ static const struct known used_hvm[] = {
 	{ "pm/suspend-to-mem", " enabled ", false },
 	{ "pm/suspend-to-disk", " enabled ", false },
 	{ "devices/input", " type bus ", false },
+	{ "devices/graphics", SUBTREE, false },
 	{ "devices/video", "", false },
 	{ "devices/video/model", SUBTREE, false },
 };

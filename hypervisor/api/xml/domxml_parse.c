@@ -554,6 +554,7 @@ void dom_config_free(struct dom_config *cfg)
 	free(cfg->fw.loader);
 	free(cfg->fw.nvram);
 	free(cfg->fw.template);
+	free(cfg->hvm.display.socket);
 	xmlFreeDoc(cfg->doc);
 	free(cfg);
 }
