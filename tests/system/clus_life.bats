@@ -70,37 +70,6 @@ watch_told() { grep -q "$1 runs on host-a and host-b" "$WATCH_OUT"; }
 	witness_ok guest01
 }
 
-@test "virsh on hospes:///cluster: lists, starts, moves and shuts down, from a host where the domain is not" {
-	command -v virsh >/dev/null || skip "missing: virsh (libvirt-clients)"
-	local at to from events virtd
-	at=$(dom guest01 host)
-	read -r from to < <(other_hosts "$at" | xargs)
-	on "$from" hospes-virtd >>"$VMLAB_DIR/$VMLAB_NAME/hosts/$from/var/log/hospes/virtd.log" 2>&1 3>&- &
-	virtd=$!
-	vcv() { on "$from" timeout 60 virsh -q -c hospes:///cluster "$@"; }
-	eventually 10 vcv list
-	[[ $(vcv list --all) = *guest01*running* ]]
-	[ "$(vcv domuuid guest01)" = "$(dom guest01 uuid)" ]
-	diff <(vcv dumpxml guest01) <(vc "$to" dumpxml guest01)
-	on "$from" timeout 60 virsh -q -c hospes:///cluster event --event lifecycle --loop >"$BATS_TEST_TMPDIR/events" 2>&1 3>&- &
-	events=$!
-	sleep 1
-	vcv migrate --live --p2p guest01 "hospes+tls://$to/cluster"
-	[ "$(dom guest01 host)" = "$to" ]
-	guest_sound guest01
-	vcv shutdown guest01
-	eventually 30 dom_is guest01 stopped
-	eventually 5 grep -q "'guest01': Stopped" "$BATS_TEST_TMPDIR/events"
-	[[ $(vcv list --all) = *guest01*"shut off"* ]]
-	vcv start guest01
-	guest_wait guest01
-	dom_runs guest01
-	witness_ok guest01
-	run vcv suspend guest01
-	[[ $output = *"hospes:///system"* ]]
-	kill $events "$virtd" 2>/dev/null || true
-}
-
 @test "a push by hand of a domain of the cluster is refused; nothing moves" {
 	local at to
 	at=$(dom guest01 host)
@@ -343,4 +312,38 @@ as_desired() {
 	[ "$(wc -l <<<"$output")" -gt 10 ]
 	jq -s -e '[.[].index] == ([.[].index] | sort)' <<<"$output"
 	[[ $output = *guest01* ]]
+}
+
+@test "virsh on hospes:///cluster: lists, starts, moves and shuts down, from a host where the domain is not" {
+	command -v virsh >/dev/null || skip "missing: virsh (libvirt-clients)"
+	local at to from events virtd
+	clus_guest guest05 load=light
+	at=$(dom guest05 host)
+	read -r from to < <(other_hosts "$at" | xargs)
+	on "$from" hospes-virtd >>"$VMLAB_DIR/$VMLAB_NAME/hosts/$from/var/log/hospes/virtd.log" 2>&1 3>&- &
+	virtd=$!
+	vcv() { on "$from" timeout 60 virsh -q -c hospes:///cluster "$@"; }
+	eventually 10 vcv list
+	[[ $(vcv list --all) = *guest05*running* ]]
+	[ "$(vcv domuuid guest05)" = "$(dom guest05 uuid)" ]
+	diff <(vcv dumpxml guest05) <(vc "$to" dumpxml guest05)
+	on "$from" timeout 60 virsh -q -c hospes:///cluster event --event lifecycle --loop >"$BATS_TEST_TMPDIR/events" 2>&1 3>&- &
+	events=$!
+	sleep 1
+	vcv migrate --live --p2p guest05 "hospes+tls://$to/cluster"
+	[ "$(dom guest05 host)" = "$to" ]
+	guest_sound guest05
+	vcv shutdown guest05
+	eventually 30 dom_is guest05 stopped
+	eventually 5 grep -q "'guest05': Stopped" "$BATS_TEST_TMPDIR/events"
+	[[ $(vcv list --all) = *guest05*"shut off"* ]]
+	vcv start guest05
+	guest_wait guest05
+	dom_runs guest05
+	witness_ok guest05
+	run vcv suspend guest05
+	[[ $output = *"hospes:///system"* ]]
+	kill $events "$virtd" 2>/dev/null || true
+	vc host-a stop guest05
+	vc host-a undefine guest05
 }

@@ -159,7 +159,7 @@ qemu_version() { qemu-system-x86_64 --version | sed -nE '1s/.*version ([0-9.]+).
 	guest_define host-a guest63 engine=qemu load=light mem=128 disk=32
 	guest_start host-a guest63
 	qemu_other host-c 9.9.9 pc-q35-7.2
-	push_refused host-a guest63 host-c 'guest63 runs on qemu [0-9.]+ tcg pc-q35-7.2, and host-c has 9.9.9 tcg pc-q35-7.2'
+	push_refused host-a guest63 host-c 'guest63 runs on qemu [0-9.]+ tcg pc-q35-7.2[^,]*, and host-c has 9.9.9 tcg pc-q35-7.2'
 	qemu_other host-c 9.9.9 pc-q35-9.9
 	push_refused host-a guest63 host-c "this host's QEMU 9.9.9 has no machine pc-q35-7.2"
 	qemu_real host-c
