@@ -480,7 +480,9 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	[ "$status" -eq 1 ]
 	[[ $output == *"ends too early"* ]]
 	cp "$T/g.save" "$T/flip.save"
-	printf X | dd of="$T/flip.save" bs=1 seek=20000 conv=notrunc status=none
+	# another octet than the one that is there
+	if [ "$(dd if="$T/flip.save" bs=1 skip=20000 count=1 status=none | od -An -c | tr -d ' ')" = X ]; then flip=Y; else flip=X; fi
+	printf $flip | dd of="$T/flip.save" bs=1 seek=20000 conv=notrunc status=none
 	run "$vmctl" restore "$T/flip.save"
 	[ "$status" -eq 1 ]
 	run "$vmctl" restore /bin/sh
