@@ -13,6 +13,7 @@
 #include <sys/un.h>
 
 #include "common/boundlog.h"
+#include "common/loop.h"
 #include "common/util.h"
 
 static int setup_direct(void **state)
