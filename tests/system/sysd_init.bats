@@ -128,6 +128,31 @@ forgotten() { at "$1" sh -c 'systemctl disable --now -q clusterd corosync hospes
 	[ "$(guest_boot_id guest01)" = "$boot" ]
 }
 
+role_is() { vc "$1" status --json | jq -e --arg h "$2" --arg r "$3" '.quorate and any(.hosts[]; .name == $h and .role == $r and .state == "online")' >/dev/null; }
+@test "a host joins as a witness: it votes, and carries no domains; it can become a host again" {
+	local boot h
+	[ "$(dom guest01 host)" != host-c ] || vc host-a move guest01 host-a
+	boot=$(guest_boot_id guest01)
+	vc host-c leave
+	eventually 20 cluster_is host-a host-b
+	vc host-c join host-a "$(token)" --witness
+	for h in host-a host-b host-c; do eventually 20 role_is $h host-c witness; done
+	at host-a corosync-quorumtool -s | grep -q "^Expected votes: *3\$"
+	at host-c test -e /etc/hospes/witness
+	not at host-c systemctl is-enabled -q hospes-guard
+	says 'witness' vc host-a move guest01 host-c
+	# after a reboot as well
+	at host-c systemctl restart clusterd
+	eventually 30 role_is host-a host-c witness
+	vc host-c leave
+	eventually 20 cluster_is host-a host-b
+	vc host-c join host-a "$(token)"
+	cluster_is host-a host-b host-c
+	for h in host-a host-c; do eventually 10 role_is $h host-c host; done
+	not at host-c test -e /etc/hospes/witness
+	[ "$(guest_boot_id guest01)" = "$boot" ]
+}
+
 state_is() { vc host-a status --json | jq -e --arg h "$1" --arg s "$2" '.hosts[] | select(.name == $h) | .state == $s' >/dev/null; }
 # power_back HOST: without what the lab does for its own clusters
 power_back() {
