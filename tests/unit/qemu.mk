@@ -10,7 +10,7 @@ TESTS += $(qemu_tests)
 %C%_test_qmp_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 %C%_test_qmp_LDADD = hypervisor/qemu/libqemu.a $(TEST_LIBS) $(JANSSON_LIBS)
 
-%C%_test_qargs_SOURCES = %D%/test_qargs.c
+%C%_test_qargs_SOURCES = %D%/test_qargs.c %D%/qargstext.h
 %C%_test_qargs_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
 %C%_test_qargs_LDADD = hypervisor/qemu/libqemu.a hypervisor/api/liblaunch.a hypervisor/api/libpathconf.a hypervisor/api/xml/libdomxml.a common/libcommon.a $(TEST_LIBS) $(XML_LIBS) $(JANSSON_LIBS)
 
@@ -18,7 +18,7 @@ TESTS += $(qemu_tests)
 %C%_test_qcpu_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 %C%_test_qcpu_LDADD = $(%C%_test_qargs_LDADD)
 
-%C%_test_domarch_SOURCES = %D%/test_domarch.c
+%C%_test_domarch_SOURCES = %D%/test_domarch.c %D%/qargstext.h
 %C%_test_domarch_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 %C%_test_domarch_LDADD = $(%C%_test_qargs_LDADD)
 

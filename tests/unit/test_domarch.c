@@ -5,6 +5,7 @@
  */
 #include "config.h"
 #include "tests/unit/testutil.h"
+#include "tests/unit/qargstext.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -109,22 +110,9 @@ static const char *line(const struct dom_config *cfg)
 	struct qargs a = {
 		.cfg = cfg, .program = "/usr/bin/qemu", .mem = 31, .qmp = 32, .serial = 33, .code = -1, .vars = -1
 	};
-	static char text[8192];
-	struct err err = { 0 };
-	char **argv;
 
-	assert_int_equal(qargs_build(&a, &argv, &err), 0);
-	strcpy(text, " ");
-	for (char **p = argv; *p; p++) {
-		strcat(text, *p);
-		strcat(text, " ");
-	}
-	qargs_free(argv);
-	return text;
+	return qargs_text(&a);
 }
-
-#define HAS(text, what) assert_non_null(strstr(text, what))
-#define NOT(text, what) assert_null(strstr(text, what))
 
 static void test_command_line(void **state)
 {

@@ -2,6 +2,7 @@
 /* Unit tests of hypervisor/qemu/qargs.c: what QEMU is told, from domain XML. */
 #include "config.h"
 #include "tests/unit/testutil.h"
+#include "tests/unit/qargstext.h"
 
 #include "hypervisor/api/domcfg.h"
 #include "hypervisor/qemu/qargs.h"
@@ -45,22 +46,9 @@ static char *line(const struct dom_config *cfg, bool incoming, bool kvm)
 		           .code = cfg->fw.efi ? 37 : -1,
 		           .vars = cfg->fw.efi ? 38 : -1,
 		           .smm = cfg->fw.secure == DOM_SWITCH_YES };
-	static char text[8192];
-	struct err err = { 0 };
-	char **argv;
 
-	assert_int_equal(qargs_build(&a, &argv, &err), 0);
-	strcpy(text, " ");
-	for (char **p = argv; *p; p++) {
-		strcat(text, *p);
-		strcat(text, " ");
-	}
-	qargs_free(argv);
-	return text;
+	return qargs_text(&a);
 }
-
-#define HAS(text, what) assert_non_null(strstr(text, what))
-#define NOT(text, what) assert_null(strstr(text, what))
 
 static void test_direct_kernel(void **state)
 {
