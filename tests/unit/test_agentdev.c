@@ -3,16 +3,9 @@
 #include "config.h"
 #include "tests/unit/devfixture.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
-#include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
-#include "common/boundlog.h"
 #include "common/loop.h"
 #include "common/util.h"
 
