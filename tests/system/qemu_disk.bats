@@ -87,7 +87,7 @@ state_is() { [ "$(domain_state host-a "$g")" = "$1" ]; }
 }
 
 # bats test_tags=long
-@test "SATA with CD-ROM on q35 and on pc: sound over pushes under load" {
+@test "SATA with CD-ROM on q35 and on pc, USB: sound over pushes under load" {
 	local machine disk bus
 	full_kernel
 	truncate -s 2M "$SHARED/$g.iso"
@@ -110,6 +110,7 @@ state_is() { [ "$(domain_state host-a "$g")" = "$1" ]; }
 	done <<-EOL
 		q35 sda sata
 		pc sda sata
+		q35 sda usb
 	EOL
 }
 
