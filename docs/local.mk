@@ -1,5 +1,5 @@
 # Documentation: wire formats, decisions, man pages (those of vmlab, hospes-probe and vmclus are listed in tools/*.mk).
-EXTRA_DIST += %D%/wire %D%/adr %D%/testing-guests.md %D%/fencing.md %D%/tour.md %D%/operating.md %D%/comparison.md %D%/figures.md README.md HACKING.md COPYING
+EXTRA_DIST += %D%/wire %D%/adr %D%/testing-guests.md %D%/fencing.md %D%/tour.md %D%/operating.md %D%/upgrade.md %D%/comparison.md %D%/figures.md README.md HACKING.md COPYING
 MAN_PAGES += %D%/man/vmctl.8 %D%/man/vmmig.8 %D%/man/migrated.8 %D%/man/hvdom.8 %D%/man/clusterd.8 %D%/man/hospes-guard.8 %D%/man/hospes-virtd.8 %D%/man/hospes-domain.5 %D%/man/hospes.7
 
 # The pages name the usual directories; installed ones name this installation's.

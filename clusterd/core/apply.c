@@ -324,6 +324,17 @@ static void rule_remove(struct apply *a)
 	apply_refuse(a, ENOENT, "no such rule", "", "");
 }
 
+/* That all hosts have it, the view said: node.c. */
+static void level(struct apply *a)
+{
+	if (a->c->level <= a->s->level) {
+		apply_refuse(a, EALREADY, "the cluster has that level", "", "");
+		return;
+	}
+	a->s->level = a->c->level; /* META has it, which is written with every command */
+	a->s->level_id = a->s->index;
+}
+
 static void (*const apply_kind[CLU_CMD_MAX])(struct apply *a) = {
 	[CLU_CMD_HOST_UP] = apply_host_up,
 	[CLU_CMD_HOST_LOST] = apply_host_lost,
@@ -344,6 +355,7 @@ static void (*const apply_kind[CLU_CMD_MAX])(struct apply *a) = {
 	[CLU_CMD_RULE_REMOVE] = rule_remove,
 	[CLU_CMD_LEAVE] = apply_leave,
 	[CLU_CMD_LEFT] = apply_left,
+	[CLU_CMD_LEVEL] = level,
 };
 
 void clu_apply(struct clu_state *s, const struct clu_cmd *c, struct clu_changes *changes, struct clu_answer *answer)

@@ -29,6 +29,8 @@ void clu_state_clear(struct clu_state *s)
 		s->host[i] = h;
 	}
 	s->epoch = s->index = s->time_ns = 0;
+	s->level = 0;
+	s->level_id = 0;
 	s->n_dom = 0;
 	clu_policy_default(&s->policy);
 	s->sum = clu_sum(s);
@@ -268,10 +270,10 @@ const char *clu_desired_name(enum clu_desired v)
 
 const char *clu_cmd_name(enum clu_cmd_kind v)
 {
-	static const char *const t[] = { "none",        "host-up",  "host-lost",   "waited",   "host-safe",
-		                         "maintenance", "define",   "undefine",    "desire",   "start",
-		                         "stop",        "move",     "result",      "observed", "reach",
-		                         "policy",      "rule-add", "rule-remove", "leave",    "left" };
+	static const char *const t[] = { "none",   "host-up",  "host-lost", "waited", "host-safe", "maintenance",
+		                         "define", "undefine", "desire",    "start",  "stop",      "move",
+		                         "result", "observed", "reach",     "policy", "rule-add",  "rule-remove",
+		                         "leave",  "left",     "level" };
 
 	return NAME_OF(t, v);
 }

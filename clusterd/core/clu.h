@@ -57,7 +57,8 @@ static inline uint32_t clu_bits_count(const uint64_t w[CLU_HOSTS_MAX / 64])
 #define CLU_RECORD_MAX 4096u
 /* Write a record to @buf (CLU_RECORD_MAX octets). Returns its length; 0: the slot is free. META, POLICY: slot 0. */
 size_t clu_record_pack(const struct clu_state *s, enum clu_object kind, uint32_t slot, uint8_t *buf);
-/* Read a record into @s. META raises promised, and never lowers it. -EPROTO: no such record; @s is unchanged. */
+/* Read a record into @s. META raises promised, and never lowers it. -EPROTO: no such record;
+ * -EPROTONOSUPPORT: a META of a level above CLU_LEVEL, so the cluster has moved on to a later release. Then @s is unchanged. */
 int clu_record_unpack(struct clu_state *s, enum clu_object kind, uint32_t slot, const uint8_t *p, size_t len);
 /* Compute the sum over all records anew. It equals s->sum unless a record is damaged. */
 uint64_t clu_sum(const struct clu_state *s);

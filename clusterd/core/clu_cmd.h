@@ -29,6 +29,7 @@ enum clu_cmd_kind {
 	CLU_CMD_RULE_REMOVE = 17,
 	CLU_CMD_LEAVE = 18,      /* host, leaving: it is being shut down in order, or no longer */
 	CLU_CMD_LEFT = 19,       /* a host: no domain lives there, and it starts none before its next HOST_UP. op_id: its up_id */
+	CLU_CMD_LEVEL = 20,      /* coordinator: all hosts have level: what needs it may be said from now on (level.h) */
 	CLU_CMD_MAX
 };
 
@@ -73,6 +74,8 @@ struct clu_cmd {
 	bool self_fencing, clock_stops, witness; /* HOST_UP */
 	struct clu_rule rule;    /* RULE_ADD; RULE_REMOVE: id */
 	struct clu_policy policy;
+	uint32_t level;          /* LEVEL */
+	uint32_t needs;          /* the level of what the command has in it: all nodes leave it out while the state has a lower one */
 	uint32_t n_inventory;
 	const struct clu_inventory *inventory; /* HOST_UP: copies that run here, or may (a mute hvdom); borrowed for the call */
 };

@@ -146,6 +146,8 @@ struct clu_state {
 	uint64_t index;          /* of the last command applied */
 	uint64_t sum;            /* over all records: equal states have equal sums */
 	uint64_t time_ns;        /* cluster time: the latest CLOCK_REALTIME of a command; never decreases */
+	uint32_t level;          /* what the cluster may say (level.h); never decreases */
+	uint64_t level_id;       /* index of the LEVEL that said so; 0: level 0 */
 	uint32_t n_nodes;        /* nodes in Corosync's list; a majority is over these */
 	uint32_t n_dom, dom_cap; /* n_dom: the highest slot of dom in use + 1 */
 	struct clu_policy policy;

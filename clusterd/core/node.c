@@ -19,6 +19,7 @@ void clu_node_init(struct clu_node *n, struct clu_state *s, uint32_t node, uint6
 	n->boot = boot;
 	n->lease_ns = n->lease_said_ns = lease_ns;
 	n->start_ns = now_ns;
+	n->level = CLU_LEVEL;
 	n->stored_epoch = s->epoch;
 	n->stored_index = s->index;
 	n->stored_promised = s->promised;
@@ -157,12 +158,44 @@ void node_commit(struct node_step *st)
 	node_act(st, CLU_ACT_COMMITTED)->index = best;
 }
 
+uint32_t clu_node_level(const struct clu_node *n)
+{
+	uint32_t least = n->s->n_nodes ? UINT32_MAX : 0;
+
+	for (uint32_t i = 0; i < n->s->n_nodes; i++) {
+		uint32_t level = n->peer[i].member ? n->peer[i].level : 0;
+		if (level < least)
+			least = level;
+	}
+	return least;
+}
+
+const struct clu_feature *clu_node_lacks(const struct clu_node *n, const struct clu_cmd *c)
+{
+	const struct clu_feature *f = clu_cmd_needs(c);
+	uint32_t level = clu_node_committed(n, n->s->level_id) ? n->s->level : 0;
+
+	return f && f->level > level ? f : NULL;
+}
+
+/*
+ * Nodes of a lower level, which there may be, know nothing of it and leave it out; so do all, index included. Senders ask first, so this is for
+ * a command that overtook the state: said in a view whose LEVEL was lost.
+ */
+static bool too_early(const struct clu_node *n, const struct clu_cmd *c)
+{
+	return n->phase == CLU_NODE_ACTIVE && !n->behind && c->needs > n->s->level;
+}
+
 static void command(struct node_step *st, const struct clu_msg *m)
 {
 	struct clu_node *n = st->n;
 	struct clu_answer answer;
 
 	if (m->cmd.origin != m->from)
+		return;
+	/* now, also by those that are behind: what is known of the others when they have caught up is more */
+	if (m->cmd.kind == CLU_CMD_LEVEL && m->cmd.level > clu_node_level(n))
 		return;
 	if (n->phase == CLU_NODE_ACTIVE && n->behind) {
 		node_act(st, CLU_ACT_BUFFER);
@@ -175,6 +208,15 @@ static void command(struct node_step *st, const struct clu_msg *m)
 			a->request = m->cmd.request;
 			a->answer.status = -EAGAIN;
 			strcpy(a->answer.text, "the cluster is just finding together; it was not done");
+		}
+		return;
+	}
+	if (too_early(n, &m->cmd)) {
+		if (mine) {
+			struct clu_action *a = node_act(st, CLU_ACT_ANSWER);
+			a->request = m->cmd.request;
+			a->answer.status = -EAGAIN;
+			strcpy(a->answer.text, "not every host knows that; it was not done");
 		}
 		return;
 	}

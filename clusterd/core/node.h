@@ -24,6 +24,7 @@
 #ifndef HOSPES_CLUSTERD_CORE_NODE_H
 #define HOSPES_CLUSTERD_CORE_NODE_H
 
+#include "clusterd/core/level.h"
 #include "clusterd/core/node_msg.h"
 
 #define CLU_NEVER       UINT64_MAX
@@ -44,6 +45,7 @@ struct clu_peer {
 	bool member, said, promises, synced; /* in the view; sent HELLO; sent PROMISE; has the chosen state */
 	uint64_t epoch, index, sum, promised; /* of its HELLO */
 	uint64_t stored_epoch, stored_index;
+	uint32_t level;              /* of its HELLO or SYNCED in this view; 0: it has not said it */
 	uint64_t resync_seq;         /* of its last RESYNC in this view: only the SYNCED for that one counts */
 	uint64_t heard_ns;           /* when its last message came, or the view began */
 	uint64_t ack_seq;            /* my highest beat that it acknowledged, of my present boot */
@@ -66,6 +68,7 @@ struct clu_node {
 	uint64_t boot, lease_ns, start_ns;
 	uint64_t now_ns, tick;       /* of the last event */
 	enum clu_node_phase phase;
+	uint32_t level;              /* my clusterd's: CLU_LEVEL; tests have older ones */
 	bool quorate;                /* says votequorum */
 	bool clock_stops;            /* my clock may, so others' clocks are compared */
 	uint64_t expires_ns;         /* the lease expires then, before its time, because my clock had stopped; 0: it does not */
@@ -119,6 +122,16 @@ static inline bool clu_node_committed(const struct clu_node *n, uint64_t rev)
 {
 	return n->phase == CLU_NODE_ACTIVE && !n->behind && rev <= n->commit;
 }
+/*
+ * The level that every host of the node list has said in this view; 0 if one is missing in it. All members have the same answer at the
+ * same message. When it is above the state's, the coordinator proposes LEVEL.
+ */
+uint32_t clu_node_level(const struct clu_node *n);
+/*
+ * For the sender of @c: NULL if it may be said, by the state's level once that is committed; else what in it may not. When it is delivered
+ * all the same, all leave it out.
+ */
+const struct clu_feature *clu_node_lacks(const struct clu_node *n, const struct clu_cmd *c);
 /*
  * Change this host's lease to @want_ns. Returns the lease that its HOST_UP has to announce. A shorter lease counts at once, and is
  * announced when the last deadline of the longer one has passed, also one of an earlier life. A longer lease is announced first, and

@@ -33,6 +33,7 @@ struct clu_msg {
 	uint64_t list;               /* HELLO: a hash of the sender's node list; 0: not said (an older version) */
 	uint64_t anew;               /* HELLO: the sender has just taken over another node list, the so-manieth of this life: all that go by
 	                              * that list begin the view anew at this message. Else 0 */
+	uint32_t level;              /* HELLO, SYNCED: the sender's CLU_LEVEL; 0: of the release that does not say it */
 	uint64_t seq;                /* BEAT, RESYNC: the sender's count. SNAPSHOT, SYNCED: that of the RESYNC, 0 for OPEN */
 	uint64_t lease_ns;           /* BEAT: the lease that the sender takes from it */
 	uint64_t clock_ns;           /* BEAT: the sender's CLOCK_BOOTTIME; 0: not said (an older version) */

@@ -38,6 +38,7 @@ static void hello(struct node_step *st)
 	m->index = s->index;
 	m->sum = s->sum;
 	m->promised = s->promised;
+	m->level = n->level;
 	node_await_hello(n, m);
 	n->hello_ns = st->now;
 }
@@ -51,6 +52,7 @@ static void gather(struct node_step *st)
 		struct clu_peer *p = &n->peer[i];
 		p->said = p->promises = p->synced = false;
 		p->resync_seq = p->decided_ns = 0;
+		p->level = 0;
 		p->stored_epoch = p->stored_index = 0;
 	}
 	if (n->behind)
@@ -240,6 +242,7 @@ void node_view_hello(struct node_step *st, const struct clu_msg *m)
 	if ((m->list && m->list != n->list_sum) || !n->peer[slot].member || heard_anew(st, m) || !of_this_view(n, m))
 		return;
 	struct clu_peer *p = &n->peer[slot];
+	p->level = m->level;
 	if (n->phase != CLU_NODE_GATHER) {
 		bool late = !p->said && m->promised > n->epoch,
 		     stale = p->said && !n->begun && !is_state(p, m->epoch, m->index, m->sum);
@@ -464,6 +467,7 @@ void node_view_loaded(struct node_step *st, bool ok)
 	m->epoch = n->s->epoch;
 	m->index = n->s->index;
 	m->seq = n->load_seq;
+	m->level = n->level; /* its HELLO may have come to nothing */
 }
 
 /* A pure function of what all members saw: this may be the message that makes the view active. */
@@ -476,6 +480,8 @@ void node_view_synced(struct node_step *st, const struct clu_msg *m)
 	    m->seq != n->peer[slot].resync_seq)
 		return;
 	n->peer[slot].synced = true;
+	if (m->level)
+		n->peer[slot].level = m->level;
 	maybe_activate(st);
 }
 

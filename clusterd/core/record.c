@@ -2,6 +2,7 @@
 /* Records as octets, and their sum: docs/wire/cluster.md, section 5. One description of each record serves writing and reading. */
 #include "config.h"
 #include "clusterd/core/apply_int.h"
+#include "clusterd/core/level.h"
 #include "clusterd/core/record.h"
 
 #include <assert.h>
@@ -18,6 +19,7 @@
 #define HOST_WITNESS   5u
 #define DOM_FAILS      2u
 #define DOM_CPU        3u
+#define META_LEVEL     2u
 
 /* Octets under way in one direction: out when @w, else in, checked. */
 struct cur {
@@ -161,13 +163,17 @@ static void rule(struct cur *c, struct clu_rule *r)
 		c->bad = true;
 }
 
-static void meta(struct cur *c, struct clu_state *s)
+static void meta(struct cur *c, struct clu_state *s, uint8_t version)
 {
 	u64(c, &s->epoch);
 	u64(c, &s->index);
 	u64(c, &s->sum);
 	u64(c, &s->time_ns);
 	u64(c, &s->promised);
+	if (version < META_LEVEL)
+		return;
+	u32(c, &s->level);
+	u64(c, &s->level_id);
 }
 
 static uint8_t host_version(const struct clu_host *h)
@@ -342,6 +348,7 @@ static uint8_t version_of(const struct clu_state *s, enum clu_object kind, uint3
 	case CLU_OBJ_DOM:
 		return dom_version(&s->dom[slot]);
 	case CLU_OBJ_META:
+		return s->level ? META_LEVEL : RECORD_VERSION;
 	case CLU_OBJ_RULE:
 		break;
 	}
@@ -354,6 +361,7 @@ static uint8_t version_max(enum clu_object kind)
 	return kind == CLU_OBJ_POLICY ? policy_version(NULL)
 	       : kind == CLU_OBJ_HOST ? HOST_WITNESS
 	       : kind == CLU_OBJ_DOM  ? DOM_CPU
+	       : kind == CLU_OBJ_META ? META_LEVEL
 	                              : RECORD_VERSION;
 }
 
@@ -369,7 +377,7 @@ size_t clu_record_pack(const struct clu_state *s, enum clu_object kind, uint32_t
 	octets(&c, &version, 1);
 	switch (kind) {
 	case CLU_OBJ_META:
-		meta(&c, m);
+		meta(&c, m, version);
 		break;
 	case CLU_OBJ_HOST:
 		host(&c, &m->host[slot], version);
@@ -409,14 +417,16 @@ int clu_record_unpack(struct clu_state *s, enum clu_object kind, uint32_t slot, 
 		return -EPROTO;
 	switch (kind) {
 	case CLU_OBJ_META: {
-		uint64_t v[5];
-		for (unsigned i = 0; i < 5; i++)
-			u64(&c, &v[i]);
-		if (slot || c.bad || c.n != len)
+		struct clu_state v = { .level = 0 };
+		meta(&c, &v, version);
+		if (slot || c.bad || c.n != len || (version == META_LEVEL) != (v.level > 0))
 			break;
-		s->epoch = v[0], s->index = v[1], s->sum = v[2], s->time_ns = v[3];
-		if (s->promised < v[4])
-			s->promised = v[4];
+		if (v.level > CLU_LEVEL) /* of a later release: nothing else in it can be relied on */
+			return -EPROTONOSUPPORT;
+		s->epoch = v.epoch, s->index = v.index, s->sum = v.sum, s->time_ns = v.time_ns;
+		s->level = v.level, s->level_id = v.level_id;
+		if (s->promised < v.promised)
+			s->promised = v.promised;
 		return 0;
 	}
 	case CLU_OBJ_HOST:

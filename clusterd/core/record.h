@@ -39,6 +39,6 @@
 /* F(name): the plain fields of a command, which exists on the wire only. */
 #define CLU_CMD_FIELDS(F)                                                                                                             \
 	F(kind) F(request) F(time_ns) F(host) F(target) F(rev) F(op_id) F(generation) F(result) F(seen) F(desired) F(safe_by)         \
-	F(on) F(boot) F(lease_ns) F(self_fencing) F(clock_stops) F(leaving) F(witness)
+	F(on) F(boot) F(lease_ns) F(self_fencing) F(clock_stops) F(leaving) F(witness) F(level) F(needs)
 
 #endif

@@ -160,6 +160,12 @@ static void try_commit(struct client *c)
 	int r = nodeio_submit(c->ctl->n, o->cmd, o->xml, o->xml_len);
 	if (r < 0)
 		o->request = 0; /* it did not leave */
+	if (r == -EOPNOTSUPP) {
+		char text[2 * CLU_TEXT_MAX];
+
+		nodeio_level_text(c->ctl->n, o->cmd, text, sizeof(text));
+		ctl_fail(c, EOPNOTSUPP, "%s", text);
+	}
 	if (r == -E2BIG)
 		ctl_fail(c, r, "that is too big for one message of the cluster (256 KiB)");
 }

@@ -128,12 +128,13 @@ static json_t *host_json(struct client *c, uint32_t slot)
 	const struct clu_state *s = ctl_state(c);
 	const struct clu_load *load = nodeio_load(c->ctl->n);
 	const struct clu_host *h = &s->host[slot];
+	const struct clu_peer *peer = &nodeio_node(c->ctl->n)->peer[slot];
 	bool self = h->node == nodeio_config(c->ctl->n)->node;
 	const char *fencing = fence_text(nodeio_fence(c->ctl->n), h->name);
 	char awaits[2 * CLU_TEXT_MAX];
 
 	awaits_text(c, h, awaits, sizeof(awaits));
-	return json_pack("{s:s, s:s, s:f, s:f, s:I, s:I, s:b, s:s, s:o, s:o, s:b, s:s, s:s, s:b, s:b, s:s, s:s}",
+	return json_pack("{s:s, s:s, s:f, s:f, s:I, s:I, s:b, s:s, s:o, s:o, s:b, s:s, s:s, s:b, s:b, s:s, s:s, s:o}",
 	                 "name", h->name, "state", clu_host_state_name(h->state), "cpu_used",
 	                 (double)load->cpu_used_milli[slot] / 1000, "cpu_total", (double)h->cap.cpu_milli / 1000,
 	                 "mem_used_bytes", (json_int_t)load->mem_used_bytes[slot], "mem_total_bytes",
@@ -142,7 +143,8 @@ static json_t *host_json(struct client *c, uint32_t slot)
 	                 self ? json_real((double)nodeio_lease_left_ns(c->ctl->n) / 1e9) : json_null(), "labels",
 	                 labels(h), "self_fencing", h->self_fencing, "fencing", fencing, "leaving",
 	                 clu_leaving_name(h->leaving), "suspected", clu_suspected(h, nodeio_load(c->ctl->n)->time_ns),
-	                 "clock_stops", h->clock_stops, "awaits", awaits, "role", h->witness ? "witness" : "host");
+	                 "clock_stops", h->clock_stops, "awaits", awaits, "role", h->witness ? "witness" : "host",
+	                 "level", peer->member ? json_integer(peer->level) : json_null());
 }
 
 static const char *operation(enum clu_phase p)
@@ -225,14 +227,14 @@ static json_t *status_json(struct client *c)
 	for (uint32_t i = 0; s && i < s->n_dom; i++)
 		if (s->dom[i].uuid[0])
 			(void)json_array_append_new(doms, dom_json(c, i));
-	o = json_pack("{s:s, s:s, s:b, s:I, s:s?, s:o, s:o, s:o, s:o, s:s, s:s, s:s}", "type", "status", "host",
+	o = json_pack("{s:s, s:s, s:b, s:I, s:s?, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:i}", "type", "status", "host",
 	              s && name_of(s, nodeio_config(c->ctl->n)->node) ? name_of(s, nodeio_config(c->ctl->n)->node) : "",
 	              "quorate", nodeio_acts(c->ctl->n) && n->quorate, "generation", (json_int_t)(s ? s->index : 0),
 	              "coordinator", s && nodeio_acts(c->ctl->n) ? name_of(s, n->coordinator) : NULL, "hosts", hosts,
 	              "domains", doms, "rules", s ? rules_json(s) : json_array(), "policy",
 	              s ? ctl_policy_json(&s->policy) : json_object(), "problem", trouble, "balance",
 	              c->ctl->balancer ? balancer_text(c->ctl->balancer) : "", "cluster",
-	              s ? nodeio_config(c->ctl->n)->cluster : "");
+	              s ? nodeio_config(c->ctl->n)->cluster : "", "level", s ? (int)s->level : 0);
 	return o;
 }
 

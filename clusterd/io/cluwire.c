@@ -12,11 +12,11 @@
 #define PART_N    1024u
 
 /* The plain fields of each message, which struct clu_msg and proto/cluster.proto name alike. */
-#define HELLO(F)    F(ring) F(members_sum) F(epoch) F(index) F(sum) F(boot) F(promised) F(idle_ns) F(list) F(anew)
+#define HELLO(F)    F(ring) F(members_sum) F(epoch) F(index) F(sum) F(boot) F(promised) F(idle_ns) F(list) F(anew) F(level)
 #define OPEN(F)     F(ring) F(members_sum) F(epoch) F(index) F(sum) F(source)
 #define PROMISE(F)  F(ring) F(members_sum) F(epoch)
 #define SNAPSHOT(F) F(epoch) F(index) F(sum) F(to) F(seq)
-#define SYNCED(F)   F(ring) F(members_sum) F(epoch) F(index) F(sum) F(seq)
+#define SYNCED(F)   F(ring) F(members_sum) F(epoch) F(index) F(sum) F(seq) F(level)
 #define RESYNC(F)   F(ring) F(members_sum) F(seq)
 #define BEAT(F)     F(ring) F(members_sum) F(epoch) F(index) F(sum) F(boot) F(seq) F(lease_ns) F(clock_ns)
 #define TO_PB(name) pb.name = m->name;

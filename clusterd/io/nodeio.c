@@ -161,12 +161,18 @@ int nodeio_submit(struct nodeio *n, const struct clu_cmd *c, const char *xml, si
 {
 	_cleanup_buf_ struct buf b = { 0 };
 	struct clu_msg *m = calloc(1, sizeof(*m));
+	const struct clu_feature *f = clu_cmd_needs(c);
 	int r;
 
 	if (!m)
 		return -ENOMEM;
+	if (n->have_cfg && clu_node_lacks(&n->node, c)) {
+		free(m);
+		return -EOPNOTSUPP;
+	}
 	m->kind = CLU_MSG_CMD;
 	m->cmd = *c;
+	m->cmd.needs = f ? f->level : 0;
 	m->cmd.origin = n->cfg.node;
 	m->cmd.time_ns = nodeio_real_ns();
 	if (fault_point("clu", "submit", clu_cmd_name(c->kind), "", 0)) {

@@ -74,8 +74,11 @@ bool nodeio_child(struct nodeio *n, pid_t pid, int status);
 
 /* A number for a new request: not 0, and not used by an earlier clusterd. */
 uint64_t nodeio_request(struct nodeio *n);
-/* Send @c; origin and time are filled in. @xml: of DEFINE. The caller repeats what gets lost. -ENOTCONN, -E2BIG, -ENOMEM, -ENOBUFS. */
+/* Send @c; origin and time are filled in. @xml: of DEFINE. The caller repeats what gets lost. -ENOTCONN, -E2BIG, -ENOMEM, -ENOBUFS;
+ * -EOPNOTSUPP: something in it needs a feature level that the cluster has not got yet, see nodeio_level_text(). */
 int nodeio_submit(struct nodeio *n, const struct clu_cmd *c, const char *xml, size_t xml_len) _must_check_;
+/* Why @c is refused with -EOPNOTSUPP, for people: what is in it, which hosts are of which level. */
+void nodeio_level_text(const struct nodeio *n, const struct clu_cmd *c, char *to, size_t len);
 /* Send measurements to all nodes, this one included. May get lost. */
 void nodeio_usage(struct nodeio *n, Hospes__Clu__Usage *u);
 void nodeio_progress(struct nodeio *n, const char *uuid, const char *json, size_t len);

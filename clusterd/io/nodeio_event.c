@@ -219,6 +219,15 @@ void nodeio_note(struct nodeio *n, const struct clu_cmd *c, const struct clu_dom
 	case CLU_CMD_POLICY:
 		note(n, c, "", "", "the policy was changed");
 		break;
+	case CLU_CMD_LEVEL: {
+		char text[CLU_TEXT_MAX];
+
+		snprintf(text, sizeof(text), "every host has feature level %u now: what needs it can be used",
+		         n->s->level);
+		if (n->s->level_id == n->s->index)
+			note(n, c, "", "", text);
+		break;
+	}
 	case CLU_CMD_RULE_ADD:
 		note(n, c, "", "", "a rule was added");
 		break;

@@ -171,12 +171,34 @@ static void decide(struct nodeio *n)
 	if (n->seen_cmds < n->sent_cmds && now < n->sent_ns + LOST_CMD_NS)
 		return;
 	n->seen_cmds = n->sent_cmds;
+	if (clu_node_level(&n->node) > n->s->level) {
+		struct clu_cmd c = { .kind = CLU_CMD_LEVEL, .level = clu_node_level(&n->node) };
+
+		(void)!nodeio_submit(n, &c, NULL, 0);
+	}
 	nodeio_reach_coming(n, v.coming);
 	clu_decide(n->s, &v, &n->load, nodeio_real_ns(), n->proposals);
 	fence_hosts(n);
 	for (uint32_t i = 0; i < n->proposals->n; i++)
 		if (nodeio_submit(n, &n->proposals->cmd[i], NULL, 0) < 0)
 			break;
+}
+
+void nodeio_level_text(const struct nodeio *n, const struct clu_cmd *c, char *to, size_t len)
+{
+	const struct clu_feature *f = clu_cmd_needs(c);
+	char older[CLU_TEXT_MAX] = "";
+	size_t at = 0;
+
+	for (uint32_t i = 0; f && i < n->s->n_nodes && at < sizeof(older); i++) {
+		const struct clu_peer *p = &n->node.peer[i];
+
+		if (!p->member || p->level < f->level)
+			at += (size_t)snprintf(older + at, sizeof(older) - at, "%s%s%s", at ? ", " : "",
+			                       n->s->host[i].name, p->member ? "" : " (not here)");
+	}
+	snprintf(to, len, "%s needs a version of Hospes that not every host of the cluster has%s%.190s (%s/upgrade.md)",
+	         f ? f->name : "that", at ? ", or has shown to have: " : "", older, path_doc());
 }
 
 void nodeio_propose(struct nodeio *n)

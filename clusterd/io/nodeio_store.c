@@ -271,8 +271,9 @@ static int unpack_all(const struct nodeio_snapshot *sn, struct clu_state *to)
 		for (size_t k = 0; k < p->n_records; k++) {
 			const Hospes__Clu__Record *r = p->records[k];
 
-			if (clu_record_unpack(to, (enum clu_object)r->kind, r->slot, r->data.data, r->data.len) < 0)
-				return -EPROTO;
+			int e = clu_record_unpack(to, (enum clu_object)r->kind, r->slot, r->data.data, r->data.len);
+			if (e < 0)
+				return e;
 		}
 	}
 	return to->epoch == sn->epoch && to->index == sn->index && to->sum == sn->sum && clu_sum(to) == to->sum
@@ -302,8 +303,14 @@ bool nodeio_snapshot_load(struct nodeio *n)
 		fresh->dom = dom;
 		fresh->n_dom = 0;
 		clu_state_clear(fresh);
-		ok = unpack_all(&n->snap, fresh) == 0;
-		if (!ok)
+		int r = unpack_all(&n->snap, fresh);
+		ok = r == 0;
+		if (r == -EPROTONOSUPPORT)
+			log_error(
+				"the cluster has moved on to a later version of Hospes than this one: install that here, too "
+				"(%s/upgrade.md)",
+				path_doc());
+		else if (!ok)
 			log_error("the state that node %u sent does not fit together; it is asked for again",
 			          n->snap.from);
 	}

@@ -310,9 +310,18 @@ static int load_records(struct store *st, struct clu_state *s, struct err *err)
 		sqlite3_int64 kind = sqlite3_column_int64(q, 0), slot = sqlite3_column_int64(q, 1);
 
 		rc = SQLITE_OK;
-		if (kind < 0 || kind > CLU_OBJ_POLICY || slot < 0 || slot > CLU_DOMS_MAX ||
-		    clu_record_unpack(s, (enum clu_object)kind, (uint32_t)slot, sqlite3_column_blob(q, 2),
-		                      (size_t)sqlite3_column_bytes(q, 2)) < 0)
+		if (kind >= 0 && kind <= CLU_OBJ_POLICY && slot >= 0 && slot <= CLU_DOMS_MAX)
+			r = clu_record_unpack(s, (enum clu_object)kind, (uint32_t)slot, sqlite3_column_blob(q, 2),
+			                      (size_t)sqlite3_column_bytes(q, 2));
+		else
+			r = -EILSEQ;
+		if (r == -EPROTONOSUPPORT)
+			r = err_set(
+				err, EPROTONOSUPPORT,
+				"%s is of a later version of Hospes, which the whole cluster has by now: install that here, too "
+				"(%s/upgrade.md)",
+				st->path, path_doc());
+		else if (r < 0)
 			r = err_set(err, EILSEQ, "%s: record %d of kind %d makes no sense", st->path, (int)slot,
 			            (int)kind);
 		n++;

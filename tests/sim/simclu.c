@@ -181,6 +181,7 @@ static void reset_node(struct sc *w, uint32_t i)
 	n->bad = n->apart = false;
 	n->guard_until = n->guard_at = n->guard_park = n->guard_grace = n->park_for = 0;
 	n->life = 0;
+	n->upgraded = false;
 	n->summed_index = n->summed_life = n->summed_loads = n->loads = 0;
 	n->ring = 1;
 	n->rate = 0.995 + 0.010 * (double)sc_rnd(w, 1001) / 1000.0;

@@ -177,7 +177,8 @@ struct sc_record {
 struct sc_write {
 	uint64_t serial;
 	bool all;
-	uint64_t epoch, index, promised, sum, time_ns;
+	uint64_t epoch, index, promised, sum, time_ns, level_id;
+	uint32_t level;
 	uint32_t n_dom, n;
 	struct sc_record r[CLU_CHANGES_MAX];
 };
@@ -220,6 +221,7 @@ struct sc_node {
 	struct sc_msg *out, **out_end; /* sent, not ordered yet */
 	/* clusterd */
 	bool up, slow_disk, joined;
+	bool upgraded;           /* its clusterd is of this release, from its second start on */
 	uint32_t life;
 	uint64_t paused;      /* until; virtual */
 	uint64_t tick_at;

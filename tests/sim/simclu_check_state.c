@@ -25,7 +25,8 @@ static uint64_t essence(const struct sc *w, const struct clu_state *s)
 	uint64_t sum = s->policy.no_quorum;
 
 	if (!w->opt.lists)
-		return s->sum;
+		return s->sum ^ mix(s->level, s->level_id);
+	sum ^= mix(s->level, s->level_id);
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && s->host[i].node; i++) {
 		const struct clu_host *h = &s->host[i];
 		const uint64_t v[] = { h->state,    h->boot,        h->up_id,   h->lost_id,
@@ -53,6 +54,9 @@ void sc_check_applied(struct sc *w, uint32_t node, bool loaded)
 {
 	const struct clu_state *s = w->node[node].s;
 
+	if (w->node[node].n->level < s->level)
+		sc_violation(w, "%c is of level %u, and its state of %u", sc_letter(node), w->node[node].n->level,
+		             s->level);
 	if (loaded)
 		w->node[node].known_from = s->index; /* what it applied before may never have counted */
 

@@ -103,6 +103,7 @@ static void copy_state(struct clu_state *to, const struct clu_state *s, uint32_t
 	uint32_t doms = s->n_dom > to->n_dom ? s->n_dom : to->n_dom;
 
 	to->epoch = s->epoch, to->promised = s->promised, to->index = s->index, to->sum = s->sum;
+	to->level = s->level, to->level_id = s->level_id;
 	to->time_ns = s->time_ns, to->n_nodes = s->n_nodes, to->n_dom = s->n_dom, to->policy = s->policy;
 	memcpy(to->host, s->host, slots * sizeof(s->host[0]));
 	memcpy(to->rule, s->rule, SC_RULES * sizeof(s->rule[0]));
@@ -120,7 +121,7 @@ static void write_begin(struct sc *w, uint32_t node)
 	wr->n = 0;
 	wr->all = n->changes.all;
 	wr->epoch = s->epoch, wr->index = s->index, wr->promised = s->promised, wr->sum = s->sum,
-	wr->time_ns = s->time_ns;
+	wr->time_ns = s->time_ns, wr->level = s->level, wr->level_id = s->level_id;
 	wr->n_dom = s->n_dom;
 	if (wr->all)
 		copy_state(n->write_all, s, sc_slots(w));
@@ -154,7 +155,7 @@ static void write_lands(struct sc *w, uint32_t node)
 		return;
 	}
 	d->epoch = wr->epoch, d->index = wr->index, d->promised = wr->promised, d->sum = wr->sum,
-	d->time_ns = wr->time_ns;
+	d->time_ns = wr->time_ns, d->level = wr->level, d->level_id = wr->level_id;
 	d->n_dom = wr->n_dom;
 	for (uint32_t i = 0; i < wr->n; i++) {
 		const struct sc_record *r = &wr->r[i];
@@ -587,6 +588,8 @@ static void decide(struct sc *w, uint32_t node)
 	for (uint32_t i = 0; i < n->reach.n && n->n->pulses && !sc_planted(w, "gives-up-at-once"); i++)
 		if (reach_coming(&n->reach, i, n->view_ns, now))
 			v.coming[i / 64] |= 1ull << (i % 64);
+	if (clu_node_level(n->n) > n->s->level)
+		sc_submit(w, node, &(struct clu_cmd){ .kind = CLU_CMD_LEVEL, .level = clu_node_level(n->n) });
 	clu_decide(sc_planted(w, "forgets-failures") ? forgetful(w, n->s) : n->s, &v, &n->load, 1000000 * S + w->now,
 	           w->proposals);
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
@@ -661,6 +664,10 @@ void sc_node_start(struct sc *w, uint32_t node)
 	         (unsigned long long)n->s->index);
 	clu_node_init(n->n, n->s, n->id, 1 + (w->seq << 20) + n->life + ((uint64_t)node << 50),
 	              sc_is_witness(w, node) ? 0 : LEASE_NS, sc_clock(w, n));
+	/* in some stories hosts begin as an earlier release, until they are started anew */
+	if (w->opt.seed % 3 == 0 && w->opt.seed >> (2 + node % 8) & 1 && !n->upgraded)
+		n->n->level = 0;
+	n->upgraded = true;
 	n->lease_want = LEASE_NS;
 	n->n->await_least_ns = sc_planted(w, "waits-briefly") ? SC_SETTLE_NS : SC_AWAIT_LEAST_NS;
 	n->n_members = 0;

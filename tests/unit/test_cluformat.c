@@ -185,6 +185,7 @@ static void fill_cmd(struct clu_cmd *c, enum clu_cmd_kind kind, unsigned turn)
 			               .clock_stops = rnd(2),
 			               .inventory = inv,
 			               .n_inventory = (uint32_t)rnd(3) };
+		c->level = kind == CLU_CMD_LEVEL ? turn : 0;
 		snprintf(c->text, sizeof(c->text), "%s", texts[rnd(3)]);
 		fill_spec(&c->spec);
 		fill_cap(&c->cap);

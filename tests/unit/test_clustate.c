@@ -188,6 +188,9 @@ static struct clu_cmd random_cmd(struct world *w)
 	c.rule = (struct clu_rule){
 		.id = 1 + rnd(50), .kind = (enum clu_rule_kind)rnd(6), .n = rnd(5), .member = { "a", "b", "c", "d" }
 	};
+	if (rnd(2) && w->s.rule[0].id)
+		c.rule.id = w->s.rule[0].id;
+	c.level = (uint32_t)rnd(2);
 	clu_policy_default(&c.policy);
 	c.policy.moves_max = rnd(4);
 	c.policy.no_quorum = rnd(3);

@@ -48,10 +48,12 @@ static void test_views(void **state)
 		m->kind = kinds[i];
 		m->ring = 1ull << 60, m->members_sum = 0xfeedface, m->epoch = 7, m->index = 1ull << 40, m->sum = ~0ull;
 		m->boot = 0x1234567890abcdef, m->promised = 9, m->seq = 77, m->source = 2;
-		m->idle_ns = 11, m->await_ns[0] = 12, m->await_ns[127] = 1ull << 50;
+		m->level = 3, m->idle_ns = 11, m->await_ns[0] = 12, m->await_ns[127] = 1ull << 50;
 		m->said[0] = 5, m->said[1] = 1ull << 63, m->behind[1] = 8;
 		round_trip(NULL, 0, &w);
 		assert_int_equal(w.msg.ring, m->ring);
+		if (m->kind == CLU_MSG_HELLO || m->kind == CLU_MSG_SYNCED)
+			assert_int_equal(w.msg.level, 3);
 		assert_int_equal(w.msg.members_sum, m->members_sum);
 		if (m->kind != CLU_MSG_RESYNC)
 			assert_int_equal(w.msg.epoch, 7);
@@ -123,7 +125,9 @@ static void fill_command(enum clu_cmd_kind kind)
 		               .self_fencing = true,
 		               .leaving = CLU_LEAVING_ENDING,
 		               .clock_stops = true,
-		               .witness = true };
+		               .witness = true,
+		               .level = 12,
+		               .needs = 13 };
 	c->spec = (struct clu_spec){ .mem_bytes = 1 << 28,
 		                     .cpu_named = true,
 		                     .vcpus = 1,
@@ -178,7 +182,8 @@ static void test_commands(void **state)
 		            a->generation == b->generation && a->result == b->result && a->seen == b->seen &&
 		            a->desired == b->desired && a->safe_by == b->safe_by && a->on == b->on &&
 		            a->boot == b->boot && a->lease_ns == b->lease_ns && a->self_fencing == b->self_fencing &&
-		            a->leaving == b->leaving && a->clock_stops == b->clock_stops && a->witness == b->witness);
+		            a->leaving == b->leaving && a->clock_stops == b->clock_stops && a->witness == b->witness &&
+		            a->level == b->level && a->needs == b->needs);
 		if (k == CLU_CMD_DEFINE) {
 			assert_memory_equal(&a->spec, &b->spec, sizeof(a->spec));
 			assert_int_equal(w.xml_len, sizeof(xml) - 1);
