@@ -13,7 +13,7 @@ hypervisor/api          hypervisor/api
 hypervisor/dev          hypervisor/api hypervisor/guestmem.h
 hypervisor/logdirty     hypervisor/api hypervisor/guestmem.h
 hypervisor/pv           hypervisor/api hypervisor/engine.h hypervisor/guestmem.h hypervisor/logdirty hypervisor/dev/devs.h hypervisor/dev/vudev.h hypervisor/dev/nblk.h
-hypervisor/qemu         hypervisor/api hypervisor/engine.h hypervisor/guestmem.h hypervisor/logdirty hypervisor/dev/vudev.h hypervisor/dev/nblk.h
+hypervisor/qemu         hypervisor/api hypervisor/engine.h hypervisor/guestmem.h hypervisor/logdirty hypervisor/dev/vudev.h hypervisor/dev/nblk.h hypervisor/dev/enic.h
 hypervisor              hypervisor/api hypervisor/dev/devs.h
 clusterd/core
 clusterd/guard          hypervisor/api

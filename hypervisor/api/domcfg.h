@@ -41,6 +41,8 @@ enum dom_disk_format { DOM_FORMAT_RAW, DOM_FORMAT_QCOW2 };
 /* Where a guest finds a disk: on virtio a device of its own, else on a controller of that kind. */
 enum dom_bus { DOM_BUS_VIRTIO, DOM_BUS_IDE, DOM_BUS_SATA, DOM_BUS_SCSI, DOM_BUS_USB };
 enum dom_nic_type { DOM_NIC_BRIDGE, DOM_NIC_ETHERNET };
+/* The card that the guest sees. */
+enum dom_nic_model { DOM_NIC_VIRTIO, DOM_NIC_E1000, DOM_NIC_E1000E, DOM_NIC_RTL8139 };
 enum dom_char_type { DOM_CHAR_PTY, DOM_CHAR_FILE };
 /* As libvirt's error_policy and rerror_policy. */
 enum dom_error_policy { DOM_ERROR_DEFAULT, DOM_ERROR_STOP, DOM_ERROR_REPORT, DOM_ERROR_IGNORE, DOM_ERROR_ENOSPACE };
@@ -111,7 +113,13 @@ struct dom_nic {
 	bool mac_given;
 	uint16_t mtu;            /* 0: default */
 	unsigned place;          /* as a disk's */
+	enum dom_nic_model model; /* uml: virtio */
 };
+static inline bool dom_nic_is_virtio(const struct dom_nic *n)
+{
+	return n->model == DOM_NIC_VIRTIO;
+}
+const char *dom_nic_model_name(enum dom_nic_model model); /* as in XML; static text */
 struct dom_char {
 	enum dom_char_type type; /* pty: reachable by `vmctl console`; file: output is appended to path */
 	char *path;              /* file; owned */

@@ -145,7 +145,7 @@ static int open_devices(struct devs *d, const struct dom_config *cfg, struct err
 		r = add(d, (dom_disk_is_virtio(&cfg->disk[i]) ? vblk_new : nblk_new)(d, &cfg->disk[i], NULL, &v, err),
 		        &v, err);
 	for (size_t i = 0; i < cfg->n_nics && !r; i++)
-		r = add(d, vnet_new(d, &cfg->nic[i], NULL, &v, err), &v, err);
+		r = add(d, devs_make_nic(d, &cfg->nic[i], NULL, &v, err), &v, err);
 	for (size_t i = 0; i < cfg->n_consoles && !r; i++)
 		r = add(d, vconsole_new(d, &cfg->console[i], (unsigned)i, &v, err), &v, err);
 	/* one more console than configured: the guest agent's channel (docs/wire/agent.md) */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * All virtio devices of one domain, served on a thread of their own, the io thread. The engine connects them to the guest through its
+ * All devices of one domain that are hvdom's, served on a thread of their own, the io thread. The engine connects them to the guest through its
  * transport, by that transport's own header (vudev.h).
  *
  * Life: new (privileged: opens images, taps, logs; no locks) -> mem -> connect each device -> run -> quiesce -> save or resume -> free.

@@ -41,7 +41,7 @@ int devs_make_disk(struct devs *d, const struct dom_disk *cfg, struct devs_files
 int devs_make_nic(struct devs *d, const struct dom_nic *cfg, struct devs_files *files, struct vdev **ret,
                   struct err *err)
 {
-	return vnet_new(d, cfg, files, ret, err);
+	return (dom_nic_is_virtio(cfg) ? vnet_new : enic_new)(d, cfg, files, ret, err);
 }
 
 void devs_drop(struct vdev *v)
@@ -74,7 +74,7 @@ static int do_put_in(struct devs *d, void *arg, struct err *err)
 
 	if (d->n == VDEV_MAX)
 		return err_set(err, E2BIG, "a domain has at most %u devices", VDEV_MAX);
-	int r = d->transport->open(p->v, err);
+	int r = p->v->transport->open(p->v, err);
 	if (r < 0)
 		return r;
 	memmove(&d->v[p->at + 1], &d->v[p->at], (d->n - p->at) * sizeof(d->v[0]));
@@ -98,7 +98,7 @@ static int do_take_out(struct devs *d, void *arg, struct err *err)
 	if (p->v->ops->storage)
 		p->v->ops->stop(p->v); /* what was left under way when the virtual machine stopped */
 	vdev_reset(p->v);
-	d->transport->free(p->v);
+	p->v->transport->free(p->v);
 	d->n--;
 	memmove(&d->v[p->at], &d->v[p->at + 1], (d->n - p->at) * sizeof(d->v[0]));
 	if (d->quiesced)

@@ -103,7 +103,7 @@ struct vdev_transport_ops {
 
 struct vdev {
 	const struct vdev_ops *ops;
-	const struct vdev_transport_ops *transport; /* the set's, but for disks that are not virtio (nblk.c) */
+	const struct vdev_transport_ops *transport; /* the set's, but for what is not virtio (nblk.c, enic.c) */
 	void *port; /* the transport's own part, NULL: not open */
 	struct devs *devs;
 	char name[16];
@@ -175,6 +175,7 @@ int vdev_load(struct vdev *v, struct rd *in, bool commit, struct err *err) _must
 int vblk_new(struct devs *d, const struct dom_disk *cfg, struct devs_files *files, struct vdev **ret, struct err *err) _must_check_;
 int nblk_new(struct devs *d, const struct dom_disk *cfg, struct devs_files *files, struct vdev **ret, struct err *err) _must_check_;
 int vnet_new(struct devs *d, const struct dom_nic *cfg, struct devs_files *files, struct vdev **ret, struct err *err) _must_check_;
+int enic_new(struct devs *d, const struct dom_nic *cfg, struct devs_files *files, struct vdev **ret, struct err *err) _must_check_;
 int vconsole_new(struct devs *d, const struct dom_char *cfg, unsigned index, struct vdev **ret,
                  struct err *err) _must_check_;
 int vrng_new(struct devs *d, unsigned index, struct vdev **ret, struct err *err) _must_check_;

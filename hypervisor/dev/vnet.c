@@ -5,11 +5,11 @@
  *
  * Receiving: chains are taken ahead into a window of buffers, so that a frame of any size is one readv(); stop gives the unused
  * ones back. While the window is too small for the largest frame the tap is not polled.
- * The IPv4 addresses that the guest uses are remembered for the announcement after a move.
+ * What is not about rings is nic.c's.
  * Threading: the io thread.
  */
 #include "config.h"
-#include "hypervisor/dev/vdev_int.h"
+#include "hypervisor/dev/nic_int.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -18,8 +18,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
-
-#include "hypervisor/api/tap.h"
 
 #define F_CSUM       (1ull << 0)
 #define F_GUEST_CSUM (1ull << 1)
@@ -34,15 +32,9 @@
 #define F_MRG_RXBUF  (1ull << 15)
 #define F_STATUS     (1ull << 16)
 
-#define RX               0u
-#define TX               1u
-#define FRAME_MAX        (65535u + 14 + 4 + TAP_HDR_BYTES)
-#define TX_FRAMES        64 /* per turn */
-#define RX_FRAMES        64
-#define TURN_BYTES       (1024u * 1024)
-#define WINDOW           128u /* receive buffers taken ahead: enough for 64 KiB in pieces of 600 octets */
-#define ADDRS_MAX        4u
-#define HAND_OVER_FRAMES 1024u /* more than a tap's queue holds */
+#define RX     0u
+#define TX     1u
+#define WINDOW 128u /* receive buffers taken ahead: enough for 64 KiB in pieces of 600 octets */
 
 struct config_space { /* virtio 1.2, 5.1.4 */
 	uint8_t mac[6];
@@ -51,17 +43,13 @@ struct config_space { /* virtio 1.2, 5.1.4 */
 _Static_assert(sizeof(struct config_space) == 12, "virtio 1.2, 5.1.4");
 
 struct vnet {
-	struct vdev v;
-	struct dom_nic own;        /* a copy */
-	const struct dom_nic *cfg; /* that */
-	int tap;                   /* owned */
+	struct nic n; /* first */
 	struct loop_fd *tap_src;
 	bool polled;
 	struct iovec win[WINDOW]; /* buffers taken from the RX queue in order; the first n_win are valid */
 	uint16_t head[WINDOW];
 	unsigned n_win;
 	uint64_t win_bytes;
-	uint32_t addr[ADDRS_MAX]; /* IPv4, network order, the latest first; 0: none */
 	struct vq_elem e;
 };
 
@@ -73,64 +61,28 @@ static void tap_poll(struct vnet *n, bool on)
 	}
 }
 
-/* Addresses ----------------------------------------------------------------------------------------------------------- */
-
-static void addr_seen(struct vnet *n, uint32_t a)
-{
-	unsigned i = 0;
-
-	/* 0.0.0.0, loopback, multicast and broadcast are nobody's */
-	uint32_t host = be32toh(a);
-	if (!a || host >> 24 == 127 || host >> 28 >= 0xe || n->addr[0] == a)
-		return;
-	while (i < ADDRS_MAX - 1 && n->addr[i] != a)
-		i++;
-	memmove(&n->addr[1], &n->addr[0], i * sizeof(n->addr[0]));
-	n->addr[0] = a;
-}
-
-/* @f: the start of a frame that the guest sends. */
-static void frame_seen(struct vnet *n, const uint8_t *f, size_t len)
-{
-	uint32_t a;
-
-	if (len < 14 + 20 || memcmp(f + 6, n->cfg->mac, 6))
-		return;
-	if (f[12] == 0x08 && f[13] == 0x00) {
-		memcpy(&a, f + 14 + 12, 4);
-		/* a router's frames carry others' addresses: only a few are kept, ARP below is certain */
-		if (!n->addr[ADDRS_MAX - 1])
-			addr_seen(n, a);
-	} else if (f[12] == 0x08 && f[13] == 0x06 && len >= 14 + 28) {
-		memcpy(&a, f + 14 + 14, 4);
-		addr_seen(n, a);
-	}
-}
-
 /* Guest to host ------------------------------------------------------------------------------------------------------- */
 
 static void tx_run(struct vnet *n)
 {
-	struct vdev *v = &n->v;
+	struct vdev *v = &n->n.v;
 	struct vq *q = &v->vq[TX];
 	uint64_t bytes = 0;
 	int frames;
-	/* a copy that is late would draw the switches' ports and its neighbours' answers to itself */
-	bool mute = deadline_page_over(v->devs->ev.deadline);
+	bool mute = nic_is_mute(&n->n);
 
-	for (frames = 0; frames < TX_FRAMES && bytes < TURN_BYTES; frames++) {
+	for (frames = 0; frames < NIC_FRAMES && bytes < NIC_TURN_BYTES; frames++) {
 		if (vq_pop(q, &n->e) <= 0)
 			break;
 		uint8_t start[TAP_HDR_BYTES + 14 + 28];
 		size_t got = vq_copy_from(n->e.iov, n->e.n_out, 0, start, sizeof(start));
 		if (got > TAP_HDR_BYTES)
-			frame_seen(n, start + TAP_HDR_BYTES, got - TAP_HDR_BYTES);
+			nic_seen(&n->n, start + TAP_HDR_BYTES, got - TAP_HDR_BYTES);
 		ssize_t r = -1;
-		if (!mute && n->e.out_bytes > TAP_HDR_BYTES && n->e.out_bytes <= FRAME_MAX)
-			r = writev(n->tap, n->e.iov, n->e.n_out);
+		if (!mute && n->e.out_bytes > TAP_HDR_BYTES && n->e.out_bytes <= NIC_FRAME_MAX)
+			r = writev(n->n.tap, n->e.iov, n->e.n_out);
 		if (r > 0) {
-			v->st.wr_ops++;
-			v->st.wr_bytes += (uint64_t)r - TAP_HDR_BYTES;
+			nic_count_out(&n->n, (uint64_t)r - TAP_HDR_BYTES);
 			bytes += (uint64_t)r;
 		} else {
 			v->st.drops++;
@@ -138,7 +90,7 @@ static void tx_run(struct vnet *n)
 		vq_push(q, n->e.head, 0);
 	}
 	vdev_flush(v, TX);
-	if (frames == TX_FRAMES || bytes >= TURN_BYTES)
+	if (frames == NIC_FRAMES || bytes >= NIC_TURN_BYTES)
 		vdev_again(v, TX);
 }
 
@@ -146,21 +98,21 @@ static void tx_run(struct vnet *n)
 
 static bool has(const struct vnet *n, uint64_t f)
 {
-	return n->v.features & f;
+	return n->n.v.features & f;
 }
 
 /* Octets that the largest frame needs. */
 static uint64_t frame_room(const struct vnet *n)
 {
-	unsigned mtu = n->cfg->mtu ? n->cfg->mtu : 1500;
+	unsigned mtu = n->n.cfg.mtu ? n->n.cfg.mtu : 1500;
 
-	return has(n, F_GUEST_TSO4 | F_GUEST_TSO6) ? FRAME_MAX : mtu + 14u + 4 + TAP_HDR_BYTES;
+	return has(n, F_GUEST_TSO4 | F_GUEST_TSO6) ? NIC_FRAME_MAX : mtu + 14u + 4 + TAP_HDR_BYTES;
 }
 
 /* Take buffers until the window holds the largest frame. False: the guest has not given enough. */
 static bool window_fill(struct vnet *n)
 {
-	struct vq *q = &n->v.vq[RX];
+	struct vq *q = &n->n.v.vq[RX];
 
 	while (n->win_bytes < frame_room(n) && n->n_win < WINDOW) {
 		if (vq_pop(q, &n->e) <= 0)
@@ -179,7 +131,7 @@ static bool window_fill(struct vnet *n)
 
 static void window_drop(struct vnet *n)
 {
-	vq_unpop(&n->v.vq[RX], (uint16_t)n->n_win);
+	vq_unpop(&n->n.v.vq[RX], (uint16_t)n->n_win);
 	n->n_win = 0;
 	n->win_bytes = 0;
 }
@@ -187,7 +139,7 @@ static void window_drop(struct vnet *n)
 /* Hand @bytes in the first buffers of the window to the guest. */
 static void window_use(struct vnet *n, uint64_t bytes)
 {
-	struct vq *q = &n->v.vq[RX];
+	struct vq *q = &n->n.v.vq[RX];
 	unsigned k = 0;
 	uint64_t left = bytes;
 	uint16_t num = 0;
@@ -214,11 +166,11 @@ static int rx_merged(struct vnet *n, uint64_t *bytes)
 {
 	if (!window_fill(n))
 		return -1;
-	ssize_t r = readv(n->tap, n->win, (int)n->n_win);
+	ssize_t r = readv(n->n.tap, n->win, (int)n->n_win);
 	if (r <= 0) {
 		if (r < 0 && errno == EAGAIN)
 			return 0;
-		n->v.st.drops++;
+		n->n.v.st.drops++;
 		return r < 0 && (errno == EINTR || errno == EFAULT || errno == EINVAL) ? 1 : 0;
 	}
 	window_use(n, (uint64_t)r);
@@ -229,7 +181,7 @@ static int rx_merged(struct vnet *n, uint64_t *bytes)
 /* The same for a driver without merged buffers: one chain per frame. */
 static int rx_single(struct vnet *n, uint64_t *bytes)
 {
-	struct vq *q = &n->v.vq[RX];
+	struct vq *q = &n->n.v.vq[RX];
 
 	if (vq_pop(q, &n->e) <= 0)
 		return -1;
@@ -238,12 +190,12 @@ static int rx_single(struct vnet *n, uint64_t *bytes)
 		q->broken = "a receive buffer is shorter than its header";
 		return -1;
 	}
-	ssize_t r = readv(n->tap, iov, n->e.n_in);
+	ssize_t r = readv(n->n.tap, iov, n->e.n_in);
 	if (r <= 0) {
 		vq_unpop(q, 1);
 		if (r < 0 && errno == EAGAIN)
 			return 0;
-		n->v.st.drops++;
+		n->n.v.st.drops++;
 		return r < 0 && (errno == EINTR || errno == EFAULT || errno == EINVAL) ? 1 : 0;
 	}
 	uint16_t one = htole16(1);
@@ -256,18 +208,16 @@ static int rx_single(struct vnet *n, uint64_t *bytes)
 
 static void rx_run(struct vnet *n)
 {
-	struct vdev *v = &n->v;
+	struct vdev *v = &n->n.v;
 	bool merged = has(n, F_MRG_RXBUF);
 	uint64_t bytes = 0;
 	int state = 1;
 
-	for (int frames = 0; frames < RX_FRAMES && bytes < TURN_BYTES && state > 0; frames++) {
+	for (int frames = 0; frames < NIC_FRAMES && bytes < NIC_TURN_BYTES && state > 0; frames++) {
 		uint64_t before = bytes;
 		state = merged ? rx_merged(n, &bytes) : rx_single(n, &bytes);
-		if (bytes > before) {
-			v->st.rd_ops++;
-			v->st.rd_bytes += bytes - before - TAP_HDR_BYTES;
-		}
+		if (bytes > before)
+			nic_count_in(&n->n, bytes - before - TAP_HDR_BYTES);
 	}
 	vdev_flush(v, RX);
 	/* without room frames wait in the tap; the driver's kick for new buffers starts us again */
@@ -281,15 +231,15 @@ static void on_tap(void *arg, int fd, uint32_t events)
 
 	if (events & EPOLLERR) {
 		/* the interface was deleted under us */
-		vdev_break(&n->v, "its tap interface is gone");
+		vdev_break(&n->n.v, "its tap interface is gone");
 		return;
 	}
-	if (!vq_ready(&n->v.vq[RX])) {
+	if (!vq_ready(&n->n.v.vq[RX])) {
 		tap_poll(n, false);
 		return;
 	}
-	vdev_again(&n->v, RX);
-	vdev_run_pending(&n->v);
+	vdev_again(&n->n.v, RX);
+	vdev_run_pending(&n->n.v);
 }
 
 /* Ops ----------------------------------------------------------------------------------------------------------------- */
@@ -308,7 +258,7 @@ static void vnet_start(struct vdev *v)
 
 	if (!n->tap_src) {
 		n->polled = false;
-		n->tap_src = loop_add_fd(v->devs->loop, n->tap, 0, on_tap, n);
+		n->tap_src = loop_add_fd(v->devs->loop, n->n.tap, 0, on_tap, n);
 		if (!n->tap_src) {
 			vdev_break(v, "out of memory");
 			return;
@@ -338,48 +288,8 @@ static void vnet_acked(struct vdev *v)
 		f |= has(n, F_GUEST_TSO6) ? TUN_F_TSO6 : 0;
 		f |= has(n, F_GUEST_ECN) && (f & (TUN_F_TSO4 | TUN_F_TSO6)) ? TUN_F_TSO_ECN : 0;
 	}
-	if (n->tap >= 0 && tap_offload(n->tap, f) < 0)
+	if (n->n.tap >= 0 && tap_offload(n->n.tap, f) < 0)
 		v->st.errors++;
-}
-
-static void vnet_reset(struct vdev *v)
-{
-	struct vnet *n = (struct vnet *)v;
-
-	if (n->tap >= 0 && tap_offload(n->tap, 0) < 0)
-		v->st.errors++;
-}
-
-static void vnet_config_set(struct vdev *v, unsigned offset, const uint8_t *p, unsigned len)
-{
-	(void)v, (void)offset, (void)p, (void)len; /* nothing is writable for a modern driver */
-}
-
-static void vnet_save(struct vdev *v, struct buf *out)
-{
-	struct vnet *n = (struct vnet *)v;
-
-	buf_put(out, n->cfg->mac, 6);
-	buf_put_u8(out, ADDRS_MAX);
-	for (unsigned i = 0; i < ADDRS_MAX; i++)
-		buf_put(out, &n->addr[i], 4);
-}
-
-static int vnet_load(struct vdev *v, struct rd *in, bool commit, struct err *err)
-{
-	struct vnet *n = (struct vnet *)v;
-	const uint8_t *mac = rd_bytes(in, 6);
-	uint8_t k = rd_u8(in);
-	const void *addrs = k <= 64 ? rd_bytes(in, 4ul * k) : NULL;
-
-	if (!mac || !addrs || in->bad)
-		return err_set(err, EINVAL, "saved state of device %s: it ends early", v->name);
-	if (memcmp(mac, n->cfg->mac, 6))
-		return err_set(err, EINVAL, "saved state of device %s: the guest's NIC has another MAC address",
-		               v->name);
-	if (commit)
-		memcpy(n->addr, addrs, 4ul * (k < ADDRS_MAX ? k : ADDRS_MAX));
-	return 0;
 }
 
 static void vnet_free(struct vdev *v)
@@ -387,68 +297,11 @@ static void vnet_free(struct vdev *v)
 	struct vnet *n = (struct vnet *)v;
 
 	loop_del_fd(n->tap_src);
-	if (n->tap >= 0)
-		close(n->tap);
+	nic_close(&n->n);
 	free(n);
 }
 
-/* After a move: switches learn the new port from the sender's MAC, neighbours keep their ARP entries fresh. */
-static void vnet_announce(struct vdev *v)
-{
-	struct vnet *n = (struct vnet *)v;
-	uint8_t f[TAP_HDR_BYTES + 60] = { 0 }, *eth = f + TAP_HDR_BYTES, *arp = eth + 14;
-
-	if (deadline_page_over(v->devs->ev.deadline))
-		return;
-	memset(eth, 0xff, 6);
-	memcpy(eth + 6, n->cfg->mac, 6);
-	/* Ethernet and IPv4, RFC 826; RARP "request reverse" (RFC 903) with no address, as other hypervisors do it */
-	memcpy(eth + 12, "\x80\x35", 2);
-	memcpy(arp, "\x00\x01\x08\x00\x06\x04\x00\x03", 8);
-	memcpy(arp + 8, n->cfg->mac, 6);
-	memcpy(arp + 18, n->cfg->mac, 6);
-	if (write(n->tap, f, sizeof(f)) < 0)
-		v->st.drops++;
-	memcpy(eth + 12, "\x08\x06", 2);
-	for (unsigned i = 0; i < ADDRS_MAX; i++) {
-		if (!n->addr[i])
-			continue;
-		/* a gratuitous request (RFC 5227, 2.3): sender and target are the same address, the target's MAC is unknown */
-		memcpy(arp + 6, "\x00\x01", 2);
-		memcpy(arp + 14, &n->addr[i], 4);
-		memset(arp + 18, 0, 6);
-		memcpy(arp + 24, &n->addr[i], 4);
-		if (write(n->tap, f, sizeof(f)) < 0)
-			v->st.drops++;
-	}
-}
-
-/*
- * Frames for the guest that wait in the tap after it has moved: put back into the bridge, which knows by now (announcement)
- * where the guest is. Under a source address of our own: with the true sender's, every switch on the way would learn that the
- * sender lives here.
- */
-static void vnet_hand_over(struct vdev *v)
-{
-	struct vnet *n = (struct vnet *)v;
-	uint8_t *f = malloc(FRAME_MAX);
-
-	for (unsigned i = 0; f && i < HAND_OVER_FRAMES; i++) {
-		ssize_t len = read(n->tap, f, FRAME_MAX);
-		if (len < 0)
-			break;
-		uint8_t *eth = f + TAP_HDR_BYTES;
-		if (len < (ssize_t)TAP_HDR_BYTES + 14 || memcmp(eth, n->cfg->mac, 6))
-			continue; /* broadcasts reach the guest at its new place by themselves */
-		memcpy(eth + 6, n->cfg->mac, 6);
-		eth[6] ^= 0x40;
-		if (write(n->tap, f, (size_t)len) < 0)
-			v->st.drops++;
-	}
-	free(f);
-}
-
-static const struct vdev_net_ops vnet_net = { .announce = vnet_announce, .hand_over = vnet_hand_over };
+static const struct vdev_net_ops vnet_net = { .announce = nic_announce, .hand_over = nic_hand_over };
 
 static const struct vdev_ops vnet_ops = {
 	.virtio_id = 1,
@@ -456,22 +309,13 @@ static const struct vdev_ops vnet_ops = {
 	.start = vnet_start,
 	.stop = vnet_stop,
 	.run = vnet_run,
-	.config_set = vnet_config_set,
-	.reset = vnet_reset,
-	.save = vnet_save,
-	.load = vnet_load,
+	.config_set = nic_config_set,
+	.reset = nic_no_offloads,
+	.save = nic_save,
+	.load = nic_load,
 	.free = vnet_free,
 	.net = &vnet_net,
 };
-
-/* A tap that somebody made who may. */
-static int take_tap(struct vnet *n, struct devs_files *files, char name[16], struct err *err)
-{
-	if (files->n != 1 || tap_name(files->fd[0], name) < 0)
-		return err_set(err, EINVAL, "a NIC comes with one descriptor, its tap's");
-	n->tap = steal_fd(files->fd);
-	return 0;
-}
 
 int vnet_new(struct devs *d, const struct dom_nic *cfg, struct devs_files *files, struct vdev **ret, struct err *err)
 {
@@ -480,25 +324,20 @@ int vnet_new(struct devs *d, const struct dom_nic *cfg, struct devs_files *files
 
 	if (!n)
 		return err_sys(err, ENOMEM, "NIC %s", cfg->target);
-	n->own = *cfg;
-	n->cfg = &n->own;
-	n->tap = -1;
-	int r = files ? take_tap(n, files, name, err)
-	              : tap_open(cfg->target, cfg->type == DOM_NIC_BRIDGE ? cfg->bridge : "", cfg->mac, cfg->mtu, name,
-	                         &n->tap, err);
+	int r = nic_open(&n->n, cfg, files, name, err);
 	if (r < 0) {
-		vnet_free(&n->v);
+		vnet_free(&n->n.v);
 		return r;
 	}
 	uint64_t f = F_CSUM | F_GUEST_CSUM | F_MAC | F_GUEST_TSO4 | F_GUEST_TSO6 | F_GUEST_ECN | F_HOST_TSO4 |
 	             F_HOST_TSO6 | F_HOST_ECN | F_MRG_RXBUF | F_STATUS;
 	if (cfg->mtu)
 		f |= F_MTU;
-	vdev_setup(&n->v, d, &vnet_ops, name, 2, f);
+	vdev_setup(&n->n.v, d, &vnet_ops, name, 2, f);
 	struct config_space c = { .status = htole16(1), .max_pairs = htole16(1), .mtu = htole16(cfg->mtu) };
 	memcpy(c.mac, cfg->mac, 6);
-	memcpy(n->v.config, &c, sizeof(c));
-	n->v.config_len = sizeof(c);
-	*ret = &n->v;
+	memcpy(n->n.v.config, &c, sizeof(c));
+	n->n.v.config_len = sizeof(c);
+	*ret = &n->n.v;
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include "hypervisor/qemu/qcpu.h"
 #include "hypervisor/qemu/qdisk.h"
 #include "hypervisor/qemu/qdisplay.h"
+#include "hypervisor/qemu/qnic.h"
 
 #define ARGS_MAX      200u
 #define SLOT_CONSOLE  0x2u
@@ -408,6 +409,33 @@ static void put_disks(struct args *a, const struct qargs *q)
 	}
 }
 
+static void put_nics(struct args *a, const struct qargs *q)
+{
+	const struct dom_config *c = q->cfg;
+	size_t at = 0; /* of those that have no place, as above */
+
+	for (size_t i = 0; i < c->n_nics; i++) {
+		_cleanup_qnic_ struct qnic n = { 0 };
+		size_t dev = c->n_disks + i; /* as devs.h numbers them: disks, then NICs */
+		struct stand s = stand_of(c, dev, i, SLOT_NIC + at);
+		struct qnic_of o = { .nic = &c->nic[i],
+			             .kvm = q->kvm,
+			             .id = qargs_place(c, dev) ? s.chardev : NULL,
+			             .netdev = s.netdev,
+			             .at = s.at,
+			             .chardev = s.chardev,
+			             .socket = s.socket,
+			             .fd = q->nic[i] };
+
+		at += !qargs_place(c, dev);
+		if (qnic_of_nic(&o, &n) < 0)
+			a->r = -ENOMEM;
+		put_option(a, "-chardev", n.chardev);
+		put_option(a, "-netdev", n.netdev);
+		put_option(a, "-device", n.device);
+	}
+}
+
 /* What other devices are on, so before them. */
 static void put_controllers(struct args *a, const struct qargs *q)
 {
@@ -424,32 +452,11 @@ static void put_controllers(struct args *a, const struct qargs *q)
 static void put_devices(struct args *a, const struct qargs *q)
 {
 	const struct dom_config *c = q->cfg;
-	size_t dev = c->n_disks; /* as devs.h numbers them: disks, then NICs */
-	size_t nics = 0;         /* that have no place, as above */
 
 	put_ports(a, c);
 	put_controllers(a, q);
 	put_disks(a, q);
-	for (size_t i = 0; i < c->n_nics; i++, dev++) {
-		const uint8_t *m = c->nic[i].mac;
-		/* QEMU 7.2 takes the vectors of a vhost-user NIC for KVM's, and dies of it without: an interrupt line then */
-		const char *lines = q->kvm ? "" : "vectors=0,";
-		char mtu[24] = "", id[32] = "";
-
-		if (c->nic[i].mtu)
-			snprintf(mtu, sizeof(mtu), "host_mtu=%u,", c->nic[i].mtu);
-		struct stand s = stand_of(c, dev, i, SLOT_NIC + nics);
-		put(a, "-chardev");
-		put(a, "socket,id=%s,path=" QARGS_SOCKET_DIR "/%zu", s.chardev, s.socket);
-		nics += !qargs_place(c, dev);
-		if (qargs_place(c, dev))
-			snprintf(id, sizeof(id), "id=%s,", s.chardev);
-		put(a, "-netdev");
-		put(a, "vhost-user,id=%s,chardev=%s", s.netdev, s.chardev);
-		put(a, "-device");
-		put(a, "virtio-net-pci,netdev=%s,%smac=%02x:%02x:%02x:%02x:%02x:%02x,%s%sromfile=,%s," VIRTIO, s.netdev,
-		    id, m[0], m[1], m[2], m[3], m[4], m[5], mtu, lines, s.at);
-	}
+	put_nics(a, q);
 	for (size_t i = 0; i < c->n_rngs; i++) {
 		put(a, "-object");
 		put(a, "rng-builtin,id=rng%zu", i);

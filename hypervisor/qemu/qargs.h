@@ -31,6 +31,7 @@ struct qargs {
 	int mem, qmp, serial;                  /* descriptors */
 	uint64_t sectors[DOM_DISKS_MAX];       /* of the disks, 512 octets each */
 	int code, vars;                        /* of UEFI's flash memory, -1: SeaBIOS */
+	int nic[DOM_NICS_MAX];                 /* sockets of those that are not virtio */
 	int console[DOM_CONSOLES_MAX + 2];     /* cfg->n_consoles, our agent's, the guest's own agent's */
 };
 

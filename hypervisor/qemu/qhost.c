@@ -21,6 +21,7 @@
 #include "hypervisor/qemu/qasked.h"
 #include "hypervisor/qemu/qcpu.h"
 #include "hypervisor/qemu/qdisk.h"
+#include "hypervisor/qemu/qnic.h"
 
 const char *qhost_program(const struct dom_arch_info *arch)
 {
@@ -105,27 +106,28 @@ static int ask_program(const char *program, const char *a, const char *b, char *
 }
 
 /*
- * Of the processor, if it is not the one that all guests have without <cpu>; of all that is no PC; of a balloon and of disks that are not
- * virtio, which not all of our versions had.
+ * Of the processor, if it is not the one that all guests have without <cpu>; of all that is no PC; of a balloon, and of disks and NICs that
+ * are not virtio, which not all of our versions had.
  */
 static int cpu_mark(const struct dom_config *cfg, bool kvm, const char *flash, char ret[12], struct err *err)
 {
-	_cleanup_free_ char *cpu = qcpu_text(cfg, kvm), *smp = qcpu_smp(cfg), *disks = qdisk_identity(cfg);
+	_cleanup_free_ char *cpu = qcpu_text(cfg, kvm), *smp = qcpu_smp(cfg), *disks = qdisk_identity(cfg),
+			    *nics = qnic_identity(cfg);
 	uint32_t h = 2166136261u; /* FNV-1a */
 	char host[64] = "";
 
 	ret[0] = 0;
-	if (!cpu || !smp || !disks)
+	if (!cpu || !smp || !disks || !nics)
 		return err_set(err, ENOMEM, "out of memory");
 	if (dom_config_cpu_is_hosts(cfg))
 		cpu_identity(host);
-	else if (!qcpu_is_special(cfg) && dom_arch(cfg)->pc && !cfg->balloon && !*disks)
+	else if (!qcpu_is_special(cfg) && dom_arch(cfg)->pc && !cfg->balloon && !*disks && !*nics)
 		return 0;
 	char gic[16] = "";
 	if (dom_arch(cfg)->gic)
 		snprintf(gic, sizeof(gic), " gic%u", cfg->hvm.gic);
-	_cleanup_free_ char *all = xasprintf("%s\n%s\n%s%s%s%s%s", cpu, smp, host, flash, gic,
-	                                     cfg->balloon ? " balloon" : "", disks);
+	_cleanup_free_ char *all = xasprintf("%s\n%s\n%s%s%s%s%s%s", cpu, smp, host, flash, gic,
+	                                     cfg->balloon ? " balloon" : "", disks, nics);
 	if (!all)
 		return err_set(err, ENOMEM, "out of memory");
 	for (const char *p = all; *p; p++)

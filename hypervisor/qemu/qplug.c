@@ -11,8 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "hypervisor/dev/enic.h"
 #include "hypervisor/dev/vudev.h"
 #include "hypervisor/qemu/qargs.h"
+#include "hypervisor/qemu/qnic.h"
 
 static int need_running(const struct qvm *v, struct err *err)
 {
@@ -64,9 +66,14 @@ static json_t *nic_args(const struct qvm *v, const struct names *n, const struct
 
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", c->mac[0], c->mac[1], c->mac[2], c->mac[3],
 	         c->mac[4], c->mac[5]);
-	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "driver", "virtio-net-pci", "id", n->plug, "bus",
-	              n->bus, "addr", n->addr, "netdev", n->net, "mac", mac, "romfile", "", "disable-legacy", "on",
-	              "disable-modern", 0);
+	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "driver", qnic_driver(c), "id", n->plug, "bus", n->bus,
+	              "addr", n->addr, "netdev", n->net, "mac", mac, "romfile", "");
+	if (!dom_nic_is_virtio(c))
+		return o;
+	if (o) {
+		json_object_set_new(o, "disable-legacy", json_string("on"));
+		json_object_set_new(o, "disable-modern", json_false());
+	}
 	if (o && c->mtu)
 		json_object_set_new(o, "host_mtu", json_integer(c->mtu));
 	if (o && !v->kvm)
@@ -74,9 +81,48 @@ static json_t *nic_args(const struct qvm *v, const struct names *n, const struct
 	return o;
 }
 
+/* Both ends are hvdom's device's in the end; QEMU has the other one under the netdev's name until it is made. */
+static int add_card(struct qvm *v, size_t dev, const struct names *n, struct err *err)
+{
+	int pair[2], r = enic_pair(pair, err);
+
+	if (r < 0)
+		return r;
+	r = qvm_call(v, "getfd", json_pack("{s:s}", "fdname", n->net), pair[1], QVM_CALL_NS, err);
+	if (r < 0) {
+		close(pair[0]);
+		close(pair[1]);
+		return r;
+	}
+	r = enic_connect(v->env->devs, dev, pair[0], pair[1], err);
+	if (!r)
+		r = qvm_call(v, "netdev_add",
+		             json_pack("{s:s, s:s, s:{s:s, s:s}}", "type", "dgram", "id", n->net, "local", "type", "fd",
+		                       "str", n->net),
+		             -1, QVM_CALL_NS, err);
+	if (r < 0)
+		(void)!qvm_call(v, "closefd", json_pack("{s:s}", "fdname", n->net), -1, QVM_CALL_NS, NULL);
+	return r;
+}
+
+static int add_socket(struct qvm *v, const struct hv_plug *p, const struct names *n, struct err *err)
+{
+	int r = qvm_call(v, "chardev-add",
+	                 json_pack("{s:s, s:{s:s, s:{s:{s:s, s:{s:s}}, s:b}}}", "id", n->plug, "backend", "type",
+	                           "socket", "data", "addr", "type", "unix", "data", "path", n->path, "server", 0),
+	                 -1, QVM_CALL_NS, err);
+
+	return r || !p->nic
+	               ? r
+	               : qvm_call(v, "netdev_add",
+	                          json_pack("{s:s, s:s, s:s}", "type", "vhost-user", "id", n->net, "chardev", n->plug),
+	                          -1, QVM_CALL_NS, err);
+}
+
 int qplug_add(struct qvm *v, const struct hv_plug *p, struct err *err)
 {
 	unsigned place = p->disk ? p->disk->place : p->nic->place;
+	bool card = p->nic && !dom_nic_is_virtio(p->nic);
 	int r = need_running(v, err);
 	struct names n;
 
@@ -85,20 +131,13 @@ int qplug_add(struct qvm *v, const struct hv_plug *p, struct err *err)
 		            dom_bus_name(p->disk->at.bus));
 	if (!r && (!place || place > v->env->cfg->hvm.places))
 		r = err_set(err, ENOTSUP, "the machine has no place for it");
-	if (!r)
+	if (!r && !card)
 		r = qplug_serve(v, p->index, place, err);
 	if (r < 0)
 		return r;
 	name(v, place, &n);
 	sweep(v, &n);
-	r = qvm_call(v, "chardev-add",
-	             json_pack("{s:s, s:{s:s, s:{s:{s:s, s:{s:s}}, s:b}}}", "id", n.plug, "backend", "type", "socket",
-	                       "data", "addr", "type", "unix", "data", "path", n.path, "server", 0),
-	             -1, QVM_CALL_NS, err);
-	if (!r && p->nic)
-		r = qvm_call(v, "netdev_add",
-		             json_pack("{s:s, s:s, s:s}", "type", "vhost-user", "id", n.net, "chardev", n.plug), -1,
-		             QVM_CALL_NS, err);
+	r = card ? add_card(v, p->index, &n, err) : add_socket(v, p, &n, err);
 	if (!r)
 		r = qvm_call(v, "device_add", p->disk ? disk_args(&n) : nic_args(v, &n, p->nic), -1, QVM_CALL_NS, err);
 	if (r < 0)

@@ -17,6 +17,7 @@
 #include <time.h>
 #include "common/util.h"
 #include "hypervisor/api/firmware.h"
+#include "hypervisor/dev/enic.h"
 #include "hypervisor/dev/nblk.h"
 #include "hypervisor/dev/vudev.h"
 #include "hypervisor/qemu/qargs.h"
@@ -369,13 +370,20 @@ struct pairs {
 	int ours[3 + DOM_CONSOLES_MAX + 2],
 		theirs[3 + DOM_CONSOLES_MAX + 2]; /* monitor, serial line, standard error, consoles */
 	size_t n;
+	int nic[DOM_NICS_MAX][2];      /* ours and theirs of those that are not virtio, else -1 */
 	int listen[QARGS_SOCKETS_MAX]; /* of the devices without a place, then of all places; -1: nobody's */
 	size_t n_listen;
 };
 
+/* Is device @i a NIC that QEMU has itself? */
+static bool is_card(const struct dom_config *cfg, size_t i)
+{
+	return i >= cfg->n_disks && i < cfg->n_disks + cfg->n_nics && !dom_nic_is_virtio(&cfg->nic[i - cfg->n_disks]);
+}
+
 static bool is_listened_to(const struct dom_config *cfg, size_t i)
 {
-	return i >= qargs_socket(1) || (i < cfg->n_disks + cfg->n_nics && !qargs_place(cfg, i));
+	return i >= qargs_socket(1) || (i < cfg->n_disks + cfg->n_nics && !qargs_place(cfg, i) && !is_card(cfg, i));
 }
 
 static int make_pairs(struct pairs *p, const struct dom_config *cfg, struct err *err)
@@ -383,6 +391,12 @@ static int make_pairs(struct pairs *p, const struct dom_config *cfg, struct err 
 	size_t n = 3 + cfg->n_consoles + 1 + cfg->guest_agent;
 	int sv[2];
 
+	memset(p->nic, 0xff, sizeof(p->nic));
+	for (size_t i = 0; i < cfg->n_nics; i++) {
+		int r = dom_nic_is_virtio(&cfg->nic[i]) ? 0 : enic_pair(p->nic[i], err);
+		if (r < 0)
+			return r;
+	}
 	for (; p->n < n; p->n++) {
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
 			return err_sys(err, errno, "cannot make QEMU's sockets");
@@ -431,7 +445,7 @@ static int hold_firmware(const struct qvm *v, struct qargs *q, struct err *err)
 static int execute(struct qvm *v, const struct pairs *p, struct err *err)
 {
 	const struct dom_config *cfg = v->env->cfg;
-	int pass[5 + DOM_CONSOLES_MAX + 2];
+	int pass[5 + DOM_CONSOLES_MAX + 2 + DOM_NICS_MAX];
 	struct qargs a = { .cfg = cfg,
 		           .program = qhost_program(dom_arch(cfg)),
 		           .kvm = v->kvm,
@@ -459,6 +473,11 @@ static int execute(struct qvm *v, const struct pairs *p, struct err *err)
 	for (size_t i = 0; i < p->n; i++)
 		if (i != 2)
 			pass[c.n_pass++] = p->theirs[i];
+	for (size_t i = 0; i < cfg->n_nics; i++) {
+		a.nic[i] = p->nic[i][1];
+		if (a.nic[i] >= 0)
+			pass[c.n_pass++] = a.nic[i];
+	}
 	for (size_t i = 0; i < cfg->n_disks; i++)
 		a.sectors[i] = devs_disk_sectors(v->env->devs, i);
 	memcpy(a.console, p->theirs + 3, (p->n - 3) * sizeof(int));
@@ -486,6 +505,19 @@ static bool is_nbd(const struct qvm *v, size_t i)
 	return i < cfg->n_disks && !dom_disk_is_virtio(&cfg->disk[i]);
 }
 
+static int connect_device(struct qvm *v, size_t i, struct pairs *p, struct err *err)
+{
+	const struct dom_config *cfg = v->env->cfg;
+	unsigned place = qargs_place(cfg, i);
+
+	if (is_card(cfg, i)) {
+		int *pair = p->nic[i - cfg->n_disks];
+		return enic_connect(v->env->devs, i, steal_fd(&pair[0]), steal_fd(&pair[1]), err);
+	}
+	return place ? qplug_serve(v, i, place, err)
+	             : (is_nbd(v, i) ? nblk_listen : vudev_listen)(v->env->devs, i, steal_fd(&p->listen[i]), err);
+}
+
 /* All of @p that has a new owner becomes -1. */
 static int connect_all(struct qvm *v, struct pairs *p, struct err *err)
 {
@@ -504,12 +536,8 @@ static int connect_all(struct qvm *v, struct pairs *p, struct err *err)
 		return err_set(err, ENOMEM, "out of memory");
 	for (unsigned i = 1; i <= v->env->cfg->hvm.places; i++)
 		v->place_fd[i - 1] = steal_fd(&p->listen[qargs_socket(i)]);
-	for (size_t i = 0; i < v->env->cfg->n_disks + v->env->cfg->n_nics && !r; i++) {
-		unsigned place = qargs_place(v->env->cfg, i);
-		int (*serve)(struct devs * d, size_t i, int fd, struct err *err) = is_nbd(v, i) ? nblk_listen
-		                                                                                : vudev_listen;
-		r = place ? qplug_serve(v, i, place, err) : serve(v->env->devs, i, steal_fd(&p->listen[i]), err);
-	}
+	for (size_t i = 0; i < v->env->cfg->n_disks + v->env->cfg->n_nics && !r; i++)
+		r = connect_device(v, i, p, err);
 	for (size_t i = 3; i < p->n && !r; i++)
 		r = devs_console_line(v->env->devs, (unsigned)i - 3, steal_fd(&p->ours[i]), err);
 	return r;
@@ -534,6 +562,7 @@ int qvm_spawn(struct qvm *v, bool incoming, struct err *err)
 		r = connect_all(v, &p, err);
 	}
 	close_all(p.ours, p.n);
+	close_all(p.nic[0], 2 * DOM_NICS_MAX);
 	close_all(p.listen, p.n_listen);
 	if (r < 0)
 		qvm_kill(v);

@@ -169,11 +169,11 @@ guest_ip() { echo "10.77.0.$((10 + 10#${1//[!0-9]/}))"; }
 # guest_xml NAME [key=value...]: writes $SHARED/NAME.xml, and makes its disks. mem (MiB), load, dirty, fill, disk (MiB, 0: none), bridge,
 # kernel, xml (extra devices), cmdline, on_crash, on_reboot, image (a disk that exists), cluster (attributes of <hospes:cluster>),
 # witness (1: a raw disk that nobody locks; block: a block device; docs/testing-guests.md), engine (pv, qemu), vcpus, machine (of qemu),
-# arch (of qemu: x86_64, aarch64)
+# arch (of qemu: x86_64, aarch64), nic (of qemu: the card)
 guest_xml() {
 	local name=$1 mem=256 load=full dirty=16 fill=0 disk=64 bridge=br0 kernel='' xml='' cmdline='' a
 	local on_crash=destroy on_reboot=restart image='' cluster='' witness='' ip engine vcpus=1 machine='' arch=x86_64
-	local domain=uml initrd=initramfs.img os='<type>linux</type>'
+	local nic=virtio domain=uml initrd=initramfs.img os='<type>linux</type>'
 	engine=$(engine_of "$1")
 	shift
 	for a; do local "${a%%=*}=${a#*=}"; done
@@ -228,7 +228,7 @@ guest_xml() {
 		    <interface type='bridge'>
 		      <mac address='52:54:00:77:00:$(printf %02x "${ip##*.}")'/>
 		      <source bridge='$bridge'/>
-		      <model type='virtio'/>
+		      <model type='$nic'/>
 		    </interface>
 		EOF
 		cat <<-EOF

@@ -41,11 +41,6 @@ sizes() {
 	eventually 10 grep -q '^end' "$out" || cat "$out"
 	grep -o 'size:[^ ]*' "$out" | xargs
 }
-full_kernel() {
-	[ -e "$top_builddir/guests/qemu-full-kernel" ] || skip "missing: guests/qemu-full-kernel (install linux-image-amd64, make guests)"
-	cp "$top_builddir"/guests/qemu-full-{kernel,initramfs.img} "$SHARED/"
-}
-with_full_kernel() { sed -i 's/shared\/qemu-/shared\/qemu-full-/' "$SHARED/$1.xml"; }
 state_is() { [ "$(domain_state host-a "$g")" = "$1" ]; }
 
 @test "a disk on virtio-scsi, a CD-ROM and an empty drive: sound over pushes under load" {

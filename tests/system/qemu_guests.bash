@@ -21,5 +21,11 @@ qemu_up() { # HOST NAME [key=value...]
 	on "$host" vmctl start "$1"
 	qemu_wait "$1"
 }
+# A kernel with drivers for what Debian's small one has none for, and a guest whose document is there with it
+full_kernel() {
+	[ -e "$top_builddir/guests/qemu-full-kernel" ] || skip "missing: guests/qemu-full-kernel (install linux-image-amd64, make guests)"
+	cp "$top_builddir"/guests/qemu-full-{kernel,initramfs.img} "$SHARED/"
+}
+with_full_kernel() { sed -i 's/shared\/qemu-/shared\/qemu-full-/' "$SHARED/$1.xml"; }
 # What a shell on the guest's console says: HOST NAME COMMANDS
 say() { printf '%s\n' "$3" | on "$1" timeout 15 sh -c "(cat; sleep 4) | vmctl console $2" 2>&1; }

@@ -1,5 +1,5 @@
 # Unit tests of the virtio devices.
-dev_tests = %D%/test_flash %D%/test_guestmem %D%/test_virtq %D%/test_vhost_user %D%/test_beat %D%/test_devs %D%/test_agentdev %D%/test_vudev %D%/test_vuqemu %D%/test_transport %D%/test_blklease %D%/test_devstate %D%/test_vnet %D%/test_diskfail %D%/test_ioblocked %D%/test_nblk
+dev_tests = %D%/test_flash %D%/test_guestmem %D%/test_virtq %D%/test_vhost_user %D%/test_beat %D%/test_devs %D%/test_agentdev %D%/test_vudev %D%/test_vuqemu %D%/test_transport %D%/test_blklease %D%/test_devstate %D%/test_vnet %D%/test_enic %D%/test_diskfail %D%/test_ioblocked %D%/test_nblk
 check_PROGRAMS += $(dev_tests)
 TESTS += $(dev_tests)
 DEV_TEST_LIBS = hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a $(TEST_LIBS) $(URING_LIBS) $(ZLIB_LIBS)
@@ -47,6 +47,9 @@ DEV_FIXTURE = %D%/devfixture.h %D%/devfixture.c %D%/vdriver.h %D%/vdriver.c
 
 %C%_test_vnet_SOURCES = %D%/test_vnet.c %D%/vdriver.h %D%/vdriver.c
 %C%_test_vnet_LDADD = $(DEV_TEST_LIBS)
+
+%C%_test_enic_SOURCES = %D%/test_enic.c %D%/vdriver.h %D%/vdriver.c
+%C%_test_enic_LDADD = $(DEV_TEST_LIBS)
 
 %C%_test_agentdev_SOURCES = %D%/test_agentdev.c $(DEV_FIXTURE)
 %C%_test_agentdev_LDADD = $(DEV_TEST_LIBS)

@@ -13,6 +13,11 @@
 #define NIC                                                                                                            \
 	"<interface type='bridge'><mac address='52:54:00:01:02:03'/><source bridge='b'/><mtu size='9000'/></interface>"
 
+#define AT(place) "<alias name='ua-hospes-place" place "'/>"
+#define CARD(mac, model, more)                                                                                         \
+	"<interface type='bridge'><mac address='52:54:00:01:02:" mac "'/><source bridge='b'/><model type='" model      \
+	"'/>" more "</interface>"
+
 static struct dom_config *parse(const char *mem, const char *os, const char *devices)
 {
 	struct dom_config *cfg = NULL;
@@ -42,6 +47,7 @@ static char *line(const struct dom_config *cfg, bool incoming, bool kvm)
 		           .mem = 31,
 		           .qmp = 32,
 		           .serial = 33,
+		           .nic = { 50, 51, 52, 53 },
 		           .console = { 34, 35, 36, 39 },
 		           .code = cfg->fw.efi ? 37 : -1,
 		           .vars = cfg->fw.efi ? 38 : -1,
@@ -102,7 +108,26 @@ static void test_devices(void **state)
 	NOT(t, "tap");
 }
 
-#define AT(place) "<alias name='ua-hospes-place" place "'/>"
+/* Cards of QEMU's own: frames go over a socket that it inherits, and nothing of virtio's is said of them. */
+static void test_cards(void **state)
+{
+	_cleanup_dom_config_ struct dom_config *cfg =
+		parse("64", "<type machine='q35'>hvm</type>",
+	              DISK NIC CARD("11", "rtl8139", "") CARD("12", "e1000", AT("2")) CARD("13", "e1000e", ""));
+	const char *t;
+
+	(void)state;
+	cfg->hvm.places = 8;
+	t = line(cfg, false, false);
+	HAS(t, " vhost-user,id=net0,chardev=dev1 ");
+	HAS(t, " dgram,id=net1,local.type=fd,local.str=51 ");
+	HAS(t, " rtl8139,netdev=net1,mac=52:54:00:01:02:11,romfile=,addr=0xd ");
+	HAS(t, " dgram,id=plugnet2,local.type=fd,local.str=52 ");
+	HAS(t, " e1000,netdev=plugnet2,id=plug2,mac=52:54:00:01:02:12,romfile=,bus=port2,addr=0x0 ");
+	HAS(t, " e1000e,netdev=net3,mac=52:54:00:01:02:13,romfile=,addr=0xe ");
+	NOT(t, "id=dev2");
+}
+
 #define CAME                                                                                                           \
 	"<disk type='file' device='disk'><source file='/j.raw'/><target dev='vdb' bus='virtio'/>" AT(                  \
 		"3") "</disk>"                                                                                         \
@@ -469,11 +494,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_direct_kernel), cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_firmware),      cmocka_unit_test(test_boot_order),
-		cmocka_unit_test(test_places),        cmocka_unit_test(test_balloon),
-		cmocka_unit_test(test_guest_agent),   cmocka_unit_test(test_machines),
-		cmocka_unit_test(test_processor),     cmocka_unit_test(test_clock),
-		cmocka_unit_test(test_peripherals),   cmocka_unit_test(test_controllers),
-		cmocka_unit_test(test_screen),        cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_places),        cmocka_unit_test(test_cards),
+		cmocka_unit_test(test_balloon),       cmocka_unit_test(test_guest_agent),
+		cmocka_unit_test(test_machines),      cmocka_unit_test(test_processor),
+		cmocka_unit_test(test_clock),         cmocka_unit_test(test_peripherals),
+		cmocka_unit_test(test_controllers),   cmocka_unit_test(test_screen),
+		cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

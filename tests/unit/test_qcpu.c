@@ -225,6 +225,16 @@ static void test_identity(void **state)
 			assert_string_not_equal(id[i], id[k]);
 	}
 	assert_non_null(strstr(id[4], " kvm "));
+	/* a NIC that is not virtio is something to know, and which one; virtio is what there was */
+	for (int i = 0; i < 3; i++) {
+		plain->n_nics = 1;
+		plain->nic[0].model = i == 0 ? DOM_NIC_VIRTIO : i == 1 ? DOM_NIC_E1000 : DOM_NIC_RTL8139;
+		assert_int_equal(qhost_identity(plain, dom_arch(plain), false, id[3 + i], &err), 0);
+	}
+	assert_string_equal(id[3], id[0]);
+	assert_string_not_equal(id[4], id[0]);
+	assert_string_not_equal(id[5], id[0]);
+	assert_string_not_equal(id[5], id[4]);
 }
 
 int main(void)

@@ -4,7 +4,9 @@
 #include "tests/unit/testutil.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include "common/util.h"
+#include "hypervisor/dev/enic.h"
 #include "hypervisor/dev/vudev.h"
 #include "hypervisor/qemu/qvm_int.h"
 
@@ -12,6 +14,7 @@ static struct {
 	char said[4096];     /* commands with their arguments, a line each */
 	const char *refuses; /* the command that fails */
 	size_t listens;      /* the device that was told to */
+	size_t connects;     /* the NIC that got sockets */
 	unsigned told[9];    /* unplugged() by place */
 	const char *refused;
 } w;
@@ -33,6 +36,21 @@ int vudev_listen(struct devs *d, size_t i, int listen_fd, struct err *err)
 	(void)d, (void)err;
 	w.listens = i;
 	close(listen_fd);
+	return 0;
+}
+
+int enic_pair(int ret[2], struct err *err)
+{
+	(void)err;
+	return socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ret);
+}
+
+int enic_connect(struct devs *d, size_t i, int ours, int theirs, struct err *err)
+{
+	(void)d, (void)err;
+	w.connects = i;
+	close(ours);
+	close(theirs);
 	return 0;
 }
 
@@ -104,6 +122,36 @@ static void test_nic(void **state)
 	w.said[0] = 0;
 	assert_int_equal(qplug_add(&v, &p, &err), 0);
 	assert_false(said("vectors"));
+}
+
+/* A card of QEMU's own: its socket is passed, nothing is listened to. */
+static void test_card(void **state)
+{
+	static const struct dom_nic card = { .mac = { 0x52, 0x54, 0, 1, 2, 3 }, .place = 8, .model = DOM_NIC_E1000E };
+	static const char *const steps[] = { "getfd", "netdev_add", "device_add" };
+	struct hv_plug p = { .index = 4, .nic = &card };
+	struct err err = { 0 };
+
+	(void)state;
+	w.listens = 99;
+	assert_int_equal(qplug_add(&v, &p, &err), 0);
+	assert_int_equal(w.connects, 4);
+	assert_int_equal(w.listens, 99);
+	assert_true(said("getfd {\"fdname\":\"plugnet8\"}\n"
+	                 "netdev_add {\"id\":\"plugnet8\",\"local\":{\"str\":\"plugnet8\",\"type\":\"fd\"},"
+	                 "\"type\":\"dgram\"}\n"
+	                 "device_add {\"addr\":\"0x0\",\"bus\":\"port8\",\"driver\":\"e1000e\",\"id\":\"plug8\","
+	                 "\"mac\":\"52:54:00:01:02:03\",\"netdev\":\"plugnet8\",\"romfile\":\"\"}\n"));
+	assert_false(said("chardev-add"));
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		w.said[0] = 0;
+		w.refuses = steps[i];
+		assert_int_equal(qplug_add(&v, &p, &err), -EREMOTEIO);
+		const char *at = strstr(w.said, steps[i]);
+		assert_non_null(at);
+		assert_non_null(strstr(at, "netdev_del {\"id\":\"plugnet8\"}\n"));
+		assert_true(i != 1 || strstr(at, "closefd {\"fdname\":\"plugnet8\"}\n"));
+	}
 }
 
 /* What was made before the step that fails is taken back. */
@@ -189,8 +237,8 @@ static void test_events(void **state)
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
-	const struct CMUnitTest tests[] = { T(test_disk), T(test_nic), T(test_refused), T(test_states),
-		                            T(test_events) };
+	const struct CMUnitTest tests[] = { T(test_disk),    T(test_nic),    T(test_card),
+		                            T(test_refused), T(test_states), T(test_events) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -322,14 +322,16 @@ static int parse_mtu(struct dx *x, const xmlNode *node, struct dom_nic *nic)
 	return 0;
 }
 
-/* A machine's NICs are all virtio, whatever card the document names. */
-static int parse_nic_model(struct dx *x, const xmlNode *model, struct dom_config *cfg)
+const char *dom_nic_model_name(enum dom_nic_model model)
+{
+	return dx_nic_models[model];
+}
+
+/* Cards that a machine does not have are virtio. */
+static int parse_nic_model(struct dx *x, const xmlNode *model, struct dom_config *cfg, struct dom_nic *nic)
 {
 	static const char *const cards[] = { "virtio-transitional",
 		                             "virtio-non-transitional",
-		                             "e1000",
-		                             "e1000e",
-		                             "rtl8139",
 		                             "ne2k_pci",
 		                             "pcnet",
 		                             "i82551",
@@ -341,8 +343,14 @@ static int parse_nic_model(struct dx *x, const xmlNode *model, struct dom_config
 
 	if (type && !strcmp(type, "virtio"))
 		return 0;
+	int i = cfg->type == DOM_TYPE_UML ? -1 : dx_index(type, dx_nic_models, ARRAY_SIZE(dx_nic_models));
+	if (i >= 0) {
+		nic->model = (enum dom_nic_model)i;
+		return 0;
+	}
 	if (cfg->type == DOM_TYPE_UML || dx_index(type, cards, ARRAY_SIZE(cards)) < 0)
-		return dx_fail(x, model, "type '%s' is not supported (virtio)", type ?: "");
+		return dx_fail(x, model, "type '%s' is not supported (%s)", type ?: "",
+		               cfg->type == DOM_TYPE_UML ? "virtio" : "virtio, e1000, e1000e, rtl8139");
 	if (!strncmp(type, "virtio", 6))
 		return 0;
 	return dx_note(cfg, "devices/interface of model '%s' is model 'virtio', for which the guest needs a driver",
@@ -377,7 +385,7 @@ static int parse_nic_parts(struct dx *x, const xmlNode *node, struct dom_config 
 		if (r < 0)
 			return r;
 	}
-	if (model && (r = parse_nic_model(x, model, cfg)) < 0)
+	if (model && (r = parse_nic_model(x, model, cfg, nic)) < 0)
 		return r;
 	if (mtu && (r = parse_mtu(x, mtu, nic)) < 0)
 		return r;

@@ -163,7 +163,7 @@ static bool put_nic(xmlNode *node, const struct dom_nic *nic)
 		return false;
 	if (!*nic->target && !put_optional(node, "target", NULL, NULL))
 		return false;
-	if (!dx_put_attr(dx_ensure(node, "model", NULL), "type", "virtio"))
+	if (!dx_put_attr(dx_ensure(node, "model", NULL), "type", dx_nic_models[nic->model]))
 		return false;
 	if (!dx_put_place(node, nic->place))
 		return false;

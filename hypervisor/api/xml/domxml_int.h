@@ -136,6 +136,7 @@ extern const char *const dx_char_types[2];
 extern const char *const dx_disk_types[2];
 extern const char *const dx_disk_attrs[2];
 extern const char *const dx_nic_types[2];
+extern const char *const dx_nic_models[4];
 extern const char *const dx_boot_devs[3];
 
 /* domxml_os.c: fill cfg->fw and cfg->boot from <os>. */

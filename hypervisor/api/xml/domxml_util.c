@@ -38,6 +38,10 @@ const char *const dx_char_types[2] = { [DOM_CHAR_PTY] = "pty", [DOM_CHAR_FILE] =
 const char *const dx_disk_types[2] = { [DOM_DISK_FILE] = "file", [DOM_DISK_BLOCK] = "block" };
 const char *const dx_disk_attrs[2] = { [DOM_DISK_FILE] = "file", [DOM_DISK_BLOCK] = "dev" };
 const char *const dx_boot_devs[3] = { [DOM_BOOT_HD] = "hd", [DOM_BOOT_CDROM] = "cdrom", [DOM_BOOT_FD] = "fd" };
+const char *const dx_nic_models[4] = { [DOM_NIC_VIRTIO] = "virtio",
+	                               [DOM_NIC_E1000] = "e1000",
+	                               [DOM_NIC_E1000E] = "e1000e",
+	                               [DOM_NIC_RTL8139] = "rtl8139" };
 const char *const dx_nic_types[2] = { [DOM_NIC_BRIDGE] = "bridge", [DOM_NIC_ETHERNET] = "ethernet" };
 
 int dx_fail(struct dx *x, const xmlNode *node, const char *fmt, ...)
