@@ -171,18 +171,13 @@ static const struct dom_disk *attached(const struct dom_config *cfg, const char 
 	return NULL;
 }
 
-static int attach(struct dom_config *cfg, const char *definition, const char *path, const char *target, struct err *err)
+static int attach(struct dom_config *cfg, const char *path, const char *target, struct err *err)
 {
 	struct dom_disk *k = &cfg->disk[cfg->n_disks++];
-	_cleanup_free_ char *xml = NULL;
 
 	*k = (struct dom_disk){ .type = DOM_DISK_FILE, .readonly = true, .source = strdup(path) };
 	snprintf(k->target, sizeof(k->target), "%s", target);
-	int r = k->source ? dom_config_format(cfg, &xml, err) : err_sys(err, ENOMEM, "change the definition");
-	if (r < 0)
-		return r;
-	r = file_write_atomic(definition, xml, strlen(xml), 0600);
-	return r < 0 ? err_sys(err, -r, "write %s", definition) : 0;
+	return k->source ? vmhost_define(cfg, err) : err_sys(err, ENOMEM, "change the definition");
 }
 
 int vmctl_seed(struct cli *v, struct err *err)
@@ -212,7 +207,7 @@ int vmctl_seed(struct cli *v, struct err *err)
 		r = seed_make(&parts, path, err);
 	vmctl_default_signals();
 	if (!r && !k && cli_opt(v, ATTACH))
-		r = attach(cfg, definition, path, target, err);
+		r = attach(cfg, path, target, err);
 	if (r < 0)
 		return r;
 	printf("Seed for domain '%s' written to %s\n", cfg->name, path);

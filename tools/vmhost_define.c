@@ -42,19 +42,15 @@ static int check_clash(const struct dom_config *cfg, struct err *err)
 	return r;
 }
 
-/*
- * A definition without uuid changes the domain of that name: keep its uuid, and the MAC addresses that follow from
- * it.
- */
-static int keep_uuid(struct dom_config *cfg, struct err *err)
+/* The domain that @cfg changes, if it names no uuid; *@ret stays NULL if there is none. */
+static int find_old(const struct dom_config *cfg, struct dom_config **ret, struct err *err)
 {
-	_cleanup_dom_config_ struct dom_config *old = NULL;
 	_cleanup_free_ char *path = NULL;
 	struct err why = { 0 };
 	int r = cfg->uuid_given ? -ENOENT : vmhost_definition_path(cfg->name, &path, err);
 
 	if (!r)
-		r = dom_config_load(path, &old, &why);
+		r = dom_config_load(path, ret, &why);
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0 && path) /* a new uuid would make it another domain, unasked */
@@ -62,21 +58,23 @@ static int keep_uuid(struct dom_config *cfg, struct err *err)
 		               "domain '%s' has a definition that cannot be read (%s): give its <uuid> here, "
 		               "or vmctl undefine %s first",
 		               cfg->name, why.text, cfg->name);
-	if (!r)
-		dom_config_set_uuid(cfg, old->uuid);
 	return r;
 }
 
 /* The XML to be kept or started of @cfg, which is not another domain's; malloc'd. */
 static int settle(struct dom_config *cfg, char **ret, struct err *err)
 {
-	int r = dom_config_limits(cfg, err);
+	_cleanup_dom_config_ struct dom_config *old = NULL;
+	_cleanup_free_ char *xml = NULL;
+	int r = find_old(cfg, &old, err);
 
 	if (!r)
-		r = keep_uuid(cfg, err);
+		r = dom_config_settle(cfg, old ? old->uuid : NULL, &xml, err);
 	if (!r)
 		r = check_clash(cfg, err);
-	return r ? r : dom_config_format(cfg, ret, err);
+	if (!r)
+		*ret = steal_ptr(&xml);
+	return r;
 }
 
 int vmhost_start_once(struct dom_config *cfg, struct hvlaunch *l, const struct vmhost_while *w, struct err *err)

@@ -166,14 +166,9 @@ void ctl_define(struct client *c)
 		return;
 	}
 	r = dom_config_parse(xml, strlen(xml), origin ? origin : "definition", &cfg, &err);
-	if (r == 0)
-		r = dom_config_limits(cfg, &err);
-	/* without uuid it changes the domain of that name, and so keep the addresses that follow from it */
-	old = r == 0 && !cfg->uuid_given ? clu_dom_named(ctl_state(c), cfg->name) : NULL;
-	if (old)
-		dom_config_set_uuid(cfg, old->uuid);
+	old = r == 0 ? clu_dom_named(ctl_state(c), cfg->name) : NULL;
 	if (r == 0) /* with uuid and addresses in it: every host must read the same */
-		r = dom_config_format(cfg, &c->o.xml, &err);
+		r = dom_config_settle(cfg, old ? old->uuid : NULL, &c->o.xml, &err);
 	if (r == 0)
 		c->o.xml_len = strlen(c->o.xml);
 	if (r == 0 && c->o.xml_len > CLUWIRE_XML_MAX)

@@ -231,6 +231,11 @@ int dom_config_limits(const struct dom_config *cfg, struct err *err) _must_check
  * again and says the same. -E2BIG, -EINVAL: what would be written could not be read, or would be read differently.
  */
 int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err) _must_check_;
+/*
+ * What becomes of a document that is defined, here or in a cluster: it keeps its engine's limits; if it names no uuid, it gets that of the
+ * domain of its name (@uuid, NULL: there is none). *@ret as dom_config_format(). Errors as both have.
+ */
+int dom_config_settle(struct dom_config *cfg, const char *uuid, char **ret, struct err *err) _must_check_;
 /* Take what not everybody may read (passwords) out of the struct and the document: what is formatted then is for showing. */
 void dom_config_hide_secrets(struct dom_config *cfg);
 /* Give it the processor @cpu, of mode custom, in struct and document. -ENOMEM. */

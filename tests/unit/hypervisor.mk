@@ -1,5 +1,5 @@
 # Unit tests of hypervisor/ but its devices.
-hypervisor_tests = %D%/test_firmware %D%/test_hvmsg %D%/test_hvcall %D%/test_hvcheck %D%/test_hvproc %D%/test_leaserec %D%/test_domxml %D%/test_domrules %D%/test_cpufeat %D%/test_savefile %D%/test_engine %D%/test_domlife %D%/test_domown %D%/test_domplug %D%/test_display
+hypervisor_tests = %D%/test_firmware %D%/test_hvmsg %D%/test_hvcall %D%/test_hvcheck %D%/test_hvproc %D%/test_leaserec %D%/test_domxml %D%/test_domxmlfuzz %D%/test_domrules %D%/test_cpufeat %D%/test_savefile %D%/test_engine %D%/test_domlife %D%/test_domown %D%/test_domplug %D%/test_display
 check_PROGRAMS += $(hypervisor_tests)
 TESTS += $(hypervisor_tests)
 
@@ -24,6 +24,9 @@ EXTRA_DIST += %D%/xml
 %C%_test_domxml_SOURCES = %D%/test_domxml.c
 %C%_test_domxml_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
 %C%_test_domxml_LDADD = hypervisor/api/xml/libdomxml.a common/libcommon.a $(TEST_LIBS) $(XML_LIBS)
+
+%C%_test_domxmlfuzz_SOURCES = %D%/test_domxmlfuzz.c
+%C%_test_domxmlfuzz_LDADD = $(%C%_test_domxml_LDADD)
 
 %C%_test_domrules_SOURCES = %D%/test_domrules.c
 %C%_test_domrules_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)

@@ -377,6 +377,12 @@ static void test_cdrom(void **state)
 	assert_true(cfg->disk[1].readonly && cfg->disk[2].readonly);
 	assert_string_equal(places_of(cfg), "vda=virtio:0.0 sda=sata:0.0 vdc=virtio:0.0");
 	assert_true(any_has(cfg->note, cfg->n_notes, "the CD-ROM vdc is a virtio disk that the guest only reads"));
+	/* <boot dev='cdrom'/> means it, also once the definition is written */
+	_cleanup_free_ char *text = NULL;
+	_cleanup_dom_config_ struct dom_config *back = NULL;
+	assert_int_equal(dom_config_format(cfg, &text, NULL), 0);
+	assert_int_equal(dom_config_parse(text, strlen(text), "written", &back, NULL), 0);
+	assert_true(back->disk[2].cdrom && dom_disk_is_virtio(&back->disk[2]));
 	assert_true(empty->n_disks == 1 && !empty->hvm.n_drives);
 	assert_true(any_has(empty->note, empty->n_notes, "the empty CD-ROM vdb is left out"));
 }

@@ -71,6 +71,20 @@ state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest0
 	[ "$(v list --all --name | grep .)" = "$("$vmctl" list --all --name)" ]
 	[ "$(v dumpxml guest01)" = "$("$vmctl" dumpxml guest01)" ]
 	[ -z "$(v list)" ]
+	# refused for the reasons that vmctl has; what is defined stays
+	cp "$T/state/domains/guest01.xml" "$T/before"
+	sed 's,<os>,<vcpu>2</vcpu><os>,' "$T/guest01.xml" >"$T/wide.xml"
+	sed 's/>32</>31</' "$T/guest01.xml" >"$T/small.xml"
+	sed 's,<os>,<metadata><x:x xmlns:x="x"><a/>\&#32;<b/></x:x></metadata><os>,' "$T/guest01.xml" >"$T/differently.xml"
+	make_xml other | sed "s,<os>,<uuid>$(v domuuid guest01)</uuid><os>," >"$T/taken.xml"
+	for f in wide small differently taken; do
+		run v define "$T/$f.xml"
+		[ "$status" -eq 1 ]
+		run "$vmctl" define "$T/$f.xml"
+		[ "$status" -eq 1 ]
+		[[ $(v define "$T/$f.xml" 2>&1) == *"${output#vmctl: }"* ]]
+	done
+	cmp "$T/state/domains/guest01.xml" "$T/before"
 	v undefine guest01
 	[ -z "$(v list --all)" ]
 	[ ! -e "$T/state/domains/guest01.xml" ]

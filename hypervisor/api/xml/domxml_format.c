@@ -114,7 +114,7 @@ static bool put_disk(xmlNode *node, const struct dom_disk *d)
 	xmlNode *driver = dx_child(node, "driver");
 
 	if (!dx_put_attr(node, "type", dx_disk_types[d->type]) ||
-	    !dx_put_attr(node, "device", d->cdrom && !dom_disk_is_virtio(d) ? "cdrom" : "disk") || !source || !target)
+	    !dx_put_attr(node, "device", d->cdrom ? "cdrom" : "disk") || !source || !target)
 		return false;
 	if (d->cache != DOM_CACHE_DEFAULT || d->discard || d->error_policy || d->rerror_policy || d->format || driver) {
 		driver = dx_ensure(node, "driver", NULL);
@@ -443,4 +443,15 @@ int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err)
 		return r;
 	*ret = steal_ptr(&text);
 	return 0;
+}
+
+int dom_config_settle(struct dom_config *cfg, const char *uuid, char **ret, struct err *err)
+{
+	int r = dom_config_limits(cfg, err);
+
+	if (r < 0)
+		return r;
+	if (uuid && !cfg->uuid_given)
+		dom_config_set_uuid(cfg, uuid);
+	return dom_config_format(cfg, ret, err);
 }
