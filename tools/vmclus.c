@@ -133,8 +133,13 @@ static const struct cli_cmd commands[] = {
 	          "  together DOMAIN DOMAIN...          on one host\n"
 	          "  apart DOMAIN DOMAIN...             no two of them on one host\n"
 	          "  hosts DOMAIN HOST|label=WORD...    only there; with --never: not there\n"
-	          "  conflict TYPE TYPE...              domains of different ones of these types never share a host",
-	  .option = { { "soft", NULL, "a wish, not a must" }, { "never", NULL, "hosts: where it may not run" } } },
+	          "  prefer DOMAIN HOST|label=WORD...   there if possible: as hosts --soft\n"
+	          "  conflict TYPE TYPE...              domains of different ones of these types never share a host\n"
+	          "  after DOMAIN OTHER...              it starts when the others run; --soft: if they are to run at all",
+	  .option = { { "soft", NULL, "a wish, not a must" },
+	              { "never", NULL, "hosts: where it may not run" },
+	              { "healthy", NULL, "after: when the others' agents send heartbeats and their disks answer" },
+	              { "delay", "SECONDS", "after: so long after that" } } },
 	{ .name = "explain",
 	  .args = "NAME",
 	  .has_json = true,

@@ -66,7 +66,11 @@ static void show_rule(const json_t *o)
 
 	printf("%4.0f  %-9s", field_num(o, "id"), field_text(o, "kind"));
 	json_array_foreach(json_object_get(o, "members"), i, m) printf(" %s", json_string_value(m) ?: "?");
-	printf("%s%s\n", field_true(o, "never") ? " (never)" : "", field_true(o, "soft") ? " (soft)" : "");
+	printf("%s%s%s", field_true(o, "never") ? " (never)" : "", field_true(o, "soft") ? " (soft)" : "",
+	       field_true(o, "healthy") ? " (healthy)" : "");
+	if (field_num(o, "delay_s") > 0)
+		printf(" (%g s later)", field_num(o, "delay_s"));
+	putchar('\n');
 }
 
 static int rules_list(struct cli *v, struct err *err)
@@ -91,9 +95,10 @@ static int rules_list(struct cli *v, struct err *err)
 
 static int rules_add(struct cli *v, struct err *err)
 {
-	static const char *const kinds[] = { "together", "apart", "hosts", "conflict" };
+	static const char *const kinds[] = { "together", "apart", "hosts", "conflict", "after", "prefer" };
 	_cleanup_json_ json_t *o = NULL;
 	json_t *members;
+	double delay = 0;
 	bool known = false;
 	int r;
 
@@ -102,13 +107,25 @@ static int rules_add(struct cli *v, struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		known |= !strcmp(kinds[i], v->arg[1]);
 	if (!known)
-		return err_set(err, CLI_EUSAGE, "rules add together, apart, hosts or conflict, not %s", v->arg[1]);
+		return err_set(err, CLI_EUSAGE, "rules add together, apart, hosts, prefer, conflict or after, not %s",
+		               v->arg[1]);
+	bool prefer = !strcmp(v->arg[1], "prefer");
+	if ((cli_opt(v, 2) || cli_opt(v, 3)) && strcmp(v->arg[1], "after") != 0)
+		return err_set(err, CLI_EUSAGE, "--healthy and --delay go with rules add after");
+	r = cli_opt_number(v, 3, 0, 86400, &delay, err);
+	if (r < 0)
+		return r;
 	members = json_array();
 	for (int i = 2; i < v->n_args; i++)
 		(void)json_array_append_new(members, json_string(v->arg[i]));
-	r = vmclus_order(json_pack("{s:s, s:s, s:o, s:b, s:b}", "op", "rule-add", "kind", v->arg[1], "members", members,
-	                           "soft", (int)cli_opt(v, 0), "never", (int)cli_opt(v, 1)),
-	                 NULL, NULL, NULL, &o, err);
+	json_t *order = json_pack("{s:s, s:s, s:o, s:b, s:b}", "op", "rule-add", "kind", prefer ? "hosts" : v->arg[1],
+	                          "members", members, "soft", (int)(cli_opt(v, 0) || prefer), "never",
+	                          (int)cli_opt(v, 1));
+	if (cli_opt(v, 2))
+		(void)json_object_set_new(order, "healthy", json_true());
+	if (cli_opt(v, 3))
+		(void)json_object_set_new(order, "delay_s", json_real(delay));
+	r = vmclus_order(order, NULL, NULL, NULL, &o, err);
 	if (r < 0)
 		return r;
 	if (v->json)

@@ -6,6 +6,7 @@
  */
 #include "config.h"
 #include "clusterd/core/apply_int.h"
+#include "clusterd/core/after.h"
 
 #include <errno.h>
 #include <string.h>
@@ -202,11 +203,16 @@ static bool can_take(struct apply *a, uint32_t node)
 static void start(struct apply *a)
 {
 	struct clu_dom *d = apply_the_dom(a);
+	char why[CLU_TEXT_MAX];
 
 	if (!d || !as_seen(a, d, CLU_PHASE_STOPPED) || !can_take(a, a->c->host))
 		return;
 	if (d->desired != CLU_DESIRED_RUNNING) {
 		apply_refuse(a, ESTALE, d->name, " is to be stopped", "");
+		return;
+	}
+	if (clu_after_waits(a->s, NULL, d, 0, NULL, why)) {
+		apply_refuse(a, ESTALE, d->name, " ", why);
 		return;
 	}
 	apply_dom_open(a, d);
@@ -291,9 +297,18 @@ static void policy(struct apply *a)
 static void rule_add(struct apply *a)
 {
 	struct clu_rule r = a->c->rule, *free_slot = NULL;
+	char why[CLU_TEXT_MAX];
 
-	if (r.kind < CLU_RULE_TOGETHER || r.kind > CLU_RULE_CONFLICT || r.n < 2 || r.n > CLU_MEMBERS_MAX) {
-		apply_refuse(a, EINVAL, "a rule needs a kind and 2 to 16 members", "", "");
+	if (r.kind < CLU_RULE_TOGETHER || r.kind > CLU_RULE_AFTER || r.n < 2 || r.n > CLU_MEMBERS_MAX ||
+	    r.delay_ns > CLU_DELAY_MAX_NS) {
+		apply_refuse(a, EINVAL, "a rule needs a kind, 2 to 16 members, and a delay of at most a day", "", "");
+		return;
+	}
+	if (r.kind != CLU_RULE_AFTER) {
+		r.healthy = false;
+		r.delay_ns = 0;
+	} else if (clu_after_cycle(a->s, &r, why)) {
+		apply_refuse(a, ELOOP, why, "", "");
 		return;
 	}
 	r.id = (uint32_t)a->s->index;

@@ -288,7 +288,7 @@ const char *clu_result_name(enum clu_result v)
 
 const char *clu_rule_name(enum clu_rule_kind v)
 {
-	static const char *const t[] = { NULL, "together", "apart", "hosts", "conflict" };
+	static const char *const t[] = { NULL, "together", "apart", "hosts", "conflict", "after" };
 
 	return NAME_OF(t, v);
 }

@@ -23,6 +23,7 @@
 #define CLU_WORD_MAX    32u   /* a label, a bridge, a type, a build */
 #define CLU_FAILS_MAX   6u    /* hosts whose failures with one domain are remembered in detail */
 #define CLU_FAIL_TEXT   120u
+#define CLU_DELAY_MAX_NS 86400000000000ull /* of a rule */
 
 enum clu_host_state {
 	CLU_HOST_NEW = 0,    /* in Corosync's node list, never seen */
@@ -49,6 +50,7 @@ enum clu_rule_kind {
 	CLU_RULE_APART = 2,    /* anti-affinity: no two of them on one host */
 	CLU_RULE_HOSTS = 3,    /* member[0]: a domain; the others: host names or "label=WORD" where it may run */
 	CLU_RULE_CONFLICT = 4, /* Chinese Wall: two different ones of these types never share a host */
+	CLU_RULE_AFTER = 5,    /* member[0] starts when the other domains run (after.h) */
 };
 
 /* Engines are bits. A new one takes the next bit, and a row of the table in clu.c. */
@@ -135,7 +137,9 @@ struct clu_dom {
 struct clu_rule {
 	uint32_t id;             /* 0: free slot */
 	enum clu_rule_kind kind;
-	bool soft, never;        /* soft: only lowers the score. never: HOSTS are those where it may *not* run */
+	bool soft, never;        /* soft: only lowers the score; AFTER: order only. never: HOSTS are those where it may *not* run */
+	bool healthy;            /* AFTER: and when they are healthy */
+	uint64_t delay_ns;       /* AFTER: so long after that */
 	uint32_t n;
 	char member[CLU_MEMBERS_MAX][CLU_NAME_MAX];
 };

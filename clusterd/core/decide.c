@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* See decide.h. What is proposed is put into a world at once, so that no two domains are given the same room, whatever the state knows. */
 #include "config.h"
+#include "clusterd/core/after.h"
 #include "clusterd/core/decide.h"
 #include "clusterd/core/node.h"
 #include "clusterd/core/place_int.h"
@@ -17,6 +18,7 @@ struct round {
 	struct place_world w;             /* with what this call proposes */
 	uint32_t starting[CLU_HOSTS_MAX]; /* by slot, with what this call proposes */
 	uint32_t moving;
+	bool after;                  /* there is a rule of that kind */
 	uint16_t want[CLU_DOMS_MAX]; /* slots of domains that want to start */
 };
 
@@ -118,6 +120,18 @@ static uint32_t start_seats(const struct round *r)
 	return n;
 }
 
+/* Another one goes first: a change of its state makes us look again, what is measured does not. */
+static bool has_to_wait(struct round *r, const struct clu_dom *d)
+{
+	static const struct clu_load nothing;
+	uint64_t until;
+
+	if (!r->after || !clu_after_waits(r->s, r->w.load ? r->w.load : &nothing, d, r->time_ns, &until, NULL))
+		return false;
+	look_again(r, until);
+	return true;
+}
+
 static void starts(struct round *r)
 {
 	uint32_t seats = start_seats(r), n = 0;
@@ -128,6 +142,8 @@ static void starts(struct round *r)
 	slots_sort(r->want, seats ? n : 0, r->s, slots_start_first);
 	for (uint32_t i = 0; i < n && seats; i++) {
 		const struct clu_dom *d = &r->s->dom[r->want[i]];
+		if (has_to_wait(r, d))
+			continue;
 		uint32_t slot = place_best(&r->w, r->want[i], false, NULL);
 		if (slot == PLACE_NOWHERE)
 			continue; /* no room now: any change makes us look again */
@@ -149,7 +165,8 @@ static void stop(struct round *r, const struct clu_dom *d)
 {
 	const struct clu_host *h = clu_host_of(r->s, d->host);
 
-	if (h && h->state == CLU_HOST_ONLINE && (!d->text[0] || is_due(r, d))) /* a text: the last try failed */
+	/* a text: the last try failed */
+	if (h && h->state == CLU_HOST_ONLINE && (!d->text[0] || is_due(r, d)) && !clu_after_goes_first(r->s, d))
 		(void)propose_for(r, CLU_CMD_STOP, d);
 }
 
@@ -209,6 +226,8 @@ void clu_decide(const struct clu_state *s, const struct clu_view *v, const struc
 	r.w.time_ns = time_ns;
 	hosts(&r);
 	count(&r);
+	for (uint32_t i = 0; i < CLU_RULES_MAX; i++)
+		r.after |= s->rule[i].id && s->rule[i].kind == CLU_RULE_AFTER;
 	for (uint32_t i = 0; i < s->n_dom; i++) {
 		const struct clu_dom *d = &s->dom[i];
 		if (!d->uuid[0] || d->phase != CLU_PHASE_RUNNING || d->rev > v->commit)

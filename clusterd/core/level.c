@@ -13,12 +13,18 @@ static bool policy_is_later(const struct clu_cmd *c)
 	return false;
 }
 
+static bool rule_is_after(const struct clu_cmd *c)
+{
+	return c->rule.kind == CLU_RULE_AFTER;
+}
+
 static const struct {
 	enum clu_cmd_kind kind;
 	bool (*has)(const struct clu_cmd *c); /* NULL: each command of the kind */
 	struct clu_feature f;
 } needs[] = {
 	{ CLU_CMD_POLICY, policy_is_later, { 1, "this policy" } },
+	{ CLU_CMD_RULE_ADD, rule_is_after, { 1, "a rule \"after\"" } },
 };
 
 const struct clu_feature *clu_cmd_needs(const struct clu_cmd *c)

@@ -15,6 +15,8 @@ struct clu_dom_load {
 	uint64_t dirty_bps;      /* octets that it dirties per second */
 	char build[CLU_WORD_MAX]; /* of its engine, by its hvdom: begins as a host's; empty: not known */
 	bool newer;              /* and a later version of that will do, if the rest is the same */
+	uint64_t up_ns;          /* since when it runs where it is, CLOCK_REALTIME; 0: not known */
+	uint64_t well_ns;        /* since when it is healthy: its guest's agent sends its heartbeat, its disks answer; 0: it is not */
 };
 struct clu_load {
 	uint32_t cpu_used_milli[CLU_HOSTS_MAX]; /* of the whole host, by slot */

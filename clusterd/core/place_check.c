@@ -5,6 +5,7 @@
  * of it. Where domains are now plays no part: they can move. Pure; see place.h.
  */
 #include "config.h"
+#include "clusterd/core/after.h"
 #include "clusterd/core/place_int.h"
 #include "clusterd/core/say_int.h"
 
@@ -191,7 +192,7 @@ static int check_host_words(struct check *c)
 static int check_shape(struct check *c)
 {
 	const struct clu_rule *r = c->r;
-	bool domains = r->kind == CLU_RULE_TOGETHER || r->kind == CLU_RULE_APART;
+	bool domains = r->kind == CLU_RULE_TOGETHER || r->kind == CLU_RULE_APART || r->kind == CLU_RULE_AFTER;
 
 	if (!domains && r->kind != CLU_RULE_HOSTS && r->kind != CLU_RULE_CONFLICT)
 		return refuse(c, EINVAL, "no such kind of rule", "", "");
@@ -199,6 +200,10 @@ static int check_shape(struct check *c)
 		return refuse(c, EINVAL, "a rule has 2 to 16 members", "", "");
 	if (r->never && r->kind != CLU_RULE_HOSTS)
 		return refuse(c, EINVAL, "only a rule about hosts can say \"never\"", "", "");
+	if ((r->healthy || r->delay_ns) && r->kind != CLU_RULE_AFTER)
+		return refuse(c, EINVAL, "only a rule \"after\" can ask for health or a delay", "", "");
+	if (r->delay_ns > CLU_DELAY_MAX_NS)
+		return refuse(c, EINVAL, "a delay is at most a day", "", "");
 	for (uint32_t i = 0; i < r->n; i++) {
 		if (!r->member[i][0])
 			return refuse(c, EINVAL, "a member without a name", "", "");
@@ -218,6 +223,8 @@ int clu_rule_check(const struct clu_state *s, const struct clu_rule *r, char *wh
 
 	say_begin(&c.y, why, why ? CLU_TEXT_MAX : 0);
 	rc = check_shape(&c);
+	if (rc == 0 && r->kind == CLU_RULE_AFTER)
+		return clu_after_cycle(s, r, why) ? -ELOOP : 0;
 	if (rc < 0 || r->soft)
 		return rc;
 	if (r->kind == CLU_RULE_APART)

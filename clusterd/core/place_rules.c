@@ -227,6 +227,8 @@ void place_bounds_init(struct place_bounds *b, const struct place_world *w, uint
 			if (d->spec.type[0] && names(r, d->spec.type))
 				exclude(b, w, r, dom);
 			break;
+		case CLU_RULE_AFTER: /* says when, not where */
+			break;
 		}
 	}
 }

@@ -32,7 +32,7 @@ static int colour_of(const struct clu_rule *r, const struct clu_dom *d)
 {
 	const char *what = r->kind == CLU_RULE_CONFLICT ? d->spec.type : d->name;
 
-	if (!r->id || r->kind == CLU_RULE_HOSTS || !d->uuid[0] || !what[0])
+	if (!r->id || r->kind == CLU_RULE_HOSTS || r->kind == CLU_RULE_AFTER || !d->uuid[0] || !what[0])
 		return -1;
 	for (uint32_t i = 0; i < r->n; i++)
 		if (!strcmp(r->member[i], what))

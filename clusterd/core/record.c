@@ -17,6 +17,7 @@
 #define HOST_CLOCKS    3u
 #define HOST_BUILDS    4u
 #define HOST_WITNESS   5u
+#define RULE_AFTER     2u
 #define DOM_FAILS      2u
 #define DOM_CPU        3u
 #define META_LEVEL     2u
@@ -156,10 +157,18 @@ static void spec(struct cur *c, struct clu_spec *r)
 	CLU_SPEC_FIELDS(DISK)
 }
 
-static void rule(struct cur *c, struct clu_rule *r)
+static uint8_t rule_version(const struct clu_rule *r)
+{
+	return r->kind == CLU_RULE_AFTER ? RULE_AFTER : RECORD_VERSION;
+}
+
+static void rule(struct cur *c, struct clu_rule *r, uint8_t version)
 {
 	CLU_RULE_FIELDS(DISK)
-	if (!r->id || !r->kind)
+	if (version >= RULE_AFTER) {
+		CLU_RULE_FIELDS_2(DISK)
+	}
+	if (!r->id || !r->kind || rule_version(r) != version)
 		c->bad = true;
 }
 
@@ -350,7 +359,7 @@ static uint8_t version_of(const struct clu_state *s, enum clu_object kind, uint3
 	case CLU_OBJ_META:
 		return s->level ? META_LEVEL : RECORD_VERSION;
 	case CLU_OBJ_RULE:
-		break;
+		return rule_version(&s->rule[slot]);
 	}
 	return RECORD_VERSION;
 }
@@ -362,6 +371,7 @@ static uint8_t version_max(enum clu_object kind)
 	       : kind == CLU_OBJ_HOST ? HOST_WITNESS
 	       : kind == CLU_OBJ_DOM  ? DOM_CPU
 	       : kind == CLU_OBJ_META ? META_LEVEL
+	       : kind == CLU_OBJ_RULE ? RULE_AFTER
 	                              : RECORD_VERSION;
 }
 
@@ -386,7 +396,7 @@ size_t clu_record_pack(const struct clu_state *s, enum clu_object kind, uint32_t
 		dom(&c, &m->dom[slot], version);
 		break;
 	case CLU_OBJ_RULE:
-		rule(&c, &m->rule[slot]);
+		rule(&c, &m->rule[slot], version);
 		break;
 	case CLU_OBJ_POLICY:
 		policy(&c, &m->policy, version);
@@ -440,7 +450,7 @@ int clu_record_unpack(struct clu_state *s, enum clu_object kind, uint32_t slot, 
 		break;
 	case CLU_OBJ_RULE:
 		if (slot < CLU_RULES_MAX)
-			READ_INTO(struct clu_rule, s->rule[slot], rule(&c, &v_));
+			READ_INTO(struct clu_rule, s->rule[slot], rule(&c, &v_, version));
 		break;
 	case CLU_OBJ_POLICY:
 		if (!slot)

@@ -31,10 +31,12 @@
 #define CLU_CAPACITY_FIELDS_4(F) F(WORDS, build)
 #define CLU_RULE_FIELDS(F)                                                                                                            \
 	F(U32, id)                                                                                                                    \
-	F(ENUM, kind, CLU_RULE_CONFLICT)                                                                                              \
+	F(ENUM, kind, CLU_RULE_AFTER)                                                                                              \
 	F(FLAG, soft)                                                                                                                 \
 	F(FLAG, never)                                                                                                                \
 	F(MEMBERS, member)
+/* Of a rule, on disk since version 2 of its record. */
+#define CLU_RULE_FIELDS_2(F) F(FLAG, healthy) F(U64, delay_ns)
 
 /* F(name): the plain fields of a command, which exists on the wire only. */
 #define CLU_CMD_FIELDS(F)                                                                                                             \

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include "clusterd/core/after.h"
 #include "clusterd/io/cluctl_int.h"
 #include "clusterd/io/cluwire.h"
 #include "clusterd/io/domspec.h"
@@ -246,6 +247,10 @@ static bool no_start(struct client *c, const struct clu_dom *d)
 	}
 	if (d->phase != CLU_PHASE_STOPPED || d->desired != CLU_DESIRED_RUNNING || boot_ns() < c->o.seen_ns + NO_ROOM_NS)
 		return false;
+	if (clu_after_waits(s, nodeio_load(c->ctl->n), d, nodeio_load(c->ctl->n)->time_ns, NULL, why)) {
+		ctl_fail(c, EAGAIN, "%s is to run, and %s; it starts by itself then", d->name, why);
+		return true;
+	}
 	node = clu_place(s, nodeio_load(c->ctl->n), d, false, why);
 	if (node && d->avoid && failed_everywhere(c, d, node))
 		return true;
@@ -415,7 +420,7 @@ void ctl_move(struct client *c)
 
 static enum clu_rule_kind kind_of(const char *text)
 {
-	for (int k = CLU_RULE_TOGETHER; text && k <= CLU_RULE_CONFLICT; k++)
+	for (int k = CLU_RULE_TOGETHER; text && k <= CLU_RULE_AFTER; k++)
 		if (!strcmp(text, clu_rule_name((enum clu_rule_kind)k)))
 			return (enum clu_rule_kind)k;
 	return 0;
@@ -439,17 +444,24 @@ static bool rule_added(struct client *c)
 
 void ctl_rule_add(struct client *c)
 {
-	json_t *members = json_object_get(c->o.req, "members"), *v;
+	json_t *members = json_object_get(c->o.req, "members"), *delay = json_object_get(c->o.req, "delay_s"), *v;
 	struct clu_rule rule = { .kind = kind_of(ctl_text(c, "kind")),
 		                 .soft = ctl_flag(c, "soft", false),
-		                 .never = ctl_flag(c, "never", false) };
+		                 .never = ctl_flag(c, "never", false),
+		                 .healthy = ctl_flag(c, "healthy", false) };
 	char why[CLU_TEXT_MAX] = "";
 	size_t i;
 
 	if (!rule.kind) {
-		ctl_fail(c, EINVAL, "\"kind\" is together, apart, hosts or conflict");
+		ctl_fail(c, EINVAL, "\"kind\" is together, apart, hosts, conflict or after");
 		return;
 	}
+	if (delay && (!json_is_number(delay) || !(json_number_value(delay) >= 0) ||
+	              json_number_value(delay) > CLU_DELAY_MAX_NS / 1e9)) {
+		ctl_fail(c, EINVAL, "\"delay_s\" is a number of seconds, at most a day");
+		return;
+	}
+	rule.delay_ns = (uint64_t)(json_number_value(delay) * 1e9);
 	if (!json_is_array(members) || json_array_size(members) < 2 || json_array_size(members) > CLU_MEMBERS_MAX) {
 		ctl_fail(c, EINVAL, "\"members\" is a list of 2 to %u names", CLU_MEMBERS_MAX);
 		return;

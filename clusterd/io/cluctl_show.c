@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include "clusterd/core/after.h"
 #include "clusterd/io/cluctl_int.h"
 #include "common/log.h"
 #include "common/util.h"
@@ -156,6 +157,15 @@ static const char *operation(enum clu_phase p)
 	                                  : NULL;
 }
 
+/* It is to run, and another one has to run first: @why, CLU_TEXT_MAX octets. */
+static bool starts_later(struct client *c, const struct clu_dom *d, char *why)
+{
+	const struct clu_load *load = nodeio_load(c->ctl->n);
+
+	return d->desired == CLU_DESIRED_RUNNING && d->phase == CLU_PHASE_STOPPED &&
+	       clu_after_waits(ctl_state(c), load, d, load->time_ns, NULL, why);
+}
+
 static json_t *dom_json(struct client *c, uint32_t slot)
 {
 	struct clu_state *s = ctl_state(c);
@@ -167,7 +177,8 @@ static json_t *dom_json(struct client *c, uint32_t slot)
 	                d->phase == CLU_PHASE_RUNNING; /* ha="no": down with its host */
 	const char *doing = c->ctl->local ? local_doing(c->ctl->local, d->uuid) : "";
 	bool here = d->host == nodeio_config(c->ctl->n)->node || d->target == nodeio_config(c->ctl->n)->node;
-	const char *text = here && doing[0] ? doing : d->text;
+	char waits[CLU_TEXT_MAX] = "";
+	const char *text = here && doing[0] ? doing : starts_later(c, d, waits) ? waits : d->text;
 	bool parked = here && c->ctl->local && local_parked(c->ctl->local, d->uuid);
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:I, s:s?, s:s?, s:s, s:f, s:I, s:i, s:i, s:i, s:b, s:s, s:s?}",
@@ -195,9 +206,10 @@ static json_t *rules_json(const struct clu_state *s)
 		for (uint32_t k = 0; r->id && k < r->n; k++)
 			(void)json_array_append_new(members, json_string(r->member[k]));
 		if (r->id)
-			(void)json_array_append_new(a, json_pack("{s:i, s:s, s:O, s:b, s:b}", "id", (int)r->id, "kind",
-			                                         clu_rule_name(r->kind), "members", members, "soft",
-			                                         r->soft, "never", r->never));
+			(void)json_array_append_new(a, json_pack("{s:i, s:s, s:O, s:b, s:b, s:b, s:f}", "id",
+			                                         (int)r->id, "kind", clu_rule_name(r->kind), "members",
+			                                         members, "soft", r->soft, "never", r->never, "healthy",
+			                                         r->healthy, "delay_s", (double)r->delay_ns / 1e9));
 		json_decref(members);
 	}
 	return a;
@@ -275,7 +287,7 @@ void ctl_explain(struct client *c)
 	const struct clu_dom *d = ctl_dom(c);
 	const struct clu_host *at = d ? clu_host_of(s, d->host) : NULL;
 	json_t *hosts = json_array();
-	char text[5 * CLU_TEXT_MAX], why[CLU_TEXT_MAX] = "", awaits[2 * CLU_TEXT_MAX] = "";
+	char text[5 * CLU_TEXT_MAX], why[CLU_TEXT_MAX] = "", awaits[2 * CLU_TEXT_MAX] = "", waits[CLU_TEXT_MAX];
 	uint32_t best;
 
 	if (!d) {
@@ -309,6 +321,9 @@ void ctl_explain(struct client *c)
 		         : at->state == CLU_HOST_LOST ? ", which is lost. To be safe it awaits: "
 		                                      : ", which is not there; the cluster awaits ",
 		         awaits, best ? name_of(s, best) : why);
+	else if (starts_later(c, d, waits))
+		snprintf(text, sizeof(text), "%s is %s, and %s; then %s %s", d->name, clu_phase_name(d->phase), waits,
+		         best ? "it would start on" : "no host could take it:", best ? name_of(s, best) : why);
 	else
 		snprintf(text, sizeof(text), "%s is %s%s%s; %s %s", d->name, clu_phase_name(d->phase),
 		         d->text[0] ? ": " : "", d->text,

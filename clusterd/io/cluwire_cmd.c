@@ -66,6 +66,7 @@ static void rule_to_pb(struct clu_rule *r, Hospes__Clu__Rule *pb, char **w)
 {
 	hospes__clu__rule__init(pb);
 	CLU_RULE_FIELDS(TO)
+	CLU_RULE_FIELDS_2(TO)
 }
 
 static void scalars_to_pb(struct clu_cmd *r, Hospes__Clu__Command *pb)
@@ -234,6 +235,7 @@ static int take_rule(const Hospes__Clu__Rule *pb, struct clu_rule *r, struct err
 	if (!pb)
 		return err_set(err, EPROTO, "rule: is missing");
 	CLU_RULE_FIELDS(OF)
+	CLU_RULE_FIELDS_2(OF)
 	return e;
 }
 

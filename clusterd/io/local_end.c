@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include "clusterd/core/after.h"
 #include "clusterd/io/local_int.h"
 #include "clusterd/guard/managed.h"
 #include "common/log.h"
@@ -36,6 +37,20 @@ static bool forced(struct ldom *x)
 	return true;
 }
 
+/* One that starts after it is here still, and there is time for both, one after the other. */
+static bool is_early(struct ldom *x, const struct clu_dom *d)
+{
+	const struct local *l = x->l;
+	const struct clu_dom *first = l->end_at_once || x->stop.since_ns
+	                                      ? NULL
+	                                      : clu_after_there(nodeio_state(l->n), d, local_me(l));
+
+	if (!first || boot_ns() + l->conf->stop_grace_ns + FORCE_NS > l->ending_ns)
+		return false;
+	ldom_doing(x, "powered off when %s is: this host is shut down", first->name);
+	return true;
+}
+
 /* A copy that runs, or stands still and is not settled by a migration. */
 static void end_copy(struct ldom *x)
 {
@@ -60,6 +75,8 @@ bool ldom_ending(struct ldom *x, const struct clu_dom *d, enum clu_todo todo)
 		ldom_result(x, d, CLU_RESULT_START_FAILED, x->start.lease_generation, "the host is being shut down");
 		return true;
 	case CLU_TODO_WATCH:
+		if (x->hv.alive && is_early(x, d))
+			return true;
 		if (x->hv.alive)
 			end_copy(x);
 		else if (d->spec.ha) /* another host may start it, before this one has ended all */

@@ -80,6 +80,12 @@ static void look_at_disks(struct ldom *x)
 	log_warn("%s: %s", x->name, x->news);
 }
 
+/* Its guest's agent sends its heartbeat, and has not missed it: hvdom watches that. And its disks answer. */
+static bool is_well(const struct hv_info *i)
+{
+	return i->state == HV_DOM_RUNNING && i->beat_s && i->reason == HV_WHY_NONE;
+}
+
 static void on_reply(void *arg, uint16_t op, int status, const void *payload, size_t len, int *fds, size_t n_fds,
                      const char *text)
 {
@@ -96,6 +102,7 @@ static void on_reply(void *arg, uint16_t op, int status, const void *payload, si
 			x->hv.info.reason_text[sizeof(x->hv.info.reason_text) - 1] = 0;
 		look_at_disks(x);
 		x->hv.info_ns = boot_ns();
+		x->hv.well_ns = !is_well(&x->hv.info) ? 0 : x->hv.well_ns ? x->hv.well_ns : x->hv.info_ns;
 		x->hv.have_info = true;
 		local_changed(x->l);
 	} else if (op == HV_OP_HELLO && status == 0) {
@@ -171,7 +178,7 @@ static void set_alive(struct ldom *x, bool alive)
 		return;
 	x->hv.alive = alive;
 	x->hv.alive_ns = alive ? boot_ns() : 0;
-	x->hv.info_ns = 0;
+	x->hv.info_ns = x->hv.well_ns = 0;
 	if (!alive) {
 		ldom_disconnect(x);
 		x->usage.load = (struct clu_dom_load){ 0 };
@@ -250,7 +257,8 @@ static bool differs(uint64_t a, uint64_t b)
 static bool load_differs(const struct clu_dom_load *a, const struct clu_dom_load *b)
 {
 	return differs(a->cpu_milli, b->cpu_milli) || differs(a->used_bytes, b->used_bytes) ||
-	       differs(a->dirty_bps, b->dirty_bps) || strcmp(a->build, b->build) != 0 || a->newer != b->newer;
+	       differs(a->dirty_bps, b->dirty_bps) || strcmp(a->build, b->build) != 0 || a->newer != b->newer ||
+	       !a->up_ns != !b->up_ns || a->well_ns != b->well_ns;
 }
 
 static void host_usage(struct local *l, uint32_t *ret_cpu, uint64_t *ret_mem)
@@ -285,6 +293,8 @@ void local_usage(struct local *l)
 	du = calloc(CLU_INVENTORY_MAX, sizeof(*du));
 	list = calloc(CLU_INVENTORY_MAX, sizeof(*list));
 	for (struct ldom *x = l->doms; du && list && x && n < CLU_INVENTORY_MAX; x = x->next) {
+		x->usage.load.up_ns = x->hv.have_info ? x->hv.info.uptime_ns : x->usage.load.up_ns;
+		x->usage.load.well_ns = x->hv.well_ns;
 		if (!x->hv.alive || !x->usage.at_ns || (!full && !load_differs(&x->usage.load, &x->usage.said)))
 			continue;
 		hospes__clu__domain_usage__init(&du[n]);
@@ -294,6 +304,8 @@ void local_usage(struct local *l)
 		du[n].dirty_bps = x->usage.load.dirty_bps;
 		du[n].build = x->usage.load.build;
 		du[n].newer = x->usage.load.newer;
+		du[n].up_ms = x->usage.load.up_ns / NS_PER_MS;
+		du[n].well_ms = x->hv.well_ns ? (now - x->hv.well_ns) / NS_PER_MS + 1 : 0;
 		x->usage.said = x->usage.load;
 		list[n] = &du[n];
 		n++;

@@ -32,6 +32,7 @@ struct ldom {
 		bool have_info;
 		struct hv_info info;     /* the last answer to INFO */
 		uint64_t info_ns;        /* when it came */
+		uint64_t well_ns;        /* since when it says that all is well; 0: it does not */
 		uint64_t asked_ns;       /* when the INFO under way was sent; 0: none is */
 		uint64_t stats_ns;       /* when STATS was last sent */
 		bool wait_said;          /* reported: a disk does not answer */

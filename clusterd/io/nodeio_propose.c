@@ -214,6 +214,14 @@ void nodeio_propose(struct nodeio *n)
 
 /* Usage ---------------------------------------------------------------------------------------------------------------- */
 
+/* When that was, if it was said; the word took a moment, so it is not sooner than it was. */
+static uint64_t ago(const struct nodeio *n, uint64_t ms)
+{
+	uint64_t now = n->load.time_ns ? n->load.time_ns : nodeio_real_ns();
+
+	return ms && ms < now / NS_PER_MS ? now - ms * NS_PER_MS : 0;
+}
+
 void nodeio_take_usage(struct nodeio *n, uint32_t node, const Hospes__Clu__Usage *u)
 {
 	const struct clu_host *h = clu_host_of(n->s, node);
@@ -236,13 +244,17 @@ void nodeio_take_usage(struct nodeio *n, uint32_t node, const Hospes__Clu__Usage
 		n->dom_load[slot] = (struct clu_dom_load){ .cpu_milli = du->cpu_milli,
 			                                   .used_bytes = du->used_bytes,
 			                                   .dirty_bps = du->dirty_bps,
-			                                   .newer = du->newer };
+			                                   .newer = du->newer,
+			                                   .up_ns = ago(n, du->up_ms),
+			                                   .well_ns = ago(n, du->well_ms) };
 		snprintf(n->dom_load[slot].build, CLU_WORD_MAX, "%s", du->build ? du->build : "");
 		text_tidy(n->dom_load[slot].build);
 	}
 	for (uint32_t i = 0; i < n->s->n_dom; i++) {
-		if (n->s->dom[i].phase == CLU_PHASE_STOPPED)
-			n->dom_load[i].build[0] = n->dom_load[i].newer = 0; /* the next run may be of another one */
+		if (n->s->dom[i].phase == CLU_PHASE_STOPPED) { /* the next run may be of another one */
+			n->dom_load[i].build[0] = n->dom_load[i].newer = 0;
+			n->dom_load[i].up_ns = n->dom_load[i].well_ns = 0;
+		}
 		if (n->load_uuid[i][0] && strcmp(n->load_uuid[i], n->s->dom[i].uuid) != 0) {
 			n->load_uuid[i][0] = 0;
 			n->dom_load[i] = (struct clu_dom_load){ 0 };

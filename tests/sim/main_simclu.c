@@ -151,7 +151,7 @@ static int planted(const struct plan *p)
 		                            "forgets-failures",    "one-clock",          "stopped-clock-trusted",
 		                            "gives-up-at-once",    "waits-briefly",      "lists-unasked",
 		                            "lists-unbound",       "lists-unread",       "lists-and-old-peers",
-		                            "witness-unsaid" };
+		                            "witness-unsaid",      "unordered" };
 	int rc = 0;
 
 	for (unsigned b = 0; b < sizeof(bugs) / sizeof(bugs[0]); b++) {

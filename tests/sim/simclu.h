@@ -8,7 +8,8 @@
  * simclu_apart.c: all that lose each other; simclu_witness.c: one machine that carries no domains;
  * simclu_freeze.c: machines that stand still; simclu_move.c: clusterd's part in migrations; simclu_mig.c, simclu_miglink.c,
  * simclu_mighv.c: migrated around the real cores of
- * migrated/core; simclu_list.c: hosts that join, leave and are taken out; simclu_fault.c: the adversary; simclu_check_*.c: what must hold.
+ * migrated/core; simclu_after.c: rules of order;
+ * simclu_list.c: hosts that join, leave and are taken out; simclu_fault.c: the adversary; simclu_check_*.c: what must hold.
  */
 #ifndef HOSPES_TESTS_SIM_SIMCLU_H
 #define HOSPES_TESTS_SIM_SIMCLU_H
@@ -301,6 +302,8 @@ struct sc {
 	int fence;             /* 0: none, 1: works, 2: answers get lost, 3: never answers */
 	bool stopped;          /* faults stopped */
 	/* checkers */
+	uint64_t after_rev;    /* of the domain of the START that is just applied */
+	const char *after_first; /* the one that has to run before; NULL: none */
 	struct sc_history *history; /* [node * SC_HISTORY], */
 	struct sc_history *committed;
 	uint64_t committed_max, epoch_max, index_before;
@@ -481,6 +484,12 @@ void sc_stuck(struct sc *w, uint32_t node);
 void sc_stop_faults(struct sc *w);
 void sc_fence_asked(struct sc *w, uint32_t by, uint32_t victim, uint64_t lost_id);
 void sc_fenced(struct sc *w, const struct sc_ev *e);
+
+/* simclu_after.c: domains that start when others run */
+/* A START is about to be applied, and was: the others ran. */
+void sc_after_before(struct sc *w, uint32_t node, const struct clu_cmd *c);
+void sc_after_applied(struct sc *w, uint32_t node, const struct clu_cmd *c);
+void sc_after_hide(struct sc *w, struct clu_state *s, bool hide); /* planted bug: nobody looks at the rules */
 
 /* simclu_check_copies.c: (a) never two, and none with old memory. simclu_check_state.c: (c), (f). simclu_check_end.c: (b), (d), (e) */
 void sc_check_copies(struct sc *w, uint32_t dom);

@@ -478,11 +478,12 @@ static void order(struct sc *w, uint32_t node, uint32_t dom, uint32_t what)
 		c.on = sc_chance(w, 40) && !w->opt.bad; /* the bad host is never the only one */
 	} else if (what < 12) {
 		c.kind = CLU_CMD_RULE_ADD;
-		c.rule.kind = CLU_RULE_APART;
-		c.rule.soft = true;
+		c.rule.kind = sc_chance(w, 50) ? CLU_RULE_APART : CLU_RULE_AFTER; /* circles are refused */
+		c.rule.soft = c.rule.kind == CLU_RULE_APART || sc_chance(w, 30);
 		c.rule.n = 2;
 		memcpy(c.rule.member[0], w->dom[dom].name, CLU_NAME_MAX);
-		memcpy(c.rule.member[1], w->dom[0].name, CLU_NAME_MAX);
+		memcpy(c.rule.member[1], w->dom[c.rule.kind == CLU_RULE_APART ? 0 : sc_rnd(w, w->opt.doms)].name,
+		       CLU_NAME_MAX);
 		for (uint32_t i = 0; i < w->opt.nodes; i++)
 			if (w->node[i].s->rule[SC_RULES / 2].id)
 				return; /* few enough for a copy of the state */

@@ -461,7 +461,12 @@ void sc_node_message(struct sc *w, uint32_t node, struct sc_msg *m, bool again)
 		n->own_ns = sc_clock(w, n);
 	if (m->m.kind == CLU_MSG_CMD && m->m.from == n->id && !again)
 		n->seen_cmds++;
+	bool start = m->m.kind == CLU_MSG_CMD && m->m.cmd.kind == CLU_CMD_START;
+	if (start)
+		sc_after_before(w, node, &m->m.cmd);
 	feed(w, node, &ev, m);
+	if (start)
+		sc_after_applied(w, node, &m->m.cmd);
 	if (n->s->index != index)
 		n->touched = true;
 	if (n->loading)
@@ -590,8 +595,10 @@ static void decide(struct sc *w, uint32_t node)
 			v.coming[i / 64] |= 1ull << (i % 64);
 	if (clu_node_level(n->n) > n->s->level)
 		sc_submit(w, node, &(struct clu_cmd){ .kind = CLU_CMD_LEVEL, .level = clu_node_level(n->n) });
+	sc_after_hide(w, n->s, true);
 	clu_decide(sc_planted(w, "forgets-failures") ? forgetful(w, n->s) : n->s, &v, &n->load, 1000000 * S + w->now,
 	           w->proposals);
+	sc_after_hide(w, n->s, false);
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
 		const struct clu_host *h = &n->s->host[i];
 		if (!clu_bit(w->proposals->fence, i) || n->fence_asked[i] == h->lost_id ||

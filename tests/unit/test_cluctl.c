@@ -3,6 +3,7 @@
 #include "config.h"
 #include "tests/unit/testutil.h"
 
+#include "clusterd/core/level.h"
 #include "clusterd/io/cluctl_int.h"
 #include "clusterd/io/nodeio_int.h"
 #include "common/util.h"
@@ -275,9 +276,38 @@ static void test_cpu_baseline(void **state)
 	assert_true(json_is_false(json_object_get(c, "counts")));
 }
 
+static void test_rule_after(void **state)
+{
+	json_t *req = json_pack("{s:s, s:s, s:[s,s], s:b, s:f}", "op", "rule-add", "kind", "after", "members", "web",
+	                        "db", "healthy", 1, "delay_s", 2.5);
+	(void)state;
+
+	s.n_dom = 2;
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(doms[i].uuid, CLU_UUID_MAX, "00000000-0000-0000-0000-00000000000%u", i);
+		snprintf(doms[i].name, CLU_NAME_MAX, "%s", i ? "db" : "web");
+	}
+	order(json_incref(req));
+	ctl_rule_add(&client);
+	assert_int_equal(client.o.cmd->rule.kind, CLU_RULE_AFTER);
+	assert_true(client.o.cmd->rule.healthy);
+	assert_int_equal(client.o.cmd->rule.delay_ns, 2500 * NS_PER_MS);
+	/* of hosts of the last release none knows it */
+	const struct clu_feature *f = clu_cmd_needs(client.o.cmd);
+	assert_true(f && f->level == 1);
+	client.o.cmd->rule.kind = CLU_RULE_APART;
+	assert_null(clu_cmd_needs(client.o.cmd));
+	ctl_ok(&client);
+	(void)json_object_set_new(req, "delay_s", json_real(1e300));
+	order(req);
+	ctl_rule_add(&client);
+	assert_string_equal(text("code"), "EINVAL");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_rule_after, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policy_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_define, setup, teardown),

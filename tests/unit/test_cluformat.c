@@ -537,6 +537,7 @@ static void test_messages(void **unused)
 	CLU_CAPACITY_FIELDS_4(CAP)
 #define RULE(kind, name, ...) field_of(&hospes__clu__rule__descriptor, &rule, kind, #name);
 	CLU_RULE_FIELDS(RULE)
+	CLU_RULE_FIELDS_2(RULE)
 	assert_int_equal(spec, hospes__clu__spec__descriptor.n_fields);
 	assert_int_equal(cap, hospes__clu__capacity__descriptor.n_fields);
 	assert_int_equal(rule, hospes__clu__rule__descriptor.n_fields);

@@ -45,7 +45,7 @@ status_report() {
 
 @test "usage: unknown things end with status 2 and say what is right" {
 	usage_is_said "$vmclus" start 'start a b' 'move guest01' 'status --nonsense' 'define --json x' 'rules' 'rules frob' 'rules add apart a' \
-		'rules add beside a b' 'rules remove x' 'rules list x' 'fence deny host-a' 'policy lease_s' 'policy =1' 'balance --auto perhaps' \
+		'rules add beside a b' 'rules add apart a b --healthy' 'rules add after a b --delay -1' 'rules remove x' 'rules list x' 'fence deny host-a' 'policy lease_s' 'policy =1' 'balance --auto perhaps' \
 		'balance --auto on --yes' 'balance --max-moves none' 'start g --timeout soon' 'events --since then' 'start g --no-wait=1' \
 		'init' 'init a b' 'init .x' 'join host-a' 'join host-a t u' 'invite host-b' 'invite --name .x' 'remove' 'replace .x' 'leave host-a' \
 		'simulate' 'simulate a b' 'simulate --generate 3' 'simulate --gain much x'
@@ -293,6 +293,13 @@ on_terminal() {
 	"$vmclus" rules list --json | jq -e '.[0].id == 4'
 	"$vmclus" rules remove 4
 	ordered '{"op":"rule-remove","id":4}'
+	"$vmclus" rules add prefer guest01 host-a
+	ordered '{"op":"rule-add","kind":"hosts","members":["guest01","host-a"],"soft":true,"never":false}'
+	"$vmclus" rules add after web db cache --healthy --delay 7.5
+	ordered '{"op":"rule-add","kind":"after","members":["web","db","cache"],"soft":false,"never":false,"healthy":true,"delay_s":7.5}'
+	say rule-list '{"type":"rules","rules":[{"id":5,"kind":"after","members":["web","db"],"soft":false,"never":false,"healthy":true,"delay_s":7.5}]}'
+	run "$vmclus" rules list
+	[ "$output" = "   5  after     web db (healthy) (7.5 s later)" ]
 	run bash -c "'$vmclus' rules add apart a b --json"
 	[ "$output" = '{"id":4}' ]
 }
