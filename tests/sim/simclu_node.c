@@ -4,6 +4,7 @@
  * commands (HOST_UP, proposals). As clusterd/io/nodeio*.c does it: messages go on while the disk writes, which may take very long.
  */
 #include "config.h"
+#include "clusterd/core/level.h"
 #include "tests/sim/simclu.h"
 
 #include <stddef.h>
@@ -35,9 +36,10 @@ static void send_msg(struct sc *w, uint32_t node, const struct clu_msg *m)
 void sc_submit(struct sc *w, uint32_t node, const struct clu_cmd *c)
 {
 	struct sc_node *n = &w->node[node];
+	const struct clu_feature *f = clu_cmd_needs(c);
 	struct sc_msg *to;
 
-	if (!n->up)
+	if (!n->up || (f && f->level > n->s->level)) /* nodeio_submit() */
 		return;
 	to = sc_msg_new(w);
 	memset(&to->m, 0, offsetof(struct clu_msg, await_ns));
@@ -45,6 +47,7 @@ void sc_submit(struct sc *w, uint32_t node, const struct clu_cmd *c)
 	to->m.from = n->id;
 	to->m.cmd = *c;
 	to->m.cmd.origin = n->id;
+	to->m.cmd.needs = f ? f->level : 0;
 	to->m.cmd.time_ns = 1000000 * S + w->now + n->offset % (3 * S);
 	if (c->n_inventory) {
 		if (to->inventory_cap < c->n_inventory) {
