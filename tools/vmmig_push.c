@@ -96,10 +96,11 @@ static int print_refused(struct cli *v, const char *why)
 	}
 	host_name(from, sizeof(from));
 	_cleanup_json_ json_t *o =
-		json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s}", "status",
-	                  "failed", "domain", v->arg[0], "from", from, "to", v->arg[1], "total_ms", 0.0, "setup_ms",
-	                  0.0, "downtime_ms", 0.0, "rounds", 0, "ram_bytes", 0, "sent_bytes", 0, "pages_sent", 0,
-	                  "pages_zero", 0, "bandwidth_bps", 0, "dirty_pages_per_s", 0, "error", why);
+		json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:n, s:n}",
+	                  "status", "failed", "domain", v->arg[0], "from", from, "to", v->arg[1], "total_ms", 0.0,
+	                  "setup_ms", 0.0, "downtime_ms", 0.0, "rounds", 0, "ram_bytes", 0, "sent_bytes", 0,
+	                  "pages_sent", 0, "pages_zero", 0, "bandwidth_bps", 0, "dirty_pages_per_s", 0, "error", why,
+	                  "steps_ms", "stages");
 	jsonconn_print(o);
 	return CLI_FAILED;
 }

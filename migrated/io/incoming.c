@@ -26,6 +26,22 @@
 #define PREFLIGHT_AGAIN_NS (100 * NS_PER_MS)
 
 /* Sending ------------------------------------------------------------------------------------------------------------- */
+static void fill_running(const struct incoming *in, const struct mig_msg *msg, Hospes__Mig__Running *run)
+{
+	struct in_stats st = { 0 };
+
+	run->running_at_ns = msg->running_at_ns;
+	run->paused = msg->stay_paused;
+	run->take_ns = in->running_ns > in->go_ns ? in->running_ns - in->go_ns : 0;
+	run->resume_ns = in->resume_ns && in->running_ns > in->resume_ns ? in->running_ns - in->resume_ns : 0;
+	if (!in->data)
+		return;
+	insession_stats(in->data, &st);
+	run->receive_ns = st.receive_ns + zsock_io_cpu_ns() - in->io_cpu_ns;
+	run->open_ns = st.open_ns;
+	run->place_ns = st.place_ns;
+}
+
 static void act_send(struct incoming *in, const struct mig_msg *msg)
 {
 	Hospes__Mig__Envelope env = HOSPES__MIG__ENVELOPE__INIT;
@@ -54,13 +70,15 @@ static void act_send(struct incoming *in, const struct mig_msg *msg)
 	case MIG_MSG_READY:
 		rdy.generation = msg->generation;
 		rdy.restore_ns = in->restore_ns;
+		if (in->final_ns && in->arrived_ns) {
+			rdy.arrive_ns = in->arrived_ns - in->final_ns;
+			rdy.ready_ns = now_ns() - in->final_ns;
+		}
 		env.ready = &rdy;
 		break;
 	case MIG_MSG_RUNNING:
 		run.generation = msg->generation;
-		run.running_at_ns = msg->running_at_ns;
-		run.paused = msg->stay_paused;
-		run.take_ns = in->running_ns > in->go_ns ? in->running_ns - in->go_ns : 0;
+		fill_running(in, msg, &run);
 		env.running = &run;
 		break;
 	case MIG_MSG_ABORT:
@@ -313,6 +331,10 @@ static void act(void *arg, const struct mig_action *a)
 	case MIG_ACT_HV:
 		if (a->hv.op == MIG_HV_TAKE)
 			in->go_ns = now_ns();
+		if (a->hv.op == MIG_HV_RESUME || a->hv.op == MIG_HV_PAUSE)
+			in->resume_ns = now_ns();
+		if (a->hv.op == MIG_HV_SET_STATE)
+			in->arrived_ns = now_ns();
 		incoming_hv(in, a->hv.op, a->hv.v0);
 		break;
 	case MIG_ACT_JOURNAL:

@@ -86,6 +86,7 @@ static int open_data(struct incoming *in, struct err *err)
 		return err_sys(err, errno, "memory for the state");
 	cfg.state_fd = in->state_fd;
 	memcpy(cfg.key, o->data_key.data, sizeof(cfg.key));
+	in->io_cpu_ns = zsock_io_cpu_ns();
 	in->data = insession_new(in->d->inpipe, &cfg, err);
 	return in->data ? 0 : -ENOMEM;
 }

@@ -39,6 +39,8 @@ struct incoming {
 	uint64_t asked_promised; /* incoming_ram_promised() when it began */
 	struct pump pump;
 	uint64_t go_ns, running_ns, restore_ns, final_ns;
+	uint64_t arrived_ns, resume_ns; /* all frames written; RESUME was called */
+	uint64_t io_cpu_ns;             /* zsock_io_cpu_ns() when it began */
 };
 
 #define INCOMING_SESSIONS_MAX 64u /* sessions that have just ended included */

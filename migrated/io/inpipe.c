@@ -30,6 +30,7 @@ struct in_job {
 	size_t id_len;
 	struct wire_frame frame;
 	zmq_msg_t hdr, body;
+	uint64_t receive_ns; /* that taking it from the socket took */
 };
 
 struct in_stream {
@@ -180,9 +181,9 @@ static int octets_take(struct octets *o, uint8_t *to, size_t len)
  * Through the mapping, not by pwrite(): writers of one file wait for one another, spinning. Populating a run first saves a page
  * fault for each of its pages; memory that is there already costs next to nothing.
  */
-static int write_data(const struct memmap_region *r, const struct wire_frame *f, struct octets *o)
+static int write_data(const struct memmap_region *r, const struct wire_frame *f, struct octets *o, struct in_stats *st)
 {
-	uint64_t page = 0;
+	uint64_t page = 0, then = now_ns(), now;
 	int rc = 0;
 
 	for (uint32_t i = 0; i < f->n_runs && rc == 0; i++) {
@@ -192,13 +193,18 @@ static int write_data(const struct memmap_region *r, const struct wire_frame *f,
 		if (!(f->runs[2 * i + 1] & 1)) {
 			if (f->dense)
 				memmap_huge(r, page, count);
-			if (madvise(r->base + at, len, MADV_POPULATE_WRITE) == 0) {
+			bool there = madvise(r->base + at, len, MADV_POPULATE_WRITE) == 0;
+			now = now_ns();
+			st->place_ns += now - then;
+			if (there) {
 				rc = octets_take(o, r->base + at, len);
 			} else { /* no memory (a store through the mapping would be a SIGBUS), or an old kernel */
 				rc = octets_take(o, o->scratch, len);
 				if (rc == 0)
 					rc = write_at(r->fd, o->scratch, len, at);
 			}
+			then = now_ns();
+			st->open_ns += then - now;
 		}
 		page += count;
 	}
@@ -207,7 +213,7 @@ static int write_data(const struct memmap_region *r, const struct wire_frame *f,
 
 static int write_zeros(const struct memmap_region *r, const struct wire_frame *f, struct in_stats *st)
 {
-	uint64_t page = 0;
+	uint64_t page = 0, begun = now_ns();
 
 	for (uint32_t i = 0; i < f->n_runs; i++) {
 		uint64_t count = f->runs[2 * i + 1] >> 1;
@@ -220,6 +226,7 @@ static int write_zeros(const struct memmap_region *r, const struct wire_frame *f
 		}
 		page += count;
 	}
+	st->place_ns += now_ns() - begun;
 	return 0;
 }
 
@@ -228,21 +235,22 @@ static int write_zeros(const struct memmap_region *r, const struct wire_frame *f
  * with the incoming domain (check_complete() counts nothing as there while a frame is being opened; after it none is taken).
  */
 static int apply_raw(const struct memmap_region *r, struct seal *seal, const struct wire_frame *f, const void *hdr,
-                     size_t hdr_len, const uint8_t *body, uint8_t *scratch)
+                     size_t hdr_len, const uint8_t *body, uint8_t *scratch, struct in_stats *st)
 {
 	struct octets o = { .p = body, .seal = seal, .scratch = scratch };
 
 	int rc = seal_open_begin(seal, f->stream, f->seq, hdr, hdr_len);
 	if (rc == 0)
-		rc = write_data(r, f, &o);
+		rc = write_data(r, f, &o, st);
 	return rc < 0 ? rc : seal_open_end(seal, body + f->raw_bytes);
 }
 
-static int apply_lz4(const struct memmap_region *r, const struct wire_frame *f, const uint8_t *data, uint8_t *scratch)
+static int apply_lz4(const struct memmap_region *r, const struct wire_frame *f, const uint8_t *data, uint8_t *scratch,
+                     struct in_stats *st)
 {
 	struct octets o = { .p = data, .scratch = scratch };
 
-	return write_data(r, f, &o);
+	return write_data(r, f, &o, st);
 }
 
 int inpipe_apply(const struct insession_config *cfg, struct seal *seal, const struct wire_frame *f, const void *hdr,
@@ -259,8 +267,9 @@ int inpipe_apply(const struct insession_config *cfg, struct seal *seal, const st
 	int r = raw && len != f->raw_bytes ? -EPROTO : pages ? wire_runs_check(f, mem->pages) : 0;
 	if (r < 0)
 		return r;
+	uint64_t begun = now_ns();
 	if (pages && raw)
-		r = apply_raw(mem, seal, f, hdr, hdr_len, body, scratch);
+		r = apply_raw(mem, seal, f, hdr, hdr_len, body, scratch, st);
 	else
 		r = seal_open(seal, f->stream, f->seq, hdr, hdr_len, body, body_len, scratch);
 	if (r < 0)
@@ -271,11 +280,13 @@ int inpipe_apply(const struct insession_config *cfg, struct seal *seal, const st
 			return -EPROTO;
 		data = scratch2;
 	}
+	if (!pages || !raw)
+		st->open_ns += now_ns() - begun;
 	st->frames++;
 	st->octets += body_len + hdr_len;
 	if (pages) {
 		if (!raw)
-			r = apply_lz4(mem, f, data, scratch);
+			r = apply_lz4(mem, f, data, scratch, st);
 		st->pages_data += f->raw_bytes / PAGE_BYTES;
 		return r < 0 ? r : write_zeros(mem, f, st);
 	}
@@ -333,6 +344,9 @@ static bool job_do(struct inpipe *p, struct in_job *j, unsigned worker, uint8_t 
 	s->st.pages_data += st.pages_data;
 	s->st.pages_zero += st.pages_zero;
 	s->st.state_octets += st.state_octets;
+	s->st.receive_ns += j->receive_ns;
+	s->st.open_ns += st.open_ns;
+	s->st.place_ns += st.place_ns;
 	if (r < 0) {
 		session_bad(s, -r, apply_error(r));
 	} else {
@@ -385,6 +399,7 @@ static bool rx_one(struct inpipe *p, struct in_job **ret)
 {
 	zmq_msg_t id;
 	unsigned parts = 0;
+	uint64_t begun = now_ns();
 
 	*ret = NULL;
 	zmq_msg_init(&id);
@@ -412,6 +427,8 @@ static bool rx_one(struct inpipe *p, struct in_job **ret)
 		parts++;
 	}
 	zmq_msg_close(&id);
+	if (j)
+		j->receive_ns = now_ns() - begun;
 	if (j && parts == 2 && j->id_len)
 		*ret = rx_frame(p, j) ? j : NULL;
 	else if (j)

@@ -28,6 +28,8 @@ struct insession_config {
 };
 struct in_stats {
 	uint64_t frames, octets, pages_data, pages_zero, state_octets;
+	/* time of all threads: taking frames from the socket, opening them, making room for pages and zeros in guest memory */
+	uint64_t receive_ns, open_ns, place_ns;
 };
 
 /* @sock: a bound ROUTER, owned from now on, also on failure. @workers: number of threads. NULL: @err. */

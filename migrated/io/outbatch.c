@@ -11,6 +11,7 @@
 #include "common/util.h"
 
 #define SKIP_MAX 64u /* batches sent raw after a trial that did not pay */
+#define TIMED    61u /* one page of so many is timed for all; a prime, so that it is not always the first of a huge page */
 
 int outbatch_init(struct outbatch *b, const struct outbatch_ops *ops, void *arg, const struct mig_window *win,
                   enum out_compress compress, uint64_t session, unsigned stream)
@@ -135,14 +136,40 @@ int outbatch_zero(struct outbatch *b, unsigned region, uint64_t page, uint64_t *
 	return add(b, region, page, true);
 }
 
+static bool is_timed(struct outbatch *b)
+{
+	if (b->until_timed--)
+		return false;
+	b->until_timed = TIMED - 1;
+	return true;
+}
+
+static void timed(struct outbatch *b, uint64_t begun, uint64_t copied)
+{
+	atomic_fetch_add_explicit(&b->copy_ns, (copied - begun) * TIMED, memory_order_relaxed);
+	atomic_fetch_add_explicit(&b->hash_ns, (now_ns() - copied) * TIMED, memory_order_relaxed);
+}
+
 int outbatch_page(struct outbatch *b, unsigned region, uint64_t page, const uint8_t *src, uint64_t *hash, bool still)
 {
 	uint8_t *copy = b->raw + b->frame.raw_bytes;
+	bool clocked = is_timed(b);
+	uint64_t begun = clocked ? now_ns() : 0, copied = begun;
 
-	if (still && *hash && outbatch_hash(src) == *hash) /* no copy needed to look */
-		return 0;
+	if (still && *hash) { /* no copy needed to look */
+		bool same = outbatch_hash(src) == *hash;
+		if (clocked)
+			timed(b, begun, begun);
+		if (same)
+			return 0;
+		begun = clocked ? now_ns() : 0;
+	}
 	memcpy(copy, src, PAGE_BYTES);
+	if (clocked)
+		copied = now_ns();
 	uint64_t h = outbatch_hash(copy);
+	if (clocked)
+		timed(b, begun, copied);
 	if (!h)
 		return outbatch_zero(b, region, page, hash);
 	if (h == *hash) {

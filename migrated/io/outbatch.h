@@ -31,6 +31,8 @@ struct outbatch {
 	uint8_t *raw, *comp;      /* BATCH_BYTES each */
 	/* pages since the start: sent, sent as zeros, dropped; other threads may read them */
 	_Atomic uint64_t n_data, n_zero, n_same;
+	unsigned until_timed;             /* pages till one is timed again */
+	_Atomic uint64_t copy_ns, hash_ns; /* of all pages, estimated from those that were timed */
 };
 
 /* @ops, @arg and @win are borrowed until outbatch_done(), which is needed after a failure, too. -ENOMEM. */

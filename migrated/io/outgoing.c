@@ -79,6 +79,7 @@ int outgoing_open_pipe(struct outgoing *o, const Hospes__Mig__Accept *acc)
 	if (!(o->caps & MIG_CAP_LZ4))
 		cfg.compress = OUT_COMPRESS_NONE;
 	memcpy(cfg.key, o->key, sizeof(cfg.key));
+	o->io_cpu_ns = zsock_io_cpu_ns();
 	o->pipe = outpipe_new(&cfg, &err);
 	if (!o->pipe)
 		snprintf(o->local_text, sizeof(o->local_text), "%s", err.text);
@@ -251,6 +252,7 @@ static void act_finish(struct outgoing *o, const struct mig_action *a)
 
 	o->ended = true;
 	o->ended_ns = now_ns();
+	o->io_cpu_end_ns = zsock_io_cpu_ns();
 	o->outcome = a->outcome;
 	o->reason = a->reason;
 	if (o->reason == MIG_REASON_JOURNAL && !o->local_text[0] && recorder_hangs(o->d->recorder, &hangs) < 0)

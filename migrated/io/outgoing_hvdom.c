@@ -101,6 +101,8 @@ static void got_logdirty(struct outgoing *o, struct mig_event *ev, const void *p
 		ev->hv.v0 = rep.mode;
 	} else if (ev->hv.op == MIG_HV_CLEAN) {
 		o->scan_ns = rep.scan_ns;
+		if (o->suspended_ns)
+			o->cleaned_ns = ev->now_ns;
 		ev->hv.v0 = o->pipe ? outpipe_harvest(o->pipe) : rep.dirty_pages;
 		ev->hv.v1 = rep.scan_ns;
 	} else {

@@ -58,6 +58,11 @@ struct outgoing {
 	struct hv_memhash_rep memhash; /* --verify */
 	uint64_t scan_ns;              /* of the last harvest */
 	uint64_t freeze_ns, capture_ns;
+	uint64_t cleaned_ns;               /* the last round's CLEAN was answered; 0: there was none */
+	uint64_t io_cpu_ns, io_cpu_end_ns; /* zsock_io_cpu_ns() when data began to flow, and at the end */
+	struct {
+		uint64_t arrive_ns, ready_ns, resume_ns, receive_ns, open_ns, place_ns;
+	} there; /* what the target said in Ready and Running; 0: nothing */
 };
 
 /* outgoing.c */
@@ -76,5 +81,8 @@ json_t *outgoing_result(struct outgoing *o);
 json_t *outgoing_plan(struct outgoing *o);
 void outgoing_reason_text(const struct outgoing *o, char *dst, size_t cap);
 uint64_t outgoing_downtime_ns(const struct outgoing *o);
+/* outgoing_cost.c: where the time of a push that is over went. Both are null if it did not complete; new references. */
+json_t *outgoing_steps(const struct outgoing *o);
+json_t *outgoing_stages(const struct outgoing *o, const struct out_stats *st);
 
 #endif

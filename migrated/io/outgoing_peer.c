@@ -256,6 +256,14 @@ static void on_peer(void *arg, zmq_msg_t *parts, size_t n)
 		break;
 	case MIG_MSG_READY:
 		o->ready_ns = now_ns();
+		o->there.arrive_ns = env->ready->arrive_ns;
+		o->there.ready_ns = env->ready->ready_ns;
+		break;
+	case MIG_MSG_RUNNING:
+		o->there.resume_ns = env->running->resume_ns;
+		o->there.receive_ns = env->running->receive_ns;
+		o->there.open_ns = env->running->open_ns;
+		o->there.place_ns = env->running->place_ns;
 		break;
 	default:
 		break;

@@ -170,8 +170,8 @@ json_t *outgoing_result(struct outgoing *o)
 	bool ok = o->outcome == MIG_OUTCOME_COMPLETED;
 	double down = (double)outgoing_downtime_ns(o) / 1e6;
 	json_t *error = ok ? json_null() : json_string(why);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "type",
-	                 "result", "status", outcome_name(o->outcome), "domain", o->order.domain, "from",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+	                 "type", "result", "status", outcome_name(o->outcome), "domain", o->order.domain, "from",
 	                 o->d->node.name, "to", o->order.host, "total_ms",
 	                 o->begun_ns ? (double)(end - o->begun_ns) / 1e6 : 0.0, "setup_ms",
 	                 o->core.armed_ns ? (double)(o->core.armed_ns - o->begun_ns) / 1e6 : 0.0, "downtime_ms", down,
@@ -179,7 +179,7 @@ json_t *outgoing_result(struct outgoing *o)
 	                 (json_int_t)o->info.ram_bytes, "sent_bytes", (json_int_t)st.octets, "pages_sent",
 	                 (json_int_t)st.pages_data, "pages_zero", (json_int_t)st.pages_zero, "bandwidth_bps",
 	                 (json_int_t)c->rate_bps, "dirty_pages_per_s", (json_int_t)c->dirty_pps, "error",
-	                 error ? error : json_null());
+	                 error ? error : json_null(), "steps_ms", outgoing_steps(o), "stages", outgoing_stages(o, &st));
 }
 
 /* What `vmmig plan` prints. */

@@ -40,6 +40,7 @@ struct out_worker {
 	uint64_t work_ns, pass_work_ns;  /* what the target said it worked; when the pass began */
 	struct outbatch batch;
 	struct buf hdr;
+	_Atomic uint64_t populate_ns, seal_ns, send_ns, waited_ns; /* since the start; other threads read them */
 };
 
 struct outpipe {
@@ -112,6 +113,17 @@ static void note_post(struct outpipe *p, int what, const struct out_stats *st, u
 		free(n);
 }
 
+static void spent(_Atomic uint64_t *sum, uint64_t ns)
+{
+	atomic_fetch_add_explicit(sum, ns, memory_order_relaxed);
+}
+
+static void waited(struct out_worker *w, uint64_t ns)
+{
+	w->wait_ns += ns;
+	spent(&w->waited_ns, ns);
+}
+
 static int worker_fail(struct out_worker *w, int code, const char *what)
 {
 	struct outpipe *p = w->p;
@@ -140,7 +152,7 @@ static int credits(struct out_worker *w, int wait_ms)
 		uint64_t t = now_ns();
 		if (zmq_poll(&it, 1, wait_ms) == 0)
 			w->stalled_ns += (uint64_t)wait_ms * NS_PER_MS;
-		w->wait_ns += now_ns() - t;
+		waited(w, now_ns() - t);
 	}
 	for (;;) {
 		uint8_t msg[256];
@@ -183,7 +195,7 @@ static int pace(struct out_worker *w, uint64_t octets)
 	pthread_mutex_lock(&p->lock);
 	uint64_t wait = mig_bucket_take(&p->bucket, octets, now_ns());
 	pthread_mutex_unlock(&p->lock);
-	w->wait_ns += wait;
+	waited(w, wait);
 	while (wait) { /* acknowledgements are timed: they are taken as they come */
 		uint64_t step = wait > SEND_WAIT_MS * NS_PER_MS ? SEND_WAIT_MS * NS_PER_MS : wait, t = now_ns();
 		zmq_pollitem_t it = { .socket = w->sock, .events = ZMQ_POLLIN };
@@ -213,7 +225,7 @@ static int send_part(struct out_worker *w, zmq_msg_t *m, int flags)
 		if (w->stalled_ns > STALL_NS)
 			return worker_fail(w, ETIMEDOUT, "the data connection takes nothing");
 		w->stalled_ns += SEND_WAIT_MS * NS_PER_MS;
-		w->wait_ns += SEND_WAIT_MS * NS_PER_MS;
+		waited(w, SEND_WAIT_MS * NS_PER_MS);
 	}
 	return 0;
 }
@@ -246,7 +258,10 @@ static int frame_send(void *arg, struct wire_frame *f, const void *data, size_t 
 		return worker_fail(w, ENOMEM, "frame header");
 	}
 	memcpy(zmq_msg_data(&hdr), w->hdr.data, w->hdr.len);
+	uint64_t begun = now_ns();
 	r = seal_make(&w->seal, w->stream, w->seq, w->hdr.data, w->hdr.len, data, len, zmq_msg_data(&body));
+	uint64_t sealed = now_ns();
+	spent(&w->seal_ns, sealed - begun);
 	if (r < 0)
 		r = worker_fail(w, -r, "seal");
 	if (r == 0)
@@ -257,9 +272,11 @@ static int frame_send(void *arg, struct wire_frame *f, const void *data, size_t 
 	zmq_msg_close(&body);
 	if (r < 0)
 		return r;
+	uint64_t now = now_ns();
+	spent(&w->send_ns, now - sealed);
 	w->seq++;
 	w->sent += len;
-	mig_window_sent(&w->win, w->sent, w->acked, now_ns());
+	mig_window_sent(&w->win, w->sent, w->acked, now);
 	atomic_fetch_add_explicit(&p->n_octets, len + w->hdr.len + WIRE_TAG_BYTES, memory_order_relaxed);
 	atomic_fetch_add_explicit(&p->n_raw, f->raw_bytes, memory_order_relaxed);
 	return credits(w, 0);
@@ -288,9 +305,12 @@ static int chunk(struct out_worker *w, unsigned region, uint64_t word)
 		whole = p->present[region][k] == UINT64_MAX;
 	whole = whole && p->round == 1 && !last;
 	int r = outbatch_dense(&w->batch, whole);
-	if (whole && r == 0)
+	if (whole && r == 0) {
+		uint64_t begun = now_ns();
 		madvise(p->cfg.mem->r[region].base + word * 64 * PAGE_BYTES, CHUNK_WORDS * 64 * PAGE_BYTES,
 		        MADV_POPULATE_READ);
+		spent(&w->populate_ns, now_ns() - begun);
+	}
 
 	for (; word < end && r == 0; word++) {
 		uint64_t here = p->present[region][word], want = p->pending[region][word];
@@ -673,7 +693,13 @@ void outpipe_stats(struct outpipe *p, struct out_stats *ret)
 {
 	*ret = (struct out_stats){ .octets = atomic_load(&p->n_octets), .raw_octets = atomic_load(&p->n_raw) };
 	for (unsigned i = 0; i < p->n_workers; i++) {
-		const struct outbatch *b = &p->w[i].batch;
+		const struct out_worker *w = &p->w[i];
+		const struct outbatch *b = &w->batch;
+		ret->copy_ns += atomic_load(&b->copy_ns) + atomic_load(&w->populate_ns);
+		ret->hash_ns += atomic_load(&b->hash_ns);
+		ret->seal_ns += atomic_load(&w->seal_ns);
+		ret->send_ns += atomic_load(&w->send_ns);
+		ret->wait_ns += atomic_load(&w->waited_ns);
 		ret->pages_data += atomic_load(&b->n_data);
 		ret->pages_zero += atomic_load(&b->n_zero);
 		ret->pages_same += atomic_load(&b->n_same);

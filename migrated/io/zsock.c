@@ -2,10 +2,14 @@
 /* ZeroMQ on the loop: see zsock.h. */
 #include "config.h"
 #include "migrated/io/zsock.h"
+#include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
+#include "common/util.h"
 
 struct zsock {
 	struct loop *loop;
@@ -127,4 +131,30 @@ int zsock_send(struct zsock *z, const void *const *parts, const size_t *len, siz
 	if (!z->freed)
 		loop_timer_in(z->again, 0);
 	return 0;
+}
+
+/* libzmq names them "ZMQbg/IO/0". */
+static uint64_t io_thread_ns(const char *tid)
+{
+	_cleanup_free_ char *name = xasprintf("/proc/self/task/%s/comm", tid),
+			    *stat = xasprintf("/proc/self/task/%s/schedstat", tid), *is = NULL, *ran = NULL;
+
+	if (!name || !stat || file_read(name, 64, &is, NULL) < 0 || strncmp(is, "ZMQbg/IO/", 9) != 0 ||
+	    file_read(stat, 128, &ran, NULL) < 0)
+		return 0;
+	return strtoull(ran, NULL, 10);
+}
+
+uint64_t zsock_io_cpu_ns(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	const struct dirent *e;
+	uint64_t sum = 0;
+
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			sum += io_thread_ns(e->d_name);
+	if (d)
+		closedir(d);
+	return sum;
 }

@@ -34,8 +34,13 @@ last() { tail -n 1 "$T/out"; }
 	no_violation
 	# exactly the promised keys, in one object
 	last | jq -e 'keys == (["status","domain","from","to","total_ms","setup_ms","downtime_ms","rounds","ram_bytes","sent_bytes",
-		"pages_sent","pages_zero","bandwidth_bps","dirty_pages_per_s","error"] | sort) and .status == "completed" and .error == null
+		"pages_sent","pages_zero","bandwidth_bps","dirty_pages_per_s","error","steps_ms","stages"] | sort) and .status == "completed" and .error == null
 		and .from == "b" and .to == "a" and .downtime_ms > 0 and .ram_bytes == 67108864 and .pages_sent > 0'
+	# the steps are the downtime, and each stage took its time
+	last | jq -e '(.steps_ms | keys == (["freeze","scan","state","pages","wire","rebuild","handover","resume"] | sort)) and all(.steps_ms[]; . >= 0)
+		and .steps_ms.rebuild > 0 and .steps_ms.resume > 0 and (([.steps_ms[]] | add) - .downtime_ms | fabs) < 0.1'
+	last | jq -e '(.stages | keys == (["copy","hash","seal","send","receive","open","place","wait_ms"] | sort)) and .stages.wait_ms >= 0
+		and ([.stages | del(.wait_ms)[] | .share] | add - 1 | fabs) < 0.001 and all(.stages | del(.wait_ms)[]; .ms > 0 and .gb_per_s > 0)'
 	forgotten
 }
 
@@ -47,7 +52,7 @@ last() { tail -n 1 "$T/out"; }
 
 @test "refusals name cause and remedy, and the guest runs on" {
 	domain_start a g1
-	run ! push a c; last | jq -e '.status == "failed" and (.error | test("not a pinned peer.*vmmig peers add"))'
+	run ! push a c; last | jq -e '.status == "failed" and .steps_ms == null and .stages == null and (.error | test("not a pinned peer.*vmmig peers add"))'
 	run ! push a a; last | jq -e '.error | test("already")'
 	host_stop b
 	FAKE_WHY="no such engine" host_start b
