@@ -290,9 +290,10 @@ static int set_up(struct domain *d, struct err *err)
 	if (r < 0)
 		return err_sys(err, -r, "cannot watch signals");
 	signal(SIGPIPE, SIG_IGN);
-	r = drop_privileges(d, err);
+	/* while root: what QEMU answered before is root's to read (qasked.h), and starting it to ask again takes longer than all else here */
+	r = d->ops->identity(d->cfg, d->identity, err);
 	if (!r)
-		r = d->ops->identity(d->cfg, d->identity, err);
+		r = drop_privileges(d, err);
 	if (!r && d->incoming)
 		r = dommem_new(d, err);
 	d->env.devs = d->devs;
