@@ -151,7 +151,10 @@ static int collect_track(struct logdirty *l, bool suspended, bool clean, struct 
 	/* one that was handed out as a hole may have had content meanwhile */
 	for (uint64_t i = 0; i < l->words; i++)
 		l->carry[i] |= l->found[i] & l->last[i];
-	if (!r)
+	/* the first time all that has data is found anew below, and nobody was told of a page that is a hole now: no need to look at each */
+	if (!r && l->lost && unhashed(l))
+		memset(l->found, 0, l->words * 8);
+	else if (!r)
 		r = hashlog_drop_holes(&l->h, l->found, err);
 	or_bits(l->carry, l->found, l->words);
 	l->lost |= r || all;
