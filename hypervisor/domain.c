@@ -306,6 +306,7 @@ void domain_ended(struct domain *d, enum hv_event_kind kind, enum hv_dom_state s
 		return;
 	}
 	if (act == DOM_ACTION_RESTART) {
+		d->reboots += kind == HV_EV_REBOOT;
 		/* a guest that dies again and again at once must not spin the host */
 		d->quick_crashes = quick ? d->quick_crashes + 1 : 0;
 		if (d->quick_crashes >= QUICK_CRASHES_MAX) {

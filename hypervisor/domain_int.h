@@ -64,6 +64,7 @@ struct domain {
 	uint64_t park_lease_ns;             /* of the last PARK: UNPARK needs a lease that ends later */
 	bool exiting;                       /* takes no more orders */
 	unsigned quick_crashes;             /* in a row */
+	unsigned reboots;                   /* of the guest, under this hvdom */
 	uint32_t watchdog_count;            /* how often the guest's heartbeat was missed in this hvdom */
 	uint64_t running_since_ns;
 	uint64_t starved_ns;                /* since then: waits for a processor that were no silence of its agent */

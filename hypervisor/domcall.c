@@ -94,6 +94,7 @@ static int op_info(struct call *c, struct err *err)
 	i->beat_s = devs_beat(d->devs);
 	i->watchdog_count = d->watchdog_count;
 	i->frozen_s = domain_frozen_s(d);
+	i->reboots = d->reboots;
 	info_reason(d, i);
 	return 0;
 }

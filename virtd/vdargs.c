@@ -249,6 +249,12 @@ void vd_put_ullong(struct vd_list *l, const char *field, uint64_t v)
 	xdr_put_u64(l->b, v);
 }
 
+void vd_put_bool(struct vd_list *l, const char *field, bool v)
+{
+	put_field(l, field, VD_BOOL);
+	xdr_put_u32(l->b, v);
+}
+
 void vd_put_text(struct vd_list *l, const char *field, const char *v)
 {
 	put_field(l, field, VD_STRING);

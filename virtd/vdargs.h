@@ -85,6 +85,7 @@ void vd_list_end(struct vd_list *l);
 void vd_put_int(struct vd_list *l, const char *field, int32_t v);
 void vd_put_uint(struct vd_list *l, const char *field, uint32_t v);
 void vd_put_ullong(struct vd_list *l, const char *field, uint64_t v);
+void vd_put_bool(struct vd_list *l, const char *field, bool v);
 void vd_put_text(struct vd_list *l, const char *field, const char *v);
 
 #endif

@@ -33,7 +33,8 @@ struct cdom {
 	const char *name; /* borrowed from the status */
 	uint8_t uuid[XDR_UUID];
 	int32_t id, state, reason;
-	bool active;
+	bool active, moving, starting, lost;
+	const char *host; /* borrowed */
 	uint64_t mem_bytes;
 };
 
@@ -95,6 +96,10 @@ static bool dom_of(const json_t *o, struct cdom *d)
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(phase, known[i].phase))
 			d->state = known[i].state;
+	d->moving = !strcmp(phase, "migrating");
+	d->starting = !strcmp(phase, "starting");
+	d->lost = !strcmp(phase, "unknown");
+	d->host = field_text(o, "host");
 	d->reason = !strcmp(phase, "failed") ? SHUTOFF_FAILED : d->state == S_RUNNING;
 	d->active = d->state != S_SHUTOFF;
 	d->id = d->active ? id_of(d->uuid) : -1;
@@ -495,6 +500,10 @@ struct vd_snapshot *vd_cluster_snapshot(struct vd_call *c)
 		e->id = d.id;
 		e->defined = true;
 		e->paused = d.state == S_PAUSED;
+		e->moving = d.moving;
+		e->starting = d.starting;
+		e->lost = d.lost;
+		snprintf(e->host, sizeof(e->host), "%s", d.host);
 		e->crashed = d.reason == SHUTOFF_FAILED && !d.active;
 		snap->n++;
 	}

@@ -10,7 +10,7 @@
 #define CONSOLE_FORCE 1u
 #define CONSOLE_SAFE  2u
 #define KIND_CONSOLE  3u
-/* events that may be registered; but for lifecycle none of them is ever told */
+/* events that may be registered; vdevent.c has those that are ever told */
 #define EVENTS_MAX    28u
 
 /*
@@ -88,7 +88,7 @@ int vdh_register(struct vd_call *c)
 {
 	if (c->args.arg[0].u >= EVENTS_MAX)
 		return vd_fail(c, VD_E_INVALID_ARG, "unsupported event ID %u", c->args.arg[0].u);
-	if (!c->args.arg[0].u)
+	if (!c->srv->watch[c->scope].known)
 		c->snapshot = vd_snapshot_take(c);
 	return 0;
 }
@@ -110,11 +110,13 @@ void vdh_registered(struct vd_conn *conn, struct vd_call *c)
 		memcpy(cb->uuid, dom->dom->uuid, XDR_UUID);
 	if (!*seen) { /* else what was seen last is older, and what happened since is told to all */
 		*seen = c->snapshot;
+		c->srv->watch[c->scope].known = *seen;
 		c->snapshot = NULL;
 	}
 	cb->next = conn->callbacks;
 	conn->callbacks = cb;
 	conn->n_callbacks++;
+	vd_events_look(c->srv, c->scope);
 	xdr_put_u32(&c->out, (uint32_t)cb->id);
 }
 

@@ -118,6 +118,9 @@ int vdh_migrate_flags(struct vd_call *c, uint32_t flags) _must_check_; /* those 
  * when the server ends. @ret is owned by the caller. -ETIMEDOUT, -EINTR; as jsonconn_recv().
  */
 int vdh_answer(struct vd_call *c, struct jsonconn *j, unsigned limit_s, json_t **ret, struct err *err) _must_check_;
+/* The typed parameters of a job that is over, by migrated's result; and of a move in a cluster. */
+void vdh_put_result(struct buf *b, const json_t *result);
+void vdh_put_moved(struct buf *b, bool success);
 int vdh_finish(struct vd_call *c);
 int vdh_confirm(struct vd_call *c);
 int vdh_job_info(struct vd_call *c);

@@ -30,9 +30,10 @@
 	(M_LIVE | M_P2P | M_PERSIST | M_UNDEFINE_SOURCE | M_PAUSED | M_CHANGE_PROTECT | M_UNSAFE | M_ABORT_ON_ERROR |  \
 	 M_AUTO_CONVERGE)
 
-#define JOB_NONE      0u
-#define JOB_UNBOUNDED 2u
-#define STATUS_S      10u
+#define JOB_NONE          0u
+#define JOB_UNBOUNDED     2u
+#define JOB_MIGRATION_OUT 6
+#define STATUS_S          10u
 
 static const struct jsonconn_peer push_peer = {
 	.daemon = "migrated",
@@ -393,13 +394,53 @@ int vdh_job_stats(struct vd_call *c)
 	xdr_put_u32(&c->out, p ? JOB_UNBOUNDED : JOB_NONE);
 	l = vd_list_begin(&c->out);
 	if (p) {
-		vd_put_int(&l, "operation", 6); /* an outgoing migration */
+		vd_put_int(&l, "operation", JOB_MIGRATION_OUT);
 		for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
 			vd_put_ullong(&l, fields[i][0], number_of(p, fields[i][1]));
 		vd_put_int(&l, "auto_converge_throttle", (int32_t)number_of(p, "auto_converge_throttle"));
 		vd_list_end(&l);
 	}
 	return 0;
+}
+
+static void put_outcome(struct vd_list *l, bool success, const char *why)
+{
+	vd_put_int(l, "operation", JOB_MIGRATION_OUT);
+	vd_put_bool(l, "success", success);
+	if (*why)
+		vd_put_text(l, "errmsg", why);
+}
+
+void vdh_put_result(struct buf *b, const json_t *result)
+{
+	/* libvirt's field, migrated's, and how many of libvirt's one is */
+	static const struct {
+		const char *field, *key;
+		unsigned unit;
+	} fields[] = {
+		{ "time_elapsed", "total_ms", 1 },       { "setup_time", "setup_ms", 1 },
+		{ "downtime", "downtime_ms", 1 },        { "data_total", "ram_bytes", 1 },
+		{ "data_processed", "sent_bytes", 1 },   { "memory_total", "ram_bytes", 1 },
+		{ "memory_processed", "sent_bytes", 1 }, { "memory_constant", "pages_zero", 1 },
+		{ "memory_normal", "pages_sent", 1 },    { "memory_normal_bytes", "pages_sent", 4096 },
+		{ "memory_bps", "bandwidth_bps", 1 },    { "memory_dirty_rate", "dirty_pages_per_s", 1 },
+		{ "memory_iteration", "rounds", 1 },
+	};
+	bool success = !strcmp(field_text(result, "status"), "completed");
+	struct vd_list l = vd_list_begin(b);
+
+	put_outcome(&l, success, success ? "" : field_text(result, "error"));
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		vd_put_ullong(&l, fields[i].field, number_of(result, fields[i].key) * fields[i].unit);
+	vd_list_end(&l);
+}
+
+void vdh_put_moved(struct buf *b, bool success)
+{
+	struct vd_list l = vd_list_begin(b);
+
+	put_outcome(&l, success, "");
+	vd_list_end(&l);
 }
 
 int vdh_job_abort(struct vd_call *c)

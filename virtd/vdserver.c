@@ -188,6 +188,8 @@ static void on_alive(void *arg)
 static int scan(struct vd_call *c)
 {
 	c->snapshot = vd_snapshot_take(c);
+	if (c->snapshot && c->scope == VD_SYSTEM)
+		vd_jobs_read(&c->srv->watch[c->scope].jobs, c->snapshot);
 	return 0;
 }
 
@@ -200,9 +202,11 @@ static void on_scan(void *arg)
 	enum vd_scope scope = (enum vd_scope)(w - s->watch);
 	struct vd_call *c;
 
-	if (!vd_events_wanted(s, scope)) {
+	if (!vd_events_wanted(s, scope) && !w->scanning) {
+		vd_jobs_close(&w->jobs);
 		vd_snapshot_free(w->seen);
 		w->seen = NULL;
+		w->known = false;
 	} else if (!w->scanning && (c = calloc(1, sizeof(*c)))) {
 		*c = (struct vd_call){ .srv = s, .proc = &look, .fn = scan, .scope = scope, .fd = -1 };
 		w->scanning = true;
@@ -234,6 +238,7 @@ struct vd_server *vd_server_new(struct loop *loop, struct vd_config *cfg, struct
 	s->pool = vd_pool_new(loop, vd_conn_finished);
 	for (size_t i = 0; i < VD_SCOPES; i++) {
 		s->watch[i].srv = s;
+		vd_jobs_init(&s->watch[i].jobs);
 		s->watch[i].scan = loop_add_timer(loop, on_scan, &s->watch[i]);
 		timers &= s->watch[i].scan != NULL;
 	}
@@ -291,6 +296,8 @@ void vd_server_free(struct vd_server *s)
 		vd_snapshot_free(s->watch[i].seen);
 	if (!all) /* threads still use it; the process ends next */
 		return;
+	for (size_t i = 0; i < VD_SCOPES; i++)
+		vd_jobs_close(&s->watch[i].jobs);
 	pthread_mutex_destroy(&s->lock);
 	store_done(&s->store);
 	free(s);

@@ -20,6 +20,7 @@
 #include "common/loop.h"
 #include "tools/vmhost.h"
 #include "virtd/vdargs.h"
+#include "virtd/vdevent.h"
 #include "virtd/vdstore.h"
 
 /* Limits. */
@@ -145,7 +146,9 @@ struct vd_server {
 		struct vd_server *srv;
 		struct loop_timer *scan;
 		struct vd_snapshot *seen;    /* NULL: nobody asked for events */
+		_Atomic bool known;          /* seen is not NULL; other threads may ask */
 		bool scanning, again;        /* a look is under way; another one follows at once */
+		struct vd_jobs jobs;         /* of the look that is under way */
 	} watch[VD_SCOPES];
 	pthread_mutex_t lock;
 	struct vd_claim { struct vd_claim *next; const char *name; } *claims; /* locked: domains that a call changes */

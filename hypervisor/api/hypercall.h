@@ -129,7 +129,7 @@ struct hv_info {
 	char disk[16];              /* which disk that is */
 	char reason_text[112];      /* for people; empty: nothing to say */
 	uint32_t frozen_s;          /* the guest's file systems are frozen, for so long at most; 0: they are not */
-	uint32_t reserved;
+	uint32_t reboots;           /* how often the guest has rebooted under this hvdom */
 };
 
 struct hv_dev_stats {

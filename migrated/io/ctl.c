@@ -11,6 +11,11 @@
 #include "migrated/io/orphan.h"
 #include "migrated/io/recorder.h"
 
+struct client {
+	struct ctlsock_client c;
+	bool watches; /* it is told what is told of every push from here */
+};
+
 static void report(void *arg, json_t *o)
 {
 	ctlsock_reply(arg, o);
@@ -205,6 +210,8 @@ static void do_order(struct migrated *d, struct ctlsock_client *c, json_t *o)
 			return; /* it reports */
 	} else if (!strcmp(op, "status") || !strcmp(op, "dump")) {
 		answer = status_object(d, domain);
+	} else if (!strcmp(op, "watch")) {
+		((struct client *)c)->watches = true;
 	} else if (!strcmp(op, "loglevel")) {
 		r = do_loglevel(o, &err);
 	} else if (domain && !strcmp(op, "cancel")) {
@@ -236,7 +243,7 @@ static void on_gone(void *arg, struct ctlsock_client *c)
 
 static const struct ctlsock_type type = {
 	.name = "migrated",
-	.client_bytes = sizeof(struct ctlsock_client),
+	.client_bytes = sizeof(struct client),
 	.clients_max = 64,
 	.backlog = 16,
 	.read_bytes = 4096,
@@ -249,4 +256,19 @@ static const struct ctlsock_type type = {
 struct ctlsock *ctl_new(struct migrated *d, struct err *err)
 {
 	return ctlsock_new(d->loop, &type, d, err);
+}
+
+bool ctl_watched(const struct migrated *d)
+{
+	for (struct ctlsock_client *c = d->ctl ? ctlsock_clients(d->ctl) : NULL; c; c = c->next)
+		if (((struct client *)c)->watches && !c->dead)
+			return true;
+	return false;
+}
+
+void ctl_watchers_tell(struct migrated *d, json_t *o)
+{
+	for (struct ctlsock_client *c = ctlsock_clients(d->ctl); c; c = c->next)
+		if (((struct client *)c)->watches && !c->dead)
+			ctlsock_reply(c, json_incref(o));
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The order socket `<run>/migrated.sock` (mode 0600): one JSON object per line each way. Orders: push, plan, status, cancel,
- * resolve, loglevel, dump. Answers are objects with "type": progress, result, plan, status, ok, error.
+ * resolve, loglevel, dump, watch. Answers are objects with "type": progress, result, plan, status, ok, error. After "watch" the client
+ * hears progress and result of every push from this host, as those who ordered it do.
  */
 #ifndef HOSPES_MIGRATED_IO_CTL_H
 #define HOSPES_MIGRATED_IO_CTL_H
@@ -11,6 +12,8 @@
 #include "migrated/io/outgoing.h"
 
 struct ctlsock *ctl_new(struct migrated *d, struct err *err); /* ctlsock_free() ends it */
+bool ctl_watched(const struct migrated *d); /* somebody watches */
+void ctl_watchers_tell(struct migrated *d, json_t *o); /* @o is borrowed */
 /* Parse a push or plan order. Public for tests and fuzzing. -EINVAL: @err names what is wrong. */
 int ctl_parse_push(json_t *o, struct push_order *ret, struct err *err) _must_check_;
 

@@ -168,6 +168,7 @@ void migrated_free(struct migrated *d)
 		return;
 	d->closing = true;
 	ctlsock_free(d->ctl);
+	d->ctl = NULL;
 	loop_del_timer(d->unsettled_timer);
 	while (d->unsettled)
 		unsettled_free(d->unsettled);

@@ -12,6 +12,7 @@
 #include "common/util.h"
 #include "clusterd/guard/managed.h"
 #include "common/fault.h"
+#include "migrated/io/ctl.h"
 #include "migrated/io/knock.h"
 #include "migrated/io/outgoing_int.h"
 #include "migrated/io/recorder.h"
@@ -134,12 +135,25 @@ static bool half_called_off(const struct migrated *d, const char *domain)
 }
 
 /* Reports and the end ------------------------------------------------------------------------------------------------- */
+static void tell_of(struct outgoing *o, json_t *(*what)(struct outgoing *o))
+{
+	bool watched = !o->order.plan && ctl_watched(o->d);
+	json_t *obj = o->report || watched ? what(o) : NULL;
+
+	if (watched && obj)
+		ctl_watchers_tell(o->d, obj);
+	if (o->report)
+		o->report(o->report_arg, obj);
+	else
+		json_decref(obj);
+}
+
 static void on_progress(void *arg)
 {
 	struct outgoing *o = arg;
 
-	if (o->report && !o->reported)
-		o->report(o->report_arg, outgoing_progress(o));
+	if (!o->reported)
+		tell_of(o, outgoing_progress);
 	loop_timer_in(o->progress, PROGRESS_NS);
 }
 
@@ -230,8 +244,7 @@ static void on_end(void *arg)
 			         : o->outcome == MIG_OUTCOME_CANCELLED ? "cancelled"
 			                                               : "failed",
 			         why[0] ? ": " : "", why);
-		if (o->report)
-			o->report(o->report_arg, o->order.plan ? outgoing_plan(o) : outgoing_result(o));
+		tell_of(o, o->order.plan ? outgoing_plan : outgoing_result);
 	}
 	if (o->core.must_tell && !o->peer_let_go)
 		tell_on(o);

@@ -93,6 +93,27 @@ vmctl_json() { on host-a vmctl "$1" "$g" --json; }
 	sed "s/$g/other/; /<uuid>/d" "$SHARED/$g.xml" >"$SHARED/other.xml"
 	heard() { v host-b define /var/lib/hospes/shared/other.xml && v host-b undefine other && grep -q other "$BATS_TEST_TMPDIR/events"; }
 	eventually 20 heard
+	on host-a timeout 60 virsh -q -c hospes:///system event --all --loop >"$BATS_TEST_TMPDIR/events-a" 2>&1 3>&- &
+	# python's binding has a kind of its own of keepalive, loop and call-backs
+	on host-a timeout 60 /usr/bin/python3 - "$g" >"$BATS_TEST_TMPDIR/events-py" 2>&1 3>&- <<-'P' &
+		import libvirt, sys, threading
+		libvirt.virEventRegisterDefaultImpl()
+		c = libvirt.open("hospes:///system")
+		c.setKeepAlive(1, 5)
+		over = []
+		def job(c, d, params, arg): print("job", d.name(), params["success"], params["memory_iteration"] >= 1, flush=True); over.append(1)
+		def life(c, d, event, detail, arg): print("life", d.name(), event, detail, flush=True); event == 5 and over.append(2)
+		def round_(c, d, n, arg): print("round", d.name(), n, flush=True)
+		c.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, job, None)
+		c.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, life, None)
+		c.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, round_, None)
+		print("listens", flush=True)
+		while over != [1, 2] and c.isAlive(): libvirt.virEventRunDefaultImpl()
+		print("over", over, flush=True)
+	P
+	local py=$!
+	eventually 20 grep -q listens "$BATS_TEST_TMPDIR/events-py"
+	sleep 1
 	v host-a migrate --live --p2p --persistent --undefinesource --verbose "$g" hospes+ssh://host-b/system >"$BATS_TEST_TMPDIR/out" 2>&1
 	grep -q 'Migration: \[100' "$BATS_TEST_TMPDIR/out"
 	one_copy "$g" host-b
@@ -101,6 +122,13 @@ vmctl_json() { on host-a vmctl "$1" "$g" --json; }
 	[ -z "$(v host-a list --all --name | grep .)" ]
 	[[ $(v host-b dominfo "$g") = *"State:          running"*"Persistent:     yes"* ]]
 	eventually 5 grep -q "'$g': Started" "$BATS_TEST_TMPDIR/events"
+	eventually 5 grep -q "event 'job-completed' for domain '$g'" "$BATS_TEST_TMPDIR/events-a"
+	eventually 5 grep -q "event 'lifecycle' for domain '$g': Stopped Migrated" "$BATS_TEST_TMPDIR/events-a"
+	grep -q "event 'migration-iteration' for domain '$g': iteration: '1'" "$BATS_TEST_TMPDIR/events-a"
+	wait $py || true
+	cat "$BATS_TEST_TMPDIR/events-py" >&2
+	grep -qx "job $g True True" "$BATS_TEST_TMPDIR/events-py"
+	grep -qx 'over \[1, 2\]' "$BATS_TEST_TMPDIR/events-py"
 }
 
 @test "virsh migrate led by the client" {

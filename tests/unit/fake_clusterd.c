@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A stand-in for clusterd's order socket. "fake_clusterd DIR" listens on DIR/clusterd.sock; each order is appended to DIR/orders, and
- * the lines of DIR/OP (its "op") are the answer. Lines that begin with '#': "#sleep MS", "#close", "#hold" (until the client goes).
+ * the lines of DIR/OP (its "op") are the answer. Lines that begin with '#': "#sleep MS", "#close", "#hold" (until the client goes),
+ * "#await NAME" (until DIR/NAME is there).
  * Pings go to DIR/pings instead. A process serves each client, and ends with this one.
  */
 #include "config.h"
@@ -17,6 +18,16 @@
 #include <unistd.h>
 #include "common/cleanup.h"
 #include "common/util.h"
+
+static void await(const char *dir, char *name)
+{
+	_cleanup_free_ char *path = NULL;
+
+	name[strcspn(name, "\n")] = 0;
+	path = xasprintf("%s/%s", dir, name);
+	while (access(path, F_OK))
+		usleep(20000);
+}
 
 /* False: the connection is of no use any more. */
 static bool answer(FILE *to, const char *dir, const char *op)
@@ -34,6 +45,8 @@ static bool answer(FILE *to, const char *dir, const char *op)
 	while (getline(&line, &cap, f) > 0) {
 		if (!strncmp(line, "#sleep ", 7))
 			usleep((useconds_t)atoi(line + 7) * 1000);
+		else if (!strncmp(line, "#await ", 7))
+			await(dir, line + 7);
 		else if (!strncmp(line, "#close", 6))
 			return false;
 		else if (!strncmp(line, "#hold", 5))

@@ -4,6 +4,7 @@
  * runs no guest. "Memory" is filled with a pattern; STATS gives its xxh3 as dirty_pages_per_s, so that a test can see whether
  * it came through a file. $FAKE changes its manners: fail, silent, slow, deaf (DESTROY is not answered), late (GET_STATE is
  * answered after a minute), mute (there is no agent, and nothing comes of orders). $FAKE_AGENT is a program that speaks as the guest's own agent.
+ * With $FAKE_BALLOON there is a balloon.
  */
 #include "config.h"
 #include <errno.h>
@@ -35,7 +36,8 @@ struct fake {
 	uint64_t late_cookie;
 	uint32_t state;
 	uint64_t generation;
-	uint32_t frozen_s;
+	uint32_t frozen_s, reboots;
+	uint64_t balloon_bytes;
 	uint64_t agent_said; /* octets */
 	int ram, bitmap, blob;
 	struct loop_timer *timer;
@@ -108,6 +110,7 @@ static void on_info(struct fake *f, struct hvconn *c, uint16_t op, uint64_t cook
 		.generation = f->generation,
 		.owner = "host-a",
 		.frozen_s = f->frozen_s,
+		.reboots = f->reboots,
 	};
 	struct hv_stats st = { .cpu_ns = 1500000000,
 		               .n_devs = 3,
@@ -121,6 +124,7 @@ static void on_info(struct fake *f, struct hvconn *c, uint16_t op, uint64_t cook
 	snprintf(info.name, sizeof(info.name), "%s", f->cfg->name);
 	snprintf(info.uuid, sizeof(info.uuid), "%s", f->cfg->uuid);
 	info.ram_bytes = info.ram_current_bytes = st.ram_bytes = f->cfg->memory_bytes;
+	info.ram_current_bytes -= f->balloon_bytes;
 	st.dirty_pages_per_s = hash_of(f->ram, f->cfg->memory_bytes) >> 2; /* JSON's integers are signed */
 	if (op == HV_OP_HELLO)
 		hvconn_reply(c, op, cookie, &hello, sizeof(hello), NULL, 0);
@@ -226,6 +230,7 @@ static bool state_op(struct fake *f, struct hvconn *c, uint16_t op)
 		return true;
 	case HV_OP_REBOOT:
 		f->agent_said += strcmp(f->manner, "mute") ? 18 : 0;
+		f->reboots += strcmp(f->manner, "mute") != 0;
 		return true;
 	case HV_OP_LOGLEVEL:
 		return true;
@@ -285,6 +290,12 @@ static void on_request(void *arg, struct hvconn *c, uint16_t op, uint64_t cookie
 		hvconn_reply(c, op, cookie, NULL, 0, NULL, 0);
 		return;
 	case HV_OP_BALLOON:
+		if (getenv("FAKE_BALLOON")) {
+			f->balloon_bytes = f->cfg->memory_bytes -
+			                   ((const struct hv_balloon_req *)payload)->target_bytes;
+			hvconn_reply(c, op, cookie, NULL, 0, NULL, 0);
+			return;
+		}
 		fail(c, op, cookie, EOPNOTSUPP, "the domain has no memballoon device");
 		return;
 	case HV_OP_BLOCKRESIZE: {

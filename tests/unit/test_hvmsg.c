@@ -114,7 +114,7 @@ static const struct field fields[] = {
 	F(hv_info, disk),
 	F(hv_info, reason_text),
 	F(hv_info, frozen_s),
-	F(hv_info, reserved),
+	F(hv_info, reboots),
 	F(hv_dev_stats, name),
 	F(hv_dev_stats, kind),
 	F(hv_dev_stats, broken),

@@ -135,12 +135,7 @@ state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest0
 		done
 	X
 	chmod 755 "$T/agent"
-	# the daemon starts hvdom: its environment is its own
-	kill "$VIRTD"
-	wait "$VIRTD"
-	FAKE_AGENT=$T/agent "$top_builddir/virtd/hospes-virtd" >"$T/virtd.log" 2>&1 3>&- &
-	VIRTD=$!
-	eventually v list
+	virtd_again FAKE_AGENT="$T/agent"
 	v start guest01
 	[[ $(v domifaddr guest01 --source agent) =~ eth0.*52:54:00:01:02:03.*ipv4.*10.77.0.9/24 ]]
 	run v domifaddr guest01 --source lease
@@ -255,6 +250,81 @@ state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest0
 	[ "$(sed -n "s/.*'guest01': //p" "$T/events" | tr '\n' ' ')" = "Started Booted Suspended Paused Resumed Unpaused Stopped Shutdown Undefined Removed " ] || { cat "$T/events" >&2; false; }
 	run v event --event lifecycle --timeout 1
 	[[ $output = *"event loop timed out"* ]]
+}
+
+# listen FILE ARGS...: virsh event to FILE; EVENTS is its pid
+listen() {
+	timeout 60 virsh -q -c "hospes+unix:///$1?socket=$T/sock" event "${@:3}" --loop >"$2" 2>&1 3>&- &
+	EVENTS=$!
+}
+virtd_again() { # ENVIRONMENT...: the daemon starts hvdom: its environment is its own
+	kill "$VIRTD"
+	wait "$VIRTD"
+	env "$@" "$top_builddir/virtd/hospes-virtd" >>"$T/virtd.log" 2>&1 3>&- &
+	VIRTD=$!
+	eventually v list
+}
+
+@test "events beside those of a life: reboot, balloon, iterations and the end of a push, whoever ordered it" {
+	v define "$T/guest01.xml"
+	virtd_again FAKE_BALLOON=1
+	v start guest01
+	heard() { grep -qF "$1" "$T/events"; }
+	# virsh asks for one kind after the other; a balloon's is in the middle
+	listen_to_all() {
+		rm -f "$T/mig/go" "$T/events"
+		listen system "$T/events" --all
+		ballooned() { "$vmctl" setmem guest01 24M; sleep 0.4; "$vmctl" setmem guest01 32M; sleep 0.4; heard "event 'balloon-change' for domain 'guest01': 24576KiB"; }
+		eventually ballooned
+		sleep 1
+		touch "$T/mig/go"
+	}
+	# migrated's part: what it says to whom watches
+	mkdir "$T/mig"
+	cat >"$T/mig/watch" <<-'J'
+		{"type":"ok"}
+		#await go
+		{"type":"progress","domain":"guest01","memory_iteration":1}
+		{"type":"progress","domain":"nobody","memory_iteration":7}
+		#sleep 400
+		{"type":"progress","domain":"guest01","memory_iteration":3}
+		{"type":"result","domain":"guest01","status":"failed","error":"no room there","rounds":3,"total_ms":1234.5,"ram_bytes":33554432,"pages_sent":2}
+		#hold
+	J
+	"$top_builddir/tests/unit/fake_clusterd" "$T/mig" 3>&- &
+	CLUSTERD=$!
+	eventually [ -S "$T/mig/clusterd.sock" ]
+	ln -s "$T/mig/clusterd.sock" "$T/run/migrated.sock"
+	listen_to_all
+	eventually heard "event 'job-completed' for domain 'guest01'"
+	[ "$(grep -c migration-iteration "$T/events")" -eq 3 ]
+	heard "event 'migration-iteration' for domain 'guest01': iteration: '3'"
+	heard "errmsg: no room there"
+	heard "time_elapsed: 1234"
+	heard "memory_normal_bytes: 8192"
+	v reboot guest01
+	eventually heard "event 'reboot' for domain 'guest01'"
+	# one that ends without a job and one that was moved differ
+	kill $EVENTS
+	wait $EVENTS || true
+	sleep 1 # nobody listens: migrated is asked anew
+	cat >"$T/mig/watch" <<-'J'
+		{"type":"ok"}
+		#await go
+		{"type":"progress","domain":"guest01","memory_iteration":1}
+		#await gone
+		{"type":"result","domain":"guest01","status":"completed","error":null,"rounds":2}
+		#hold
+	J
+	listen_to_all
+	eventually heard "iteration: '1'"
+	"$vmctl" destroy guest01
+	sleep 0.5
+	touch "$T/mig/gone"
+	eventually heard "Stopped Migrated"
+	heard "event 'job-completed' for domain 'guest01'"
+	kill $EVENTS
+	grep -q success: "$T/events"
 }
 
 @test "a console, both ways" {
@@ -431,9 +501,9 @@ cluster_of() {
 	eventually [ -S "$T/run/clusterd.sock" ]
 }
 u1=5a0c7b52-0000-4000-8000-0123456789ab u2=5a0c7b52-0000-4000-8000-0123456789ac
-cluster_says() { # STATE OF GUEST01
+cluster_says() { # STATE OF GUEST01, ITS HOST
 	cat >"$T/next" <<-J
-		{"type":"status","hosts":[{"name":"a","state":"online","cpu_total":2,"mem_total_bytes":2147483648,"mem_used_bytes":1073741824},{"name":"b","state":"online","cpu_total":4,"mem_total_bytes":2147483648,"mem_used_bytes":0},{"name":"c","state":"safe","cpu_total":64,"mem_total_bytes":1}],"domains":[{"name":"guest02","uuid":"$u2","state":"stopped"},{"name":"guest01","uuid":"$u1","state":"$1","host":"b","mem_bytes":33554432}]}
+		{"type":"status","hosts":[{"name":"a","state":"online","cpu_total":2,"mem_total_bytes":2147483648,"mem_used_bytes":1073741824},{"name":"b","state":"online","cpu_total":4,"mem_total_bytes":2147483648,"mem_used_bytes":0},{"name":"c","state":"safe","cpu_total":64,"mem_total_bytes":1}],"domains":[{"name":"guest02","uuid":"$u2","state":"stopped"},{"name":"guest01","uuid":"$u1","state":"$1","host":"${2:-b}","mem_bytes":33554432}]}
 	J
 	mv "$T/next" "$T/run/status"
 }
@@ -486,6 +556,25 @@ vcl() { timeout 30 virsh -q -c "hospes+unix:///cluster?socket=$T/sock" "$@"; }
 	cluster_says failed
 	eventually grep -q "'guest01': Stopped Crashed" "$T/events"
 	kill $events
+	# its host is lost, and another one starts it; then it moves
+	cluster_says running
+	listen cluster "$T/failover" --all
+	told() { grep -qF "$1" "$T/failover"; }
+	heard() { cluster_says suspended; sleep 0.4; cluster_says running; sleep 0.4; told "'guest01': Resumed"; }
+	eventually heard
+	cluster_says unknown b
+	sleep 0.5
+	cluster_says starting c
+	eventually told "'guest01': Stopped Failed"
+	eventually told "'guest01': Started Booted"
+	cluster_says running c
+	sleep 1
+	cluster_says migrating c
+	sleep 1
+	cluster_says running a
+	eventually told "event 'job-completed' for domain 'guest01'"
+	kill $EVENTS
+	[ "$(grep -c Stopped "$T/failover")" -eq 1 ] || { cat "$T/failover" >&2; false; }
 	# without clusterd
 	kill "$CLUSTERD"
 	wait "$CLUSTERD" || true
