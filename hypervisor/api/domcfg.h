@@ -49,7 +49,7 @@ enum dom_error_policy { DOM_ERROR_DEFAULT, DOM_ERROR_STOP, DOM_ERROR_REPORT, DOM
 enum dom_disk_cache { DOM_CACHE_DEFAULT, DOM_CACHE_NONE, DOM_CACHE_WRITEBACK, DOM_CACHE_WRITETHROUGH };
 enum dom_clock { DOM_CLOCK_UTC, DOM_CLOCK_LOCALTIME, DOM_CLOCK_VARIABLE };
 enum dom_switch { DOM_SWITCH_ANY, DOM_SWITCH_NO, DOM_SWITCH_YES };
-enum dom_boot { DOM_BOOT_HD, DOM_BOOT_CDROM, DOM_BOOT_FD };
+enum dom_boot { DOM_BOOT_HD, DOM_BOOT_CDROM, DOM_BOOT_FD, DOM_BOOT_NETWORK };
 
 #define DOM_DISKS_MAX 8
 #define DOM_DRIVES_MAX 3
@@ -114,6 +114,7 @@ struct dom_nic {
 	uint16_t mtu;            /* 0: default */
 	unsigned place;          /* as a disk's */
 	enum dom_nic_model model; /* uml: virtio */
+	unsigned boot_order;     /* as a disk's; only without a place */
 };
 static inline bool dom_nic_is_virtio(const struct dom_nic *n)
 {

@@ -220,23 +220,35 @@ static void put_firmware(struct args *a, const struct qargs *q)
 	put(a, "ICH9-LPC.disable_s3=1");
 }
 
-/* 0: it is not booted from. The order of <boot dev>, and of the disks in the document. */
-static unsigned boot_index(const struct dom_config *c, size_t disk)
+/* Is device @dev of that kind? Of NICs only the first one is, as libvirt has it, and none that came later (its card has no ROM). */
+static bool boots_as(const struct dom_config *c, size_t dev, enum dom_boot kind)
+{
+	if (dev < c->n_disks)
+		return kind == (c->disk[dev].cdrom ? DOM_BOOT_CDROM : DOM_BOOT_HD);
+	for (size_t i = c->n_disks; i < dev; i++)
+		if (!qargs_place(c, i))
+			return false;
+	return kind == DOM_BOOT_NETWORK && !qargs_place(c, dev);
+}
+
+unsigned qargs_boot(const struct dom_config *c, size_t dev)
 {
 	static const enum dom_boot usual[] = { DOM_BOOT_HD, DOM_BOOT_CDROM };
-	const enum dom_boot *dev = c->n_boot ? c->boot : usual;
-	size_t n = c->n_boot ? c->n_boot : ARRAY_SIZE(usual);
+	const enum dom_boot *kind = c->n_boot ? c->boot : usual;
+	size_t n = c->n_boot ? c->n_boot : ARRAY_SIZE(usual), all = c->n_disks + c->n_nics;
 	unsigned at = 0;
 
-	for (size_t i = 0; i < c->n_disks; i++)
-		if (c->disk[i].boot_order)
-			return c->disk[disk].boot_order;
+#define ORDER(i) ((i) < c->n_disks ? c->disk[i].boot_order : c->nic[(i)-c->n_disks].boot_order)
+	for (size_t i = 0; i < all; i++)
+		if (ORDER(i))
+			return ORDER(dev);
+#undef ORDER
 	for (size_t k = 0; k < n; k++) {
-		for (size_t i = 0; i < c->n_disks; i++) {
-			if (dev[k] != (c->disk[i].cdrom ? DOM_BOOT_CDROM : DOM_BOOT_HD))
+		for (size_t i = 0; i < all; i++) {
+			if (!boots_as(c, i, kind[k]))
 				continue;
 			at++;
-			if (i == disk)
+			if (i == dev)
 				return at;
 		}
 	}
@@ -398,7 +410,7 @@ static void put_disks(struct args *a, const struct qargs *q)
 			              .at = s.at,
 			              .socket = s.socket,
 			              .sectors = q->sectors[i],
-			              .boot = boot_index(c, i),
+			              .boot = qargs_boot(c, i),
 			              .ahci = ahci };
 		at += !qargs_place(c, i);
 		put_qdisk(a, qdisk_of_disk(&o, &d), &d);
@@ -425,7 +437,9 @@ static void put_nics(struct args *a, const struct qargs *q)
 			             .at = s.at,
 			             .chardev = s.chardev,
 			             .socket = s.socket,
-			             .fd = q->nic[i] };
+			             .fd = q->nic[i],
+			             .boot = qargs_boot(c, dev),
+			             .rom = qnic_rom(c, i) };
 
 		at += !qargs_place(c, dev);
 		if (qnic_of_nic(&o, &n) < 0)

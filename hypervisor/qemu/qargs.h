@@ -42,6 +42,8 @@ void qargs_free(char **argv); /* takes NULL */
 const char *qargs_machine(const struct dom_config *cfg, struct err *err);
 /* The place of device @dev of @cfg (disks, then NICs); 0: none, it stays while the guest runs. */
 unsigned qargs_place(const struct dom_config *cfg, size_t dev);
+/* The number of device @dev in the boot order, from <boot order> or <boot dev>; 0: it is not booted from. */
+unsigned qargs_boot(const struct dom_config *cfg, size_t dev);
 /* The number of the socket of whatever is at @place, in QARGS_SOCKET_DIR. */
 size_t qargs_socket(unsigned place);
 #define QARGS_SOCKETS_MAX (DOM_DISKS_MAX + DOM_NICS_MAX + DOM_PLACES_MAX)

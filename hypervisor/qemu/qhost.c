@@ -171,6 +171,28 @@ static int machine_probe(const char *program, const char *machine, struct err *e
 	               newer ? ", which is of a later QEMU" : "");
 }
 
+static bool boots_from_network(const struct dom_config *cfg)
+{
+	bool does = false;
+
+	for (size_t i = 0; i < cfg->n_nics; i++)
+		does |= qargs_boot(cfg, cfg->n_disks + i) > 0;
+	return does;
+}
+
+static int roms_probe(const struct dom_config *cfg, struct err *err)
+{
+	for (size_t i = 0; i < cfg->n_nics; i++) {
+		const char *rom = qnic_rom(cfg, i);
+		if (rom && access(rom, R_OK) < 0)
+			return err_sys(
+				err, ENOTSUP,
+				"to boot from the network, interface %zu needs %s (install the package ipxe-qemu)",
+				i + 1, rom);
+	}
+	return 0;
+}
+
 int qhost_probe(const struct dom_config *cfg, const struct dom_arch_info *arch, bool kvm, struct err *err)
 {
 	int r = host_probe(arch, kvm, err);
@@ -180,14 +202,17 @@ int qhost_probe(const struct dom_config *cfg, const struct dom_arch_info *arch, 
 	const char *machine = qargs_machine(cfg, err);
 	if (!machine)
 		return -ENOTSUP;
-	if (!cfg->kernel && !cfg->n_disks)
-		return err_set(err, EINVAL, "domain '%s' has neither <kernel> nor a disk to boot from", cfg->name);
+	if (!cfg->kernel && !cfg->n_disks && !boots_from_network(cfg))
+		return err_set(err, EINVAL, "domain '%s' has neither <kernel> nor a disk or a network to boot from",
+		               cfg->name);
 	if (cfg->kernel && access(cfg->kernel, R_OK) < 0)
 		return err_sys(err, errno, "cannot read kernel %s", cfg->kernel);
 	if (cfg->initrd && access(cfg->initrd, R_OK) < 0)
 		return err_sys(err, errno, "cannot read initrd %s", cfg->initrd);
 	_cleanup_firmware_ struct firmware fw = { 0 };
-	r = cfg->fw.efi ? firmware_find(cfg, &fw, err) : 0;
+	r = roms_probe(cfg, err);
+	if (!r && cfg->fw.efi)
+		r = firmware_find(cfg, &fw, err);
 	if (!r)
 		r = qhost_cpu_check(cfg, kvm, err);
 	return r < 0 ? r : machine_probe(qhost_program(arch), machine, err);

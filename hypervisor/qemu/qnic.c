@@ -10,6 +10,9 @@
 #include "common/util.h"
 #include "hypervisor/qemu/qargs.h"
 
+#define QNIC_ROMS      "/usr/lib/ipxe/qemu/" /* QEMU sees /usr as the host has it */
+#define QNIC_ROM_BYTES (1u << 20)
+
 void qnic_done(struct qnic *q)
 {
 	free(q->chardev);
@@ -21,6 +24,17 @@ void qnic_done(struct qnic *q)
 const char *qnic_driver(const struct dom_nic *nic)
 {
 	return dom_nic_is_virtio(nic) ? "virtio-net-pci" : dom_nic_model_name(nic->model);
+}
+
+const char *qnic_rom(const struct dom_config *cfg, size_t i)
+{
+	static const char *const roms[] = { [DOM_NIC_VIRTIO] = QNIC_ROMS "efi-virtio.rom",
+		                            [DOM_NIC_E1000] = QNIC_ROMS "efi-e1000.rom",
+		                            [DOM_NIC_E1000E] = QNIC_ROMS "efi-e1000e.rom",
+		                            [DOM_NIC_RTL8139] = QNIC_ROMS "efi-rtl8139.rom" };
+
+	/* not all UEFIs have drivers for all cards, and what they load, iPXE loads */
+	return cfg->kernel || !qargs_boot(cfg, cfg->n_disks + i) ? NULL : roms[cfg->nic[i].model];
 }
 
 /* Beyond what all cards have. */
@@ -38,11 +52,16 @@ int qnic_of_nic(const struct qnic_of *o, struct qnic *ret)
 {
 	const uint8_t *m = o->nic->mac;
 	bool virtio = dom_nic_is_virtio(o->nic);
-	char options[48] = "", id[32] = "";
+	char options[48] = "", id[32] = "", rom[96] = "romfile=", boot[24] = "";
 
 	*ret = (struct qnic){ 0 };
 	if (o->id)
 		snprintf(id, sizeof(id), "id=%s,", o->id);
+	/* of one size, since it is part of the state: another host's file may be longer */
+	if (o->rom)
+		snprintf(rom, sizeof(rom), "romfile=%s,romsize=%u", o->rom, QNIC_ROM_BYTES);
+	if (o->boot)
+		snprintf(boot, sizeof(boot), "bootindex=%u,", o->boot);
 	if (virtio) {
 		virtio_options(o, options, sizeof(options));
 		ret->chardev = xasprintf("socket,id=%s,path=" QARGS_SOCKET_DIR "/%zu", o->chardev, o->socket);
@@ -50,8 +69,8 @@ int qnic_of_nic(const struct qnic_of *o, struct qnic *ret)
 	} else {
 		ret->netdev = xasprintf("dgram,id=%s,local.type=fd,local.str=%d", o->netdev, o->fd);
 	}
-	ret->device = xasprintf("%s,netdev=%s,%smac=%02x:%02x:%02x:%02x:%02x:%02x,%sromfile=,%s%s", qnic_driver(o->nic),
-	                        o->netdev, id, m[0], m[1], m[2], m[3], m[4], m[5], options, o->at,
+	ret->device = xasprintf("%s,netdev=%s,%smac=%02x:%02x:%02x:%02x:%02x:%02x,%s%s%s,%s%s", qnic_driver(o->nic),
+	                        o->netdev, id, m[0], m[1], m[2], m[3], m[4], m[5], options, boot, rom, o->at,
 	                        virtio ? "," QARGS_VIRTIO : "");
 	if (ret->device && ret->netdev && (ret->chardev || !virtio))
 		return 0;

@@ -25,8 +25,12 @@ struct qnic_of {
 	const char *chardev; /* virtio: of its socket */
 	size_t socket;       /* virtio: the name of that */
 	int fd;              /* others: QEMU's end of enic_pair() */
+	unsigned boot;       /* its place in the boot order, 0: none */
+	const char *rom;     /* qnic_rom() */
 };
 int qnic_of_nic(const struct qnic_of *o, struct qnic *ret) _must_check_; /* -ENOMEM */
+/* What NIC @i has to have in its ROM to be booted from: a file, static text. NULL: nothing. */
+const char *qnic_rom(const struct dom_config *cfg, size_t i);
 /* QEMU's name of the device. Static text. */
 const char *qnic_driver(const struct dom_nic *nic);
 /* What a state depends on, beyond virtio: a text, owned by the caller, empty if there is no such NIC. NULL: no memory. */

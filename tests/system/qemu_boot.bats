@@ -38,15 +38,6 @@ has_var() { # HOST NAME VARIABLE VALUE
 }
 efi_remove() { guest_remove "$1"; rm -f "$SHARED/$1_VARS.fd" "$SHARED/$1_VARS.fd.new"; }
 
-# boot_record FILE WORD: a disk whose boot record says WORD on the serial line, and halts
-boot_record() {
-	truncate -s 1M "$1"
-	# mov dx,3f8h; mov si,7c20h; lodsb; test al,al; jz +3; out dx,al; jmp lodsb; hlt; jmp hlt
-	printf '\xba\xf8\x03\xbe\x20\x7c\xfc\xac\x84\xc0\x74\x03\xee\xeb\xf8\xf4\xeb\xfd' | dd of="$1" conv=notrunc status=none
-	printf '%s\r\n\0' "$2" | dd of="$1" bs=1 seek=32 conv=notrunc status=none
-	printf '\x55\xaa' | dd of="$1" bs=1 seek=510 conv=notrunc status=none
-}
-
 @test "UEFI: a guest's variables survive a push, a stop and a start" {
 	efi_up host-a "$g" mem=256 load=light
 	[ "$(stat -c %s "$SHARED/${g}_VARS.fd")" = "$(stat -c %s /usr/share/OVMF/OVMF_VARS_4M.fd)" ]

@@ -29,3 +29,11 @@ full_kernel() {
 with_full_kernel() { sed -i 's/shared\/qemu-/shared\/qemu-full-/' "$SHARED/$1.xml"; }
 # What a shell on the guest's console says: HOST NAME COMMANDS
 say() { printf '%s\n' "$3" | on "$1" timeout 15 sh -c "(cat; sleep 4) | vmctl console $2" 2>&1; }
+# boot_record FILE WORD: a disk whose boot record says WORD on the serial line, and halts
+boot_record() {
+	truncate -s 1M "$1"
+	# mov dx,3f8h; mov si,7c20h; lodsb; test al,al; jz +3; out dx,al; jmp lodsb; hlt; jmp hlt
+	printf '\xba\xf8\x03\xbe\x20\x7c\xfc\xac\x84\xc0\x74\x03\xee\xeb\xf8\xf4\xeb\xfd' | dd of="$1" conv=notrunc status=none
+	printf '%s\r\n\0' "$2" | dd of="$1" bs=1 seek=32 conv=notrunc status=none
+	printf '\x55\xaa' | dd of="$1" bs=1 seek=510 conv=notrunc status=none
+}

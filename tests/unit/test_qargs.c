@@ -255,6 +255,35 @@ static void test_boot_order(void **state)
 	NOT(line(none, false, false), "bootindex");
 }
 
+/* A card that is booted from has a ROM of one size; none that comes and goes, none beside a kernel, and of <boot dev> the first one only. */
+static void test_boot_network(void **state)
+{
+	_cleanup_dom_config_ struct dom_config *dev =
+		parse("64", "<type>hvm</type><boot dev='network'/><boot dev='hd'/>",
+	              DISK CARD("11", "e1000", AT("2")) CARD("12", "rtl8139", "") CARD("13", "virtio", ""));
+	_cleanup_dom_config_ struct dom_config *each = parse("64", "<type>hvm</type>",
+	                                                     ORDER("/a", "vda", "2")
+	                                                             CARD("11", "e1000e", "<boot order='3'/>")
+	                                                                     CARD("12", "virtio", "<boot order='1'/>"));
+	_cleanup_dom_config_ struct dom_config *kernel =
+		parse("64", "<type>hvm</type><kernel>/k</kernel><boot dev='network'/>", CARD("11", "virtio", ""));
+	const char *t;
+
+	(void)state;
+	dev->hvm.places = 8;
+	t = line(dev, false, true);
+#define ROM(x) "romfile=/usr/lib/ipxe/qemu/efi-" x ".rom,romsize=1048576"
+	HAS(t, "e1000,netdev=plugnet2,id=plug2,mac=52:54:00:01:02:11,romfile=,bus=port2,");
+	HAS(t, "rtl8139,netdev=net1,mac=52:54:00:01:02:12,bootindex=1," ROM("rtl8139") ",addr=0xc ");
+	HAS(t, "virtio-net-pci,netdev=net2,mac=52:54:00:01:02:13,romfile=,addr=0xd,");
+	HAS(t, "id=vda,num-queues=1,bootindex=2,");
+	t = line(each, false, true);
+	HAS(t, "mac=52:54:00:01:02:11,bootindex=3," ROM("e1000e") ",addr=0xc ");
+	HAS(t, "mac=52:54:00:01:02:12,bootindex=1," ROM("virtio") ",addr=0xd,");
+	HAS(t, "id=vda,num-queues=1,bootindex=2,");
+	NOT(line(kernel, false, true), "rom,");
+}
+
 #define ON(dev, bus, more)                                                                                             \
 	"<disk type='file' device='disk'><driver name='qemu' type='qcow2' discard='unmap'/><source file='/" dev        \
 	".qcow2'/>"                                                                                                    \
@@ -494,12 +523,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_direct_kernel), cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_firmware),      cmocka_unit_test(test_boot_order),
-		cmocka_unit_test(test_places),        cmocka_unit_test(test_cards),
-		cmocka_unit_test(test_balloon),       cmocka_unit_test(test_guest_agent),
-		cmocka_unit_test(test_machines),      cmocka_unit_test(test_processor),
-		cmocka_unit_test(test_clock),         cmocka_unit_test(test_peripherals),
-		cmocka_unit_test(test_controllers),   cmocka_unit_test(test_screen),
-		cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_boot_network),  cmocka_unit_test(test_places),
+		cmocka_unit_test(test_cards),         cmocka_unit_test(test_balloon),
+		cmocka_unit_test(test_guest_agent),   cmocka_unit_test(test_machines),
+		cmocka_unit_test(test_processor),     cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_peripherals),   cmocka_unit_test(test_controllers),
+		cmocka_unit_test(test_screen),        cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

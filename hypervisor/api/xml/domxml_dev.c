@@ -440,7 +440,9 @@ static int parse_nic(struct dx *x, const xmlNode *node, struct dom_config *cfg, 
 	nic->place = cfg->type == DOM_TYPE_UML ? 0 : dx_parse_place(node);
 	r = parse_nic_parts(x, node, cfg, nic);
 	if (!r)
-		r = dx_parse_order(x, node, cfg, &(unsigned){ 0 });
+		r = dx_parse_order(x, node, cfg, &nic->boot_order);
+	if (!r && nic->boot_order && nic->place)
+		r = dx_fail(x, node, "an interface that came to a running guest is not booted from: leave <boot> out");
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < index; i++) {

@@ -165,7 +165,7 @@ static bool put_nic(xmlNode *node, const struct dom_nic *nic)
 		return false;
 	if (!dx_put_attr(dx_ensure(node, "model", NULL), "type", dx_nic_models[nic->model]))
 		return false;
-	if (!dx_put_place(node, nic->place))
+	if (!put_order(node, nic->boot_order) || !dx_put_place(node, nic->place))
 		return false;
 	return nic->mtu ? dx_put_attr(dx_ensure(node, "mtu", NULL), "size", mtu)
 	                : put_optional(node, "mtu", NULL, NULL);

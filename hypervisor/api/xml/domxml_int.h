@@ -137,7 +137,7 @@ extern const char *const dx_disk_types[2];
 extern const char *const dx_disk_attrs[2];
 extern const char *const dx_nic_types[2];
 extern const char *const dx_nic_models[4];
-extern const char *const dx_boot_devs[3];
+extern const char *const dx_boot_devs[4];
 
 /* domxml_os.c: fill cfg->fw and cfg->boot from <os>. */
 int dx_parse_boot(struct dx *x, const xmlNode *os, struct dom_config *cfg) _must_check_;

@@ -155,12 +155,8 @@ static int parse_boot_devs(struct dx *x, const xmlNode *os, struct dom_config *c
 		_cleanup_free_ char *dev = dx_attr(node, "dev");
 		int i = dev ? dx_index(dev, dx_boot_devs, ARRAY_SIZE(dx_boot_devs)) : -1;
 
-		if (dev && !strcmp(dev, "network"))
-			return dx_fail(
-				x, node,
-				"dev 'network' is not supported (hd): boot from a disk, or name <kernel> and <initrd>");
 		if (i < 0)
-			return dx_fail(x, node, "dev '%.40s' is not supported (hd, cdrom, fd)", dev ?: "");
+			return dx_fail(x, node, "dev '%.40s' is not supported (hd, cdrom, fd, network)", dev ?: "");
 		if (cfg->n_boot == ARRAY_SIZE(cfg->boot))
 			return dx_fail(x, node, "more than %zu of them", ARRAY_SIZE(cfg->boot));
 		cfg->boot[cfg->n_boot++] = (enum dom_boot)i;
@@ -191,12 +187,8 @@ int dx_parse_order(struct dx *x, const xmlNode *device, const struct dom_config 
 	if (cfg->n_boot)
 		return dx_fail(x, node,
 		               "<boot order> of a device does not go with <boot dev> of <os>: leave one of them out");
-	if (dx_is(device, "interface"))
-		return dx_fail(
-			x, node,
-			"booting from the network is not supported: boot from a disk, or name <kernel> and <initrd>");
-	for (size_t i = 0; i < cfg->n_disks; i++)
-		if (cfg->disk[i].boot_order == (unsigned)v)
+	for (size_t i = 0; i < cfg->n_disks + cfg->n_nics; i++)
+		if ((i < cfg->n_disks ? cfg->disk[i].boot_order : cfg->nic[i - cfg->n_disks].boot_order) == (unsigned)v)
 			return dx_fail(x, node, "order %ld is given twice", v);
 	*ret = (unsigned)v;
 	return 0;

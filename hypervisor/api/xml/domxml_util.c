@@ -37,7 +37,9 @@ const char *const dx_clocks[3] = {
 const char *const dx_char_types[2] = { [DOM_CHAR_PTY] = "pty", [DOM_CHAR_FILE] = "file" };
 const char *const dx_disk_types[2] = { [DOM_DISK_FILE] = "file", [DOM_DISK_BLOCK] = "block" };
 const char *const dx_disk_attrs[2] = { [DOM_DISK_FILE] = "file", [DOM_DISK_BLOCK] = "dev" };
-const char *const dx_boot_devs[3] = { [DOM_BOOT_HD] = "hd", [DOM_BOOT_CDROM] = "cdrom", [DOM_BOOT_FD] = "fd" };
+const char *const dx_boot_devs[4] = {
+	[DOM_BOOT_HD] = "hd", [DOM_BOOT_CDROM] = "cdrom", [DOM_BOOT_FD] = "fd", [DOM_BOOT_NETWORK] = "network"
+};
 const char *const dx_nic_models[4] = { [DOM_NIC_VIRTIO] = "virtio",
 	                               [DOM_NIC_E1000] = "e1000",
 	                               [DOM_NIC_E1000E] = "e1000e",
