@@ -95,6 +95,8 @@ static int op_info(struct call *c, struct err *err)
 	i->watchdog_count = d->watchdog_count;
 	i->frozen_s = domain_frozen_s(d);
 	i->reboots = d->reboots;
+	if (d->vm)
+		d->ops->base(d->vm, i->base);
 	info_reason(d, i);
 	return 0;
 }
@@ -349,12 +351,13 @@ static int op_get_state(struct call *c, struct err *err)
 	struct domain *d = c->d;
 	struct hv_state_rep *rep = REP(c, struct hv_state_rep);
 	_cleanup_buf_ struct buf b = { 0 }, dev = { 0 };
+	const struct hv_get_state_req *q = c->req;
 	uint64_t t0 = now_ns();
 	int r = devs_save(d->devs, &dev, err);
 
 	stateframe_begin(&b, &dev);
 	if (!r)
-		r = d->ops->save(d->vm, &b, err);
+		r = d->ops->save(d->vm, q->base, &b, err);
 	if (!r && b.failed)
 		r = err_set(err, ENOMEM, "out of memory for the guest's state");
 	if (r < 0)

@@ -21,7 +21,7 @@
  *	logdirty_collect        -EINVAL    -EINVAL    0          0           (-EINVAL when it is off)
  *	logdirty_audit          -EINVAL    -EINVAL    0          -EINVAL     (-EINVAL when it is off)
  *	balloon                 -ESRCH     -EBUSY     0          0           (-ENOSYS, -EOPNOTSUPP: see there)
- *	logdirty_stop, input, balloon_bytes, stats, look, kill: in all states
+ *	logdirty_stop, input, balloon_bytes, base, stats, look, kill: in all states
  *	screen_client, screenshot -ESRCH      -EBUSY     0          0
  *
  * A guest may end at any moment, in any state. From then until exited() is called, an op may fail with any error.
@@ -135,8 +135,13 @@ struct hv_engine_ops {
 	 */
 	int (*suspend)(void *vm, unsigned timeout_ms, struct err *err);
 	int (*resume)(void *vm, struct err *err);
-	/* Append the guest's state to @out: everything but memory and devices. The guest is unchanged and may go on. */
-	int (*save)(void *vm, struct buf *out, struct err *err);
+	/*
+	 * Append the guest's state to @out: everything but memory and devices. The guest is unchanged and may go on. @base: what base() of
+	 * the vm that will load it says; what that has the state may leave out. NULL or zeros: any vm can load it.
+	 */
+	int (*save)(void *vm, const uint64_t base[2], struct buf *out, struct err *err);
+	/* The name of what this vm has already of a state that it may load, the same in all vms that have the same; zeros: nothing. */
+	void (*base)(void *vm, uint64_t ret[2]);
 	/*
 	 * Rebuild a guest from a state: SUSPENDED, its devices connected; hvdom resumes them with every queue kicked. @env->mem is as it
 	 * was at save(), the devices are loaded. @in is hostile: -EINVAL. On failure: NONE, and another state may be tried.

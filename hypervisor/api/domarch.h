@@ -18,6 +18,7 @@ struct dom_arch_info {
 	/* QEMU: where it is, the variable that names another, the Debian package; firmware's package */
 	const char *program, *program_variable, *package, *firmware_package;
 	size_t code_bytes_max, vars_bytes_max; /* of UEFI's flash memory */
+	const char *code_block;        /* QEMU's name for the memory that has its code */
 	bool hosts;                    /* hosts have such processors: KVM can run them */
 	/* What only PCs have: VGA, PS/2, HPET, sleep states, devices of the ISA bus, and "enforce" for processors. */
 	bool pc;

@@ -28,7 +28,8 @@ static const struct hvmsg_op ops[HV_OP_MAX] = {
 	                       IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED) | IN(RELINQUISHED) | IN(INCOMING) |
 	                               IN(RESTORED),
 	                       HVMSG_ANYBODY },
-	[HV_OP_GET_STATE] = { "get-state", 0, sizeof(struct hv_state_rep), 0, false, IN(SUSPENDED), HVMSG_ANYBODY },
+	[HV_OP_GET_STATE] = { "get-state", sizeof(struct hv_get_state_req), sizeof(struct hv_state_rep), 0, false,
+	                      IN(SUSPENDED), HVMSG_ANYBODY },
 	[HV_OP_SET_STATE] = { "set-state", sizeof(struct hv_state_req), 0, 1, false, IN(INCOMING), HVMSG_INCOMING },
 	[HV_OP_THROTTLE] = { "throttle", sizeof(struct hv_throttle_req), 0, 0, false, ANY, HVMSG_ANYBODY },
 	[HV_OP_BALLOON] = { "balloon", sizeof(struct hv_balloon_req), 0, 0, false, ANY, HVMSG_ANYBODY },

@@ -52,7 +52,7 @@ enum hv_op {
 	HV_OP_LOGDIRTY_CLEAN = 10,  /* fill the shared bitmap and clear: atomically -> struct hv_logdirty_rep */
 	HV_OP_LOGDIRTY_DISABLE = 11,
 	HV_OP_MAP_MEMORY = 12,      /* -> struct hv_map_rep + descriptors: region memfds in order, then the bitmap memfd */
-	HV_OP_GET_STATE = 13,       /* while suspended -> struct hv_state_rep + memfd with the state blob */
+	HV_OP_GET_STATE = 13,       /* while suspended: struct hv_get_state_req -> struct hv_state_rep + memfd with the state blob */
 	HV_OP_SET_STATE = 14,       /* incoming: struct hv_state_req + memfd; memory must be complete: restores, ready to TAKE */
 	HV_OP_THROTTLE = 15,        /* struct hv_throttle_req */
 	HV_OP_BALLOON = 16,         /* struct hv_balloon_req */
@@ -130,6 +130,7 @@ struct hv_info {
 	char reason_text[112];      /* for people; empty: nothing to say */
 	uint32_t frozen_s;          /* the guest's file systems are frozen, for so long at most; 0: they are not */
 	uint32_t reboots;           /* how often the guest has rebooted under this hvdom */
+	uint64_t base[2];           /* name of what this hvdom has already of a state that it may load; 0: nothing */
 };
 
 struct hv_dev_stats {
@@ -180,6 +181,7 @@ struct hv_logdirty_rep {
 struct hv_region { uint64_t guest_addr; uint64_t size_bytes; uint64_t bitmap_offset; char name[16]; };
 struct hv_map_rep { uint32_t n_regions; uint32_t page_bytes; uint64_t bitmap_bytes; struct hv_region region[HV_REGIONS_MAX]; };
 
+struct hv_get_state_req { uint64_t base[2]; /* of who will load it, hv_info; what that has need not be in the state. 0: all is */ };
 struct hv_state_rep { uint64_t size_bytes; uint64_t capture_ns; };
 struct hv_state_req { uint64_t size_bytes; };
 

@@ -637,8 +637,9 @@ static int pv_resume(void *vm, struct err *err)
 	return 0;
 }
 
-static int pv_save(void *vm, struct buf *out, struct err *err)
+static int pv_save(void *vm, const uint64_t base[2], struct buf *out, struct err *err)
 {
+	(void)base;
 	struct pv_vm *v = vm;
 	struct pv_dump_ctx c;
 	struct pv_image im;
@@ -656,6 +657,12 @@ static int pv_save(void *vm, struct buf *out, struct err *err)
 	r = pv_image_encode(&im, out, err);
 	pv_image_done(&im);
 	return r;
+}
+
+static void pv_base(void *vm, uint64_t ret[2])
+{
+	(void)vm;
+	ret[0] = ret[1] = 0;
 }
 
 static int pv_load(void *vm, struct rd *in, struct err *err)
@@ -762,6 +769,7 @@ const struct hv_engine_ops hv_engine_pv = {
 	.suspend = pv_suspend,
 	.resume = pv_resume,
 	.save = pv_save,
+	.base = pv_base,
 	.load = pv_load,
 	.logdirty_start = pv_logdirty_start,
 	.logdirty_collect = pv_logdirty_get,

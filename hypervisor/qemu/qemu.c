@@ -20,11 +20,13 @@
 #include "hypervisor/qemu/qargs.h"
 #include "hypervisor/qemu/qcpu.h"
 #include "hypervisor/qemu/qscreen.h"
+#include "hypervisor/qemu/qstate.h"
 #include "hypervisor/qemu/qvm_int.h"
 
 /* A state: docs/wire/qemustate.md */
 #define STATE_MAGIC   0x31765148u /* "HQv1" */
 #define STATE_VERSION 1u
+#define STATE_LEAVES  2u /* without what the base has */
 #define STATE_MIN     64u
 #define STALLED_NS    NS_PER_S /* a request of a disk, unanswered for so long */
 
@@ -67,7 +69,7 @@ static int open_vm(const struct hv_engine_env *env, bool kvm, void **ret_vm, str
 
 	if (!v)
 		return err_set(err, ENOMEM, "out of memory");
-	*v = (struct qvm){ .env = env, .kvm = kvm, .pidfd = -1, .serial = -1, .err = -1 };
+	*v = (struct qvm){ .env = env, .kvm = kvm, .pidfd = -1, .serial = -1, .err = -1, .saved = -1, .code = -1 };
 	memset(v->place_fd, 0xff, sizeof(v->place_fd));
 	int r = qvm_timers(v, err);
 	/* a copy that comes from elsewhere: QEMU takes its time to start, and the guest need not stand still for that */
@@ -126,7 +128,7 @@ static int suspend(void *vm, unsigned timeout_ms, struct err *err)
 /* A QEMU that has told its state says so a moment before it is done with it, and does not go on until then. */
 static int go_on(struct qvm *v, struct err *err)
 {
-	uint64_t until = v->saved.len ? now_ns() + GO_ON_NS : 0;
+	uint64_t until = v->saved >= 0 ? now_ns() + GO_ON_NS : 0;
 	int r;
 
 	while ((r = qvm_call(v, "cont", NULL, -1, QVM_CALL_NS, err)) == -EREMOTEIO && now_ns() < until)
@@ -148,7 +150,9 @@ static int resume(void *vm, struct err *err)
 			vuqemu_park(v->env->devs, true); /* it stands still as before */
 		return r;
 	}
-	buf_done(&v->saved);
+	if (v->saved >= 0)
+		close(v->saved);
+	v->saved = -1;
 	devs_flash_runs(v->env->devs); /* QEMU wrote them there before it let the guest go */
 	v->state = QVM_RUNNING;
 	return 0;
@@ -185,33 +189,81 @@ static int read_state(struct qvm *v, struct err *err)
 	loop_timer_in(v->kick, 0);
 	if (r < 0)
 		return r;
-	if (fstat(fd, &st) < 0)
-		return err_sys(err, errno, "cannot read the guest's state");
-	buf_put_u32(&v->saved, STATE_MAGIC);
-	buf_put_u32(&v->saved, STATE_VERSION);
-	buf_put_u64(&v->saved, (uint64_t)st.st_size);
-	uint8_t *p = buf_reserve(&v->saved, (size_t)st.st_size);
-	ssize_t n = p ? pread(fd, p, (size_t)st.st_size, 0) : 0;
-	if (n == st.st_size && n) {
-		v->saved.len += (size_t)n;
-		return 0;
-	}
-	buf_done(&v->saved);
-	return err_set(err, p ? EIO : ENOMEM, "cannot read the guest's state");
+	if (fstat(fd, &st) < 0 || !st.st_size)
+		return err_sys(err, st.st_size ? errno : EIO, "cannot read the guest's state");
+	v->saved_bytes = (size_t)st.st_size;
+	v->saved = steal_fd(&fd);
+	return 0;
 }
 
-static int save(void *vm, struct buf *out, struct err *err)
+/* @fd's first @len octets, to be read; NULL: there are none, or no room. */
+static void *map_file(int fd, size_t len)
+{
+	void *p = fd < 0 ? MAP_FAILED : mmap(NULL, len, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void put_head(struct buf *out, uint32_t version, uint64_t len, const uint64_t base[2])
+{
+	buf_put_u32(out, STATE_MAGIC);
+	buf_put_u32(out, version);
+	buf_put_u64(out, len);
+	for (int i = 0; i < 2 && version >= STATE_LEAVES; i++)
+		buf_put_u64(out, base[i]);
+}
+
+/* Without the firmware's code, if this machine's is what @base names, and the rest is understood. */
+static bool put_without(struct qvm *v, const uint64_t base[2], const void *state, struct buf *out)
+{
+	struct qstate_known known = { .block = dom_arch(v->env->cfg)->code_block };
+	_cleanup_buf_ struct buf b = { 0 };
+	struct stat st;
+
+	if (!base || !(base[0] | base[1]) || memcmp(base, v->base, sizeof(v->base)) != 0 || fstat(v->code, &st) < 0)
+		return false;
+	known.len = (size_t)st.st_size;
+	void *code = map_file(v->code, known.len);
+	if (!code)
+		return false;
+	known.p = code;
+	long n = qstate_leave(state, v->saved_bytes, &known, &b);
+	munmap(code, known.len);
+	if (n <= 0)
+		return false;
+	put_head(out, STATE_LEAVES, b.len, base);
+	buf_put(out, b.data, b.len);
+	return true;
+}
+
+static int save(void *vm, const uint64_t base[2], struct buf *out, struct err *err)
 {
 	struct qvm *v = vm;
 	int r = need_guest(v, err);
 
 	if (!r && v->state != QVM_SUSPENDED)
 		r = err_set(err, EBUSY, "the guest must be suspended before its state is read");
-	if (!r && !v->saved.len)
+	if (!r && v->saved < 0)
 		r = read_state(v, err);
-	if (!r)
-		buf_put(out, v->saved.data, v->saved.len);
-	return r;
+	if (r < 0)
+		return r;
+	/* a copy is one file more to write in the blackout */
+	void *state = map_file(v->saved, v->saved_bytes);
+	if (!state)
+		return err_sys(err, errno, "cannot read the guest's state");
+	if (!put_without(v, base, state, out)) {
+		put_head(out, STATE_VERSION, v->saved_bytes, NULL);
+		buf_put(out, state, v->saved_bytes);
+	}
+	munmap(state, v->saved_bytes);
+	return 0;
+}
+
+static void base(void *vm, uint64_t ret[2])
+{
+	const struct qvm *v = vm;
+
+	memcpy(ret, v->base, sizeof(v->base));
 }
 
 static int load(void *vm, struct rd *in, struct err *err)
@@ -225,9 +277,15 @@ static int load(void *vm, struct rd *in, struct err *err)
 	magic = rd_u32(in);
 	version = rd_u32(in);
 	len = rd_u64(in);
+	uint64_t less[2] = { 0 };
+	for (int i = 0; i < 2 && version == STATE_LEAVES; i++)
+		less[i] = rd_u64(in);
 	const void *p = in->bad || len > in->left ? NULL : rd_bytes(in, (size_t)len);
-	if (magic != STATE_MAGIC || version != STATE_VERSION || !p || len < STATE_MIN)
+	if (magic != STATE_MAGIC || (version != STATE_VERSION && version != STATE_LEAVES) || !p || len < STATE_MIN)
 		return err_set(err, EINVAL, "this is no state of a guest of QEMU, or it ends early");
+	if (version == STATE_LEAVES &&
+	    (!v->pid || !(v->base[0] | v->base[1]) || memcmp(less, v->base, sizeof(less)) != 0))
+		return err_set(err, EINVAL, "the state leaves out a firmware that is another one here");
 	_cleanup_close_ int fd = state_file(err);
 	int r = fd < 0 ? fd : write_full(fd, p, (size_t)len);
 	if (!r && lseek(fd, 0, SEEK_SET) < 0)
@@ -406,11 +464,11 @@ FUNCTIONS(aarch64, DOM_ARCH_AARCH64, false)
 		.name = engine_name, .caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_COMPARE | HV_CAP_LOGDIRTY_RECORD,        \
 		.transport = &vuqemu_transport, .device = node, .newer = newer_##accel, .probe = probe_##accel,        \
 		.pin = pins, .identity = identity_##accel, .regions = regions, .open = open_##accel, .boot = boot,     \
-		.suspend = suspend, .resume = resume, .save = save, .load = load, .logdirty_start = log_start,         \
-		.logdirty_collect = log_collect, .logdirty_audit = log_audit, .logdirty_stop = log_stop,               \
-		.powerdown = powerdown, .balloon = balloon, .balloon_bytes = balloon_bytes, .plug = plug,              \
-		.unplug = unplug, .screen_client = screen_client, .screenshot = screenshot, .input = input,            \
-		.stats = stats, .look = look, .kill = kill_guest, .close = close_vm,                                   \
+		.suspend = suspend, .resume = resume, .save = save, .base = base, .load = load,                        \
+		.logdirty_start = log_start, .logdirty_collect = log_collect, .logdirty_audit = log_audit,             \
+		.logdirty_stop = log_stop, .powerdown = powerdown, .balloon = balloon, .balloon_bytes = balloon_bytes, \
+		.plug = plug, .unplug = unplug, .screen_client = screen_client, .screenshot = screenshot,              \
+		.input = input, .stats = stats, .look = look, .kill = kill_guest, .close = close_vm,                   \
 	}
 
 const struct hv_engine_ops hv_engine_qemu = OPS("qemu", tcg, pin_places, NULL);

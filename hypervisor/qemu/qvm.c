@@ -23,6 +23,7 @@
 #include "hypervisor/qemu/qargs.h"
 #include "hypervisor/qemu/qproc.h"
 #include "hypervisor/qemu/qscreen.h"
+#include "hypervisor/qemu/qstate.h"
 
 /* What it says ------------------------------------------------------------------------------------------------------------ */
 
@@ -111,7 +112,9 @@ static void forget(struct qvm *v)
 	close_fd(&v->pidfd);
 	close_all(v->place_fd, ARRAY_SIZE(v->place_fd));
 	v->gone = v->refused = 0;
-	buf_done(&v->saved);
+	close_fd(&v->saved);
+	close_fd(&v->code);
+	memset(v->base, 0, sizeof(v->base));
 	v->pid = 0;
 	v->state = QVM_NONE;
 	vuqemu_park(v->env->devs, false);
@@ -415,7 +418,7 @@ static int make_pairs(struct pairs *p, const struct dom_config *cfg, struct err 
 }
 
 /* The firmware's code in a sealed memory file of its own: @q gets that, which the caller closes. */
-static int hold_firmware(const struct qvm *v, struct qargs *q, struct err *err)
+static int hold_firmware(struct qvm *v, struct qargs *q, struct err *err)
 {
 	_cleanup_firmware_ struct firmware fw = { 0 };
 	_cleanup_free_ char *code = NULL;
@@ -437,6 +440,11 @@ static int hold_firmware(const struct qvm *v, struct qargs *q, struct err *err)
 		r = -errno;
 	if (r < 0)
 		return err_sys(err, -r, "cannot hold the firmware");
+	close_fd(&v->code);
+	v->code = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (v->code < 0)
+		return err_sys(err, errno, "cannot hold the firmware");
+	qstate_base(code, len, v->base);
 	q->smm = fw.smm;
 	q->code = steal_fd(&fd);
 	return 0;

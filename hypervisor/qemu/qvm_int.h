@@ -40,7 +40,10 @@ struct qvm {
 	bool watchdog_ran_out;  /* and hvdom was not told yet */
 	int place_fd[DOM_PLACES_MAX]; /* listening sockets of places, -1: none */
 	uint32_t gone, refused; /* bits: hvdom was not told yet that the device at this place is gone, or stays */
-	struct buf saved;       /* the guest's state since it was suspended; empty: not read yet */
+	int saved;              /* memory file with the guest's state since it was suspended; -1: not read yet */
+	size_t saved_bytes;
+	int code;               /* memory file with the firmware's code, as the process was given it; -1: none */
+	uint64_t base[2];       /* its name (qstate.h); zeros: none */
 	struct qtrack_guest track;
 	struct logdirty *log;
 	char err_text[512];     /* the end of its standard error */

@@ -60,6 +60,8 @@ static void act_send(struct incoming *in, const struct mig_msg *msg)
 		acc.streams = in->offer->offer->streams;
 		acc.credit_bytes = CREDIT_BYTES;
 		acc.ram_available_bytes = in->ram_available;
+		acc.base_low = in->base[0];
+		acc.base_high = in->base[1];
 		env.accept = &acc;
 		break;
 	case MIG_MSG_REFUSE:

@@ -111,6 +111,7 @@ static int got_info(struct incoming *in, const void *payload, size_t len, struct
 	if (strncasecmp(info.uuid, in->uuid, 36))
 		return err_set(err, ENOENT, "the hvdom of that name has another uuid");
 	in->pid = info.pid;
+	memcpy(in->base, info.base, sizeof(in->base));
 	return 0;
 }
 

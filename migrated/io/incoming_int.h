@@ -18,6 +18,7 @@ struct incoming {
 	char name[64], uuid[37];
 	char text[ERR_TEXT_MAX]; /* why it failed here */
 	uint64_t ram_available, begun_ns;
+	uint64_t base[2]; /* that the incoming hvdom has: hv_info */
 	bool ended, ram_arrived;
 	/* hvdom */
 	int pid;      /* 0: none */

@@ -76,6 +76,9 @@ void outgoing_hv(struct outgoing *o, enum mig_hv op, uint64_t v0)
 	case MIG_HV_SUSPEND:
 		o->suspend_ns = now_ns();
 		break;
+	case MIG_HV_GET_STATE:
+		memcpy(req.get.base, o->target_base, sizeof(req.get.base));
+		break;
 	case MIG_HV_RELINQUISH:
 	case MIG_HV_RECLAIM:
 		req.owner.generation = v0;

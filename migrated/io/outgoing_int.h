@@ -51,6 +51,7 @@ struct outgoing {
 	uint64_t rtt_ns;         /* the smallest, MIG_NEVER: none yet */
 	int64_t clock_offset_ns; /* target's clock minus ours, by that Ping */
 	uint64_t target_ram_available;
+	uint64_t target_base[2]; /* as Accept has it */
 	/* machinery */
 	struct loop_timer *timer, *progress, *end;
 	struct pump pump;

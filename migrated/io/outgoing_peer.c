@@ -237,6 +237,8 @@ static void on_peer(void *arg, zmq_msg_t *parts, size_t n)
 		break;
 	case MIG_MSG_ACCEPT:
 		o->target_ram_available = env->accept->ram_available_bytes;
+		o->target_base[0] = env->accept->base_low;
+		o->target_base[1] = env->accept->base_high;
 		if (!o->order.plan && !o->pipe && outgoing_open_pipe(o, env->accept) < 0) {
 			outgoing_feed(o,
 			              &(struct mig_event){ .kind = MIG_EV_CANCEL, .reason = MIG_REASON_SOURCE_HVDOM });

@@ -37,6 +37,7 @@ union pump_req {
 	struct hv_throttle_req throttle;
 	struct hv_destroy_req destroy; /* DESTROY_MOVED */
 	struct hv_owner owner;         /* RELINQUISH, RECLAIM, TAKE */
+	struct hv_get_state_req get;   /* GET_STATE */
 	struct hv_state_req state;     /* SET_STATE */
 };
 /* Queue hypercall @op on @h. @fd is borrowed, -1: none. False: the connection ended, or @h is NULL. */

@@ -38,6 +38,42 @@ has_var() { # HOST NAME VARIABLE VALUE
 }
 efi_remove() { guest_remove "$1"; rm -f "$SHARED/$1_VARS.fd" "$SHARED/$1_VARS.fd.new"; }
 
+# KiB of the state that the last push from HOST had
+state_kib() { sed -n "s/.*$g: moved to .*, \([0-9]*\) KiB), pages.*/\1/p" "$(vmlab dir "$1")/var/log/hospes/migrated.log" | tail -1; }
+
+@test "UEFI: its code is in the state only where the target has another one, and the guest keeps its own" {
+	[ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] || skip "missing: ovmf"
+	local code=/var/lib/hospes/$g.code kib h
+	qemu_xml "$g" mem=256 load=light
+	sed -i "s|<os>|&<loader readonly='yes' type='pflash'>$code</loader><nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'/>|" "$SHARED/$g.xml"
+	# each host has a loader of its own there
+	for h in host-a host-b; do
+		on $h sh -c "cp /usr/share/OVMF/OVMF_CODE_4M.fd $code; echo '{\"kernels\": [\"/usr\", \"/boot\", \"/var/lib/hospes\"]}' >/etc/hospes/paths.json"
+	done
+	on host-a vmctl define "/var/lib/hospes/shared/$g.xml"
+	on host-a vmctl start "$g"
+	qemu_wait "$g"
+	pushes "$g" 2
+	for h in host-a host-b; do
+		kib=$(state_kib $h)
+		[ "$kib" -lt 1500 ] || { echo "the state of $h had $kib KiB" >&2; return 1; }
+	done
+	on host-b sh -c "printf 'another' | dd of=$code bs=1 seek=1000000 conv=notrunc status=none"
+	pushes "$g" 2
+	for h in host-a host-b; do
+		kib=$(state_kib $h)
+		[ "$kib" -gt 3500 ] || { echo "the state of $h had $kib KiB" >&2; return 1; }
+	done
+	guest_sound "$g"
+	# a file of a state is whole
+	on host-a vmctl save "$g" "/var/lib/hospes/shared/$g.save"
+	on host-b vmctl restore "/var/lib/hospes/shared/$g.save"
+	eventually 20 guest_sound "$g"
+	efi_remove "$g"
+	for h in host-a host-b; do on $h rm "$code" /etc/hospes/paths.json; done
+	rm -f "$SHARED/$g.save"
+}
+
 @test "UEFI: a guest's variables survive a push, a stop and a start" {
 	efi_up host-a "$g" mem=256 load=light
 	[ "$(stat -c %s "$SHARED/${g}_VARS.fd")" = "$(stat -c %s /usr/share/OVMF/OVMF_VARS_4M.fd)" ]

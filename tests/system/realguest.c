@@ -58,7 +58,7 @@ static int serve(struct conform *c, bool kick)
 static int save(struct conform *c, struct buf *out, struct err *err)
 {
 	real.devstate.len = 0;
-	return devs_save(real.devs, &real.devstate, err) ?: c->ops->save(c->vm, out, err);
+	return devs_save(real.devs, &real.devstate, err) ?: c->ops->save(c->vm, NULL, out, err);
 }
 
 static int load(struct conform *c, struct rd *in, struct err *err)

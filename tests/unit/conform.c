@@ -196,7 +196,7 @@ static int call(struct run *r, enum op op)
 		return (r->state == SUSPENDED ? c->serve(c, true) : 0) ?: c->ops->resume(c->vm, &r->err);
 	case SAVE:
 		if (expected(r, op))
-			return c->ops->save(c->vm, &r->saved, &r->err);
+			return c->ops->save(c->vm, NULL, &r->saved, &r->err);
 		r->saved.len = 0;
 		return c->save(c, &r->saved, &r->err);
 	case START:

@@ -190,8 +190,9 @@ static int fake_resume(void *vm, struct err *err)
 	return r;
 }
 
-static int fake_save(void *vm, struct buf *out, struct err *err)
+static int fake_save(void *vm, const uint64_t base[2], struct buf *out, struct err *err)
 {
+	(void)base;
 	struct fake *f = vm;
 	int r = need(f, err);
 
@@ -202,6 +203,12 @@ static int fake_save(void *vm, struct buf *out, struct err *err)
 	buf_put_u32(out, MAGIC);
 	buf_put_u64(out, f->age);
 	return BREACH(SAVE_RESUMES) ? fake_resume(f, err) : 0;
+}
+
+static void fake_base(void *vm, uint64_t ret[2])
+{
+	(void)vm;
+	ret[0] = ret[1] = 0;
 }
 
 static int fake_load(void *vm, struct rd *in, struct err *err)
@@ -400,6 +407,7 @@ const struct hv_engine_ops fake_engine = {
 	.suspend = fake_suspend,
 	.resume = fake_resume,
 	.save = fake_save,
+	.base = fake_base,
 	.load = fake_load,
 	.logdirty_start = fake_log_start,
 	.logdirty_collect = fake_log_collect,

@@ -1,10 +1,13 @@
 # Unit tests of engine qemu: no guest, no QEMU.
-qemu_tests = %D%/test_qholes %D%/test_qmp %D%/test_qargs %D%/test_qcpu %D%/test_domarch %D%/test_qengine %D%/test_qplug
+qemu_tests = %D%/test_qholes %D%/test_qstate %D%/test_qmp %D%/test_qargs %D%/test_qcpu %D%/test_domarch %D%/test_qengine %D%/test_qplug
 check_PROGRAMS += $(qemu_tests)
 TESTS += $(qemu_tests)
 
 %C%_test_qholes_SOURCES = %D%/test_qholes.c
 %C%_test_qholes_LDADD = hypervisor/qemu/libqemu.a hypervisor/logdirty/liblogdirty.a $(TEST_LIBS)
+
+%C%_test_qstate_SOURCES = %D%/test_qstate.c
+%C%_test_qstate_LDADD = hypervisor/qemu/libqemu.a common/libcommon.a $(TEST_LIBS) $(XXHASH_LIBS)
 
 %C%_test_qmp_SOURCES = %D%/test_qmp.c
 %C%_test_qmp_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)

@@ -35,7 +35,7 @@ static int load(struct conform *c, struct rd *in, struct err *err)
 }
 static int save(struct conform *c, struct buf *out, struct err *err)
 {
-	return c->ops->save(c->vm, out, err);
+	return c->ops->save(c->vm, NULL, out, err);
 }
 static void end(struct conform *c)
 {

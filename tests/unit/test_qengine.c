@@ -230,7 +230,7 @@ static void save(struct fix *x, struct buf *out)
 
 	out->len = 0;
 	assert_int_equal(hv_engine_qemu.suspend(x->vm, 1000, &err), 0);
-	assert_int_equal(hv_engine_qemu.save(x->vm, out, &err), 0);
+	assert_int_equal(hv_engine_qemu.save(x->vm, NULL, out, &err), 0);
 	assert_int_equal(out->len, 16 + STATE);
 	assert_false(play->runs);
 }
