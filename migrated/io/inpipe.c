@@ -192,7 +192,7 @@ static int write_data(const struct memmap_region *r, const struct wire_frame *f,
 		at = page * PAGE_BYTES;
 		if (!(f->runs[2 * i + 1] & 1)) {
 			if (f->dense)
-				memmap_huge(r, page, count);
+				memmap_huge(r, page, count, f->dense_end);
 			bool there = madvise(r->base + at, len, MADV_POPULATE_WRITE) == 0;
 			now = now_ns();
 			st->place_ns += now - then;

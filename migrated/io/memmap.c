@@ -147,29 +147,56 @@ void memmap_done(struct memmap *m)
 
 /*
  * MADV_COLLAPSE (Linux 6.1) and not MADV_HUGEPAGE: that one is ignored for memfds unless the whole host is set to take it
- * (shmem_enabled). It wants a page to begin with.
+ * (shmem_enabled). It wants a page of each piece to begin with. Each call has all processors put away pages that they hold back
+ * (lru_add_drain_all()), and waits for that: milliseconds where they are busy. So it is called for many pieces.
  */
-static void huge_piece(const struct memmap_region *r, uint64_t piece)
+static void huge_run(const struct memmap_region *r, uint64_t first, uint64_t end)
 {
-	uint8_t *at = r->base + piece * HUGE_BYTES;
-	uint64_t bit = 1ull << (piece % 64);
-	_Atomic uint64_t *tried = &r->huge->tried[piece / 64];
-	pthread_mutex_t *lock = &r->huge->lock[piece % HUGE_LOCKS];
+	for (uint64_t k = first; k < end; k++)
+		if (madvise(r->base + k * HUGE_BYTES, PAGE_BYTES, MADV_POPULATE_WRITE) < 0)
+			return;
+	madvise(r->base + first * HUGE_BYTES, (end - first) * HUGE_BYTES, MADV_COLLAPSE);
+}
+
+/* Those of pieces @first to @end that nobody has tried; they are of one group. */
+static void huge_try(const struct memmap_region *r, uint64_t first, uint64_t end)
+{
+	_Atomic uint64_t *tried = &r->huge->tried[first / 64];
+	pthread_mutex_t *lock = &r->huge->lock[first / HUGE_GROUP % HUGE_LOCKS];
 
 	pthread_mutex_lock(lock);
-	if (!(atomic_load(tried) & bit)) {
-		if (madvise(at, PAGE_BYTES, MADV_POPULATE_WRITE) == 0)
-			madvise(at, HUGE_BYTES, MADV_COLLAPSE);
-		atomic_fetch_or(tried, bit);
+	while (first < end) {
+		uint64_t had = atomic_load(tried), bits = 0, from;
+		while (first < end && had >> (first % 64) & 1)
+			first++;
+		for (from = first; first < end && !(had >> (first % 64) & 1); first++)
+			bits |= 1ull << (first % 64);
+		if (bits)
+			huge_run(r, from, first);
+		atomic_fetch_or(tried, bits);
 	}
 	pthread_mutex_unlock(lock);
 }
 
-void memmap_huge(const struct memmap_region *r, uint64_t page, uint64_t count)
+static bool is_tried(const struct memmap_region *r, uint64_t piece)
 {
-	for (uint64_t k = page / HUGE_PAGES; k <= (page + count - 1) / HUGE_PAGES; k++)
-		if ((k + 1) * HUGE_PAGES <= r->pages && !(atomic_load(&r->huge->tried[k / 64]) >> (k % 64) & 1))
-			huge_piece(r, k);
+	return atomic_load(&r->huge->tried[piece / 64]) >> (piece % 64) & 1;
+}
+
+void memmap_huge(const struct memmap_region *r, uint64_t page, uint64_t count, uint64_t end)
+{
+	uint64_t k = page / HUGE_PAGES, to = (page + count - 1) / HUGE_PAGES + 1, all = r->pages / HUGE_PAGES;
+
+	to = to < all ? to : all;
+	while (k < to) {
+		uint64_t group = (k / HUGE_GROUP + 1) * HUGE_GROUP,
+			 ahead = end / HUGE_PAGES > to ? end / HUGE_PAGES : to;
+		ahead = ahead < group ? ahead : group;
+		ahead = ahead < all ? ahead : all;
+		if (!is_tried(r, k))
+			huge_try(r, k, ahead);
+		k++;
+	}
 }
 
 static void bits_set(uint64_t *bits, uint64_t from, uint64_t to)

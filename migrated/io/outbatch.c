@@ -97,11 +97,12 @@ int outbatch_flush(struct outbatch *b)
 	return r;
 }
 
-int outbatch_dense(struct outbatch *b, bool dense)
+int outbatch_dense(struct outbatch *b, uint64_t end)
 {
-	int r = b->frame.dense != dense ? outbatch_flush(b) : 0;
+	int r = b->frame.dense != (end > 0) ? outbatch_flush(b) : 0;
 
-	b->frame.dense = dense;
+	b->frame.dense = end > 0;
+	b->frame.dense_end = end;
 	return r;
 }
 
@@ -185,6 +186,7 @@ int outbatch_state(struct outbatch *b, uint64_t offset, size_t len)
 {
 	b->frame.kind = WIRE_FRAME_STATE;
 	b->frame.dense = false;
+	b->frame.dense_end = 0;
 	b->frame.offset = offset;
 	b->frame.raw_bytes = (uint32_t)len;
 	int r = outbatch_flush(b);

@@ -39,6 +39,8 @@ struct out_worker {
 	uint64_t wait_ns, pass_start_ns; /* waited for acknowledgements in this pass */
 	uint64_t work_ns, pass_work_ns;  /* what the target said it worked; when the pass began */
 	struct outbatch batch;
+	unsigned dense_region; /* what dense_end() found last: words and pages there */
+	uint64_t dense_from, dense_end;
 	struct buf hdr;
 	_Atomic uint64_t populate_ns, seal_ns, send_ns, waited_ns; /* since the start; other threads read them */
 };
@@ -293,6 +295,42 @@ static bool wire_bound(void *arg)
 
 static const struct outbatch_ops batch_ops = { .send = frame_send, .wire_bound = wire_bound };
 
+/* Allocated, but for all that a few samples say it is zeros, which are not sent and take no memory of the target. */
+static bool looks_empty(const struct memmap_region *r, uint64_t word)
+{
+	static const uint64_t none[8];
+
+	for (unsigned i = 0; i < 4; i++)
+		if (memcmp(r->base + (word * 64 + i * HUGE_PAGES / 4) * PAGE_BYTES, none, sizeof(none)))
+			return false;
+	return true;
+}
+
+/*
+ * The chunk at @word is dense: which is the first page after it that is not? Not beyond the group that the target makes huge at once, for its
+ * memory is zeroed then, and others wait.
+ */
+static uint64_t dense_end(struct out_worker *w, unsigned region, uint64_t word)
+{
+	const struct outpipe *p = w->p;
+	uint64_t next = word + CHUNK_WORDS, words = p->cfg.mem->r[region].pages / 64,
+		 group = (word / (CHUNK_WORDS * HUGE_GROUP) + 1) * CHUNK_WORDS * HUGE_GROUP;
+
+	if (w->dense_region == region && next * 64 <= w->dense_end && word >= w->dense_from)
+		return w->dense_end;
+	for (; next + CHUNK_WORDS <= words && next < group; next += CHUNK_WORDS) {
+		bool whole = true;
+		for (uint64_t k = next; k < next + CHUNK_WORDS && whole; k++)
+			whole = p->present[region][k] == UINT64_MAX;
+		if (!whole || looks_empty(&p->cfg.mem->r[region], next))
+			break;
+	}
+	w->dense_region = region;
+	w->dense_from = word;
+	w->dense_end = next * 64;
+	return w->dense_end;
+}
+
 static int chunk(struct out_worker *w, unsigned region, uint64_t word)
 {
 	struct outpipe *p = w->p;
@@ -304,7 +342,7 @@ static int chunk(struct out_worker *w, unsigned region, uint64_t word)
 	for (uint64_t k = word; k < end && whole; k++)
 		whole = p->present[region][k] == UINT64_MAX;
 	whole = whole && p->round == 1 && !last;
-	int r = outbatch_dense(&w->batch, whole);
+	int r = outbatch_dense(&w->batch, whole ? dense_end(w, region, word) : 0);
 	if (whole && r == 0) {
 		uint64_t begun = now_ns();
 		madvise(p->cfg.mem->r[region].base + word * 64 * PAGE_BYTES, CHUNK_WORDS * 64 * PAGE_BYTES,
@@ -440,6 +478,7 @@ static int pass_work(struct out_worker *w)
 	struct outpipe *p = w->p;
 
 	w->wait_ns = 0;
+	w->dense_end = 0;
 	w->pass_start_ns = now_ns();
 	w->pass_work_ns = w->work_ns;
 	int r = pass_prepare(w);

@@ -173,6 +173,7 @@ int wire_frame_pack(const struct wire_frame *f, struct buf *out)
 	pb.raw_bytes = f->raw_bytes;
 	pb.offset = f->offset;
 	pb.dense = f->dense;
+	pb.dense_end = f->dense_end;
 	pb.n_runs = 2 * (size_t)f->n_runs;
 	pb.runs = (uint32_t *)f->runs; /* packing does not write */
 	return pack(&pb.base, out);
@@ -194,6 +195,7 @@ int wire_frame_unpack(const void *p, size_t len, struct wire_frame *ret)
 		ret->seq = pb->seq;
 		ret->offset = pb->offset;
 		ret->dense = pb->dense;
+		ret->dense_end = pb->dense_end;
 		ret->stream = pb->stream;
 		ret->kind = pb->kind;
 		ret->region = pb->region;

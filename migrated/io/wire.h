@@ -29,6 +29,7 @@ struct wire_frame {
 	uint64_t session, seq, offset;
 	uint32_t stream, kind, region, round, codec, raw_bytes;
 	bool dense;
+	uint64_t dense_end; /* page before which the pieces that follow are dense, too; 0: not said */
 	uint32_t n_runs;                  /* pairs */
 	uint32_t runs[2 * WIRE_RUNS_MAX]; /* (gap, count * 2 + zero) */
 };

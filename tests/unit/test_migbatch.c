@@ -216,15 +216,16 @@ static void test_runs(void **state)
 	assert_memory_equal(g.last.runs, want, sizeof(want));
 	/* what goes to dense memory has frames of its own */
 	put(10, page_of(10, false));
-	assert_int_equal(outbatch_dense(&g.b, true), 0);
+	assert_int_equal(outbatch_dense(&g.b, 512), 0);
 	assert_int_equal(g.frames, 2);
 	assert_false(g.last.dense);
 	put(11, page_of(11, false));
-	assert_int_equal(outbatch_dense(&g.b, true), 0);
+	assert_int_equal(outbatch_dense(&g.b, 512), 0);
 	assert_int_equal(g.frames, 2);
-	assert_int_equal(outbatch_dense(&g.b, false), 0);
+	assert_int_equal(outbatch_dense(&g.b, 0), 0);
 	assert_int_equal(g.frames, 3);
 	assert_true(g.last.dense);
+	assert_int_equal(g.last.dense_end, 512);
 	rig_close();
 }
 
@@ -367,7 +368,7 @@ static void test_send_fails(void **state)
 		put(i, page_of(i + 1, false));
 	assert_int_equal(outbatch_page(&g.b, 0, 99, page_of(99, false), &g.hash[99], false), -ECANCELED);
 	put(1, page_of(200, false));
-	assert_int_equal(outbatch_dense(&g.b, true), -ECANCELED);
+	assert_int_equal(outbatch_dense(&g.b, 512), -ECANCELED);
 	put(1, zeros);
 	assert_int_equal(outbatch_flush(&g.b), -ECANCELED);
 	assert_int_equal(outbatch_state(&g.b, 0, 1), -ECANCELED);

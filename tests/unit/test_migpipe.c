@@ -290,10 +290,41 @@ static bool collapses(void)
 	static uint64_t bits[PAGES / 64];
 
 	memory(&m);
-	memmap_huge(&m.r[0], 3, 1);
+	memmap_huge(&m.r[0], 3, 1, 0);
 	assert_int_equal(memmap_present(&m, 0, bits), 0);
 	memmap_done(&m);
 	return bits[0] == UINT64_MAX && bits[HUGE_PAGES / 64 - 1] == UINT64_MAX && !bits[HUGE_PAGES / 64];
+}
+
+static bool whole(const uint64_t *bits, uint64_t piece)
+{
+	for (unsigned i = 0; i < HUGE_PAGES / 64; i++)
+		if (bits[piece * HUGE_PAGES / 64 + i] != UINT64_MAX)
+			return false;
+	return true;
+}
+
+/* Pieces that follow are made with the first, what was made or is not named stays, and no word of a peer leads out of the region. */
+static void test_ahead(void **state)
+{
+	static uint64_t bits[PAGES / 64];
+	const uint64_t pieces = PAGES / HUGE_PAGES;
+	struct memmap m;
+	(void)state;
+
+	if (!collapses())
+		skip();
+	memory(&m);
+	memmap_huge(&m.r[0], HUGE_PAGES + 3, 1, 3 * HUGE_PAGES + HUGE_PAGES / 2);
+	assert_int_equal(memmap_present(&m, 0, bits), 0);
+	for (uint64_t k = 0; k < pieces; k++)
+		assert_int_equal(whole(bits, k), k == 1 || k == 2);
+	assert_int_equal(bits[0] | bits[3 * HUGE_PAGES / 64], 0);
+	memmap_huge(&m.r[0], 5, 1, UINT64_MAX);
+	assert_int_equal(memmap_present(&m, 0, bits), 0);
+	for (uint64_t k = 0; k < pieces; k++)
+		assert_int_equal(whole(bits, k), k < HUGE_GROUP);
+	memmap_done(&m);
 }
 
 /* Dense pieces come in huge pages, others do not grow. */
@@ -551,9 +582,10 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rounds),      cmocka_unit_test(test_state),
 		                            cmocka_unit_test(test_compression), cmocka_unit_test(test_wrong_key),
 		                            cmocka_unit_test(test_short_count), cmocka_unit_test(test_stop),
-		                            cmocka_unit_test(test_dense),       cmocka_unit_test(test_late),
-		                            cmocka_unit_test(test_slow),        cmocka_unit_test(test_window),
-		                            cmocka_unit_test(test_busy_target), cmocka_unit_test(test_bottleneck) };
+		                            cmocka_unit_test(test_dense),       cmocka_unit_test(test_ahead),
+		                            cmocka_unit_test(test_late),        cmocka_unit_test(test_slow),
+		                            cmocka_unit_test(test_window),      cmocka_unit_test(test_busy_target),
+		                            cmocka_unit_test(test_bottleneck) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,12 +193,14 @@ static void test_frames(void **state)
 		                 .codec = WIRE_CODEC_LZ4,
 		                 .raw_bytes = 3 * 4096,
 		                 .dense = true,
+		                 .dense_end = 1ull << 33,
 		                 .n_runs = 2,
 		                 .runs = { 5, 3 << 1, 0, 2 << 1 | 1 } };
 	assert_int_equal(wire_frame_pack(&f, &b), 0);
 	assert_int_equal(wire_frame_unpack(b.data, b.len, &g), 0);
 	assert_int_equal(g.seq, f.seq);
 	assert_true(g.dense);
+	assert_int_equal(g.dense_end, f.dense_end);
 	assert_memory_equal(g.runs, f.runs, 4 * sizeof(uint32_t));
 	assert_int_equal(wire_runs_check(&g, 10), 0);
 	assert_int_equal(wire_runs_check(&g, 9), -EPROTO); /* the last run ends after page 9 */
