@@ -97,6 +97,7 @@ static int op_info(struct call *c, struct err *err)
 	i->reboots = d->reboots;
 	if (d->vm)
 		d->ops->base(d->vm, i->base);
+	i->logdirty_by = d->vm ? d->ops->logdirty_method(d->vm) : HV_LOGDIRTY_BY_UNKNOWN;
 	info_reason(d, i);
 	return 0;
 }
@@ -248,6 +249,7 @@ static int op_logdirty_enable(struct call *c, struct err *err)
 	if (r < 0)
 		return r;
 	d->logdirty_mode = rep->mode = mode;
+	rep->by = d->ops->logdirty_method(d->vm);
 	d->logger = c->conn;
 	d->last_clean_ns = now_ns();
 	rep->scan_ns = now_ns() - t0;
@@ -266,6 +268,7 @@ static int logdirty_get(struct call *c, bool clean, struct err *err)
 	if (r < 0)
 		return r;
 	rep->mode = d->logdirty_mode;
+	rep->by = d->ops->logdirty_method(d->vm);
 	rep->scan_ns = now_ns() - t0;
 	if (clean && d->state == HV_DOM_RUNNING)
 		devs_writeback(d->devs); /* a migration goes on: its last step waits for the disks */
@@ -304,6 +307,7 @@ static int op_audit(struct call *c, struct err *err)
 		return err_set(err, EINVAL, "log-dirty is off");
 	int r = d->ops->logdirty_audit(d->vm, d->bitmap, &rep->dirty_pages, err);
 	rep->mode = d->logdirty_mode;
+	rep->by = d->ops->logdirty_method(d->vm);
 	rep->scan_ns = now_ns() - t0;
 	return r;
 }

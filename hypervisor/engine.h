@@ -21,7 +21,7 @@
  *	logdirty_collect        -EINVAL    -EINVAL    0          0           (-EINVAL when it is off)
  *	logdirty_audit          -EINVAL    -EINVAL    0          -EINVAL     (-EINVAL when it is off)
  *	balloon                 -ESRCH     -EBUSY     0          0           (-ENOSYS, -EOPNOTSUPP: see there)
- *	logdirty_stop, input, balloon_bytes, base, stats, look, kill: in all states
+ *	logdirty_stop, logdirty_method, input, balloon_bytes, base, stats, look, kill: in all states
  *	screen_client, screenshot -ESRCH      -EBUSY     0          0
  *
  * A guest may end at any moment, in any state. From then until exited() is called, an op may fail with any error.
@@ -170,6 +170,7 @@ struct hv_engine_ops {
 	int (*logdirty_collect)(void *vm, bool clean, uint64_t *bitmap, uint64_t *ret_dirty, struct err *err);
 	int (*logdirty_audit)(void *vm, uint64_t *bitmap, uint64_t *ret_missed, struct err *err);
 	void (*logdirty_stop)(void *vm);
+	uint32_t (*logdirty_method)(void *vm);          /* HV_LOGDIRTY_BY_*: how it is done; off: how it would be, as far as that is known */
 	/* RUNNING: press the guest's power button, which it may heed or not. -ENOTSUP: it has none; -ESRCH, -EBUSY as suspend. */
 	int (*powerdown)(void *vm, struct err *err);
 	/*

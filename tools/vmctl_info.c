@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "common/util.h"
+#include "hypervisor/api/hvmsg.h"
 
 static void look(struct vmhost_dom *d, const char *name)
 {
@@ -50,7 +51,7 @@ static json_t *dom_json(const struct vmhost_dom *d)
 	                      "vcpus", (int)vmhost_vcpus(d));
 
 	if (o && d->running)
-		json_object_update_new(o, json_pack("{s:i, s:I, s:I, s:I, s:s, s:I, s:I, s:s, s:I, s:I}", "pid",
+		json_object_update_new(o, json_pack("{s:i, s:I, s:I, s:I, s:s, s:I, s:I, s:s, s:I, s:I, s:s}", "pid",
 		                                    (int)d->info.pid, "ram_current_bytes",
 		                                    (json_int_t)d->info.ram_current_bytes, "uptime_ms",
 		                                    (json_int_t)(d->info.uptime_ns / NS_PER_MS), "generation",
@@ -58,7 +59,8 @@ static json_t *dom_json(const struct vmhost_dom *d)
 		                                    "heartbeat_s", (json_int_t)d->info.beat_s, "watchdog_count",
 		                                    (json_int_t)d->info.watchdog_count, "reason", vmhost_reason(d),
 		                                    "disk_wait_ms", (json_int_t)d->info.disk_wait_ms, "frozen_s",
-		                                    (json_int_t)d->info.frozen_s));
+		                                    (json_int_t)d->info.frozen_s, "logdirty",
+		                                    hv_logdirty_by(d->info.logdirty_by)));
 	if (o && d->cfg)
 		json_object_set_new(o, "disks", disks_json(d->cfg));
 	return o;
@@ -174,6 +176,8 @@ int vmctl_dominfo(struct cli *v, struct err *err)
 		info_line("Uptime:", "%.1f s", (double)d.info.uptime_ns / 1e9);
 		info_line("Owner:", "%s, generation %" PRIu64, *d.info.owner ? d.info.owner : "this host",
 		          d.info.generation);
+		if (d.info.logdirty_by != HV_LOGDIRTY_BY_UNKNOWN)
+			info_line("Log-dirty:", "by %s", hv_logdirty_by(d.info.logdirty_by));
 		if (d.info.frozen_s)
 			info_line("File systems:", "frozen, for %u s at most", d.info.frozen_s);
 		if (d.info.beat_s)

@@ -76,12 +76,12 @@ static int print_result(struct cli *v, json_t *o)
 		fprintf(stderr, "vmmig: %s was not moved to %s: %s\n", v->arg[0], v->arg[1], field_text(o, "error"));
 		return rc;
 	}
-	printf("%s moved from %s to %s in %.0f ms (setup %.0f ms, downtime %.1f ms), %.0f rounds, %s of %s sent at %s/s\n",
+	printf("%s moved from %s to %s in %.0f ms (setup %.0f ms, downtime %.1f ms), %.0f rounds, %s of %s sent at %s/s, writes found by %s\n",
 	       v->arg[0], field_text(o, "from"), v->arg[1], field_num(o, "total_ms"), field_num(o, "setup_ms"),
 	       field_num(o, "downtime_ms"), field_num(o, "rounds"),
 	       size_format((uint64_t)field_num(o, "sent_bytes"), sent, sizeof(sent)),
 	       size_format((uint64_t)field_num(o, "ram_bytes"), ram, sizeof(ram)),
-	       size_format((uint64_t)field_num(o, "bandwidth_bps"), rate, sizeof(rate)));
+	       size_format((uint64_t)field_num(o, "bandwidth_bps"), rate, sizeof(rate)), field_text(o, "logdirty"));
 	return rc;
 }
 
@@ -96,11 +96,11 @@ static int print_refused(struct cli *v, const char *why)
 	}
 	host_name(from, sizeof(from));
 	_cleanup_json_ json_t *o =
-		json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:n, s:n}",
+		json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:n, s:n, s:s}",
 	                  "status", "failed", "domain", v->arg[0], "from", from, "to", v->arg[1], "total_ms", 0.0,
 	                  "setup_ms", 0.0, "downtime_ms", 0.0, "rounds", 0, "ram_bytes", 0, "sent_bytes", 0,
 	                  "pages_sent", 0, "pages_zero", 0, "bandwidth_bps", 0, "dirty_pages_per_s", 0, "error", why,
-	                  "steps_ms", "stages");
+	                  "steps_ms", "stages", "logdirty", "unknown");
 	jsonconn_print(o);
 	return CLI_FAILED;
 }
@@ -196,6 +196,7 @@ static void print_plan(const json_t *o)
 	       size_format((uint64_t)field_num(o, "sent_bytes"), sent, sizeof(sent)), field_num(o, "downtime_ms"),
 	       size_format((uint64_t)field_num(o, "bandwidth_bps"), rate, sizeof(rate)),
 	       field_num(o, "dirty_pages_per_s"));
+	printf("  log-dirty  by %s\n", field_text(o, "logdirty"));
 	printf("  %s\n", field_true(o, "converges") ? "possible"
 	                                            : "possible, but it will not converge within the asked downtime "
 	                                              "unless the guest is slowed down");

@@ -84,6 +84,17 @@ size_t hvmsg_req_len(uint16_t op)
 	return o ? o->req_len : 0;
 }
 
+const char *hv_logdirty_by(uint32_t by)
+{
+	static const char *const names[] = { [HV_LOGDIRTY_BY_UNKNOWN] = "unknown",
+		                             [HV_LOGDIRTY_BY_SCAN] = "pagemap-scan",
+		                             [HV_LOGDIRTY_BY_SOFT_DIRTY] = "soft-dirty",
+		                             [HV_LOGDIRTY_BY_HASH] = "hash",
+		                             [HV_LOGDIRTY_BY_NOTHING] = "none" };
+
+	return names[by < ARRAY_SIZE(names) ? by : HV_LOGDIRTY_BY_UNKNOWN];
+}
+
 enum hvmsg_verdict hvmsg_check(const void *p, size_t len, size_t n_fds, struct hv_msg *ret_hdr, struct err *err)
 {
 	const struct hvmsg_op *op;

@@ -42,6 +42,9 @@ const struct hvmsg_op *hvmsg_op(uint16_t op);
 const char *hvmsg_op_name(uint16_t op);
 size_t hvmsg_req_len(uint16_t op);
 
+/* The name of an HV_LOGDIRTY_BY_*: "pagemap-scan", "soft-dirty", "hash", "none"; else "unknown". */
+const char *hv_logdirty_by(uint32_t by);
+
 /*
  * Check @len octets that arrived as one message with @n_fds descriptors. *@ret_hdr is filled from the octets that
  * arrived (rest zero), whatever the verdict, so that an answer can repeat op and cookie.

@@ -131,6 +131,8 @@ struct hv_info {
 	uint32_t frozen_s;          /* the guest's file systems are frozen, for so long at most; 0: they are not */
 	uint32_t reboots;           /* how often the guest has rebooted under this hvdom */
 	uint64_t base[2];           /* name of what this hvdom has already of a state that it may load; 0: nothing */
+	uint32_t logdirty_by;       /* HV_LOGDIRTY_BY_*: how log-dirty is done; off: how it would be */
+	uint32_t reserved;
 };
 
 struct hv_dev_stats {
@@ -164,10 +166,17 @@ struct hv_resume_rep { uint64_t resume_ns; uint64_t running_at_ns; /* CLOCK_MONO
 #define HV_LOGDIRTY_NONE 3u         /* there is no log: every page with content counts as dirty each time */
 #define HV_LOGDIRTY_F_AUDIT 1u      /* also keep what HV_OP_AUDIT needs to prove the log */
 
+/* How it is done here, for people; hv_logdirty_by() has the names. */
+#define HV_LOGDIRTY_BY_UNKNOWN 0u    /* an earlier hvdom, or no guest */
+#define HV_LOGDIRTY_BY_SCAN 1u       /* asynchronous write-protection, PAGEMAP_SCAN (Linux 6.7) */
+#define HV_LOGDIRTY_BY_SOFT_DIRTY 2u /* soft-dirty marks */
+#define HV_LOGDIRTY_BY_HASH 3u
+#define HV_LOGDIRTY_BY_NOTHING 4u    /* all that has content is sent */
+
 struct hv_logdirty_req { uint32_t mode; uint32_t flags; };
 struct hv_logdirty_rep {
 	uint32_t mode;              /* chosen */
-	uint32_t reserved;
+	uint32_t by;                /* HV_LOGDIRTY_BY_* */
 	uint64_t dirty_pages;       /* bits set in the shared bitmap; AUDIT: pages missed */
 	uint64_t scan_ns;           /* what it took */
 };

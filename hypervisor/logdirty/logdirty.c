@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/util.h"
-#include "hypervisor/api/hypercall.h"
+#include "hypervisor/api/hvmsg.h"
 #include "hypervisor/logdirty/hashlog.h"
 
 #define AUTO_TRACK_BYTES (64ull << 20) /* AUTO: smaller guests are hashed in a few ms, without arming */
@@ -31,10 +31,11 @@ struct logdirty {
 	uint64_t *found; /* scratch: pages of this collection */
 	uint64_t *cand;  /* scratch: pages that may have been written */
 	struct logdirty_stats st;
-	void *t;     /* the tracker's, owned; tracking only */
-	bool lost;   /* the last collection failed: every page is a candidate in the next */
-	bool fresh;  /* nothing was handed out yet */
-	bool stored; /* this collection stored the hashes of all pages already */
+	const struct logdirty_tracker *tracker; /* borrowed; the one that began, NULL: none */
+	void *t;                                /* the tracker's, owned; tracking only */
+	bool lost;                              /* the last collection failed: every page is a candidate in the next */
+	bool fresh;                             /* nothing was handed out yet */
+	bool stored;                            /* this collection stored the hashes of all pages already */
 };
 
 static void or_bits(uint64_t *to, const uint64_t *from, uint64_t words)
@@ -59,27 +60,68 @@ static void take_dev_dirty(struct guestmem *m, uint64_t *bits, uint64_t words)
 			bits[i] |= __atomic_exchange_n((uint64_t *)&m->dev_dirty[i], 0, __ATOMIC_ACQUIRE);
 }
 
+/* May a test's order be kept with it? */
+static bool is_allowed(uint32_t method)
+{
+	const char *only = getenv("HOSPES_TRACKING");
+
+	return !only || !*only || !strcmp(only, hv_logdirty_by(method));
+}
+
+/* The first tracker that begins. -ENOTSUP: there is none. */
+static int begin_first(struct logdirty *l, struct err *err)
+{
+	int r = err_set(err, ENOTSUP, "this host has no tracking of a guest's writes");
+
+	for (const struct logdirty_tracker *const *tr = l->cfg.trackers; *tr; tr++) {
+		if (!is_allowed((*tr)->method))
+			continue;
+		r = (*tr)->begin(l->cfg.arg, l->m, &l->t, err);
+		if (!r)
+			l->tracker = *tr;
+		if (!r || r == -ESRCH)
+			return r;
+	}
+	return r;
+}
+
 static int choose(struct logdirty *l, struct err *err)
 {
-	const struct logdirty_tracker *tr = l->cfg.tracker;
-
 	switch (l->cfg.mode) {
 	case HV_LOGDIRTY_BEST:
 		l->mode = HV_LOGDIRTY_COMPARE;
-		if (tr && l->m->size > AUTO_TRACK_BYTES && !tr->begin(l->cfg.arg, l->m, &l->t, err))
+		if (l->cfg.trackers && l->m->size > AUTO_TRACK_BYTES && !begin_first(l, err))
 			l->mode = HV_LOGDIRTY_RECORD;
 		return 0;
 	case HV_LOGDIRTY_RECORD:
 		l->mode = HV_LOGDIRTY_RECORD;
-		if (!tr)
+		if (!l->cfg.trackers)
 			return err_set(err, EINVAL, "tracking a guest's writes begins while it is suspended");
-		return tr->begin(l->cfg.arg, l->m, &l->t, err);
+		return begin_first(l, err);
 	case HV_LOGDIRTY_COMPARE:
 	case HV_LOGDIRTY_NONE:
 		l->mode = l->cfg.mode;
 		return 0;
 	}
 	return err_set(err, EINVAL, "log-dirty mode %u is not known", l->cfg.mode);
+}
+
+uint32_t logdirty_would(const struct logdirty_cfg *cfg, const struct guestmem *m)
+{
+	struct err ignored;
+
+	if (m->size > AUTO_TRACK_BYTES)
+		for (const struct logdirty_tracker *const *tr = cfg->trackers; tr && *tr; tr++)
+			if (is_allowed((*tr)->method) && !(*tr)->probe(cfg->arg, m, &ignored))
+				return (*tr)->method;
+	return HV_LOGDIRTY_BY_HASH;
+}
+
+uint32_t logdirty_method(const struct logdirty *l)
+{
+	return l->mode == HV_LOGDIRTY_RECORD    ? l->tracker->method
+	       : l->mode == HV_LOGDIRTY_COMPARE ? HV_LOGDIRTY_BY_HASH
+	                                        : HV_LOGDIRTY_BY_NOTHING;
 }
 
 int logdirty_new(const struct logdirty_cfg *cfg, struct guestmem *m, struct logdirty **ret, uint32_t *ret_mode,
@@ -147,7 +189,7 @@ static int collect_track(struct logdirty *l, bool suspended, bool clean, struct 
 
 	memset(l->cand, 0, l->words * 8);
 	take_dev_dirty(l->m, l->found, l->words);
-	int r = l->cfg.tracker->collect(l->t, suspended, l->found, l->cand, &all, &why, err);
+	int r = l->tracker->collect(l->t, suspended, l->found, l->cand, &all, &why, err);
 	/* one that was handed out as a hole may have had content meanwhile */
 	for (uint64_t i = 0; i < l->words; i++)
 		l->carry[i] |= l->found[i] & l->last[i];
@@ -252,8 +294,8 @@ void logdirty_free(struct logdirty *l)
 {
 	if (!l)
 		return;
-	if (l->cfg.tracker)
-		l->cfg.tracker->free(l->t);
+	if (l->tracker)
+		l->tracker->free(l->t);
 	hashlog_done(&l->h);
 	free(l->carry);
 	free(l->last);

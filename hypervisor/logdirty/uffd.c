@@ -37,6 +37,13 @@ int uffd_setup(int uffd, bool removals)
 	return ioctl(uffd, UFFDIO_API, &a) < 0 ? -errno : 0;
 }
 
+int uffd_setup_removals(int uffd)
+{
+	struct uffdio_api a = { .api = UFFD_API, .features = FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_EVENT_REMOVE };
+
+	return ioctl(uffd, UFFDIO_API, &a) < 0 ? -errno : 0;
+}
+
 int uffd_removal(int uffd, uint64_t *ret_start, uint64_t *ret_end)
 {
 	struct uffd_msg m;

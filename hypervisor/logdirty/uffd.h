@@ -28,6 +28,8 @@ int uffd_probe(struct err *err) _must_check_;
  * calls madvise() stands still until then.
  */
 int uffd_setup(int uffd, bool removals) _must_check_;
+/* On a kernel without asynchronous protection (Linux 5.19 or later): removals are told, and nothing is protected. */
+int uffd_setup_removals(int uffd) _must_check_;
 /* The next removal that waits, without waiting for one: 1 with the range of addresses, 0: none waits, or -errno. */
 int uffd_removal(int uffd, uint64_t *ret_start, uint64_t *ret_end) _must_check_;
 /* Write-protect [@start, @end) asynchronously from now on, except mappings that come later. */

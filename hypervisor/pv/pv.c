@@ -689,7 +689,7 @@ static int pv_logdirty_start(void *vm, uint32_t mode, bool audit, uint32_t *ret_
 {
 	struct pv_vm *v = vm;
 	bool was_frozen = v->frozen.active;
-	struct logdirty_cfg c = { .mode = mode, .audit = audit, .tracker = &pv_tracker, .arg = &v->track };
+	struct logdirty_cfg c = { .mode = mode, .audit = audit, .trackers = pv_trackers, .arg = &v->track };
 
 	if (v->logdirty)
 		return err_set(err, EALREADY, "log-dirty is on already");
@@ -701,6 +701,14 @@ static int pv_logdirty_start(void *vm, uint32_t mode, bool audit, uint32_t *ret_
 	if (!was_frozen)
 		(void)pv_resume(v, NULL); /* it is there */
 	return r;
+}
+
+static uint32_t pv_logdirty_method(void *vm)
+{
+	struct pv_vm *v = vm;
+	struct logdirty_cfg c = { .trackers = pv_trackers };
+
+	return v->logdirty ? logdirty_method(v->logdirty) : logdirty_would(&c, v->env->mem);
 }
 
 static int pv_logdirty_get(void *vm, bool clean, uint64_t *bitmap, uint64_t *ret_dirty, struct err *err)
@@ -775,6 +783,7 @@ const struct hv_engine_ops hv_engine_pv = {
 	.logdirty_collect = pv_logdirty_get,
 	.logdirty_audit = pv_logdirty_check,
 	.logdirty_stop = pv_logdirty_stop,
+	.logdirty_method = pv_logdirty_method,
 	.powerdown = pv_powerdown,
 	.balloon = pv_balloon,
 	.balloon_bytes = pv_balloon_bytes,

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "common/util.h"
+#include "hypervisor/api/hypercall.h"
 #include "hypervisor/pv/image.h"
 
 #define STUB_LO        0x10000ull
@@ -610,4 +611,15 @@ static int track_begin(void *arg, struct guestmem *m, void **ret, struct err *er
 	return 0;
 }
 
-const struct logdirty_tracker pv_tracker = { .begin = track_begin, .collect = track_collect, .free = track_free };
+static int track_probe(void *arg, const struct guestmem *m, struct err *err)
+{
+	(void)arg, (void)m;
+	return uffd_probe(err);
+}
+
+static const struct logdirty_tracker tracker = { .method = HV_LOGDIRTY_BY_SCAN,
+	                                         .probe = track_probe,
+	                                         .begin = track_begin,
+	                                         .collect = track_collect,
+	                                         .free = track_free };
+const struct logdirty_tracker *const pv_trackers[] = { &tracker, NULL };

@@ -17,6 +17,6 @@ struct pv_track_guest {
 	uint64_t mem_inode;        /* of the memory file, as /proc/PID/maps shows it */
 };
 
-extern const struct logdirty_tracker pv_tracker;
+extern const struct logdirty_tracker *const pv_trackers[]; /* then NULL */
 
 #endif

@@ -312,18 +312,38 @@ static int load(void *vm, struct rd *in, struct err *err)
 
 /* Log-dirty --------------------------------------------------------------------------------------------------------------- */
 
+static void name_to_tracker(struct qvm *v)
+{
+	v->track = (struct qtrack_guest){
+		.pid = v->pid, .pidfd = v->pidfd, .holes = v->env->cfg->balloon, .marks_seen = &v->marks_seen
+	};
+}
+
 static int log_start(void *vm, uint32_t mode, bool audit, uint32_t *ret_mode, struct err *err)
 {
 	struct qvm *v = vm;
-	struct logdirty_cfg c = { .mode = mode, .audit = audit, .tracker = &qtrack, .arg = &v->track };
+	struct logdirty_cfg c = { .mode = mode, .audit = audit, .trackers = qtrack, .arg = &v->track };
 	int r = need_guest(v, err);
 
 	if (!r && v->log)
 		r = err_set(err, EALREADY, "log-dirty is on already");
 	if (r < 0)
 		return r;
-	v->track = (struct qtrack_guest){ .pid = v->pid, .pidfd = v->pidfd, .holes = v->env->cfg->balloon };
+	name_to_tracker(v);
 	return logdirty_new(&c, v->env->mem, &v->log, ret_mode, err);
+}
+
+static uint32_t log_method(void *vm)
+{
+	struct qvm *v = vm;
+	struct logdirty_cfg c = { .trackers = qtrack, .arg = &v->track };
+
+	if (v->log)
+		return logdirty_method(v->log);
+	if (!v->pid)
+		return HV_LOGDIRTY_BY_UNKNOWN;
+	name_to_tracker(v);
+	return logdirty_would(&c, v->env->mem);
 }
 
 static int log_collect(void *vm, bool clean, uint64_t *bitmap, uint64_t *ret_dirty, struct err *err)
@@ -466,9 +486,10 @@ FUNCTIONS(aarch64, DOM_ARCH_AARCH64, false)
 		.pin = pins, .identity = identity_##accel, .regions = regions, .open = open_##accel, .boot = boot,     \
 		.suspend = suspend, .resume = resume, .save = save, .base = base, .load = load,                        \
 		.logdirty_start = log_start, .logdirty_collect = log_collect, .logdirty_audit = log_audit,             \
-		.logdirty_stop = log_stop, .powerdown = powerdown, .balloon = balloon, .balloon_bytes = balloon_bytes, \
-		.plug = plug, .unplug = unplug, .screen_client = screen_client, .screenshot = screenshot,              \
-		.input = input, .stats = stats, .look = look, .kill = kill_guest, .close = close_vm,                   \
+		.logdirty_stop = log_stop, .logdirty_method = log_method, .powerdown = powerdown, .balloon = balloon,  \
+		.balloon_bytes = balloon_bytes, .plug = plug, .unplug = unplug, .screen_client = screen_client,        \
+		.screenshot = screenshot, .input = input, .stats = stats, .look = look, .kill = kill_guest,            \
+		.close = close_vm,                                                                                     \
 	}
 
 const struct hv_engine_ops hv_engine_qemu = OPS("qemu", tcg, pin_places, NULL);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Tracking: see qtrack.h. A userfaultfd belongs to the address space that asks for it, so we make QEMU's main thread ask: ptrace stops it
+ * Tracking by PAGEMAP_SCAN: see qtrack.h. A userfaultfd belongs to the address space that asks for it, so we make QEMU's main thread ask: ptrace stops it
  * while it waits in a system call, whose `syscall` instruction carries out ours. The interrupted call begins anew afterwards.
  */
 #include "config.h"
-#include "hypervisor/qemu/qtrack.h"
+#include "hypervisor/qemu/qtrack_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,18 +20,16 @@
 #include <sys/wait.h>
 #include "common/loop.h"
 #include "common/util.h"
+#include "hypervisor/api/hypercall.h"
 #include "hypervisor/logdirty/uffd.h"
-#include "hypervisor/qemu/qholes.h"
 
 #define STOP_NS   (1000 * NS_PER_MS) /* until its main thread stands in a system call */
-#define MAPS_MAX  16u
 #define MAPS_TEXT (1u << 22)
 
 struct qtrack_state {
 	struct guestmem *m; /* borrowed */
 	int uffd, pagemap;  /* owned, -1: none */
-	struct qholes_map map[MAPS_MAX];
-	size_t n_maps;
+	struct qtrack_maps maps;
 	struct qholes *holes;  /* owned, NULL: it makes none */
 	struct uffd_scan scan; /* scratch */
 	uint64_t *written;     /* borrowed, of the collection under way */
@@ -112,7 +110,7 @@ static int do_syscall(pid_t pid, const struct user_regs_struct *at, long nr, uin
 	return e;
 }
 
-static int get_uffd(const struct qtrack_guest *g, int *ret)
+int qtrack_get_uffd(const struct qtrack_guest *g, int *ret)
 {
 	struct user_regs_struct r;
 	long fd = -1, closed;
@@ -138,34 +136,52 @@ static int get_uffd(const struct qtrack_guest *g, int *ret)
 
 /* Tracking ---------------------------------------------------------------------------------------------------------------- */
 
-static int find_maps(struct qtrack_state *t, pid_t pid)
+int qtrack_open(pid_t pid, const char *name, int flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	int fd = open(path, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int qtrack_find_maps(pid_t pid, const struct guestmem *m, struct qtrack_maps *ret)
 {
 	char path[64];
 	_cleanup_free_ char *text = NULL;
 	struct stat st;
 
+	ret->n = 0;
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	int r = file_read(path, MAPS_TEXT, &text, NULL);
 	if (r < 0)
 		return r;
-	if (fstat(t->m->fd, &st) < 0)
+	if (fstat(m->fd, &st) < 0)
 		return -errno;
 	for (char *line = text, *next; line && *line; line = next) {
-		struct qholes_map m;
+		struct qholes_map a;
 		uint64_t inode;
 		unsigned major, minor;
 
 		next = strchr(line, '\n');
 		next = next ? next + 1 : NULL;
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %x:%x %" SCNu64, &m.start, &m.end, &m.offset,
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %x:%x %" SCNu64, &a.start, &a.end, &a.offset,
 		           &major, &minor, &inode) != 6 ||
 		    inode != st.st_ino || major != major(st.st_dev) || minor != minor(st.st_dev))
 			continue;
-		if (t->n_maps == MAPS_MAX || m.offset + (m.end - m.start) > t->m->size)
+		if (ret->n == QTRACK_MAPS_MAX || a.offset + (a.end - a.start) > m->size)
 			return -E2BIG;
-		t->map[t->n_maps++] = m;
+		ret->map[ret->n++] = a;
 	}
-	return t->n_maps ? 0 : -ENOENT;
+	return ret->n ? 0 : -ENOENT;
+}
+
+void qtrack_mark(const struct qholes_map *at, uint64_t start, uint64_t end, uint64_t *bits)
+{
+	uint64_t first = (at->offset + (start - at->start)) / PAGE_BYTES;
+
+	for (uint64_t i = first; i < first + (end - start) / PAGE_BYTES; i++)
+		bits[i / 64] |= 1ull << (i % 64);
 }
 
 static void end(void *arg)
@@ -185,7 +201,6 @@ static void end(void *arg)
 static int begin(void *arg, struct guestmem *m, void **ret, struct err *err)
 {
 	const struct qtrack_guest *g = arg;
-	char path[64];
 	int r = uffd_probe(err);
 
 	if (r < 0)
@@ -195,18 +210,17 @@ static int begin(void *arg, struct guestmem *m, void **ret, struct err *err)
 		return err_set(err, ENOMEM, "out of memory");
 	t->m = m;
 	t->uffd = t->pagemap = -1;
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", g->pid);
-	t->pagemap = open(path, O_RDONLY | O_CLOEXEC);
-	r = t->pagemap < 0 ? -errno : find_maps(t, g->pid);
+	t->pagemap = qtrack_open(g->pid, "pagemap", O_RDONLY);
+	r = t->pagemap < 0 ? t->pagemap : qtrack_find_maps(g->pid, m, &t->maps);
 	if (!r)
-		r = get_uffd(g, &t->uffd);
+		r = qtrack_get_uffd(g, &t->uffd);
 	if (!r)
 		r = uffd_setup(t->uffd, g->holes);
 	/* before there is anything to hear: QEMU must not wait for us */
 	if (!r && g->holes)
-		r = qholes_new(t->uffd, t->map, t->n_maps, m->size / PAGE_BYTES, &t->holes, err);
-	for (size_t i = 0; i < t->n_maps && !r; i++)
-		r = uffd_register(t->uffd, t->map[i].start, t->map[i].end);
+		r = qholes_new(t->uffd, t->maps.map, t->maps.n, m->size / PAGE_BYTES, &t->holes, err);
+	for (size_t i = 0; i < t->maps.n && !r; i++)
+		r = uffd_register(t->uffd, t->maps.map[i].start, t->maps.map[i].end);
 	if (r < 0) {
 		end(t);
 		return err_sys(err, -r, "cannot track what QEMU writes");
@@ -218,10 +232,8 @@ static int begin(void *arg, struct guestmem *m, void **ret, struct err *err)
 static void on_written(void *arg, uint64_t start, uint64_t stop_at)
 {
 	struct qtrack_state *t = arg;
-	uint64_t first = (t->at->offset + (start - t->at->start)) / PAGE_BYTES;
 
-	for (uint64_t i = 0; i < (stop_at - start) / PAGE_BYTES; i++)
-		t->written[(first + i) / 64] |= 1ull << ((first + i) % 64);
+	qtrack_mark(t->at, start, stop_at, t->written);
 }
 
 static int collect(void *arg, bool suspended, uint64_t *written, uint64_t *cand, bool *ret_all, const char **ret_why,
@@ -232,12 +244,21 @@ static int collect(void *arg, bool suspended, uint64_t *written, uint64_t *cand,
 
 	(void)suspended, (void)cand, (void)ret_all, (void)ret_why;
 	t->written = written;
-	for (size_t i = 0; i < t->n_maps && !r; i++) {
-		t->at = &t->map[i];
+	for (size_t i = 0; i < t->maps.n && !r; i++) {
+		t->at = &t->maps.map[i];
 		r = uffd_scan(&t->scan, t->pagemap, t->at->start, t->at->end, UFFD_WRITTEN, on_written, t);
 	}
 	t->written = NULL;
 	return r < 0 ? err_sys(err, -r, "cannot see what QEMU writes") : 0;
 }
 
-const struct logdirty_tracker qtrack = { .begin = begin, .collect = collect, .free = end };
+static int probe(void *arg, const struct guestmem *m, struct err *err)
+{
+	(void)arg, (void)m;
+	return uffd_probe(err);
+}
+
+const struct logdirty_tracker qtrack_scan = {
+	.method = HV_LOGDIRTY_BY_SCAN, .probe = probe, .begin = begin, .collect = collect, .free = end
+};
+const struct logdirty_tracker *const qtrack[] = { &qtrack_scan, &qtrack_soft, NULL };

@@ -115,6 +115,7 @@ static void forget(struct qvm *v)
 	close_fd(&v->saved);
 	close_fd(&v->code);
 	memset(v->base, 0, sizeof(v->base));
+	v->marks_seen = false;
 	v->pid = 0;
 	v->state = QVM_NONE;
 	vuqemu_park(v->env->devs, false);

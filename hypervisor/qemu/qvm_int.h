@@ -45,6 +45,7 @@ struct qvm {
 	int code;               /* memory file with the firmware's code, as the process was given it; -1: none */
 	uint64_t base[2];       /* its name (qstate.h); zeros: none */
 	struct qtrack_guest track;
+	bool marks_seen;        /* by tracking */
 	struct logdirty *log;
 	char err_text[512];     /* the end of its standard error */
 	size_t err_len;

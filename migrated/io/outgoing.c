@@ -12,6 +12,7 @@
 #include "common/util.h"
 #include "clusterd/guard/managed.h"
 #include "common/fault.h"
+#include "hypervisor/api/hvmsg.h"
 #include "migrated/io/ctl.h"
 #include "migrated/io/knock.h"
 #include "migrated/io/outgoing_int.h"
@@ -196,13 +197,12 @@ static void outgoing_free(struct outgoing *o)
 /* Milestones of the blackout, ms after SUSPEND was called. */
 static void log_switchover(const struct outgoing *o)
 {
-	static const char *const modes[] = { "?", "track", "hash", "stopcopy" };
 	uint64_t t0 = o->suspend_ns;
 
 	log_info("%s: moved to %s (log-dirty %s): downtime %.1f ms: suspended %.1f, state %.1f (capture %.1f, %" PRIu64
 	         " KiB), pages %.1f, all sent %.1f, "
 	         "ready %.1f, go %.1f; clock offset %.2f, rtt %.2f",
-	         o->order.domain, o->order.host, modes[o->core.mode & 3], (double)outgoing_downtime_ns(o) / 1e6,
+	         o->order.domain, o->order.host, hv_logdirty_by(o->logdirty_by), (double)outgoing_downtime_ns(o) / 1e6,
 	         (double)(o->suspended_ns - t0) / 1e6, (double)(o->captured_ns - t0) / 1e6, (double)o->capture_ns / 1e6,
 	         o->state_bytes >> 10, (double)(o->passed_ns - t0) / 1e6, (double)(o->final_ns - t0) / 1e6,
 	         (double)(o->ready_ns - t0) / 1e6, (double)(o->go_ns - t0) / 1e6, (double)o->clock_offset_ns / 1e6,

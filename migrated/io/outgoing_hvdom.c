@@ -102,6 +102,7 @@ static void got_logdirty(struct outgoing *o, struct mig_event *ev, const void *p
 	memcpy(&rep, payload, len < sizeof(rep) ? len : sizeof(rep));
 	if (ev->hv.op == MIG_HV_LOGDIRTY_ENABLE) {
 		ev->hv.v0 = rep.mode;
+		o->logdirty_by = rep.by;
 	} else if (ev->hv.op == MIG_HV_CLEAN) {
 		o->scan_ns = rep.scan_ns;
 		if (o->suspended_ns)

@@ -33,6 +33,7 @@ struct outgoing {
 	char local_text[ERR_TEXT_MAX];     /* ours, of a hypercall or worker that failed */
 	/* domain */
 	struct hv_info info;
+	uint32_t logdirty_by; /* HV_LOGDIRTY_BY_*, of this push */
 	struct hv_hello hello;
 	uint64_t ram_used, dirty_pps; /* octets, pages per second: of hvdom's statistics */
 	char *xml;

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include "common/util.h"
+#include "hypervisor/api/hvmsg.h"
 #include "migrated/io/outgoing_int.h"
 
 static const char *outcome_name(enum mig_outcome o)
@@ -170,16 +171,17 @@ json_t *outgoing_result(struct outgoing *o)
 	bool ok = o->outcome == MIG_OUTCOME_COMPLETED;
 	double down = (double)outgoing_downtime_ns(o) / 1e6;
 	json_t *error = ok ? json_null() : json_string(why);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
-	                 "type", "result", "status", outcome_name(o->outcome), "domain", o->order.domain, "from",
-	                 o->d->node.name, "to", o->order.host, "total_ms",
-	                 o->begun_ns ? (double)(end - o->begun_ns) / 1e6 : 0.0, "setup_ms",
-	                 o->core.armed_ns ? (double)(o->core.armed_ns - o->begun_ns) / 1e6 : 0.0, "downtime_ms", down,
-	                 "rounds", (json_int_t)(c->rounds + (o->core.suspend_ns ? 1 : 0)), "ram_bytes",
-	                 (json_int_t)o->info.ram_bytes, "sent_bytes", (json_int_t)st.octets, "pages_sent",
-	                 (json_int_t)st.pages_data, "pages_zero", (json_int_t)st.pages_zero, "bandwidth_bps",
-	                 (json_int_t)c->rate_bps, "dirty_pages_per_s", (json_int_t)c->dirty_pps, "error",
-	                 error ? error : json_null(), "steps_ms", outgoing_steps(o), "stages", outgoing_stages(o, &st));
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:s}",
+		"type", "result", "status", outcome_name(o->outcome), "domain", o->order.domain, "from",
+		o->d->node.name, "to", o->order.host, "total_ms", o->begun_ns ? (double)(end - o->begun_ns) / 1e6 : 0.0,
+		"setup_ms", o->core.armed_ns ? (double)(o->core.armed_ns - o->begun_ns) / 1e6 : 0.0, "downtime_ms",
+		down, "rounds", (json_int_t)(c->rounds + (o->core.suspend_ns ? 1 : 0)), "ram_bytes",
+		(json_int_t)o->info.ram_bytes, "sent_bytes", (json_int_t)st.octets, "pages_sent",
+		(json_int_t)st.pages_data, "pages_zero", (json_int_t)st.pages_zero, "bandwidth_bps",
+		(json_int_t)c->rate_bps, "dirty_pages_per_s", (json_int_t)c->dirty_pps, "error",
+		error ? error : json_null(), "steps_ms", outgoing_steps(o), "stages", outgoing_stages(o, &st),
+		"logdirty", hv_logdirty_by(o->logdirty_by));
 }
 
 /* What `vmmig plan` prints. */
@@ -196,12 +198,12 @@ json_t *outgoing_plan(struct outgoing *o)
 	mig_forecast(o->ram_used, rate, o->dirty_pps * PAGE_BYTES, o->ram_used, o->order.downtime_ns,
 	             OUTGOING_OVERHEAD_NS, &f);
 	json_t *error = ok ? json_null() : json_string(why);
-	return json_pack("{s:s, s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:f, s:f, s:I, s:b, s:o}", "type",
-	                 "plan", "possible", ok, "domain", o->order.domain, "from", o->d->node.name, "to",
+	return json_pack("{s:s, s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:f, s:f, s:I, s:b, s:s, s:o}",
+	                 "type", "plan", "possible", ok, "domain", o->order.domain, "from", o->d->node.name, "to",
 	                 o->order.host, "ram_bytes", (json_int_t)o->info.ram_bytes, "ram_used_bytes",
 	                 (json_int_t)o->ram_used, "target_ram_available_bytes", (json_int_t)o->target_ram_available,
 	                 "bandwidth_bps", (json_int_t)rate, "dirty_pages_per_s", (json_int_t)o->dirty_pps, "rounds",
 	                 (int)f.rounds, "total_ms", (double)f.total_ns / 1e6, "downtime_ms",
 	                 (double)f.downtime_ns / 1e6, "sent_bytes", (json_int_t)f.sent_bytes, "converges", f.converges,
-	                 "error", error ? error : json_null());
+	                 "logdirty", hv_logdirty_by(o->info.logdirty_by), "error", error ? error : json_null());
 }

@@ -1,6 +1,6 @@
 # Fuzz targets of the pv engine: see local.mk.
 fuzz_tests += %D%/replay_pvimage %D%/replay_kernelfile %D%/replay_setstate
-FUZZ_PV_LIBS = hypervisor/libhv.a hypervisor/pv/libpv.a hypervisor/pv/libkernelfile.a hypervisor/logdirty/liblogdirty.a common/libcommon.a $(XXHASH_LIBS)
+FUZZ_PV_LIBS = hypervisor/libhv.a hypervisor/pv/libpv.a hypervisor/pv/libkernelfile.a hypervisor/logdirty/liblogdirty.a hypervisor/api/libhvcall.a common/libcommon.a $(XXHASH_LIBS)
 
 %C%_replay_pvimage_SOURCES = %D%/fuzz_pvimage.c $(FUZZ_REPLAY)
 %C%_replay_pvimage_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"pvimage"'

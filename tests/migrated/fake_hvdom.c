@@ -358,6 +358,9 @@ static void do_logdirty(struct hvconn *c, uint16_t op, uint64_t cookie, const vo
 	if (op == HV_OP_LOGDIRTY_ENABLE) {
 		g.session = c;
 		g.mode = q->mode ? q->mode : HV_LOGDIRTY_RECORD;
+		r.by = g.mode == HV_LOGDIRTY_NONE     ? HV_LOGDIRTY_BY_NOTHING
+		       : g.mode == HV_LOGDIRTY_RECORD ? HV_LOGDIRTY_BY_SCAN
+		                                      : HV_LOGDIRTY_BY_HASH;
 		for (uint64_t i = 0; i <= g.hot; i++)
 			atomic_fetch_or(&g.log[i / 64], 1ull << (i % 64));
 		memset(g.shadow, 0xff, g.pages * 8);

@@ -29,12 +29,13 @@ last() { tail -n 1 "$T/out"; }
 	domain_start a g1
 	for how in track hash stopcopy; do
 		push a b --verify --log-dirty $how --downtime 500; [[ $(settled) == b ]]
+		last | jq -e --arg how "$how" '.logdirty == { track: "pagemap-scan", hash: "hash", stopcopy: "none" }[$how]'
 		push b a --log-dirty $how --streams 3 --compress lz4 --downtime 500; [[ $(settled) == a ]]
 	done
 	no_violation
 	# exactly the promised keys, in one object
 	last | jq -e 'keys == (["status","domain","from","to","total_ms","setup_ms","downtime_ms","rounds","ram_bytes","sent_bytes",
-		"pages_sent","pages_zero","bandwidth_bps","dirty_pages_per_s","error","steps_ms","stages"] | sort) and .status == "completed" and .error == null
+		"pages_sent","pages_zero","bandwidth_bps","dirty_pages_per_s","error","steps_ms","stages","logdirty"] | sort) and .status == "completed" and .error == null
 		and .from == "b" and .to == "a" and .downtime_ms > 0 and .ram_bytes == 67108864 and .pages_sent > 0'
 	# the steps are the downtime, and each stage took its time
 	last | jq -e '(.steps_ms | keys == (["freeze","scan","state","pages","wire","rebuild","handover","resume"] | sort)) and all(.steps_ms[]; . >= 0)

@@ -21,6 +21,7 @@
 #include "common/loop.h"
 #include "common/util.h"
 #include "hypervisor/api/hvcall.h"
+#include "hypervisor/api/hvmsg.h"
 #include "hypervisor/pv/image.h"
 #include "hypervisor/stateframe.h"
 #include "tests/system/hvevil.h"
@@ -393,8 +394,8 @@ static int do_rounds(char **a, struct err *err)
 		r = r ?: plain(HV_OP_RESUME, NULL, 0, err);
 	}
 	if (!r)
-		printf("  mode %u, %lu rounds, %lu pages while it ran, %lu while it stood\n", rep.mode,
-		       (unsigned long)n, (unsigned long)live, (unsigned long)last);
+		printf("  mode %u, %lu rounds, %lu pages while it ran, %lu while it stood, by %s\n", rep.mode,
+		       (unsigned long)n, (unsigned long)live, (unsigned long)last, hv_logdirty_by(rep.by));
 	return r;
 }
 

@@ -263,6 +263,12 @@ static void look_at_page(struct fake *f, uint64_t i)
 		f->dirty[i] = differs;
 }
 
+static uint32_t fake_log_method(void *vm)
+{
+	(void)vm;
+	return HV_LOGDIRTY_BY_HASH;
+}
+
 static int fake_log_collect(void *vm, bool clean, uint64_t *bitmap, uint64_t *ret_dirty, struct err *err)
 {
 	struct fake *f = vm;
@@ -413,6 +419,7 @@ const struct hv_engine_ops fake_engine = {
 	.logdirty_collect = fake_log_collect,
 	.logdirty_audit = fake_log_audit,
 	.logdirty_stop = fake_log_stop,
+	.logdirty_method = fake_log_method,
 	.powerdown = fake_powerdown,
 	.balloon = fake_balloon,
 	.balloon_bytes = fake_balloon_bytes,

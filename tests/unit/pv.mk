@@ -5,10 +5,10 @@ TESTS += $(pv_tests)
 
 %C%_test_logdirty_SOURCES = %D%/test_logdirty.c
 %C%_test_logdirty_LDFLAGS = $(AM_LDFLAGS) $(ALLOC_WRAP)
-%C%_test_logdirty_LDADD = hypervisor/logdirty/liblogdirty.a hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a $(TEST_LIBS) $(XXHASH_LIBS) $(URING_LIBS) $(ZLIB_LIBS)
+%C%_test_logdirty_LDADD = hypervisor/logdirty/liblogdirty.a hypervisor/api/libhvcall.a hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a $(TEST_LIBS) $(XXHASH_LIBS) $(URING_LIBS) $(ZLIB_LIBS)
 
 %C%_test_trackrules_SOURCES = %D%/test_trackrules.c
-%C%_test_trackrules_LDADD = hypervisor/pv/libpv.a hypervisor/logdirty/liblogdirty.a hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a $(TEST_LIBS)
+%C%_test_trackrules_LDADD = hypervisor/pv/libpv.a hypervisor/logdirty/liblogdirty.a hypervisor/api/libhvcall.a hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a $(TEST_LIBS)
 
 pv_more_tests = %D%/test_pvimage %D%/test_pvfilter %D%/test_kernelfile %D%/test_pvmaps %D%/test_lease %D%/test_conlog %D%/test_dommem \
 	%D%/test_cgroup %D%/test_park %D%/test_adopt %D%/test_slow %D%/test_rundir %D%/test_memcheck %D%/test_freeze %D%/test_pvlife
@@ -45,7 +45,7 @@ PV_TEST_LIBS = hypervisor/libhv.a hypervisor/pv/libpv.a hypervisor/pv/libkernelf
 %C%_test_pvlife_SOURCES = %D%/test_pvlife.c
 %C%_test_pvlife_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pv_files_open -Wl,--wrap=pv_files_done -Wl,--wrap=pv_sandbox_new -Wl,--wrap=pv_sandbox_clear \
 	-Wl,--wrap=pv_sandbox_done -Wl,--wrap=pv_sandbox_boot -Wl,--wrap=pv_freeze -Wl,--wrap=pv_fds_learn -Wl,--wrap=pv_dump -Wl,--wrap=pv_restore
-%C%_test_pvlife_LDADD = hypervisor/pv/libpv.a hypervisor/pv/librestorer.a hypervisor/logdirty/liblogdirty.a $(PV_TEST_LIBS)
+%C%_test_pvlife_LDADD = hypervisor/pv/libpv.a hypervisor/pv/librestorer.a hypervisor/logdirty/liblogdirty.a hypervisor/api/libhvcall.a $(PV_TEST_LIBS)
 %C%_test_slow_SOURCES = %D%/test_slow.c
 %C%_test_slow_LDADD = $(PV_TEST_LIBS)
 %C%_test_park_SOURCES = %D%/test_park.c

@@ -1,10 +1,12 @@
 # Unit tests of engine qemu: no guest, no QEMU.
-qemu_tests = %D%/test_qholes %D%/test_qstate %D%/test_qmp %D%/test_qargs %D%/test_qcpu %D%/test_domarch %D%/test_qengine %D%/test_qplug
+qemu_tests = %D%/test_qholes %D%/test_qsoft %D%/test_qstate %D%/test_qmp %D%/test_qargs %D%/test_qcpu %D%/test_domarch %D%/test_qengine %D%/test_qplug
 check_PROGRAMS += $(qemu_tests)
 TESTS += $(qemu_tests)
 
+%C%_test_qsoft_SOURCES = %D%/test_qsoft.c
+%C%_test_qsoft_LDADD = hypervisor/qemu/libqemu.a hypervisor/logdirty/liblogdirty.a hypervisor/api/libhvcall.a hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a $(TEST_LIBS) $(XXHASH_LIBS) $(URING_LIBS) $(ZLIB_LIBS)
 %C%_test_qholes_SOURCES = %D%/test_qholes.c
-%C%_test_qholes_LDADD = hypervisor/qemu/libqemu.a hypervisor/logdirty/liblogdirty.a $(TEST_LIBS)
+%C%_test_qholes_LDADD = hypervisor/qemu/libqemu.a hypervisor/logdirty/liblogdirty.a hypervisor/api/libhvcall.a $(TEST_LIBS)
 
 %C%_test_qstate_SOURCES = %D%/test_qstate.c
 %C%_test_qstate_LDADD = hypervisor/qemu/libqemu.a common/libcommon.a $(TEST_LIBS) $(XXHASH_LIBS)
@@ -28,7 +30,7 @@ TESTS += $(qemu_tests)
 # its QEMU is played by the test, which has a qproc_start() of its own
 %C%_test_qengine_SOURCES = %D%/test_qengine.c
 %C%_test_qengine_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-%C%_test_qengine_LDADD = hypervisor/qemu/libqemu.a hypervisor/logdirty/liblogdirty.a hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a hypervisor/api/liblaunch.a hypervisor/api/xml/libdomxml.a clusterd/guard/libguard.a hypervisor/api/libpathconf.a common/libcommon.a \
+%C%_test_qengine_LDADD = hypervisor/qemu/libqemu.a hypervisor/logdirty/liblogdirty.a hypervisor/api/libhvcall.a hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a hypervisor/api/liblaunch.a hypervisor/api/xml/libdomxml.a clusterd/guard/libguard.a hypervisor/api/libpathconf.a common/libcommon.a \
 	$(TEST_LIBS) $(XXHASH_LIBS) $(XML_LIBS) $(URING_LIBS) $(ZLIB_LIBS) $(JANSSON_LIBS)
 
 %C%_test_qplug_SOURCES = %D%/test_qplug.c

@@ -328,7 +328,7 @@ static bool survives_death(struct guest *g)
 	struct err err = { 0 };
 	struct logdirty *l = NULL;
 	struct pv_track_guest tg = { .f = &g->f, .k_pidfd = g->rs.k_pidfd, .mem_inode = g->mem_inode };
-	struct logdirty_cfg c = { .mode = HV_LOGDIRTY_RECORD, .tracker = &pv_tracker, .arg = &tg };
+	struct logdirty_cfg c = { .mode = HV_LOGDIRTY_RECORD, .trackers = pv_trackers, .arg = &tg };
 	uint32_t mode;
 	pid_t killer = fork();
 
@@ -391,7 +391,7 @@ int main(int argc, char **argv)
 	if (!bits || copy == MAP_FAILED)
 		return 1;
 	struct pv_track_guest tg = { .f = &g.f, .k_pidfd = g.rs.k_pidfd, .mem_inode = g.mem_inode };
-	struct logdirty_cfg c = { .mode = HV_LOGDIRTY_RECORD, .audit = audit, .tracker = &pv_tracker, .arg = &tg };
+	struct logdirty_cfg c = { .mode = HV_LOGDIRTY_RECORD, .audit = audit, .trackers = pv_trackers, .arg = &tg };
 	unsigned unarmed = rearm(&g, &c, 30, bits);
 	freeze(&g);
 	uint64_t t0 = now_ns(), stubs = g.f.n_stubs;

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Soft-dirty marks: what is believed of the host, by files that say so; and, with a kernel that has marks (Debian's 6.1: `make check-kernels`),
+ * tracking of a process in QEMU's place, which maps a memory file and writes to it.
+ */
+#include "config.h"
+#include "tests/unit/testutil.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "common/loop.h"
+#include "common/util.h"
+#include "hypervisor/api/hypercall.h"
+#include "hypervisor/logdirty/softdirty.h"
+#include "hypervisor/qemu/qtrack_int.h"
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21
+#endif
+
+/* The host --------------------------------------------------------------------------------------------------------------- */
+
+struct host {
+	const char *what, *swap, *scanned, *made, *huge, *shmem, *l1tf, *release;
+	bool good;
+};
+
+#define GOOD_HOST "0", "17", "3", "0", "always within_size advise [never] deny force", "Not affected", "6.1.0-57-amd64"
+
+static void put(const char *path, const char *text)
+{
+	_cleanup_free_ char *full = xasprintf("%s%s", test_dir, path);
+
+	for (char *p = strchr(full + strlen(test_dir) + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = 0;
+		(void)!mkdir(full, 0700);
+		*p = '/';
+	}
+	if (!text)
+		(void)!unlink(full);
+	else
+		assert_int_equal(file_write_atomic(full, text, strlen(text), 0600), 0);
+}
+
+static void put_host(const struct host *h)
+{
+	_cleanup_free_ char *mem = xasprintf("MemTotal: 1 kB\nSwapTotal:       %s kB\nShmemHugePages: %s kB\n", h->swap,
+	                                     h->huge);
+	_cleanup_free_ char *stat = xasprintf("pgscan_direct 5\npgscan_anon %s\nthp_file_alloc %s\n", h->scanned,
+	                                      h->made);
+
+	put("/proc/meminfo", mem);
+	put("/proc/vmstat", stat);
+	put("/sys/kernel/mm/transparent_hugepage/shmem_enabled", h->shmem);
+	put("/sys/devices/system/cpu/vulnerabilities/l1tf", h->l1tf);
+	put("/proc/sys/kernel/osrelease", h->release);
+}
+
+static void test_hosts(void **state)
+{
+	static const struct host hosts[] = {
+		{ "good", GOOD_HOST, true },
+		{ "no huge pages in this kernel", "0", "17", "3", "0", NULL, "Not affected", "6.1.0", true },
+		{ "huge pages denied", "0", "17", "3", "0", "always [deny] force", "Not affected", "6.1.0", true },
+		{ "swap", "4", "17", "3", "0", "[never]", "Not affected", "6.1.0", false },
+		{ "huge pages", "0", "17", "3", "2048", "[never]", "Not affected", "6.1.0", false },
+		{ "huge pages to come", "0", "17", "3", "0", "[always] never", "Not affected", "6.1.0", false },
+		{ "huge pages on advice, which QEMU gives", "0", "17", "3", "0", "[advise] never", "Not affected",
+		  "6.1.0", false },
+		{ "L1TF", "0", "17", "3", "0", "[never]", "Mitigation: PTE Inversion", "6.1.0", false },
+		{ "nothing said of L1TF", "0", "17", "3", "0", "[never]", NULL, "6.1.0", false },
+		{ "an earlier kernel", "0", "17", "3", "0", "[never]", "Not affected", "5.15.0", false },
+		{ "a later kernel", "0", "17", "3", "0", "[never]", "Not affected", "6.12.9+deb12", false },
+		{ "the last one", "0", "17", "3", "0", "[never]", "Not affected", "6.6.30", true },
+	};
+	static struct softdirty s;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
+		put_host(&hosts[i]);
+		int r = softdirty_begin(&s, test_dir, &err);
+		if (r != (hosts[i].good ? 0 : -ENOTSUP))
+			fail_msg("%s: %d", hosts[i].what, r);
+		if (hosts[i].good && !softdirty_sure(&s))
+			fail_msg("%s: not sure: %s", hosts[i].what, s.unsure);
+	}
+	put("/proc/vmstat", "pgscan_direct 5\n");
+	put_host(&hosts[0]);
+	put("/proc/meminfo", NULL);
+	assert_int_equal(softdirty_begin(&s, test_dir, &err), -ENOTSUP);
+}
+
+static void test_hosts_change(void **state)
+{
+	static const struct host good = { "", GOOD_HOST, true }, changes[] = {
+		{ "swap", "4", "17", "3", "0", "[never]", "Not affected", "6.1.0", false },
+		{ "it swapped", "0", "18", "3", "0", "[never]", "Not affected", "6.1.0", false },
+		{ "a huge page was made", "0", "17", "4", "0", "[never]", "Not affected", "6.1.0", false },
+		{ "a huge page", "0", "17", "3", "2048", "[never]", "Not affected", "6.1.0", false },
+		{ "huge pages to come", "0", "17", "3", "0", "[within_size] never", "Not affected", "6.1.0", false },
+	};
+	static struct softdirty s;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		put_host(&good);
+		assert_int_equal(softdirty_begin(&s, test_dir, &err), 0);
+		assert_true(softdirty_sure(&s));
+		put_host(&changes[i]);
+		if (softdirty_sure(&s))
+			fail_msg("%s: it is sure", changes[i].what);
+		put_host(&good);
+		if (softdirty_sure(&s))
+			fail_msg("%s: it is sure again", changes[i].what);
+	}
+}
+
+/* A guest ---------------------------------------------------------------------------------------------------------------- */
+
+#define PAGES   24576u /* larger than what is hashed anyway */
+#define THREADS 2
+
+/* in memory that it shares with the test */
+struct orders {
+	_Atomic bool go, end, hold;
+	_Atomic unsigned held;
+	_Atomic uint64_t writes;
+};
+
+static struct {
+	struct guestmem m;
+	struct orders *o;
+	pid_t pid;
+	int pidfd;
+	bool marks;
+	struct qtrack_guest g;
+	struct logdirty *l;
+	uint64_t bits[PAGES / 64];
+} w;
+
+static void *writer(void *arg)
+{
+	uint64_t x = (uint64_t)(uintptr_t)arg * 2654435761u + 88172645463325252ull;
+	uint8_t *mem = w.m.base;
+
+	while (!w.o->end) {
+		if (w.o->hold || !w.o->go) {
+			w.o->held++;
+			while ((w.o->hold || !w.o->go) && !w.o->end)
+				usleep(100);
+			w.o->held--;
+			continue; /* it may be held again, by who still saw it held */
+		}
+		for (int i = 0; i < 64; i++) {
+			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+			uint64_t page = x % PAGES;
+			if (x >> 60) /* else it is only read, which puts it into the table */
+				mem[page * PAGE_BYTES + (x >> 32) % PAGE_BYTES] += 1;
+			else
+				*(volatile uint8_t *)(mem + page * PAGE_BYTES);
+		}
+		w.o->writes++;
+	}
+	return NULL;
+}
+
+static _Noreturn void guest(void)
+{
+	pthread_t t[THREADS];
+
+	munmap(w.m.base, w.m.size);
+	w.m.base = mmap(NULL, w.m.size, PROT_READ | PROT_WRITE, MAP_SHARED, w.m.fd, 0);
+	for (uintptr_t i = 0; i < THREADS; i++)
+		pthread_create(&t[i], NULL, writer, (void *)(i + 1));
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(t[i], NULL);
+	_exit(0);
+}
+
+static int guest_up(void **state)
+{
+	struct err err;
+
+	(void)state;
+	memset(&w, 0, sizeof(w));
+	w.o = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int fd = memfd_create("ram", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(fd, PAGES * PAGE_BYTES), 0);
+	assert_int_equal(guestmem_init(&w.m, fd, PAGES * PAGE_BYTES, &err), 0);
+	w.pid = fork();
+	if (!w.pid)
+		guest();
+	w.pidfd = (int)syscall(SYS_pidfd_open, w.pid, 0);
+	while (w.o->held != THREADS)
+		usleep(1000);
+	w.g = (struct qtrack_guest){ .pid = w.pid, .pidfd = w.pidfd, .marks_seen = &w.marks };
+	if (qtrack_soft.probe(&w.g, &w.m, &err) < 0) {
+		print_message("no tracking by marks here: %s\n", err.text);
+		w.g.pid = 0;
+	}
+	return 0;
+}
+
+static int guest_down(void **state)
+{
+	(void)state;
+	logdirty_free(w.l);
+	kill(w.pid, SIGKILL);
+	waitpid(w.pid, NULL, 0);
+	close(w.pidfd);
+	guestmem_done(&w.m);
+	munmap(w.o, PAGE_BYTES);
+	return 0;
+}
+
+static void hold(bool on)
+{
+	w.o->hold = on;
+	while (on && w.o->held != THREADS)
+		usleep(100);
+}
+
+static void begin(void)
+{
+	static const struct logdirty_tracker *const soft[] = { &qtrack_soft, NULL };
+	struct logdirty_cfg c = { .mode = HV_LOGDIRTY_RECORD, .audit = true, .trackers = soft, .arg = &w.g };
+	uint32_t mode;
+	struct err err;
+
+	if (logdirty_new(&c, &w.m, &w.l, &mode, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(logdirty_method(w.l), HV_LOGDIRTY_BY_SOFT_DIRTY);
+	w.o->go = true;
+}
+
+static uint64_t collect(bool suspended)
+{
+	struct err err;
+	uint64_t n;
+
+	if (logdirty_collect(w.l, suspended, true, w.bits, &n, &err) < 0)
+		fail_msg("%s", err.text);
+	return n;
+}
+
+static uint64_t audit(void)
+{
+	struct err err;
+	uint64_t missed;
+
+	assert_int_equal(logdirty_audit(w.l, w.bits, &missed, &err), 0);
+	return missed;
+}
+
+static void test_nothing_is_missed(void **state)
+{
+	struct logdirty_stats st;
+	uint64_t rounds = getenv("HOSPES_ROUNDS") ? strtoull(getenv("HOSPES_ROUNDS"), NULL, 10) : 40, live = 0,
+		 last = 0;
+
+	(void)state;
+	if (!w.g.pid)
+		skip();
+	begin();
+	for (uint64_t i = 0; i < rounds; i++) {
+		uint64_t wrote = w.o->writes;
+		live += collect(false);
+		while (w.o->writes < wrote + 4)
+			usleep(500);
+		hold(true);
+		last += collect(true);
+		assert_int_equal(audit(), 0);
+		hold(false);
+	}
+	/* it found them by the marks, and not by looking at everything */
+	logdirty_stats(w.l, &st);
+	print_message("%lu pages while it ran, %lu while it stood; %lu of %lu looks were at everything\n", live, last,
+	              st.whole, st.collections);
+	assert_int_equal(st.whole, 1);
+	assert_true(last < rounds * PAGES / 2);
+	/* what no collection saw, the audit does */
+	while (!audit())
+		usleep(1000);
+	hold(true);
+}
+
+/* A page that leaves the table takes its mark along: the reason for all that is asked of the host. */
+static void test_marks_get_lost(void **state)
+{
+	(void)state;
+	if (!w.g.pid)
+		skip();
+	uint8_t *m = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, w.m.fd, 0);
+	_cleanup_close_ int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC),
+			    clear = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+	uint64_t at = (uint64_t)(uintptr_t)m;
+
+	assert_true(m != MAP_FAILED);
+	*m = 1;
+	assert_int_equal(softdirty_has(pagemap, at), 1);
+	assert_int_equal(softdirty_clear(clear), 0);
+	assert_int_equal(softdirty_has(pagemap, at), 0);
+	*m = 2;
+	assert_int_equal(softdirty_has(pagemap, at), 1);
+	assert_int_equal(madvise(m, PAGE_BYTES, MADV_PAGEOUT), 0);
+	assert_int_equal(*(volatile uint8_t *)m, 2);
+	assert_int_equal(softdirty_has(pagemap, at), 0);
+	munmap(m, PAGE_BYTES);
+}
+
+/* Who was stopped by somebody else is not let go. */
+static void test_stopped_by_others(void **state)
+{
+	siginfo_t si;
+	struct err err;
+	uint64_t n;
+
+	(void)state;
+	if (!w.g.pid)
+		skip();
+	begin();
+	kill(w.pid, SIGSTOP);
+	assert_int_equal(waitid(P_PID, (id_t)w.pid, &si, WSTOPPED), 0);
+	uint64_t wrote = w.o->writes;
+	assert_int_equal(logdirty_collect(w.l, false, true, w.bits, &n, &err), -EBUSY);
+	usleep(20000);
+	assert_int_equal(w.o->writes, wrote);
+	kill(w.pid, SIGCONT);
+	while (w.o->writes == wrote)
+		usleep(1000);
+	collect(false);
+	hold(true);
+	collect(true);
+	assert_int_equal(audit(), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_hosts, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_hosts_change, test_dir_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_nothing_is_missed, guest_up, guest_down),
+		cmocka_unit_test_setup_teardown(test_marks_get_lost, guest_up, guest_down),
+		cmocka_unit_test_setup_teardown(test_stopped_by_others, guest_up, guest_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
