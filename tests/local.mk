@@ -36,3 +36,7 @@ check-rest: check-programs
 
 # who may include whom
 EXTRA_DIST += tests/includes.sh
+
+# what --json prints
+TESTS += tests/jsonschemas.sh
+EXTRA_DIST += tests/jsonschemas.sh

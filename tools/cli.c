@@ -3,10 +3,13 @@
 #include "config.h"
 #include "tools/cli.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+#include "common/util.h"
 #include "tools/jsonconn.h"
 
 #define ARGS_SHOWN_MAX 16 /* longer ones do not fit into the list of commands */
@@ -180,7 +183,7 @@ static int run(struct cli *v)
 		if (v->json && v->program->json_failure) {
 			_cleanup_json_ json_t *o = json_pack("{s:s, s:s, s:s}", "status", "failed", "error", why,
 			                                     "code", code ?: "EIO");
-			jsonconn_print(o);
+			cli_print_json(v, o);
 		}
 		fflush(stdout); /* what led to it comes first */
 		fprintf(stderr, "%s: %s\n", name, why);
@@ -216,6 +219,33 @@ int cli_opt_number(const struct cli *v, unsigned option, double min, double max,
 		return 0;
 	snprintf(what, sizeof(what), "--%s", v->cmd->option[option].name);
 	return cli_number(what, v->value[option], min, max, ret, err);
+}
+
+void cli_log_json(const struct cli *v, const json_t *o)
+{
+	const char *path = secure_getenv("HOSPES_JSON_LOG");
+	_cleanup_close_ int fd = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+
+	if (fd < 0)
+		return;
+	_cleanup_json_ json_t *line = json_pack("{s:s, s:s, s:O}", "program", v->program->name, "command", v->cmd->name,
+	                                        "value", (json_t *)(uintptr_t)o);
+	_cleanup_free_ char *text = line ? json_dumps(line, JSON_COMPACT) : NULL,
+			    *whole = text ? xasprintf("%s\n", text) : NULL;
+	if (whole)
+		(void)!write(fd, whole, strlen(whole)); /* one write: several programs share the file */
+}
+
+void cli_print_json(const struct cli *v, const json_t *o)
+{
+	jsonconn_print(o);
+	cli_log_json(v, o);
+}
+
+void cli_print_json_new(const struct cli *v, json_t *o)
+{
+	cli_print_json(v, o);
+	json_decref(o);
 }
 
 const char *cli_bar(char *to, unsigned width, double part, double whole)

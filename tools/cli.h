@@ -7,6 +7,7 @@
 #define HOSPES_TOOLS_CLI_H
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include "common/cleanup.h"
@@ -63,6 +64,14 @@ static inline bool cli_opt(const struct cli *v, unsigned option) { return v->fla
 int cli_number(const char *what, const char *text, double min, double max, double *ret, struct err *err) _must_check_;
 /* The value of @option as a number. *@ret stays as it is when the option was not given. */
 int cli_opt_number(const struct cli *v, unsigned option, double min, double max, double *ret, struct err *err) _must_check_;
+/* What --json prints: one line on standard output, flushed. docs/json/ has the schemas. */
+void cli_print_json(const struct cli *v, const json_t *o);
+void cli_print_json_new(const struct cli *v, json_t *o); /* the same, and releases @o */
+/*
+ * For tests, which compare it with the schemas: with HOSPES_JSON_LOG=FILE in the environment each value that is printed is appended to
+ * FILE, as one line {"program":..., "command":..., "value":...}. Who prints by other means calls this.
+ */
+void cli_log_json(const struct cli *v, const json_t *o);
 /* "[####......]" of @width cells into @to, which has room for @width + 3 octets. Returns @to. */
 const char *cli_bar(char *to, unsigned width, double part, double whole);
 

@@ -46,6 +46,7 @@ int jsonconn_send(struct jsonconn *c, json_t *o, struct err *err) _must_check_;
  * -ECONNRESET: the daemon closed the connection. -EPROTO: the line is no object; the next one may be.
  */
 int jsonconn_recv(struct jsonconn *c, bool wait, json_t **ret, struct err *err) _must_check_;
+
 void jsonconn_print(const json_t *o); /* one line on standard output, flushed */
 
 /* Fields of an object, with defaults instead of failures: tools show what a daemon says, and do not judge it. */

@@ -58,7 +58,7 @@ static int on_answer(void *arg, json_t *o, struct err *err)
 		_cleanup_json_ json_t *now = moves_of(o);
 
 		if (b->v->json) {
-			jsonconn_print(o);
+			cli_print_json(b->v, o);
 		} else if (!b->shown) {
 			show_plan(o);
 		} else if (!json_equal(b->shown, now)) {
@@ -71,7 +71,7 @@ static int on_answer(void *arg, json_t *o, struct err *err)
 		b->failed += failed;
 		b->moved += !strcmp(field_text(o, "status"), "completed");
 		if (b->v->json)
-			jsonconn_print(o);
+			cli_print_json(b->v, o);
 		else
 			printf("%s: %s > %s %s%s%s\n", field_text(o, "domain"), field_text(o, "from"),
 			       field_text(o, "to"), field_text(o, "status"), failed ? ": " : "",
@@ -101,7 +101,7 @@ static int set_auto(struct cli *v, struct err *err)
 	r = vmclus_order(json_pack("{s:s, s:{s:b}}", "op", "policy", "set", "auto_balance", (int)on), "policy", NULL,
 	                 NULL, &o, err);
 	if (!r && v->json)
-		jsonconn_print(json_object_get(o, "policy"));
+		cli_print_json(v, json_object_get(o, "policy"));
 	else if (!r)
 		printf("the cluster %s by itself\n", on ? "balances" : "does not balance");
 	return r;
@@ -119,7 +119,7 @@ static int look_and_ask(struct balance *b, double max_moves, bool *nothing, stru
 	*nothing = !ask || !json_array_size(json_object_get(plan, "moves"));
 	if (b->v->json && *nothing) {
 		(void)json_object_del(plan, "type");
-		jsonconn_print(plan);
+		cli_print_json(b->v, plan);
 	} else if (!b->v->json) {
 		show_plan(plan);
 	}
@@ -154,8 +154,8 @@ int vmclus_balance(struct cli *v, struct err *err)
 	if (r || nothing)
 		return r;
 	if (v->json)
-		printf("{\"status\":\"%s\",\"moved\":%u,\"failed\":%u}\n", b.failed ? "failed" : "completed", b.moved,
-		       b.failed);
+		cli_print_json_new(v, json_pack("{s:s, s:i, s:i}", "status", b.failed ? "failed" : "completed", "moved",
+		                                (int)b.moved, "failed", (int)b.failed));
 	else if (b.moved || b.failed)
 		printf("%u moved, %u failed\n", b.moved, b.failed);
 	return b.failed ? CLI_FAILED : 0;

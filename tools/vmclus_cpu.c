@@ -38,7 +38,7 @@ int vmclus_cpu_baseline(struct cli *v, struct err *err)
 		return r;
 	if (v->json) {
 		(void)json_object_del(o, "type");
-		jsonconn_print(o);
+		cli_print_json(v, o);
 		return 0;
 	}
 	print_words(json_object_get(o, "features"), 0);

@@ -114,7 +114,7 @@ static int move_progress(void *arg, json_t *o, struct err *err)
 	if (strcmp(field_text(o, "type"), "progress") != 0)
 		return 0;
 	if (v->json) {
-		jsonconn_print(o);
+		cli_print_json(v, o);
 		return 0;
 	}
 	if (!isatty(STDOUT_FILENO))
@@ -147,7 +147,7 @@ int vmclus_move(struct cli *v, struct err *err)
 		                                  : json_pack("{s:s, s:s, s:s}", "status",
 		                                              wait ? "completed" : "ordered", "domain", v->arg[0], "to",
 		                                              v->arg[1]);
-		jsonconn_print(rep ?: bare);
+		cli_print_json(v, rep ?: bare);
 	} else if (rep) {
 		printf("%s moved from %s to %s in %.0f ms (downtime %.1f ms), %s sent\n", v->arg[0],
 		       field_text(rep, "from"), v->arg[1], field_num(rep, "total_ms"), field_num(rep, "downtime_ms"),

@@ -84,7 +84,7 @@ static int rules_list(struct cli *v, struct err *err)
 		return r;
 	rules = json_object_get(o, "rules");
 	if (v->json) {
-		jsonconn_print(rules);
+		cli_print_json(v, rules);
 		return 0;
 	}
 	if (!json_array_size(rules))
@@ -129,7 +129,7 @@ static int rules_add(struct cli *v, struct err *err)
 	if (r < 0)
 		return r;
 	if (v->json)
-		printf("{\"id\":%.0f}\n", field_num(o, "id"));
+		cli_print_json_new(v, json_pack("{s:I}", "id", (json_int_t)field_num(o, "id")));
 	else
 		printf("rule %.0f added\n", field_num(o, "id"));
 	return 0;
@@ -153,7 +153,9 @@ int vmclus_rules(struct cli *v, struct err *err)
 		return r;
 	r = vmclus_order(json_pack("{s:s, s:I}", "op", "rule-remove", "id", (json_int_t)id), NULL, NULL, NULL, NULL,
 	                 err);
-	if (!r)
+	if (!r && v->json)
+		cli_print_json_new(v, json_pack("{s:I}", "id", (json_int_t)id));
+	else if (!r)
 		printf("rule %.0f removed\n", id);
 	return r;
 }
@@ -203,7 +205,7 @@ int vmclus_policy(struct cli *v, struct err *err)
 	if (r < 0)
 		return r;
 	if (v->json) {
-		jsonconn_print(json_object_get(o, "policy"));
+		cli_print_json(v, json_object_get(o, "policy"));
 		return 0;
 	}
 	json_object_foreach(json_object_get(o, "policy"), key, value)

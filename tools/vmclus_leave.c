@@ -45,7 +45,7 @@ static int progress(void *arg, json_t *o, struct err *err)
 	if (strcmp(field_text(o, "type"), "progress") != 0)
 		return 0;
 	if (t->v->json) {
-		jsonconn_print(o);
+		cli_print_json(t->v, o);
 		return 0;
 	}
 	_cleanup_json_ json_t *what = json_array();
@@ -112,7 +112,7 @@ int vmclus_drain(struct cli *v, struct err *err)
 	if (r < 0)
 		return r;
 	if (v->json)
-		jsonconn_print(o);
+		cli_print_json(v, o);
 	else if (partly(o)) {
 		printf("%.0f %s:\n", field_num(o, "left"),
 		       undo ? "are not back yet, and are brought back on"
@@ -154,7 +154,7 @@ int vmclus_shutdown_host(struct cli *v, struct err *err)
 	if (r < 0)
 		return r;
 	if (v->json)
-		jsonconn_print(o);
+		cli_print_json(v, o);
 	else
 		printf("%s\n",
 		       undo    ? "this host takes domains again"

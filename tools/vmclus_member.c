@@ -150,7 +150,8 @@ int vmclus_init(struct cli *v, struct err *err)
 	if (r < 0)
 		return r;
 	if (v->json)
-		printf("{\"status\":\"ok\",\"cluster\":\"%s\",\"host\":\"%s\"}\n", cluster, self.name);
+		cli_print_json_new(v,
+		                   json_pack("{s:s, s:s, s:s}", "status", "ok", "cluster", cluster, "host", self.name));
 	say(v, "cluster %s is there, with this host alone; vmclus invite prints what another host needs to join\n",
 	    cluster);
 	return 0;
@@ -192,8 +193,8 @@ int vmclus_invite_for(struct cli *v, const char *name, struct err *err)
 	token_print(&t, line);
 	explicit_bzero(&t, sizeof(t));
 	if (v->json)
-		printf("{\"status\":\"ok\",\"token\":\"%s\",\"address\":\"%s\",\"valid_s\":3600}\n", line,
-		       conf_named(&c, self.name)->addr[0]);
+		cli_print_json_new(v, json_pack("{s:s, s:s, s:s, s:i}", "status", "ok", "token", line, "address",
+		                                conf_named(&c, self.name)->addr[0], "valid_s", 3600));
 	else
 		printf("vmclus join %s %s\n", conf_named(&c, self.name)->addr[0], line);
 	if (!v->json)
@@ -411,8 +412,8 @@ int vmclus_join(struct cli *v, struct err *err)
 	if (r == 0)
 		r = join_enter(&j, err);
 	if (r == 0 && v->json)
-		printf("{\"status\":\"ok\",\"cluster\":\"%s\",\"host\":\"%s\"}\n", field_text(j.welcome, "cluster"),
-		       j.self.name);
+		cli_print_json_new(v, json_pack("{s:s, s:s, s:s}", "status", "ok", "cluster",
+		                                field_text(j.welcome, "cluster"), "host", j.self.name));
 	if (r == 0)
 		say(v, "%s is in cluster %s; vmclus status shows it\n", j.self.name, field_text(j.welcome, "cluster"));
 	explicit_bzero(&j.token, sizeof(j.token));

@@ -155,7 +155,8 @@ int vmclus_leave(struct cli *v, struct err *err)
 	if (r < 0)
 		return r;
 	if (v->json)
-		printf("{\"status\":\"ok\",\"cluster\":\"%s\",\"host\":\"%s\"}\n", c.cluster, self.name);
+		cli_print_json_new(v, json_pack("{s:s, s:s, s:s}", "status", "ok", "cluster", c.cluster, "host",
+		                                self.name));
 	else
 		printf("%s is out of cluster %s, and in none; what was in /etc/corosync/corosync.conf is in corosync.conf.left\n",
 		       self.name, c.cluster);
@@ -261,7 +262,7 @@ int vmclus_remove(struct cli *v, struct err *err)
 	if (r)
 		return r;
 	if (v->json)
-		printf("{\"status\":\"ok\",\"host\":\"%s\"}\n", host);
+		cli_print_json_new(v, json_pack("{s:s, s:s}", "status", "ok", "host", host));
 	else
 		printf(there ? "%s is not in the cluster any more\n" : "the cluster has no host %s\n", host);
 	return 0;

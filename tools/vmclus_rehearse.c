@@ -38,7 +38,7 @@ int vmclus_rehearse(struct cli *v, struct err *err)
 	list = json_object_get(o, "domains");
 	if (v->json) {
 		(void)json_object_del(o, "type");
-		jsonconn_print(o);
+		cli_print_json(v, o);
 	} else {
 		printf("without %s, from its last sign of life until its domains may start elsewhere: %.1f s\n",
 		       v->arg[0], field_num(o, "detect_s"));

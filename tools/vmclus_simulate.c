@@ -101,13 +101,13 @@ static json_t *moves_json(const struct simfile *f, const struct clu_plan_move *m
 	return list;
 }
 
-static void print_plan(bool json, const struct simfile *f, const struct clu_plan_move *move,
+static void print_plan(const struct cli *v, const struct simfile *f, const struct clu_plan_move *move,
                        const struct clu_plan_result *r, double read_s, double plan_s)
 {
 	char text[CLU_TEXT_MAX];
 
 	clu_plan_say_end(r, text);
-	if (!json) {
+	if (!v->json) {
 		print_moves(f, move, r);
 		printf("%s; %.1f s of migration, %llu MiB; planned in %.3f s of CPU time\n", text, r->cost_s,
 		       (unsigned long long)(r->cost_bytes >> 20), plan_s);
@@ -120,9 +120,7 @@ static void print_plan(bool json, const struct simfile *f, const struct clu_plan
 	                      r->cost_s, "cost_bytes", (json_int_t)r->cost_bytes, "hosts", (int)f->snap.n_host,
 	                      "domains", (int)f->snap.n_dom, "read_s", read_s, "plan_s", plan_s, "trials",
 	                      (json_int_t)r->trials);
-	(void)json_dumpf(j, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
-	putchar('\n');
-	json_decref(j);
+	cli_print_json_new(v, j);
 }
 
 static int write_layout(const struct simfile *f, const char *path, struct err *err)
@@ -162,7 +160,7 @@ static int plan(struct cli *v, const struct options *o, struct simfile *f, doubl
 	uint32_t cap = o->max_moves >= 0 && o->max_moves < f->snap.n_dom ? (uint32_t)o->max_moves : f->snap.n_dom;
 	clu_plan_run(&f->snap, &par, ws, ws_bytes, move, cap, &res);
 	double spent = now_s(CLOCK_THREAD_CPUTIME_ID) - start;
-	print_plan(v->json, f, move, &res, read_s, spent);
+	print_plan(v, f, move, &res, read_s, spent);
 	for (uint32_t i = 0; i < res.n_moves; i++)
 		f->dom[move[i].dom].host = move[i].to;
 	return 0;

@@ -111,7 +111,7 @@ static int one_status(void *arg, json_t *o, struct err *err)
 		return 0;
 	(void)json_object_del(o, "type");
 	if (v->json) {
-		jsonconn_print(o);
+		cli_print_json(v, o);
 		return 0;
 	}
 	if (cli_opt(v, 0) && isatty(STDOUT_FILENO))
@@ -141,7 +141,7 @@ static int one_event(void *arg, json_t *o, struct err *err)
 		return 0;
 	(void)json_object_del(o, "type");
 	if (v->json)
-		jsonconn_print(o);
+		cli_print_json(v, o);
 	else
 		printf("%6.0f  %s  %-12s %s\n", field_num(o, "index"), field_text(o, "time"), field_text(o, "kind"),
 		       field_text(o, "text"));
@@ -178,7 +178,7 @@ int vmclus_explain(struct cli *v, struct err *err)
 	e = json_object_get(o, "explain") ?: o;
 	if (v->json) {
 		(void)json_object_del(e, "type");
-		jsonconn_print(e);
+		cli_print_json(v, e);
 		return 0;
 	}
 	printf("%s %s%s\n", field_text(e, "name"), *field_text(e, "host") ? "on " : "on no host",

@@ -33,12 +33,14 @@ void vmctl_default_signals(void)
 	set_signals(SIG_DFL);
 }
 
-int vmctl_print_json(json_t *root, struct err *err)
+int vmctl_print_json(const struct cli *v, json_t *root, struct err *err)
 {
 	int r = root && !json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) ? 0 : -ENOMEM;
 
-	if (!r)
+	if (!r) {
 		putchar('\n');
+		cli_log_json(v, root);
+	}
 	json_decref(root);
 	return r < 0 ? err_sys(err, r, "print JSON") : 0;
 }

@@ -49,7 +49,7 @@ int vmctl_domifaddr(struct cli *v, struct err *err)
 		else
 			show(&f[i]);
 	}
-	return list ? vmctl_print_json(list, err) : 0;
+	return list ? vmctl_print_json(v, list, err) : 0;
 }
 
 int vmctl_domfsfreeze(struct cli *v, struct err *err)

@@ -61,7 +61,7 @@ static int list(struct cli *v, struct err *err)
 		json_decref(all);
 		return r;
 	}
-	return vmctl_print_json(all, err);
+	return vmctl_print_json(v, all, err);
 }
 
 static int verify(struct cli *v, struct err *err)
@@ -75,6 +75,8 @@ static int verify(struct cli *v, struct err *err)
 		r = use;
 	if (!r)
 		r = vmimage_verify(&m, &vmctl_while, err);
+	if (!r && v->json)
+		return vmctl_print_json(v, vmimage_json(&m), err);
 	if (!r)
 		printf("Image '%s' is as it was made (SHA-256 %s)\n", m.name, m.sha256);
 	return r;
@@ -89,6 +91,8 @@ static int remove_image(struct cli *v, struct err *err)
 		return err_set(err, ENOENT, "there is no image '%s'; vmctl image list shows those that there are",
 		               name);
 	int r = made_remove(lib, name, err);
+	if (!r && v->json)
+		return vmctl_print_json(v, json_pack("{s:s, s:b}", "name", name, "removed", 1), err);
 	if (!r)
 		printf("Image '%s' removed\n", name);
 	return r;
@@ -96,7 +100,8 @@ static int remove_image(struct cli *v, struct err *err)
 
 static int add(struct cli *v, int (*how)(const struct image_add *a, struct err *err), struct err *err)
 {
-	struct image_add a = { .what = v->arg[1],
+	struct image_add a = { .cli = v,
+		               .what = v->arg[1],
 		               .name = v->value[NAME],
 		               .engine = v->value[ENGINE],
 		               .sha256 = v->value[SHA256],

@@ -9,7 +9,10 @@
 
 #define IMAGE_RECIPE "debian12"
 
+struct cli;
+
 struct image_add {
+	const struct cli *cli; /* how it is said what came of it */
 	const char *what;   /* the recipe, the URL or the file */
 	const char *name;   /* in the library; NULL: follows from @what */
 	const char *engine; /* NULL: pv for what is made, qemu for the others */

@@ -71,6 +71,8 @@ static int done(struct made *m, const struct image_add *a, const char *name, con
 	snprintf(img.name, sizeof(img.name), "%s", name);
 	snprintf(img.engine, sizeof(img.engine), "%s", engine);
 	int r = img.from ? vmimage_finish(m, &img, &vmctl_while, err) : err_sys(err, ENOMEM, "describe the image");
+	if (!r && a->cli->json)
+		return vmctl_print_json(a->cli, vmimage_json(&img), err);
 	if (!r)
 		printf("Image '%s' is there: engine %s, %s, SHA-256 %s\n", name, engine,
 		       size_format(img.disk_bytes, size, sizeof(size)), img.sha256);

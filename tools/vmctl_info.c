@@ -101,7 +101,7 @@ int vmctl_list(struct cli *v, struct err *err)
 	}
 	vmhost_names_done(&l);
 	if (v->json && !r)
-		return vmctl_print_json(array, err);
+		return vmctl_print_json(v, array, err);
 	json_decref(array);
 	return r;
 }
@@ -114,7 +114,8 @@ int vmctl_domstate(struct cli *v, struct err *err)
 	if (r < 0)
 		return r;
 	if (v->json)
-		r = vmctl_print_json(json_pack("{s:s, s:s, s:s}", "name", d.name, "state", vmhost_state(&d), "reason",
+		r = vmctl_print_json(v,
+		                     json_pack("{s:s, s:s, s:s}", "name", d.name, "state", vmhost_state(&d), "reason",
 		                               vmhost_reason(&d)),
 		                     err);
 	else if (cli_opt(v, 0) && *vmhost_reason(&d))
@@ -158,7 +159,7 @@ int vmctl_dominfo(struct cli *v, struct err *err)
 	if (r < 0)
 		return r;
 	if (v->json) {
-		r = vmctl_print_json(dom_json(&d), err);
+		r = vmctl_print_json(v, dom_json(&d), err);
 		vmhost_dom_done(&d);
 		return r;
 	}
@@ -238,7 +239,7 @@ int vmctl_domstats(struct cli *v, struct err *err)
 	if (r < 0)
 		return r;
 	if (v->json)
-		return vmctl_print_json(stats_json(v->arg[0], &st), err);
+		return vmctl_print_json(v, stats_json(v->arg[0], &st), err);
 	info_line("CPU time:", "%.3f s (hvdom itself %.3f s)", (double)st.cpu_ns / 1e9, (double)st.hv_cpu_ns / 1e9);
 	info_line("Memory:", "%s of %s in use", size_format(st.ram_used_bytes, size, sizeof(size)),
 	          size_format(st.ram_bytes, size2, sizeof(size2)));

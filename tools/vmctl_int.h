@@ -21,7 +21,7 @@ void vmctl_catch_signals(void);
 void vmctl_default_signals(void);
 
 /* Print @root, and release it. NULL counts as out of memory. */
-int vmctl_print_json(json_t *root, struct err *err) _must_check_;
+int vmctl_print_json(const struct cli *v, json_t *root, struct err *err) _must_check_;
 /* What to show while something takes long. */
 extern const struct vmhost_while vmctl_while;
 

@@ -66,7 +66,7 @@ static int print_result(struct cli *v, json_t *o)
 
 	if (v->json) {
 		(void)json_object_del(o, "type");
-		jsonconn_print(o);
+		cli_print_json(v, o);
 		return rc;
 	}
 	if (isatty(STDOUT_FILENO))
@@ -101,7 +101,7 @@ static int print_refused(struct cli *v, const char *why)
 	                  "setup_ms", 0.0, "downtime_ms", 0.0, "rounds", 0, "ram_bytes", 0, "sent_bytes", 0,
 	                  "pages_sent", 0, "pages_zero", 0, "bandwidth_bps", 0, "dirty_pages_per_s", 0, "error", why,
 	                  "steps_ms", "stages", "logdirty", "unknown");
-	jsonconn_print(o);
+	cli_print_json(v, o);
 	return CLI_FAILED;
 }
 
@@ -144,7 +144,7 @@ static int follow(struct jsonconn *c, struct cli *v)
 			fprintf(stderr, "\nvmmig: %s\n", field_text(o, "error")); /* too late to cancel */
 		} else if (!strcmp(type, "progress")) {
 			if (v->json)
-				jsonconn_print(o);
+				cli_print_json(v, o);
 			else
 				show_progress(o);
 		}
@@ -214,7 +214,7 @@ int vmmig_plan(struct cli *v, struct err *err)
 		return r;
 	(void)json_object_del(o, "type");
 	if (v->json)
-		jsonconn_print(o);
+		cli_print_json(v, o);
 	else
 		print_plan(o);
 	return field_true(o, "possible") ? CLI_DONE : CLI_FAILED;

@@ -49,7 +49,7 @@ int vmmig_status(struct cli *v, struct err *err)
 			return r;
 		(void)json_object_del(o, "type");
 		if (v->json)
-			jsonconn_print(o);
+			cli_print_json(v, o);
 		else
 			show(o);
 		if (ferror(stdout))

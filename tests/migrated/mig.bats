@@ -2,6 +2,7 @@
 # migrated and vmmig against the stand-in hvdom: orders, refusals, cancelling, convergence, crashes. Its guest counts its own writes,
 # so a lost page is a violation; so is running without the disk's lock or the lease.
 load ../retry
+load ../jsonlog
 load ../usage
 bats_require_minimum_version 1.5.0
 load lib.bash
@@ -23,6 +24,8 @@ last() { tail -n 1 "$T/out"; }
 	# a key is no option, whatever it begins with
 	run ! vmmig peers add b 127.0.0.1 --no-key-at-all
 	[[ $status == 1 && $output == *key* ]]
+	[ "$(host_env a vmmig peers --json | jq -r "map(.name) | join(\" \")")" = b ]
+	[ "$(host_env a vmmig peers self --json | jq -r .name)" = a ]
 }
 
 @test "there and back, every way of logging dirty pages" {
@@ -420,3 +423,5 @@ mute() { # SIDE POINT WAITING-HOST
 @test "lost: Go" { crash src src.send.go:drop b; }
 @test "lost: Ready" { crash tgt tgt.send.ready:drop a; }
 @test "lost: Running" { crash tgt tgt.send.running:drop b; }
+
+@test "what --json printed is as docs/json/ says" { jsonlog_check --need vmmig:push,vmmig:plan,vmmig:status,vmmig:peers; }

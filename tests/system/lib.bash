@@ -22,6 +22,8 @@ sleep() {
 }
 # shellcheck source=tests/retry.bash
 . "${BASH_SOURCE[0]%/*}/../retry.bash"
+# shellcheck source=tests/jsonlog.bash
+. "${BASH_SOURCE[0]%/*}/../jsonlog.bash"
 broken() {
 	echo "PROMISE BROKEN: $*" >&2
 	return 1
@@ -98,6 +100,8 @@ need_engine() { engine_there || skip "$(qemu_missing)"; }
 lab_down() {
 	[ "$(id -u)" -eq 0 ] && [ -n "${LAB_IS_UP:-}" ] || return 0
 	vmlab down
+	# what --json printed meanwhile, in hosts that see the file
+	[ ! -s "$HOSPES_JSON_LOG" ] || jsonlog_missing >/dev/null || jsonlog_check
 }
 lab_logs() {
 	local f

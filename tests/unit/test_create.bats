@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # vmctl image and vmctl create with tiny images, a stand-in for hvdom and one for clusterd: what they make, refuse, and leave behind: nothing.
 load ../retry
+load ../jsonlog
 
 : "${top_builddir:=$BATS_TEST_DIRNAME/../../build}"
 
@@ -333,3 +334,5 @@ orders() { jq -r .op "$HOSPES_RUNDIR/orders" | xargs; }
 	[ "$(orders)" = "status define explain start stop undefine" ]
 	[ "$(ls "$T/img")" = web1 ]
 }
+
+@test "what --json printed is as docs/json/ says" { jsonlog_check --need vmctl:image; }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # vmclus against a stand-in for clusterd (fake_clusterd.c): which order each command makes of its words, and what it makes of the answers.
 load ../retry
+load ../jsonlog
 load ../usage
 
 : "${top_builddir:=$BATS_TEST_DIRNAME/../../build}"
@@ -219,6 +220,7 @@ on_terminal() {
 	run "$vmclus" policy
 	[[ $output == *"auto_balance             on"*"admission                off"*"lease_s                  6.5"* ]]
 	ordered '{"op":"policy"}'
+	"$vmclus" policy --json | jq -e '.auto_balance'
 	"$vmclus" policy admission=off auto_balance=off lease_s=6.5 moves_max=3
 	ordered '{"op":"policy","set":{"admission":"off","auto_balance":false,"lease_s":6.5,"moves_max":3}}'
 }
@@ -270,6 +272,7 @@ on_terminal() {
 	ordered '{"op":"leave","undo":false,"wait":false,"mode":"stop","timeout_s":20.0}'
 	"$vmclus" shutdown-host --undo
 	ordered '{"op":"leave","undo":true,"wait":true}'
+	[ "$("$vmclus" shutdown-host --json | jq -s 'map(.type) | join(" ")')" = '"progress ok"' ]
 	say leave '{"type":"ok","complete":false}'
 	run "$vmclus" shutdown-host
 	[ "$status" -eq 4 ]
@@ -291,8 +294,10 @@ on_terminal() {
 	run "$vmclus" rules list
 	[ "$output" = "   4  hosts     guest01 label=ssd (never) (soft)" ]
 	"$vmclus" rules list --json | jq -e '.[0].id == 4'
-	"$vmclus" rules remove 4
+	run "$vmclus" rules remove 4
+	[ "$output" = "rule 4 removed" ]
 	ordered '{"op":"rule-remove","id":4}'
+	[ "$("$vmclus" rules remove 4 --json)" = '{"id":4}' ]
 	"$vmclus" rules add prefer guest01 host-a
 	ordered '{"op":"rule-add","kind":"hosts","members":["guest01","host-a"],"soft":true,"never":false}'
 	"$vmclus" rules add after web db cache --healthy --delay 7.5
@@ -302,6 +307,27 @@ on_terminal() {
 	[ "$output" = "   5  after     web db (healthy) (7.5 s later)" ]
 	run bash -c "'$vmclus' rules add apart a b --json"
 	[ "$output" = '{"id":4}' ]
+}
+
+@test "rehearse: who would start where; status 1 when one would start nowhere" {
+	say rehearse '{"type":"rehearsal","host":"host-a","ok":true,"detect_s":9.5,"nowhere":0,"domains":[
+		{"name":"g1","fate":"starts","host":"host-b","text":"","outage_s":12.5,"start_s":3,"measured":true},{"name":"g2","fate":"stays","host":null,"text":"ha=\"no\""}]}'
+	jq -c . "$T/rehearse" >"$T/line" && mv "$T/line" "$T/rehearse"
+	run "$vmclus" rehearse host-a
+	[ "$status" -eq 0 ]
+	ordered '{"op":"rehearse","host":"host-a"}'
+	[[ $output == *"g1 "*" starts on host-b "*" after about 12 s (start 3.0 s as measured)"*"g2 "*" stays down"* ]]
+	say rehearse '{"type":"rehearsal","host":"host-a","ok":false,"detect_s":9.5,"nowhere":1,"domains":[{"name":"g1","fate":"nowhere","host":null,"text":"no room","hosts":[{"name":"host-b","why":"memory","text":"full"}]}]}'
+	run bash -c "'$vmclus' rehearse host-a --json 2>/dev/null"
+	[ "$status" -eq 1 ]
+	[ "$(jq -s -c 'map(.status // .nowhere)' <<<"$output")" = '[1,"failed"]' ]
+}
+
+@test "simulate: a plan, as JSON too" {
+	"$vmclus" simulate --generate 3:20 --seed 4 >"$T/described"
+	run "$vmclus" simulate "$T/described"
+	[ "$status" -eq 0 ]
+	[ "$("$vmclus" simulate --json "$T/described" | jq -r '.type')" = plan ]
 }
 
 @test "explain: a line per host" {
@@ -446,4 +472,9 @@ on_terminal() {
 	[ "$status" -eq 1 ] && [[ $output == *'"status":"failed"'*mistyped* ]]
 	run "$vmclus" join host-a hospes9.AAAA
 	[ "$status" -eq 1 ] && [[ $output == *"another version"* ]]
+}
+
+@test "what --json printed is as docs/json/ says" {
+	# the stand-in's answers have not all keys of clusterd's; those are looked at in tests/system
+	jsonlog_check --partial --need vmclus:status,vmclus:move,vmclus:balance,vmclus:drain,vmclus:rules,vmclus:explain,vmclus:cpu-baseline,vmclus:events,vmclus:policy,vmclus:simulate,vmclus:rehearse,vmclus:shutdown-host
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # vmctl against a stand-in for hvdom (fake_hvdom.c): every command, what it says when things go wrong, and what it leaves behind.
 load ../retry
+load ../jsonlog
 load ../usage
 
 setup() {
@@ -755,4 +756,8 @@ agent_is() {
 	agent_is '*guest-shutdown*) echo "{\"error\": {\"class\": \"GenericError\"}}" ;;'
 	"$vmctl" shutdown guest01
 	eventually nobody_left
+}
+
+@test "what --json printed is as docs/json/ says" {
+	jsonlog_check --need vmctl:list,vmctl:dominfo,vmctl:domstate,vmctl:domstats,vmctl:domifaddr
 }
