@@ -133,6 +133,28 @@ int vmhost_undefine(const char *name, struct err *err)
 	return err_set(err, ENOENT, "no definition of domain '%s'; vmctl list --all shows those that there are", name);
 }
 
+/* Where its screen is, too: hvdom's own text goes to other hosts, which choose anew. */
+static int running_xml(struct hvcall *c, char **ret, struct err *err)
+{
+	_cleanup_dom_config_ struct dom_config *cfg = NULL;
+	_cleanup_free_ char *xml = NULL;
+	struct hv_display d = { 0 };
+	int r = vmhost_running_xml(c, &xml, err);
+
+	if (r < 0)
+		return r;
+	/* an hvdom of before has no such call */
+	if (hvcall_simple(c, HV_OP_DISPLAY, NULL, 0, &d, sizeof(d), NULL) < 0 || d.kind == HV_DISPLAY_NONE) {
+		*ret = steal_ptr(&xml);
+		return 0;
+	}
+	d.place[sizeof(d.place) - 1] = 0;
+	r = dom_config_parse(xml, strlen(xml), "hvdom", &cfg, err);
+	if (!r && dom_config_show_screen(cfg, d.place, d.kind == HV_DISPLAY_PORT ? d.port : 0) < 0)
+		r = err_set(err, ENOMEM, "out of memory");
+	return r < 0 ? r : dom_config_format(cfg, ret, err);
+}
+
 int vmhost_xml(const char *name, bool inactive, char **ret, struct err *err)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
@@ -144,7 +166,7 @@ int vmhost_xml(const char *name, bool inactive, char **ret, struct err *err)
 		return r;
 	if (!inactive && (access(path, F_OK) || vmhost_is_running(name))) {
 		r = vmhost_connect(&c, name, err);
-		return r < 0 ? r : vmhost_running_xml(&c, ret, err);
+		return r < 0 ? r : running_xml(&c, ret, err);
 	}
 	r = dom_config_load(path, &cfg, err);
 	if (r == -ENOENT)

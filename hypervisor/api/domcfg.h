@@ -239,6 +239,11 @@ int dom_config_format(const struct dom_config *cfg, char **ret, struct err *err)
 int dom_config_settle(struct dom_config *cfg, const char *uuid, char **ret, struct err *err) _must_check_;
 /* Take what not everybody may read (passwords) out of the struct and the document: what is formatted then is for showing. */
 void dom_config_hide_secrets(struct dom_config *cfg);
+/*
+ * Put where the screen is of a domain that runs into struct and document, as libvirt has it in documents of running domains: @port, or
+ * @socket if that is 0. Who reads it anew lets another host choose a port again. -ENOMEM; no <graphics> of type vnc: nothing is done.
+ */
+int dom_config_show_screen(struct dom_config *cfg, const char *socket, unsigned port) _must_check_;
 /* Give it the processor @cpu, of mode custom, in struct and document. -ENOMEM. */
 int dom_config_set_cpu(struct dom_config *cfg, const struct dom_cpu *cpu) _must_check_;
 /* Places for devices that come and go in a machine of @cfg that is made now. */

@@ -465,6 +465,40 @@ static void test_graphics(void **state)
 	assert_non_null(strstr(shown, "port=\"5901\""));
 }
 
+/* A running domain's document says where its screen is; who reads it anew chooses again, unless somebody had chosen. */
+static void test_shown_screen(void **state)
+{
+	static const struct {
+		const char *graphics, *socket;
+		unsigned port;
+		const char *has; /* in the text */
+		unsigned port_after;
+	} t[] = {
+		{ "<graphics type='vnc' passwd='s' port='-1'/>", "127.0.0.1", 5903, "port=\"5903\" autoport=\"yes\"",
+		  0 },
+		{ "<graphics type='vnc' passwd='s' port='5901' autoport='yes'/>", "127.0.0.1", 5903,
+		  "port=\"5903\" autoport=\"yes\"", 0 },
+		{ "<graphics type='vnc' passwd='s' port='5903'/>", "127.0.0.1", 5903, "port=\"5903\"/>", 5903 },
+		{ "<graphics type='spice'/><graphics type='vnc'/>", "/run/v", 0,
+		  "<graphics type=\"vnc\" socket=\"/run/v\"/>", 0 },
+		{ "", "/run/v", 0, "<video>", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		_cleanup_free_ char *devices = xasprintf("%s" VGA, t[i].graphics), *text = NULL;
+		_cleanup_dom_config_ struct dom_config *c = must("qemu", DEVICES, devices), *again = NULL;
+		struct err err;
+
+		assert_int_equal(dom_config_show_screen(c, t[i].socket, t[i].port), 0);
+		assert_int_equal(dom_config_format(c, &text, &err), 0);
+		if (!strstr(text, t[i].has))
+			fail_msg("%zu: %s", i, text);
+		assert_int_equal(dom_config_parse(text, strlen(text), "again", &again, &err), 0);
+		assert_int_equal(again->hvm.display.port, t[i].port_after);
+	}
+}
+
 static void test_clock(void **state)
 {
 	_cleanup_dom_config_ struct dom_config *c =
@@ -550,9 +584,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_never),    cmocka_unit_test(test_machines),      cmocka_unit_test(test_uml),
-		cmocka_unit_test(test_targets),  cmocka_unit_test(test_cdrom),         cmocka_unit_test(test_wwn),
-		cmocka_unit_test(test_values),   cmocka_unit_test(test_clock),         cmocka_unit_test(test_cpu),
+		cmocka_unit_test(test_never),    cmocka_unit_test(test_machines),
+		cmocka_unit_test(test_uml),      cmocka_unit_test(test_targets),
+		cmocka_unit_test(test_cdrom),    cmocka_unit_test(test_wwn),
+		cmocka_unit_test(test_values),   cmocka_unit_test(test_shown_screen),
+		cmocka_unit_test(test_clock),    cmocka_unit_test(test_cpu),
 		cmocka_unit_test(test_graphics), cmocka_unit_test(test_out_of_memory),
 	};
 

@@ -175,3 +175,39 @@ void dom_config_hide_secrets(struct dom_config *cfg)
 		dx_remove_attr(n, "passwd");
 	memset(cfg->hvm.display.password, 0, sizeof(cfg->hvm.display.password));
 }
+
+static bool show_port(xmlNode *node, unsigned port)
+{
+	_cleanup_free_ char *autoport = dx_attr(node, "autoport"), *old = dx_attr(node, "port");
+	bool chosen = !old || atoi(old) <= 0 || (autoport && !strcmp(autoport, "yes"));
+	char text[12];
+
+	snprintf(text, sizeof(text), "%u", port);
+	return dx_put_attr(node, "port", text) && (!chosen || dx_put_attr(node, "autoport", "yes"));
+}
+
+static bool show_socket(struct dom_display *d, xmlNode *node, const char *socket)
+{
+	char *copy = strdup(socket);
+
+	if (!copy || !dx_put_attr(node, "socket", copy)) {
+		free(copy);
+		return false;
+	}
+	free(d->socket);
+	d->socket = copy;
+	return true;
+}
+
+int dom_config_show_screen(struct dom_config *cfg, const char *socket, unsigned port)
+{
+	xmlNode *n = dx_child(dx_child(xmlDocGetRootElement(cfg->doc), "devices"), "graphics");
+
+	for (; n && cfg->hvm.display.on; n = dx_next(n)) {
+		_cleanup_free_ char *type = dx_attr(n, "type");
+
+		if (type && !strcmp(type, "vnc"))
+			return (port ? show_port(n, port) : show_socket(&cfg->hvm.display, n, socket)) ? 0 : -ENOMEM;
+	}
+	return 0;
+}
