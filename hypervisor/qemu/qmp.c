@@ -77,6 +77,33 @@ static int nonsense(struct err *err, const char *what)
 	return err_set(err, EPROTO, "QEMU's monitor sends %s", what);
 }
 
+/* QEMU's numbers have 64 bits and no sign where jansson has one: those of such a message are all real. */
+static json_t *parse(const char *p, size_t len)
+{
+	json_error_t why;
+	json_t *o = json_loadb(p, len, JSON_DECODE_ANY, &why);
+
+	return o || json_error_code(&why) != json_error_numeric_overflow
+	               ? o
+	               : json_loadb(p, len, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);
+}
+
+uint64_t qmp_uint(const json_t *number)
+{
+	double real = json_is_number(number) ? json_number_value(number) : -1;
+
+	if (real < 0 || real >= 0x1p64)
+		return UINT64_MAX;
+	return json_is_integer(number) ? (uint64_t)json_integer_value(number) : (uint64_t)real;
+}
+
+static json_int_t id_of(const json_t *id)
+{
+	uint64_t n = json_is_real(id) ? qmp_uint(id) : (uint64_t)json_integer_value(id);
+
+	return n < 1ull << 53 ? (json_int_t)n : INT64_MAX;
+}
+
 /* One message; takes @o. */
 static int take(struct qmp *q, json_t *o, struct err *err)
 {
@@ -92,7 +119,7 @@ static int take(struct qmp *q, json_t *o, struct err *err)
 		else if (json_array_append(q->events, o) < 0)
 			r = err_set(err, ENOMEM, "out of memory");
 	} else if (json_object_get(o, "return") || json_object_get(o, "error")) {
-		json_int_t id = json_integer_value(json_object_get(o, "id"));
+		json_int_t id = id_of(json_object_get(o, "id"));
 		if (id > q->id)
 			r = nonsense(err, "an answer that nobody asked for");
 		if (id == q->id && !q->answer) /* others are late */
@@ -112,7 +139,7 @@ static int take_lines(struct qmp *q, struct err *err)
 
 	while (!r && (nl = memchr(q->in.data + done, '\n', q->in.len - done))) {
 		size_t len = (size_t)(nl - (char *)q->in.data) - done;
-		json_t *o = len < 2 ? NULL : json_loadb((char *)q->in.data + done, len, JSON_DECODE_ANY, NULL);
+		json_t *o = len < 2 ? NULL : parse((char *)q->in.data + done, len);
 		if (o)
 			r = take(q, o, err);
 		else if (len >= 2)

@@ -38,6 +38,8 @@ json_t *qmp_event(struct qmp *q);
 int qmp_call(struct qmp *q, const char *cmd, json_t *args, int fd, uint64_t limit_ns, struct err *err) _must_check_;
 /* The same, and what it returns in *@ret, owned by the caller. */
 int qmp_ask(struct qmp *q, const char *cmd, json_t *args, uint64_t limit_ns, json_t **ret, struct err *err) _must_check_;
+/* A number of QEMU's without a sign. UINT64_MAX: it is that, none, or below 0; from 2^53 on it may be rounded. */
+uint64_t qmp_uint(const json_t *number);
 /* The halves of qmp_call(), for use in a loop. -EAGAIN: no answer yet. */
 int qmp_send(struct qmp *q, const char *cmd, json_t *args, int fd, struct err *err) _must_check_;
 int qmp_answer(const struct qmp *q, struct err *err) _must_check_;

@@ -165,6 +165,34 @@ static void test_late(void **state)
 	done(&x);
 }
 
+/* QEMU has 64 bits without a sign, for what a guest does not say in its statistics. */
+static void test_large_numbers(void **state)
+{
+	struct err err = { 0 };
+	json_t *ret = NULL;
+	struct fix x;
+
+	(void)state;
+	setup(&x);
+	x.answer = "{\"return\": {\"unknown\": 18446744073709551615, \"free\": 4096, \"less\": -1}, \"id\": ID}\r\n";
+	assert_int_equal(pthread_create(&x.thread, NULL, monitor, &x), 0);
+	assert_int_equal(qmp_ask(x.q, "qom-get", NULL, CALL_NS, &ret, &err), 0);
+	pthread_join(x.thread, NULL);
+	assert_true(qmp_uint(json_object_get(ret, "unknown")) == UINT64_MAX);
+	assert_int_equal(qmp_uint(json_object_get(ret, "free")), 4096);
+	assert_true(qmp_uint(json_object_get(ret, "less")) == UINT64_MAX);
+	assert_true(qmp_uint(json_object_get(ret, "nothing")) == UINT64_MAX);
+	json_decref(ret);
+	/* an answer that nobody asked for stays one, and what no number can hold is none */
+	say(&x, "{\"return\": 18446744073709551615, \"id\": 99}\r\n");
+	assert_int_equal(qmp_read(x.q, &err), -EPROTO);
+	done(&x);
+	setup(&x);
+	say(&x, "{\"return\": 1e999, \"id\": 1}\r\n");
+	assert_int_equal(qmp_read(x.q, &err), -EPROTO);
+	done(&x);
+}
+
 static void test_nonsense(void **state)
 {
 	static const char *const lines[] = {
@@ -249,6 +277,7 @@ int main(void)
 		cmocka_unit_test(test_descriptor),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_late),
+		cmocka_unit_test(test_large_numbers),
 		cmocka_unit_test(test_nonsense),
 		cmocka_unit_test(test_floods),
 		cmocka_unit_test(test_end),
