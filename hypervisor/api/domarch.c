@@ -56,6 +56,8 @@ static const struct dom_machine machines[] = {
 	  .low_bytes = 0x80000000,
 	  .bridge = "ICH9-LPC",
 	  .ahci = true,
+	  .places = 8,
+	  .ports = true,
 	  .itco = true,
 	  .smm = true },
 	{ .alias = "pc",
@@ -64,13 +66,16 @@ static const struct dom_machine machines[] = {
 	  .low_max = 0xe0000000,
 	  .low_bytes = 0xc0000000,
 	  .bridge = "PIIX4_PM",
-	  .ide = true },
+	  .ide = true,
+	  .places = 4 },
 	{ .arch = DOM_ARCH_AARCH64,
 	  .alias = "virt",
 	  .current = "virt-7.2",
 	  .family = "virt-",
 	  .ram_start = 1024 * MIB,
-	  .low_max = UINT64_MAX },
+	  .low_max = UINT64_MAX,
+	  .places = 8,
+	  .ports = true },
 };
 
 const struct dom_arch_info *dom_arch_at(unsigned i)

@@ -38,6 +38,8 @@ struct dom_machine {
 	uint64_t low_max, low_bytes;   /* memory of @low_max or more is split: @low_bytes, and the rest from 4 GiB on */
 	const char *bridge;            /* QEMU's device that has its sleep states; NULL: none */
 	bool ide, ahci;                /* it has such a controller for disks by itself */
+	unsigned places;               /* for devices that come and go (ADR 88), 9 at most */
+	bool ports;                    /* a place is a PCIe root port, and not a slot of its bus */
 	bool itco, smm;                /* it has iTCO's watchdog; it has System Management Mode */
 };
 

@@ -24,7 +24,7 @@
 #define SLOT_BALLOON  0x19u
 #define SLOT_USB      0x1au
 #define SLOT_WATCHDOG 0x1bu
-#define SLOT_PLACES   0x1cu /* q35: root ports, one function each; pc: a slot for each place */
+#define SLOT_PLACES   0x1cu /* root ports, one function each; pc: a slot for each place */
 #define VIRTIO        QARGS_VIRTIO
 
 struct args {
@@ -301,17 +301,17 @@ static void put_consoles(struct args *a, const struct qargs *q)
 	put(a, "virtserialport,chardev=agent,bus=consoles.0,nr=%zu,name=org.qemu.guest_agent.0", port);
 }
 
-static bool is_q35(const struct dom_config *c)
+static bool has_ports(const struct dom_config *c)
 {
 	const struct dom_machine *m = dom_machine(c, NULL);
 
-	return m && !strcmp(m->alias, "q35");
+	return m && m->ports;
 }
 
 /* What devices come to and leave: of pc, its bus will do. */
 static void put_ports(struct args *a, const struct dom_config *c)
 {
-	for (unsigned i = 0; is_q35(c) && i < c->hvm.places; i++) {
+	for (unsigned i = 0; has_ports(c) && i < c->hvm.places; i++) {
 		put(a, "-device");
 		put(a, "pcie-root-port,id=port%u,chassis=%u,slot=%u,addr=0x%x.0x%x%s", i + 1, i + 1, i + 1, SLOT_PLACES,
 		    i, i ? "" : ",multifunction=on");
@@ -334,13 +334,13 @@ size_t qargs_socket(unsigned place)
 
 void qargs_bus(const struct dom_config *c, unsigned place, char bus[16], char addr[12])
 {
-	bool q35 = is_q35(c);
+	bool ports = has_ports(c);
 
-	if (q35)
+	if (ports)
 		snprintf(bus, 16, "port%u", place);
 	else
 		snprintf(bus, 16, "pci.0");
-	snprintf(addr, 12, "0x%x", q35 ? 0 : SLOT_PLACES + place - 1);
+	snprintf(addr, 12, "0x%x", ports ? 0 : SLOT_PLACES + place - 1);
 }
 
 /* The names of device @dev's parts, where it stands (at @slot, or at its place), and its socket's number. */

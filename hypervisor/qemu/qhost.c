@@ -245,9 +245,11 @@ int qhost_identity_of(const struct dom_config *cfg, const struct dom_arch_info *
 		return r;
 	if (cfg && cfg->fw.efi) /* a state has the flash memory's content, and needs its size */
 		snprintf(flash, sizeof(flash), " efi%zu+%zu", fw.code_bytes / 1024, fw.vars_bytes / 1024);
-	r = cfg ? cpu_mark(cfg, kvm, flash, mark, err) : 0;
-	if (cfg && cfg->hvm.places) /* a machine without them is another one */
+	if (cfg && cfg->hvm.places && !arch->pc) /* its text has no room for them; it has a mark always */
+		snprintf(flash + strlen(flash), sizeof(flash) - strlen(flash), " places%u", cfg->hvm.places % 10);
+	else if (cfg && cfg->hvm.places) /* a machine without them is another one */
 		snprintf(places, sizeof(places), "+%u", cfg->hvm.places % 10);
+	r = cfg ? cpu_mark(cfg, kvm, flash, mark, err) : 0;
 	if (!r)
 		snprintf(out, HV_IDENTITY_MAX, "%.8s %s%s%s%s%.14s%s%.12s", version, kvm ? "kvm" : "tcg",
 		         arch->pc ? "" : " ", arch->pc ? "" : arch->name, cfg ? " " : "", machine, places,

@@ -64,3 +64,35 @@ arm_up() { qemu_up "$@" arch=aarch64; }
 	guest_sound "$g"
 	guest_remove "$g"
 }
+
+# guest_does HOST COMMANDS: in the guest, which succeed
+guest_does() { say "$1" "$g" "$2 && echo y''es" | grep -aq yes; }
+
+# bats test_tags=long
+@test "a disk and a NIC come to an arm64 guest, are used, grow, move with it and leave" {
+	arm_up host-a "$g" mem=256 load=light
+	truncate -s 32M "$SHARED/$g.b.img"
+	cat >"$SHARED/$g.b.xml" <<-X
+		<disk type='file' device='disk'><source file='/var/lib/hospes/shared/$g.b.img'/><target dev='vdb' bus='virtio'/></disk>
+	X
+	cat >"$SHARED/$g.nic.xml" <<-X
+		<interface type='bridge'><mac address='52:54:00:78:01:02'/><source bridge='br0'/><model type='virtio'/></interface>
+	X
+	on host-a vmctl attach-device "$g" "/var/lib/hospes/shared/$g.b.xml"
+	on host-a vmctl attach-device "$g" "/var/lib/hospes/shared/$g.nic.xml"
+	eventually 30 guest_does host-a 'test -b /dev/vdb -a -e /sys/class/net/eth1'
+	on host-a vmctl blockresize "$g" vdb 48MiB
+	on host-a vmctl blockresize "$g" vda 96MiB
+	eventually 30 guest_does host-a "test \$(cat /sys/block/vdb/size) = $((48 << 11)) -a \$(cat /sys/block/vda/size) = $((96 << 11))"
+	guest_does host-a 'echo salt | dd of=/dev/vdb bs=1M seek=40 conv=fsync'
+	pushes "$g" 1
+	guest_does host-b 'dd if=/dev/vdb bs=1M skip=40 count=1 | head -c 4 | grep salt'
+	on host-b vmctl detach-device "$g" vdb
+	on host-b vmctl detach-device "$g" 52:54:00:78:01:02
+	eventually 30 guest_does host-b 'test ! -e /dev/vdb -a ! -e /sys/class/net/eth1'
+	not disk_locked "$SHARED/$g.b.img"
+	pushes "$g" 1
+	guest_sound "$g"
+	guest_remove "$g"
+	rm -f "$SHARED/$g".*
+}

@@ -147,6 +147,13 @@ static void test_command_line(void **state)
 	HAS(t, " -device i6300esb,id=watchdog,addr=0x1b ");
 	HAS(t, " -device vhost-user-blk-pci,chardev=dev0,id=vda,");
 	HAS(line(most), " -cpu max,pauth-impdef=on ");
+	NOT(t, "root-port");
+	assert_int_equal(dom_config_places(full), 8);
+	full->hvm.places = 8;
+	full->disk[0].place = 8;
+	t = line(full);
+	HAS(t, " pcie-root-port,id=port1,chassis=1,slot=1,addr=0x1c.0x0,multifunction=on ");
+	HAS(t, " vhost-user-blk-pci,chardev=plug8,id=plug8,num-queues=1,bootindex=1,bus=port8,addr=0x0,");
 }
 
 /* A stand-in for QEMU that has a machine. */
@@ -167,7 +174,7 @@ static void test_host(void **state)
 					       *gic3 = arm("<features><gic version='3'/></features>", ""),
 					       *cpu = arm("<cpu mode='custom'><model>cortex-a57</model></cpu>", "");
 	const struct dom_arch_info *arch = dom_arch(cfg);
-	char id[4][HV_IDENTITY_MAX];
+	char id[4][HV_IDENTITY_MAX], places[HV_IDENTITY_MAX];
 	struct err err = { 0 };
 
 	(void)state;
@@ -189,6 +196,10 @@ static void test_host(void **state)
 	assert_string_not_equal(id[1], id[3]);
 	assert_string_not_equal(id[2], id[3]);
 	assert_string_equal(id[1], id[2]); /* which is what it is anyway */
+	cfg->hvm.places = 8;
+	assert_int_equal(qhost_identity(cfg, arch, false, places, &err), 0);
+	assert_int_equal(strlen(places), 35);
+	assert_string_not_equal(id[1], places);
 }
 
 int main(void)

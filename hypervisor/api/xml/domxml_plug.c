@@ -17,16 +17,11 @@
 #define MARK_NS      "urn:hospes:machine:1"
 #define PLACE_PREFIX "ua-hospes-place" /* libvirt keeps aliases that begin with ua- */
 
-#define PLACES_Q35 8u /* root ports */
-#define PLACES_PC  4u /* slots of its bus */
-
 unsigned dom_config_places(const struct dom_config *cfg)
 {
 	const struct dom_machine *m = cfg->type == DOM_TYPE_UML ? NULL : dom_machine(cfg, NULL);
 
-	if (!m || !dom_arch(cfg)->pc)
-		return 0;
-	return strcmp(m->alias, "q35") ? PLACES_PC : PLACES_Q35;
+	return m ? m->places : 0;
 }
 
 /* The document's words --------------------------------------------------------------------------------------------------- */
