@@ -51,7 +51,7 @@ int outbatch_page(struct outbatch *b, unsigned region, uint64_t page, const uint
                   bool still) _must_check_;
 /* Add a page of zeros, or a hole. */
 int outbatch_zero(struct outbatch *b, unsigned region, uint64_t page, uint64_t *hash) _must_check_;
-/* Set whether the pages from now on go to dense memory of the target, and up to which page it is; a frame never has both kinds. 0: it is not. */
+/* The pages from now on go to memory of the target that is dense up to page @end; 0: it is not dense. A frame never has both kinds. */
 int outbatch_dense(struct outbatch *b, uint64_t end) _must_check_;
 /* Send the batch. A full one is sent by itself. A frame has pages of one region only: flush between regions. */
 int outbatch_flush(struct outbatch *b) _must_check_;

@@ -6,7 +6,7 @@ setup() {
 	T=$(mktemp -d)
 	export HOSPES_RUNDIR=$T/run HOSPES_STATEDIR=$T/state HOSPES_LOGDIR=$T/log HOSPES_CONFDIR=$T/conf
 	hvdom=$top_builddir/hypervisor/hvdom
-	mkdir -p "$T/conf"
+	mkdir -p "$T/conf" "$T/log"
 	printf '{"kernels": ["%s"]}' "$T" >"$T/conf/paths.json"
 	install -m 755 "$BATS_TEST_DIRNAME/../fuzz/corpus/kernelfile/good" "$T/linux"
 }
@@ -205,4 +205,28 @@ xml() { # TYPE KERNEL [VCPUS]
 	before=$(wc -l <"$T/asked")
 	run "$hvdom" --check "$T/good.xml"
 	[ "$(wc -l <"$T/asked")" -gt "$before" ]
+}
+
+@test "a domain's start asks QEMU nothing that was asked before" {
+	[ "$EUID" -eq 0 ] || skip "needs root"
+	# whoever asks can write it down
+	chmod 711 "$T"
+	install -m 666 /dev/null "$T/asked"
+	cat >"$T/qemu" <<-X
+		#!/bin/sh
+		echo "\$1 \$2" >>"$T/asked"
+		[ "\$1" != --version ] || exec echo "QEMU emulator version 7.2.1 (Debian)"
+		[ "\$1 \$2" != "-machine help" ] || printf 'Supported machines are:\npc-q35-7.2   Standard PC\n'
+	X
+	chmod 755 "$T/qemu"
+	export HOSPES_QEMU=$T/qemu
+	xml qemu "$T/linux" >"$T/good.xml"
+	"$hvdom" --check "$T/good.xml"
+	[ "$(sort -u "$T/asked" | xargs)" = "--version -machine help" ]
+	: >"$T/asked"
+	# it ends soon: this QEMU runs no guest
+	timeout 20 "$hvdom" --config "$T/good.xml" --incoming >"$T/log/out" 2>&1 3>&- || true
+	cat "$T/log/out"
+	grep -q "QEMU" "$T/log/out"
+	! grep -E -- "--version|machine help" "$T/asked"
 }
