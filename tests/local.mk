@@ -40,3 +40,7 @@ EXTRA_DIST += tests/includes.sh
 # what --json prints
 TESTS += tests/jsonschemas.sh
 EXTRA_DIST += tests/jsonschemas.sh
+
+# what the documents link to
+TESTS += tests/links.sh
+EXTRA_DIST += tests/links.sh

@@ -96,4 +96,4 @@ _hospes() {
 	esac
 }
 
-complete -F _hospes vmctl vmmig vmclus vmlab hospes-probe hvdom migrated clusterd hospes-guard
+complete -F _hospes vmctl vmmig vmclus vmlab hospes-probe hvdom migrated clusterd hospes-guard hospes-virtd

@@ -3,8 +3,8 @@ check_PROGRAMS += %D%/fake_clusterd
 %C%_fake_clusterd_SOURCES = %D%/fake_clusterd.c
 %C%_fake_clusterd_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 %C%_fake_clusterd_LDADD = common/libcommon.a $(JANSSON_LIBS)
-TESTS += %D%/test_vmclus.bats
-EXTRA_DIST += %D%/test_vmclus.bats
+TESTS += %D%/test_vmclus.bats %D%/test_tools.bats
+EXTRA_DIST += %D%/test_vmclus.bats %D%/test_tools.bats
 
 # joining and leaving
 member_tests = %D%/test_memberconf %D%/test_memberset
