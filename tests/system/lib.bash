@@ -101,7 +101,7 @@ lab_down() {
 	[ "$(id -u)" -eq 0 ] && [ -n "${LAB_IS_UP:-}" ] || return 0
 	vmlab down
 	# what --json printed meanwhile, in hosts that see the file
-	[ ! -s "$HOSPES_JSON_LOG" ] || jsonlog_missing >/dev/null || jsonlog_check
+	[ ! -s "${HOSPES_JSON_LOG:-}" ] || jsonlog_missing >/dev/null || jsonlog_check
 }
 lab_logs() {
 	local f
