@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * All devices of one domain that are hvdom's, served on a thread of their own, the io thread. The engine connects them to the guest through its
- * transport, by that transport's own header (vudev.h).
+ * All devices of one domain that are hvdom's, served on a thread of their own, the io thread. The engine connects them to the guest through
+ * its transport, by that transport's own header (vudev.h), or by theirs (nblk.h, enic.h).
  *
  * Life: new (privileged: opens images, taps, logs; no locks) -> mem -> connect each device -> run -> quiesce -> save or resume -> free.
  * The main thread calls all functions; a call returns when the io thread has done it. Those that may wait for storage can be called on a

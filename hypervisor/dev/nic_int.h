@@ -40,7 +40,8 @@ void nic_seen(struct nic *n, const uint8_t *f, size_t len);
 void nic_count_in(struct nic *n, uint64_t bytes);
 void nic_count_out(struct nic *n, uint64_t bytes);
 /*
- * Send a frame of @len octets (behind a tap's header, which counts) that waited for a guest that has moved back into the network. It is changed.
+ * Send a frame of @len octets (behind a tap's header, which counts), which waited for a guest that has moved, back into the network. @f is
+ * changed.
  */
 void nic_return(struct nic *n, uint8_t *f, size_t len);
 

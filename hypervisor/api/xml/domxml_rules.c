@@ -117,6 +117,7 @@ static const struct dx_rule rules[] = {
 	FINE(NIC "/mac", "type"),
 	FINE(NIC "/mac", "check"),
 	FINE(NIC "/driver", NULL),
+	NOTE(NIC "/rom", "file", "is not used: a card that is booted from has iPXE, of the package ipxe-qemu"),
 	FINE(NIC "/rom", NULL),
 	FINE(NIC "/backend", NULL),
 	FINE(NIC "/coalesce", NULL),
