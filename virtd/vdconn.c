@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include "common/log.h"
 #include "common/util.h"
+#include "virtd/vdcopy.h"
 
 #define READ_BYTES 65536u
 
@@ -58,6 +59,7 @@ void vd_call_free(struct vd_call *call)
 	vd_snapshot_free(call->snapshot);
 	if (call->fd >= 0)
 		close(call->fd);
+	vd_copy_unref(call->copy);
 	free(call);
 }
 
@@ -83,9 +85,10 @@ void vd_conn_free(struct vd_conn *c)
 	free(c);
 }
 
-static void watch(struct vd_conn *c)
+void vd_conn_watch(struct vd_conn *c)
 {
-	c->full = c->n_waiting >= VD_WAITING_MAX || c->waiting_bytes > VD_MSG_MAX || vd_unsent(c) > 2 * VD_OUT_CALM;
+	c->full = c->n_waiting >= VD_WAITING_MAX || c->waiting_bytes > VD_MSG_MAX || vd_unsent(c) > 2 * VD_OUT_CALM ||
+	          vd_streams_full(c);
 	if (!c->dead)
 		(void)loop_mod_fd(c->src,
 		                  (c->full ? 0u : (uint32_t)EPOLLIN) | (vd_unsent(c) ? (uint32_t)EPOLLOUT : 0u));
@@ -135,7 +138,7 @@ void vd_send(struct vd_conn *c, const struct vd_header *h, const void *payload, 
 		return;
 	}
 	flush(c);
-	watch(c);
+	vd_conn_watch(c);
 }
 
 void vd_send_error(struct vd_conn *c, const struct vd_header *of, enum vd_type type, int code, int from,
@@ -221,7 +224,7 @@ static void answer(struct vd_conn *c, struct vd_call *call)
 	h.status = VD_OK;
 	vd_send(c, &h, call->out.data, call->out.len);
 	if (call->fd >= 0)
-		vd_stream_new(c, &call->h, steal_fd(&call->fd));
+		vd_stream_new(c, &call->h, steal_fd(&call->fd), steal_ptr(&call->copy));
 }
 
 static void begin(struct vd_conn *c)
@@ -243,13 +246,18 @@ static void begin(struct vd_conn *c)
 			vd_pool_run(c->srv->pool, call);
 		}
 	}
-	watch(c);
+	vd_conn_watch(c);
 }
 
 void vd_conn_finished(struct vd_call *call)
 {
 	struct vd_conn *c = call->conn;
 
+	if (!c && call->copy) {
+		call->srv->n_copies--;
+		vd_call_free(call);
+		return;
+	}
 	if (!c) { /* a look at all domains, for events */
 		vd_events_seen(call->srv, call->scope, steal_ptr(&call->snapshot));
 		vd_call_free(call);
@@ -363,7 +371,7 @@ void vd_conn_ping(struct vd_conn *c)
 {
 	const struct vd_header h = { .program = VD_PROG_ALIVE, .version = 1, .procedure = 1, .type = VD_MESSAGE };
 
-	if (!c->keepalive || c->dead)
+	if (!c->keepalive || c->dead || c->full) /* its answer would not be read */
 		return;
 	if (c->unanswered++ >= VD_KEEPALIVE_N)
 		vd_conn_drop(c, "it does not answer any more");

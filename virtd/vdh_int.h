@@ -106,6 +106,9 @@ int vdh_vol_path(struct vd_call *c);
 int vdh_vol_create(struct vd_call *c);
 int vdh_vol_delete(struct vd_call *c);
 int vdh_vol_resize(struct vd_call *c);
+int vdh_vol_upload(struct vd_call *c);
+int vdh_vol_download(struct vd_call *c);
+void vdh_vol_copied(struct vd_conn *conn, struct vd_call *c); /* begins the copy */
 /* vdh_job.c */
 int vdh_begin(struct vd_call *c);
 int vdh_prepare(struct vd_call *c);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/util.h"
+#include "virtd/vdcopy.h"
 #include "virtd/vdstore.h"
 
 #define POOL_INACTIVE 0u
@@ -655,6 +656,7 @@ int vdh_vol_delete(struct vd_call *c)
 }
 
 #define RESIZE_DELTA 2u
+#define COPY_MAX     (1ull << 50)
 
 int vdh_vol_resize(struct vd_call *c)
 {
@@ -674,4 +676,44 @@ int vdh_vol_resize(struct vd_call *c)
 	store_vol_done(&v);
 	r = store_resize(p, c->args.arg[1].s, bytes, &err);
 	return r < 0 ? vol_error(c, r, &err) : 0;
+}
+
+/* Arguments: pool, name, key of the volume, offset, length (0: all), flags. */
+static int copy(struct vd_call *c, bool upload)
+{
+	uint64_t at = c->args.arg[3].l, len = c->args.arg[4].l;
+	const struct store_pool *p = pool_by(c, c->args.arg[0].s, NULL);
+	struct err err = { 0 };
+	int fd, r;
+
+	if (c->args.arg[5].u)
+		return vd_fail(c, VD_E_UNSUPPORTED, "unsupported flags (0x%x): holes are not sent as such",
+		               c->args.arg[5].u);
+	if (at > COPY_MAX || len > COPY_MAX)
+		return vd_fail(c, VD_E_INVALID_ARG, "invalid argument: offset and length are 1 PiB at most");
+	if (!p)
+		return -1;
+	fd = store_open(p, c->args.arg[1].s, upload, &err);
+	r = fd < 0 ? fd : vd_copy_new(fd, upload, at, len, &c->copy, &c->fd, &err);
+	return r < 0 ? vol_error(c, r, &err) : 0;
+}
+
+int vdh_vol_upload(struct vd_call *c)
+{
+	return copy(c, true);
+}
+
+int vdh_vol_download(struct vd_call *c)
+{
+	return copy(c, false);
+}
+
+void vdh_vol_copied(struct vd_conn *conn, struct vd_call *c)
+{
+	(void)conn;
+	if (c->srv->n_copies >= VD_COPIES_MAX)
+		(void)vd_fail(c, VD_E_FAILED, "%u volumes are being copied; try again when one of them is done",
+		              VD_COPIES_MAX);
+	else if (!vd_copy_begin(c))
+		(void)vd_fail(c, VD_E_MEMORY, "out of memory");
 }

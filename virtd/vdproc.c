@@ -95,6 +95,8 @@ static const struct vd_proc procs[] = {
 	{ 200, "vcpus", "Du", VD_RO, vdh_vcpus_flags, NULL },
 	{ 201, "console", "DSu", 0, vdh_console, NULL },
 	{ 202, "updated", "D", VD_RO, vdh_dom_false, NULL },
+	{ 208, "upload a volume", "sssllu", 0, vdh_vol_upload, vdh_vol_copied },
+	{ 209, "download a volume", "sssllu", 0, vdh_vol_download, vdh_vol_copied },
 	{ 212, "state", "Du", VD_RO, vdh_state, NULL },
 	{ 231, "undefine with flags", "Du", 0, vdh_undefine, NULL },
 	{ 232, "save with flags", "DsSu", VD_LONG, vdh_save_flags, NULL },

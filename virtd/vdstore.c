@@ -315,15 +315,29 @@ int store_create(const struct store_pool *p, const struct store_vol *v, struct e
 }
 
 /* hvdom locks what it uses, for as long as that is so; so does this until @fd is closed. */
-static int lock_unused(int fd, const char *name, struct err *err)
+static int lock_as(int fd, short type, const char *name, struct err *err)
 {
-	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct flock l = { .l_type = type, .l_whence = SEEK_SET };
 
 	if (fcntl(fd, F_OFD_SETLK, &l) == 0)
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
 		return err_set(err, EBUSY, "storage volume '%s' is in use by a domain", name);
 	return err_sys(err, errno, "lock %s", name);
+}
+
+static int lock_unused(int fd, const char *name, struct err *err)
+{
+	return lock_as(fd, F_WRLCK, name, err);
+}
+
+int store_open(const struct store_pool *p, const char *name, bool written, struct err *err)
+{
+	struct stat st;
+	_cleanup_close_ int fd = open_vol(p, name, written ? O_RDWR : O_RDONLY, &st, err);
+	int r = fd < 0 ? fd : lock_as(fd, written ? F_WRLCK : F_RDLCK, name, err);
+
+	return r < 0 ? r : steal_fd(&fd);
 }
 
 int store_delete(const struct store_pool *p, const char *name, struct err *err)

@@ -68,6 +68,11 @@ char *store_path(const struct store_pool *p, const char *name);
 int store_create(const struct store_pool *p, const struct store_vol *v, struct err *err) _must_check_;
 /* -EBUSY: a domain uses it; -ENOENT. */
 int store_delete(const struct store_pool *p, const char *name, struct err *err) _must_check_;
+/*
+ * The image's file, for its octets to be copied: locked until it is closed, against domains and, if it is @written, against other
+ * copies. -EBUSY: it is in use; -ENOENT.
+ */
+int store_open(const struct store_pool *p, const char *name, bool written, struct err *err) _must_check_;
 /* A raw image only grows. -EBUSY: a domain uses it (vmctl blockresize does it then); -EINVAL, -ENOTSUP. */
 int store_resize(const struct store_pool *p, const char *name, uint64_t bytes, struct err *err) _must_check_;
 

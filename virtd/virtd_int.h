@@ -92,13 +92,15 @@ struct vd_call {
 	int code;                            /* enum vd_code; 0: no error */
 	int from;                            /* VD_FROM_* */
 	char text[ERR_TEXT_MAX];
-	int fd;                              /* console: the socket, owned; -1 */
+	int fd;                              /* console, copy: the stream's socket, owned; -1 */
+	struct vd_copy *copy;                /* a volume's; a reference; NULL: none */
 	struct vd_snapshot *snapshot;        /* of event registration and scans; owned */
 };
 
 /* What a client asked to be told. */
 struct vd_callback { struct vd_callback *next; int32_t id; uint32_t event; bool one; uint8_t uuid[XDR_UUID]; };
 
+struct vd_copy;
 struct vd_stream;
 
 struct vd_conn {
@@ -131,7 +133,7 @@ struct vd_server {
 	char host[64];
 	struct vd_store store;
 	struct vd_conn *conns;
-	unsigned n_conns;
+	unsigned n_conns, n_copies;
 	struct vd_listener {
 		struct vd_server *srv;
 		int fd;                      /* owned */
@@ -175,6 +177,7 @@ void vd_conn_ping(struct vd_conn *c);
 void vd_send(struct vd_conn *c, const struct vd_header *h, const void *payload, size_t len);
 void vd_send_error(struct vd_conn *c, const struct vd_header *of, enum vd_type type, int code, int from,
                    const char *text);
+void vd_conn_watch(struct vd_conn *c);        /* after room was made */
 size_t vd_unsent(const struct vd_conn *c);
 void vd_call_free(struct vd_call *call);
 /* The error of @c; -1. */
@@ -182,7 +185,9 @@ int vd_fail(struct vd_call *c, enum vd_code code, const char *fmt, ...) __attrib
 int vd_fail_err(struct vd_call *c, int r, const struct err *err); /* by errno @r */
 
 /* vdstream.c */
-void vd_stream_new(struct vd_conn *c, const struct vd_header *h, int fd); /* @fd is owned */
+/* @fd and @copy's reference (NULL: a console) are owned. */
+void vd_stream_new(struct vd_conn *c, const struct vd_header *h, int fd, struct vd_copy *copy);
+bool vd_streams_full(const struct vd_conn *c); /* volumes do not take what the client sends as fast: nothing is read from it */
 void vd_stream_message(struct vd_conn *c, const struct vd_header *h, const void *p, size_t len);
 void vd_streams_calm(struct vd_conn *c);      /* after output was sent */
 void vd_streams_free(struct vd_conn *c);

@@ -441,6 +441,93 @@ virtd_again() { # ENVIRONMENT...: the daemon starts hvdom: its environment is it
 	[[ $output = *"read only access prevents"* ]]
 }
 
+@test "volumes are uploaded and downloaded" {
+	local dir=$T/state/images holder
+	v pool-start default
+	v vol-create-as default a.img 8M
+	dd if=/dev/urandom of="$T/data" bs=1M count=24 status=none
+	dd if=/dev/zero of="$T/data" bs=1M seek=8 count=8 conv=notrunc status=none
+	v vol-upload a.img "$T/data" --pool default
+	cmp "$dir/a.img" "$T/data"
+	# what is zero is a hole
+	[ "$(stat -c %b "$dir/a.img")" -le $((17 << 11)) ]
+	v vol-download a.img "$T/back" --pool default
+	cmp "$T/back" "$T/data"
+	v vol-download a.img "$T/part" --pool default --offset 1000 --length 5000
+	cmp "$T/part" <(tail -c +1001 "$T/data" | head -c 5000)
+	printf hello >"$T/small"
+	v vol-upload a.img "$T/small" --pool default --offset 100
+	[ "$(tail -c +99 "$dir/a.img" | head -c 9 | tail -c +3 | head -c 5)" = hello ]
+	[ "$(stat -c %s "$dir/a.img")" = $((24 << 20)) ]
+	# more than was named; holes as such; no such volume; who may only look
+	run v vol-upload a.img "$T/data" --pool default --length 1M
+	[ "$status" -eq 1 ]
+	run v vol-download a.img "$T/x" --pool default --sparse
+	[[ $output = *"holes are not sent as such"* ]]
+	run v vol-download none "$T/x" --pool default
+	[ "$status" -eq 1 ]
+	run timeout 30 virsh -q -c "hospes+unix:///system?socket=$T/sock-ro" vol-download a.img "$T/x" --pool default
+	[[ $output = *"read only access prevents"* ]]
+	# storage that is full: the error is the storage's, and the client's connection lives
+	if mkdir -p "$dir/full" && mount -t tmpfs -o size=4m none "$dir/full" 2>/dev/null; then
+		v pool-define-as full dir --target "$dir/full"
+		v vol-create-as full a.img 1M
+		run v vol-upload a.img "$T/data" --pool full
+		umount "$dir/full"
+		[[ $status -eq 1 && $output = *"No space left"* ]] || { echo "$output" >&2; false; }
+	fi
+	# a domain's
+	python3 - "$dir/a.img" "$T/held" 3>&- <<-'P' &
+		import fcntl, struct, sys, time
+		f = open(sys.argv[1], "r+b")
+		fcntl.fcntl(f, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)) # F_OFD_SETLK, as hvdom
+		open(sys.argv[2], "w").close()
+		time.sleep(60)
+	P
+	holder=$!
+	eventually [ -e "$T/held" ]
+	for order in "vol-upload a.img $T/small" "vol-download a.img $T/x"; do
+		# shellcheck disable=SC2086 # words
+		run v $order --pool default
+		[[ $output = *"in use by a domain"* ]] || { kill $holder; echo "$output" >&2; false; }
+	done
+	kill $holder
+	wait $holder || true
+	# clients that neither read nor send cost memory that is bounded, and others are served; as many as there may be
+	/usr/bin/python3 -c 'import libvirt' 2>/dev/null || return 0
+	truncate -s 1G "$dir/big.img"
+	/usr/bin/python3 - "$T" "$VIRTD" <<-'P'
+		import libvirt, sys
+		rss = lambda: int(next(l for l in open("/proc/%s/status" % sys.argv[2]) if l.startswith("VmRSS")).split()[1])
+		uri = "hospes+unix:///system?socket=%s/sock" % sys.argv[1]
+		held = []
+		before = rss()
+		def hold(c, st): c.storagePoolLookupByName("default").storageVolLookupByName("big.img").download(st, 0, 0); held.append((c, st))
+		def more(c): hold(c, c.newStream())
+		for i in range(8): more(libvirt.open(uri))
+		c = libvirt.open(uri)
+		vol = c.storagePoolLookupByName("default").storageVolLookupByName("a.img")
+		st = c.newStream()
+		why = ""
+		try: vol.download(st, 0, 0)
+		except libvirt.libvirtError as e: why = str(e)
+		assert "8 volumes are being copied" in why, why
+		assert vol.info()[0] == 0 and rss() - before < 64 << 10, rss() - before
+		for h, st2 in held: st2.abort(); h.close()
+	P
+	# all of them let go
+	again() { v vol-download a.img "$T/x" --pool default --length 10; }
+	eventually again
+	# a client that dies in the middle: what it held is free again
+	mkfifo "$T/fifo"
+	sleep 60 >"$T/fifo" 3>&- &
+	holder=$!
+	timeout 60 virsh -q -c "hospes+unix:///system?socket=$T/sock" vol-upload a.img "$T/fifo" --pool default >/dev/null 2>&1 3>&- &
+	sleep 1
+	kill -9 "$(pgrep -P $!)" $holder
+	eventually v vol-delete a.img --pool default
+}
+
 @test "one hvdom that does not answer holds nobody up" {
 	v define "$T/guest01.xml"
 	v start guest01
