@@ -54,6 +54,8 @@ int vmclus_drain(struct cli *v, struct err *err);
 int vmclus_shutdown_host(struct cli *v, struct err *err);
 int vmclus_rules(struct cli *v, struct err *err);
 int vmclus_fence(struct cli *v, struct err *err);
+int vmclus_disarm(struct cli *v, struct err *err);
+int vmclus_arm(struct cli *v, struct err *err);
 int vmclus_policy(struct cli *v, struct err *err);
 int vmclus_init(struct cli *v, struct err *err);
 int vmclus_invite(struct cli *v, struct err *err);

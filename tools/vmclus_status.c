@@ -50,7 +50,10 @@ static void show_hosts(const json_t *o)
 		if (vmclus_is_witness(h))
 			strcpy(cpu, "-"), strcpy(mem, "-");
 		bool lost = !strcmp(field_text(h, "state"), "lost");
-		snprintf(note, sizeof(note), "%s%s%s%s%s%s", host_note(h),
+		/* who of a disarmed cluster would lose its domains when it is cut off */
+		bool bound = json_is_object(json_object_get(o, "disarm")) && !lost && !vmclus_is_witness(h) &&
+		             !field_true(h, "permitted");
+		snprintf(note, sizeof(note), "%s%s%s%s%s%s%s", host_note(h), bound ? "NOT DISARMED " : "",
 		         *safe_by && strcmp(safe_by, "none") ? "safe by " : "",
 		         *safe_by && strcmp(safe_by, "none") ? safe_by : "",
 		         !lost && field_true(h, "clock_stops") ? "its clocks may stop " : "",
@@ -86,7 +89,7 @@ static void show_domains(const json_t *o)
 void vmclus_show_status(const json_t *o)
 {
 	size_t online = 0, i;
-	json_t *hosts = json_object_get(o, "hosts"), *h;
+	json_t *hosts = json_object_get(o, "hosts"), *disarm = json_object_get(o, "disarm"), *h;
 
 	json_array_foreach(hosts, i, h) online += !strcmp(field_text(h, "state"), "online");
 	if (field_true(o, "quorate"))
@@ -96,6 +99,9 @@ void vmclus_show_status(const json_t *o)
 		printf("NOT QUORATE: %s decides nothing, and its domains stop unless it finds a majority; what it last knew "
 		       "(generation %.0f):\n\n",
 		       field_text(o, "host"), field_num(o, "generation"));
+	if (json_is_object(disarm))
+		printf("DISARMED until %s: nothing is lost, fenced or started: %s\n\n", field_text(disarm, "until"),
+		       field_text(disarm, "reason"));
 	show_hosts(o);
 	putchar('\n');
 	show_domains(o);

@@ -72,7 +72,7 @@ static unsigned count_on(const struct top *t, const char *host)
 
 static void draw_head(struct top *t, struct frame *f)
 {
-	json_t *hosts = json_object_get(t->status, "hosts"), *h;
+	json_t *hosts = json_object_get(t->status, "hosts"), *disarm = json_object_get(t->status, "disarm"), *h;
 	char clock[16] = "";
 	time_t now = time(NULL);
 	struct tm tm;
@@ -90,7 +90,10 @@ static void draw_head(struct top *t, struct frame *f)
 		     field_text(t->status, "host"), quorate ? "quorate" : "NOT QUORATE", online, json_array_size(hosts),
 		     field_num(t->status, "generation"));
 	}
-	if (*t->trouble)
+	if (!*t->trouble && json_is_object(disarm))
+		line(f, BOLD RED, "DISARMED for another %.0f s: nothing is lost, fenced or started: %s",
+		     field_num(disarm, "left_s"), field_text(disarm, "reason"));
+	else if (*t->trouble)
 		line(f, RED, "%s", t->trouble);
 	else
 		line(f, "", "%s", "");

@@ -205,7 +205,7 @@ static void start(struct apply *a)
 	struct clu_dom *d = apply_the_dom(a);
 	char why[CLU_TEXT_MAX];
 
-	if (!d || !as_seen(a, d, CLU_PHASE_STOPPED) || !can_take(a, a->c->host))
+	if (!d || apply_disarmed(a) || !as_seen(a, d, CLU_PHASE_STOPPED) || !can_take(a, a->c->host))
 		return;
 	if (d->desired != CLU_DESIRED_RUNNING) {
 		apply_refuse(a, ESTALE, d->name, " is to be stopped", "");
@@ -371,6 +371,8 @@ static void (*const apply_kind[CLU_CMD_MAX])(struct apply *a) = {
 	[CLU_CMD_LEAVE] = apply_leave,
 	[CLU_CMD_LEFT] = apply_left,
 	[CLU_CMD_LEVEL] = level,
+	[CLU_CMD_DISARM] = apply_disarm,
+	[CLU_CMD_PERMIT] = apply_permit,
 };
 
 void clu_apply(struct clu_state *s, const struct clu_cmd *c, struct clu_changes *changes, struct clu_answer *answer)

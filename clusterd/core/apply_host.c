@@ -117,7 +117,7 @@ void apply_host_lost(struct apply *a)
 {
 	struct clu_host *h = the_host(a, a->c->host);
 
-	if (!h)
+	if (!h || apply_disarmed(a))
 		return;
 	if (h->state != CLU_HOST_ONLINE) {
 		apply_refuse(a, EALREADY, h->name, " is not online", "");

@@ -49,6 +49,10 @@ void apply_host_safe(struct apply *a);
 void apply_maintenance(struct apply *a);
 void apply_leave(struct apply *a);
 void apply_left(struct apply *a);
+void apply_disarm(struct apply *a);
+void apply_permit(struct apply *a);
+/* True if the cluster is disarmed: the command was refused. */
+bool apply_disarmed(struct apply *a);
 void apply_result(struct apply *a);
 void apply_observed(struct apply *a);
 void apply_reach(struct apply *a);

@@ -33,6 +33,7 @@ void clu_state_clear(struct clu_state *s)
 	s->level_id = 0;
 	s->n_dom = 0;
 	clu_policy_default(&s->policy);
+	s->disarm = (struct clu_disarm){ 0 };
 	s->sum = clu_sum(s);
 }
 
@@ -273,7 +274,7 @@ const char *clu_cmd_name(enum clu_cmd_kind v)
 	static const char *const t[] = { "none",   "host-up",  "host-lost", "waited", "host-safe", "maintenance",
 		                         "define", "undefine", "desire",    "start",  "stop",      "move",
 		                         "result", "observed", "reach",     "policy", "rule-add",  "rule-remove",
-		                         "leave",  "left",     "level" };
+		                         "leave",  "left",     "level",     "disarm", "permit" };
 
 	return NAME_OF(t, v);
 }

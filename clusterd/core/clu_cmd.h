@@ -30,6 +30,9 @@ enum clu_cmd_kind {
 	CLU_CMD_LEAVE = 18,      /* host, leaving: it is being shut down in order, or no longer */
 	CLU_CMD_LEFT = 19,       /* a host: no domain lives there, and it starts none before its next HOST_UP. op_id: its up_id */
 	CLU_CMD_LEVEL = 20,      /* coordinator: all hosts have level: what needs it may be said from now on (level.h) */
+	CLU_CMD_DISARM = 21,     /* on: nothing is lost, fenced or started for lease_ns, text says why. Off: op_id (0: any) is over */
+	CLU_CMD_PERMIT = 22,     /* a host: on: for disarm op_id its domains may run for lease_ns from when it said so, whoever hears it; rev:
+	                          * a number that is new. Off: it makes no use of rev any more */
 	CLU_CMD_MAX
 };
 
@@ -70,7 +73,7 @@ struct clu_cmd {
 	char text[CLU_TEXT_MAX];
 	struct clu_spec spec;    /* DEFINE */
 	struct clu_capacity cap; /* HOST_UP */
-	uint64_t boot, lease_ns; /* HOST_UP */
+	uint64_t boot, lease_ns; /* HOST_UP. PERMIT. lease_ns: DISARM */
 	bool self_fencing, clock_stops, witness; /* HOST_UP */
 	struct clu_rule rule;    /* RULE_ADD; RULE_REMOVE: id */
 	struct clu_policy policy;
@@ -82,7 +85,8 @@ struct clu_cmd {
 
 /* The records that one command changed: what the I/O layer stores and looks at. */
 #define CLU_CHANGES_MAX 16u
-enum clu_object { CLU_OBJ_META = 0, CLU_OBJ_HOST = 1, CLU_OBJ_DOM = 2, CLU_OBJ_RULE = 3, CLU_OBJ_POLICY = 4 };
+enum clu_object { CLU_OBJ_META = 0, CLU_OBJ_HOST = 1, CLU_OBJ_DOM = 2, CLU_OBJ_RULE = 3, CLU_OBJ_POLICY = 4, CLU_OBJ_DISARM = 5 };
+#define CLU_OBJ_LAST CLU_OBJ_DISARM
 struct clu_changes {
 	uint32_t n;
 	bool all;                /* more than fit: any record may have changed */

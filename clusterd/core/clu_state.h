@@ -24,6 +24,8 @@
 #define CLU_FAILS_MAX   6u    /* hosts whose failures with one domain are remembered in detail */
 #define CLU_FAIL_TEXT   120u
 #define CLU_DELAY_MAX_NS 86400000000000ull /* of a rule */
+#define CLU_DISARM_MIN_NS 1000000000ull
+#define CLU_DISARM_MAX_NS 86400000000000ull
 
 enum clu_host_state {
 	CLU_HOST_NEW = 0,    /* in Corosync's node list, never seen */
@@ -83,6 +85,9 @@ struct clu_host { /* the fields that every message needs stand first */
 	uint32_t start_fails;    /* different domains that it failed to start in a row */
 	uint64_t suspect_ns;     /* with CLU_SUSPECT of them: it is the last choice until then (cluster time) */
 	enum clu_safe_by safe_by;
+	uint64_t permit_id;      /* the number of its PERMIT; 0: none. Its lease may be prolonged by that, see node_permit.c */
+	uint64_t permit_ns;      /* for so long at most */
+	uint64_t permit_for;     /* the disarm that it is of */
 	uint64_t waited[CLU_HOSTS_MAX / 64]; /* LOST: slots of the nodes that have waited out its lease */
 	char name[CLU_NAME_MAX];
 	struct clu_capacity cap;
@@ -144,6 +149,13 @@ struct clu_rule {
 	char member[CLU_MEMBERS_MAX][CLU_NAME_MAX];
 };
 
+/* Planned work: nothing is declared lost, fenced or started until it is over. */
+struct clu_disarm {
+	uint64_t id;             /* index of the DISARM; 0: the cluster is armed, as ever */
+	uint64_t at_ns, for_ns;  /* when it began (cluster time), and how long it lasts at most */
+	char text[CLU_TEXT_MAX]; /* why, by whom ordered it */
+};
+
 struct clu_state {
 	uint64_t epoch;          /* of the view that applied the last command: higher is newer */
 	uint64_t promised;       /* the highest epoch that this node promised to serve. Its own, not replicated; never decreases */
@@ -155,6 +167,7 @@ struct clu_state {
 	uint32_t n_nodes;        /* nodes in Corosync's list; a majority is over these */
 	uint32_t n_dom, dom_cap; /* n_dom: the highest slot of dom in use + 1 */
 	struct clu_policy policy;
+	struct clu_disarm disarm;
 	struct clu_host host[CLU_HOSTS_MAX];  /* those in the list first, by their ids: clu_nodes_set() */
 	struct clu_rule rule[CLU_RULES_MAX];
 	struct clu_dom *dom;     /* dom_cap of them, owned by the caller of clu_state_init() */

@@ -65,12 +65,12 @@ static void hosts(struct round *r)
 {
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && r->s->host[i].node; i++) {
 		const struct clu_host *h = &r->s->host[i];
-		if (h->state == CLU_HOST_LOST && !h->witness) /* nothing of it needs to be ended */
+		if (h->state == CLU_HOST_LOST && !h->witness && !r->s->disarm.id) /* nothing of it needs to be ended */
 			clu_bit_set(r->out->fence, i);
 		if (h->state != CLU_HOST_ONLINE || in_view(r->v, h->node))
 			continue;
 		clu_bit_set(r->w.lost, i); /* whether it comes back or not, it takes nothing now */
-		if (clu_bit(r->v->coming, i) || clu_bit(r->v->awaited, i))
+		if (clu_bit(r->v->coming, i) || clu_bit(r->v->awaited, i) || r->s->disarm.id)
 			continue;
 		struct clu_cmd *c = propose(r, CLU_CMD_HOST_LOST);
 		if (c)
@@ -214,6 +214,21 @@ static void drain(struct round *r, const struct clu_dom *d)
 	r->moving++;
 }
 
+/* A disarm ends by itself. */
+static void rearm(struct round *r)
+{
+	const struct clu_disarm *d = &r->s->disarm;
+	struct clu_cmd *c;
+
+	if (r->v->disarm_left_ns) {
+		look_again(r, r->time_ns + r->v->disarm_left_ns);
+		return;
+	}
+	c = d->id <= r->v->commit ? propose(r, CLU_CMD_DISARM) : NULL;
+	if (c)
+		c->op_id = d->id;
+}
+
 void clu_decide(const struct clu_state *s, const struct clu_view *v, const struct clu_load *load, uint64_t time_ns,
                 struct clu_proposals *out)
 {
@@ -237,5 +252,8 @@ void clu_decide(const struct clu_state *s, const struct clu_view *v, const struc
 		else
 			drain(&r, d);
 	}
-	starts(&r);
+	if (!s->disarm.id)
+		starts(&r);
+	else
+		rearm(&r);
 }

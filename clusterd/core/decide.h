@@ -16,6 +16,7 @@ struct clu_view { /* the active one */
 	uint32_t n;
 	uint64_t commit;
 	uint64_t coming[CLU_HOSTS_MAX / 64]; /* slots of hosts outside whose datagrams arrive: they may come back, and are not lost yet */
+	uint64_t disarm_left_ns; /* clu_node_disarm_left() */
 	uint64_t awaited[CLU_HOSTS_MAX / 64]; /* slots of hosts that clu_node_awaits(): not lost yet either */
 };
 

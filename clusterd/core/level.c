@@ -25,6 +25,8 @@ static const struct {
 } needs[] = {
 	{ CLU_CMD_POLICY, policy_is_later, { 1, "this policy" } },
 	{ CLU_CMD_RULE_ADD, rule_is_after, { 1, "a rule \"after\"" } },
+	{ CLU_CMD_DISARM, NULL, { 1, "disarm" } },
+	{ CLU_CMD_PERMIT, NULL, { 1, "disarm" } },
 };
 
 const struct clu_feature *clu_cmd_needs(const struct clu_cmd *c)

@@ -22,7 +22,7 @@
 
 /*
  * Of releases: 0: 0.1.0.
- * 1: the one after it: levels, rules AFTER.
+ * 1: the one after it: levels, rules AFTER, disarm.
  */
 #define CLU_LEVEL 1u
 

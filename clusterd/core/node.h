@@ -51,6 +51,8 @@ struct clu_peer {
 	uint64_t ack_seq;            /* my highest beat that it acknowledged, of my present boot */
 	uint64_t seen_boot, seen_seq; /* its highest beat that I acknowledged */
 	uint64_t wait_until_ns;      /* my promise: no WAITED before that */
+	uint64_t wait_permit_ns;     /* nor before that, unless it surely makes no use of its permit any more */
+	uint64_t permit_id, free_at; /* its permit as I last saw it; index of my state when I saw that it has none; 0: it has */
 	uint64_t waited_ns;          /* when I last said WAITED; repeated until it shows in the state */
 	uint64_t decided_ns;         /* its HELLO: when it last was in a view that decides, my clock; 0: unknown, never */
 	uint64_t await_ns, awaited_ns; /* so long in all it is waited for after a loss of quorum, and so long it was; 0: it is not */
@@ -97,6 +99,12 @@ struct clu_node {
 	uint64_t hello_ns;           /* when HELLO was last sent in this view; 0: not yet */
 	uint64_t resync_ns;          /* behind: when a snapshot was last asked for */
 	uint64_t warned_ns;
+	struct { /* node_permit.c; times of my clock */
+		uint64_t disarm, disarm_end_ns; /* the disarm that I know of, and when it is over */
+		uint64_t key, count, of, sent_ns, tick, ns, said_ns; /* the one that I asked for: its number, disarm, from when and for how long */
+		uint64_t seen_at;    /* index of my state when I saw it there; 0: not yet */
+		uint64_t held_of, until_ns; /* the one that I have; 0: none */
+	} permit;
 	struct clu_peer peer[CLU_HOSTS_MAX]; /* by slot */
 	struct {                     /* cached from the state, for every event needs it */
 		uint64_t sum;        /* of that state */
@@ -150,6 +158,8 @@ uint32_t clu_node_alive(const struct clu_node *n, uint32_t *member);
  * returned without it; 0: it is not. The coordinator's answer counts, the others' are about the same.
  */
 uint64_t clu_node_awaits(const struct clu_node *n, uint32_t slot);
+/* How long the disarm of the state still lasts, by this node's clock since it knows of it; 0: it is over, or there is none. */
+uint64_t clu_node_disarm_left(const struct clu_node *n);
 const char *clu_node_phase_name(enum clu_node_phase p);
 
 #endif

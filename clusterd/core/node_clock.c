@@ -22,6 +22,10 @@ static void lease_ends_sooner(struct node_step *st, uint64_t lost_ns)
 	}
 	for (uint32_t i = 0; i < CLU_BEATS_KEPT; i++)
 		n->beat[i].sent_ns = n->beat[i].sent_ns > lost_ns ? n->beat[i].sent_ns - lost_ns : 0;
+	if (n->permit.until_ns)
+		n->permit.until_ns = n->permit.until_ns > lost_ns ? n->permit.until_ns - lost_ns : 1;
+	n->permit.sent_ns = n->permit.sent_ns > lost_ns ? n->permit.sent_ns - lost_ns : 0;
+	n->permit.disarm_end_ns = n->permit.disarm_end_ns > lost_ns ? n->permit.disarm_end_ns - lost_ns : 0;
 	node_act(st, CLU_ACT_CLOCK_STOPPED)->at_ns = lost_ns;
 	if (n->lease_until_ns <= st->now)
 		return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Shared by node.c (events, commands, commit), node_view.c (views, snapshots), node_lease.c (beats, leases, waits), node_await.c and
- * node_clock.c. */
+/* Shared by node.c (events, commands, commit), node_view.c (views, snapshots), node_lease.c (beats, leases, waits), node_await.c,
+ * node_permit.c and node_clock.c. */
 #ifndef HOSPES_CLUSTERD_CORE_NODE_INT_H
 #define HOSPES_CLUSTERD_CORE_NODE_INT_H
 
@@ -65,6 +65,16 @@ void node_await_pass(struct clu_node *n, uint64_t now, bool asleep);
 void node_await_hello(const struct clu_node *n, struct clu_msg *m); /* fill in its fields */
 void node_await_heard(struct clu_node *n, const struct clu_msg *m); /* those of a HELLO in this view */
 void node_await_begin(struct clu_node *n); /* the view decides from now on */
+
+/* node_permit.c */
+void node_permit_look(struct clu_node *n); /* the state changed */
+void node_permit_loaded(struct clu_node *n); /* it was replaced: what was sure of it is not */
+void node_permit_tick(struct node_step *st);
+uint64_t node_permit_deadline(const struct clu_node *n);
+/* When the wait for @slot is over that its permit asks for; 0: none does; CLU_NEVER: not known yet. */
+uint64_t node_permit_wait(const struct clu_node *n, uint32_t slot);
+uint64_t node_lease_wait_for(const struct clu_node *n, uint64_t lease_ns); /* node_lease.c: what that may last, seen from here */
+uint64_t node_lease_every(const struct clu_node *n); /* beats */
 
 /* node_clock.c */
 void node_clock_heard(struct node_step *st, struct clu_clock *c, uint64_t boot, uint64_t clock_ns);

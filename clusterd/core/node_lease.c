@@ -7,7 +7,7 @@
 
 #define WAITED_AGAIN_NS 1000000000ull
 
-static uint64_t beat_every(const struct clu_node *n)
+uint64_t node_lease_every(const struct clu_node *n)
 {
 	return n->lease_ns / 16 > CLU_BEAT_NS ? n->lease_ns / 16 : CLU_BEAT_NS;
 }
@@ -30,7 +30,7 @@ void node_lease_beat(struct node_step *st)
 
 	m->seq = ++n->seq;
 	keep_beat(st);
-	n->beat_ns = st->now + beat_every(n);
+	n->beat_ns = st->now + node_lease_every(n);
 	m->lease_ns = n->lease_ns;
 	m->clock_ns = st->now;
 	m->epoch = n->stored_epoch;
@@ -43,7 +43,7 @@ void node_lease_beat(struct node_step *st)
 }
 
 /* What a host's lease may last on its own clock, seen from here: 1 % for clocks that drift, the margin for the guard's work. */
-static uint64_t wait_for(const struct clu_node *n, uint64_t lease_ns)
+uint64_t node_lease_wait_for(const struct clu_node *n, uint64_t lease_ns)
 {
 	return lease_ns + lease_ns / 100 + n->s->policy.margin_ns;
 }
@@ -107,7 +107,7 @@ static void acknowledge(struct node_step *st, uint32_t slot, uint64_t boot, uint
 
 	if (!surely_up(n, p, h, boot))
 		return;
-	uint64_t until = st->now + wait_for(n, lease_ns > h->lease_ns ? lease_ns : h->lease_ns);
+	uint64_t until = st->now + node_lease_wait_for(n, lease_ns > h->lease_ns ? lease_ns : h->lease_ns);
 	if (p->seen_boot != boot || seq > p->seen_seq) {
 		p->seen_boot = boot;
 		p->seen_seq = seq;
@@ -238,9 +238,12 @@ void node_pulse_heard(struct node_step *st, const struct clu_pulse *m)
 /* When the wait for @slot is over; a daemon that just started remembers no promise, so it counts from its start. */
 static uint64_t wait_over(const struct clu_node *n, uint32_t slot)
 {
-	uint64_t from_start = n->start_ns + wait_for(n, n->s->host[slot].lease_ns);
+	uint64_t at = n->start_ns + node_lease_wait_for(n, n->s->host[slot].lease_ns),
+		 permit = node_permit_wait(n, slot);
 
-	return n->peer[slot].wait_until_ns > from_start ? n->peer[slot].wait_until_ns : from_start;
+	if (n->peer[slot].wait_until_ns > at)
+		at = n->peer[slot].wait_until_ns;
+	return permit > at ? permit : at;
 }
 
 void node_lease_look(struct clu_node *n)
@@ -258,6 +261,7 @@ void node_lease_look(struct clu_node *n)
 			clu_bit_set(n->seen.lost, i);
 	}
 	n->seen.slots = i;
+	node_permit_look(n);
 }
 
 void node_lease_tick(struct node_step *st)
@@ -267,6 +271,7 @@ void node_lease_tick(struct node_step *st)
 	node_clock_tick(st);
 	if (n->pulses && st->now >= n->pulse_ns)
 		pulse(st);
+	node_permit_tick(st);
 	if (!n->begun || n->behind)
 		return;
 	if (st->now >= n->beat_ns)
@@ -290,8 +295,11 @@ void node_lease_tick(struct node_step *st)
 uint64_t node_lease_deadline(const struct clu_node *n)
 {
 	uint64_t at = n->pulses ? n->pulse_ns : CLU_NEVER;
+	uint64_t permit = node_permit_deadline(n);
 	if (n->expires_ns && n->expires_ns < at)
 		at = n->expires_ns;
+	if (permit < at)
+		at = permit;
 
 	if (!n->begun || n->behind)
 		return at;

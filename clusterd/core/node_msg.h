@@ -90,6 +90,8 @@ enum clu_act_kind {
 	CLU_ACT_CLOCK_STOPPED, /* others' clocks say that this host's clock stood still for about at_ns: warn a person */
 	CLU_ACT_SUBMIT,     /* send cmd as a command (WAITED) */
 	CLU_ACT_WARN,       /* warn a person with text: a state that differs, a view that cannot decide */
+	CLU_ACT_PERMIT,     /* while disarmed, LEASE may be permitted: up to at_ns, and lease_ns after from_tick by the second clock. at_ns 0: no
+	                     * longer */
 	CLU_ACT_PULSE,      /* send clu_node_pulse() to each other node */
 };
 struct clu_action {
@@ -98,6 +100,7 @@ struct clu_action {
 	struct clu_cmd cmd;
 	struct clu_answer answer;
 	uint64_t request, index, at_ns, from_tick, lease_ns;
+	bool permitted;      /* LEASE: by the last PERMIT, and so within its bounds on both clocks */
 	char text[CLU_TEXT_MAX];
 };
 /* To be carried out in this order. The capacity is fixed; an overflow is a programmer error and asserts. */

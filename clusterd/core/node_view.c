@@ -449,6 +449,8 @@ void node_view_loaded(struct node_step *st, bool ok)
 	struct clu_node *n = st->n;
 
 	n->loading = false;
+	if (ok)
+		node_permit_loaded(n);
 	if (!ok) {
 		node_warn(st, "the cluster's state could not be stored on this node");
 		return;

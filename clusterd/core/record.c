@@ -17,6 +17,7 @@
 #define HOST_CLOCKS    3u
 #define HOST_BUILDS    4u
 #define HOST_WITNESS   5u
+#define HOST_PERMIT    6u
 #define RULE_AFTER     2u
 #define DOM_FAILS      2u
 #define DOM_CPU        3u
@@ -187,6 +188,8 @@ static void meta(struct cur *c, struct clu_state *s, uint8_t version)
 
 static uint8_t host_version(const struct clu_host *h)
 {
+	if (h->permit_id)
+		return HOST_PERMIT;
 	if (h->witness)
 		return HOST_WITNESS;
 	for (unsigned i = 0; i < CLU_BUILDS_MAX; i++)
@@ -224,6 +227,11 @@ static void host(struct cur *c, struct clu_host *h, uint8_t version)
 		builds(c, &h->cap);
 	if (version >= HOST_WITNESS)
 		flag(c, &h->witness);
+	if (version >= HOST_PERMIT) {
+		u64(c, &h->permit_id);
+		u64(c, &h->permit_ns);
+		u64(c, &h->permit_for);
+	}
 	if (host_version(h) != version)
 		c->bad = true;
 }
@@ -331,6 +339,16 @@ static void policy(struct cur *c, struct clu_policy *p, uint8_t version)
 		c->bad = true;
 }
 
+static void disarm(struct cur *c, struct clu_disarm *d)
+{
+	u64(c, &d->id);
+	u64(c, &d->at_ns);
+	u64(c, &d->for_ns);
+	text(c, d->text, sizeof(d->text));
+	if (!d->id)
+		c->bad = true;
+}
+
 static bool slot_used(const struct clu_state *s, enum clu_object kind, uint32_t slot)
 {
 	switch (kind) {
@@ -343,6 +361,8 @@ static bool slot_used(const struct clu_state *s, enum clu_object kind, uint32_t 
 		return slot < s->dom_cap && s->dom[slot].uuid[0];
 	case CLU_OBJ_RULE:
 		return slot < CLU_RULES_MAX && s->rule[slot].id;
+	case CLU_OBJ_DISARM:
+		return slot == 0 && s->disarm.id;
 	}
 	return false;
 }
@@ -360,6 +380,8 @@ static uint8_t version_of(const struct clu_state *s, enum clu_object kind, uint3
 		return s->level ? META_LEVEL : RECORD_VERSION;
 	case CLU_OBJ_RULE:
 		return rule_version(&s->rule[slot]);
+	case CLU_OBJ_DISARM:
+		break;
 	}
 	return RECORD_VERSION;
 }
@@ -368,7 +390,7 @@ static uint8_t version_of(const struct clu_state *s, enum clu_object kind, uint3
 static uint8_t version_max(enum clu_object kind)
 {
 	return kind == CLU_OBJ_POLICY ? policy_version(NULL)
-	       : kind == CLU_OBJ_HOST ? HOST_WITNESS
+	       : kind == CLU_OBJ_HOST ? HOST_PERMIT
 	       : kind == CLU_OBJ_DOM  ? DOM_CPU
 	       : kind == CLU_OBJ_META ? META_LEVEL
 	       : kind == CLU_OBJ_RULE ? RULE_AFTER
@@ -400,6 +422,9 @@ size_t clu_record_pack(const struct clu_state *s, enum clu_object kind, uint32_t
 		break;
 	case CLU_OBJ_POLICY:
 		policy(&c, &m->policy, version);
+		break;
+	case CLU_OBJ_DISARM:
+		disarm(&c, &m->disarm);
 		break;
 	}
 	return c.n;
@@ -456,6 +481,10 @@ int clu_record_unpack(struct clu_state *s, enum clu_object kind, uint32_t slot, 
 		if (!slot)
 			READ_INTO(struct clu_policy, s->policy, policy(&c, &v_, version));
 		break;
+	case CLU_OBJ_DISARM:
+		if (!slot)
+			READ_INTO(struct clu_disarm, s->disarm, disarm(&c, &v_));
+		break;
 	}
 	return -EPROTO;
 }
@@ -470,7 +499,7 @@ uint64_t clu_record_sum(const struct clu_state *s, enum clu_object kind, uint32_
 
 uint64_t clu_sum(const struct clu_state *s)
 {
-	uint64_t sum = clu_record_sum(s, CLU_OBJ_POLICY, 0);
+	uint64_t sum = clu_record_sum(s, CLU_OBJ_POLICY, 0) ^ clu_record_sum(s, CLU_OBJ_DISARM, 0);
 
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
 		sum ^= s->host[i].node ? clu_record_sum(s, CLU_OBJ_HOST, i) : 0;

@@ -245,7 +245,7 @@ static void on_look(void *arg)
 		}
 		return;
 	}
-	if (mine && s->policy.auto_balance) {
+	if (mine && s->policy.auto_balance && !s->disarm.id) {
 		automatic(b);
 	} else {
 		b->text[0] = 0;

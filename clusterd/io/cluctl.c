@@ -259,6 +259,8 @@ static const struct {
 	{ "cpu-baseline", ctl_cpu_baseline, false },
 	{ "balance", ctl_balance, false },
 	{ "policy", ctl_policy, false },
+	{ "disarm", ctl_disarm, false },
+	{ "arm", ctl_arm, false },
 	{ "ping", ctl_ok, true },
 	{ "state", ctl_dump, true },
 	{ "loglevel", ctl_loglevel, true },

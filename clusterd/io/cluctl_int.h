@@ -105,6 +105,15 @@ void ctl_loglevel(struct client *c);
 json_t *ctl_policy_json(const struct clu_policy *p);
 /* Change @p by the keys of the object @set. -EINVAL with a text that names the wrong key. */
 int ctl_policy_set(struct clu_policy *p, json_t *set, struct err *err) _must_check_;
+/* cluctl_disarm.c */
+void ctl_disarm(struct client *c);
+void ctl_arm(struct client *c);
+/* {"reason", "until", "left_s"}, or null. */
+json_t *ctl_disarm_json(struct client *c);
+/* "the cluster is disarmed until 15:04:05Z: reason" into @to (2 * CLU_TEXT_MAX), ""; and whether it is. */
+bool ctl_disarm_text(struct client *c, char *to, size_t len);
+/* True if that host's domains run on though it is cut off. */
+bool ctl_permitted(const struct clu_state *s, const struct clu_host *h);
 /* cluctl_cpu.c */
 void ctl_cpu_baseline(struct client *c);
 

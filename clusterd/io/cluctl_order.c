@@ -247,6 +247,11 @@ static bool no_start(struct client *c, const struct clu_dom *d)
 	}
 	if (d->phase != CLU_PHASE_STOPPED || d->desired != CLU_DESIRED_RUNNING || boot_ns() < c->o.seen_ns + NO_ROOM_NS)
 		return false;
+	if (ctl_disarm_text(c, lacks, sizeof(lacks))) {
+		ctl_fail(c, EAGAIN, "%s is to run, but %s; it starts by itself then, or after vmclus arm", d->name,
+		         lacks);
+		return true;
+	}
 	if (clu_after_waits(s, nodeio_load(c->ctl->n), d, nodeio_load(c->ctl->n)->time_ns, NULL, why)) {
 		ctl_fail(c, EAGAIN, "%s is to run, and %s; it starts by itself then", d->name, why);
 		return true;

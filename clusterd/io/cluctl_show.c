@@ -115,6 +115,9 @@ static void awaits_text(struct client *c, const struct clu_host *h, char *to, si
 	nodeio_awaits(c->ctl->n, clu_slot(s, h), until, sizeof(until));
 	if (until[0])
 		snprintf(to, len, "its return, %s", until);
+	else if (h->state == CLU_HOST_LOST && h->permit_id && clu_deadline_counts(s, h))
+		snprintf(to, len, "the end of its lease: it was disarmed for up to %.0f s when it was cut off",
+		         (double)h->permit_ns / 1e9);
 	else if (h->state == CLU_HOST_LOST && clu_deadline_counts(s, h))
 		snprintf(to, len, "the end of its lease");
 	else if (h->state == CLU_HOST_LOST)
@@ -135,17 +138,17 @@ static json_t *host_json(struct client *c, uint32_t slot)
 	char awaits[2 * CLU_TEXT_MAX];
 
 	awaits_text(c, h, awaits, sizeof(awaits));
-	return json_pack("{s:s, s:s, s:f, s:f, s:I, s:I, s:b, s:s, s:o, s:o, s:b, s:s, s:s, s:b, s:b, s:s, s:s, s:o}",
-	                 "name", h->name, "state", clu_host_state_name(h->state), "cpu_used",
-	                 (double)load->cpu_used_milli[slot] / 1000, "cpu_total", (double)h->cap.cpu_milli / 1000,
-	                 "mem_used_bytes", (json_int_t)load->mem_used_bytes[slot], "mem_total_bytes",
-	                 (json_int_t)h->cap.mem_bytes, "maintenance", h->maintenance, "safe_by",
-	                 clu_safe_name(h->safe_by), "lease_left_s",
-	                 self ? json_real((double)nodeio_lease_left_ns(c->ctl->n) / 1e9) : json_null(), "labels",
-	                 labels(h), "self_fencing", h->self_fencing, "fencing", fencing, "leaving",
-	                 clu_leaving_name(h->leaving), "suspected", clu_suspected(h, nodeio_load(c->ctl->n)->time_ns),
-	                 "clock_stops", h->clock_stops, "awaits", awaits, "role", h->witness ? "witness" : "host",
-	                 "level", peer->member ? json_integer(peer->level) : json_null());
+	return json_pack(
+		"{s:s, s:s, s:f, s:f, s:I, s:I, s:b, s:s, s:o, s:o, s:b, s:s, s:s, s:b, s:b, s:s, s:s, s:o, s:b}",
+		"name", h->name, "state", clu_host_state_name(h->state), "cpu_used",
+		(double)load->cpu_used_milli[slot] / 1000, "cpu_total", (double)h->cap.cpu_milli / 1000,
+		"mem_used_bytes", (json_int_t)load->mem_used_bytes[slot], "mem_total_bytes",
+		(json_int_t)h->cap.mem_bytes, "maintenance", h->maintenance, "safe_by", clu_safe_name(h->safe_by),
+		"lease_left_s", self ? json_real((double)nodeio_lease_left_ns(c->ctl->n) / 1e9) : json_null(), "labels",
+		labels(h), "self_fencing", h->self_fencing, "fencing", fencing, "leaving", clu_leaving_name(h->leaving),
+		"suspected", clu_suspected(h, nodeio_load(c->ctl->n)->time_ns), "clock_stops", h->clock_stops, "awaits",
+		awaits, "role", h->witness ? "witness" : "host", "level",
+		peer->member ? json_integer(peer->level) : json_null(), "permitted", ctl_permitted(s, h));
 }
 
 static const char *operation(enum clu_phase p)
@@ -161,9 +164,13 @@ static const char *operation(enum clu_phase p)
 static bool starts_later(struct client *c, const struct clu_dom *d, char *why)
 {
 	const struct clu_load *load = nodeio_load(c->ctl->n);
+	char disarm[2 * CLU_TEXT_MAX];
 
-	return d->desired == CLU_DESIRED_RUNNING && d->phase == CLU_PHASE_STOPPED &&
-	       clu_after_waits(ctl_state(c), load, d, load->time_ns, NULL, why);
+	if (d->desired != CLU_DESIRED_RUNNING || d->phase != CLU_PHASE_STOPPED)
+		return false;
+	if (ctl_disarm_text(c, disarm, sizeof(disarm)))
+		snprintf(why, CLU_TEXT_MAX, "is not started: %.170s", disarm);
+	return disarm[0] || clu_after_waits(ctl_state(c), load, d, load->time_ns, NULL, why);
 }
 
 static json_t *dom_json(struct client *c, uint32_t slot)
@@ -239,14 +246,16 @@ static json_t *status_json(struct client *c)
 	for (uint32_t i = 0; s && i < s->n_dom; i++)
 		if (s->dom[i].uuid[0])
 			(void)json_array_append_new(doms, dom_json(c, i));
-	o = json_pack("{s:s, s:s, s:b, s:I, s:s?, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:i}", "type", "status", "host",
+	o = json_pack("{s:s, s:s, s:b, s:I, s:s?, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:i, s:o}", "type", "status",
+	              "host",
 	              s && name_of(s, nodeio_config(c->ctl->n)->node) ? name_of(s, nodeio_config(c->ctl->n)->node) : "",
 	              "quorate", nodeio_acts(c->ctl->n) && n->quorate, "generation", (json_int_t)(s ? s->index : 0),
 	              "coordinator", s && nodeio_acts(c->ctl->n) ? name_of(s, n->coordinator) : NULL, "hosts", hosts,
 	              "domains", doms, "rules", s ? rules_json(s) : json_array(), "policy",
 	              s ? ctl_policy_json(&s->policy) : json_object(), "problem", trouble, "balance",
 	              c->ctl->balancer ? balancer_text(c->ctl->balancer) : "", "cluster",
-	              s ? nodeio_config(c->ctl->n)->cluster : "", "level", s ? (int)s->level : 0);
+	              s ? nodeio_config(c->ctl->n)->cluster : "", "level", s ? (int)s->level : 0, "disarm",
+	              ctl_disarm_json(c));
 	return o;
 }
 

@@ -173,7 +173,7 @@ static int unpack_beat(const Hospes__Clu__Beat *pb, struct clu_msg *m, struct er
 static int unpack_snapshot(const Hospes__Clu__Snapshot *pb, struct clu_msg *m, struct err *err)
 {
 	for (size_t i = 0; i < pb->n_records; i++)
-		if (pb->records[i]->kind > CLU_OBJ_POLICY || pb->records[i]->data.len > CLU_RECORD_MAX)
+		if (pb->records[i]->kind > CLU_OBJ_LAST || pb->records[i]->data.len > CLU_RECORD_MAX)
 			return err_set(err, EPROTO, "snapshot: a record of kind %u and %zu octets",
 			               pb->records[i]->kind, pb->records[i]->data.len);
 	for (size_t i = 0; i < pb->n_texts; i++)
@@ -374,6 +374,8 @@ int cluwire_snapshot(const struct clu_state *s, uint32_t to, uint64_t seq, const
 	r = add_record(ps, CLU_OBJ_META, 0);
 	if (r == 0)
 		r = add_record(ps, CLU_OBJ_POLICY, 0);
+	if (r == 0)
+		r = add_record(ps, CLU_OBJ_DISARM, 0);
 	for (uint32_t i = 0; r == 0 && i < CLU_HOSTS_MAX; i++)
 		r = add_record(ps, CLU_OBJ_HOST, i);
 	for (uint32_t i = 0; r == 0 && i < CLU_RULES_MAX; i++)

@@ -25,7 +25,23 @@ void nodeio_clock_lease(struct nodeio *n, const struct clu_action *a)
 	uint64_t ticks = a->from_tick ? tsc_rate_ticks(&n->rate, a->lease_ns) : 0, park_ns = nodeio_park_ns(n);
 	struct moment at = { .boot_ns = a->at_ns, .tsc = ticks ? a->from_tick + ticks : 0 };
 
+	/* on the clock that is ahead, as any deadline */
+	if (a->permitted && n->permit.tsc && (!at.tsc || at.tsc > n->permit.tsc))
+		at.tsc = n->permit.tsc;
 	guardlink_lease(n->guard, &at, park_ns, ticks ? tsc_rate_ticks(&n->rate, park_ns) : 0, n->life);
+}
+
+void nodeio_clock_permit(struct nodeio *n, const struct clu_action *a)
+{
+	uint64_t ticks = a->from_tick ? tsc_rate_ticks(&n->rate, a->lease_ns) : 0;
+
+	n->permit = (struct moment){ .boot_ns = a->at_ns, .tsc = ticks ? a->from_tick + ticks : 0 };
+	if (a->at_ns)
+		log_warn(
+			"the cluster is disarmed: for %.0f s at most domains run on here, whether this host hears others or not",
+			(double)(a->at_ns - boot_ns()) / 1e9);
+	else
+		log_warn("the cluster is armed again: domains run here as long as others hear this host");
 }
 
 void nodeio_clock_stood(struct nodeio *n, uint64_t lost_ns)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "clusterd/io/nodeio_int.h"
+#include "common/log.h"
 #include "common/util.h"
 
 static void event(struct nodeio *n, uint64_t index, const char *kind, const char *domain, const char *host,
@@ -203,6 +204,36 @@ static void note_suspect(struct nodeio *n, const struct clu_cmd *c, const struct
 	note(n, c, "", h->name, text);
 }
 
+/* Loud: in the log of every host. */
+static void note_disarm(struct nodeio *n, const struct clu_cmd *c)
+{
+	const struct clu_disarm *d = &n->s->disarm;
+	char text[2 * CLU_TEXT_MAX];
+
+	if (c->on && d->id == n->s->index)
+		snprintf(text, sizeof(text),
+		         "THE CLUSTER IS DISARMED for %.0f s: nothing is lost, fenced or started: %s",
+		         (double)d->for_ns / 1e9, d->text);
+	else if (!c->on && !d->id && n->disarmed)
+		snprintf(text, sizeof(text), "the cluster is armed again");
+	else
+		return;
+	n->disarmed = d->id != 0;
+	log_warn("%s", text);
+	note(n, c, "", "", text);
+}
+
+static void note_permit(struct nodeio *n, const struct clu_cmd *c)
+{
+	const struct clu_host *h = clu_host_of(n->s, c->origin);
+	char text[2 * CLU_TEXT_MAX];
+
+	if (!h || !c->on || h->permit_id != c->rev)
+		return;
+	snprintf(text, sizeof(text), "%s knows of the disarm: its domains run on though it is cut off", h->name);
+	note(n, c, "", h->name, text);
+}
+
 void nodeio_note(struct nodeio *n, const struct clu_cmd *c, const struct clu_dom *before,
                  const struct clu_host *hbefore)
 {
@@ -228,6 +259,12 @@ void nodeio_note(struct nodeio *n, const struct clu_cmd *c, const struct clu_dom
 			note(n, c, "", "", text);
 		break;
 	}
+	case CLU_CMD_DISARM:
+		note_disarm(n, c);
+		break;
+	case CLU_CMD_PERMIT:
+		note_permit(n, c);
+		break;
 	case CLU_CMD_RULE_ADD:
 		note(n, c, "", "", "a rule was added");
 		break;

@@ -39,6 +39,7 @@ struct nodeio {
 	enum clocks_kind clocks;
 	bool use_tsc;
 	struct tsc_rate rate;
+	struct moment permit;    /* the end of this host's permit (node_permit.c) */
 	uint64_t life;           /* of this host in the cluster (guardmsg.h): a new one before each HOST_UP that follows a loss */
 	struct fence *fence;
 	struct nodeio_reach *reach;
@@ -50,6 +51,7 @@ struct nodeio {
 	struct { uint64_t epoch, index, promised; bool load; } writing; /* on its way to the disk; load: a snapshot */
 	struct cpg_config cfg;
 	bool have_cfg;           /* and a state for it */
+	bool disarmed;           /* as the last event said */
 	bool must_reload;        /* a write failed: the state in memory is void */
 	struct clu_state *s;     /* owned, with its dom table */
 	struct clu_node node;
@@ -135,6 +137,7 @@ const char *nodeio_reach_trouble(const struct nodeio *n); /* "": none */
 /* nodeio_clock.c */
 void nodeio_clock_init(struct nodeio *n);
 void nodeio_clock_lease(struct nodeio *n, const struct clu_action *a); /* LEASE: tell the guard, as a moment on both clocks */
+void nodeio_clock_permit(struct nodeio *n, const struct clu_action *a); /* PERMIT */
 void nodeio_clock_stood(struct nodeio *n, uint64_t lost_ns); /* CLOCK_STOPPED */
 
 /* nodeio_propose.c */

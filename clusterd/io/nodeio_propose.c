@@ -156,7 +156,10 @@ static void say_awaited(struct nodeio *n, const uint64_t *slots, bool coordinate
 static void decide(struct nodeio *n)
 {
 	uint32_t alive[CLU_HOSTS_MAX];
-	struct clu_view v = { .member = alive, .n = clu_node_alive(&n->node, alive), .commit = n->node.commit };
+	struct clu_view v = { .member = alive,
+		              .n = clu_node_alive(&n->node, alive),
+		              .commit = n->node.commit,
+		              .disarm_left_ns = clu_node_disarm_left(&n->node) };
 	uint64_t now = boot_ns();
 
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++)

@@ -84,6 +84,9 @@ static void act(struct nodeio *n, const struct clu_action *a)
 	case CLU_ACT_LEASE:
 		nodeio_clock_lease(n, a);
 		break;
+	case CLU_ACT_PERMIT:
+		nodeio_clock_permit(n, a);
+		break;
 	case CLU_ACT_EXPIRED:
 		guardlink_expire(n->guard);
 		break;

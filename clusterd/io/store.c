@@ -310,7 +310,7 @@ static int load_records(struct store *st, struct clu_state *s, struct err *err)
 		sqlite3_int64 kind = sqlite3_column_int64(q, 0), slot = sqlite3_column_int64(q, 1);
 
 		rc = SQLITE_OK;
-		if (kind >= 0 && kind <= CLU_OBJ_POLICY && slot >= 0 && slot <= CLU_DOMS_MAX)
+		if (kind >= 0 && kind <= CLU_OBJ_LAST && slot >= 0 && slot <= CLU_DOMS_MAX)
 			r = clu_record_unpack(s, (enum clu_object)kind, (uint32_t)slot, sqlite3_column_blob(q, 2),
 			                      (size_t)sqlite3_column_bytes(q, 2));
 		else
@@ -471,6 +471,7 @@ static void pack_all(struct store *st, struct store_batch *b, const struct clu_s
 {
 	memset(st->xml_id, 0, sizeof(st->xml_id));
 	pack_record(st, b, s, CLU_OBJ_POLICY, 0, text, arg);
+	pack_record(st, b, s, CLU_OBJ_DISARM, 0, text, arg);
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX; i++)
 		if (s->host[i].node)
 			pack_record(st, b, s, CLU_OBJ_HOST, i, text, arg);

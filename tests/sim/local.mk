@@ -14,6 +14,7 @@ sim: %D%/simmig %D%/simclu-long
 	%D%/simmig --seeds $(SEEDS)
 	%D%/simclu-long --jobs $(SIM_JOBS) --seeds $(SEEDS)
 	%D%/simclu-long --jobs $(SIM_JOBS) --seeds $$(( ($(SEEDS) + 4) / 5 )) --lists --seconds 300
+	%D%/simclu-long --jobs $(SIM_JOBS) --seeds $$(( ($(SEEDS) + 4) / 5 )) --disarm --seconds 300
 	%D%/simclu-long --jobs $(SIM_JOBS) --seeds $$(( ($(SEEDS) + 4) / 5 )) --nodes 3 --witness --seconds 300
 	%D%/simclu-long --jobs $(SIM_JOBS) --seeds $(SIM_BIG_SEEDS) --nodes 3 --witness --lose --seconds 320
 	%D%/simclu-long --jobs $(SIM_JOBS) --seeds $(SIM_BIG_SEEDS) --nodes 100 --doms 300 --seconds 200

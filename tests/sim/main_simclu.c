@@ -29,6 +29,7 @@ static const char usage[] =
 	"  --apart       without faults but that all hosts lose each other and come back one after the other\n"
 	"  --witness     one of the machines is a witness: it votes, and carries no domains\n"
 	"  --lose        without faults but one machine that loses its power for good; with --witness it is that one, too\n"
+	"  --disarm      people disarm the cluster and arm it, again and again\n"
 	"  --lists       hosts join, leave and are taken out, besides\n"
 	"  --bad         without faults but one host that can start nothing, and one that loses its power\n";
 
@@ -37,7 +38,7 @@ static struct sc world;
 struct plan {
 	uint32_t nodes, doms, seconds, jobs;
 	const char *plant;
-	bool calm, stuck, pair, bad, leave, apart, lists, witness, lose;
+	bool calm, stuck, pair, bad, leave, apart, lists, witness, lose, disarm;
 };
 
 static struct sc_options of_seed(const struct plan *p, uint64_t seed)
@@ -54,6 +55,7 @@ static struct sc_options of_seed(const struct plan *p, uint64_t seed)
 		                    .bad = p->bad,
 		                    .apart = p->apart,
 		                    .leave = p->leave,
+		                    .disarm = p->disarm,
 		                    .lists = p->lists,
 		                    .witness = p->witness,
 		                    .lose = p->lose,
@@ -67,10 +69,11 @@ static void again(const struct plan *p, uint64_t seed)
 	       " --nodes %u --doms %u --seconds %u%s%s%s%s%s%s --trace\n",
 	       seed, world.violation, seed, p->nodes, p->doms, p->seconds, p->plant ? " --plant " : "",
 	       p->plant ? p->plant : "",
-	       p->bad     ? " --bad"
-	       : p->apart ? " --apart"
-	       : p->leave ? " --leave"
-	                  : "",
+	       p->bad      ? " --bad"
+	       : p->apart  ? " --apart"
+	       : p->leave  ? " --leave"
+	       : p->disarm ? " --disarm"
+	                   : "",
 	       p->stuck   ? " --stuck"
 	       : p->lists ? " --lists"
 	                  : "",
@@ -116,6 +119,7 @@ static int some(const struct plan *p, uint64_t from, uint64_t n, uint64_t step, 
 		       : p->bad     ? " with a host that can start nothing"
 		       : p->apart   ? " in which all hosts lose each other"
 		       : p->lists   ? " in which hosts join and leave"
+		       : p->disarm  ? " in which the cluster is disarmed again and again"
 		       : p->lose    ? " in which one of them, a witness or not, is lost"
 		       : p->witness ? ", one of them a witness,"
 		                    : "",
@@ -151,7 +155,8 @@ static int planted(const struct plan *p)
 		                            "forgets-failures",    "one-clock",          "stopped-clock-trusted",
 		                            "gives-up-at-once",    "waits-briefly",      "lists-unasked",
 		                            "lists-unbound",       "lists-unread",       "lists-and-old-peers",
-		                            "witness-unsaid",      "unordered" };
+		                            "witness-unsaid",      "unordered",          "permit-unpromised",
+		                            "permit-undropped" };
 	int rc = 0;
 
 	for (unsigned b = 0; b < sizeof(bugs) / sizeof(bugs[0]); b++) {
@@ -160,6 +165,7 @@ static int planted(const struct plan *p)
 		q.pair = !strcmp(bugs[b], "nobody-steps-aside") || !strcmp(bugs[b], "gives-up-at-once");
 		q.apart = !strcmp(bugs[b], "waits-briefly");
 		q.seconds = q.pair ? 320 : q.apart ? 400 : q.seconds;
+		q.disarm = !strncmp(bugs[b], "permit-", 7);
 		q.lists = !strncmp(bugs[b], "lists-", 6);
 		q.witness = !strcmp(bugs[b], "witness-unsaid");
 		q.bad = !strcmp(bugs[b], "forgets-failures");
@@ -181,7 +187,7 @@ static int planted(const struct plan *p)
 
 static int check(struct plan *p)
 {
-	struct plan stuck = *p, pair = *p, bad = *p, apart = *p, lists = *p, three = *p, plants = *p;
+	struct plan stuck = *p, pair = *p, bad = *p, apart = *p, lists = *p, three = *p, disarm = *p, plants = *p;
 	int rc, status = 0;
 	pid_t other = -1;
 
@@ -218,6 +224,9 @@ static int check(struct plan *p)
 	lists.lists = true;
 	lists.seconds = 300;
 	rc |= some(&lists, 1, SANITIZED ? 20 : 200, 1, false);
+	disarm.disarm = true;
+	disarm.seconds = 300;
+	rc |= some(&disarm, 1, SANITIZED ? 20 : 200, 1, false);
 	return rc | (other > 0 && (waitpid(other, &status, 0) != other || status != 0));
 }
 
@@ -246,6 +255,8 @@ int main(int argc, char **argv)
 			p.bad = true;
 		else if (!strcmp(argv[i], "--apart"))
 			p.apart = true;
+		else if (!strcmp(argv[i], "--disarm"))
+			p.disarm = true;
 		else if (!strcmp(argv[i], "--leave"))
 			p.leave = true;
 		else if (!strcmp(argv[i], "--witness"))

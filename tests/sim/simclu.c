@@ -375,6 +375,10 @@ void sc_undo_maintenance(struct sc *w)
 		struct clu_cmd c = { .kind = CLU_CMD_MAINTENANCE, .host = w->node[i].id };
 		sc_submit(w, i, &c);
 	}
+	for (uint32_t i = 0; i < w->opt.nodes; i++) {
+		struct clu_cmd c = { .kind = CLU_CMD_DISARM };
+		sc_submit(w, i, &c);
+	}
 }
 
 bool sc_run(struct sc *w, const struct sc_options *opt)

@@ -148,6 +148,7 @@ struct sc_options {
 	bool apart;                   /* but these: all hosts lose each other and come back one after the other; later one loses power */
 	bool witness;                 /* one of the machines is a witness */
 	bool lose;                    /* no faults but that one machine loses its power for good */
+	bool disarm;                  /* people disarm the cluster and arm it, again and again */
 	bool lists;                   /* hosts join, leave and are taken out, besides */
 	bool bad;                     /* but these: a host comes back empty and cannot start anything, then another one loses power */
 	const char *plant;            /* NULL: none */
@@ -173,7 +174,7 @@ struct sc_change {
 struct sc_record {
 	enum clu_object kind;
 	uint32_t slot;
-	union { struct clu_host host; struct clu_dom dom; struct clu_rule rule; struct clu_policy policy; } u;
+	union { struct clu_host host; struct clu_dom dom; struct clu_rule rule; struct clu_policy policy; struct clu_disarm disarm; } u;
 };
 struct sc_write {
 	uint64_t serial;
@@ -237,6 +238,8 @@ struct sc_node {
 	uint32_t kept_n, kept_cap;
 	struct sc_msg *snap;   /* delivered just now */
 	bool touched;
+	uint64_t undropped; /* planted bug: its clock */
+	uint64_t permit_tick; /* its second clock says that the permit is over then; 0: it has none */
 	uint64_t host_up_ns, sent_ns, house_ns;
 	uint32_t sent_cmds, seen_cmds;
 	uint32_t *member, n_members; /* of the view */

@@ -490,13 +490,18 @@ static void order(struct sc *w, uint32_t node, uint32_t dom, uint32_t what)
 	} else if (what < 13) {
 		c.kind = CLU_CMD_RULE_REMOVE;
 		c.rule.id = w->node[node].s->rule[0].id;
+	} else if (what < 15) {
+		c.kind = CLU_CMD_DISARM;
+		c.on = sc_chance(w, 50) && !w->opt.bad;
+		c.lease_ns = (5 + sc_rnd(w, 60)) * S;
+		strcpy(c.text, "work");
 	} else {
 		c.kind = CLU_CMD_POLICY;
 		c.policy = w->node[node].s->policy;
 		c.policy.no_quorum = sc_chance(w, 50) ? CLU_NO_QUORUM_SUSPEND : CLU_NO_QUORUM_STOP;
 	}
-	sc_trace(w, "somebody at %c: %s %s %c", sc_letter(node), clu_cmd_name(c.kind), w->dom[dom].name,
-	         sc_letter_of(w, c.target ? c.target : c.host));
+	sc_trace(w, "somebody at %c: %s%s %s %c", sc_letter(node), clu_cmd_name(c.kind), c.on ? " on" : "",
+	         w->dom[dom].name, sc_letter_of(w, c.target ? c.target : c.host));
 	sc_submit(w, node, &c);
 }
 
@@ -529,7 +534,7 @@ static bool define_missing(struct sc *w)
 
 void sc_admin(struct sc *w)
 {
-	uint32_t a = any_up(w), b = any_up(w), dom = (uint32_t)sc_rnd(w, w->opt.doms), what = (uint32_t)sc_rnd(w, 14);
+	uint32_t a = any_up(w), b = any_up(w), dom = (uint32_t)sc_rnd(w, w->opt.doms), what = (uint32_t)sc_rnd(w, 16);
 
 	if (w->stopped)
 		return;
@@ -545,6 +550,8 @@ void sc_admin(struct sc *w)
 		order(w, a, dom, what);
 	if (b < w->opt.nodes && sc_chance(w, 25)) /* another one wants something else at the same moment */
 		order(w, b, dom, (uint32_t)sc_rnd(w, 11));
+	if (w->opt.disarm && a < w->opt.nodes)
+		order(w, a, dom, 13);
 	later(w, w->admin_gap / 4 + sc_rnd(w, w->admin_gap * 2), SC_EV_ADMIN, 0, 0, 0);
 }
 

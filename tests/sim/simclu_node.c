@@ -89,6 +89,7 @@ static void send_snapshot(struct sc *w, uint32_t node, const struct clu_msg *m)
 	to->m.from = w->node[node].id;
 	pack_record(s, to, CLU_OBJ_META, 0);
 	pack_record(s, to, CLU_OBJ_POLICY, 0);
+	pack_record(s, to, CLU_OBJ_DISARM, 0);
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && s->host[i].node; i++)
 		pack_record(s, to, CLU_OBJ_HOST, i);
 	for (uint32_t i = 0; i < SC_RULES; i++)
@@ -107,7 +108,8 @@ static void copy_state(struct clu_state *to, const struct clu_state *s, uint32_t
 
 	to->epoch = s->epoch, to->promised = s->promised, to->index = s->index, to->sum = s->sum;
 	to->level = s->level, to->level_id = s->level_id;
-	to->time_ns = s->time_ns, to->n_nodes = s->n_nodes, to->n_dom = s->n_dom, to->policy = s->policy;
+	to->time_ns = s->time_ns, to->n_nodes = s->n_nodes, to->n_dom = s->n_dom, to->policy = s->policy,
+	to->disarm = s->disarm;
 	memcpy(to->host, s->host, slots * sizeof(s->host[0]));
 	memcpy(to->rule, s->rule, SC_RULES * sizeof(s->rule[0]));
 	memcpy(to->dom, s->dom, doms * sizeof(s->dom[0]));
@@ -140,6 +142,8 @@ static void write_begin(struct sc *w, uint32_t node)
 			r->u.rule = s->rule[r->slot];
 		else if (r->kind == CLU_OBJ_POLICY)
 			r->u.policy = s->policy;
+		else if (r->kind == CLU_OBJ_DISARM)
+			r->u.disarm = s->disarm;
 	}
 	n->changes.n = 0;
 	n->changes.all = false;
@@ -170,6 +174,8 @@ static void write_lands(struct sc *w, uint32_t node)
 			d->rule[r->slot] = r->u.rule;
 		else if (r->kind == CLU_OBJ_POLICY)
 			d->policy = r->u.policy;
+		else if (r->kind == CLU_OBJ_DISARM)
+			d->disarm = r->u.disarm;
 	}
 }
 
@@ -268,6 +274,12 @@ static void act(struct sc *w, uint32_t node, const struct clu_action *a, struct 
 		break;
 	case CLU_ACT_LEASE:
 		sc_lease(w, node, a->at_ns, a->from_tick);
+		if (a->permitted && n->guard_until == a->at_ns && n->guard_tick > n->permit_tick && n->permit_tick)
+			n->guard_tick = n->permit_tick;
+		break;
+	case CLU_ACT_PERMIT:
+		n->permit_tick = a->at_ns && a->from_tick ? a->from_tick + a->lease_ns : 0;
+		sc_trace(w, "%c: permit %s", sc_letter(node), a->at_ns ? "held" : "dropped");
 		break;
 	case CLU_ACT_SUBMIT:
 		sc_submit(w, node, &a->cmd);
@@ -312,6 +324,10 @@ static void feed(struct sc *w, uint32_t node, struct clu_event *ev, struct sc_ms
 	ev->now_ns = sc_clock(w, n);
 	ev->tick = sc_tick(w, n);
 	w->acts->n = 0;
+	if (sc_planted(w, "permit-unpromised"))
+		for (uint32_t i = 0; i < sc_slots(w); i++)
+			n->n->peer[i].wait_permit_ns = 0;
+	uint64_t permitted = n->n->permit.until_ns;
 	clu_node_step(n->n, ev, &n->changes, w->acts);
 	if (n->s->index != index)
 		sc_check_applied(w, node, false);
@@ -320,6 +336,10 @@ static void feed(struct sc *w, uint32_t node, struct clu_event *ev, struct sc_ms
 		         (unsigned long long)n->s->epoch, (unsigned long long)n->s->index);
 	for (size_t i = 0; i < w->acts->n; i++)
 		act(w, node, &w->acts->a[i], msg);
+	if (permitted && !n->n->permit.until_ns && sc_planted(w, "permit-undropped"))
+		n->undropped = permitted; /* it says that it makes no more use of it, and does */
+	if (n->undropped > ev->now_ns)
+		sc_lease(w, node, ev->now_ns + LEASE_NS < n->undropped ? ev->now_ns + LEASE_NS : n->undropped, 0);
 }
 
 static void write_if_wanted(struct sc *w, uint32_t node)
@@ -465,9 +485,14 @@ void sc_node_message(struct sc *w, uint32_t node, struct sc_msg *m, bool again)
 	if (m->m.kind == CLU_MSG_CMD && m->m.from == n->id && !again)
 		n->seen_cmds++;
 	bool start = m->m.kind == CLU_MSG_CMD && m->m.cmd.kind == CLU_CMD_START;
+	bool calm = n->s->disarm.id && m->m.kind == CLU_MSG_CMD && (start || m->m.cmd.kind == CLU_CMD_HOST_LOST);
+	uint64_t sum = n->s->sum;
 	if (start)
 		sc_after_before(w, node, &m->m.cmd);
 	feed(w, node, &ev, m);
+	if (calm && n->s->sum != sum)
+		sc_violation(w, "%s counts at %c while the cluster is disarmed", clu_cmd_name(m->m.cmd.kind),
+		             sc_letter(node));
 	if (start)
 		sc_after_applied(w, node, &m->m.cmd);
 	if (n->s->index != index)
@@ -584,7 +609,10 @@ static void decide(struct sc *w, uint32_t node)
 {
 	struct sc_node *n = &w->node[node];
 	uint32_t alive[SC_NODES];
-	struct clu_view v = { .member = alive, .n = clu_node_alive(n->n, alive), .commit = n->n->commit };
+	struct clu_view v = { .member = alive,
+		              .n = clu_node_alive(n->n, alive),
+		              .commit = n->n->commit,
+		              .disarm_left_ns = clu_node_disarm_left(n->n) };
 	uint64_t now = sc_clock(w, n);
 
 	if (!clu_node_coordinates(n->n) || (n->seen_cmds < n->sent_cmds && now < n->sent_ns + LOST_CMD_NS))
@@ -661,6 +689,7 @@ void sc_node_start(struct sc *w, uint32_t node)
 	n->in_at = NEVER;
 	n->store_wanted = n->writing = n->writing_load = n->loading = n->touched = false;
 	n->changes.n = 0;
+	n->permit_tick = n->undropped = 0;
 	n->changes.all = false;
 	n->host_up_ns = n->sent_ns = 0;
 	n->sent_cmds = n->seen_cmds = 0;

@@ -179,6 +179,8 @@ static void act(struct member *m, const struct clu_action *a)
 	case CLU_ACT_WARN:
 		m->warned++;
 		break;
+	case CLU_ACT_PERMIT: /* of the second clock, which is the first one here */
+		break;
 	case CLU_ACT_PULSE:
 		pulse(m);
 		break;
