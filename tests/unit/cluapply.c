@@ -161,10 +161,11 @@ void running(struct world *w)
 void reload(const struct world *from, struct world *to)
 {
 	static uint8_t buf[CLU_RECORD_MAX];
-	static const enum clu_object kind[] = { CLU_OBJ_META, CLU_OBJ_HOST, CLU_OBJ_DOM, CLU_OBJ_RULE, CLU_OBJ_POLICY };
+	static const enum clu_object kind[] = { CLU_OBJ_META, CLU_OBJ_HOST,   CLU_OBJ_DOM,
+		                                CLU_OBJ_RULE, CLU_OBJ_POLICY, CLU_OBJ_DISARM };
 
 	world_init(to);
-	for (unsigned k = 0; k < 5; k++) {
+	for (unsigned k = 0; k < sizeof(kind) / sizeof(kind[0]); k++) {
 		for (uint32_t i = 0; i < CLU_RULES_MAX; i++) {
 			size_t n = clu_record_pack(&from->s, kind[k], i, buf);
 			if (!n)

@@ -191,6 +191,18 @@ static struct clu_cmd random_cmd(struct world *w)
 	if (rnd(2) && w->s.rule[0].id)
 		c.rule.id = w->s.rule[0].id;
 	c.level = (uint32_t)rnd(2);
+	if (c.kind == CLU_CMD_DISARM) { /* armed most of the time, or little else gets through */
+		c.on = rnd(4) == 0;
+		c.op_id = 0;
+		c.lease_ns = 1000000000ull + rnd(1000);
+		snprintf(c.text, sizeof(c.text), "work");
+	} else if (c.kind == CLU_CMD_PERMIT) {
+		const struct clu_host *h = clu_host_of(&w->s, c.origin);
+		c.rev = c.on ? 1 + rnd(1000) : h->permit_id;
+		c.op_id = w->s.disarm.id;
+		c.boot = h->boot;
+		c.lease_ns = 1 + rnd(1000);
+	}
 	clu_policy_default(&c.policy);
 	c.policy.moves_max = rnd(4);
 	c.policy.no_quorum = rnd(3);
