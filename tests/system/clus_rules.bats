@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+# bats file_tags=long
 # What people say of high availability: which guest starts after which, and planned work during which nothing is lost or started.
 load lib
 load clus

@@ -330,6 +330,23 @@ on_terminal() {
 	[ "$("$vmclus" simulate --json "$T/described" | jq -r '.type')" = plan ]
 }
 
+@test "disarm and arm: a reason, a time, and who does not know" {
+	usage_is_said "$vmclus" 'disarm' 'disarm --reason x --for soon' 'disarm --reason x --for 25h' 'arm x'
+	say disarm '{"type":"ok","disarm":{"reason":"new switch","until":"2026-12-01T06:00:00Z","left_s":1800},"without":[]}'
+	run "$vmclus" disarm --reason 'new switch' --for 30m
+	[ "$status" -eq 0 ] && [[ $output = "disarmed until 2026-12-01T06:00:00Z: "* ]]
+	ordered '{"op":"disarm","reason":"new switch","for_s":1800.0}'
+	say disarm '{"type":"ok","disarm":{"reason":"x","until":"2026-12-01T06:00:00Z","left_s":60},"without":["host-c"],"warnings":["host-c does not know"]}'
+	run "$vmclus" disarm --reason x --json
+	[ "$status" -eq 4 ]
+	say arm '{"type":"ok"}'
+	"$vmclus" arm
+	ordered '{"op":"arm"}'
+	say status "$(status_report | jq -c '.disarm = {"reason":"new switch","until":"2026-12-01T06:00:00Z","left_s":60}')"
+	"$vmclus" status | grep '^DISARMED until 2026-12-01T06:00:00Z: .*new switch'
+	"$vmclus" status | grep -c 'NOT DISARMED' | grep -x 2 # the lost one is lost
+}
+
 @test "explain: a line per host" {
 	say explain '{"type":"explain","explain":{"name":"guest01","host":null,"text":"no host has room","hosts":[{"name":"host-a","ok":false,"why":"memory","text":"needs 256 MiB, 100 MiB are free"},{"name":"host-b","ok":true,"why":"ok","score":12,"text":"emptiest"}]}}'
 	run "$vmclus" explain guest01
