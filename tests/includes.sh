@@ -33,6 +33,7 @@ hypervisor/dev/flash.h          clusterd/guard/deadline.h
 hypervisor/lease.h              clusterd/guard/deadline.h
 hypervisor/main.c               clusterd/guard/managed.h
 tools/vmclus_simulate.h         clusterd/core/plan.h
+tools/vmclus_member.c           clusterd/core/level.h
 tools/vmmig_peers.c             migrated/io/peers.h
 tools/member_host.h             migrated/io/peers.h
 tools/member_link.h             migrated/io/peers.h

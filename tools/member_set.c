@@ -11,6 +11,7 @@
 #include "common/fault.h"
 #include "common/util.h"
 #include "tools/jsonconn.h"
+#include "tools/member_link.h"
 
 #define SETTLE_LOOKS 10u
 #define SETTLE_US    500000u
@@ -408,6 +409,20 @@ static int carry_out(struct change *c, struct err *err)
 	if (r == 0)
 		read_all(c, c->text ? &now : &c->newest);
 	return r;
+}
+
+#define ASK_MS 8000u
+
+static int ask_peer(const void *arg, const struct peer *to, json_t *req, json_t **ret, struct err *err)
+{
+	return member_ask(arg, to->address, MEMBER_PORT, to->public_key, req, ASK_MS, ret, err);
+}
+
+struct member_change member_change_by(const struct node *self)
+{
+	return (struct member_change){
+		.self = self, .ask = ask_peer, .reload = host_reload, .goes_by = host_goes_by, .arg = self
+	};
 }
 
 int member_change(const struct member_change *m, struct err *err)

@@ -21,10 +21,10 @@ int member_conf_put(const struct node *self, const json_t *req, struct err *err)
 struct member_change {
 	const struct node *self;
 	/* Ask another member: member_ask(), or a test's own. Releases @req. */
-	int (*ask)(void *arg, const struct peer *to, json_t *req, json_t **ret, struct err *err);
+	int (*ask)(const void *arg, const struct peer *to, json_t *req, json_t **ret, struct err *err);
 	int (*reload)(struct err *err);  /* host_reload(), or a test's own */
 	int (*goes_by)(const struct conf *c, struct err *err); /* host_goes_by(), or a test's own */
-	void *arg;
+	const void *arg;                 /* of ask */
 	const struct conf_node *add;     /* with @peer; NULL: none. Its id is set here, and may be 0 */
 	const struct peer *peer;
 	const char *remove;              /* NULL: none */
@@ -34,6 +34,8 @@ struct member_change {
 	bool force;                      /* also without a majority of the present hosts */
 };
 
+/* A change that @self makes by asking the others, its Corosync reading the list; borrows @self. The rest is empty. */
+struct member_change member_change_by(const struct node *self);
 /*
  * Make the change on all members, then have Corosync read it. Unfinished earlier changes are finished first, and the
  * cluster has to go by them. A host that is there already, or gone already, is no error. Failures name the host; with

@@ -33,13 +33,6 @@ struct memberd {
 	struct node self;
 };
 
-static int ask_peer(void *arg, const struct peer *to, json_t *req, json_t **ret, struct err *err)
-{
-	struct memberd *d = arg;
-
-	return member_ask(&d->self, to->address, MEMBER_PORT, to->public_key, req, ASK_MS, ret, err);
-}
-
 static json_t *failed(const struct err *err)
 {
 	log_warn("%s", err->text);
@@ -85,8 +78,8 @@ static int parse_joiner(const json_t *req, const char *key, struct joiner *ret, 
 	return 0;
 }
 
-/* The cluster as it has to be for a host to come: all there, and able to decide. */
-static int check_cluster(const struct conf *c, struct err *err)
+/* The cluster as it has to be for a host of @level to come: all there, able to decide, and nothing in its state that the host cannot read. */
+static int check_cluster(const struct conf *c, double level, struct err *err)
 {
 	_cleanup_json_ json_t *st = NULL;
 	int r = host_status(&st, err);
@@ -94,6 +87,12 @@ static int check_cluster(const struct conf *c, struct err *err)
 	if (r == 0 && !field_true(st, "quorate"))
 		r = err_set(err, EAGAIN,
 		            "this host's cluster has no quorum: nothing can be changed until it has (vmclus status)");
+	if (r == 0 && field_num(st, "level") > level)
+		r = err_set(
+			err, EPROTONOSUPPORT,
+			"the new host has an earlier version of Hospes than this cluster uses (feature level %.0f, not %.0f): "
+			"install the later one there (%s/upgrade.md)",
+			level, field_num(st, "level"), path_doc());
 	for (unsigned i = 0; r == 0 && i < c->n; i++) {
 		const char *state = host_state_of(st, c->node[i].name);
 
@@ -187,24 +186,32 @@ static json_t *welcome(struct memberd *d, const char *text, const struct conf *c
 	return o;
 }
 
+/* Who asks to come, and with what right; the list that it comes to. 1: it is in it already; -errno. */
+static int take_joiner(const json_t *req, const char *key, struct joiner *j, char **ret_text, struct conf *c,
+                       struct err *err)
+{
+	int r = parse_joiner(req, key, j, err);
+
+	if (r == 0)
+		r = invite_use(j->secret, key, j->node.name, err);
+	if (r == 0)
+		r = host_conf(ret_text, c, err);
+	if (r == 0)
+		r = check_joiner(c, j, req, err);
+	if (r == 0) /* one that is in the list already may be what quorum waits for */
+		r = check_cluster(c, field_num(req, "level"), err);
+	return r;
+}
+
 static json_t *on_join(struct memberd *d, const char *key, const json_t *req)
 {
 	_cleanup_free_ char *text = NULL;
 	struct err err = { 0 };
 	struct joiner j;
 	struct conf c;
-	int r = parse_joiner(req, key, &j, &err);
+	int r = take_joiner(req, key, &j, &text, &c, &err);
+	json_t *o = r < 0 ? NULL : welcome(d, text, &c, &j, req, r == 1, &err);
 
-	if (r == 0)
-		r = invite_use(j.secret, key, j.node.name, &err);
-	if (r == 0)
-		r = host_conf(&text, &c, &err);
-	if (r == 0)
-		r = check_joiner(&c, &j, req, &err);
-	bool there = r == 1;
-	if (r == 0)
-		r = check_cluster(&c, &err);
-	json_t *o = r < 0 ? NULL : welcome(d, text, &c, &j, req, there, &err);
 	return o ?: failed(&err);
 }
 
@@ -231,13 +238,7 @@ static int check_back(struct memberd *d, const struct joiner *j, char **ret_conf
  */
 static int await_new(const struct member_change *m, bool alone, struct err *err)
 {
-	struct member_change undo = { .self = m->self,
-		                      .ask = m->ask,
-		                      .reload = m->reload,
-		                      .goes_by = m->goes_by,
-		                      .arg = m->arg,
-		                      .remove = m->add->name,
-		                      .agreed = alone };
+	struct member_change undo = *m;
 	_cleanup_json_ json_t *st = NULL;
 	struct err e = { 0 };
 	int r = host_wait(m->add->name, alone ? ALONE_S : ONLINE_S, err);
@@ -247,6 +248,11 @@ static int await_new(const struct member_change *m, bool alone, struct err *err)
 	if (!alone && !field_true(st, "quorate"))
 		return r; /* the others may know better */
 	log_warn("%s does not come: it is taken out again", m->add->name);
+	undo.remove = m->add->name;
+	undo.agreed = alone;
+	undo.add = NULL;
+	undo.peer = NULL;
+	undo.expect = NULL;
 	if (member_change(&undo, &e) < 0)
 		return err_set(err, e.code, "%s does not come, and cannot be taken out of the list: %s", m->add->name,
 		               e.text);
@@ -259,28 +265,16 @@ static json_t *on_admit(struct memberd *d, const char *key, const json_t *req)
 	struct err err = { 0 };
 	struct joiner j;
 	struct conf c;
-	int r = parse_joiner(req, key, &j, &err);
+	int r = take_joiner(req, key, &j, &text, &c, &err);
 
-	if (r == 0)
-		r = invite_use(j.secret, key, j.node.name, &err);
-	if (r == 0)
-		r = host_conf(&text, &c, &err);
-	if (r == 0)
-		r = check_joiner(&c, &j, req, &err);
-	if (r == 0)
-		r = check_cluster(&c, &err); /* one that is in the list already may be what quorum waits for */
 	if (r >= 0)
 		r = check_back(d, &j, &theirs, &err);
 	if (r == 0) {
-		struct member_change m = { .self = &d->self,
-			                   .ask = ask_peer,
-			                   .reload = host_reload,
-			                   .goes_by = host_goes_by,
-			                   .arg = d,
-			                   .add = &j.node,
-			                   .peer = &j.peer,
-			                   .expect = theirs };
+		struct member_change m = member_change_by(&d->self);
 
+		m.add = &j.node;
+		m.peer = &j.peer;
+		m.expect = theirs;
 		(void)fault_point("member", "admit", "change", "", 0);
 		r = member_change(&m, &err);
 		(void)fault_point("member", "admit", "change", ".done", 0);
@@ -296,13 +290,7 @@ static json_t *on_admit(struct memberd *d, const char *key, const json_t *req)
 /* A member that has emptied itself. */
 static json_t *on_leave(struct memberd *d, const char *name)
 {
-	struct member_change m = { .self = &d->self,
-		                   .ask = ask_peer,
-		                   .reload = host_reload,
-		                   .goes_by = host_goes_by,
-		                   .arg = d,
-		                   .remove = name,
-		                   .leaves = true };
+	struct member_change m = member_change_by(&d->self);
 	_cleanup_json_ json_t *st = NULL;
 	struct err err = { 0 };
 	int r = host_status(&st, &err);
@@ -311,6 +299,8 @@ static json_t *on_leave(struct memberd *d, const char *name)
 
 	if (*state && strcmp(state, "safe") != 0 && strcmp(state, "new") != 0)
 		r = err_set(&err, EBUSY, "%s has not left in order: it is %s", name, state);
+	m.remove = name;
+	m.leaves = true;
 	if (r == 0)
 		r = member_change(&m, &err);
 	if (r < 0)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 #include <zmq.h>
+#include "clusterd/core/level.h"
 #include "common/fault.h"
 #include "common/util.h"
 #include "tools/member_host.h"
@@ -230,9 +231,10 @@ static json_t *join_request(const struct join *j, const char *op)
 
 	for (unsigned i = 0; i < TOKEN_SECRET; i++)
 		sprintf(secret + 2 * i, "%02x", j->token.secret[i]);
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:s, s:b}", "op", op, "secret", secret, "name",
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:s, s:b, s:i}", "op", op, "secret", secret, "name",
 	                      j->self.name, "addr", j->addr[0], "addr2", j->addr[1], "port", (int)j->self.port,
-	                      "time_s", (json_int_t)time(NULL), "version", PACKAGE_VERSION, "witness", (int)j->witness);
+	                      "time_s", (json_int_t)time(NULL), "version", PACKAGE_VERSION, "witness", (int)j->witness,
+	                      "level", CLU_LEVEL);
 	explicit_bzero(secret, sizeof(secret));
 	return o;
 }

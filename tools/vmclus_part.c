@@ -12,12 +12,6 @@
 #include "tools/member_set.h"
 
 #define LEAVE_MS 60000u
-#define ASK_MS   8000u
-
-static int ask_peer(void *arg, const struct peer *to, json_t *req, json_t **ret, struct err *err)
-{
-	return member_ask(arg, to->address, MEMBER_PORT, to->public_key, req, ASK_MS, ret, err);
-}
 
 /* leave ------------------------------------------------------------------------------------------------------------ */
 
@@ -206,15 +200,11 @@ static int may_remove(struct cli *v, const char *host, bool force, struct err *e
 static int take_out(struct cli *v, const char *host, const struct node *self, struct err *err)
 {
 	bool force = cli_opt(v, 0);
-	struct member_change m = { .self = self,
-		                   .ask = ask_peer,
-		                   .reload = host_reload,
-		                   .goes_by = host_goes_by,
-		                   .arg = (void *)(uintptr_t)self,
-		                   .remove = host,
-		                   .force = force };
+	struct member_change m = member_change_by(self);
 	int r = may_remove(v, host, force, err);
 
+	m.remove = host;
+	m.force = force;
 	return r ? r : member_change(&m, err);
 }
 
@@ -240,13 +230,9 @@ static int remove_host(struct cli *v, bool *ret_there, struct err *err)
 	if (*ret_there)
 		r = take_out(v, host, &self, err);
 	else {
-		struct member_change m = { .self = &self,
-			                   .ask = ask_peer,
-			                   .reload = host_reload,
-			                   .goes_by = host_goes_by,
-			                   .arg = &self,
-			                   .remove = host };
+		struct member_change m = member_change_by(&self);
 
+		m.remove = host;
 		r = member_change(&m, err);
 	}
 	explicit_bzero(self.secret_key, sizeof(self.secret_key));

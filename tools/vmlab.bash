@@ -30,13 +30,14 @@ say() { [ -n "${QUIET:-}" ] || echo "$*"; }
 usage() {
 	cat <<-EOF
 	usage: vmlab COMMAND
-	  up [N] [--witness] [--no-cluster] [--systemd [--base DIR]]
+	  up [N] [--witness] [--no-cluster] [--systemd [--base DIR [--bare]]]
 	                                make N hosts (default 2): host-a, host-b..., with Corosync and clusterd or without;
 	                                --witness: and one more that votes and carries no domains;
-	                                --systemd: each with a systemd and the installed units; DIR: on this Debian tree
+	                                --systemd: each with a systemd and the installed units; DIR: on this Debian tree;
+	                                --bare: with nothing of Hospes, for packages
 	  down                          remove all of it
 	  status [--json]               hosts, links, services
-	  start HOST                    boot a host that is down
+	  start HOST [--new]            boot a host that is down; --new: with empty disks (--bare only)
 	  kill HOST                     power loss
 	  freeze HOST, thaw HOST        all its processes stand still, and go on (--systemd only)
 	  disk NAME MIB                 a block device /dev/mapper/NAME that all hosts share (--systemd only)
@@ -460,13 +461,14 @@ remove_all() {
 lab_namespaces() { ip netns list 2>/dev/null | awk '{ print $1 }' | grep "^hospes-$NAME-" || true; }
 
 cmd_up() {
-	local n='' cluster=1 systemd='' witness='' base='' why i h letters=abcdefghijklmnopqrst
+	local n='' cluster=1 systemd='' witness='' base='' bare='' why i h letters=abcdefghijklmnopqrst
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--no-cluster) cluster= ;;
 		--witness) witness=1 ;;
 		--systemd) systemd=1 ;;
 		--base) [ $# -ge 2 ] || usage; base=$2; shift ;;
+		--bare) bare=1 cluster='' ;;
 		-*) usage ;;
 		*) [ -z "$n" ] || usage; n=$1 ;;
 		esac
@@ -474,6 +476,7 @@ cmd_up() {
 	done
 	[ -z "$base" ] || [ -n "$systemd" ] || usage
 	[ -z "$witness" ] || [ -n "$cluster" ] || usage
+	[ -z "$bare" ] || [ -n "$base" ] || usage
 	if [ -n "$systemd" ]; then
 		why=$(sysd_why_not)
 		[ -z "$why" ] || die "up --systemd: $why"
@@ -493,7 +496,7 @@ cmd_up() {
 	chmod 755 "$VMLAB_DIR" "$LAB" "$LAB/shared"
 	if [ -n "$systemd" ]; then
 		[ -n "$base" ] || base=$(sysd_base)
-		sysd_install "$base"
+		if [ -n "$bare" ]; then mkdir -p "$LAB/install"; : >"$LAB/bare"; else sysd_install "$base"; fi
 		echo "$base" >"$LAB/systemd"
 	fi
 	switch_add
@@ -509,7 +512,7 @@ cmd_up() {
 	for h in $(lab_hosts); do host_boot "$h"; done
 	[ -z "$systemd" ] || sysd_first_boot
 	for h in $(lab_hosts); do say "$h is up: $(host_addr "$h")"; done
-	peers_exchange
+	is_bare || peers_exchange
 	[ -z "$cluster" ] || cluster_wait
 }
 
@@ -522,10 +525,12 @@ cmd_start() {
 	need_host "${1:-}"
 	lock_lab
 	! is_up "$1" || die "$1 is up already"
+	[ $# -eq 1 ] || { [ "$2" = --new ] && is_bare; } || usage
 	host_wait_gone "$1"
+	[ $# -eq 1 ] || { rm -rf --one-file-system "${HOSTS:?}/$1"/{up,work,etc,var}; host_files "$1"; hosts_file; }
 	host_boot "$1"
 	! has_systemd || sysd_host_wait "$1"
-	peers_exchange
+	is_bare || peers_exchange
 	say "$1 is up: $(host_addr "$1")"
 }
 

@@ -10,6 +10,7 @@
 : "${bindir:?}" "${libdir:?}" "${self:?}" # vmlab's
 SYSD_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 has_systemd() { [ -e "$LAB/systemd" ]; }
+is_bare() { [ -e "$LAB/bare" ]; } # nothing of Hospes is on the hosts but what is installed in them
 # The build tree that this script runs from, or nothing
 build_tree() { [ ! -f "$bindir/../Makefile" ] || [ ! -d "$bindir/../hypervisor" ] || readlink -f "$bindir/.."; }
 
@@ -161,7 +162,8 @@ sysd_host_files() {
 	[ ! -d "$LAB/install/etc" ] || cp -a "$LAB/install/etc/." "$d/etc/"
 	[ ! -d "$LAB/install/var" ] || cp -a "$LAB/install/var/." "$d/var/"
 	rm -rf "$d/etc/hospes" "$d/etc/corosync" "$d/etc/resolv.conf" "$d/var/log/journal"
-	mkdir -p "$d/etc/hospes" "$d/etc/systemd/system.conf.d" "$d"/var/{lib/hospes/shared,log/hospes}
+	mkdir -p "$d/etc/systemd/system.conf.d"
+	is_bare || mkdir -p "$d/etc/hospes" "$d"/var/{lib/hospes/shared,log/hospes}
 	echo "$h" >"$d/etc/hostname"
 	md5sum <<<"$LAB $h" | cut -c 1-32 >"$d/etc/machine-id"
 	{
@@ -206,6 +208,7 @@ sysd_host_wait() {
 sysd_first_boot() {
 	local h
 	for h in $(lab_hosts); do sysd_host_wait "$h"; done
+	! is_bare || return 0
 	for h in $(lab_hosts); do sysd_enable "$h" & done
 	wait
 }

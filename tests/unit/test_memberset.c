@@ -59,7 +59,7 @@ static uint64_t on_disk(void)
 	return host_conf(&text, &c, &err) < 0 ? 0 : c.version;
 }
 
-static int ask(void *arg, const struct peer *to, json_t *req, json_t **ret, struct err *err)
+static int ask(const void *arg, const struct peer *to, json_t *req, json_t **ret, struct err *err)
 {
 	unsigned was = current(), i = 0;
 	int r = 0;
