@@ -30,8 +30,13 @@ uint64_t tsc_read(void)
 {
 #ifdef __x86_64__
 	return __rdtsc();
+#elif defined(__aarch64__)
+	uint64_t ticks;
+
+	__asm__ volatile("isb\n\tmrs %0, cntvct_el0" : "=r"(ticks) : : "memory");
+	return ticks;
 #else
-	return 0;
+#error no counter that runs while this machine does
 #endif
 }
 
@@ -46,6 +51,7 @@ static bool is_virtual(void)
 #endif
 }
 
+#ifdef __x86_64__
 /* The kernel compares it between processors and with other clocks, and leaves it when it differs. */
 static bool kernel_gave_up_tsc(void)
 {
@@ -53,6 +59,7 @@ static bool kernel_gave_up_tsc(void)
 
 	return file_read(CLOCKSOURCES, 4096, &text, NULL) == 0 && !strstr(text, "tsc");
 }
+#endif
 
 bool tsc_runs_on(void)
 {

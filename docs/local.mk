@@ -12,7 +12,7 @@ HOST_DIRS = s,/etc/hospes,$(sysconfdir)/hospes,g; s,/run/hospes,$(runstatedir)/h
 	s,/var/lib/hospes,$(localstatedir)/lib/hospes,g; s,/var/log/hospes,$(localstatedir)/log/hospes,g
 
 # What manual pages, messages and these texts themselves refer to, without the tree's docs/ in between
-.PHONY: install-docs uninstall-docs
+PHONY += install-docs uninstall-docs
 install-docs:
 	$(MKDIR_P) '$(DESTDIR)$(docdir)/wire' '$(DESTDIR)$(docdir)/adr' '$(DESTDIR)$(docdir)/json'
 	cd $(srcdir) && for f in README.md HACKING.md docs/*.md docs/wire/*.md docs/adr/*.md docs/json/*.json; do \

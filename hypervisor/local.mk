@@ -1,6 +1,5 @@
 # hvdom itself. What others may include is in api/.
 EXTRA_DIST += %D%/guestmem.h
-include hypervisor/api/local.mk
 
 # The server side of the hypercall socket.
 noinst_LIBRARIES += %D%/libhvserver.a

@@ -18,6 +18,7 @@ noinst_LIBRARIES += %D%/libmigcore.a %D%/libmigio.a
 MIGRATED_LIBS = %D%/libmigio.a clusterd/guard/libguard.a %D%/libmigcore.a proto/libproto.a hypervisor/api/liblaunch.a hypervisor/api/libimgchain.a hypervisor/api/libpathconf.a hypervisor/api/libhvcall.a hypervisor/api/xml/libdomxml.a common/libdaemon.a common/libcommon.a
 MIGRATED_SYSLIBS = $(ZMQ_LIBS) $(PROTOBUFC_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS) $(GCRYPT_LIBS) $(CAPNG_LIBS) $(XML_LIBS)
 
+if HYPERVISOR
 sbin_PROGRAMS += %D%/migrated
 # with a connect() of its own, which no other program shall have
 %C%_migrated_SOURCES = %D%/main.c %D%/io/congestion.h %D%/io/congestion.c
@@ -28,3 +29,4 @@ EXTRA_DIST += %D%/migrated.service.in
 CLEANFILES += %D%/migrated.service
 CONF_FILES += %D%/migrated.json:hospes/migrated.json
 EXTRA_DIST += %D%/migrated.json
+endif

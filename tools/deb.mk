@@ -1,6 +1,6 @@
 # Debian packages and their source package: in deb/ of the build tree. Needs group [deb] of packages.txt besides [build].
 EXTRA_DIST += debian
-.PHONY: deb
+PHONY += deb
 deb: dist
 	@command -v dh >/dev/null || { echo 'deb: no debhelper (tools/packages.txt, group deb)' >&2; exit 1; }
 	rm -rf deb && $(MKDIR_P) deb && tar -C deb -xf $(distdir).tar.xz

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # debtree DIR PACKAGE...: a small Debian tree of this machine's release in DIR, from the machine's own apt sources (mmdebstrap): what
 # Debian calls essential, and the packages with what they need; without documentation. Needs root; mounts nothing on the machine.
+# DEBTREE_ARCHITECTURES: of these, by comma, the machine's own first; PACKAGE:ARCHITECTURE is then one of another.
 # For the test guest (tests/guests/mkdebian), the hosts of `vmlab up --systemd` and those of `make soak-hosts`.
 set -euo pipefail
 
@@ -26,6 +27,7 @@ log=$(mktemp "${TMPDIR:-/tmp}/debtree.XXXXXX")
 trap 'rm -f "$log"' EXIT
 IFS=,
 if ! unshare -m --propagation private mmdebstrap --quiet --variant=minbase --include="$*" "${proxy[@]}" \
+	${DEBTREE_ARCHITECTURES:+--architectures="$DEBTREE_ARCHITECTURES"} \
 	--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 	--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
 	--dpkgopt='path-exclude=/usr/lib/uml/modules/*' \

@@ -24,7 +24,7 @@ bin_PROGRAMS += %D%/hospes-probe
 MAN_PAGES += docs/man/vmlab.8 docs/man/hospes-probe.1
 
 LINT_TARGETS += lint-shell
-.PHONY: lint-shell
+PHONY += lint-shell
 lint-shell:
 	@cd $(top_srcdir) && if command -v shellcheck >/dev/null; then shellcheck -S warning -x $$(git ls-files 2>/dev/null | \
 		xargs grep -lE '^#!/bin/(ba)?sh' 2>/dev/null | grep -vE '^(autogen.sh|build-aux/)'); \

@@ -9,7 +9,7 @@ TESTS += %D%/simmig
 SEEDS = 100000
 SIM_JOBS = $$(nproc)
 SIM_BIG_SEEDS = $$(( ($(SEEDS) + 99) / 100 ))
-.PHONY: sim
+PHONY += sim
 sim: %D%/simmig %D%/simclu-long
 	%D%/simmig --seeds $(SEEDS)
 	%D%/simclu-long --jobs $(SIM_JOBS) --seeds $(SEEDS)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Not among the usual tests (make soak-cut): each host in turn is cut off, both ways or one way, HOSPES_CUTS (50) times, healed after a
 # random time. No domain may run twice or be lost. HOSPES_SEED repeats a run's choices; HOSPES_POLICY=no_quorum=suspend has guests
-# suspended.
+# suspended. CLUS_HOSTS="2 --witness" (make soak-cut-witness): one of the three is a witness. HOSPES_WAYS: what happens, "kill" is a loss of power.
 load lib
 load clus
 load clus_guests
@@ -11,7 +11,8 @@ setup_file() { trouble_setup_file ${HOSPES_POLICY:-}; }
 setup() { clus_need; }
 
 @test "cuts: no domain runs twice, none is lost" {
-	local n=${HOSPES_CUTS:-50} i h way hold starts=0 g hosts=(host-a host-b host-c) ways=(both both in out)
+	local n=${HOSPES_CUTS:-50} i h way hold starts=0 g hosts=(host-a host-b host-c) ways
+	read -ra ways <<<"${HOSPES_WAYS:-both both in out}"
 	local seed=${HOSPES_SEED:-$((EPOCHSECONDS % 30000))}
 	RANDOM=$seed
 	echo "# HOSPES_SEED=$seed" >&3
@@ -19,11 +20,15 @@ setup() { clus_need; }
 	watch_start
 	for ((i = 0; i < n; i++)); do
 		h=${hosts[i % 3]}
-		way=${ways[RANDOM % 4]}
+		way=${ways[RANDOM % ${#ways[@]}]}
 		hold=$((RANDOM % 200))
-		if [ $way = both ]; then vmlab cut $h; else vmlab cut $h --oneway $way; fi
+		case $way in
+		kill) vmlab kill $h ;;
+		both) vmlab cut $h ;;
+		*) vmlab cut $h --oneway $way ;;
+		esac
 		sleep $((hold / 10)).$((hold % 10))
-		vmlab heal $h
+		if [ $way = kill ]; then vmlab start $h; else vmlab heal $h; fi
 		eventually 60 clus_whole
 		eventually 90 all_run || { clus_report >&2; echo "after cut $i of $h ($way, ${hold}00 ms) a domain is lost" >&2; false; }
 		for g in "${GUESTS[@]}"; do witness_ok $g; done

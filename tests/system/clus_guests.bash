@@ -10,10 +10,11 @@ setup_file() { trouble_setup_file; }
 teardown_file() { lab_down; }
 setup() { trouble_setup; }
 teardown() { trouble_teardown; }
-# trouble_setup_file [POLICY...]: some of it counts from the next start of clusterd only
+# trouble_setup_file [POLICY...]: some of it counts from the next start of clusterd only. CLUS_HOSTS: what vmlab up gets
 trouble_setup_file() {
 	need_root
-	clus_up 3
+	# shellcheck disable=SC2086 # number and options
+	clus_up ${CLUS_HOSTS:-3}
 	command -v linux.uml >/dev/null || return 0
 	engine_there || return 0
 	if [ $# -gt 0 ]; then

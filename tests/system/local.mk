@@ -37,7 +37,7 @@ if !WITH_SANITIZERS
 TESTS += $(SYSTEM_TESTS)
 endif
 
-.PHONY: check-system check-hosts check-cluster
+PHONY += check-system check-hosts check-cluster
 check-hosts: all guests $(SYSTEM_HELPERS) %D%/pv/trackguest %D%/pv/engineguest %D%/qemu/qemuguest
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(HOST_TESTS) %D%/pv/track.sh'
 check-cluster: all guests $(SYSTEM_HELPERS) %D%/clkshim.so
@@ -46,7 +46,7 @@ check-system: all guests $(SYSTEM_HELPERS)
 	@rc=0; for t in check-hosts check-cluster; do $(MAKE) $(AM_MAKEFLAGS) $$t || rc=1; done; exit $$rc
 
 # ... and the cluster's tests once more, on hosts with systemd, long ones, too
-.PHONY: check-systemd
+PHONY += check-systemd
 check-systemd: all guests $(SYSTEM_HELPERS)
 	@why=`$(AM_TESTS_ENVIRONMENT) tools/vmlab __why_not_systemd`; test -z "$$why" || { echo "check-systemd: $$why" >&2; exit 1; }
 	LAB_KIND=systemd BATS_TEST_TIMEOUT=900 $(MAKE) $(AM_MAKEFLAGS) -j1 check-TESTS AM_BATS_LOG_FLAGS='--tap -T' \
@@ -54,12 +54,12 @@ check-systemd: all guests $(SYSTEM_HELPERS)
 
 # guests of engine kvm, on a machine whose AMD-V QEMU emulates: half an hour
 SOAK_TARGETS += check-kvm
-.PHONY: check-kvm
+PHONY += check-kvm
 check-kvm: all guests $(SYSTEM_HELPERS) %D%/qemu/qemuguest
 	$(AM_TESTS_ENVIRONMENT) HOSPES_PATIENCE=6 BATS_TEST_TIMEOUT=2400 bash $(top_srcdir)/%D%/kvm/machine.bash $(BATS) --tap -T $(top_srcdir)/%D%/kvm.bats
 
 # the Debian packages, on a bare host of their own
-.PHONY: check-deb
+PHONY += check-deb
 check-deb: deb guests
 	$(AM_TESTS_ENVIRONMENT) BATS_TEST_TIMEOUT=900 $(BATS) --tap -T $(top_srcdir)/%D%/deb.bats
 
@@ -70,35 +70,40 @@ check-bare: deb guests guests/state $(SYSTEM_HELPERS)
 
 # what takes minutes: pauses and stalls
 SOAK_TARGETS += check-long
-.PHONY: check-long
+PHONY += check-long
 check-long: all guests guests/stock.img guests/state $(SYSTEM_HELPERS) %D%/clkshim.so
 	$(AM_TESTS_ENVIRONMENT) BATS_TEST_TIMEOUT=900 $(BATS) --tap -T --filter-tags long $(addprefix $(top_srcdir)/,$(LONG_FILES))
 
 # a fault at each step of a move of a guest under QEMU, as fault.bats has it in the usual tests for one of engine pv
 SOAK_TARGETS += check-fault-qemu
-.PHONY: check-fault-qemu
+PHONY += check-fault-qemu
 check-fault-qemu: all guests $(SYSTEM_HELPERS)
 	$(AM_TESTS_ENVIRONMENT) HOSPES_ENGINE=qemu BATS_TEST_TIMEOUT=900 $(BATS) --tap -T $(top_srcdir)/%D%/fault.bats $(top_srcdir)/%D%/fault_qemu.bats
 
 # 200 pushes back and forth of the loaded guest, and of Debian with Redis; `make check` does 10 of each
 SOAK_TARGETS += soak-push
 SOAK_PUSHES = 200
-.PHONY: soak-push
+PHONY += soak-push
 soak-push: all guests $(SYSTEM_HELPERS)
 	$(AM_TESTS_ENVIRONMENT) HOSPES_PUSHES=$(SOAK_PUSHES) BATS_TEST_TIMEOUT=7200 $(BATS) --tap -f 'pushes' $(top_srcdir)/%D%/push.bats $(top_srcdir)/%D%/redis.bats
 
 # 50 cuts of each host in turn, healed at random: 0 double runs, 0 lost domains
 SOAK_TARGETS += soak-cut
 SOAK_CUTS = 50
-.PHONY: soak-cut
+PHONY += soak-cut
 soak-cut: all guests $(SYSTEM_HELPERS)
 	$(AM_TESTS_ENVIRONMENT) HOSPES_CUTS=$(SOAK_CUTS) BATS_TEST_TIMEOUT=10800 $(BATS) --tap $(top_srcdir)/%D%/clus_cut.bats
+# ... of two hosts and a witness, which lose their power, too
+SOAK_TARGETS += soak-cut-witness
+PHONY += soak-cut-witness
+soak-cut-witness: all guests $(SYSTEM_HELPERS)
+	$(AM_TESTS_ENVIRONMENT) CLUS_HOSTS='2 --witness' HOSPES_WAYS='both in out kill kill' HOSPES_CUTS=$(SOAK_CUTS) BATS_TEST_TIMEOUT=10800 $(BATS) --tap $(top_srcdir)/%D%/clus_cut.bats
 
 # random faults on hosts with a real systemd, SOAK_ENGINES=mixed (or qemu) with guests under QEMU among the guests: 0 double runs, 0 late writes, 0 lost domains, 0 needless new starts
 SOAK_TARGETS += soak-faults
 SOAK_FAULTS = 100
 SOAK_ENGINES = pv
-.PHONY: soak-faults
+PHONY += soak-faults
 soak-faults: all guests $(SYSTEM_HELPERS)
 	@why=`$(AM_TESTS_ENVIRONMENT) tools/vmlab __why_not_systemd`; test -z "$$why" || { echo "soak-faults: $$why" >&2; exit 1; }
 	$(AM_TESTS_ENVIRONMENT) HOSPES_ENGINE=$(SOAK_ENGINES) HOSPES_FAULTS=$(SOAK_FAULTS) BATS_TEST_TIMEOUT=14400 $(BATS) --tap $(top_srcdir)/%D%/sysd_faults.bats
@@ -106,7 +111,7 @@ soak-faults: all guests $(SYSTEM_HELPERS)
 # the same questions to hosts that are machines (QEMU): paused with their clocks, without power, with an NFS server that stands still
 SOAK_TARGETS += soak-hosts
 SOAK_HOSTS = .
-.PHONY: soak-hosts
+PHONY += soak-hosts
 soak-hosts: all guests
 	@why=`$(AM_TESTS_ENVIRONMENT) bash $(top_srcdir)/%D%/qemu_hosts.bash`; test -z "$$why" || { echo "soak-hosts: $$why" >&2; exit 1; }
 	$(AM_TESTS_ENVIRONMENT) BATS_TEST_TIMEOUT=3600 $(BATS) --tap -f '$(SOAK_HOSTS)' $(top_srcdir)/%D%/soak_hosts.bats

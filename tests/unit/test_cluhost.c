@@ -84,7 +84,9 @@ static void test_cpu(void **state)
 	for (unsigned i = 0; i < CPU_FEATURE_USER_WORDS; i++)
 		bits += (unsigned)__builtin_popcountll(w[i]);
 	assert_int_equal(bits, n);
+#ifdef __x86_64__ /* features are those of x86: another processor has none of them */
 	assert_true(n > 5);
+#endif
 	(void)hostinfo_cpu(&h, 2000);
 	for (uint64_t end = h.total + 50, x = 0; h.total < end; x++) { /* burn until the counters moved */
 		if (!(x % 1000000))

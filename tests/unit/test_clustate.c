@@ -159,7 +159,10 @@ static uint32_t rnd(uint32_t n)
 
 static struct clu_cmd random_cmd(struct world *w)
 {
-	struct clu_cmd c = cmd((enum clu_cmd_kind)(1 + rnd(CLU_CMD_MAX - 1)), 1 + rnd(NODES), uuid_of(rnd(6)));
+	/* one after the other: compilers differ in the order of arguments, and the story shall be the same */
+	const char *uuid = uuid_of(rnd(6));
+	uint32_t origin = 1 + rnd(NODES);
+	struct clu_cmd c = cmd((enum clu_cmd_kind)(1 + rnd(CLU_CMD_MAX - 1)), origin, uuid);
 	const struct clu_dom *d = clu_dom_of(&w->s, c.uuid);
 
 	snprintf(c.name, sizeof(c.name), "guest%.4s", c.uuid + 34);

@@ -95,10 +95,14 @@ static void test_here(void **state)
 		if (bit >= 0)
 			assert_true(bit < 128 && (w[bit / 64] & 1ull << (bit % 64)));
 	}
+#ifdef __x86_64__
 	int lm = cpu_feature_bit("lm");
 	assert_true(lm >= 128 && (w[lm / 64] & 1ull << (lm % 64)));
 	cpu_identity(id);
 	assert_int_equal(sscanf(id, "%*s %*u %*u %u", &n), 1);
+#else
+	cpu_identity(id); /* says something, whatever the processor is */
+#endif
 }
 
 int main(void)

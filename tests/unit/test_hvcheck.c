@@ -32,7 +32,7 @@ static void test_engines(void **state)
 	struct err err;
 	(void)state;
 
-	hvdom("[ \"$*\" = --engines ] && echo '{\"engine\":\"pv\",\"runs\":true}' && echo '{\"engine\":\"kvm\",\"runs\":false,\"why\":\"no\\\\nkvm\"}'");
+	hvdom("[ \"$*\" = --engines ] && echo '{\"engine\":\"pv\",\"runs\":true}' && printf '%s\\n' '{\"engine\":\"kvm\",\"runs\":false,\"why\":\"no\\nkvm\"}'");
 	assert_int_equal(hvcheck_engines(e, &err), 2);
 	assert_string_equal(e[0].name, "pv");
 	assert_true(e[0].runs);

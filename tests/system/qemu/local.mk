@@ -5,6 +5,6 @@ check_PROGRAMS += %D%/qemuguest
 	$(URING_LIBS) $(ZLIB_LIBS) $(JANSSON_LIBS)
 EXTRA_DIST += %D%/contract.sh
 SOAK_TARGETS += check-qemu
-.PHONY: check-qemu
+PHONY += check-qemu
 check-qemu: all guests %D%/qemuguest
 	top_builddir=. sh $(top_srcdir)/%D%/contract.sh
