@@ -22,7 +22,7 @@ is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ] 
 	[ "$(on host-a stat -c '%a %u' "$at")" = "660 0" ]
 	[ "$(on host-a vmctl domdisplay "$g")" = "vnc+unix://$at" ]
 	on host-a vmctl dumpxml "$g" | grep "<graphics.* socket=\"$at\""
-	not on host-a vmctl dumpxml "$g" --inactive | grep "$at"
+	not grep "$at" <<<"$(on host-a vmctl dumpxml "$g" --inactive)"
 	on host-a "$rfb" "$at" | grep -E "^security 1 (720x400|640x480) QEMU \($g\)$"
 	run on host-a "$rfb" "$at" secret
 	[[ $status -eq 1 && $output = *"no password is asked for"* ]]
