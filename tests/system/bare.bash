@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Bare Debian hosts and the packages of `make deb`: containers of `vmlab up --systemd --bare` without
+# Bare Debian hosts and the packages of `make deb`, for deb.bats and bare.bats: containers of `vmlab up --systemd --bare` without
 # a way out of the lab. Packages come from the hosts' own apt cache, which stands for the mirror and is filled once.
 load clus
 export LAB_KIND=systemd DEBS=${DEBS:-$top_builddir/deb}
@@ -67,4 +67,15 @@ together() { # COMMAND HOST...: on all at once
 	shift
 	for h; do "$what" "$h" >&2 & pids+=($!); done
 	for p in "${pids[@]}"; do wait "$p"; done
+}
+# repack FROM TO SUFFIX: the same packages with SUFFIX behind their version
+repack() {
+	local d t=$BATS_FILE_TMPDIR/repack
+	mkdir -p "$2"
+	for d in "$1"/hospes{,-cluster,-lab,-doc}_*.deb; do
+		dpkg-deb -R "$d" "$t"
+		sed -i -E "s/^(Version: .*)/\\1$3/; s/(hospes[a-z-]* \\(= [^)]*)\\)/\\1$3)/g" "$t/DEBIAN/control"
+		dpkg-deb --root-owner-group -Zgzip -z1 -b "$t" "$2" >/dev/null
+		rm -rf "$t"
+	done
 }

@@ -2,26 +2,19 @@
 # The Debian packages of `make deb`, on a bare Debian host: installed, upgraded under running guests, refused to be removed under them, removed,
 # purged. `make check-deb`. The tests build on each other, in this order.
 load lib
-load deb
+load bare
 
 # bats file_tags=long
+at() { on host-a "$@"; }
 setup_file() {
-	need_root
-	need_program systemd-nspawn mmdebstrap dpkg-deb jq
-	export DEBS=$top_builddir/deb NEXT=$BATS_FILE_TMPDIR/next
-	[ -e "$(echo "$DEBS"/hospes_*.deb)" ] || skip "missing: $DEBS/hospes_*.deb (make deb)"
-	why=$(sysd_why_not)
-	[ -z "$why" ] || skip "$why"
-	base=$(deb_base)
-	next_version
-	deb_up "$base"
-	mkdir -p "$(host_dir $HOST)/var/debs"
-	cp "$DEBS"/hospes{,-cluster,-lab,-doc}_*.deb "$(host_dir $HOST)/var/debs"
-	mkdir -p "$(host_dir $HOST)/var/next"
-	cp "$NEXT"/*.deb "$(host_dir $HOST)/var/next"
-	[ ! -e "$top_builddir/guests/initramfs.img" ] || cp "$top_builddir/guests/initramfs.img" "$SHARED"
+	need_debs
+	export NEXT=$BATS_FILE_TMPDIR/next
+	repack "$DEBS" "$NEXT" +next
+	debs_up 1
+	mkdir -p "$(host_dir host-a)/var/next"
+	cp "$NEXT"/*.deb "$(host_dir host-a)/var/next"
 }
-teardown_file() { [ "$(id -u)" -ne 0 ] || deb_down; }
+teardown_file() { lab_down; }
 setup() {
 	[ ! -e "$BATS_FILE_TMPDIR/broken" ] || skip "what it builds on failed"
 	[ -n "${NEXT:-}" ] || skip "setup_file"
@@ -33,19 +26,7 @@ teardown() {
 	}
 }
 
-# The same packages with a higher version
-next_version() {
-	local d t
-	mkdir -p "$NEXT"
-	for d in "$DEBS"/hospes{,-cluster,-lab,-doc}_*.deb; do
-		t=$BATS_FILE_TMPDIR/repack
-		dpkg-deb -R "$d" "$t"
-		sed -i -E 's/^(Version: .*)/\1+next/; s/(hospes[a-z-]* \(= [^)]*)\)/\1+next)/g' "$t/DEBIAN/control"
-		dpkg-deb --root-owner-group -Zgzip -z1 -b "$t" "$NEXT" >/dev/null
-		rm -rf "$t"
-	done
-}
-apt() { at env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 apt-get -qy -o Dpkg::Use-Pty=0 "$@"; }
+apt() { on host-a env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 apt-get "${apt_opts[@]}" "$@" 3>\&-; }
 unit_is() { [ "$(at systemctl show -P ActiveState "$1")" = "$2" ] || { at systemctl status --no-pager "$1"; return 1; } >&2; }
 main_pid() { at systemctl show -P MainPID "$1"; }
 boot_id() { at hospes-probe ask "$(guest_ip "$1"):7007" status | jq -r .boot_id; }
@@ -119,7 +100,7 @@ offers() {
 }
 
 @test "services say when they are ready, log to the journal with priorities, and no guard is missed at start" {
-	at sh -c "printf 'totem {\n version: 2\n cluster_name: pkg\n transport: udpu\n}\nquorum {\n provider: corosync_votequorum\n}\nnodelist {\n node {\n  name: $HOST\n  nodeid: 1\n  ring0_addr: $ADDR\n }\n}\nlogging {\n to_syslog: yes\n}\n' >/etc/corosync/corosync.conf"
+	at sh -c "printf 'totem {\n version: 2\n cluster_name: pkg\n transport: udpu\n}\nquorum {\n provider: corosync_votequorum\n}\nnodelist {\n node {\n  name: host-a\n  nodeid: 1\n  ring0_addr: 10.77.0.101\n }\n}\nlogging {\n to_syslog: yes\n}\n' >/etc/corosync/corosync.conf"
 	at systemctl restart corosync
 	at systemctl enable --now hospes-guard clusterd migrated
 	for u in hospes-guard clusterd migrated; do
@@ -201,12 +182,14 @@ offers() {
 
 @test "purge leaves what belongs to guests, and nothing else" {
 	at vmctl destroy guest02
+	at touch /etc/hospes/witness # by vmclus join --witness
 	apt purge hospes-lab hospes-cluster hospes hospes-doc 3>&-
 	for u in migrated clusterd hospes-guard hospes-guests; do not at systemctl is-active $u; done
 	run at find / /etc /var /run -xdev '(' -name '*hospes*' -o -name 'clusterd*' -o -name 'migrated*' -o -name 'vmctl*' ')' \
 		-not -path '/proc/*' -not -path '/var/debs/*' -not -path '/var/next/*' -not -path '/var/log/apt/*' -not -path '/var/lib/apt/*' -not -path '/sys/*'
 	echo "$output"
 	[ "$output" = /var/lib/hospes ]
+	not at test -e /etc/hospes
 	[ "$(at ls /var/lib/hospes | tr '\n' ' ')" = "domains leases shared " ] || [ "$(at ls /var/lib/hospes | tr '\n' ' ')" = "domains shared " ]
 	[ -e "$SHARED/guest02.img" ]
 	[ -z "$(at systemctl --failed --no-legend --plain | grep -E 'hospes|clusterd|migrated')" ]
