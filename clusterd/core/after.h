@@ -3,8 +3,8 @@
  * Rules of kind AFTER: member[0] starts when the others run. What a domain waits for, and who is stopped first, follows from state and
  * measurements. Pure, as clu.h.
  *
- * A domain *is up* when it is to run, and its owner is online and not about to end it (CLU_LEAVING_ENDING). A name that is no domain's binds
- * nobody. A soft rule orders only: it waits for nobody that is not to run anyway, or was given up.
+ * A domain *is up* when it is to run, and its owner is online and not about to end it (CLU_LEAVING_ENDING). A name that is no domain's
+ * binds nobody. A soft rule orders only: it waits for nobody that is not to run anyway, or was given up.
  */
 #ifndef HOSPES_CLUSTERD_CORE_AFTER_H
 #define HOSPES_CLUSTERD_CORE_AFTER_H
