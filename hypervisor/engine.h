@@ -170,7 +170,7 @@ struct hv_engine_ops {
 	int (*logdirty_collect)(void *vm, bool clean, uint64_t *bitmap, uint64_t *ret_dirty, struct err *err);
 	int (*logdirty_audit)(void *vm, uint64_t *bitmap, uint64_t *ret_missed, struct err *err);
 	void (*logdirty_stop)(void *vm);
-	uint32_t (*logdirty_method)(void *vm);          /* HV_LOGDIRTY_BY_*: how it is done; off: how it would be, as far as that is known */
+	uint32_t (*logdirty_method)(void *vm);          /* HV_LOGDIRTY_BY_*: how it is done; off: how it would be, if that is known */
 	/* RUNNING: press the guest's power button, which it may heed or not. -ENOTSUP: it has none; -ESRCH, -EBUSY as suspend. */
 	int (*powerdown)(void *vm, struct err *err);
 	/*

@@ -197,7 +197,8 @@ void vd_stream_message(struct vd_conn *c, const struct vd_header *h, const void 
 	if (!s)
 		return;                                                      /* it ended while this was under way */
 	if (h->status == VD_OK && s->copy && s->copy->upload && !s->ended) { /* answered when it is on storage */
-		s->finishing = s->copy->finished = true;
+		s->finishing = true;
+		s->copy->finished = true;
 		if (!push_in(s)) {
 			stream_ended(s);
 			return;

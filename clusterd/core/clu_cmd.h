@@ -31,8 +31,8 @@ enum clu_cmd_kind {
 	CLU_CMD_LEFT = 19,       /* a host: no domain lives there, and it starts none before its next HOST_UP. op_id: its up_id */
 	CLU_CMD_LEVEL = 20,      /* coordinator: all hosts have level: what needs it may be said from now on (level.h) */
 	CLU_CMD_DISARM = 21,     /* on: nothing is lost, fenced or started for lease_ns, text says why. Off: op_id (0: any) is over */
-	CLU_CMD_PERMIT = 22,     /* a host: on: for disarm op_id its domains may run for lease_ns from when it said so, whoever hears it; rev:
-	                          * a number that is new. Off: it makes no use of rev any more */
+	CLU_CMD_PERMIT = 22,     /* a host: on: for disarm op_id its domains may run for lease_ns from when it said so, whoever hears it;
+	                          * rev: a number that is new. Off: it makes no use of rev any more */
 	CLU_CMD_MAX
 };
 

@@ -101,7 +101,7 @@ struct clu_node {
 	uint64_t warned_ns;
 	struct { /* node_permit.c; times of my clock */
 		uint64_t disarm, disarm_end_ns; /* the disarm that I know of, and when it is over */
-		uint64_t key, count, of, sent_ns, tick, ns, said_ns; /* the one that I asked for: its number, disarm, from when and for how long */
+		uint64_t key, count, of, sent_ns, tick, ns, said_ns; /* the one that I asked for: number, disarm, from when, how long */
 		uint64_t seen_at;    /* index of my state when I saw it there; 0: not yet */
 		uint64_t held_of, until_ns; /* the one that I have; 0: none */
 	} permit;

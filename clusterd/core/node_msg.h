@@ -90,8 +90,8 @@ enum clu_act_kind {
 	CLU_ACT_CLOCK_STOPPED, /* others' clocks say that this host's clock stood still for about at_ns: warn a person */
 	CLU_ACT_SUBMIT,     /* send cmd as a command (WAITED) */
 	CLU_ACT_WARN,       /* warn a person with text: a state that differs, a view that cannot decide */
-	CLU_ACT_PERMIT,     /* while disarmed, LEASE may be permitted: up to at_ns, and lease_ns after from_tick by the second clock. at_ns 0: no
-	                     * longer */
+	CLU_ACT_PERMIT,     /* while disarmed, LEASE may be permitted: up to at_ns, and lease_ns after from_tick by the second clock. at_ns
+	                     * 0: no longer */
 	CLU_ACT_PULSE,      /* send clu_node_pulse() to each other node */
 };
 struct clu_action {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Tracking of the writes to guest memory by QEMU's vCPUs and devices, from outside: asynchronous write-protection of QEMU's mappings of the
- * memory file, through which all of them write; on kernels without it, soft-dirty marks of these mappings (ADR 98). Writes of hvdom's devices come from guestmem's bitmap;
- * holes that QEMU makes are qholes.c's. ADR 77, 92. Main thread.
+ * memory file, through which all of them write; on kernels without it, soft-dirty marks of these mappings (ADR 98). Writes of hvdom's
+ * devices come from guestmem's bitmap; holes that QEMU makes are qholes.c's. ADR 77, 92. Main thread.
  */
 #ifndef HOSPES_QEMU_QTRACK_H
 #define HOSPES_QEMU_QTRACK_H

@@ -16,7 +16,7 @@ enum out_compress { OUT_COMPRESS_AUTO, OUT_COMPRESS_LZ4, OUT_COMPRESS_NONE };
 struct out_stats {
 	uint64_t pages_data, pages_zero, pages_same; /* pages sent, sent as zeros, dropped */
 	uint64_t octets, raw_octets;                 /* on the wire; before compression */
-	/* time of all threads: taking pages out of guest memory and hashing them (of some, for all), sealing frames, handing them to the socket */
+	/* time of all threads: taking pages out of guest memory, hashing (of some, for all), sealing frames, handing them to the socket */
 	uint64_t copy_ns, hash_ns, seal_ns, send_ns;
 	uint64_t wait_ns; /* waiting for acknowledgements, or for the bandwidth */
 };

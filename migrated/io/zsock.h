@@ -22,7 +22,7 @@ void zsock_free(struct zsock *z); /* takes NULL; its callback may call it */
 void *zsock_raw(struct zsock *z); /* the ZeroMQ socket, borrowed */
 /* Send one message of @n parts, copied, without waiting. -EAGAIN: the peer's queue is full, or there is no peer. */
 int zsock_send(struct zsock *z, const void *const *parts, const size_t *len, size_t n);
-/* Processor time of this process's ZeroMQ I/O threads so far, in nanoseconds: of all its contexts. 0: unknown. Costs a walk over all threads. */
+/* Processor time of this process's ZeroMQ I/O threads so far, in ns, of all its contexts. 0: unknown. Costs a walk over all threads */
 uint64_t zsock_io_cpu_ns(void);
 
 #endif

@@ -64,7 +64,7 @@ check-deb: deb guests
 	$(AM_TESTS_ENVIRONMENT) BATS_TEST_TIMEOUT=900 $(BATS) --tap -T $(top_srcdir)/%D%/deb.bats
 
 # ... clusters made of nothing but them, in minutes
-.PHONY: check-bare
+PHONY += check-bare
 check-bare: deb guests guests/state $(SYSTEM_HELPERS)
 	$(AM_TESTS_ENVIRONMENT) BATS_TEST_TIMEOUT=1200 $(BATS) --tap -T $(top_srcdir)/%D%/bare.bats
 

@@ -21,10 +21,9 @@ static void propose(uint32_t i, uint32_t level)
 /* A command that needs @level, of member @i; returns its status. */
 static int say(uint32_t i, uint32_t level)
 {
-	struct clu_cmd c = {
-		.kind = CLU_CMD_MAINTENANCE, .host = i + 1, .on = true, .needs = level, .request = ++request
-	};
+	struct clu_cmd c = { .kind = CLU_CMD_MAINTENANCE, .host = i + 1, .on = true, .needs = level };
 
+	c.request = ++request;
 	mem[i].answer_status = 1;
 	submit(&mem[i], &c);
 	run(S);
