@@ -432,6 +432,33 @@ int cgroup_add(const struct cgroup *c, pid_t pid)
 	return r;
 }
 
+static uint64_t number_in(int dir, const char *path, const char *name)
+{
+	char text[1024];
+	size_t len = strlen(name);
+	_cleanup_close_ int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	text[n > 0 ? n : 0] = 0;
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, name, len) && line[len] == ' ')
+			return strtoull(line + len, NULL, 10);
+	}
+	return 0;
+}
+
+uint64_t cgroup_oom_kills(const struct cgroup *c)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		if (c->place[i].leafs) /* v2, v1 */
+			n += number_in(c->place[i].dir, "guest/memory.events", "oom_kill") +
+			     number_in(c->place[i].dir, "guest/memory.oom_control", "oom_kill");
+	return n;
+}
+
 void cgroup_done(struct cgroup *c)
 {
 	for (size_t i = 0; i < c->n; i++) {

@@ -212,6 +212,20 @@ int domain_boot(struct domain *d, struct err *err)
 	return d->ops->boot(d->vm, err);
 }
 
+/* @text, or, where the kernel killed one of the guest's processes for it since the last time, with that reason in @room. */
+static const char *with_reason(struct domain *d, const char *text, char *room, size_t len)
+{
+	uint64_t n = cgroup_oom_kills(&d->cgroup);
+
+	if (n <= d->oom_kills)
+		return text;
+	d->oom_kills = n;
+	snprintf(room, len,
+	         "the kernel killed it, since memory ran out (the limit of its control group, or this host): %.200s",
+	         text);
+	return room;
+}
+
 void domain_ready(void *arg, const struct err *failed)
 {
 	struct domain *d = arg;
@@ -220,6 +234,12 @@ void domain_ready(void *arg, const struct err *failed)
 	if (!failed && devs_quiesce(d->devs, &e) < 0)
 		failed = &e;
 	if (failed) {
+		char room[320];
+		const char *text = with_reason(d, failed->text, room, sizeof(room));
+		if (text == room) {
+			(void)err_set(&e, failed->code, "%s", room);
+			failed = &e;
+		}
 		log_error("%s", failed->text);
 		domain_set_state(d, HV_DOM_CRASHED, failed->text);
 		domain_tell_ready(d, failed);
@@ -329,7 +349,10 @@ void domain_ended(struct domain *d, enum hv_event_kind kind, enum hv_dom_state s
 void domain_exited(void *arg, enum hv_exit how, const char *text)
 {
 	struct domain *d = arg;
+	char room[320];
 
+	if (how == HV_EXIT_CRASH)
+		text = with_reason(d, text, room, sizeof(room));
 	log_info("domain '%s': %s", d->cfg->name, text);
 	switch (how) {
 	case HV_EXIT_POWEROFF:

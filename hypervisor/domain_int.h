@@ -95,6 +95,7 @@ struct domain {
 	int lock_fd;                        /* of its name */
 	struct procs procs;                 /* the record of its processes */
 	struct cgroup cgroup;               /* the groups of its processes */
+	uint64_t oom_kills;                 /* in them, that were told of */
 	uint64_t last_dirty, last_clean_ns, dirty_per_s;
 	/* orders that wait for storage (stop.c, domwait.c) */
 	struct slow *slow;

@@ -23,15 +23,14 @@ hv() { on host-a "$top_builddir/tests/system/hvtool" "$g" "$@"; }
 }
 
 @test "tracking misses nothing that a guest under KVM or its devices write" {
-	local rounds=${HOSPES_ROUNDS:-120} mode
+	local rounds=${HOSPES_ROUNDS:-120} by=pagemap-scan
 	qemu_up host-a "$g" mem=160 load=full dirty=8
-	# by tracking where the kernel has PAGEMAP_SCAN, and by comparison
+	# by tracking, as this kernel has it, and by comparison
 	run hv @1 map logdirty:0:1 "rounds:$rounds:50" logdirty-off logdirty:2:1 rounds:5:50
 	echo "$output" | sed 's/^/# /' >&3
 	[ "$status" -eq 0 ]
-	mode=1
-	[ "$(printf '6.7\n%s\n' "$(uname -r)" | sort -V | head -n 1)" = 6.7 ] || mode=2
-	[[ $output = *"mode $mode, $rounds rounds"* && $output = *"mode 2, 5 rounds"* ]]
+	[ "$(printf '6.7\n%s\n' "$(uname -r)" | sort -V | head -n 1)" = 6.7 ] || by=soft-dirty
+	[[ $output = *"mode 1, $rounds rounds"*"by $by"* && $output = *"mode 2, 5 rounds"* ]]
 	guest_sound "$g"
 	guest_remove "$g"
 }

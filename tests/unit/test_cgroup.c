@@ -128,6 +128,17 @@ static void values(void **state)
 	expect(dir, "hvdom/cgroup.procs", "0"); /* "me" */
 	assert_int_equal(cgroup_add(&c, 4711), 0);
 	expect(dir, "guest/cgroup.procs", "4711");
+	/* what the kernel killed, as v2 or v1 tells it */
+	_cleanup_free_ char *events = xasprintf("%s/guest/memory.events", dir),
+			    *control = xasprintf("%s/guest/memory.oom_control", dir);
+	assert_int_equal(cgroup_oom_kills(&c), 0);
+	static const char v2[] = "low 0\noom 7\noom_kill 3\noom_group_kill 1\n",
+			  v1[] = "oom_kill_disable 0\nunder_oom 0\noom_kill 12\n";
+	assert_int_equal(file_write_atomic(events, v2, sizeof(v2) - 1, 0600), 0);
+	assert_int_equal(cgroup_oom_kills(&c), 3);
+	(void)!unlink(events);
+	assert_int_equal(file_write_atomic(control, v1, sizeof(v1) - 1, 0600), 0);
+	assert_int_equal(cgroup_oom_kills(&c), 12);
 	cgroup_done(&c);
 	test_dir_remove(base);
 }
