@@ -57,6 +57,7 @@ ended_once() {
 }
 
 # hvdom may have made another QEMU by then, and the guest moves
+# bats test_tags=long
 @test "out of memory on the target, restoring: the guest runs once" { starved tgt hv.set-state "$to"; all_well; }
 # bats test_tags=long
 @test "out of memory on the source, while pages are sent: the guest ends once, cleanly" { starved src pass.live "$from"; ended_once; }
