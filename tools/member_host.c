@@ -159,6 +159,20 @@ static json_t *peer_json(const char *name, const char *address, unsigned port, c
 	                 key);
 }
 
+int host_unpin(const struct node *self, const struct conf *old, const struct conf *now, struct err *err)
+{
+	for (unsigned i = 0; i < old->n; i++) {
+		const char *name = old->node[i].name;
+		struct err e = { 0 };
+
+		if ((now && conf_named(now, name)) || !strcmp(name, self->name) || peer_remove(name, &e) == 0 ||
+		    e.code == ENOENT)
+			continue;
+		return err_set(err, e.code, "%s", e.text);
+	}
+	return 0;
+}
+
 json_t *host_peers(const struct node *self, const struct conf *c, const struct peer *add, struct err *err)
 {
 	_cleanup_peers_ struct peers ps = { 0 };

@@ -38,6 +38,8 @@ int host_pin(const struct peer *p, struct err *err) _must_check_;
  * with the text.
  */
 json_t *host_peers(const struct node *self, const struct conf *c, const struct peer *add, struct err *err);
+/* No peer of this host is any more who is in list @old, and not in @now (NULL: nobody is). 0, also if repeated, or -errno. */
+int host_unpin(const struct node *self, const struct conf *old, const struct conf *now, struct err *err) _must_check_;
 int host_peers_parse(const json_t *a, struct peers *ret, struct err *err) _must_check_; /* peers_done() frees @ret */
 
 /* This host's role: <conf>/witness, which clusterd and the units look at. */

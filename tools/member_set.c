@@ -32,21 +32,6 @@ json_t *member_conf_get(const struct node *self)
 	                 "leaves", (int)host_bound());
 }
 
-/* Who is pinned because of the old list, and is in the new one no more. */
-static int unpin(const struct node *self, const struct conf *old, const struct conf *now, struct err *err)
-{
-	for (unsigned i = 0; i < old->n; i++) {
-		const char *name = old->node[i].name;
-		struct err e = { 0 };
-
-		if (conf_named(now, name) || !strcmp(name, self->name) || peer_remove(name, &e) == 0 ||
-		    e.code == ENOENT)
-			continue;
-		return err_set(err, e.code, "%s", e.text);
-	}
-	return 0;
-}
-
 static int put_peers(const struct node *self, const json_t *list, struct err *err)
 {
 	_cleanup_peers_ struct peers ps = { 0 };
@@ -93,7 +78,7 @@ int member_conf_put(const struct node *self, const json_t *req, struct err *err)
 	if (r == 0 && strcmp(have, text) != 0)
 		r = host_conf_write(text, err);
 	(void)fault_point("member", "put", "conf", ".done", 0);
-	return r < 0 ? r : unpin(self, &old, &now, err);
+	return r < 0 ? r : host_unpin(self, &old, &now, err);
 }
 
 /* The change ------------------------------------------------------------------------------------------------------- */

@@ -99,7 +99,9 @@ static int init_found(const char *cluster, const struct node *self, bool force, 
 static int init_files(struct cli *v, const struct node *self, struct err *err)
 {
 	struct conf_node n = { .id = 1 };
-	_cleanup_free_ char *authkey = NULL, *text = NULL;
+	_cleanup_free_ char *authkey = NULL, *text = NULL, *old_text = NULL;
+	struct conf old = { .n = 0 };
+	struct err none;
 	int r = addresses(v, 0, n.addr, err);
 
 	if (r < 0)
@@ -108,6 +110,9 @@ static int init_files(struct cli *v, const struct node *self, struct err *err)
 	say(v, "%s becomes cluster %s, with address %s%s%s\n", self->name, v->arg[0], n.addr[0],
 	    n.addr[1][0] ? " and " : "", n.addr[1]);
 	r = host_clear(err);
+	/* those of a cluster that is forgotten (--force) are trusted no more; while its list is there, so that this can be repeated */
+	if (r == 0 && host_conf(&old_text, &old, &none) == 0)
+		r = host_unpin(self, &old, NULL, err);
 	if (r == 0)
 		r = host_witness_set(false, err);
 	(void)fault_point("member", "init", "clear", ".done", 0);

@@ -80,13 +80,8 @@ static int forget(const struct node *self, const struct conf *c, struct err *err
 	(void)fault_point("member", "leave", "units", ".done", 0);
 	if (r == 0)
 		r = host_clear(err);
-	for (unsigned i = 0; r == 0 && i < c->n; i++) {
-		struct err e = { 0 };
-
-		if (strcmp(c->node[i].name, self->name) != 0 && peer_remove(c->node[i].name, &e) < 0 &&
-		    e.code != ENOENT)
-			r = err_set(err, e.code, "%s", e.text);
-	}
+	if (r == 0)
+		r = host_unpin(self, c, NULL, err);
 	if (r == 0 && unlink(key) < 0 && errno != ENOENT)
 		r = err_sys(err, errno, "remove %s", key);
 	(void)fault_point("member", "leave", "key", ".done", 0);

@@ -267,3 +267,36 @@ member_dies_at() {
 	vc host-c leave
 	eventually 20 cluster_is host-a host-b
 }
+
+# bats test_tags=long
+@test "init --force forgets a cluster and makes another one; with two links a host needs both addresses, and one link is enough to go on" {
+	local h n=0
+	for h in $(lab_hosts); do n=$((n + 1)) && at "$h" ip addr add 10.78.0.10$n/24 dev br0; done
+	for h in host-b host-c; do forgotten $h; done
+	says 'already' vc host-a init lab4 --addr 10.77.0.101 --addr2 10.78.0.101
+	says 'are the same address' vc host-a init lab4 --force --addr 10.77.0.101 --addr2 10.77.0.101
+	vc host-a init lab4 --force --addr 10.77.0.101 --addr2 10.78.0.101
+	cluster_is host-a
+	[ "$(vc host-a status --json | jq -r .cluster)" = lab4 ]
+	[ "$(vc host-a status --json | jq '.domains | length')" = 0 ]
+	grep -q 'ring1_addr: 10.78.0.101' <(conf_of host-a)
+	says 'name the one for the cluster' vc host-b join host-a "$(token)"
+	says 'has two links' vc host-b join host-a "$(token)" --addr 10.77.0.102
+	vc host-b join host-a "$(token)" --addr 10.77.0.102 --addr2 10.78.0.102
+	vc host-c join host-a "$(token)" --addr 10.77.0.103 --addr2 10.78.0.103
+	eventually 20 cluster_is host-a host-b host-c
+	for h in $(lab_hosts); do
+		n=$(at "$h" corosync-cfgtool -s | grep -c 'connected$') # two others on two links
+		[ "$n" -eq 4 ]
+	done
+	local view
+	view=$(vc host-a state --json | jq .epoch)
+	for h in $(lab_hosts); do
+		at "$h" nft -f - <<-'X'
+			table inet first { chain in { type filter hook input priority 0; ip daddr 10.77.0.0/24 udp dport { 5405, 5418 } drop; }; }
+		X
+	done
+	sleep 12 # longer than a lease
+	for h in $(lab_hosts); do cluster_is host-a host-b host-c && at "$h" nft delete table inet first; done
+	[ "$(vc host-a state --json | jq .epoch)" = "$view" ]
+}
