@@ -63,7 +63,7 @@ static const struct cli_cmd commands[] = {
 	              { "dir", "DIR", "where its directory is made: <state>/images, of the cluster <state>/shared" },
 	              { "cluster", NULL, "as vmclus define and vmclus start do" },
 	              { "no-start", NULL, "only make and define it" },
-	              { "wait", "SECONDS", "until its SSH server answers at --address" },
+	              { "wait", "SECONDS", "until its SSH server answers, at --address or where its agent says" },
 	              { "print-xml", NULL, "print its definition, and make nothing" } } },
 	{ .name = "start",
 	  .args = "DOMAIN",

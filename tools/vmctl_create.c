@@ -94,8 +94,10 @@ static int check_options(const struct cli *v, const struct create *c, struct err
 		if (ip && inet_pton(AF_INET, ip, octets) != 1 && inet_pton(AF_INET6, ip, octets) != 1)
 			return err_set(err, CLI_EUSAGE, "\"%s\" is no address", ip);
 	}
-	if (v->value[WAIT] && (!c->address || cli_opt(v, NO_START)))
-		return err_set(err, CLI_EUSAGE, "--wait asks the guest's SSH server at --address, once it is started");
+	if (v->value[WAIT] && (!c->bridge || cli_opt(v, NO_START)))
+		return err_set(err, CLI_EUSAGE,
+		               "--wait asks the guest's SSH server, once it is started: it goes with --bridge, and not "
+		               "with --no-start");
 	return 0;
 }
 
@@ -409,6 +411,12 @@ int vmctl_create(struct cli *v, struct err *err)
 		r = read_options(v, &m.c, err);
 	if (!r)
 		r = create_config(&m.c, &cfg, err);
+	if (!r && wait_s > 0 && !m.c.address && !cfg->guest_agent)
+		r = err_set(
+			err, CLI_EUSAGE,
+			"--wait asks the guest's own agent for the address that DHCP gave it, and guests of engine %s have "
+			"none: say --address",
+			m.c.engine);
 	if (!r && cli_opt(v, PRINT_XML)) {
 		r = print_xml(cfg, err);
 	} else if (!r) {
@@ -418,8 +426,12 @@ int vmctl_create(struct cli *v, struct err *err)
 			say(&m.c, to_start);
 			fflush(stdout);
 		}
-		if (!r && wait_s > 0 && create_address_is_valid(m.c.address, ip))
+		if (!m.c.address || !create_address_is_valid(m.c.address, ip))
+			ip[0] = 0;
+		if (!r && wait_s > 0)
 			r = create_wait_ssh(&m.c, ip, wait_s, err);
+		if (!r && wait_s > 0 && !m.c.address && m.c.ssh_key)
+			printf("ssh %s@%s\n", m.c.user, ip);
 		vmctl_default_signals();
 	}
 	vmimage_done(&m.c.image);

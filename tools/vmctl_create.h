@@ -46,7 +46,10 @@ int create_cluster_undo(const char *name, struct err *err) _must_check_;
 /* Warn if @dir is on a file system that only this host has. */
 void create_cluster_look_at_dir(const char *dir);
 
-/* Until the guest at @ip answers on SSH's port, @seconds at most. -ETIMEDOUT, -EINTR, -ECONNABORTED: it ended. */
-int create_wait_ssh(const struct create *c, const char *ip, double seconds, struct err *err) _must_check_;
+/*
+ * Until the guest at @ip answers on SSH's port, @seconds at most. Empty: at one of the addresses that its own agent tells, which @ip
+ * (INET6_ADDRSTRLEN) gets. -ETIMEDOUT, -EINTR, -ECONNABORTED: it ended; -EREMOTE: the agent is on another host of the cluster.
+ */
+int create_wait_ssh(const struct create *c, char *ip, double seconds, struct err *err) _must_check_;
 
 #endif

@@ -17,6 +17,7 @@
 #include "common/util.h"
 #include "tools/vmclus_int.h"
 #include "tools/vmctl_int.h"
+#include "tools/vmhost_agent.h"
 
 #define START_S 120.0
 
@@ -114,30 +115,63 @@ static bool greets(const char *ip)
 	return is;
 }
 
-/* Not one of the cluster: that may be on another host, and start again. */
-static bool ended(const struct create *c)
+static bool runs_here(const struct create *c)
 {
 	struct vmhost_dom d;
 	bool is;
 
-	if (c->cluster)
-		return false;
 	vmhost_look(&d, c->name);
-	is = !d.running && !d.silent;
+	is = d.running || d.silent;
 	vmhost_dom_done(&d);
 	return is;
 }
 
-int create_wait_ssh(const struct create *c, const char *ip, double seconds, struct err *err)
+/* Not loopback, nor an address that only its link knows. */
+static bool may_be_reached(const struct vmhost_address *a)
+{
+	struct in6_addr six;
+	struct in_addr four;
+
+	if (a->six)
+		return inet_pton(AF_INET6, a->ip, &six) == 1 && !IN6_IS_ADDR_LOOPBACK(&six) &&
+		       !IN6_IS_ADDR_LINKLOCAL(&six);
+	return inet_pton(AF_INET, a->ip, &four) == 1 && ntohl(four.s_addr) >> 24 != 127 &&
+	       ntohl(four.s_addr) >> 16 != (169 << 8 | 254);
+}
+
+/* One that greets of those that the guest's own agent tells goes to @ip. */
+static bool told_one_greets(const char *name, char *ip)
+{
+	_cleanup_free_ struct vmhost_interface *f = NULL;
+	struct err none = { 0 };
+	size_t n = 0;
+
+	if (vmhost_addresses(name, &f, &n, &none) < 0)
+		return false;
+	for (size_t i = 0; i < n && !vmctl_stopped; i++)
+		for (size_t k = 0; k < f[i].n; k++) {
+			const struct vmhost_address *a = &f[i].address[k];
+
+			if (!may_be_reached(a) || !greets(a->ip))
+				continue;
+			snprintf(ip, INET6_ADDRSTRLEN, "%s", a->ip);
+			return true;
+		}
+	return false;
+}
+
+int create_wait_ssh(const struct create *c, char *ip, double seconds, struct err *err)
 {
 	uint64_t start = now_ns(), end = start + (uint64_t)(seconds * 1e9), shown = 0;
-	bool is, gone = false;
+	bool is, gone = false, ask = !ip[0];
 
-	while (!(is = greets(ip)) && now_ns() < end && !vmctl_stopped && !(gone = ended(c))) {
+	/* one of the cluster may be on another host, and start again */
+	while (!(is = ask ? told_one_greets(c->name, ip) : greets(ip)) && now_ns() < end && !vmctl_stopped &&
+	       !(gone = (!c->cluster || ask) && !runs_here(c))) {
 		if (isatty(STDERR_FILENO) && now_ns() - shown > NS_PER_S) {
 			shown = now_ns();
-			fprintf(stderr, "\rwaiting for '%s' at %s ... %u s\033[K", c->name, ip,
-			        (unsigned)((shown - start) / NS_PER_S));
+			fprintf(stderr, "\rwaiting for '%s' at %s ... %u s\033[K", c->name,
+			        ask ? "an address that it tells" : ip, (unsigned)((shown - start) / NS_PER_S));
 		}
 		usleep(200000);
 	}
@@ -147,11 +181,17 @@ int create_wait_ssh(const struct create *c, const char *ip, double seconds, stru
 		return 0;
 	if (vmctl_stopped)
 		return err_set(err, EINTR, "interrupted; domain '%s' runs on", c->name);
+	if (gone && c->cluster)
+		return err_set(
+			err, EREMOTE,
+			"domain '%s' does not run on this host, whose vmctl could ask its agent: vmclus status says where, "
+			"and vmctl domifaddr %s there its address",
+			c->name, c->name);
 	if (gone)
 		return err_set(err, ECONNABORTED, "domain '%s' was started, and has ended: %s/%s-boot.log may say why",
 		               c->name, path_log(), c->name);
 	return err_set(
 		err, ETIMEDOUT,
 		"domain '%s' runs, but no SSH server has answered at %s for %.0f s; vmctl console --boot %s shows what it does",
-		c->name, ip, seconds, c->name);
+		c->name, ask ? "an address that its agent told" : ip, seconds, c->name);
 }

@@ -78,3 +78,31 @@ $g.raw" ]
 	eventually 60 eval "on host-a vmctl domifaddr $g --json | grep -q $(guest_ip "$g")"
 	on host-a vmctl shutdown "$g" --wait $((90 * PATIENCE))
 }
+
+# bats test_tags=long
+@test "engine qemu, addresses by DHCP: --wait asks the guest's agent for one, and tells how to log in" {
+	need_program qemu-system-x86_64 dnsmasq
+	local name
+	name=$(image qemu)
+	cp "$BATS_FILE_TMPDIR/key.pub" "$SHARED/key.pub"
+	client dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=eth0 --bind-interfaces --user=root --leasefile-ro --pid-file= \
+		--dhcp-range=10.77.0.240,10.77.0.249,255.255.255.0,1h 3>&- 4>&- &
+	run on host-a vmctl create "$g" --image "$name" --bridge br0 --ssh-key /var/lib/hospes/shared/key.pub --dir /var/lib/hospes/shared \
+		--memory 512MiB --disk 3GiB --wait $((400 * PATIENCE))
+	echo "$output"
+	kill $!
+	[ "$status" -eq 0 ]
+	local ip
+	ip=$(grep -oE '^ssh debian@10\.77\.0\.24[0-9]$' <<<"$output") && ip=${ip#*@}
+	client ssh -i "$BATS_FILE_TMPDIR/key" -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "debian@$ip" true
+}
+
+# bats test_tags=long
+@test "engine pv has no such agent, and says so before anything is made" {
+	local name
+	name=$(image pv)
+	run on host-a vmctl create "$g" --image "$name" --bridge br0 --ssh-key /var/lib/hospes/shared/key.pub --dir /var/lib/hospes/shared --wait 60
+	[ "$status" -ne 0 ]
+	[[ $output == *"guest's own agent"*"say --address"* ]]
+	[ ! -e "$SHARED/$g" ]
+}
