@@ -14,7 +14,7 @@ SYSTEM_TESTS = $(HOST_TESTS) $(CLUSTER_TESTS) $(SYSTEMD_TESTS)
 # Tests marked "# bats test_tags=long" are not among the usual ones: `make check-long`, and part of `make soak`.
 LONG_FILES = %D%/plug.bats %D%/fault.bats %D%/oom_qemu.bats %D%/qemu.bats %D%/qemu_disk.bats %D%/qemu_nic.bats %D%/qemu_arm.bats %D%/qemu_other.bats %D%/qemu_stock.bats %D%/sysd_lab.bats %D%/sysd_units.bats %D%/sysd_init.bats %D%/clus_daemon.bats %D%/clus_fail.bats %D%/clus_fence.bats %D%/clus_park.bats %D%/clus_mixed.bats %D%/clus_pause.bats %D%/create.bats
 SYSTEM_HELPERS = %D%/lockcheck %D%/hvtool %D%/hangfs %D%/lablook %D%/rfb
-EXTRA_DIST += $(SYSTEM_TESTS) $(LONG_FILES) %D%/deb.bats %D%/bare.bash %D%/bare.bats %D%/clus_cut.bats %D%/sysd_faults.bats %D%/soak_hosts.bats %D%/qemu_guests.bash %D%/qemu_hosts.bash %D%/qemu_image.bash %D%/kvm.bats %D%/kernels.bats %D%/kvm/machine.bash %D%/kvm/init %D%/lib.bash %D%/fault.bash tests/retry.bash tests/usage.bash tests/jsonlog.bash tests/jsonlog.py %D%/clus.bash %D%/clus_guests.bash %D%/clus_hang.bash %D%/clus_pause.bash %D%/clkshim.c tests/summary tests/summary-test.sh
+EXTRA_DIST += $(SYSTEM_TESTS) $(LONG_FILES) %D%/deb.bats %D%/bare.bash %D%/bare.bats %D%/upgrade.bats %D%/clus_cut.bats %D%/sysd_faults.bats %D%/soak_hosts.bats %D%/qemu_guests.bash %D%/qemu_hosts.bash %D%/qemu_image.bash %D%/kvm.bats %D%/kernels.bats %D%/kvm/machine.bash %D%/kvm/init %D%/lib.bash %D%/fault.bash tests/retry.bash tests/usage.bash tests/jsonlog.bash tests/jsonlog.py %D%/clus.bash %D%/clus_guests.bash %D%/clus_hang.bash %D%/clus_pause.bash %D%/clkshim.c tests/summary tests/summary-test.sh
 TESTS += tests/summary-test.sh
 check_PROGRAMS += $(SYSTEM_HELPERS)
 %C%_lockcheck_SOURCES = %D%/lockcheck.c
@@ -72,10 +72,15 @@ PHONY += check-deb
 check-deb: deb guests
 	$(AM_TESTS_ENVIRONMENT) BATS_TEST_TIMEOUT=900 $(BATS) --tap -T $(top_srcdir)/%D%/deb.bats
 
-# ... clusters made of nothing but them, in minutes
+# ... clusters made of nothing but them, in minutes, and interrupted
 PHONY += check-bare
 check-bare: deb guests guests/state $(SYSTEM_HELPERS)
 	$(AM_TESTS_ENVIRONMENT) BATS_TEST_TIMEOUT=1200 $(BATS) --tap -T $(top_srcdir)/%D%/bare.bats
+
+# ... and those of the last release beside them: deb-last/, made of this repository's commit (tools/deb.mk)
+PHONY += check-upgrade
+check-upgrade: deb deb-last guests $(SYSTEM_HELPERS)
+	$(AM_TESTS_ENVIRONMENT) BATS_TEST_TIMEOUT=900 $(BATS) --tap -T $(top_srcdir)/%D%/upgrade.bats
 
 # what takes minutes: pauses and stalls
 SOAK_TARGETS += check-long
