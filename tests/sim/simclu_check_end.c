@@ -68,10 +68,13 @@ void sc_check_stuck(struct sc *w, uint32_t node)
 		uint32_t dom = sc_dom_by(w, d->uuid), copies = 0;
 		if (!d->uuid[0] || d->desired != CLU_DESIRED_RUNNING || d->phase == CLU_PHASE_MIGRATING)
 			continue;
+		if (d->phase == CLU_PHASE_STOPPED && clu_after_waits(other->s, NULL, d, 0, NULL, NULL))
+			continue; /* for one that is not to run, or is found here, too */
 		for (uint32_t k = 0; k < w->opt.nodes; k++)
 			copies += sc_copy(w, k, dom)->state != HV_NONE && sc_copy(w, k, dom)->state != HV_PARKED;
 		if (!copies)
-			sc_violation(w, "%s runs nowhere since the clusterd of %c hangs", d->name, sc_letter(node));
+			sc_violation(w, "%s runs nowhere since the clusterd of %c hangs: it is %s (%s)", d->name,
+			             sc_letter(node), clu_phase_name(d->phase), d->text);
 	}
 }
 

@@ -492,7 +492,7 @@ static void order(struct sc *w, uint32_t node, uint32_t dom, uint32_t what)
 		c.rule.id = w->node[node].s->rule[0].id;
 	} else if (what < 15) {
 		c.kind = CLU_CMD_DISARM;
-		c.on = sc_chance(w, 50) && !w->opt.bad;
+		c.on = sc_chance(w, 50) && !w->opt.calm; /* those promise when guests run again */
 		c.lease_ns = (5 + sc_rnd(w, 60)) * S;
 		strcpy(c.text, "work");
 	} else {
@@ -500,6 +500,8 @@ static void order(struct sc *w, uint32_t node, uint32_t dom, uint32_t what)
 		c.policy = w->node[node].s->policy;
 		c.policy.no_quorum = sc_chance(w, 50) ? CLU_NO_QUORUM_SUSPEND : CLU_NO_QUORUM_STOP;
 	}
+	if (w->node[node].paused > w->now)
+		return; /* a clusterd that stands still sends nothing */
 	sc_trace(w, "somebody at %c: %s%s %s %c", sc_letter(node), clu_cmd_name(c.kind), c.on ? " on" : "",
 	         w->dom[dom].name, sc_letter_of(w, c.target ? c.target : c.host));
 	sc_submit(w, node, &c);

@@ -543,6 +543,8 @@ static void join(struct sc *w, uint32_t at, uint32_t who)
 	n->runs = n->conf;
 	sc_trace(w, "%c joins, invited by %c: %s", sc_letter(who), sc_letter(at), list_text(&n->conf));
 	sc_node_init(w, who);
+	/* of an earlier release it would be refused by a cluster that has a later one's level, or is about to */
+	n->upgraded = by->n->level > 0;
 	sc_node_start(w, who);
 	(void)begin(w, at, who, 0);
 }
