@@ -6,7 +6,7 @@ setup() {
 	T=$(mktemp -d)
 	export HOSPES_RUNDIR=$T/run HOSPES_STATEDIR=$T/state HOSPES_LOGDIR=$T/log HOSPES_CONFDIR=$T/conf
 	hvdom=$top_builddir/hypervisor/hvdom
-	mkdir -p "$T/conf" "$T/log"
+	mkdir -p "$T/conf"
 	printf '{"kernels": ["%s"]}' "$T" >"$T/conf/paths.json"
 	install -m 755 "$BATS_TEST_DIRNAME/../fuzz/corpus/kernelfile/good" "$T/linux"
 }
@@ -224,6 +224,7 @@ xml() { # TYPE KERNEL [VCPUS]
 	"$hvdom" --check "$T/good.xml"
 	[ "$(sort -u "$T/asked" | xargs)" = "--version -machine help" ]
 	: >"$T/asked"
+	mkdir "$T/log"
 	# it ends soon: this QEMU runs no guest
 	timeout 20 "$hvdom" --config "$T/good.xml" --incoming >"$T/log/out" 2>&1 3>&- || true
 	cat "$T/log/out"
