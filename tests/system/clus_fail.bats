@@ -87,6 +87,7 @@ one_way_cut() { # in or out
 	never_twice
 }
 
+# bats test_tags=long
 @test "two of three lost: the last one ends its domains in time; they run again when there is a majority" {
 	gather host-a
 	copies_are host-a 4

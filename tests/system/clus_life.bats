@@ -134,6 +134,7 @@ watch_told() { grep -q "$1 runs on host-a and host-b" "$WATCH_OUT"; }
 }
 started_after() { [ "$(dom "$1" generation)" -gt "$2" ] && dom_runs "$1"; }
 
+# bats test_tags=long
 @test "a guest that hangs is reset where it is, which is an event; with poweroff the cluster starts it again" {
 	local g
 	clus_guest guest04 load=none cmdline=hospes.beat=4

@@ -96,6 +96,7 @@ said_engines() { host_log $1 clusterd | grep -q 'engines of this host: pv, qemu'
 	never_twice
 }
 
+# bats test_tags=long
 @test "a host without QEMU, with another one, with one that lacks the machine: not chosen, and the reason is told" {
 	gather host-a
 	qemu_in_place host-c /dev/null

@@ -25,6 +25,7 @@ index() { clus_report | jq .generation; }
 lacks() { vc host-a cpu-baseline --json | jq -r --arg h "$1" '.hosts[] | select(.name == $h) | .lacks | join(" ")'; }
 lacks_only() { [ "$(lacks "$1")" = "$2" ]; }
 
+# bats test_tags=long
 @test "a host whose processor has less: the baseline is without it, and a guest that uses the others' does not go there" {
 	gather host-b
 	! grep -qw sse4_2 /proc/cpuinfo && skip "missing: a processor with SSE 4.2"
@@ -40,6 +41,7 @@ lacks_only() { [ "$(lacks "$1")" = "$2" ]; }
 	vc host-a explain guest01 --json | jq -e '.hosts[] | select(.name == "host-c") | .ok'
 }
 
+# bats test_tags=long
 @test "a host that sees the files but cannot start the guest is not tried again and again: the next one has it within seconds" {
 	local since text
 	gather host-b
@@ -130,6 +132,7 @@ lacks_only() { [ "$(lacks "$1")" = "$2" ]; }
 	never_twice
 }
 
+# bats test_tags=long
 @test "without a quorum a host that is shut down ends its guests all the same, and says that nobody knows" {
 	vc host-a move guest01 host-c >/dev/null
 	vmlab cut host-c

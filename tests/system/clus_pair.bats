@@ -40,6 +40,7 @@ steps_aside() { look status "$1" | jq -e '.problem | test("steps aside")' >/dev/
 	never_twice
 }
 
+# bats test_tags=long
 @test "memberships change again and again on a slow link: leases go on, no guest ends" {
 	local before i
 	before=$(generations)

@@ -21,6 +21,7 @@ stored() { vc "$1" state | jq -e --arg h "$1" --argjson i "$2" '.peers[] | selec
 # The guests of before, still: nobody was started anew
 same_guests() { [ "$(generations)$(boots)" = "$1" ]; }
 
+# bats test_tags=long
 @test "storage of a stopped domain that hangs on all hosts ends no guest, is said, and counts for that domain alone" {
 	local since before
 	hang_start

@@ -198,6 +198,7 @@ crowd() { # GUEST
 crowd_ends() { kill -9 "${CROWD[@]}" && CROWD=(); }
 log_has() { grep -q -- "$2" "$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/var/log/hospes/$1.log"; }
 
+# bats test_tags=long
 @test "a guest that gets no processor does not hang; of one that does the log says what it was at" {
 	[ "$(nproc)" -gt 1 ] || skip "one processor, which hvdom needs as well"
 	guest_up host-a "$g" load=light cmdline=hospes.beat=2
@@ -256,6 +257,7 @@ log_has() { grep -q -- "$2" "$VMLAB_DIR/$VMLAB_NAME/hosts/host-a/var/log/hospes/
 	eventually 5 not disk_locked "$SHARED/$g.img"
 }
 
+# bats test_tags=long
 @test "a guest that hangs right after each start is given up" {
 	guest_define host-a "$g" load=none cmdline="hospes.beat=4 hospes.beats=1"
 	on host-a vmctl start "$g"

@@ -7,12 +7,12 @@ include %D%/qemu/local.mk
 # the longest first: two at a time
 HOST_TESTS = %D%/fault.bats %D%/qemu.bats %D%/qemu_boot.bats %D%/qemu_graph.bats %D%/qemu_disk.bats %D%/qemu_nic.bats %D%/qemu_arm.bats %D%/qemu_other.bats %D%/life.bats %D%/hostile.bats %D%/push.bats %D%/fault_qemu.bats %D%/redis.bats %D%/refuse.bats %D%/virtd.bats %D%/disk.bats %D%/qcow2.bats %D%/vmlab.bats %D%/isolation.bats %D%/engine.bats %D%/plug.bats
 # One after the other: Corosyncs run at real-time priority, and one whose links are cut takes a core whole; two labs at once starve each other.
-CLUSTER_TESTS = %D%/clus_life.bats %D%/clus_fail.bats %D%/clus_park.bats %D%/clus_pause.bats %D%/clus_daemon.bats %D%/clus_mixed.bats %D%/clus_order.bats %D%/clus_rules.bats %D%/clus_pair.bats %D%/clus_stall.bats
+CLUSTER_TESTS = %D%/clus_life.bats %D%/clus_fail.bats %D%/clus_park.bats %D%/clus_pause.bats %D%/clus_daemon.bats %D%/clus_mixed.bats %D%/clus_order.bats %D%/clus_pair.bats %D%/clus_stall.bats
 # on hosts with a real systemd and the installed units (vmlab up --systemd)
 SYSTEMD_TESTS = %D%/sysd_units.bats %D%/sysd_init.bats
 SYSTEM_TESTS = $(HOST_TESTS) $(CLUSTER_TESTS) $(SYSTEMD_TESTS)
 # Tests marked "# bats test_tags=long" are not among the usual ones: `make check-long`, and part of `make soak`.
-LONG_FILES = %D%/plug.bats %D%/fault.bats %D%/oom_qemu.bats %D%/qemu.bats %D%/qemu_disk.bats %D%/qemu_nic.bats %D%/qemu_arm.bats %D%/qemu_other.bats %D%/qemu_stock.bats %D%/sysd_lab.bats %D%/sysd_units.bats %D%/sysd_init.bats %D%/clus_daemon.bats %D%/clus_fail.bats %D%/clus_fence.bats %D%/clus_park.bats %D%/clus_mixed.bats %D%/clus_pause.bats %D%/create.bats
+LONG_FILES = %D%/plug.bats %D%/fault.bats %D%/life.bats %D%/oom_qemu.bats %D%/qemu.bats %D%/qemu_disk.bats %D%/qemu_nic.bats %D%/qemu_arm.bats %D%/qemu_other.bats %D%/qemu_stock.bats %D%/sysd_lab.bats %D%/sysd_units.bats %D%/sysd_init.bats %D%/clus_life.bats %D%/clus_order.bats %D%/clus_rules.bats %D%/clus_pair.bats %D%/clus_stall.bats %D%/clus_daemon.bats %D%/clus_fail.bats %D%/clus_fence.bats %D%/clus_park.bats %D%/clus_mixed.bats %D%/clus_pause.bats %D%/create.bats
 SYSTEM_HELPERS = %D%/lockcheck %D%/hvtool %D%/hangfs %D%/lablook %D%/rfb
 EXTRA_DIST += $(SYSTEM_TESTS) $(LONG_FILES) %D%/deb.bats %D%/bare.bash %D%/bare.bats %D%/upgrade.bats %D%/clus_cut.bats %D%/sysd_faults.bats %D%/soak_hosts.bats %D%/qemu_guests.bash %D%/qemu_hosts.bash %D%/qemu_image.bash %D%/kvm.bats %D%/kernels.bats %D%/kvm/machine.bash %D%/kvm/init %D%/lib.bash %D%/fault.bash tests/retry.bash tests/usage.bash tests/jsonlog.bash tests/jsonlog.py %D%/clus.bash %D%/clus_guests.bash %D%/clus_hang.bash %D%/clus_pause.bash %D%/clkshim.c tests/summary tests/summary-test.sh
 TESTS += tests/summary-test.sh
