@@ -201,7 +201,7 @@ vmctl_json() { on host-a vmctl "$1" "$g" --json; }
 	! why=$(qemu_missing) || skip "$why"
 	[ -e "$SHARED/qemu-kernel" ] || cp "$top_builddir"/guests/qemu-{kernel,initramfs.img} "$SHARED/"
 	on host-a timeout 120 virt-install --connect hospes:///system --name "$g" --memory 256 --vcpus 2 --virt-type qemu --hvm --import \
-		--disk pool=default,size=0.1,format=qcow2 --network bridge=br0 --graphics none --noautoconsole --osinfo detect=on,require=off \
+		--disk pool=default,size=0.1,format=qcow2 --network bridge=br0,model=virtio --graphics none --noautoconsole --osinfo detect=on,require=off \
 		--boot "kernel=/var/lib/hospes/shared/qemu-kernel,initrd=/var/lib/hospes/shared/qemu-initramfs.img,kernel_args=console=ttyS0 quiet load=none hospes.disk= hospes.ip=$(guest_ip "$g")/24"
 	client hospes-probe wait "$(guest_ip "$g"):7007" --timeout $((60 * PATIENCE))
 	one_copy "$g" host-a
