@@ -44,7 +44,6 @@ text_of() { clus_report | jq -r --arg g "$1" '.domains[] | select(.name == $g) |
 	whole
 	# both are to be stopped
 	since=$(index)
-	vc host-a stop guest02 --no-wait
 	vc host-a stop guest01 --no-wait
 	vc host-a stop guest02
 	first=$(event_of "$since" guest01 'guest01 is stopped$') then=$(event_of "$since" guest02 'guest02 is stopped$')
