@@ -384,7 +384,8 @@ void sc_undo_maintenance(struct sc *w)
 bool sc_run(struct sc *w, const struct sc_options *opt)
 {
 	struct sc_ev e;
-	bool calm = false, undone = false;
+	unsigned undone = 0;
+	bool calm = false;
 
 	assert(w->node && opt->nodes <= w->nodes_max && opt->doms == w->opt.doms);
 	reset(w, opt);
@@ -409,8 +410,9 @@ bool sc_run(struct sc *w, const struct sc_options *opt)
 		w->events++;
 		if (!w->stopped && w->now >= w->quiet)
 			sc_stop_faults(w);
-		if (!undone && w->now >= w->quiet + 15 * S) {
-			undone = true;
+		/* and again: nothing is decided while the last view has not formed */
+		if (undone < 2 && w->now >= w->quiet + (15 + 45 * undone) * S) {
+			undone++;
 			sc_undo_maintenance(w);
 		}
 		if (!calm && w->now >= w->end - CALM_NS) {
