@@ -84,7 +84,8 @@ char *qnic_identity(const struct dom_config *cfg)
 	size_t n = 0;
 
 	for (size_t i = 0; i < cfg->n_nics; i++)
-		if (!dom_nic_is_virtio(&cfg->nic[i]))
+		/* what came to the running machine is none that it was started with: its place is */
+		if (!dom_nic_is_virtio(&cfg->nic[i]) && !cfg->nic[i].place)
 			n += (size_t)snprintf(text + n, sizeof(text) - n, " n%zu.%s", i,
 			                      dom_nic_model_name(cfg->nic[i].model));
 	return strdup(text);

@@ -25,7 +25,7 @@ guest_does() { say "$1" "$2 && echo y''es" | grep -aq yes; }
 # A disk has so many octets in the guest: HOST DISK OCTETS
 sees() { guest_does "$1" "test \$(cat /sys/block/$2/size) = $(($3 / 512))"; }
 
-# disk_xml FILE TARGET [FORMAT], nic_xml MAC: documents of one device, in $SHARED
+# disk_xml FILE TARGET [FORMAT], nic_xml MAC [CARD]: documents of one device, in $SHARED
 disk_xml() {
 	cat >"$SHARED/$g.$2.xml" <<-X
 		<disk type='file' device='disk'>
@@ -37,7 +37,7 @@ disk_xml() {
 }
 nic_xml() {
 	cat >"$SHARED/$g.nic.xml" <<-X
-		<interface type='bridge'><mac address='$1'/><source bridge='br0'/><model type='virtio'/></interface>
+		<interface type='bridge'><mac address='$1'/><source bridge='br0'/><model type='${2:-virtio}'/></interface>
 	X
 }
 # attach HOST DEVICE [option...], and what of it ends with an error that matches PATTERN: refused PATTERN COMMAND...
@@ -112,6 +112,39 @@ def_has() { grep -q "$2" <<<"$(on "$1" vmctl dumpxml "$g" --inactive)"; }
 	eventually 20 guest_does host-b 'test ! -e /sys/class/net/eth1'
 	not client ping -c 1 -w 2 10.78.0.2
 	pushes "$g" 1
+	guest_sound "$g"
+	client ip addr del 10.78.0.1/24 dev eth0
+	guest_remove "$g"
+}
+
+# bats test_tags=long
+@test "a card of QEMU's comes, is used at both hosts and after save and restore, and leaves" {
+	local card
+	need_qemu
+	full_kernel
+	qemu_xml "$g" mem=256 load=light
+	with_full_kernel "$g"
+	on host-a vmctl define "/var/lib/hospes/shared/$g.xml"
+	on host-a vmctl start "$g"
+	qemu_wait "$g"
+	client ip addr add 10.78.0.1/24 dev eth0
+	for card in e1000e e1000 rtl8139; do
+		nic_xml 52:54:00:78:00:02 $card
+		attach host-a nic
+		eventually 20 guest_does host-a 'test -e /sys/class/net/eth1'
+		guest_does host-a "readlink /sys/class/net/eth1/device/driver | grep -q ${card/rtl8139/8139cp}"
+		guest_does host-a 'ip addr add 10.78.0.2/24 dev eth1; ip link set eth1 up'
+		eventually 20 client ping -c 1 -w 2 10.78.0.2
+		pushes "$g" 1
+		eventually 20 client ping -c 1 -w 2 10.78.0.2
+		on host-b vmctl save "$g" "/var/lib/hospes/shared/$g.save"
+		on host-b vmctl restore "/var/lib/hospes/shared/$g.save"
+		eventually 20 client ping -c 1 -w 2 10.78.0.2
+		detach host-b 52:54:00:78:00:02
+		eventually 20 guest_does host-b 'test ! -e /sys/class/net/eth1'
+		not client ping -c 1 -w 2 10.78.0.2
+		pushes "$g" 1
+	done
 	guest_sound "$g"
 	client ip addr del 10.78.0.1/24 dev eth0
 	guest_remove "$g"
