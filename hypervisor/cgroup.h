@@ -52,7 +52,7 @@ void cgroup_enter(struct cgroup *c);
 const char *cgroup_evidence(const struct cgroup *c, uint64_t *ret_ino);
 /* Put @pid, and so its later children, under the guest's limits. 0, or the first -errno of several groups. */
 int cgroup_add(const struct cgroup *c, pid_t pid) _must_check_;
-/* How many of the guest's processes the kernel has killed so far because memory ran out: the group's, or the host's. 0 where it does not tell. */
+/* How many of the guest's processes the kernel has killed so far because memory ran out: the group's, or the host's. 0: it does not tell */
 uint64_t cgroup_oom_kills(const struct cgroup *c);
 /* Close everything; the janitor does the rest. */
 void cgroup_done(struct cgroup *c);

@@ -7,7 +7,7 @@ include %D%/qemu/local.mk
 # the longest first: two at a time
 HOST_TESTS = %D%/fault.bats %D%/qemu.bats %D%/qemu_boot.bats %D%/qemu_graph.bats %D%/qemu_disk.bats %D%/qemu_nic.bats %D%/qemu_arm.bats %D%/qemu_other.bats %D%/life.bats %D%/hostile.bats %D%/push.bats %D%/fault_qemu.bats %D%/redis.bats %D%/refuse.bats %D%/virtd.bats %D%/disk.bats %D%/qcow2.bats %D%/vmlab.bats %D%/isolation.bats %D%/engine.bats %D%/plug.bats
 # One after the other: Corosyncs run at real-time priority, and one whose links are cut takes a core whole; two labs at once starve each other.
-CLUSTER_TESTS = %D%/clus_life.bats %D%/clus_fail.bats %D%/clus_park.bats %D%/clus_pause.bats %D%/clus_daemon.bats %D%/clus_mixed.bats %D%/clus_order.bats %D%/clus_pair.bats %D%/clus_stall.bats
+CLUSTER_TESTS = %D%/clus_life.bats %D%/clus_fail.bats %D%/clus_park.bats %D%/clus_pause.bats %D%/clus_daemon.bats %D%/clus_mixed.bats %D%/clus_order.bats %D%/clus_pair.bats %D%/clus_witness.bats %D%/clus_stall.bats
 # on hosts with a real systemd and the installed units (vmlab up --systemd)
 SYSTEMD_TESTS = %D%/sysd_units.bats %D%/sysd_init.bats
 SYSTEM_TESTS = $(HOST_TESTS) $(CLUSTER_TESTS) $(SYSTEMD_TESTS)
