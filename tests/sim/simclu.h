@@ -344,6 +344,10 @@ bool sc_list_has(const struct sc_list *l, uint32_t id);
 bool sc_list_knows(const struct sc *w, const struct sc_list *l, uint32_t node); /* that machine, under the id that it has */
 uint32_t sc_list_place(const struct sc_list *l, uint32_t id); /* NOHOST: none */
 uint64_t sc_list_sum(const struct sc_list *l);
+bool sc_list_same(const struct sc_list *a, const struct sc_list *b);
+void sc_list_add(struct sc_list *l, uint32_t node); /* under an id that was never used */
+void sc_list_take_out(struct sc_list *l, uint32_t id);
+const char *sc_list_text(const struct sc_list *l); /* static */
 bool sc_member(const struct sc *w, uint32_t node); /* it is in a cluster, or thinks so */
 uint32_t sc_node_by(const struct sc *w, uint32_t id); /* the machine that has this id now, in a list or not; NOHOST: none */
 char sc_letter_of(const struct sc *w, uint32_t id);

@@ -20,112 +20,6 @@
 /* sc_ev.arg */
 enum { PERSON, CHANGE, READS, NOTICES, FINISH };
 
-/* Lists ------------------------------------------------------------------------------------------------------------------ */
-
-bool sc_list_has(const struct sc_list *l, uint32_t id)
-{
-	return sc_list_place(l, id) != NOHOST;
-}
-
-uint32_t sc_list_place(const struct sc_list *l, uint32_t id)
-{
-	for (uint32_t i = 0; i < l->n; i++)
-		if (l->id[i] == id)
-			return i;
-	return NOHOST;
-}
-
-uint32_t sc_list_machine(const struct sc_list *l, uint32_t id)
-{
-	uint32_t i = sc_list_place(l, id);
-
-	return i == NOHOST ? NOHOST : l->at[i];
-}
-
-bool sc_list_knows(const struct sc *w, const struct sc_list *l, uint32_t node)
-{
-	return sc_list_machine(l, w->node[node].id) == node;
-}
-
-static bool same(const struct sc_list *a, const struct sc_list *b)
-{
-	return a->version == b->version && a->n == b->n && !memcmp(a->id, b->id, a->n * sizeof(a->id[0])) &&
-	       !memcmp(a->at, b->at, a->n * sizeof(a->at[0]));
-}
-
-uint64_t sc_list_sum(const struct sc_list *l)
-{
-	uint64_t h = 0xcbf29ce484222325ull;
-
-	for (uint32_t i = 0; i < l->n; i++)
-		h = (h ^ l->id[i]) * 0x100000001b3ull;
-	return h;
-}
-
-/* As conf_next() of tools/member_conf.c: ids are never used again. */
-static uint64_t next_version(const struct sc_list *l)
-{
-	uint64_t v = l->version;
-
-	for (uint32_t i = 0; i < l->n; i++)
-		if (l->id[i] > v)
-			v = l->id[i];
-	return v + 1;
-}
-
-static void add(struct sc_list *l, uint32_t node)
-{
-	l->version = next_version(l);
-	l->at[l->n] = (uint8_t)node;
-	l->id[l->n++] = (uint32_t)l->version;
-}
-
-static void take_out(struct sc_list *l, uint32_t id)
-{
-	uint32_t k = 0;
-
-	l->version = next_version(l);
-	for (uint32_t i = 0; i < l->n; i++) {
-		if (l->id[i] == id)
-			continue;
-		l->at[k] = l->at[i];
-		l->id[k++] = l->id[i];
-	}
-	l->n = k;
-}
-
-uint32_t sc_node_by(const struct sc *w, uint32_t id)
-{
-	uint32_t found = NOHOST;
-
-	if (id && id <= w->opt.nodes && w->node[id - 1].id == id)
-		return id - 1;
-	/* one that was invited in vain may have the id of one that came later */
-	for (uint32_t i = 0; id && i < w->opt.nodes; i++)
-		if (w->node[i].id == id && (found == NOHOST || sc_node_acts(&w->node[i])))
-			found = i;
-	return found;
-}
-
-char sc_letter_of(const struct sc *w, uint32_t id)
-{
-	uint32_t i = sc_node_by(w, id);
-
-	return id ? i == NOHOST ? '?' : sc_letter(i) : ' ';
-}
-
-static const char *list_text(const struct sc_list *l)
-{
-	static char text[SC_NODES * 8];
-	size_t at = 0;
-
-	text[0] = 0;
-	for (uint32_t i = 0; i < l->n && at + 16 < sizeof(text); i++)
-		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%c=%u", i ? " " : "", sc_letter(l->at[i]),
-		                       l->id[i]);
-	return text;
-}
-
 /* Machines --------------------------------------------------------------------------------------------------------------- */
 
 /* Do hospes-member of @a and of @b talk? A firewall may let that through and not Corosync. */
@@ -154,11 +48,11 @@ static void runs(struct sc *w, uint32_t node)
 {
 	struct sc_node *n = &w->node[node];
 
-	if (!n->power || same(&n->runs, &n->conf))
+	if (!n->power || sc_list_same(&n->runs, &n->conf))
 		return;
 	n->runs = n->conf;
 	sc_trace(w, "%c: corosync runs by list %llu: %s", sc_letter(node), (unsigned long long)n->runs.version,
-	         list_text(&n->runs));
+	         sc_list_text(&n->runs));
 	sc_cpg_links_changed(w, 200 * MS + sc_rnd(w, 800 * MS));
 	in(w, sc_rnd(w, 1200 * MS), node, NOTICES, 0);
 }
@@ -297,7 +191,8 @@ static const char *judge(struct sc *w, struct sc_change *c)
 		if (c->of[i].heard && c->of[i].got.version > c->newest.version)
 			c->newest = c->of[i].got;
 	for (uint32_t i = 0; i < c->own.n; i++)
-		if (c->of[i].heard && c->of[i].got.version == c->newest.version && !same(&c->of[i].got, &c->newest))
+		if (c->of[i].heard && c->of[i].got.version == c->newest.version &&
+		    !sc_list_same(&c->of[i].got, &c->newest))
 			return "two lists of one version";
 	if (!sc_list_knows(w, &c->newest, c->at))
 		return "this host was taken out";
@@ -325,13 +220,13 @@ static const char *put_one(struct sc *w, struct sc_change *c, uint32_t i, const 
 		return "one leaves";
 	if (c->leaves && w->now > c->began + LEAVE_NS)
 		return "it took too long";
-	if (same(&n->conf, l)) {
+	if (sc_list_same(&n->conf, l)) {
 		c->of[i].got = *l;
 		return NULL;
 	}
 	if (n->conf.version != c->of[i].got.version || l->version < n->conf.version)
 		return "somebody else changed it meanwhile";
-	sc_trace(w, "%c: its file has list %llu: %s", sc_letter(m), (unsigned long long)l->version, list_text(l));
+	sc_trace(w, "%c: its file has list %llu: %s", sc_letter(m), (unsigned long long)l->version, sc_list_text(l));
 	n->conf = *l;
 	c->of[i].got = *l;
 	return NULL;
@@ -360,12 +255,12 @@ static bool new_list(struct sc *w, struct sc_change *c)
 	if (j) {
 		if (sc_list_knows(w, &c->newest, c->joins))
 			return false;
-		add(&c->now, c->joins);
+		sc_list_add(&c->now, c->joins);
 		return true;
 	}
 	if (!c->remove || !sc_list_has(&c->newest, c->remove) || c->newest.n <= LEAST)
 		return false;
-	take_out(&c->now, c->remove);
+	sc_list_take_out(&c->now, c->remove);
 	return true;
 }
 
@@ -397,7 +292,7 @@ static bool tell(struct sc *w, struct sc_change *c)
 static const char *settled(const struct sc *w, const struct sc_change *c)
 {
 	const struct sc_node *n = &w->node[c->at];
-	bool by_it = sc_node_acts(n) && n->paused <= w->now && same(&n->knows, &c->newest);
+	bool by_it = sc_node_acts(n) && n->paused <= w->now && sc_list_same(&n->knows, &c->newest);
 
 	return by_it || c->undo || sc_planted(w, "lists-unread") || sc_planted(w, "lists-unasked")
 	               ? NULL
@@ -481,7 +376,7 @@ static void change(struct sc *w, struct sc_change *c)
 			break;
 		}
 		if (new_list(w, c)) {
-			if (c->joins != NOHOST && !same(&c->now, &w->node[c->joins].conf))
+			if (c->joins != NOHOST && !sc_list_same(&c->now, &w->node[c->joins].conf))
 				why = "the configuration has changed meanwhile";
 			if (!why)
 				why = settled(w, c);
@@ -538,10 +433,10 @@ static void join(struct sc *w, uint32_t at, uint32_t who)
 	w->joins++;
 	wipe(w, who);
 	n->conf = by->conf;
-	add(&n->conf, who);
+	sc_list_add(&n->conf, who);
 	n->id = (uint32_t)n->conf.version;
 	n->runs = n->conf;
-	sc_trace(w, "%c joins, invited by %c: %s", sc_letter(who), sc_letter(at), list_text(&n->conf));
+	sc_trace(w, "%c joins, invited by %c: %s", sc_letter(who), sc_letter(at), sc_list_text(&n->conf));
 	sc_node_init(w, who);
 	/* of an earlier release it would be refused by a cluster that has a later one's level, or is about to */
 	n->upgraded = by->n->level > 0;
@@ -656,7 +551,8 @@ static uint32_t newest(const struct sc *w, bool *alike)
 	for (uint32_t i = 0; at != NOHOST && i < w->node[at].conf.n; i++) {
 		uint32_t m = w->node[at].conf.at[i];
 
-		*alike &= same(&w->node[m].conf, &w->node[at].conf) && same(&w->node[m].runs, &w->node[at].conf);
+		*alike &= sc_list_same(&w->node[m].conf, &w->node[at].conf) &&
+		          sc_list_same(&w->node[m].runs, &w->node[at].conf);
 	}
 	return at;
 }
@@ -682,7 +578,7 @@ static void by_hand(struct sc *w)
 		for (uint32_t k = 0; k < l->n; k++)
 			there &= sc_list_knows(w, l, l->at[k]);
 		for (uint32_t k = 0; k < w->opt.nodes; k++)
-			differ |= w->node[k].conf.version == l->version && !same(&w->node[k].conf, l);
+			differ |= w->node[k].conf.version == l->version && !sc_list_same(&w->node[k].conf, l);
 		if (there && differ)
 			now = *l;
 	}
@@ -691,7 +587,7 @@ static void by_hand(struct sc *w)
 		return;
 	}
 	now.version = most + 1;
-	sc_trace(w, "somebody makes the lists alike: %s", list_text(&now));
+	sc_trace(w, "somebody makes the lists alike: %s", sc_list_text(&now));
 	for (uint32_t i = 0; i < now.n; i++) {
 		w->node[now.at[i]].conf = now;
 		runs(w, now.at[i]);
@@ -737,7 +633,7 @@ static void finish(struct sc *w)
 	if (!alike && w->now < w->quiet + 25 * S) {
 		/* some of them the others may not know yet */
 		uint32_t by = w->node[at].conf.at[sc_rnd(w, w->node[at].conf.n)];
-		(void)begin(w, same(&w->node[by].conf, &w->node[at].conf) ? by : at, NOHOST, 0);
+		(void)begin(w, sc_list_same(&w->node[by].conf, &w->node[at].conf) ? by : at, NOHOST, 0);
 		in(w, 3 * S, 0, FINISH, 0);
 		return;
 	}
@@ -791,7 +687,7 @@ void sc_list_event(struct sc *w, const struct sc_ev *e)
 	} else if (e->arg == NOTICES) {
 		if (n->up && n->paused > w->now)
 			sc_at(w, n->paused + sc_rnd(w, 1200 * MS), SC_EV_LIST, e->node, NOTICES, 0);
-		else if (n->up && !same(&n->knows, &n->runs))
+		else if (n->up && !sc_list_same(&n->knows, &n->runs))
 			sc_node_list(w, e->node);
 	} else {
 		struct sc_change *c = &w->change[e->val >> 32];
