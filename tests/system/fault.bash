@@ -81,3 +81,14 @@ wire_cut() {
 	all_well
 	kill $goer
 }
+
+# push_held src|tgt STEP: a push has begun, as $PUSHER, and that side's migrated, $HELD, stands still at the step
+push_held() {
+	local host=$from
+	[ "$1" = src ] || host=$to
+	fault "$host" "$1.$2:stop"
+	(push "$from" guest01 "$to" >/dev/null 2>&1 || true) 3>&- &
+	PUSHER=$!
+	HELD=$(migrated_pid "$host")
+	eventually 20 grep -q '^State:.T' "/proc/$HELD/status"
+}

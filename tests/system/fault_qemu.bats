@@ -7,16 +7,11 @@ load fault
 
 # A signal for the QEMU of a host while the other side's, or its own, step is held; then the step goes on
 qemu_signal() { # src|tgt STEP KILL|STOP HOST
-	local side=$1 step=$2 sig=$3 on=$4 host=$from pid
-	[ "$side" = src ] || host=$to
-	fault "$host" "$side.$step:stop"
-	(push "$from" guest01 "$to" >/dev/null 2>&1 || true) 3>&- &
-	PUSHER=$!
-	pid=$(migrated_pid "$host")
-	eventually 20 grep -q '^State:.T' "/proc/$pid/status"
+	local sig=$3 on=$4
+	push_held "$1" "$2"
 	QEMU=$(qemus_on "$on" guest01)
 	kill -$sig "$QEMU"
-	kill -CONT "$pid"
+	kill -CONT "$HELD"
 }
 # hvdom may have made another one by then, and the guest moves
 @test "target QEMU killed: before restoring" { qemu_signal tgt hv.set-state KILL "$to"; wait $PUSHER; all_well; }

@@ -31,16 +31,11 @@ starve() { # HOST: until QEMU is dead
 }
 # QEMU of HOST starves while the step is held, which then goes on
 starved() { # src|tgt STEP HOST
-	local side=$1 step=$2 on=$3 host=$from pid
-	[ "$side" = src ] || host=$to
-	fault "$host" "$side.$step:stop"
-	(push "$from" guest01 "$to" >/dev/null 2>&1 || true) 3>&- &
-	PUSHER=$!
-	pid=$(migrated_pid "$host")
-	eventually 20 grep -q '^State:.T' "/proc/$pid/status"
+	local on=$3
+	push_held "$1" "$2"
 	starve "$on"
 	# a pass over the memory comes again
-	while kill -CONT "$pid" 2>/dev/null; do sleep 0.2; done 3>&- &
+	while kill -CONT "$HELD" 2>/dev/null; do sleep 0.2; done 3>&- &
 	local goer=$!
 	wait "$PUSHER"
 	kill "$goer" 2>/dev/null || true
