@@ -8,8 +8,10 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -18,8 +20,10 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <linux/filter.h>
 #include <linux/mount.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include "common/nsproc.h"
 #include "common/util.h"
 #include "hypervisor/qemu/qargs.h"
@@ -143,9 +147,31 @@ static void make_root(const struct qproc_cfg *cfg)
 		die(errno, "making the root read-only");
 }
 
+/*
+ * QEMU gives the free pages of its heap back whenever it has nothing to reclaim (malloc_trim() in its util/rcu.c), by
+ * MADV_DONTNEED, and takes them again page by page when it loads a state. Here that call does nothing; QEMU itself
+ * discards pages by it only of memory that is its own, and the guest's is not (MADV_REMOVE).
+ */
+static void keep_heap(void)
+{
+	struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MADV_DONTNEED, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog p = { ARRAY_SIZE(f), f };
+
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p) < 0)
+		die(errno, "its system calls");
+}
+
 static __attribute__((noreturn)) void child(const struct qproc_cfg *cfg)
 {
-	static char *const env[] = { (char *)"PATH=/usr/bin", NULL };
+	/* that what it frees is not cut off at the heap's end: see keep_heap() */
+	static char *const env[] = { (char *)"MALLOC_TRIM_THRESHOLD_=67108864", (char *)"PATH=/usr/bin", NULL };
 	struct rlimit none = { 0, 0 };
 	sigset_t no_signals;
 
@@ -164,7 +190,9 @@ static __attribute__((noreturn)) void child(const struct qproc_cfg *cfg)
 	sigprocmask(SIG_SETMASK, &no_signals, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* what came between may have cleared it */
-	execve(cfg->argv[0], cfg->argv, env);
+	if (cfg->keep_heap)
+		keep_heap();
+	execve(cfg->argv[0], cfg->argv, env + !cfg->keep_heap);
 	die(errno, cfg->argv[0]);
 }
 

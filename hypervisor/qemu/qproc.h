@@ -17,6 +17,7 @@ struct qproc_cfg {
 	char *const *argv;           /* argv[0]: the program, below /usr */
 	const char *kernel, *initrd; /* paths, NULL: none */
 	bool kvm;                    /* give it /dev/kvm */
+	bool keep_heap;              /* it keeps the memory that it frees: it will need it at once, while a guest stands still */
 	uid_t uid;                   /* of the caller and of QEMU */
 	gid_t gid;
 	const int *pass;             /* descriptors that it inherits under the same numbers */

@@ -253,7 +253,9 @@ static int set_up_monitor(struct qvm *v, struct err *err)
 	if (!r)
 		r = qmp_call(v->qmp, "migrate-set-parameters", json_pack("{s:I}", "max-bandwidth", (json_int_t)1 << 40),
 		             -1, QVM_CALL_NS, err);
-	return r ? r : qscreen_set_up(v, err);
+	r = r ? r : qscreen_set_up(v, err);
+	v->is_set_up = !r;
+	return r;
 }
 
 static void boots(struct qvm *v)
@@ -274,6 +276,23 @@ static void boots(struct qvm *v)
 	v->env->ready(v->env->arg, NULL);
 }
 
+/*
+ * It waits for a state, which is to be loaded while the guest stands still: what can be done before, is. An answer of
+ * many small objects leaves it a heap whose pages are there (qproc.h): nobody reads it.
+ */
+static void waits(struct qvm *v)
+{
+	struct err e;
+	int r = set_up_monitor(v, &e);
+
+	if (r == -EAGAIN)
+		return;
+	if (!r)
+		r = qmp_send(v->qmp, "qom-list-types", NULL, -1, &e);
+	if (r < 0)
+		ended(v, e.text); /* load() starts another, whose failure is heard */
+}
+
 static void on_qmp(void *arg, int fd, uint32_t events)
 {
 	struct qvm *v = arg;
@@ -292,6 +311,8 @@ static void on_qmp(void *arg, int fd, uint32_t events)
 	see_events(v);
 	if (v->state == QVM_BOOTING)
 		boots(v);
+	else if (v->state == QVM_NONE && v->incoming && !v->is_set_up)
+		waits(v);
 	else
 		tell(v);
 }
@@ -324,9 +345,9 @@ static void on_boot_timer(void *arg)
 int qvm_await(struct qvm *v, struct err *err)
 {
 	uint64_t until = now_ns() + QVM_START_NS;
-	int r;
+	int r = 0;
 
-	while ((r = set_up_monitor(v, err)) == -EAGAIN) {
+	while (!v->is_set_up && (r = set_up_monitor(v, err)) == -EAGAIN) {
 		r = qmp_wait(v->qmp, until, err);
 		if (r < 0)
 			return r;
@@ -466,6 +487,7 @@ static int execute(struct qvm *v, const struct pairs *p, struct err *err)
 	struct qproc_cfg c = { .kernel = cfg->kernel,
 		               .initrd = cfg->initrd,
 		               .kvm = v->kvm,
+		               .keep_heap = v->incoming,
 		               .uid = v->env->uid,
 		               .gid = v->env->gid,
 		               .pass = pass,
@@ -558,7 +580,7 @@ int qvm_spawn(struct qvm *v, bool incoming, struct err *err)
 	int r = make_pairs(&p, v->env->cfg, err);
 
 	v->incoming = incoming;
-	v->hello = false;
+	v->hello = v->is_set_up = false;
 	v->reason = QVM_LOST;
 	v->watchdog_ran_out = false;
 	v->err_len = 0;

@@ -27,7 +27,7 @@ struct qvm {
 	bool kvm;
 	enum qvm_state state;   /* of the guest. NONE with a process: QEMU waits for a state */
 	bool incoming;          /* it was started to wait for a state */
-	bool hello;             /* its monitor was asked to leave negotiation */
+	bool hello, is_set_up;  /* its monitor was asked to leave negotiation; has its settings */
 	pid_t pid;              /* 0: no QEMU */
 	int pidfd;              /* -1: none */
 	struct qmp *qmp;
