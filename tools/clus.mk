@@ -10,7 +10,7 @@ bin_PROGRAMS += %D%/vmclus
 %C%_vmclus_SOURCES = %D%/vmclus.c %D%/vmclus_int.h %D%/vmclus_balance.c %D%/vmclus_domain.c %D%/vmclus_host.c %D%/vmclus_leave.c \
 	%D%/vmclus_simfile.c %D%/vmclus_simgen.c %D%/vmclus_simulate.c %D%/vmclus_simulate.h \
 	%D%/vmclus_cpu.c %D%/vmclus_disarm.c %D%/vmclus_member.c %D%/vmclus_part.c \
-	%D%/vmclus_rehearse.c %D%/vmclus_status.c %D%/vmclus_top.c %D%/vmclus_top_int.h %D%/vmclus_topdraw.c
+	%D%/vmclus_rehearse.c %D%/vmclus_set.c %D%/vmclus_status.c %D%/vmclus_top.c %D%/vmclus_top_int.h %D%/vmclus_topdraw.c
 %C%_vmclus_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(ZMQ_CFLAGS)
 %C%_vmclus_LDADD = $(MEMBER_LIBS) clusterd/core/libcluplan.a clusterd/core/libclucore.a common/libcommon.a $(MEMBER_SYSLIBS) $(XXHASH_LIBS) -lm
 MAN_PAGES += docs/man/vmclus.8

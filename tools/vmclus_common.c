@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/util.h"
 
 #define SILENT_MS 3000 /* after so long without a line clusterd is asked whether it lives */
 
@@ -127,6 +128,22 @@ int vmclus_timeout(struct cli *v, unsigned option, json_t *order, struct err *er
 		json_decref(order);
 	else if (cli_opt(v, option))
 		(void)json_object_set_new(order, "timeout_s", json_real(s));
+	return r;
+}
+
+int vmclus_time(const char *what, const char *text, double min, double max, double *ret, struct err *err)
+{
+	static const char units[] = "smhd";
+	static const double seconds[] = { 1, 60, 3600, 86400 };
+	_cleanup_free_ char *number = xasprintf("%s", text);
+	size_t n = strlen(number);
+	const char *unit = n ? strchr(units, number[n - 1]) : NULL;
+	double factor = unit ? seconds[unit - units] : 1;
+
+	if (unit)
+		number[n - 1] = 0;
+	int r = cli_number(what, number, min / factor, max / factor, ret, err);
+	*ret *= factor;
 	return r;
 }
 

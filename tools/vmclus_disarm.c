@@ -6,23 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include "common/util.h"
-
-/* Seconds, or a number with s, m or h. */
-static int seconds(const char *text, double *ret, struct err *err)
-{
-	_cleanup_free_ char *number = xasprintf("%s", text);
-	size_t n = strlen(number);
-	double factor = 1;
-
-	if (n && strchr("smh", number[n - 1])) {
-		factor = number[n - 1] == 'h' ? 3600 : number[n - 1] == 'm' ? 60 : 1;
-		number[n - 1] = 0;
-	}
-	int r = cli_number("--for", number, 1 / factor, 86400 / factor, ret, err);
-	*ret *= factor;
-	return r;
-}
 
 int vmclus_disarm(struct cli *v, struct err *err)
 {
@@ -33,7 +16,7 @@ int vmclus_disarm(struct cli *v, struct err *err)
 	if (!cli_opt(v, 0) || !*v->value[0])
 		return err_set(err, CLI_EUSAGE, "disarm --reason TEXT: whoever looks at the cluster will want to know");
 	if (cli_opt(v, 1))
-		r = seconds(v->value[1], &s, err);
+		r = vmclus_time("--for", v->value[1], 1, 86400, &s, err);
 	if (r == 0)
 		r = vmclus_order(json_pack("{s:s, s:s, s:f}", "op", "disarm", "reason", v->value[0], "for_s", s), NULL,
 		                 NULL, NULL, &o, err);

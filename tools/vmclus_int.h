@@ -24,6 +24,8 @@ int vmclus_order(json_t *order, const char *final, int (*each)(void *arg, json_t
 
 /* Put the value of @option, a number of seconds, into @order if it was given. Releases @order on failure. */
 int vmclus_timeout(struct cli *v, unsigned option, json_t *order, struct err *err) _must_check_;
+/* @text as seconds: a number, alone or with s, m, h or d; between @min and @max seconds. */
+int vmclus_time(const char *what, const char *text, double min, double max, double *ret, struct err *err) _must_check_;
 /* Ask on the terminal. 0: @expect was typed; VMCLUS_DECLINED: something else; -EINVAL: there is no terminal (the text names --yes). */
 int vmclus_confirm(const char *question, const char *expect, struct err *err) _must_check_;
 /* Print the command with which another host joins; @name (may be NULL): only the host of that name (vmclus_member.c). */
@@ -56,6 +58,8 @@ int vmclus_rules(struct cli *v, struct err *err);
 int vmclus_fence(struct cli *v, struct err *err);
 int vmclus_disarm(struct cli *v, struct err *err);
 int vmclus_arm(struct cli *v, struct err *err);
+int vmclus_set(struct cli *v, struct err *err);
+int vmclus_spare(struct cli *v, struct err *err);
 int vmclus_policy(struct cli *v, struct err *err);
 int vmclus_init(struct cli *v, struct err *err);
 int vmclus_invite(struct cli *v, struct err *err);

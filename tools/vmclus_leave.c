@@ -98,6 +98,12 @@ int vmclus_drain(struct cli *v, struct err *err)
 	                          (int)wait);
 	int r;
 
+	if (cli_opt(v, 4) && undo) {
+		json_decref(order);
+		return err_set(err, CLI_EUSAGE, "--until-back begins a drain; --undo and --bring-back end one");
+	}
+	if (cli_opt(v, 4))
+		(void)json_object_set_new(order, "until_back", json_true());
 	if (back)
 		(void)json_object_set_new(order, "bring_back", json_true());
 	r = vmclus_timeout(v, 2, order, err);
@@ -122,7 +128,8 @@ int vmclus_drain(struct cli *v, struct err *err)
 		printf("%s %s\n", v->arg[0],
 		       back   ? wait ? "has its domains back" : "gets its domains back"
 		       : undo ? "takes domains again"
-		       : wait ? "is empty, and gets no domains until vmclus drain --undo"
+		       : wait ? cli_opt(v, 4) ? "is empty, and gets no domains until it is back"
+		                              : "is empty, and gets no domains until vmclus drain --undo"
 		              : "is being emptied");
 	}
 	return partly(o) ? VMCLUS_PARTLY : 0;

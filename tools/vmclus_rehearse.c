@@ -12,13 +12,19 @@ static void show_one(const json_t *d)
 	size_t i;
 
 	if (*host) {
-		printf("  %-20s starts on %-12s after about %.0f s (start %.1f s%s)\n", field_text(d, "name"), host,
+		printf("  %-20s starts on %-12s after about %.0f s (start %.1f s%s", field_text(d, "name"), host,
 		       field_num(d, "outage_s"), field_num(d, "start_s"),
 		       field_true(d, "measured") ? " as measured" : ", a guess");
+		if (field_num(d, "waits_s") > 0)
+			printf("; %.1f s for others to start first", field_num(d, "waits_s"));
+		printf("%s%s)\n", *field_text(d, "text") ? "; " : "", field_text(d, "text"));
 		return;
 	}
 	printf("  %-20s %s: %s\n", field_text(d, "name"),
-	       *field_text(d, "fate") == 'n' ? "STARTS NOWHERE" : "stays down", field_text(d, "text"));
+	       *field_text(d, "fate") == 'n'   ? "STARTS NOWHERE"
+	       : *field_text(d, "fate") == 'w' ? "DOES NOT START"
+	                                       : "stays down",
+	       field_text(d, "text"));
 	json_array_foreach(json_object_get(d, "hosts"), i, h)
 	{
 		printf("    %-18s %s\n", field_text(h, "name"), field_text(h, "text"));
@@ -50,7 +56,7 @@ int vmclus_rehearse(struct cli *v, struct err *err)
 		}
 	}
 	if (!field_true(o, "ok"))
-		return err_set(err, ENOSPC, "without %s %.0f of its domains would start nowhere", v->arg[0],
+		return err_set(err, ENOSPC, "without %s %.0f of its domains would not start", v->arg[0],
 		               field_num(o, "nowhere"));
 	return 0;
 }

@@ -111,8 +111,10 @@ static int read_hosts(struct simfile *f, json_t *list, struct err *err)
 		h->mem_other_bytes = (uint64_t)other;
 		h->cpu_milli = (uint32_t)lround(cpu * 1000);
 		h->cpu_other_milli = (uint32_t)lround(cpu_used * 1000);
-		h->usable = text_is(o, "state", "online", "online") &&
-		            !json_is_true(json_object_get(o, "maintenance")) && !text_is(o, "role", "witness", "host");
+		h->usable =
+			text_is(o, "state", "online", "online") && !json_is_true(json_object_get(o, "maintenance")) &&
+			!text_is(o, "role", "witness", "host") &&
+			(!json_is_true(json_object_get(o, "spare")) || json_is_true(json_object_get(o, "spare_open")));
 	}
 	return 0;
 }
@@ -144,7 +146,7 @@ static int read_domain(struct simfile *f, json_t *o, struct err *err)
 	d->dirty_bps = (uint64_t)dirty;
 	d->allow = d->prefer = CLU_PLAN_ANY;
 	d->pinned = !text_is(o, "state", "running", "running") || !text_is(o, "desired", "running", "running") ||
-	            json_is_true(json_object_get(o, "pinned"));
+	            json_is_true(json_object_get(o, "pinned")) || json_is_false(json_object_get(o, "balance"));
 	struct clu_plan_host *h = &f->host[d->host]; /* measured use is the domains' and the rest */
 	h->cpu_other_milli -= h->cpu_other_milli < d->cpu_milli ? h->cpu_other_milli : d->cpu_milli;
 	f->snap.n_dom++;

@@ -26,9 +26,11 @@ static const char *host_note(const json_t *h)
 	if (vmclus_is_witness(h))
 		return "witness: votes, carries no domains ";
 	if (field_true(h, "maintenance"))
-		return "maintenance ";
+		return field_true(h, "until_back") ? "maintenance until it is back " : "maintenance ";
 	if (!strcmp(field_text(h, "state"), "online") && *leaving && strcmp(leaving, "no") != 0)
 		return "is shut down ";
+	if (field_true(h, "spare") && !field_true(h, "suspected"))
+		return field_true(h, "spare_open") ? "spare, in use now " : "spare ";
 	return field_true(h, "suspected") ? "starts nothing, last choice " : "";
 }
 

@@ -373,6 +373,8 @@ static void (*const apply_kind[CLU_CMD_MAX])(struct apply *a) = {
 	[CLU_CMD_LEVEL] = level,
 	[CLU_CMD_DISARM] = apply_disarm,
 	[CLU_CMD_PERMIT] = apply_permit,
+	[CLU_CMD_SET] = apply_set,
+	[CLU_CMD_SPARE] = apply_spare,
 };
 
 void clu_apply(struct clu_state *s, const struct clu_cmd *c, struct clu_changes *changes, struct clu_answer *answer)

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 #include "clusterd/core/apply_int.h"
+#include "clusterd/core/settings.h"
 
 #include <string.h>
 
@@ -19,9 +20,10 @@ static uint64_t backoff(uint64_t ns, uint32_t times, uint64_t max_ns)
 void apply_crash(struct apply *a, struct clu_dom *d)
 {
 	const struct clu_policy *p = &a->s->policy;
-	uint32_t max = d->spec.restart_max ? d->spec.restart_max : p->restart_max;
+	uint64_t window_ns;
+	uint32_t max = clu_crashes_max(a->s, d, &window_ns);
 
-	if (!d->failures || a->s->time_ns - d->window_ns > p->restart_window_ns) {
+	if (!d->failures || a->s->time_ns - d->window_ns > window_ns) {
 		d->window_ns = a->s->time_ns;
 		d->failures = 0;
 	}

@@ -85,6 +85,10 @@ void apply_host_up(struct apply *a)
 	uint32_t slot = clu_slot(a->s, h);
 	bool new_life = h->state != CLU_HOST_ONLINE || h->boot != c->boot;
 	apply_open(a, CLU_OBJ_HOST, slot);
+	if (h->state == CLU_HOST_SAFE && h->until_back) {
+		h->maintenance = h->until_back = false;
+		h->returning = true;
+	}
 	h->state = CLU_HOST_ONLINE;
 	h->safe_by = CLU_SAFE_NONE;
 	h->lost_id = 0;
@@ -233,18 +237,19 @@ void apply_host_safe(struct apply *a)
 void apply_maintenance(struct apply *a)
 {
 	struct clu_host *h = the_host(a, a->c->host);
-	bool back = !a->c->on && a->c->desired == CLU_DESIRED_RUNNING;
+	bool brings = a->c->desired == CLU_DESIRED_RUNNING, back = !a->c->on && brings, until = a->c->on && brings;
 
 	if (!h)
 		return;
 	if (!a->c->on)
 		apply_host_trusted(a, h);
-	if (h->maintenance == a->c->on && h->returning == back)
+	if (h->maintenance == a->c->on && h->returning == back && h->until_back == until)
 		return;
 	uint32_t slot = clu_slot(a->s, h);
 	apply_open(a, CLU_OBJ_HOST, slot);
 	h->maintenance = a->c->on;
 	h->returning = back;
+	h->until_back = until;
 	apply_close(a, CLU_OBJ_HOST, slot);
 }
 

@@ -51,6 +51,8 @@ void apply_leave(struct apply *a);
 void apply_left(struct apply *a);
 void apply_disarm(struct apply *a);
 void apply_permit(struct apply *a);
+void apply_set(struct apply *a);
+void apply_spare(struct apply *a);
 /* True if the cluster is disarmed: the command was refused. */
 bool apply_disarmed(struct apply *a);
 void apply_result(struct apply *a);

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <string.h>
 
-static void runs_at(struct clu_dom *d, uint32_t node, uint64_t generation)
+static void runs_at(struct apply *a, struct clu_dom *d, uint32_t node, uint64_t generation)
 {
+	if (d->set.has & CLU_SET_COOLDOWN && d->host != node)
+		d->moved_ns = a->s->time_ns;
 	d->phase = CLU_PHASE_RUNNING;
 	d->host = node;
 	d->target = 0;
@@ -48,17 +50,17 @@ static void result_take(struct apply *a, struct clu_dom *d)
 	switch (c->result) {
 	case CLU_RESULT_STARTED:
 		d->avoid = 0;
-		runs_at(d, self, c->generation);
+		runs_at(a, d, self, c->generation);
 		apply_host_worked(a, d, self);
 		apply_host_trusted(a, clu_host_of(a->s, self));
 		break;
 	case CLU_RESULT_MOVED:
 		d->failures = 0;
 		apply_host_worked(a, d, d->target);
-		runs_at(d, d->target, c->generation);
+		runs_at(a, d, d->target, c->generation);
 		break;
 	case CLU_RESULT_KEPT:
-		runs_at(d, self, c->generation);
+		runs_at(a, d, self, c->generation);
 		break;
 	case CLU_RESULT_START_FAILED:
 		/* a lease of this very run, left by a start that died: only this host wrote it, and it says that nothing runs */
@@ -81,7 +83,7 @@ static void result_take(struct apply *a, struct clu_dom *d)
 	case CLU_RESULT_MOVE_FAILED:
 		if (c->result == CLU_RESULT_MOVE_FAILED)
 			(void)apply_host_failed(a, d, d->target, c->text);
-		runs_at(d, self, c->generation);
+		runs_at(a, d, self, c->generation);
 		d->retry_ns = a->s->time_ns + a->s->policy.backoff_ns;
 		apply_text(d->text, c->text, "", "");
 		break;
@@ -122,7 +124,7 @@ static void seen_running(struct apply *a, struct clu_dom *d)
 	}
 	apply_dom_open(a, d);
 	apply_host_worked(a, d, c->origin);
-	runs_at(d, c->origin, c->generation);
+	runs_at(a, d, c->origin, c->generation);
 	apply_dom_close(a, d);
 }
 

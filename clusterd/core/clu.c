@@ -271,10 +271,11 @@ const char *clu_desired_name(enum clu_desired v)
 
 const char *clu_cmd_name(enum clu_cmd_kind v)
 {
-	static const char *const t[] = { "none",   "host-up",  "host-lost", "waited", "host-safe", "maintenance",
-		                         "define", "undefine", "desire",    "start",  "stop",      "move",
-		                         "result", "observed", "reach",     "policy", "rule-add",  "rule-remove",
-		                         "leave",  "left",     "level",     "disarm", "permit" };
+	static const char *const t[] = { "none",        "host-up",  "host-lost",   "waited",   "host-safe",
+		                         "maintenance", "define",   "undefine",    "desire",   "start",
+		                         "stop",        "move",     "result",      "observed", "reach",
+		                         "policy",      "rule-add", "rule-remove", "leave",    "left",
+		                         "level",       "disarm",   "permit",      "set",      "spare" };
 
 	return NAME_OF(t, v);
 }

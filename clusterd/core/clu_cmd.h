@@ -14,7 +14,7 @@ enum clu_cmd_kind {
 	CLU_CMD_HOST_LOST = 2,   /* coordinator: host left the view */
 	CLU_CMD_WAITED = 3,      /* any node: it has waited out host's lease */
 	CLU_CMD_HOST_SAFE = 4,   /* for a fence agent or a person: host is dead */
-	CLU_CMD_MAINTENANCE = 5, /* host, on */
+	CLU_CMD_MAINTENANCE = 5, /* host, on, desired */
 	CLU_CMD_DEFINE = 6,      /* uuid, name, spec; the XML travels beside it */
 	CLU_CMD_UNDEFINE = 7,
 	CLU_CMD_DESIRE = 8,      /* uuid, desired */
@@ -33,6 +33,8 @@ enum clu_cmd_kind {
 	CLU_CMD_DISARM = 21,     /* on: nothing is lost, fenced or started for lease_ns, text says why. Off: op_id (0: any) is over */
 	CLU_CMD_PERMIT = 22,     /* a host: on: for disarm op_id its domains may run for lease_ns from when it said so, whoever hears it;
 	                          * rev: a number that is new. Off: it makes no use of rev any more */
+	CLU_CMD_SET = 23,        /* uuid, mask: these settings become as set says; on: its failures are forgotten */
+	CLU_CMD_SPARE = 24,      /* host, on: it is a spare, or no longer */
 	CLU_CMD_MAX
 };
 
@@ -65,7 +67,7 @@ struct clu_cmd {
 	uint64_t generation;     /* RESULT, OBSERVED. DEFINE, START_FAILED: the highest that a lease of the domain names, or 0 */
 	enum clu_result result;
 	enum clu_seen seen;
-	enum clu_desired desired; /* DESIRE. MAINTENANCE off: RUNNING brings back what was moved away */
+	enum clu_desired desired; /* DESIRE. MAINTENANCE: RUNNING brings back what was moved away, now (off) or later (on) */
 	enum clu_safe_by safe_by;
 	bool on;                 /* MAINTENANCE, REACH. MOVE: for the host's sake, so that it may be brought back */
 	enum clu_leaving leaving; /* LEAVE. HOST_UP of a new life: the stage in which the host goes on */
@@ -77,6 +79,8 @@ struct clu_cmd {
 	bool self_fencing, clock_stops, witness; /* HOST_UP */
 	struct clu_rule rule;    /* RULE_ADD; RULE_REMOVE: id */
 	struct clu_policy policy;
+	struct clu_settings set; /* SET: no bits in has but those of mask */
+	uint32_t mask;           /* SET: CLU_SET_*: what changes; without its bit in set.has it is the default again */
 	uint32_t level;          /* LEVEL */
 	uint32_t needs;          /* the level of what the command has in it: all nodes leave it out while the state has a lower one */
 	uint32_t n_inventory;

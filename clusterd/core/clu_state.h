@@ -81,6 +81,8 @@ struct clu_host { /* the fields that every message needs stand first */
 	bool witness;            /* votes, and carries no domain, ever: it has neither guard nor capacity */
 	bool maintenance;        /* drained: gets no domains */
 	bool returning;          /* maintenance is over, and the domains whose home it is are brought back */
+	bool until_back;         /* maintenance ends so by itself when the host comes back from SAFE */
+	bool spare;              /* takes domains only in need: clu_spare_open() */
 	enum clu_leaving leaving;
 	uint32_t start_fails;    /* different domains that it failed to start in a row */
 	uint64_t suspect_ns;     /* with CLU_SUSPECT of them: it is the last choice until then (cluster time) */
@@ -105,6 +107,23 @@ struct clu_spec {
 	char type[CLU_WORD_MAX]; /* for rules of kind CONFLICT; empty: none */
 	char bridge[CLU_BRIDGES_MAX][CLU_WORD_MAX];
 	bool cpu_named;          /* its XML names its processor (engine kvm): hosts say themselves whether they have it */
+};
+
+/* What people order for a domain besides its XML (SET). Redefining it keeps them. What has a bit in has counts; the rest is 0. */
+#define CLU_SET_PRIORITY   1u
+#define CLU_SET_RESTARTS   2u
+#define CLU_SET_COOLDOWN   4u
+#define CLU_SET_NO_BALANCE 8u
+#define CLU_SET_ALL        15u
+#define CLU_PRIORITY_MOST  1000000
+#define CLU_RESTARTS_MOST  1000000u
+#define CLU_SET_TIME_MAX_NS (30 * 86400000000000ull)
+struct clu_settings {
+	uint32_t has;            /* CLU_SET_* */
+	int32_t priority;        /* instead of the XML's */
+	uint32_t restarts;       /* after so many within restart_ns a crash makes it FAILED */
+	uint64_t restart_ns;
+	uint64_t cooldown_ns;    /* for so long after a move it is not balanced */
 };
 
 /* A host that failed to take a domain, by a start or a move. Forgotten on success, on a change at the host, or at a person's order. */
@@ -134,6 +153,8 @@ struct clu_dom {
 	uint32_t home;           /* node id of the host that a drain or shutdown took it from; 0: none */
 	uint64_t failed[CLU_HOSTS_MAX / 64]; /* slots of hosts with failures */
 	struct clu_fail fail[CLU_FAILS_MAX]; /* the latest of them */
+	struct clu_settings set;
+	uint64_t moved_ns;       /* with a cool-down: when it moved last (cluster time); 0: not since it has one */
 	char name[CLU_NAME_MAX];
 	struct clu_spec spec;
 	char text[CLU_TEXT_MAX]; /* the reason for its phase, for people; may be empty */

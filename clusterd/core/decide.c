@@ -178,7 +178,7 @@ static uint32_t home(const struct round *r, const struct clu_dom *d)
 	struct place_bounds b;
 	struct say none;
 
-	if (!h || !h->returning || !place_usable(&r->w, slot))
+	if (!h || !h->returning || d->set.has & CLU_SET_NO_BALANCE || !place_usable(&r->w, slot))
 		return PLACE_NOWHERE;
 	say_begin(&none, NULL, 0);
 	place_bounds_init(&b, &r->w, dom);

@@ -18,6 +18,11 @@ static bool rule_is_after(const struct clu_cmd *c)
 	return c->rule.kind == CLU_RULE_AFTER;
 }
 
+static bool is_until_back(const struct clu_cmd *c)
+{
+	return c->on && c->desired == CLU_DESIRED_RUNNING;
+}
+
 static const struct {
 	enum clu_cmd_kind kind;
 	bool (*has)(const struct clu_cmd *c); /* NULL: each command of the kind */
@@ -27,6 +32,9 @@ static const struct {
 	{ CLU_CMD_RULE_ADD, rule_is_after, { 1, "a rule \"after\"" } },
 	{ CLU_CMD_DISARM, NULL, { 1, "disarm" } },
 	{ CLU_CMD_PERMIT, NULL, { 1, "disarm" } },
+	{ CLU_CMD_SET, NULL, { 1, "a setting of a domain" } },
+	{ CLU_CMD_SPARE, NULL, { 1, "a spare host" } },
+	{ CLU_CMD_MAINTENANCE, is_until_back, { 1, "a drain until the host is back" } },
 };
 
 const struct clu_feature *clu_cmd_needs(const struct clu_cmd *c)

@@ -22,7 +22,7 @@
 
 /*
  * Of releases: 0: 0.1.0.
- * 1: the one after it: levels, rules AFTER, disarm.
+ * 1: the one after it: levels, rules AFTER, disarm, settings of domains, spare hosts, drains until the host is back.
  */
 #define CLU_LEVEL 1u
 

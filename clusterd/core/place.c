@@ -23,7 +23,7 @@ const char *clu_why_name(enum clu_why w)
 {
 	static const char *const t[] = { "ok",         "offline",  "maintenance", "engine",     "cpu-features",
 		                         "memory",     "bridge",   "files",       "rule-hosts", "rule-together",
-		                         "rule-apart", "conflict", "failed-here", "witness" };
+		                         "rule-apart", "conflict", "failed-here", "witness",    "spare" };
 	_Static_assert(sizeof(t) / sizeof(t[0]) == CLU_WHY_MAX, "one for each");
 
 	return (size_t)w < CLU_WHY_MAX ? t[(size_t)w] : "?";
@@ -171,6 +171,11 @@ enum clu_why place_fixed(const struct place_world *w, uint32_t dom, uint32_t slo
 		say(y, "the host is being shut down");
 		return CLU_WHY_MAINTENANCE;
 	}
+	if (place_spare_shut(w, slot)) {
+		say(y,
+		    "the host is a spare: it takes domains when another host is lost or in maintenance (vmclus spare --undo ends that)");
+		return CLU_WHY_SPARE;
+	}
 	if (!(h->cap.engines & d->spec.engine)) {
 		say(y, "no engine for it there (");
 		say(y, clu_engine_names(d->spec.engine, names));
@@ -246,7 +251,7 @@ enum clu_why place_hard(const struct place_world *w, const struct place_bounds *
 	/* memory stands before bridges and files in the order of reasons */
 	say_begin(&none, NULL, 0);
 	enum clu_why why = place_fixed(w, dom, slot, live, &none), mem;
-	if (why == CLU_WHY_OK || (why > CLU_WHY_MEMORY && why != CLU_WHY_WITNESS))
+	if (why == CLU_WHY_OK || (why > CLU_WHY_MEMORY && why < CLU_WHY_WITNESS))
 		if ((mem = memory(w, dom, slot, y)) != CLU_WHY_OK)
 			return mem;
 	if (why != CLU_WHY_OK)

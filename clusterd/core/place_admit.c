@@ -53,6 +53,7 @@ static uint32_t play(struct loss *l, const struct place_world *now, uint32_t slo
 {
 	l->w = *now;
 	clu_bit_set(l->w.lost, slot);
+	l->w.in_need = true;
 	l->n = 0;
 	for (uint32_t i = 0; i < now->s->n_dom; i++) {
 		const struct clu_dom *d = &now->s->dom[i];
@@ -88,7 +89,7 @@ uint32_t clu_admit(const struct clu_state *s, const struct clu_load *load, const
 		place_world_put(&now, (uint32_t)(d - s->dom), slot);
 	}
 	for (uint32_t i = 0; i < now.n_host; i++)
-		usable += place_usable(&now, i);
+		usable += place_usable(&now, i) || place_spare_shut(&now, i);
 	for (uint32_t i = 0; usable > 1 && i < now.n_host; i++) {
 		if (s->host[i].state != CLU_HOST_ONLINE)
 			continue;

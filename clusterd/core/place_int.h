@@ -17,6 +17,7 @@ struct place_world {
 	uint32_t n_host;
 	uint64_t time_ns;                   /* now, in cluster time */
 	uint64_t lost[CLU_HOSTS_MAX / 64];  /* slots to be treated as OFFLINE */
+	bool in_need;                       /* spare hosts are open, whatever the state says */
 	uint64_t mem[CLU_HOSTS_MAX];        /* octets of the domains there; a migration counts at both ends */
 	uint64_t cpu[CLU_HOSTS_MAX];        /* expected use in milli CPUs, measured where possible */
 	uint8_t at[CLU_DOMS_MAX];           /* slot, or PLACE_NOWHERE */
@@ -42,7 +43,8 @@ void place_bounds_init(struct place_bounds *b, const struct place_world *w, uint
 uint32_t place_slot(const struct place_world *w, uint32_t node); /* PLACE_NOWHERE: no such host */
 uint64_t place_mem_limit(const struct clu_state *s, const struct clu_host *h); /* octets, overcommit included */
 uint64_t place_dom_cpu(const struct clu_state *s, const struct clu_load *load, uint32_t dom); /* milli CPUs */
-bool place_usable(const struct place_world *w, uint32_t slot);   /* online, takes domains, and not in lost */
+bool place_spare_shut(const struct place_world *w, uint32_t slot); /* it is a spare, and there is no need for it */
+bool place_usable(const struct place_world *w, uint32_t slot);   /* online, takes domains, no spare that is shut, and not in lost */
 struct say;
 /* The first hard rule against @dom on @slot; its text goes to @y. @live: @dom migrates. Without memory, and without rules about others. */
 enum clu_why place_fixed(const struct place_world *w, uint32_t dom, uint32_t slot, bool live, struct say *y);

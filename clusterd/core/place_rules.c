@@ -2,6 +2,7 @@
 /* Who is where (struct place_world), and what rules make of it for one domain. Pure; see place_int.h. */
 #include "config.h"
 #include "clusterd/core/place_int.h"
+#include "clusterd/core/settings.h"
 
 #include <assert.h>
 #include <string.h>
@@ -31,11 +32,17 @@ uint64_t place_dom_cpu(const struct clu_state *s, const struct clu_load *load, u
 	return (uint64_t)s->dom[dom].spec.vcpus * CPU_GUESS_MILLI;
 }
 
+bool place_spare_shut(const struct place_world *w, uint32_t slot)
+{
+	return w->s->host[slot].spare && !w->in_need && !clu_spare_open(w->s, slot);
+}
+
 bool place_usable(const struct place_world *w, uint32_t slot)
 {
 	const struct clu_host *h = &w->s->host[slot];
 
-	return h->state == CLU_HOST_ONLINE && !clu_takes_none(h) && !clu_bit(w->lost, slot);
+	return h->state == CLU_HOST_ONLINE && !clu_takes_none(h) && !clu_bit(w->lost, slot) &&
+	       !place_spare_shut(w, slot);
 }
 
 static bool occupies(const struct clu_dom *d)

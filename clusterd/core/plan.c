@@ -129,6 +129,8 @@ void clu_plan_say_move(const struct clu_plan_move *m, const char *from, const ch
 	say_begin(&y, text, CLU_TEXT_MAX);
 	if (m->reason == CLU_PLAN_REPAIR_RULE)
 		say(&y, "a rule forbids where it is; ");
+	else if (m->reason == CLU_PLAN_REPAIR_SPARE)
+		say(&y, "its host is a spare, and not needed any more; ");
 	else if (m->reason == CLU_PLAN_REPAIR_MEMORY)
 		say(&y, "its host has more than its memory holds; ");
 	say_load(&y, by_mem ? "memory of " : "CPU of ", from, by_mem ? m->mem_from : m->cpu_from);
@@ -169,6 +171,10 @@ void clu_plan_say_end(const struct clu_plan_result *r, char *text)
 		                                   : "all moves together would gain too little: spread ");
 		say_spread(&y, r->before);
 		break;
+	}
+	if (r->n_stay) {
+		say(&y, "; not balanced by order: ");
+		say_u64(&y, r->n_stay);
 	}
 	if (!r->n_stuck)
 		return;

@@ -69,7 +69,7 @@ struct clu_plan_params {
 /* For an administrator who asks for a plan. With @policy (may be NULL): its threshold and gain, for automatic balancing. */
 void clu_plan_params_default(struct clu_plan_params *p, const struct clu_policy *policy);
 
-enum clu_plan_reason { CLU_PLAN_BALANCE = 0, CLU_PLAN_REPAIR_RULE = 1, CLU_PLAN_REPAIR_MEMORY = 2 };
+enum clu_plan_reason { CLU_PLAN_BALANCE = 0, CLU_PLAN_REPAIR_RULE = 1, CLU_PLAN_REPAIR_MEMORY = 2, CLU_PLAN_REPAIR_SPARE = 3 };
 struct clu_plan_move {
 	uint32_t dom, from, to;   /* indices of the snapshot; of clu_plan_balance(): slots of the state */
 	enum clu_plan_reason reason;
@@ -90,6 +90,7 @@ struct clu_plan_result {
 	double before, after;     /* spread */
 	uint32_t n_moves, n_repairs; /* repairs are the first of the moves */
 	uint32_t n_stuck;         /* domains that are where they must not be, and have no other place */
+	uint32_t n_stay;          /* domains that the plan leaves alone by order: clu_stays() */
 	uint64_t cost_bytes;
 	double cost_s;            /* of the moves one after the other */
 	uint64_t trials;
@@ -112,10 +113,13 @@ void clu_plan_cost(const struct clu_plan_dom *d, const struct clu_plan_params *p
 size_t clu_plan_balance_bytes(const struct clu_state *s);
 /*
  * As clu_plan_run() on @s as it is. Usable hosts are online and take domains. Domains in an operation, to be stopped, or within their
- * backoff (retry_ns, by s->time_ns) count, but do not move. @load may be NULL.
+ * backoff (retry_ns, by s->time_ns), or that are to stay (clu_stays()), count, but do not move. A spare that is shut is left, not
+ * filled. @load may be NULL.
  */
 void clu_plan_balance(const struct clu_state *s, const struct clu_load *load, const struct clu_plan_params *p, void *ws, size_t ws_bytes,
 	struct clu_plan_move *move, uint32_t cap, struct clu_plan_result *ret);
+/* True if a domain that may be balanced is on a spare that is shut: a plan moves it off, however small the spread is. */
+bool clu_plan_spare_used(const struct clu_state *s, const struct clu_load *load);
 /* The present spread only, to compare with the threshold of automatic balancing. */
 double clu_plan_balance_spread(const struct clu_state *s, const struct clu_load *load, void *ws, size_t ws_bytes);
 

@@ -8,6 +8,7 @@
 #include "clusterd/core/place_int.h"
 #include "clusterd/core/plan_int.h"
 #include "clusterd/core/say_int.h"
+#include "clusterd/core/settings.h"
 
 #include <assert.h>
 #include <string.h>
@@ -18,7 +19,7 @@ struct shot {
 	struct place_world w;
 	struct clu_plan_snap snap;
 	struct clu_plan_host host[CLU_HOSTS_MAX];
-	uint32_t n_host;
+	uint32_t n_host, n_stay;
 	/* in the workspace */
 	struct clu_plan_dom *dom;
 	uint32_t *slot; /* of each in the state */
@@ -106,7 +107,9 @@ static void add_dom(struct shot *z, uint32_t i, const struct clu_load *load)
 	const struct clu_dom *d = &s->dom[i];
 	uint32_t n = z->snap.n_dom++, cpu = (uint32_t)place_dom_cpu(s, load, i), at = z->w.at[i];
 	const struct clu_dom_load *l = load && load->dom ? &load->dom[i] : NULL;
+	bool stays = clu_stays(d, z->w.time_ns, NULL);
 
+	z->n_stay += stays;
 	z->slot[n] = i;
 	z->dom[n] = (struct clu_plan_dom){ .host = at,
 		                           .cpu_milli = cpu,
@@ -116,7 +119,8 @@ static void add_dom(struct shot *z, uint32_t i, const struct clu_load *load)
 		                           .allow = 2 * n,
 		                           .prefer = CLU_PLAN_ANY,
 		                           .pinned = d->phase != CLU_PHASE_RUNNING ||
-		                                     d->desired != CLU_DESIRED_RUNNING || d->retry_ns > s->time_ns };
+		                                     d->desired != CLU_DESIRED_RUNNING || d->retry_ns > s->time_ns ||
+		                                     stays };
 	if (rows(z, i, z->row + (size_t)2 * n * z->snap.n_row, z->row + (size_t)(2 * n + 1) * z->snap.n_row))
 		z->dom[n].prefer = 2 * n + 1;
 	/* a host's measured use is its domains' and the rest */
@@ -173,6 +177,31 @@ static void together(struct shot *z, const struct clu_rule *r)
 	}
 }
 
+/* A spare that is shut takes part as long as there is something to be moved off it. */
+static void spares(struct shot *z)
+{
+	for (uint32_t n = 0; n < z->snap.n_dom; n++) {
+		const struct clu_plan_dom *d = &z->dom[n];
+		const struct clu_host *h = &z->w.s->host[d->host];
+		if (!d->pinned && h->state == CLU_HOST_ONLINE && !clu_takes_none(h) && place_spare_shut(&z->w, d->host))
+			z->host[d->host].usable = true;
+	}
+}
+
+bool clu_plan_spare_used(const struct clu_state *s, const struct clu_load *load)
+{
+	uint64_t now = load && load->time_ns ? load->time_ns : s->time_ns;
+
+	for (uint32_t i = 0; i < s->n_dom; i++) {
+		const struct clu_dom *d = &s->dom[i];
+		const struct clu_host *h = d->uuid[0] && d->phase == CLU_PHASE_RUNNING ? clu_host_of(s, d->host) : NULL;
+		if (h && h->spare && h->state == CLU_HOST_ONLINE && !clu_takes_none(h) &&
+		    !clu_spare_open(s, clu_slot(s, h)) && d->desired == CLU_DESIRED_RUNNING && !clu_stays(d, now, NULL))
+			return true;
+	}
+	return false;
+}
+
 static struct shot *shoot(const struct clu_state *s, const struct clu_load *load, uint8_t **at, const uint8_t *end)
 {
 	struct shot *z = plan_cut(at, end, sizeof(*z));
@@ -194,6 +223,7 @@ static struct shot *shoot(const struct clu_state *s, const struct clu_load *load
 	for (uint32_t i = 0; i < CLU_RULES_MAX; i++)
 		if (s->rule[i].id && s->rule[i].kind == CLU_RULE_TOGETHER && !s->rule[i].soft)
 			together(z, &s->rule[i]);
+	spares(z);
 	z->snap.host = z->host;
 	z->snap.dom = z->dom;
 	z->snap.tie = z->tie;
@@ -210,8 +240,12 @@ void clu_plan_balance(const struct clu_state *s, const struct clu_load *load, co
 	struct shot *z = shoot(s, load, &at, end);
 
 	clu_plan_run(&z->snap, p, at, (size_t)(end - at), move, cap, ret);
-	for (uint32_t i = 0; i < ret->n_moves; i++)
+	ret->n_stay = z->n_stay;
+	for (uint32_t i = 0; i < ret->n_moves; i++) {
 		move[i].dom = z->slot[move[i].dom]; /* hosts have their slots as indices */
+		if (move[i].reason == CLU_PLAN_REPAIR_RULE && place_spare_shut(&z->w, move[i].from))
+			move[i].reason = CLU_PLAN_REPAIR_SPARE;
+	}
 }
 
 double clu_plan_balance_spread(const struct clu_state *s, const struct clu_load *load, void *ws, size_t ws_bytes)

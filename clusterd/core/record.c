@@ -4,6 +4,7 @@
 #include "clusterd/core/apply_int.h"
 #include "clusterd/core/level.h"
 #include "clusterd/core/record.h"
+#include "clusterd/core/settings.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,9 +19,11 @@
 #define HOST_BUILDS    4u
 #define HOST_WITNESS   5u
 #define HOST_PERMIT    6u
+#define HOST_SPARE     7u
 #define RULE_AFTER     2u
 #define DOM_FAILS      2u
 #define DOM_CPU        3u
+#define DOM_SET        4u
 #define META_LEVEL     2u
 
 /* Octets under way in one direction: out when @w, else in, checked. */
@@ -188,6 +191,8 @@ static void meta(struct cur *c, struct clu_state *s, uint8_t version)
 
 static uint8_t host_version(const struct clu_host *h)
 {
+	if (h->spare || h->until_back)
+		return HOST_SPARE;
 	if (h->permit_id)
 		return HOST_PERMIT;
 	if (h->witness)
@@ -232,6 +237,10 @@ static void host(struct cur *c, struct clu_host *h, uint8_t version)
 		u64(c, &h->permit_ns);
 		u64(c, &h->permit_for);
 	}
+	if (version >= HOST_SPARE) {
+		flag(c, &h->spare);
+		flag(c, &h->until_back);
+	}
 	if (host_version(h) != version)
 		c->bad = true;
 }
@@ -247,7 +256,7 @@ static bool dom_is_new(const struct clu_dom *d)
 
 static uint8_t dom_version(const struct clu_dom *d)
 {
-	return d->spec.cpu_named ? DOM_CPU : dom_is_new(d) ? DOM_FAILS : RECORD_VERSION;
+	return d->set.has ? DOM_SET : d->spec.cpu_named ? DOM_CPU : dom_is_new(d) ? DOM_FAILS : RECORD_VERSION;
 }
 
 static void fails(struct cur *c, struct clu_dom *d)
@@ -265,6 +274,13 @@ static void fails(struct cur *c, struct clu_dom *d)
 		if (!d->fail[i].node)
 			c->bad = true;
 	}
+}
+
+static void settings(struct cur *c, struct clu_settings *r)
+{
+	CLU_SET_FIELDS(DISK)
+	if (!clu_settings_ok(r)) /* there is one form of each */
+		c->bad = true;
 }
 
 static void dom(struct cur *c, struct clu_dom *d, uint8_t version)
@@ -299,6 +315,10 @@ static void dom(struct cur *c, struct clu_dom *d, uint8_t version)
 	fails(c, d);
 	if (version >= DOM_CPU)
 		flag(c, &d->spec.cpu_named);
+	if (version >= DOM_SET) {
+		settings(c, &d->set);
+		u64(c, &d->moved_ns);
+	}
 	if (dom_version(d) != version)
 		c->bad = true;
 }
@@ -390,8 +410,8 @@ static uint8_t version_of(const struct clu_state *s, enum clu_object kind, uint3
 static uint8_t version_max(enum clu_object kind)
 {
 	return kind == CLU_OBJ_POLICY ? policy_version(NULL)
-	       : kind == CLU_OBJ_HOST ? HOST_PERMIT
-	       : kind == CLU_OBJ_DOM  ? DOM_CPU
+	       : kind == CLU_OBJ_HOST ? HOST_SPARE
+	       : kind == CLU_OBJ_DOM  ? DOM_SET
 	       : kind == CLU_OBJ_META ? META_LEVEL
 	       : kind == CLU_OBJ_RULE ? RULE_AFTER
 	                              : RECORD_VERSION;

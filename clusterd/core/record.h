@@ -38,9 +38,12 @@
 /* Of a rule, on disk since version 2 of its record. */
 #define CLU_RULE_FIELDS_2(F) F(FLAG, healthy) F(U64, delay_ns)
 
+/* Of a domain, on disk since version 4 of its record; in a command SET. */
+#define CLU_SET_FIELDS(F) F(U32, has) F(I32, priority) F(U32, restarts) F(U64, restart_ns) F(U64, cooldown_ns)
+
 /* F(name): the plain fields of a command, which exists on the wire only. */
 #define CLU_CMD_FIELDS(F)                                                                                                             \
 	F(kind) F(request) F(time_ns) F(host) F(target) F(rev) F(op_id) F(generation) F(result) F(seen) F(desired) F(safe_by)         \
-	F(on) F(boot) F(lease_ns) F(self_fencing) F(clock_stops) F(leaving) F(witness) F(level) F(needs)
+	F(on) F(boot) F(lease_ns) F(self_fencing) F(clock_stops) F(leaving) F(witness) F(level) F(needs) F(mask)
 
 #endif

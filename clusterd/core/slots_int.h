@@ -3,7 +3,7 @@
 #ifndef HOSPES_CLUSTERD_CORE_SLOTS_INT_H
 #define HOSPES_CLUSTERD_CORE_SLOTS_INT_H
 
-#include "clusterd/core/clu.h"
+#include "clusterd/core/settings.h"
 
 _Static_assert(CLU_DOMS_MAX <= UINT16_MAX, "slots of domains fit");
 
@@ -15,8 +15,10 @@ static inline bool slots_start_first(const struct clu_state *s, uint32_t a, uint
 {
 	const struct clu_spec *x = &s->dom[a].spec, *y = &s->dom[b].spec;
 
-	if (x->priority != y->priority)
-		return x->priority > y->priority;
+	int32_t p = clu_priority(&s->dom[a]), q = clu_priority(&s->dom[b]);
+
+	if (p != q)
+		return p > q;
 	return x->order != y->order ? x->order < y->order : a < b;
 }
 

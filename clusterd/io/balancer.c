@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include "clusterd/core/settings.h"
 #include "common/log.h"
 #include "common/util.h"
 
@@ -111,6 +112,10 @@ static bool propose(struct balancer *b, struct balancer_move *m)
 	}
 	if (!clu_node_committed(nodeio_node(b->n), d->rev))
 		return false;
+	if (clu_stays(d, nodeio_load(b->n)->time_ns, NULL)) {
+		end_move(m, BALANCER_SKIPPED, "it is not to be balanced now (vmclus set)");
+		return false;
+	}
 	clu_judge(s, nodeio_load(b->n), d, clu_slot(s, to), &v);
 	nodeio_verdict_text(b->n, d, to, &v);
 	if (v.why != CLU_WHY_OK && v.why != CLU_WHY_FAILED_HERE) {
@@ -218,7 +223,7 @@ static void automatic(struct balancer *b)
 	spread = clu_plan_balance_spread(s, nodeio_load(b->n), ws, bytes);
 	snprintf(b->text, sizeof(b->text), "spread %.0f %%, threshold %u %%", spread * 100,
 	         s->policy.balance_threshold_pct);
-	if (spread * 100 <= s->policy.balance_threshold_pct) {
+	if (spread * 100 <= s->policy.balance_threshold_pct && !clu_plan_spare_used(s, nodeio_load(b->n))) {
 		b->above_since_ns = 0;
 		return;
 	}

@@ -248,6 +248,8 @@ static const struct {
 	{ "stop", ctl_stop, false },
 	{ "move", ctl_move, false },
 	{ "drain", ctl_drain, false },
+	{ "set", ctl_set, false },
+	{ "spare", ctl_spare, false },
 	{ "leave", ctl_leave, true },
 	{ "rule-add", ctl_rule_add, false },
 	{ "rule-remove", ctl_rule_remove, false },

@@ -114,6 +114,13 @@ json_t *ctl_disarm_json(struct client *c);
 bool ctl_disarm_text(struct client *c, char *to, size_t len);
 /* True if that host's domains run on though it is cut off. */
 bool ctl_permitted(const struct clu_state *s, const struct clu_host *h);
+/* cluctl_set.c */
+void ctl_set(struct client *c);
+void ctl_spare(struct client *c);
+/* What counts for @d: "priority", "restarts", "restart_window_s", "balance", "cool_down_s", "cool_left_s", "set" (what was ordered). */
+json_t *ctl_settings_json(struct client *c, const struct clu_dom *d);
+/* What of it keeps @d where it is, or down, for people; begins with "; ". @to: 2 * CLU_TEXT_MAX. */
+void ctl_settings_text(struct client *c, const struct clu_dom *d, char *to, size_t len);
 /* cluctl_cpu.c */
 void ctl_cpu_baseline(struct client *c);
 

@@ -129,7 +129,7 @@ static bool brought(struct client *c)
 		struct clu_verdict v;
 
 		if (!d->uuid[0] || d->home != c->o.node || d->host == c->o.node || d->phase == CLU_PHASE_STOPPED ||
-		    d->phase == CLU_PHASE_FAILED)
+		    d->phase == CLU_PHASE_FAILED || d->set.has & CLU_SET_NO_BALANCE)
 			continue;
 		clu_judge(s, nodeio_load(c->ctl->n), d, clu_slot(s, clu_host_of(s, d->home)), &v);
 		nodeio_verdict_text(c->ctl->n, d, clu_host_of(s, d->home), &v);
@@ -146,6 +146,7 @@ void ctl_drain(struct client *c)
 {
 	struct clu_host *h = ctl_host(c);
 	bool back = ctl_flag(c, "bring_back", false), undo = back || ctl_flag(c, "undo", false);
+	bool until = !undo && ctl_flag(c, "until_back", false);
 	struct clu_cmd *cmd;
 
 	if (!h)
@@ -156,7 +157,7 @@ void ctl_drain(struct client *c)
 		return;
 	cmd->host = h->node;
 	cmd->on = !undo;
-	cmd->desired = back ? CLU_DESIRED_RUNNING : CLU_DESIRED_STOPPED;
+	cmd->desired = back || until ? CLU_DESIRED_RUNNING : CLU_DESIRED_STOPPED;
 	ctl_wait_time(c);
 	if ((!undo || back) && ctl_flag(c, "wait", true))
 		c->o.go_on = undo ? brought : drained;

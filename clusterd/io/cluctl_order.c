@@ -242,7 +242,7 @@ static bool no_start(struct client *c, const struct clu_dom *d)
 	uint32_t node;
 
 	if (d->phase == CLU_PHASE_FAILED) {
-		ctl_fail(c, EIO, "%s failed %u times: %s", d->name, d->failures, d->text);
+		ctl_fail(c, EIO, "%s failed %u times and is given up: %s", d->name, d->failures, d->text);
 		return true;
 	}
 	if (d->phase != CLU_PHASE_STOPPED || d->desired != CLU_DESIRED_RUNNING || boot_ns() < c->o.seen_ns + NO_ROOM_NS)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "clusterd/core/after.h"
 #include "clusterd/core/decide.h"
 #include "clusterd/core/rehearse.h"
 #include "clusterd/io/cluctl_int.h"
@@ -15,6 +16,7 @@ struct rehearsal {
 	struct client *c;
 	struct clu_state *s; /* a copy, and what is left of it */
 	uint16_t *order;
+	uint64_t *up_ns; /* by slot: when it would be up, from when the first ones may start; 0: it runs on */
 	uint32_t slot, node, n, lost, starting[CLU_HOSTS_MAX];
 	uint64_t detect_ns; /* from its last sign of life until its domains may be started elsewhere */
 	bool quorum;
@@ -25,7 +27,8 @@ static int copy_state(struct rehearsal *r, const struct clu_state *s)
 {
 	r->s = malloc(sizeof(*s));
 	r->order = calloc(s->dom_cap, sizeof(*r->order));
-	if (!r->s || !r->order)
+	r->up_ns = calloc(s->dom_cap, sizeof(*r->up_ns));
+	if (!r->s || !r->order || !r->up_ns)
 		return -ENOMEM;
 	*r->s = *s;
 	r->s->dom = calloc(s->dom_cap, sizeof(*s->dom));
@@ -41,6 +44,7 @@ static void done(struct rehearsal *r)
 		free(r->s->dom);
 	free(r->s);
 	free(r->order);
+	free(r->up_ns);
 	json_decref(r->doms);
 }
 
@@ -82,16 +86,17 @@ static json_t *refusals(const struct rehearsal *r, uint32_t dom)
 	return a;
 }
 
-static void tell(struct rehearsal *r, uint32_t dom, const char *fate, const char *host, uint64_t start_ns,
-                 bool measured, const char *text)
+static void tell(struct rehearsal *r, uint32_t dom, const char *fate, const char *host, uint64_t after_ns,
+                 uint64_t start_ns, bool measured, const char *text)
 {
 	json_t *o = json_pack("{s:s, s:s, s:s?, s:s}", "name", r->s->dom[dom].name, "fate", fate, "host", host, "text",
 	                      text);
 
 	if (host)
-		(void)json_object_update_new(o, json_pack("{s:f, s:f, s:b}", "outage_s",
-		                                          (double)(r->detect_ns + start_ns) / 1e9, "start_s",
-		                                          (double)start_ns / 1e9, "measured", measured));
+		(void)json_object_update_new(o, json_pack("{s:f, s:f, s:f, s:b}", "outage_s",
+		                                          (double)(r->detect_ns + after_ns + start_ns) / 1e9, "waits_s",
+		                                          (double)after_ns / 1e9, "start_s", (double)start_ns / 1e9,
+		                                          "measured", measured));
 	if (!strcmp(fate, "nowhere"))
 		(void)json_object_set_new(o, "hosts", r->quorum ? refusals(r, dom) : json_array());
 	(void)json_array_append_new(r->doms, o);
@@ -100,7 +105,9 @@ static void tell(struct rehearsal *r, uint32_t dom, const char *fate, const char
 static void place_one(struct rehearsal *r, uint32_t dom)
 {
 	char why[CLU_TEXT_MAX] = "";
+	bool healthy;
 	uint64_t took = nodeio_start_ns(r->c->ctl->n, dom), start = took ? took : START_GUESS_NS;
+	uint64_t after = clu_rehearse_after(r->s, dom, r->up_ns, &healthy);
 	uint32_t node = r->quorum ? clu_rehearse_next(r->s, nodeio_load(r->c->ctl->n), dom, why) : 0, slot;
 	const struct clu_host *h = node ? clu_host_of(r->s, node) : NULL;
 
@@ -110,11 +117,37 @@ static void place_one(struct rehearsal *r, uint32_t dom)
 	if (h) { /* a host starts so many at a time */
 		slot = clu_slot(r->s, h);
 		start *= 1 + r->starting[slot]++ / CLU_STARTS_PER_HOST;
+		r->up_ns[dom] = after + start;
+		if (healthy)
+			snprintf(why, sizeof(why), "and the time until those that it starts after are healthy");
 	}
 	if (!is_of_host(r, dom))
 		return; /* it only takes its room */
 	r->lost += !h;
-	tell(r, dom, h ? "starts" : "nowhere", h ? h->name : NULL, start, took != 0, why);
+	tell(r, dom, h ? "starts" : "nowhere", h ? h->name : NULL, after, start, took != 0, why);
+}
+
+/* In the order in which they would start: who starts after others, after them. */
+static void place_all(struct rehearsal *r)
+{
+	char why[CLU_TEXT_MAX];
+	uint32_t i;
+
+	while (r->quorum && (i = clu_rehearse_pick(r->s, r->order, r->n)) < r->n) {
+		place_one(r, r->order[i]);
+		r->order[i] = CLU_REHEARSED;
+	}
+	for (i = 0; i < r->n; i++) {
+		if (r->order[i] == CLU_REHEARSED)
+			continue;
+		if (!r->quorum) {
+			place_one(r, r->order[i]);
+		} else if (is_of_host(r, r->order[i])) {
+			(void)clu_after_waits(r->s, NULL, &r->s->dom[r->order[i]], 0, NULL, why);
+			r->lost++;
+			tell(r, r->order[i], "waits", NULL, 0, 0, false, why);
+		}
+	}
 }
 
 static void stay_down(struct rehearsal *r)
@@ -124,7 +157,7 @@ static void stay_down(struct rehearsal *r)
 
 		if (!d->uuid[0] || !is_of_host(r, i) || (d->spec.ha && d->desired == CLU_DESIRED_RUNNING))
 			continue;
-		tell(r, i, "stays", NULL, 0, false,
+		tell(r, i, "stays", NULL, 0, 0, false,
 		     d->spec.ha ? "it is being stopped" : "ha=\"no\": it stays down with its host");
 	}
 }
@@ -161,8 +194,7 @@ void ctl_rehearse(struct client *c)
 		return;
 	}
 	r.n = clu_rehearse_begin(r.s, r.slot, r.order);
-	for (uint32_t i = 0; i < r.n; i++)
-		place_one(&r, r.order[i]);
+	place_all(&r);
 	stay_down(&r);
 	o = json_pack("{s:s, s:s, s:b, s:f, s:I, s:O}", "type", "rehearsal", "host", h->name, "ok", !r.lost, "detect_s",
 	              (double)r.detect_ns / 1e9, "nowhere", (json_int_t)r.lost, "domains", r.doms);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 #include "clusterd/core/after.h"
+#include "clusterd/core/settings.h"
 #include "clusterd/io/cluctl_int.h"
 #include "common/log.h"
 #include "common/util.h"
@@ -139,7 +140,7 @@ static json_t *host_json(struct client *c, uint32_t slot)
 
 	awaits_text(c, h, awaits, sizeof(awaits));
 	return json_pack(
-		"{s:s, s:s, s:f, s:f, s:I, s:I, s:b, s:s, s:o, s:o, s:b, s:s, s:s, s:b, s:b, s:s, s:s, s:o, s:b}",
+		"{s:s, s:s, s:f, s:f, s:I, s:I, s:b, s:s, s:o, s:o, s:b, s:s, s:s, s:b, s:b, s:s, s:s, s:o, s:b, s:b, s:b, s:b}",
 		"name", h->name, "state", clu_host_state_name(h->state), "cpu_used",
 		(double)load->cpu_used_milli[slot] / 1000, "cpu_total", (double)h->cap.cpu_milli / 1000,
 		"mem_used_bytes", (json_int_t)load->mem_used_bytes[slot], "mem_total_bytes",
@@ -148,7 +149,8 @@ static json_t *host_json(struct client *c, uint32_t slot)
 		labels(h), "self_fencing", h->self_fencing, "fencing", fencing, "leaving", clu_leaving_name(h->leaving),
 		"suspected", clu_suspected(h, nodeio_load(c->ctl->n)->time_ns), "clock_stops", h->clock_stops, "awaits",
 		awaits, "role", h->witness ? "witness" : "host", "level",
-		peer->member ? json_integer(peer->level) : json_null(), "permitted", ctl_permitted(s, h));
+		peer->member ? json_integer(peer->level) : json_null(), "permitted", ctl_permitted(s, h), "spare",
+		h->spare, "spare_open", h->spare && clu_spare_open(s, slot), "until_back", h->until_back);
 }
 
 static const char *operation(enum clu_phase p)
@@ -166,6 +168,11 @@ static bool starts_later(struct client *c, const struct clu_dom *d, char *why)
 	const struct clu_load *load = nodeio_load(c->ctl->n);
 	char disarm[2 * CLU_TEXT_MAX];
 
+	if (d->desired == CLU_DESIRED_RUNNING && d->phase == CLU_PHASE_FAILED) {
+		snprintf(why, CLU_TEXT_MAX, "given up after %u crashes, vmclus start tries it again%s%.120s",
+		         d->failures, d->text[0] ? ": " : "", d->text);
+		return true;
+	}
 	if (d->desired != CLU_DESIRED_RUNNING || d->phase != CLU_PHASE_STOPPED)
 		return false;
 	if (ctl_disarm_text(c, disarm, sizeof(disarm)))
@@ -188,18 +195,19 @@ static json_t *dom_json(struct client *c, uint32_t slot)
 	const char *text = here && doing[0] ? doing : starts_later(c, d, waits) ? waits : d->text;
 	bool parked = here && c->ctl->local && local_parked(c->ctl->local, d->uuid);
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:I, s:s?, s:s?, s:s, s:f, s:I, s:i, s:i, s:i, s:b, s:s, s:s?}",
-	                 "name", d->name, "uuid", d->uuid, "state",
-	                 unknown    ? "unknown"
-	                 : stranded ? "stopped"
-	                 : parked   ? "suspended"
-	                            : clu_phase_name(d->phase),
-	                 "desired", clu_desired_name(d->desired), "host", h ? h->name : NULL, "generation",
-	                 (json_int_t)d->generation, "operation", operation(d->phase), "target", name_of(s, d->target),
-	                 "text", text, "cpu_used", (double)load->cpu_milli / 1000, "mem_bytes",
-	                 (json_int_t)d->spec.mem_bytes, "priority", (int)d->spec.priority, "failures", (int)d->failures,
-	                 "order", (int)d->spec.order, "ha", d->spec.ha, "type", d->spec.type, "home",
-	                 name_of(s, d->home));
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:I, s:s?, s:s?, s:s, s:f, s:I, s:i, s:i, s:b, s:s, s:s?}",
+	                      "name", d->name, "uuid", d->uuid, "state",
+	                      unknown    ? "unknown"
+	                      : stranded ? "stopped"
+	                      : parked   ? "suspended"
+	                                 : clu_phase_name(d->phase),
+	                      "desired", clu_desired_name(d->desired), "host", h ? h->name : NULL, "generation",
+	                      (json_int_t)d->generation, "operation", operation(d->phase), "target",
+	                      name_of(s, d->target), "text", text, "cpu_used", (double)load->cpu_milli / 1000,
+	                      "mem_bytes", (json_int_t)d->spec.mem_bytes, "failures", (int)d->failures, "order",
+	                      (int)d->spec.order, "ha", d->spec.ha, "type", d->spec.type, "home", name_of(s, d->home));
+	(void)json_object_update_new(o, ctl_settings_json(c, d));
+	return o;
 }
 
 static json_t *rules_json(const struct clu_state *s)
@@ -296,7 +304,8 @@ void ctl_explain(struct client *c)
 	const struct clu_dom *d = ctl_dom(c);
 	const struct clu_host *at = d ? clu_host_of(s, d->host) : NULL;
 	json_t *hosts = json_array();
-	char text[5 * CLU_TEXT_MAX], why[CLU_TEXT_MAX] = "", awaits[2 * CLU_TEXT_MAX] = "", waits[CLU_TEXT_MAX];
+	char text[7 * CLU_TEXT_MAX], set[2 * CLU_TEXT_MAX], why[CLU_TEXT_MAX] = "", awaits[2 * CLU_TEXT_MAX] = "",
+							    waits[CLU_TEXT_MAX];
 	uint32_t best;
 
 	if (!d) {
@@ -321,6 +330,7 @@ void ctl_explain(struct client *c)
 		                                      f ? (int)f->count : 0, "failed", f ? f->text : ""));
 	}
 	best = clu_place(s, nodeio_load(c->ctl->n), d, false, why);
+	ctl_settings_text(c, d, set, sizeof(set));
 	if (at)
 		awaits_text(c, at, awaits, sizeof(awaits));
 	if (d->host)
@@ -337,8 +347,10 @@ void ctl_explain(struct client *c)
 		snprintf(text, sizeof(text), "%s is %s%s%s; %s %s", d->name, clu_phase_name(d->phase),
 		         d->text[0] ? ": " : "", d->text,
 		         best ? "it would start on" : "no host can take it:", best ? name_of(s, best) : why);
-	ctl_over(c, json_pack("{s:s, s:s, s:s?, s:o, s:s}", "type", "explain", "name", d->name, "host",
-	                      name_of(s, d->host), "hosts", hosts, "text", text));
+	json_t *o = json_pack("{s:s, s:s, s:s?, s:o, s:s+}", "type", "explain", "name", d->name, "host",
+	                      name_of(s, d->host), "hosts", hosts, "text", text, set);
+	(void)json_object_update_new(o, ctl_settings_json(c, d));
+	ctl_over(c, o);
 }
 
 /* Events --------------------------------------------------------------------------------------------------------------- */

@@ -69,6 +69,12 @@ static void rule_to_pb(struct clu_rule *r, Hospes__Clu__Rule *pb, char **w)
 	CLU_RULE_FIELDS_2(TO)
 }
 
+static void set_to_pb(struct clu_settings *r, Hospes__Clu__Settings *pb)
+{
+	hospes__clu__settings__init(pb);
+	CLU_SET_FIELDS(TO)
+}
+
 static void scalars_to_pb(struct clu_cmd *r, Hospes__Clu__Command *pb)
 {
 	CLU_CMD_FIELDS(TO_U64)
@@ -108,6 +114,7 @@ int cluwire_pack_cmd(Hospes__Clu__Envelope *env, const struct clu_cmd *cmd, cons
 	Hospes__Clu__Capacity cap;
 	Hospes__Clu__Rule rule;
 	Hospes__Clu__Policy policy;
+	Hospes__Clu__Settings set;
 	_cleanup_free_ Hospes__Clu__Inventory *inv = NULL;
 	struct clu_cmd c = *cmd; /* protobuf wants pointers that are not const */
 	char *w[CLU_BRIDGES_MAX + CLU_LABELS_MAX + CLU_BUILDS_MAX];
@@ -129,6 +136,9 @@ int cluwire_pack_cmd(Hospes__Clu__Envelope *env, const struct clu_cmd *cmd, cons
 	} else if (c.kind == CLU_CMD_POLICY) {
 		policy_to_pb(&c.policy, &policy);
 		pb.policy = &policy;
+	} else if (c.kind == CLU_CMD_SET) {
+		set_to_pb(&c.set, &set);
+		pb.set = &set;
 	}
 	env->body_case = HOSPES__CLU__ENVELOPE__BODY_COMMAND;
 	env->command = &pb;
@@ -239,6 +249,14 @@ static int take_rule(const Hospes__Clu__Rule *pb, struct clu_rule *r, struct err
 	return e;
 }
 
+static int take_set(const Hospes__Clu__Settings *pb, struct clu_settings *r, struct err *err)
+{
+	if (!pb)
+		return err_set(err, EPROTO, "set: without settings");
+	CLU_SET_FIELDS(OF)
+	return 0;
+}
+
 static int take_inventory(struct cluwire *w, const Hospes__Clu__Command *pb, struct err *err)
 {
 	int r = 0;
@@ -287,7 +305,7 @@ static int take_scalars(const Hospes__Clu__Command *pb, struct clu_cmd *r, struc
 
 static bool about_a_domain(enum clu_cmd_kind k)
 {
-	return (k >= CLU_CMD_DEFINE && k <= CLU_CMD_REACH);
+	return (k >= CLU_CMD_DEFINE && k <= CLU_CMD_REACH) || k == CLU_CMD_SET;
 }
 
 int cluwire_unpack_cmd(struct cluwire *w, struct err *err)
@@ -310,5 +328,7 @@ int cluwire_unpack_cmd(struct cluwire *w, struct err *err)
 		r = take_rule(pb->rule, &c->rule, err);
 	if (r == 0 && c->kind == CLU_CMD_POLICY)
 		r = take_policy(pb->policy, &c->policy, err);
+	if (r == 0 && c->kind == CLU_CMD_SET)
+		r = take_set(pb->set, &c->set, err);
 	return r;
 }

@@ -38,7 +38,8 @@ static void note_host(struct nodeio *n, const struct clu_cmd *c, const struct cl
 	char text[2 * CLU_TEXT_MAX];
 
 	if (!h || (h->state == before->state && h->boot == before->boot && h->maintenance == before->maintenance &&
-	           h->leaving == before->leaving && (h->returning == before->returning || !h->returning)))
+	           h->leaving == before->leaving && h->until_back == before->until_back &&
+	           (h->returning == before->returning || !h->returning)))
 		return;
 	if (h->state != before->state && h->state == CLU_HOST_SAFE)
 		snprintf(
@@ -49,7 +50,10 @@ static void note_host(struct nodeio *n, const struct clu_cmd *c, const struct cl
 				     : "%s is safe (%s): what ran there may be started elsewhere",
 			h->name, clu_safe_name(h->safe_by));
 	else if (h->state == CLU_HOST_ONLINE && (h->state != before->state || h->boot != before->boot))
-		snprintf(text, sizeof(text), "%s is online%s", h->name,
+		snprintf(text, sizeof(text), "%s is online%s%s", h->name,
+		         before->maintenance && !h->maintenance
+		                 ? ": its maintenance is over, and what was moved away from it is brought back"
+		                 : "",
 		         h->witness       ? ", a witness"
 		         : h->clock_stops ? "; its clocks may stand still while it is paused"
 		                          : "");
@@ -66,11 +70,16 @@ static void note_host(struct nodeio *n, const struct clu_cmd *c, const struct cl
 		         h->leaving == CLU_LEAVING_DRAIN    ? "is being shut down: its domains are moved away"
 		         : h->leaving == CLU_LEAVING_ENDING ? "is being shut down: what runs there is ended"
 		                                            : "is not shut down after all");
+	else if (h->maintenance == before->maintenance && h->maintenance)
+		snprintf(text, sizeof(text), "%s is in maintenance%s", h->name,
+		         h->until_back ? " until it is back" : "");
 	else if (h->maintenance == before->maintenance)
 		snprintf(text, sizeof(text), "%s: what was moved away from it is brought back", h->name);
 	else
 		snprintf(text, sizeof(text), "%s %s", h->name,
-		         h->maintenance ? "is in maintenance" : "takes domains again");
+		         h->until_back    ? "is in maintenance until it is back"
+		         : h->maintenance ? "is in maintenance"
+		                          : "takes domains again");
 	note(n, c, "", h->name, text);
 }
 
@@ -142,6 +151,9 @@ static void note_dom(struct nodeio *n, const struct clu_cmd *c, const struct clu
 		         clu_host_name(n->s, c->origin));
 	else if (c->kind == CLU_CMD_DEFINE)
 		snprintf(text, sizeof(text), "%s was %s", d->name, before->uuid[0] ? "defined anew" : "defined");
+	else if (c->kind == CLU_CMD_SET)
+		snprintf(text, sizeof(text), "%s: its settings were changed%s", d->name,
+		         c->on ? ", and its failures are forgotten" : "");
 	else if (c->kind == CLU_CMD_DESIRE)
 		snprintf(text, sizeof(text), "%s is to be %s", d->name, clu_desired_name(d->desired));
 	else
@@ -223,6 +235,20 @@ static void note_disarm(struct nodeio *n, const struct clu_cmd *c)
 	note(n, c, "", "", text);
 }
 
+static void note_spare(struct nodeio *n, const struct clu_cmd *c, const struct clu_host *before)
+{
+	const struct clu_host *h = before->node ? clu_host_of(n->s, before->node) : NULL;
+	char text[CLU_TEXT_MAX];
+
+	if (!h || h->spare == before->spare)
+		return;
+	snprintf(text, sizeof(text),
+	         h->spare ? "%s is a spare: it takes domains only while another host is lost or in maintenance"
+	                  : "%s is no spare any more",
+	         h->name);
+	note(n, c, "", h->name, text);
+}
+
 static void note_permit(struct nodeio *n, const struct clu_cmd *c)
 {
 	const struct clu_host *h = clu_host_of(n->s, c->origin);
@@ -264,6 +290,9 @@ void nodeio_note(struct nodeio *n, const struct clu_cmd *c, const struct clu_dom
 		break;
 	case CLU_CMD_PERMIT:
 		note_permit(n, c);
+		break;
+	case CLU_CMD_SPARE:
+		note_spare(n, c, hbefore);
 		break;
 	case CLU_CMD_RULE_ADD:
 		note(n, c, "", "", "a rule was added");

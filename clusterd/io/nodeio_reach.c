@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "clusterd/core/settings.h"
 #include "clusterd/io/aside.h"
 #include "clusterd/io/nodeio_int.h"
 #include "clusterd/io/pulseio.h"
@@ -50,7 +51,7 @@ static uint32_t weight(const struct nodeio *n)
 
 	for (uint32_t i = 0; i < n->s->n_dom; i++) {
 		const struct clu_dom *d = &n->s->dom[i];
-		int32_t p = d->spec.priority;
+		int32_t p = clu_priority(d);
 
 		if (d->uuid[0] && d->host == n->cfg.node)
 			sum += (uint32_t)(16 + (p < -15 ? -15 : p > 240 ? 240 : p)) * (d->spec.ha ? 1 : 2);

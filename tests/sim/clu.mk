@@ -1,5 +1,5 @@
 # Simulation of whole clusters: the real cores of clusterd and migrated.
-simclu_sources = %D%/simclu.h %D%/simclu.c %D%/simclu_cpg.c %D%/simclu_node.c %D%/simclu_pulse.c %D%/simclu_host.c %D%/simclu_move.c %D%/simclu_park.c %D%/simclu_leave.c %D%/simclu_list.c %D%/simclu_nodelist.c %D%/simclu_witness.c %D%/simclu_bad.c %D%/simclu_apart.c %D%/simclu_after.c %D%/simclu_freeze.c %D%/simclu_mig.h \
+simclu_sources = %D%/simclu.h %D%/simclu.c %D%/simclu_cpg.c %D%/simclu_node.c %D%/simclu_pulse.c %D%/simclu_host.c %D%/simclu_move.c %D%/simclu_park.c %D%/simclu_leave.c %D%/simclu_list.c %D%/simclu_nodelist.c %D%/simclu_witness.c %D%/simclu_bad.c %D%/simclu_apart.c %D%/simclu_after.c %D%/simclu_set.c %D%/simclu_freeze.c %D%/simclu_mig.h \
 	%D%/simclu_mig.c %D%/simclu_miglink.c %D%/simclu_mighv.c %D%/simclu_fault.c %D%/simclu_check_copies.c %D%/simclu_check_state.c \
 	%D%/simclu_check_end.c %D%/main_simclu.c
 check_PROGRAMS += %D%/simclu

@@ -156,7 +156,8 @@ static int planted(const struct plan *p)
 		                            "gives-up-at-once",    "waits-briefly",      "lists-unasked",
 		                            "lists-unbound",       "lists-unread",       "lists-and-old-peers",
 		                            "witness-unsaid",      "unordered",          "permit-unpromised",
-		                            "permit-undropped" };
+		                            "permit-undropped",    "balances-all",       "no-cool-down",
+		                            "spare-as-any",        "brings-back-all",    "restarts-forgotten" };
 	int rc = 0;
 
 	for (unsigned b = 0; b < sizeof(bugs) / sizeof(bugs[0]); b++) {

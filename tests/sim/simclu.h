@@ -8,7 +8,7 @@
  * simclu_apart.c: all that lose each other; simclu_witness.c: one machine that carries no domains;
  * simclu_freeze.c: machines that stand still; simclu_move.c: clusterd's part in migrations; simclu_mig.c, simclu_miglink.c,
  * simclu_mighv.c: migrated around the real cores of
- * migrated/core; simclu_after.c: rules of order;
+ * migrated/core; simclu_after.c: rules of order; simclu_set.c: settings of domains, spare hosts, the balancer;
  * simclu_list.c: hosts that join, leave and are taken out; simclu_fault.c: the adversary; simclu_check_*.c: what must hold.
  */
 #ifndef HOSPES_TESTS_SIM_SIMCLU_H
@@ -307,6 +307,11 @@ struct sc {
 	/* checkers */
 	uint64_t after_rev;    /* of the domain of the START that is just applied */
 	const char *after_first; /* the one that has to run before; NULL: none */
+	/* of the domain of the command that is just applied: as it was; set_rev 0: there is none */
+	uint64_t set_rev, set_moved, set_window;
+	struct clu_settings set_was;
+	uint32_t set_failures, set_host;
+	bool set_ran;
 	struct sc_history *history; /* [node * SC_HISTORY], */
 	struct sc_history *committed;
 	uint64_t committed_max, epoch_max, index_before;
@@ -497,6 +502,14 @@ void sc_fenced(struct sc *w, const struct sc_ev *e);
 void sc_after_before(struct sc *w, uint32_t node, const struct clu_cmd *c);
 void sc_after_applied(struct sc *w, uint32_t node, const struct clu_cmd *c);
 void sc_after_hide(struct sc *w, struct clu_state *s, bool hide); /* planted bug: nobody looks at the rules */
+
+/* simclu_set.c: settings of domains, spare hosts, and the balancer */
+void sc_set_order(struct sc *w, uint32_t node, uint32_t dom);
+void sc_set_balance(struct sc *w); /* the coordinator makes a plan and carries it out */
+void sc_set_proposed(struct sc *w, uint32_t node, const struct clu_cmd *c);
+void sc_set_before(struct sc *w, uint32_t node, const struct clu_cmd *c); /* a command is about to be applied, and was */
+void sc_set_applied(struct sc *w, uint32_t node, const struct clu_cmd *c);
+void sc_set_hide(struct sc *w, struct clu_state *s, bool hide); /* planted bugs: the coordinator does not see them */
 
 /* simclu_check_copies.c: (a) never two, and none with old memory. simclu_check_state.c: (c), (f). simclu_check_end.c: (b), (d), (e) */
 void sc_check_copies(struct sc *w, uint32_t dom);

@@ -476,6 +476,8 @@ static void order(struct sc *w, uint32_t node, uint32_t dom, uint32_t what)
 		c.kind = CLU_CMD_MAINTENANCE;
 		c.host = w->node[sc_rnd(w, w->opt.nodes)].id;
 		c.on = sc_chance(w, 40) && !w->opt.bad; /* the bad host is never the only one */
+		c.desired = sc_chance(w, 50) ? CLU_DESIRED_RUNNING
+		                             : CLU_DESIRED_STOPPED; /* what was moved away comes back */
 	} else if (what < 12) {
 		c.kind = CLU_CMD_RULE_ADD;
 		c.rule.kind = sc_chance(w, 50) ? CLU_RULE_APART : CLU_RULE_AFTER; /* circles are refused */
@@ -495,6 +497,9 @@ static void order(struct sc *w, uint32_t node, uint32_t dom, uint32_t what)
 		c.on = sc_chance(w, 50) && !w->opt.calm; /* those promise when guests run again */
 		c.lease_ns = (5 + sc_rnd(w, 60)) * S;
 		strcpy(c.text, "work");
+	} else if (what >= 16) {
+		sc_set_order(w, node, dom);
+		return;
 	} else {
 		c.kind = CLU_CMD_POLICY;
 		c.policy = w->node[node].s->policy;
@@ -536,7 +541,7 @@ static bool define_missing(struct sc *w)
 
 void sc_admin(struct sc *w)
 {
-	uint32_t a = any_up(w), b = any_up(w), dom = (uint32_t)sc_rnd(w, w->opt.doms), what = (uint32_t)sc_rnd(w, 16);
+	uint32_t a = any_up(w), b = any_up(w), dom = (uint32_t)sc_rnd(w, w->opt.doms), what = (uint32_t)sc_rnd(w, 20);
 
 	if (w->stopped)
 		return;
@@ -552,6 +557,8 @@ void sc_admin(struct sc *w)
 		order(w, a, dom, what);
 	if (b < w->opt.nodes && sc_chance(w, 25)) /* another one wants something else at the same moment */
 		order(w, b, dom, (uint32_t)sc_rnd(w, 11));
+	if (sc_chance(w, 40))
+		sc_set_balance(w);
 	if (w->opt.disarm && a < w->opt.nodes)
 		order(w, a, dom, 13);
 	later(w, w->admin_gap / 4 + sc_rnd(w, w->admin_gap * 2), SC_EV_ADMIN, 0, 0, 0);

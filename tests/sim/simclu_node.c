@@ -489,7 +489,11 @@ void sc_node_message(struct sc *w, uint32_t node, struct sc_msg *m, bool again)
 	uint64_t sum = n->s->sum;
 	if (start)
 		sc_after_before(w, node, &m->m.cmd);
+	if (m->m.kind == CLU_MSG_CMD)
+		sc_set_before(w, node, &m->m.cmd);
 	feed(w, node, &ev, m);
+	if (m->m.kind == CLU_MSG_CMD)
+		sc_set_applied(w, node, &m->m.cmd);
 	if (calm && n->s->sum != sum)
 		sc_violation(w, "%s counts at %c while the cluster is disarmed", clu_cmd_name(m->m.cmd.kind),
 		             sc_letter(node));
@@ -627,8 +631,10 @@ static void decide(struct sc *w, uint32_t node)
 	if (clu_node_level(n->n) > n->s->level)
 		sc_submit(w, node, &(struct clu_cmd){ .kind = CLU_CMD_LEVEL, .level = clu_node_level(n->n) });
 	sc_after_hide(w, n->s, true);
+	sc_set_hide(w, n->s, true);
 	clu_decide(sc_planted(w, "forgets-failures") ? forgetful(w, n->s) : n->s, &v, &n->load, 1000000 * S + w->now,
 	           w->proposals);
+	sc_set_hide(w, n->s, false);
 	sc_after_hide(w, n->s, false);
 	for (uint32_t i = 0; i < CLU_HOSTS_MAX && n->s->host[i].node; i++) {
 		const struct clu_host *h = &n->s->host[i];
@@ -641,6 +647,7 @@ static void decide(struct sc *w, uint32_t node)
 	for (uint32_t i = 0; i < w->proposals->n; i++) {
 		sc_trace(w, "%c proposes %s %s %c", sc_letter(node), clu_cmd_name(w->proposals->cmd[i].kind),
 		         w->proposals->cmd[i].uuid, sc_letter_of(w, w->proposals->cmd[i].host));
+		sc_set_proposed(w, node, &w->proposals->cmd[i]);
 		sc_submit(w, node, &w->proposals->cmd[i]);
 		if (sc_chance(w, 3))
 			sc_submit(w, node, &w->proposals->cmd[i]); /* twice does no harm */

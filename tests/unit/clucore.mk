@@ -1,5 +1,5 @@
 # Unit tests of clusterd/core: records, commands, views, leases, decisions.
-clucore_tests = %D%/test_clustate %D%/test_clulost %D%/test_clunode %D%/test_clupulse %D%/test_cluawait %D%/test_clulist %D%/test_cluwitness %D%/test_clulevel %D%/test_cludecide %D%/test_cluafter %D%/test_cludisarm
+clucore_tests = %D%/test_clustate %D%/test_clulost %D%/test_clunode %D%/test_clupulse %D%/test_cluawait %D%/test_clulist %D%/test_cluwitness %D%/test_clulevel %D%/test_cludecide %D%/test_cluafter %D%/test_cludisarm %D%/test_cluset
 check_PROGRAMS += $(clucore_tests)
 TESTS += $(clucore_tests)
 
@@ -25,3 +25,5 @@ TESTS += $(clucore_tests)
 %C%_test_cluafter_LDADD = clusterd/core/libclucore.a clusterd/core/libcluplan.a clusterd/core/libclucore.a $(TEST_LIBS) -lm
 %C%_test_cludisarm_SOURCES = %D%/test_cludisarm.c %D%/clubus.h
 %C%_test_cludisarm_LDADD = clusterd/core/libclucore.a clusterd/core/libcluplan.a clusterd/core/libclucore.a $(TEST_LIBS) -lm
+%C%_test_cluset_SOURCES = %D%/test_cluset.c %D%/cluapply.h %D%/cluapply.c
+%C%_test_cluset_LDADD = clusterd/core/libclucore.a clusterd/core/libcluplan.a clusterd/core/libclucore.a $(TEST_LIBS) -lm

@@ -49,6 +49,8 @@ status_report() {
 		'rules add beside a b' 'rules add apart a b --healthy' 'rules add after a b --delay -1' 'rules remove x' 'rules list x' 'fence deny host-a' 'policy lease_s' 'policy =1' 'balance --auto perhaps' \
 		'balance --auto on --yes' 'balance --max-moves none' 'start g --timeout soon' 'events --since then' 'start g --no-wait=1' \
 		'init' 'init a b' 'init .x' 'join host-a' 'join host-a t u' 'invite host-b' 'invite --name .x' 'remove' 'replace .x' 'leave host-a' \
+		'set' 'set g --restarts 3' 'set g --restarts x/10m' 'set g --cool-down soon' 'set g --priority high' 'set g --balance --no-balance' \
+		'spare' 'spare a b' 'drain a --undo --until-back' \
 		'simulate' 'simulate a b' 'simulate --generate 3' 'simulate --gain much x'
 	[ ! -e "$T/orders" ]
 }
@@ -321,6 +323,35 @@ on_terminal() {
 	run bash -c "'$vmclus' rehearse host-a --json 2>/dev/null"
 	[ "$status" -eq 1 ]
 	[ "$(jq -s -c 'map(.status // .nowhere)' <<<"$output")" = '[1,"failed"]' ]
+}
+
+@test "rehearse: who starts after others, and who waits for one that will not run" {
+	say rehearse '{"type":"rehearsal","host":"host-a","ok":false,"detect_s":9.5,"nowhere":1,"domains":[{"name":"web","fate":"starts","host":"host-b","text":"","outage_s":20.5,"waits_s":8,"start_s":3,"measured":false},{"name":"job","fate":"waits","host":null,"text":"waits for db2, which is not to run"}]}'
+	run "$vmclus" rehearse host-a
+	[ "$status" -eq 1 ]
+	[[ $output == *"web "*"(start 3.0 s, a guess; 8.0 s for others to start first)"*"job "*" DOES NOT START: waits for db2"* ]]
+}
+
+@test "set: what is asked for, and what counts then; spare; a drain until the host is back" {
+	local told='"priority":5,"restarts":3,"restart_window_s":600,"balance":false,"cool_down_s":60,"cool_left_s":12.5,"set":["priority","restarts","cool-down","no-balance"]'
+	say set "{\"type\":\"settings\",\"name\":\"db\",$told}"
+	run "$vmclus" set db --priority 5 --restarts 3/10m --cool-down 1m --no-balance --reset
+	[ "$status" -eq 0 ]
+	ordered '{"op":"set","name":"db","priority":5,"restarts":3,"restart_window_s":600.0,"cool_down_s":60.0,"balance":false,"reset":true}'
+	[[ $output == *"restarts   3 within 600 s"*"balance    no"*"60 s after a move, 12 s left"* ]]
+	"$vmclus" set db --priority default --restarts default --cool-down default --balance
+	ordered '{"op":"set","name":"db","priority":null,"restarts":null,"cool_down_s":null,"balance":true}'
+	run "$vmclus" set db --json
+	ordered '{"op":"set","name":"db"}'
+	[ "$(jq -c .set <<<"$output")" = '["priority","restarts","cool-down","no-balance"]' ]
+	say spare '{"type":"ok"}'
+	say drain '{"type":"ok"}'
+	"$vmclus" spare host-a
+	ordered '{"op":"spare","host":"host-a","undo":false}'
+	"$vmclus" spare host-a --undo
+	ordered '{"op":"spare","host":"host-a","undo":true}'
+	"$vmclus" drain host-a --until-back --no-wait
+	ordered '{"op":"drain","host":"host-a","undo":false,"wait":false,"until_back":true}'
 }
 
 @test "simulate: a plan, as JSON too" {
