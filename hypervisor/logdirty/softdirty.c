@@ -3,7 +3,8 @@
  * Soft-dirty marks: see softdirty.h. What takes a page of a memory file out of a table, with its mark, in Linux 6.1 (mm/rmap.c, huge_memory.c,
  * khugepaged.c): reclaim, so there must be no swap; splitting, collapsing and failing to move a huge page, so there must be none; a hole,
  * which whoever makes it has to tell. A page that is moved keeps its mark, but a writable one that is on its way while marks are removed
- * stays writable. What marks it again is the entry's own "dirty", for which entries have no room where L1TF limits them.
+ * stays writable. What marks it again is the entry's own "dirty", for which entries have no room where L1TF limits them. An entry that was only read has
+ * none either, and is writable until marks were removed once: so they are removed before they count (qsoft.c).
  */
 #include "config.h"
 #include "hypervisor/logdirty/softdirty.h"
@@ -109,19 +110,27 @@ int softdirty_has(int pagemap, uint64_t addr)
 	return n < 0 ? -errno : n != sizeof(e) ? -EIO : (e & MARKED) != 0;
 }
 
+/* Entries of the first pages of [@start, @end). Their number, or -errno. */
+static ssize_t read_entries(struct softdirty *s, int pagemap, uint64_t start, uint64_t end)
+{
+	uint64_t n = (end - start) / PAGE_BYTES;
+
+	if (n > SOFTDIRTY_PAGES)
+		n = SOFTDIRTY_PAGES;
+	ssize_t got = pread(pagemap, s->entry, n * 8, (off_t)(start / PAGE_BYTES * 8));
+	if (got < 0)
+		return -errno;
+	return got == (ssize_t)(n * 8) ? (ssize_t)n : -EIO;
+}
+
 int softdirty_read(struct softdirty *s, int pagemap, uint64_t start, uint64_t end,
                    void (*fn)(void *arg, uint64_t start, uint64_t end), void *arg)
 {
 	for (uint64_t at = start, from = 0; at < end;) {
-		uint64_t n = (end - at) / PAGE_BYTES;
-		if (n > SOFTDIRTY_PAGES)
-			n = SOFTDIRTY_PAGES;
-		ssize_t got = pread(pagemap, s->entry, n * 8, (off_t)(at / PAGE_BYTES * 8));
-		if (got < 0)
-			return -errno;
-		if (got != (ssize_t)(n * 8))
-			return -EIO;
-		for (uint64_t i = 0; i < n; i++, at += PAGE_BYTES) {
+		ssize_t n = read_entries(s, pagemap, at, end);
+		if (n < 0)
+			return (int)n;
+		for (ssize_t i = 0; i < n; i++, at += PAGE_BYTES) {
 			bool hit = s->entry[i] & (MARKED | NOT_IN_PLACE);
 			if (hit && !from)
 				from = at;
@@ -132,6 +141,19 @@ int softdirty_read(struct softdirty *s, int pagemap, uint64_t start, uint64_t en
 		}
 		if (at >= end && from)
 			fn(arg, from, end);
+	}
+	return 0;
+}
+
+int softdirty_in_place(struct softdirty *s, int pagemap, uint64_t *at, uint64_t end)
+{
+	while (*at < end) {
+		ssize_t n = read_entries(s, pagemap, *at, end);
+		if (n < 0)
+			return (int)n;
+		for (ssize_t i = 0; i < n; i++, *at += PAGE_BYTES)
+			if (s->entry[i] & NOT_IN_PLACE)
+				return 0;
 	}
 	return 0;
 }

@@ -33,6 +33,8 @@ int softdirty_has(int pagemap, uint64_t addr) _must_check_;
 /* Call @fn for each range of marked pages in [@start, @end), ascending. The process stands still. */
 int softdirty_read(struct softdirty *s, int pagemap, uint64_t start, uint64_t end,
                    void (*fn)(void *arg, uint64_t start, uint64_t end), void *arg) _must_check_;
+/* Raise *@at, not beyond @end, to the first page that is not in its place just now, since the kernel moves it. 0 or -errno. */
+int softdirty_in_place(struct softdirty *s, int pagemap, uint64_t *at, uint64_t end) _must_check_;
 /* Remove all marks of the process whose clear_refs is open as @fd. It stands still. */
 int softdirty_clear(int fd) _must_check_;
 

@@ -21,8 +21,9 @@
 #include "hypervisor/logdirty/softdirty.h"
 #include "hypervisor/logdirty/uffd.h"
 
-#define STOP_NS (2000 * NS_PER_MS) /* until all its threads stand */
-#define POLL_US 50
+#define STOP_NS   (2000 * NS_PER_MS) /* until all its threads stand */
+#define SETTLE_NS (500 * NS_PER_MS)
+#define POLL_US   50
 
 struct qsoft {
 	pid_t pid;
@@ -137,6 +138,31 @@ static int listen_to_holes(struct qsoft *t, const struct qtrack_guest *g, uint64
 	return r < 0 ? err_sys(err, -r, "cannot see what QEMU takes out of guest memory") : 0;
 }
 
+/*
+ * A page that was only read is writable and not dirty. If the kernel moves it while marks are removed for the first time, it stays so, and nothing marks
+ * it when it is written. So marks are removed once before they count, and each page is seen in its place after that; the first collection does the rest.
+ */
+static int settle(struct qsoft *t, struct err *err)
+{
+	uint64_t until = now_ns() + SETTLE_NS;
+	int r = softdirty_clear(t->clear);
+
+	for (size_t i = 0; i < t->maps.n && !r; i++) {
+		uint64_t at = t->maps.map[i].start, end = t->maps.map[i].end;
+		while (!r && at < end) {
+			r = softdirty_in_place(&t->s, t->pagemap, &at, end);
+			if (!r && at < end && now_ns() > until)
+				r = -ETIMEDOUT;
+			else if (!r && at < end)
+				usleep(POLL_US);
+		}
+	}
+	return r == -ETIMEDOUT ? err_set(err, ENOTSUP,
+	                                 "a page of QEMU's is on its way for too long, which loses its soft-dirty mark")
+	       : r < 0         ? err_sys(err, -r, "cannot remove QEMU's soft-dirty marks")
+	                       : 0;
+}
+
 static int begin(void *arg, struct guestmem *m, void **ret, struct err *err)
 {
 	const struct qtrack_guest *g = arg;
@@ -145,6 +171,8 @@ static int begin(void *arg, struct guestmem *m, void **ret, struct err *err)
 
 	if (!r && g->holes)
 		r = listen_to_holes(t, g, m->size / PAGE_BYTES, err);
+	if (!r)
+		r = settle(t, err);
 	if (r < 0) {
 		end(t);
 		return r;

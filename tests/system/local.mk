@@ -61,7 +61,7 @@ check-kvm: all guests $(SYSTEM_HELPERS) %D%/qemu/qemuguest
 # how writes are found, under the kernels that Debian 12 has, in such machines: an hour
 SOAK_TARGETS += check-kernels
 PHONY += check-kernels
-check-kernels: all guests $(SYSTEM_HELPERS) tests/unit/test_logdirty tests/unit/test_qholes tests/unit/test_qsoft tests/unit/test_trackrules
+check-kernels: all guests $(SYSTEM_HELPERS) tests/unit/test_logdirty tests/unit/test_qholes tests/unit/test_qsoft tests/unit/test_qtrack tests/unit/test_trackrules
 	@rc=0; for v in 6.1 6.12; do k=`ls /boot/vmlinuz-$$v.*-amd64 2>/dev/null | grep -v -e cloud -e rt- | sort -V | tail -n 1`; \
 		test -n "$$k" || { echo "check-kernels: no kernel $$v in /boot (packages linux-image-amd64, linux-image-6.12-amd64)" >&2; rc=1; continue; }; \
 		echo "check-kernels: $$k"; $(AM_TESTS_ENVIRONMENT) HOSPES_KVM_KERNEL=$$k HOSPES_PATIENCE=6 BATS_TEST_TIMEOUT=2400 \

@@ -1,10 +1,12 @@
 # Unit tests of engine qemu: no guest, no QEMU.
-qemu_tests = %D%/test_qholes %D%/test_qsoft %D%/test_qstate %D%/test_qmp %D%/test_qargs %D%/test_qcpu %D%/test_domarch %D%/test_qengine %D%/test_qplug
+qemu_tests = %D%/test_qholes %D%/test_qsoft %D%/test_qtrack %D%/test_qstate %D%/test_qmp %D%/test_qargs %D%/test_qcpu %D%/test_domarch %D%/test_qengine %D%/test_qplug
 check_PROGRAMS += $(qemu_tests)
 TESTS += $(qemu_tests)
 
-%C%_test_qsoft_SOURCES = %D%/test_qsoft.c
+%C%_test_qsoft_SOURCES = %D%/test_qsoft.c %D%/trackguest.c %D%/trackguest.h
 %C%_test_qsoft_LDADD = hypervisor/qemu/libqemu.a hypervisor/logdirty/liblogdirty.a hypervisor/api/libhvcall.a hypervisor/dev/libhvdev.a hypervisor/api/libimgchain.a clusterd/guard/libguard.a $(TEST_LIBS) $(XXHASH_LIBS) $(URING_LIBS) $(ZLIB_LIBS)
+%C%_test_qtrack_SOURCES = %D%/test_qtrack.c %D%/trackguest.c %D%/trackguest.h
+%C%_test_qtrack_LDADD = $(%C%_test_qsoft_LDADD)
 %C%_test_qholes_SOURCES = %D%/test_qholes.c
 %C%_test_qholes_LDADD = hypervisor/qemu/libqemu.a hypervisor/logdirty/liblogdirty.a hypervisor/api/libhvcall.a $(TEST_LIBS)
 

@@ -8,19 +8,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/loop.h"
 #include "common/util.h"
 #include "hypervisor/api/hypercall.h"
 #include "hypervisor/logdirty/softdirty.h"
-#include "hypervisor/qemu/qtrack_int.h"
+#include "tests/unit/trackguest.h"
 
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT 21
@@ -127,139 +124,16 @@ static void test_hosts_change(void **state)
 
 /* A guest ---------------------------------------------------------------------------------------------------------------- */
 
-#define PAGES   24576u /* larger than what is hashed anyway */
-#define THREADS 2
+#define w trackguest
 
-/* in memory that it shares with the test */
-struct orders {
-	_Atomic bool go, end, hold;
-	_Atomic unsigned held;
-	_Atomic uint64_t writes;
-};
-
-static struct {
-	struct guestmem m;
-	struct orders *o;
-	pid_t pid;
-	int pidfd;
-	bool marks;
-	struct qtrack_guest g;
-	struct logdirty *l;
-	uint64_t bits[PAGES / 64];
-} w;
-
-static void *writer(void *arg)
-{
-	uint64_t x = (uint64_t)(uintptr_t)arg * 2654435761u + 88172645463325252ull;
-	uint8_t *mem = w.m.base;
-
-	while (!w.o->end) {
-		if (w.o->hold || !w.o->go) {
-			w.o->held++;
-			while ((w.o->hold || !w.o->go) && !w.o->end)
-				usleep(100);
-			w.o->held--;
-			continue; /* it may be held again, by who still saw it held */
-		}
-		for (int i = 0; i < 64; i++) {
-			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-			uint64_t page = x % PAGES;
-			if (x >> 60) /* else it is only read, which puts it into the table */
-				mem[page * PAGE_BYTES + (x >> 32) % PAGE_BYTES] += 1;
-			else
-				*(volatile uint8_t *)(mem + page * PAGE_BYTES);
-		}
-		w.o->writes++;
-	}
-	return NULL;
-}
-
-static _Noreturn void guest(void)
-{
-	pthread_t t[THREADS];
-
-	munmap(w.m.base, w.m.size);
-	w.m.base = mmap(NULL, w.m.size, PROT_READ | PROT_WRITE, MAP_SHARED, w.m.fd, 0);
-	for (uintptr_t i = 0; i < THREADS; i++)
-		pthread_create(&t[i], NULL, writer, (void *)(i + 1));
-	for (int i = 0; i < THREADS; i++)
-		pthread_join(t[i], NULL);
-	_exit(0);
-}
-
-static int guest_up(void **state)
+static bool has_marks(void)
 {
 	struct err err;
+	int r = qtrack_soft.probe(&w.g, &w.m, &err);
 
-	(void)state;
-	memset(&w, 0, sizeof(w));
-	w.o = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int fd = memfd_create("ram", MFD_CLOEXEC);
-	assert_int_equal(ftruncate(fd, PAGES * PAGE_BYTES), 0);
-	assert_int_equal(guestmem_init(&w.m, fd, PAGES * PAGE_BYTES, &err), 0);
-	w.pid = fork();
-	if (!w.pid)
-		guest();
-	w.pidfd = (int)syscall(SYS_pidfd_open, w.pid, 0);
-	while (w.o->held != THREADS)
-		usleep(1000);
-	w.g = (struct qtrack_guest){ .pid = w.pid, .pidfd = w.pidfd, .marks_seen = &w.marks };
-	if (qtrack_soft.probe(&w.g, &w.m, &err) < 0) {
+	if (r < 0)
 		print_message("no tracking by marks here: %s\n", err.text);
-		w.g.pid = 0;
-	}
-	return 0;
-}
-
-static int guest_down(void **state)
-{
-	(void)state;
-	logdirty_free(w.l);
-	kill(w.pid, SIGKILL);
-	waitpid(w.pid, NULL, 0);
-	close(w.pidfd);
-	guestmem_done(&w.m);
-	munmap(w.o, PAGE_BYTES);
-	return 0;
-}
-
-static void hold(bool on)
-{
-	w.o->hold = on;
-	while (on && w.o->held != THREADS)
-		usleep(100);
-}
-
-static void begin(void)
-{
-	static const struct logdirty_tracker *const soft[] = { &qtrack_soft, NULL };
-	struct logdirty_cfg c = { .mode = HV_LOGDIRTY_RECORD, .audit = true, .trackers = soft, .arg = &w.g };
-	uint32_t mode;
-	struct err err;
-
-	if (logdirty_new(&c, &w.m, &w.l, &mode, &err) < 0)
-		fail_msg("%s", err.text);
-	assert_int_equal(logdirty_method(w.l), HV_LOGDIRTY_BY_SOFT_DIRTY);
-	w.o->go = true;
-}
-
-static uint64_t collect(bool suspended)
-{
-	struct err err;
-	uint64_t n;
-
-	if (logdirty_collect(w.l, suspended, true, w.bits, &n, &err) < 0)
-		fail_msg("%s", err.text);
-	return n;
-}
-
-static uint64_t audit(void)
-{
-	struct err err;
-	uint64_t missed;
-
-	assert_int_equal(logdirty_audit(w.l, w.bits, &missed, &err), 0);
-	return missed;
+	return r == 0;
 }
 
 static void test_nothing_is_missed(void **state)
@@ -269,38 +143,41 @@ static void test_nothing_is_missed(void **state)
 		 last = 0;
 
 	(void)state;
-	if (!w.g.pid)
+	if (!has_marks())
 		skip();
-	begin();
+	trackguest_begin(&qtrack_soft);
 	for (uint64_t i = 0; i < rounds; i++) {
 		uint64_t wrote = w.o->writes;
-		live += collect(false);
+		live += trackguest_collect(false);
 		while (w.o->writes < wrote + 4)
 			usleep(500);
-		hold(true);
-		last += collect(true);
-		assert_int_equal(audit(), 0);
-		hold(false);
+		trackguest_hold(true);
+		last += trackguest_collect(true);
+		assert_int_equal(trackguest_audit(), 0);
+		trackguest_hold(false);
 	}
 	/* it found them by the marks, and not by looking at everything */
 	logdirty_stats(w.l, &st);
 	print_message("%lu pages while it ran, %lu while it stood; %lu of %lu looks were at everything\n", live, last,
 	              st.whole, st.collections);
 	assert_int_equal(st.whole, 1);
-	assert_true(last < rounds * PAGES / 2);
+	assert_true(last < rounds * TRACKGUEST_PAGES / 2);
 	/* what no collection saw, the audit does */
-	while (!audit())
+	while (!trackguest_audit())
 		usleep(1000);
-	hold(true);
+	trackguest_hold(true);
 }
 
 /* A page that leaves the table takes its mark along: the reason for all that is asked of the host. */
 static void test_marks_get_lost(void **state)
 {
 	(void)state;
-	if (!w.g.pid)
+	if (!has_marks())
 		skip();
-	uint8_t *m = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, w.m.fd, 0);
+	/* a page that is in no other table */
+	_cleanup_close_ int fd = memfd_create("page", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(fd, PAGE_BYTES), 0);
+	uint8_t *m = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	_cleanup_close_ int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC),
 			    clear = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
 	uint64_t at = (uint64_t)(uintptr_t)m;
@@ -326,9 +203,9 @@ static void test_stopped_by_others(void **state)
 	uint64_t n;
 
 	(void)state;
-	if (!w.g.pid)
+	if (!has_marks())
 		skip();
-	begin();
+	trackguest_begin(&qtrack_soft);
 	kill(w.pid, SIGSTOP);
 	assert_int_equal(waitid(P_PID, (id_t)w.pid, &si, WSTOPPED), 0);
 	uint64_t wrote = w.o->writes;
@@ -338,10 +215,10 @@ static void test_stopped_by_others(void **state)
 	kill(w.pid, SIGCONT);
 	while (w.o->writes == wrote)
 		usleep(1000);
-	collect(false);
-	hold(true);
-	collect(true);
-	assert_int_equal(audit(), 0);
+	trackguest_collect(false);
+	trackguest_hold(true);
+	trackguest_collect(true);
+	assert_int_equal(trackguest_audit(), 0);
 }
 
 int main(void)
@@ -349,9 +226,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_hosts, test_dir_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_hosts_change, test_dir_setup, test_dir_teardown),
-		cmocka_unit_test_setup_teardown(test_nothing_is_missed, guest_up, guest_down),
-		cmocka_unit_test_setup_teardown(test_marks_get_lost, guest_up, guest_down),
-		cmocka_unit_test_setup_teardown(test_stopped_by_others, guest_up, guest_down),
+		cmocka_unit_test_setup_teardown(test_nothing_is_missed, trackguest_up, trackguest_down),
+		cmocka_unit_test_setup_teardown(test_marks_get_lost, trackguest_up, trackguest_down),
+		cmocka_unit_test_setup_teardown(test_stopped_by_others, trackguest_up, trackguest_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

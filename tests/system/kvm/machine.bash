@@ -44,7 +44,10 @@ printenv -0 | grep -zE '^(PATH|HOSPES_|VMLAB_|BATS_TEST_TIMEOUT|top_)' | while I
 rm -rf "$dir/root"
 
 # without xsave: QEMU 7.2 then shows a guest of such a machine a processor that it has
-timeout -s KILL "${HOSPES_KVM_SECONDS:-2400}" qemu-system-x86_64 -name check-kvm -machine q35 -accel tcg,thread=multi,tb-size=512 -cpu "${HOSPES_KVM_CPU:-max,-xsave}" -smp "${HOSPES_KVM_VCPUS:-2}" -m "${HOSPES_KVM_MEMORY:-2048}" \
+# Two nodes of memory, so that the kernel moves pages.
+mb=${HOSPES_KVM_MEMORY:-2048}
+timeout -s KILL "${HOSPES_KVM_SECONDS:-2400}" qemu-system-x86_64 -name check-kvm -machine q35 -accel tcg,thread=multi,tb-size=512 -cpu "${HOSPES_KVM_CPU:-max,-xsave}" -smp "${HOSPES_KVM_VCPUS:-2}" -m "$mb" \
+	-object "memory-backend-ram,id=m0,size=$((mb / 2))M" -object "memory-backend-ram,id=m1,size=$((mb - mb / 2))M" -numa node,memdev=m0 -numa node,memdev=m1 \
 	-nodefaults -no-user-config -no-reboot -display none -kernel "$kernel" -initrd "$dir/initrd" \
 	-append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off net.ifnames=0 random.trust_cpu=on" \
 	-fsdev local,id=files,path=/,security_model=none,readonly=on,multidevs=remap -device virtio-9p-pci,fsdev=files,mount_tag=files \
