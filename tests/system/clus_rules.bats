@@ -9,6 +9,7 @@ teardown() {
 	local h id
 	for h in $(lab_hosts); do vmlab heal $h || true; done
 	vc host-a arm >/dev/null 2>&1 || true
+	vc host-a spare host-c --undo >/dev/null || true
 	for id in $(vc host-a rules list --json | jq '.[].id'); do vc host-a rules remove "$id" >/dev/null || true; done
 	trouble_teardown
 }
@@ -84,4 +85,47 @@ text_of() { clus_report | jq -r --arg g "$1" '.domains[] | select(.name == $g) |
 	never_twice
 }
 
-clus_report_is() { clus_report | jq -e "$1" >/dev/null; }
+@test "a spare host is empty until another one is lost; a guest that crashes on is given up; who is not to be balanced is not" {
+	local h
+	for h in guest01 guest02 guest03 guest04; do vc host-a move $h host-b >/dev/null 2>&1 || true; done
+	eventually 20 all_run
+	vc host-a spare host-c
+	run vc host-a move guest01 host-c
+	[ "$status" -eq 1 ]
+	[[ $output = *"host-c cannot take guest01: the host is a spare"* ]] || { echo "$output" >&2; false; }
+	vc host-a explain guest01 --json | jq -e '.hosts[] | select(.name == "host-c") | .why == "spare" and (.ok | not)'
+	vc host-b status | grep '^host-c .* spare'
+	# lost: it takes what fits there best
+	vmlab kill host-b
+	eventually 30 all_run
+	clus_report_is '[.domains[] | select(.host == "host-c")] | length > 0'
+	clus_report_is '.hosts[] | select(.name == "host-c") | .spare_open'
+	vmlab start host-b
+	whole
+	clus_report_is '.hosts[] | select(.name == "host-c") | .spare_open | not'
+	# the balancer empties it, but for the one that is to stay
+	h=$(clus_report | jq -r '[.domains[] | select(.host == "host-c") | .name][0]')
+	vc host-a set "$h" --no-balance --priority 5 --restarts 1/10m
+	vc host-a balance --yes >/dev/null
+	clus_report_is --arg h "$h" '[.domains[] | select(.host == "host-c") | .name] == [$h]'
+	# one restart, and no more, till a person says so
+	vc host-a spare host-c --undo
+	kill_hvdom "$h"
+	eventually 20 dom_runs "$h"
+	kill_hvdom "$h"
+	eventually 20 dom_is "$h" failed
+	[[ $(text_of "$h") = "given up after 2 crashes"* ]] || { text_of "$h" >&2; false; }
+	vc host-b set "$h" --reset >/dev/null
+	eventually 20 dom_runs "$h"
+	vc host-b set "$h" --balance --priority default --restarts default --json | jq -e '.set == []'
+	never_twice
+}
+
+# The guest's process dies, on the host that has it
+kill_hvdom() {
+	local h
+	h=$(dom "$1" host)
+	at "$h" kill -9 "$(at "$h" vmctl dominfo "$1" --json | jq .pid)"
+}
+
+clus_report_is() { clus_report | jq -e "$@" >/dev/null; }
