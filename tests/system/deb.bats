@@ -60,6 +60,16 @@ guests_alive() {
 	while read -r f; do [ -s "$t$f" ] || { echo "missing: $f"; return 1; }; done <"$BATS_TEST_TMPDIR/refs"
 }
 
+@test "the manual pages as HTML: each of them, and no link is broken" {
+	local t=$BATS_TEST_TMPDIR/all d f html
+	for d in "$DEBS"/hospes{,-cluster,-lab,-doc}_*.deb; do dpkg-deb -x "$d" "$t"; done
+	html=$t/usr/share/doc/hospes/man
+	for f in "$t"/usr/share/man/man*/*.gz; do [ -s "$html/$(basename "$f" .gz).html" ] || { echo "not as HTML: $f"; return 1; }; done
+	[ -s "$html/index.html" ]
+	bash "$top_srcdir/tests/links.sh" "$html"
+	grep -qF 'href="../fencing.md"' "$html"/clusterd.8.html
+}
+
 @test "install: units are there, nothing listens, guests would leave before a shutdown; directories, configuration, completion" {
 	local before
 	before=$(at cut -d: -f1 /etc/passwd)
