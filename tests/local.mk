@@ -27,7 +27,7 @@ endif
 # What only computes: no clock, socket or other process matters to it, however slowly it runs. quickstart runs it beside the cluster's tests,
 # which mostly wait; the rest alone.
 # The longest first.
-COMPUTE_TESTS = %D%/sim/simclu-long %D%/sim/simclu %D%/unit/test_cluplan %D%/sim/simmig %D%/model/ownership.sh %D%/scenario/migstories.sh %D%/scenario/planstories.sh \
+COMPUTE_TESTS = %D%/sim/simclu-long %D%/sim/simclu %D%/unit/test_cluplan %D%/sim/simmig %D%/model/ownership.sh %D%/model/lists.sh %D%/scenario/migstories.sh %D%/scenario/planstories.sh \
 	$(fuzz_tests)
 PHONY += check-compute check-rest check-programs
 # after `all`, which makes the generated headers that they include

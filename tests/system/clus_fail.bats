@@ -66,6 +66,7 @@ one_way_cut() { # in or out
 	eventually 40 all_run
 	never_twice
 }
+# bats test_tags=long
 @test "a one-way cut, out: the same" {
 	one_way_cut out
 }

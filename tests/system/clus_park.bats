@@ -36,6 +36,7 @@ hvdom_pid() { at "$1" vmctl dominfo "$2" --json | jq .pid; }
 	never_twice
 }
 
+# bats test_tags=long
 @test "all hosts cut off from each other for longer than the lease: all guests go on, none was rebooted" {
 	local before gens h i=0 g hosts=(host-a host-b host-c) heals=()
 	for g in "${GUESTS[@]}"; do

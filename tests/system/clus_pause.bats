@@ -44,6 +44,7 @@ with_clocks_that_lag() {
 	eventually 40 clus_whole
 }
 
+# bats test_tags=long
 @test "a host is paused and its clocks with it: the TSC knows" {
 	grep -qw nonstop_tsc /proc/cpuinfo || skip "the processor of this machine has no invariant TSC"
 	# as common/clocks.c sees it; the lab vouches for the clocks, which a host there does not (it says that they may stop)
