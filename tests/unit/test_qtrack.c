@@ -25,7 +25,7 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
-#define MPOL_MF_MOVE 2
+#define MPOL_MF_MOVE_ALL 4
 #define MOVED        512u /* pages at once */
 #define ROUNDS       8u
 
@@ -87,7 +87,7 @@ static void move(uint64_t n)
 		page[i] = (void *)(uintptr_t)(d.at + (first + i) * PAGE_BYTES);
 		node[i] = (int)(n / (TRACKGUEST_PAGES / MOVED) % 2);
 	}
-	if (syscall(SYS_move_pages, w.pid, (unsigned long)MOVED, page, node, status, MPOL_MF_MOVE) >= 0)
+	if (syscall(SYS_move_pages, w.pid, (unsigned long)MOVED, page, node, status, MPOL_MF_MOVE_ALL) >= 0)
 		d.done++;
 }
 
