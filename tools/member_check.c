@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include "common/util.h"
 #include "hypervisor/api/pathconf.h"
+#include "tools/member_link.h"
 
 #define CONNECT_MS 3000
 
@@ -123,6 +124,50 @@ int host_connects(const char *address, uint16_t port, const char *what, struct e
 	return r < 0 ? err_set(err, r, "%s cannot be reached on TCP port %u (%s): %s", address, port, what,
 	                       strerror(-r))
 	             : 0;
+}
+
+/* Could a daemon listen there? True also if that cannot be told. */
+static bool port_free(const char *addr, int type, uint16_t port)
+{
+	_cleanup_close_ int s = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int on = 1;
+
+	/* what was closed a moment ago is no reason */
+	if (s < 0 || (type == SOCK_STREAM && setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0))
+		return true;
+	if (addr && inet_pton(AF_INET, addr, &at.sin_addr) != 1)
+		return true;
+	return !(bind(s, (struct sockaddr *)&at, sizeof(at)) < 0 && errno == EADDRINUSE);
+}
+
+int host_ports_free(const struct node *self, const char *addr, bool witness, struct err *err)
+{
+	const struct {
+		const char *unit;
+		uint16_t port;
+		int type;
+		bool domains;
+	} ports[] = { { "hospes-member.socket", MEMBER_PORT, SOCK_STREAM, false },
+		      { "migrated.service", self->port, SOCK_STREAM, true },
+		      { "migrated.service", (uint16_t)(self->port + 1), SOCK_STREAM, true },
+		      { "corosync.service", 5405, SOCK_DGRAM, false },
+		      { "clusterd.service", 5418, SOCK_DGRAM, false } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
+		const char *active[] = { "systemctl", "--quiet", "is-active", ports[i].unit, NULL };
+		bool tcp = ports[i].type == SOCK_STREAM;
+		struct err e = { 0 };
+
+		if ((witness && ports[i].domains) || port_free(tcp ? NULL : addr, ports[i].type, ports[i].port) ||
+		    host_run(active, &e) == 0)
+			continue;
+		return err_set(
+			err, EADDRINUSE,
+			"%s port %u, which %s needs, is another program's on this host: ss -%slnp 'sport = :%u' names it",
+			tcp ? "TCP" : "UDP", ports[i].port, ports[i].unit, tcp ? "t" : "u", ports[i].port);
+	}
+	return 0;
 }
 
 json_t *host_dirs(void)

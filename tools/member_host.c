@@ -22,7 +22,8 @@
 #define AUTHKEY_BYTES 256u
 #define BOUND_FILE    "hospes-leaves"
 #define BOUND_S       120
-#define READ_LOOKS    10 /* in a second */
+#define GONE_FILE     "hospes-gone" /* names, one a line */
+#define READ_LOOKS    10            /* in a second */
 
 static char *corosync_file(const char *name)
 {
@@ -77,6 +78,13 @@ bool host_bound(void)
 		return false;
 	until = strtoll(text, NULL, 10);
 	return now < until && until <= now + BOUND_S;
+}
+
+bool host_asked(void)
+{
+	_cleanup_free_ char *path = corosync_file(BOUND_FILE);
+
+	return access(path, F_OK) == 0;
 }
 
 void host_unbind(void)
@@ -171,6 +179,45 @@ int host_unpin(const struct node *self, const struct conf *old, const struct con
 		return err_set(err, e.code, "%s", e.text);
 	}
 	return 0;
+}
+
+int host_gone_note(const struct node *self, const struct conf *old, const struct conf *now, struct err *err)
+{
+	_cleanup_free_ char *path = corosync_file(GONE_FILE), *names = strdup("");
+	int r;
+
+	for (unsigned i = 0; names && i < old->n; i++) {
+		const char *name = old->node[i].name;
+
+		if (conf_named(now, name) || !strcmp(name, self->name))
+			continue;
+		char *more = xasprintf("%s%s\n", names, name);
+		free(names);
+		names = more;
+	}
+	if (names && !*names)
+		return 0;
+	r = names ? file_write_atomic(path, names, strlen(names), 0600) : -ENOMEM;
+	return r < 0 ? err_sys(err, r, "write %s", path) : 0;
+}
+
+int host_gone_forget(const struct node *self, const struct conf *now, struct err *err)
+{
+	_cleanup_free_ char *path = corosync_file(GONE_FILE), *names = NULL;
+	char *save = NULL;
+	int r = file_read(path, CONF_BYTES_MAX, &names, NULL);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : err_sys(err, r, "read %s", path);
+	for (char *name = strtok_r(names, "\n", &save); name; name = strtok_r(NULL, "\n", &save)) {
+		struct err e = { 0 };
+
+		if (conf_named(now, name) || !strcmp(name, self->name) || peer_remove(name, &e) == 0 ||
+		    e.code == ENOENT)
+			continue;
+		return err_set(err, e.code, "%s", e.text);
+	}
+	return unlink(path) < 0 && errno != ENOENT ? err_sys(err, errno, "remove %s", path) : 0;
 }
 
 json_t *host_peers(const struct node *self, const struct conf *c, const struct peer *add, struct err *err)

@@ -27,6 +27,7 @@ int host_conf_write(const char *text, struct err *err) _must_check_;
  */
 int host_bind(struct err *err) _must_check_;
 bool host_bound(void);
+bool host_asked(void); /* has it asked since it came, and not come to an end with that? */
 void host_unbind(void);
 /* Corosync's key in hexadecimal, the caller's; a new one if @make. NULL with the text. */
 char *host_authkey(bool make, struct err *err);
@@ -40,6 +41,12 @@ int host_pin(const struct peer *p, struct err *err) _must_check_;
 json_t *host_peers(const struct node *self, const struct conf *c, const struct peer *add, struct err *err);
 /* No peer of this host is any more who is in list @old, and not in @now (NULL: nobody is). 0, also if repeated, or -errno. */
 int host_unpin(const struct node *self, const struct conf *old, const struct conf *now, struct err *err) _must_check_;
+/*
+ * A list without some of the hosts of the present one is about to be written: whom host_gone_forget() unpins then, also after a crash.
+ * Those that the list on disk (@now) has after all stay.
+ */
+int host_gone_note(const struct node *self, const struct conf *old, const struct conf *now, struct err *err) _must_check_;
+int host_gone_forget(const struct node *self, const struct conf *now, struct err *err) _must_check_;
 int host_peers_parse(const json_t *a, struct peers *ret, struct err *err) _must_check_; /* peers_done() frees @ret */
 
 /* This host's role: <conf>/witness, which clusterd and the units look at. */
@@ -83,6 +90,11 @@ int host_address(char *addr, size_t cap, struct err *err) _must_check_;
 unsigned host_mtu(const char *addr);    /* of the interface with that address; 0: none */
 /* Can a TCP connection be made? -errno with the text. */
 int host_connects(const char *address, uint16_t port, const char *what, struct err *err) _must_check_;
+/*
+ * Have no other programs the ports of those daemons that do not run yet? @addr: this host's. @witness: migrated's do not count.
+ * -EADDRINUSE names the port, and how to see who has it.
+ */
+int host_ports_free(const struct node *self, const char *addr, bool witness, struct err *err) _must_check_;
 json_t *host_dirs(void);                /* the directories for images that exist here; the caller's */
 
 #endif

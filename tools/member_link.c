@@ -18,6 +18,8 @@
 #define PARTS_MAX    16u
 #define AGAIN_MS     4000u
 #define SHORT_MS     20000u /* a question with this time at most is asked again */
+#define SHUT_MAX     5u     /* handshakes that the other one broke off: its key is not the one that is asked for */
+#define SHUT_NS      (4 * NS_PER_S) /* later ones may be of a host that is busy: a handshake ends after 5 s */
 
 static int set_int(void *s, int opt, int v)
 {
@@ -59,10 +61,89 @@ static int answer_of(const char *data, size_t len, const char *address, json_t *
 	return 0;
 }
 
-static int exchange(void *s, const char *text, const char *address, unsigned wait_ms, json_t **ret, struct err *err)
+/* What became of handshakes, by ZeroMQ's own monitor: a host that refuses this one otherwise looks like one that is off. */
+struct shakes {
+	void *monitor; /* NULL: nothing is known of them */
+	unsigned shut; /* broken off without a word: the other one cannot read what is meant for another key */
+	bool refused;  /* the other one read it, and does not admit this host's key */
+};
+
+static void *monitor_of(void *ctx, void *s)
 {
-	zmq_pollitem_t item = { .socket = s, .events = ZMQ_POLLIN };
-	uint64_t now = boot_ns(), until = now + wait_ms * NS_PER_MS;
+	static const char at[] = "inproc://handshakes";
+	void *m = zmq_socket_monitor(s, at, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) < 0
+	                  ? NULL
+	                  : zmq_socket(ctx, ZMQ_PAIR);
+
+	if (m && zmq_connect(m, at) < 0) {
+		zmq_close(m);
+		m = NULL;
+	}
+	return m;
+}
+
+static void look_at_shakes(struct shakes *h, bool early)
+{
+	zmq_msg_t m;
+	bool more = true;
+
+	while (more) {
+		uint16_t event = 0;
+
+		zmq_msg_init(&m);
+		more = zmq_msg_recv(&m, h->monitor, ZMQ_DONTWAIT) >= 0;
+		if (more && zmq_msg_more(&m) && zmq_msg_size(&m) >= sizeof(event)) /* the other part is the address */
+			memcpy(&event, zmq_msg_data(&m), sizeof(event));
+		h->refused |= event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+		h->shut += early && event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+		zmq_msg_close(&m);
+	}
+}
+
+/* 0: nothing is said against it so far. */
+static int shakes_say(const struct shakes *h, const char *address, struct err *err)
+{
+	if (h->refused)
+		return err_set(
+			err, EACCES,
+			"%s refuses this host: it is no member of a cluster with that one, and no invitation is open "
+			"there (each is valid for an hour and until that host is booted; vmclus invite there opens "
+			"another one)",
+			address);
+	if (h->shut >= SHUT_MAX)
+		return err_set(
+			err, EKEYREJECTED,
+			"%s has another key than this host was told: is it the host that the token is from, or were "
+			"its keys made anew since (vmclus invite there)?",
+			address);
+	return 0;
+}
+
+/* Wait for the answer, for @ms at most. 1: it is there; 0: not; -errno: it will not come. */
+static int await_answer(void *s, struct shakes *h, uint64_t began_ns, uint64_t ms, const char *address, struct err *err)
+{
+	uint64_t now = boot_ns(), until = now + ms * NS_PER_MS;
+	int r = 0;
+
+	for (; r == 0 && now < until; now = boot_ns()) {
+		zmq_pollitem_t item[] = { { .socket = s, .events = ZMQ_POLLIN },
+			                  { .socket = h->monitor, .events = ZMQ_POLLIN } };
+
+		if (zmq_poll(item, h->monitor ? 2 : 1, (long)((until - now) / NS_PER_MS + 1)) <= 0)
+			continue;
+		if (item[0].revents)
+			return 1;
+		look_at_shakes(h, now < began_ns + SHUT_NS);
+		r = shakes_say(h, address, err);
+	}
+	return r;
+}
+
+static int exchange(void *s, void *monitor, const char *text, const char *address, unsigned wait_ms, json_t **ret,
+                    struct err *err)
+{
+	uint64_t began = boot_ns(), now = began, until = now + wait_ms * NS_PER_MS;
+	struct shakes h = { .monitor = monitor };
 	zmq_msg_t m;
 	int r = 0;
 
@@ -70,14 +151,17 @@ static int exchange(void *s, const char *text, const char *address, unsigned wai
 	 * Again after a while: the one that answers may just have ended because it was idle, with the question in its hands.
 	 * Not what takes long: it would be done again after it failed and this host has gone on.
 	 */
-	for (; r <= 0 && now < until; now = boot_ns()) {
+	for (; r == 0 && now < until; now = boot_ns()) {
 		uint64_t left_ms = (until - now) / NS_PER_MS + 1;
 
 		if (zmq_send(s, text, strlen(text), 0) < 0)
 			return err_sys(err, errno, "ask %s", address);
-		r = zmq_poll(&item, 1, (long)(left_ms < AGAIN_MS || wait_ms > SHORT_MS ? left_ms : AGAIN_MS));
+		r = await_answer(s, &h, began, left_ms < AGAIN_MS || wait_ms > SHORT_MS ? left_ms : AGAIN_MS, address,
+		                 err);
 	}
-	if (r <= 0)
+	if (r < 0)
+		return r;
+	if (r == 0)
 		return err_set(
 			err, ETIMEDOUT,
 			"%s does not answer on TCP port %u: is it up, hospes-member.socket active, the port open, and "
@@ -95,7 +179,7 @@ int member_ask(const struct node *self, const char *address, uint16_t port, cons
 {
 	_cleanup_free_ char *ep = xasprintf("tcp://%s:%u", address, port ?: MEMBER_PORT);
 	_cleanup_free_ char *text = NULL;
-	void *ctx, *s;
+	void *ctx, *s, *monitor = NULL;
 	int r;
 
 	if (req)
@@ -109,12 +193,17 @@ int member_ask(const struct node *self, const char *address, uint16_t port, cons
 	    zmq_setsockopt(s, ZMQ_CURVE_PUBLICKEY, self->public_key, 40) < 0 ||
 	    zmq_setsockopt(s, ZMQ_CURVE_SECRETKEY, self->secret_key, 40) < 0)
 		r = err_sys(err, text ? errno : ENOMEM, "ask %s", address);
-	else if (zmq_connect(s, ep) < 0)
-		r = err_set(err, errno, "\"%s\" is not the address or name of a host", address);
-	else
-		r = exchange(s, text, address, wait_ms, ret, err);
+	else {
+		monitor = monitor_of(ctx, s);
+		r = zmq_connect(s, ep) < 0 ? err_set(err, errno, "\"%s\" is not the address or name of a host", address)
+		                           : exchange(s, monitor, text, address, wait_ms, ret, err);
+	}
 	if (text)
 		explicit_bzero(text, strlen(text));
+	if (monitor) {
+		(void)zmq_socket_monitor(s, NULL, 0);
+		zmq_close(monitor);
+	}
 	if (s)
 		zmq_close(s);
 	if (ctx)

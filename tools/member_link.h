@@ -17,7 +17,7 @@
 /*
  * Ask the host at @address, which has the public key @key, @req (released in any case), and wait for its answer for
  * @wait_ms. A question may come there twice. An answer of type "error" is returned as its error. -ETIMEDOUT: nothing
- * listens there, it has another key, or does not know ours.
+ * listens there, or it is busy; -EACCES: it does not admit our key; -EKEYREJECTED: it has another key than @key.
  */
 int member_ask(const struct node *self, const char *address, uint16_t port, const char *key, json_t *req,
                unsigned wait_ms, json_t **ret, struct err *err) _must_check_;

@@ -72,13 +72,17 @@ int member_conf_put(const struct node *self, const json_t *req, struct err *err)
 		               self->name, old.version);
 	if (now.version < old.version)
 		return err_set(err, ESTALE, "%s has a newer node list", self->name);
-	/* whom to trust before who is there; and the file, which says that all of it was done, last */
-	r = put_peers(self, json_object_get(req, "peers"), err);
+	/* whom to trust before who is there; and the file, which says that all of it was done, last but for whom to trust no more */
+	r = host_gone_forget(self, &old, err); /* an earlier change that was interrupted */
+	if (r == 0)
+		r = put_peers(self, json_object_get(req, "peers"), err);
 	(void)fault_point("member", "put", "peers", ".done", 0);
+	if (r == 0 && strcmp(have, text) != 0)
+		r = host_gone_note(self, &old, &now, err);
 	if (r == 0 && strcmp(have, text) != 0)
 		r = host_conf_write(text, err);
 	(void)fault_point("member", "put", "conf", ".done", 0);
-	return r < 0 ? r : host_unpin(self, &old, &now, err);
+	return r < 0 ? r : host_gone_forget(self, &now, err);
 }
 
 /* The change ------------------------------------------------------------------------------------------------------- */

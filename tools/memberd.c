@@ -413,6 +413,17 @@ static void sync_any(struct memberd *d)
 	}
 }
 
+/* An earlier one may have died between the list and the keys of those that are not in it any more. */
+static void forget_gone(struct memberd *d)
+{
+	_cleanup_free_ char *text = NULL;
+	struct err err = { 0 };
+	struct conf c;
+
+	if (host_conf(&text, &c, &err) == 0 && host_gone_forget(&d->self, &c, &err) < 0)
+		log_error("%s", err.text);
+}
+
 int main(int argc, char **argv)
 {
 	static struct memberd d;
@@ -432,6 +443,7 @@ int main(int argc, char **argv)
 		log_error("%s", err.text);
 		return sync ? 0 : 1;
 	}
+	forget_gone(&d);
 	if (sync) {
 		sync_any(&d);
 		return 0;

@@ -75,8 +75,8 @@ static int addresses(struct cli *v, unsigned option, char addr[CONF_ADDRS][64], 
 
 /* init ------------------------------------------------------------------------------------------------------------- */
 
-/* 0: there is no cluster here yet; 1: there is this one; -errno. */
-static int init_found(const char *cluster, const struct node *self, bool force, struct err *err)
+/* 0: there is no cluster here yet; 1: there is this one, with so many hosts; -errno. */
+static int init_found(const char *cluster, const struct node *self, bool force, unsigned *ret_hosts, struct err *err)
 {
 	_cleanup_free_ char *text = NULL;
 	struct conf c;
@@ -85,8 +85,10 @@ static int init_found(const char *cluster, const struct node *self, bool force, 
 
 	if (r == -ENOENT || (r < 0 && force))
 		return 0;
-	if (r == 0 && !strcmp(c.cluster, cluster) && conf_named(&c, self->name) && c.version)
+	if (r == 0 && !strcmp(c.cluster, cluster) && conf_named(&c, self->name) && c.version) {
+		*ret_hosts = c.n;
 		return 1;
+	}
 	if (force)
 		return 0;
 	return r < 0 ? err_set(err, EEXIST, "%s; --force replaces that file", e.text)
@@ -104,6 +106,8 @@ static int init_files(struct cli *v, const struct node *self, struct err *err)
 	struct err none;
 	int r = addresses(v, 0, n.addr, err);
 
+	if (r == 0)
+		r = host_ports_free(self, n.addr[0], false, err);
 	if (r < 0)
 		return r;
 	snprintf(n.name, sizeof(n.name), "%s", self->name);
@@ -132,6 +136,7 @@ static int init_files(struct cli *v, const struct node *self, struct err *err)
 int vmclus_init(struct cli *v, struct err *err)
 {
 	const char *cluster = v->arg[0];
+	unsigned hosts = 1;
 	struct node self;
 	int r;
 
@@ -144,7 +149,7 @@ int vmclus_init(struct cli *v, struct err *err)
 	if (r < 0)
 		return r;
 	explicit_bzero(self.secret_key, sizeof(self.secret_key));
-	r = init_found(cluster, &self, cli_opt(v, 2), err);
+	r = init_found(cluster, &self, cli_opt(v, 2), &hosts, err);
 	if (r == 0)
 		r = init_files(v, &self, err);
 	if (r < 0)
@@ -158,8 +163,8 @@ int vmclus_init(struct cli *v, struct err *err)
 	if (v->json)
 		cli_print_json_new(v,
 		                   json_pack("{s:s, s:s, s:s}", "status", "ok", "cluster", cluster, "host", self.name));
-	say(v, "cluster %s is there, with this host alone; vmclus invite prints what another host needs to join\n",
-	    cluster);
+	say(v, "cluster %s is there, with %s; vmclus invite prints what another host needs to join\n", cluster,
+	    hosts > 1 ? "others beside this host" : "this host alone");
 	return 0;
 }
 
@@ -261,6 +266,8 @@ static int join_prepare(struct join *j, struct err *err)
 		r = node_load(&j->self, true, err);
 	if (r == 0)
 		r = addresses(v, 0, j->addr, err);
+	if (r == 0)
+		r = host_ports_free(&j->self, j->addr[0], j->witness, err);
 	if (r == 0 && !zmq_z85_encode(j->key, j->token.key, 32))
 		r = err_set(err, EINVAL, "the token holds no key");
 	if (r == 0)
@@ -282,11 +289,24 @@ static int join_found(const struct join *j, struct err *err)
 		return 0;
 	if (r < 0)
 		return err_set(err, e.code, "%s", e.text);
-	if (!strcmp(text, field_text(j->welcome, "conf")))
+	bool same = !strcmp(text, field_text(j->welcome, "conf")), role = host_is_witness() == j->witness;
+	if (same && role)
 		return 1;
+	if (same)
+		return err_set(
+			err, EEXIST,
+			"this host is in cluster %s already, or on its way in, %s: to change that, vmclus leave (--force if "
+			"it never came in), and join again",
+			cluster, j->witness ? "and carries domains" : "as a witness");
 	/* half-way in, or taken out meanwhile: it is alone in a list of several */
 	if (!strcmp(c.cluster, cluster) && c.n > 1 && (host_status(&st, &e) < 0 || !field_true(st, "quorate")))
 		return 0;
+	if (!strcmp(c.cluster, cluster) && c.n == 1)
+		return err_set(
+			err, EEXIST,
+			"this host is a cluster %s of its own (vmclus init is for the first host only): vmclus leave "
+			"--force ends that one, then repeat this",
+			cluster);
 	return err_set(err, EEXIST,
 	               "this host is in cluster %s already, and the token is for %s: vmclus leave takes it out",
 	               c.cluster, cluster);

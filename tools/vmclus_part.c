@@ -37,15 +37,19 @@ static int empty_host(struct cli *v, struct err *err)
 	return r;
 }
 
-/* Any of the others will do. */
+/*
+ * Any of the others will do. If this host asked before, and those that answer do not know it any more, the answer was lost: they did what
+ * it asked for.
+ */
 static int tell_one(const struct node *self, const struct conf *c, struct err *err)
 {
 	_cleanup_peers_ struct peers ps = { 0 };
+	bool asked = host_asked(), unknown = false;
 	int r = peers_load(&ps, err);
 
 	if (r < 0)
 		return r;
-	r = err_set(err, ENOENT, "no other host of the cluster is known here");
+	r = err_set(err, ENOENT, "no other host of the cluster is known here, or can be reached");
 	for (unsigned i = 0; r < 0 && i < c->n; i++) {
 		_cleanup_json_ json_t *o = NULL;
 		const struct peer *p = peers_by_name(&ps, c->node[i].name);
@@ -58,9 +62,12 @@ static int tell_one(const struct node *self, const struct conf *c, struct err *e
 			break;
 		r = member_ask(self, p->address, MEMBER_PORT, p->public_key, json_pack("{s:s}", "op", "leave"),
 		               LEAVE_MS, &o, err);
-		if (r < 0 && r != -ETIMEDOUT)
+		unknown |= r == -EACCES && asked;
+		if (r < 0 && r != -ETIMEDOUT && !(r == -EACCES && asked))
 			break;
 	}
+	if ((r == -EACCES || r == -ETIMEDOUT) && unknown)
+		return 0;
 	return r < 0 ? err_prefix(
 			       err,
 			       "this host is empty, but the others could not be told (--force leaves without, then: vmclus remove %s there; "
@@ -108,6 +115,7 @@ static int leave_steps(struct cli *v, const struct node *self, const struct conf
 		(void)fault_point("member", "leave", "empty", ".done", 0);
 		if (r == 0 && !alone)
 			r = tell_one(self, c, err);
+		(void)fault_point("member", "leave", "answer", ".done", 0);
 		if (r < 0 && !force)
 			return r;
 		if (r < 0)
@@ -255,5 +263,8 @@ int vmclus_replace(struct cli *v, struct err *err)
 	int r = name_is_valid(v->arg[0]) ? remove_host(v, &there, err)
 	                                 : err_set(err, CLI_EUSAGE, "\"%s\" cannot be a host's name", v->arg[0]);
 
+	if (r == 0 && !there) /* repeated, or mistyped */
+		fprintf(stderr, "vmclus: the cluster has no host %s; the invitation is for a host of that name\n",
+		        v->arg[0]);
 	return r ? r : vmclus_invite_for(v, v->arg[0], err);
 }

@@ -75,8 +75,9 @@ forgotten() { at "$1" sh -c 'systemctl disable --now -q clusterd corosync hospes
 	t=$(token)
 	says 'mistyped' vc host-b join host-a "${t%????}AAAA"
 	says 'for a host called host-c' vc host-b join host-a "$(token --name host-c)"
-	# the invitation is gone with the host's /run
+	# the invitation is gone with the host's /run, or over, and no other one is open
 	at host-a sh -c 'rm /run/hospes/invitations/*'
+	says 'no invitation is open' vc host-b join host-a "$t"
 	token >/dev/null
 	says 'no such invitation' vc host-b join host-a "$t"
 	t=$(token)
@@ -141,6 +142,7 @@ role_is() { vc "$1" status --json | jq -e --arg h "$2" --arg r "$3" '.quorate an
 	at host-c test -e /etc/hospes/witness
 	not at host-c systemctl is-enabled -q hospes-guard
 	says 'witness' vc host-a move guest01 host-c
+	says 'as a witness: to change that' vc host-c join host-a "$(token)"
 	# after a reboot as well
 	at host-c systemctl restart clusterd
 	eventually 30 role_is host-a host-c witness
@@ -260,7 +262,7 @@ member_dies_at() {
 		eventually 20 cluster_is host-a host-b
 	done
 	vc host-c join host-b "$(vc host-b invite --json | jq -r .token)"
-	for p in empty told units key; do
+	for p in empty answer told units key; do
 		killed_at host-c leave.$p.done leave
 		eventually 10 decides host-a # Corosync forms a membership when the list changes
 	done

@@ -423,6 +423,40 @@ static void test_two_at_once(void **state)
 	assert_non_null(strstr(err.text, "differ"));
 }
 
+static bool pinned(const char *name)
+{
+	_cleanup_peers_ struct peers ps = { 0 };
+	struct err err = { 0 };
+
+	assert_int_equal(peers_load(&ps, &err), 0);
+	return peers_by_name(&ps, name);
+}
+
+/* The key of a host that went goes after the list: it goes, too, if whoever wrote the list died there. */
+static void test_gone(void **state)
+{
+	_cleanup_free_ char *text = NULL, *next = NULL;
+	struct err err = { 0 };
+	struct conf c, now;
+
+	(void)state;
+	be(0);
+	assert_int_equal(host_conf(&text, &c, &err), 0);
+	next = conf_remove(text, "host-c", &err);
+	assert_int_equal(conf_parse(next, &now, &err), 0);
+	/* before the list: nothing has happened */
+	assert_int_equal(host_gone_note(&w.node[0], &c, &now, &err), 0);
+	assert_int_equal(host_gone_forget(&w.node[0], &c, &err), 0);
+	assert_true(pinned("host-c"));
+	/* behind it: the next one that looks, or the same order once more */
+	assert_int_equal(host_gone_note(&w.node[0], &c, &now, &err), 0);
+	assert_int_equal(host_conf_write(next, &err), 0);
+	_cleanup_json_ json_t *o = json_pack("{s:s, s:i, s:[]}", "conf", next, "base", 3, "peers");
+	assert_int_equal(member_conf_put(&w.node[0], o, &err), 0);
+	assert_false(pinned("host-c"));
+	assert_true(pinned("host-b"));
+}
+
 /* What no member may be told. */
 static void test_hostile_put(void **state)
 {
@@ -526,12 +560,19 @@ static void test_messages(void **state)
 	                 -ENOENT);
 	assert_non_null(strstr(err.text, "no such thing"));
 	unsigned before = answered;
-	/* a key that is not admitted; a server that is another one than the token says: nothing is said to either */
-	assert_int_equal(member_ask(&w.node[2], "127.0.0.1", PORT, key, json_pack("{s:s}", "op", "x"), 300, &none,
+	/* a key that is not admitted; a server that is another one than the token says: both are said, long before the time is up */
+	uint64_t began = boot_ns();
+	assert_int_equal(member_ask(&w.node[2], "127.0.0.1", PORT, key, json_pack("{s:s}", "op", "x"), 60000, &none,
 	                            &err),
-	                 -ETIMEDOUT);
+	                 -EACCES);
+	assert_non_null(strstr(err.text, "no invitation is open"));
 	assert_int_equal(member_ask(&w.node[1], "127.0.0.1", PORT, w.node[2].public_key, json_pack("{s:s}", "op", "x"),
-	                            300, &none, &err),
+	                            60000, &none, &err),
+	                 -EKEYREJECTED);
+	assert_true(boot_ns() < began + 30 * NS_PER_S);
+	/* nobody is there */
+	assert_int_equal(member_ask(&w.node[1], "127.0.0.1", PORT + 1, key, json_pack("{s:s}", "op", "x"), 300, &none,
+	                            &err),
 	                 -ETIMEDOUT);
 	/* what is no question: answered with an error, or not at all; the server goes on */
 	_cleanup_free_ char *big = malloc(MEMBER_BYTES_MAX + 1);
@@ -560,6 +601,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_two_leave_at_once, world_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_bound, world_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_two_at_once, world_setup, test_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_gone, world_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_put, world_setup, test_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_messages, world_setup, test_dir_teardown),
 	};
