@@ -58,6 +58,14 @@ static void on_progress(void *arg, const char *uuid, const char *json, size_t le
 	cluctl_progress(((struct app *)arg)->ctl, uuid, json, len);
 }
 
+static void on_call_off(void *arg, const char *uuid, uint64_t op_id)
+{
+	struct app *a = arg;
+
+	if (a->local)
+		local_call_off(a->local, uuid, op_id);
+}
+
 static int on_inventory(void *arg, struct clu_inventory *list, uint32_t max)
 {
 	struct app *a = arg;
@@ -77,6 +85,7 @@ static const struct nodeio_ops ops = { .changed = on_changed,
 	                               .answer = on_answer,
 	                               .event = on_event,
 	                               .progress = on_progress,
+	                               .call_off = on_call_off,
 	                               .inventory = on_inventory,
 	                               .engines = on_engines };
 

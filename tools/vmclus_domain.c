@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vmclus define, undefine, start, stop, move: one domain. */
+/* vmclus define, undefine, start, stop, move, abort: one domain. */
 #include "config.h"
 #include "tools/vmclus_int.h"
 
@@ -156,4 +156,13 @@ int vmclus_move(struct cli *v, struct err *err)
 		printf("%s %s %s\n", v->arg[0], wait ? "moved to" : "is to move to", v->arg[1]);
 	}
 	return 0;
+}
+
+int vmclus_abort(struct cli *v, struct err *err)
+{
+	int r = vmclus_order(json_pack("{s:s, s:s}", "op", "abort", "name", v->arg[0]), NULL, NULL, NULL, NULL, err);
+
+	if (!r)
+		printf("The move of domain '%s' is called off: it runs on where it is\n", v->arg[0]);
+	return r;
 }

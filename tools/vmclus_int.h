@@ -51,6 +51,7 @@ int vmclus_dumpxml(struct cli *v, struct err *err);
 int vmclus_start(struct cli *v, struct err *err);
 int vmclus_stop(struct cli *v, struct err *err);
 int vmclus_move(struct cli *v, struct err *err);
+int vmclus_abort(struct cli *v, struct err *err);
 int vmclus_balance(struct cli *v, struct err *err);
 int vmclus_drain(struct cli *v, struct err *err);
 int vmclus_shutdown_host(struct cli *v, struct err *err);

@@ -24,6 +24,7 @@
 #define REFUSAL_MS     700u   /* orders without an answer when they are taken */
 #define FREEZE_MS      20000u /* file systems write what they have */
 #define THAW_MS        10000u
+#define TRIM_MS        60000u
 
 void vmhost_agent_close(struct vmhost_agent *a)
 {
@@ -339,4 +340,87 @@ int vmhost_addresses(const char *name, struct vmhost_interface **ret, size_t *re
 	*ret = list;
 	*ret_n = n;
 	return 0;
+}
+
+/* Commands ------------------------------------------------------------------------------------------------------- */
+
+/* One command, whose answer is of @type (JSON_NULL: any); *@ret is the caller's. */
+static int ask(const char *name, const char *cmd, json_t *args, unsigned ms, json_type type, json_t **ret,
+               struct err *err)
+{
+	_cleanup_vmhost_agent_ struct vmhost_agent a = { .fd = -1 };
+	json_t *said = NULL;
+	int r = vmhost_agent_open(&a, name, ANSWER_MS, err);
+
+	if (r < 0) {
+		json_decref(args);
+		return r;
+	}
+	r = vmhost_agent_call(&a, cmd, args, ms, &said, err);
+	if (!r && type != JSON_NULL && json_typeof(said) != type)
+		r = err_set(err, EPROTO, "the guest's agent talks nonsense");
+	if (r < 0 || !ret)
+		json_decref(said);
+	else
+		*ret = said;
+	return r;
+}
+
+int vmhost_agent_command(const char *name, const char *text, unsigned seconds, char **ret, struct err *err)
+{
+	json_t *o = json_loads(text, 0, NULL), *args = json_object_get(o, "arguments"), *said = NULL;
+	const char *cmd = json_string_value(json_object_get(o, "execute"));
+	int r;
+
+	if (!cmd || (args && !json_is_object(args))) {
+		json_decref(o);
+		return err_set(err, EINVAL, "a command is {\"execute\": \"guest-ping\"}, perhaps with \"arguments\"");
+	}
+	r = ask(name, cmd, json_incref(args), seconds ? seconds * 1000 : REFUSAL_MS, JSON_NULL, &said, err);
+	json_decref(o);
+	if (!seconds && r == -ETIMEDOUT) {
+		*ret = strdup("");
+		return *ret ? 0 : err_set(err, ENOMEM, "out of memory");
+	}
+	if (r < 0)
+		return r;
+	o = json_pack("{s:o}", "return", said);
+	*ret = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	json_decref(o);
+	return *ret ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+int vmhost_guest_hostname(const char *name, char ret[VMHOST_HOSTNAME_MAX], struct err *err)
+{
+	json_t *said = NULL;
+	int r = ask(name, "guest-get-host-name", NULL, ANSWER_MS, JSON_OBJECT, &said, err);
+
+	if (r < 0)
+		return r;
+	put_plain(ret, VMHOST_HOSTNAME_MAX, json_string_value(json_object_get(said, "host-name")));
+	json_decref(said);
+	return *ret ? 0 : err_set(err, EPROTO, "the guest's agent talks nonsense");
+}
+
+int vmhost_guest_time(const char *name, int64_t *ret_ns, struct err *err)
+{
+	json_t *said = NULL;
+	int r = ask(name, "guest-get-time", NULL, ANSWER_MS, JSON_INTEGER, &said, err);
+
+	if (!r)
+		*ret_ns = json_integer_value(said);
+	json_decref(said);
+	return r;
+}
+
+int vmhost_guest_set_time(const char *name, int64_t ns, struct err *err)
+{
+	return ask(name, "guest-set-time", json_pack("{s:I}", "time", (json_int_t)ns), ANSWER_MS, JSON_NULL, NULL, err);
+}
+
+int vmhost_trim(const char *name, uint64_t minimum, struct err *err)
+{
+	json_t *args = minimum <= INT64_MAX ? json_pack("{s:I}", "minimum", (json_int_t)minimum) : NULL;
+
+	return ask(name, "guest-fstrim", args, TRIM_MS, JSON_NULL, NULL, err);
 }

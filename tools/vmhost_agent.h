@@ -71,6 +71,21 @@ struct vmhost_interface {
 /* The interfaces that the guest says it has; *@ret is malloc'd. Up to 10 s. */
 int vmhost_addresses(const char *name, struct vmhost_interface **ret, size_t *ret_n, struct err *err) _must_check_;
 
+#define VMHOST_HOSTNAME_MAX 256u
+
+/*
+ * Execute the agent's own command @text, {"execute": ..., "arguments": {...}}. *@ret, malloc'd, is its answer, {"return": ...}: the guest's
+ * words. @seconds to wait for the answer; 0: do not, then it is empty. -EINVAL: that is no command.
+ */
+int vmhost_agent_command(const char *name, const char *text, unsigned seconds, char **ret, struct err *err) _must_check_;
+/* Printable ASCII without spaces. Up to 10 s. */
+int vmhost_guest_hostname(const char *name, char ret[VMHOST_HOSTNAME_MAX], struct err *err) _must_check_;
+/* Nanoseconds since the epoch, by the guest's clock. Up to 10 s. */
+int vmhost_guest_time(const char *name, int64_t *ret_ns, struct err *err) _must_check_;
+int vmhost_guest_set_time(const char *name, int64_t ns, struct err *err) _must_check_;
+/* Give storage back that the guest's file systems do not use, in pieces of at least @minimum octets. Up to 65 s. */
+int vmhost_trim(const char *name, uint64_t minimum, struct err *err) _must_check_;
+
 static inline void cleanup_vmhost_agent(struct vmhost_agent *a) { vmhost_agent_close(a); }
 #define _cleanup_vmhost_agent_ __attribute__((cleanup(cleanup_vmhost_agent)))
 

@@ -2,7 +2,7 @@
 noinst_LIBRARIES += %D%/libvirtd.a
 %C%_libvirtd_a_SOURCES = %D%/virtd_int.h %D%/vdh_int.h %D%/vdargs.h %D%/vdargs.c %D%/vdcopy.h %D%/vdcopy.c %D%/vdconn.c %D%/vdevent.h %D%/vdevent.c %D%/vdjobs.c %D%/vdpool.c %D%/vdproc.c \
 	%D%/vdserver.c %D%/vdstore.h %D%/vdstore.c %D%/vdstream.c %D%/vdxdr.h %D%/vdxdr.c \
-	%D%/vdh_caps.c %D%/vdh_cluster.c %D%/vdh_conn.c %D%/vdh_console.c %D%/vdh_dom.c %D%/vdh_guest.c %D%/vdh_job.c %D%/vdh_life.c %D%/vdh_list.c %D%/vdh_stats.c %D%/vdh_store.c
+	%D%/vdh_caps.c %D%/vdh_cluster.c %D%/vdh_conn.c %D%/vdh_console.c %D%/vdh_dom.c %D%/vdh_guest.c %D%/vdh_job.c %D%/vdh_life.c %D%/vdh_list.c %D%/vdh_look.c %D%/vdh_node.c %D%/vdh_set.c %D%/vdh_stats.c %D%/vdh_store.c
 %C%_libvirtd_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(XML_CFLAGS)
 VIRTD_LIBS = %D%/libvirtd.a hypervisor/api/libimgchain.a hypervisor/api/libpathconf.a tools/libcli.a $(VMHOST_LIBS)
 

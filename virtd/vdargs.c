@@ -119,6 +119,12 @@ static void arg_read(struct xdr *x, struct vd_arg *a)
 		for (size_t i = 0; i < a->n && !x->bad; i++)
 			a->text[i] = xdr_string(x);
 		return;
+	case 'N':
+		a->u = xdr_u32(x);
+		x->bad |= a->u > VD_NUMBERS_MAX;
+		for (; !x->bad && a->n < a->u; a->n++)
+			a->number[a->n] = xdr_u32(x);
+		return;
 	default: /* D, O, A */
 		domains_read(x, a);
 	}

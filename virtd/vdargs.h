@@ -5,7 +5,7 @@
  *
  * i u   32 bits, signed or not          s   string              D   domain (name, uuid, id) l     64 bits
  * S   optional string     O   optional domain U     uuid                            o   opaque octets       P   typed
- * parameters A     array of domains        T   array of strings
+ * parameters A     array of domains        T   array of strings   N     array of numbers
  */
 #ifndef HOSPES_VIRTD_VDARGS_H
 #define HOSPES_VIRTD_VDARGS_H
@@ -22,6 +22,7 @@
 #define VD_PARAMS_MAX  64u
 #define VD_DOMAINS_MAX 16384u
 #define VD_TEXTS_MAX   256u
+#define VD_NUMBERS_MAX 16u
 
 /* A domain on the wire. */
 struct vd_dom {
@@ -53,6 +54,7 @@ struct vd_arg {
 	struct vd_dom *dom;    /* D, O (NULL: absent), A; owned, n of them */
 	struct vd_param *param;/* P; owned, n of them */
 	char **text;           /* T; owned, n of them */
+	uint32_t number[VD_NUMBERS_MAX]; /* N; n of them */
 	size_t n;
 	uint8_t uuid[XDR_UUID];
 	const uint8_t *octets; /* o, n of them; borrowed from the message */

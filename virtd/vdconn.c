@@ -196,6 +196,9 @@ int vd_fail_err(struct vd_call *c, int r, const struct err *err)
 	case ETIMEDOUT:
 		code = VD_E_TIMEOUT;
 		break;
+	case ECANCELED:
+		code = VD_E_ABORTED;
+		break;
 	case ENOMEM:
 		code = VD_E_MEMORY;
 		break;
@@ -300,7 +303,9 @@ static void log_order(const struct vd_conn *c, const struct vd_call *call)
 
 static void on_call(struct vd_conn *c, const struct vd_header *h, const uint8_t *p, size_t len)
 {
-	const struct vd_proc *proc = vd_proc_find(h->procedure);
+	const struct vd_proc *proc = h->program == VD_PROG_QEMU     ? vd_proc_find_qemu(h->procedure)
+	                             : h->program == VD_PROG_REMOTE ? vd_proc_find(h->procedure)
+	                                                            : NULL;
 	int (*fn)(struct vd_call * call);
 	struct vd_call *call;
 	struct err err;
@@ -309,7 +314,7 @@ static void on_call(struct vd_conn *c, const struct vd_header *h, const uint8_t 
 		refuse(c, h, VD_E_RPC, VD_FROM_RPC, "Cannot find program %u version %u", h->program, h->version);
 		return;
 	}
-	if (h->program != VD_PROG_REMOTE || h->version != 1 || !proc) {
+	if (h->version != 1 || !proc) {
 		refuse(c, h, VD_E_RPC, VD_FROM_RPC, "unknown procedure: %u", h->procedure);
 		return;
 	}
@@ -321,7 +326,7 @@ static void on_call(struct vd_conn *c, const struct vd_header *h, const uint8_t 
 		refuse(c, h, VD_E_DENIED, VD_FROM_DOM, "operation forbidden: read only access prevents %s", proc->name);
 		return;
 	}
-	fn = c->scope == VD_CLUSTER ? vd_cluster_fn(proc) : proc->fn;
+	fn = c->scope == VD_SYSTEM ? proc->fn : h->program == VD_PROG_REMOTE ? vd_cluster_fn(proc) : NULL;
 	if (!fn) {
 		refuse(c, h, VD_E_NO_SUPPORT, VD_FROM_DOM,
 		       "this function is not supported by the connection driver: %s, by way of the cluster; on the "

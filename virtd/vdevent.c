@@ -19,6 +19,9 @@ enum {
 	ID_IO_ERROR,
 	ID_IO_ERROR_REASON = 6,
 	ID_BALLOON = 13,
+	ID_REMOVED = 15,
+	ID_AGENT = 18,
+	ID_ADDED = 19,
 	ID_ITERATION = 20,
 	ID_JOB = 21
 };
@@ -30,12 +33,36 @@ enum { STOPPED_SHUTDOWN, STOPPED_CRASHED = 2, STOPPED_MIGRATED, STOPPED_FAILED =
 enum { WHY_MIGRATION = 2, WHY_IOERROR = 5, WHY_WATCHDOG = 6 };
 /* ... of the messages that tell of events. */
 static const uint16_t procedure[] = {
-	[ID_LIFECYCLE] = 318,       [ID_REBOOT] = 319,  [ID_WATCHDOG] = 321,  [ID_IO_ERROR] = 322,
-	[ID_IO_ERROR_REASON] = 324, [ID_BALLOON] = 331, [ID_ITERATION] = 359, [ID_JOB] = 363,
+	[ID_LIFECYCLE] = 318,       [ID_REBOOT] = 319,    [ID_WATCHDOG] = 321, [ID_IO_ERROR] = 322,
+	[ID_IO_ERROR_REASON] = 324, [ID_BALLOON] = 331,   [ID_REMOVED] = 333,  [ID_AGENT] = 348,
+	[ID_ADDED] = 354,           [ID_ITERATION] = 359, [ID_JOB] = 363,
 };
 #define ACTION_NONE  0u
 #define ACTION_PAUSE 1u
 #define ITERATIONS   1000u /* told of at once: a push never has so many */
+#define KIND_NET     1u
+#define KIND_BLOCK   2u
+#define AGENT_THERE  1u
+#define AGENT_GONE   2u
+#define AGENT_WHY    2u /* its channel says so */
+
+bool vd_event_is_of_devices(uint32_t id)
+{
+	return id == ID_ADDED || id == ID_REMOVED;
+}
+
+static void look_at_devices(struct vd_seen *e)
+{
+	_cleanup_hvcall_ struct hvcall h = { .fd = -1 };
+	struct hv_stats st = { 0 };
+
+	if (hvcall_open(&h, e->name, NULL) < 0 || hvcall_simple(&h, HV_OP_STATS, NULL, 0, &st, sizeof(st), NULL) < 0)
+		return;
+	e->known_devs = true;
+	for (uint32_t i = 0; i < st.n_devs && i < HV_DEVS_MAX && e->n_devs < VD_SEEN_DEVS; i++)
+		if (st.dev[i].kind == KIND_NET || st.dev[i].kind == KIND_BLOCK)
+			snprintf(e->dev[e->n_devs++], sizeof(e->dev[0]), "%.15s", st.dev[i].name);
+}
 
 static void look_closer(struct vd_seen *e, const struct vmhost_dom *d)
 {
@@ -45,11 +72,12 @@ static void look_closer(struct vd_seen *e, const struct vmhost_dom *d)
 	e->memory_bytes = d->info.ram_current_bytes;
 	e->reboots = d->info.reboots;
 	e->watchdogs = d->info.watchdog_count;
+	e->agent = d->info.beat_s != 0;
 	if (d->info.reason == HV_WHY_DISK_ERROR)
 		snprintf(e->disk, sizeof(e->disk), "%.15s", d->info.disk);
 }
 
-static struct vd_snapshot *snapshot_here(void)
+static struct vd_snapshot *snapshot_here(bool devices)
 {
 	struct vd_snapshot *s = calloc(1, sizeof(*s));
 	struct vmhost_names names = { 0 };
@@ -74,6 +102,8 @@ static struct vd_snapshot *snapshot_here(void)
 			e->paused = state == 3;
 			e->paused_for = reason;
 			look_closer(e, &d);
+			if (devices && d.running)
+				look_at_devices(e);
 			e->crashed = d.dead;
 			e->silent = d.silent;
 			s->n++;
@@ -90,7 +120,7 @@ fail:
 
 struct vd_snapshot *vd_snapshot_take(struct vd_call *c)
 {
-	return c->scope == VD_CLUSTER ? vd_cluster_snapshot(c) : snapshot_here();
+	return c->scope == VD_CLUSTER ? vd_cluster_snapshot(c) : snapshot_here(c->srv->watch[c->scope].devices);
 }
 
 void vd_snapshot_free(struct vd_snapshot *s)
@@ -180,6 +210,48 @@ static void emit_disk(struct vd_server *s, enum vd_scope scope, const struct vd_
 	emit(s, scope, d, ID_IO_ERROR_REASON, &b);
 }
 
+static bool has(const struct vd_seen *d, const char *dev)
+{
+	for (uint32_t i = 0; i < d->n_devs; i++)
+		if (!strcmp(d->dev[i], dev))
+			return true;
+	return false;
+}
+
+static void emit_device(struct vd_server *s, enum vd_scope scope, const struct vd_seen *d, unsigned id, const char *dev)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+
+	xdr_put_string(&b, dev);
+	emit(s, scope, d, id, &b);
+}
+
+static void compare_devices(struct vd_server *s, enum vd_scope scope, const struct vd_seen *old,
+                            const struct vd_seen *now)
+{
+	if (!old->known_devs || !now->known_devs)
+		return;
+	for (uint32_t i = 0; i < old->n_devs; i++)
+		if (!has(now, old->dev[i]))
+			emit_device(s, scope, now, ID_REMOVED, old->dev[i]);
+	for (uint32_t i = 0; i < now->n_devs; i++)
+		if (!has(old, now->dev[i]))
+			emit_device(s, scope, now, ID_ADDED, now->dev[i]);
+}
+
+/* libvirt's event is of the guest's own agent; what is known without asking it is the heartbeat of ours. */
+static void compare_agent(struct vd_server *s, enum vd_scope scope, const struct vd_seen *old,
+                          const struct vd_seen *now)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+
+	if (old->agent == now->agent)
+		return;
+	xdr_put_u32(&b, now->agent ? AGENT_THERE : AGENT_GONE);
+	xdr_put_u32(&b, AGENT_WHY);
+	emit(s, scope, now, ID_AGENT, &b);
+}
+
 /* What happened while it ran. */
 static void compare_run(struct vd_server *s, enum vd_scope scope, const struct vd_seen *old, const struct vd_seen *now)
 {
@@ -242,6 +314,8 @@ static void compare(struct vd_server *s, enum vd_scope scope, const struct vd_se
 	if (old->id == now->id && now->id != -1) {
 		compare_hosts(s, scope, old, now);
 		compare_run(s, scope, old, now);
+		compare_agent(s, scope, old, now);
+		compare_devices(s, scope, old, now);
 	}
 	if (now->id != -1 && now->paused && !(old->id == now->id && old->paused))
 		emit_life(s, scope, d, EV_SUSPENDED, suspended_by(now));
@@ -279,6 +353,23 @@ static void tell_jobs(struct vd_server *s, enum vd_scope scope, struct vd_snapsh
 	}
 }
 
+void vd_events_devices(struct vd_snapshot *seen, const struct vd_snapshot *now)
+{
+	for (size_t i = 0, k = 0; seen && now && i < seen->n && k < now->n;) { /* both are sorted */
+		struct vd_seen *a = &seen->dom[i];
+		const struct vd_seen *b = &now->dom[k];
+		int order = strcmp(a->name, b->name);
+
+		if (!order && !a->known_devs && a->id == b->id && b->known_devs) {
+			a->known_devs = true;
+			a->n_devs = b->n_devs;
+			memcpy(a->dev, b->dev, sizeof(a->dev));
+		}
+		i += order <= 0;
+		k += order >= 0;
+	}
+}
+
 void vd_events_seen(struct vd_server *s, enum vd_scope scope, struct vd_snapshot *now)
 {
 	struct vd_watch *w = &s->watch[scope];
@@ -298,7 +389,7 @@ void vd_events_seen(struct vd_server *s, enum vd_scope scope, struct vd_snapshot
 		int order = !a ? 1 : !b ? -1 : strcmp(a->name, b->name);
 
 		if (!order && a->id == b->id && !b->silent) {
-			b->iteration = a->iteration;
+			b->iteration = scope == VD_CLUSTER && !b->moving ? 0 : a->iteration;
 			b->moved = a->moved;
 		}
 		if (order >= 0 && b->silent) { /* it is as it was */

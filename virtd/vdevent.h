@@ -11,6 +11,8 @@
 #include "tools/jsonconn.h"
 #include "virtd/vdxdr.h"
 
+#define VD_SEEN_DEVS 24u
+
 struct vd_seen {
 	char name[HV_NAME_MAX];
 	uint8_t uuid[XDR_UUID];
@@ -22,6 +24,10 @@ struct vd_seen {
 	uint64_t memory_bytes;       /* now; 0: unknown */
 	uint32_t reboots, watchdogs; /* how often, since it started */
 	char disk[16];               /* that failed; empty: none */
+	bool agent;                  /* its agent sends heartbeats */
+	bool known_devs;             /* dev is valid: somebody wants to hear of devices */
+	uint32_t n_devs;
+	char dev[VD_SEEN_DEVS][16];  /* disks and NICs, by their targets' names */
 	/* of the cluster */
 	char host[HV_NAME_MAX];
 	bool moving, starting, lost; /* lost: its host is */

@@ -13,6 +13,7 @@
 #include "virtd/vdevent.h"
 
 #define ANSWER_S       10u /* a clusterd without a quorum says so by then */
+#define ABORT_S        40u /* clusterd waits 30 s for the end of a move */
 #define SHUTOFF_FAILED 6
 #define G_STATE        1u /* groups of statistics */
 #define G_BALLOON      4u
@@ -34,7 +35,8 @@ struct cdom {
 	uint8_t uuid[XDR_UUID];
 	int32_t id, state, reason;
 	bool active, moving, starting, lost;
-	const char *host; /* borrowed */
+	const char *host;   /* borrowed */
+	const json_t *push; /* where its move is; borrowed, NULL: it does not move, or that is not known yet */
 	uint64_t mem_bytes;
 };
 
@@ -100,6 +102,8 @@ static bool dom_of(const json_t *o, struct cdom *d)
 	d->starting = !strcmp(phase, "starting");
 	d->lost = !strcmp(phase, "unknown");
 	d->host = field_text(o, "host");
+	d->push = d->moving ? json_object_get(o, "migration") : NULL;
+	d->push = json_is_object(d->push) ? d->push : NULL;
 	d->reason = !strcmp(phase, "failed") ? SHUTOFF_FAILED : d->state == S_RUNNING;
 	d->active = d->state != S_SHUTOFF;
 	d->id = d->active ? id_of(d->uuid) : -1;
@@ -483,8 +487,13 @@ struct vd_snapshot *vd_cluster_snapshot(struct vd_call *c)
 	struct cdom d;
 	size_t i;
 
-	if (!snap || status(c, &s) < 0 ||
-	    !(snap->dom = calloc(json_array_size(json_object_get(s, "domains")) + 1, sizeof(*snap->dom)))) {
+	if (snap && !status(c, &s)) {
+		size_t n = json_array_size(json_object_get(s, "domains")) + 1;
+
+		snap->dom = calloc(n, sizeof(*snap->dom));
+		snap->job = calloc(n, sizeof(*snap->job));
+	}
+	if (!snap || !snap->dom || !snap->job) {
 		c->code = 0; /* what is not known now is told later */
 		vd_snapshot_free(snap);
 		return NULL;
@@ -506,6 +515,11 @@ struct vd_snapshot *vd_cluster_snapshot(struct vd_call *c)
 		snprintf(e->host, sizeof(e->host), "%s", d.host);
 		e->crashed = d.reason == SHUTOFF_FAILED && !d.active;
 		snap->n++;
+		if (!d.push)
+			continue;
+		struct vd_job *j = &snap->job[snap->n_jobs++];
+		snprintf(j->name, sizeof(j->name), "%s", d.name);
+		j->iteration = (uint32_t)field_num(d.push, "memory_iteration");
 	}
 	qsort(snap->dom, snap->n, sizeof(*snap->dom), by_name_cmp);
 	return snap;
@@ -655,18 +669,55 @@ static int perform(struct vd_call *c)
 	return 0;
 }
 
+static int job_info(struct vd_call *c)
+{
+	_cleanup_json_ json_t *s = NULL;
+	struct cdom d;
+
+	if (argument(c, &s, &d) < 0)
+		return -1;
+	vdh_put_job(&c->out, d.push);
+	return 0;
+}
+
+static int job_stats(struct vd_call *c)
+{
+	_cleanup_json_ json_t *s = NULL;
+	struct cdom d;
+	bool over;
+
+	if (vdh_job_flags(c, &over) < 0 || argument(c, &s, &d) < 0)
+		return -1;
+	vdh_put_job_stats(&c->out, over ? NULL : d.push);
+	return 0;
+}
+
+/* The source's migrated calls it off, if it can; clusterd answers when that is known. */
+static int job_abort(struct vd_call *c)
+{
+	_cleanup_json_ json_t *s = NULL;
+	struct cdom d;
+
+	if (argument(c, &s, &d) < 0)
+		return -1;
+	if (!d.moving)
+		return vd_fail(c, VD_E_INVALID, "Requested operation is not valid: no job is active on the domain");
+	return order(c, about("abort", d.name), ABORT_S, NULL);
+}
+
 /* By the numbers of vdproc.c, sorted. */
 static const struct {
 	uint16_t number;
 	int (*fn)(struct vd_call *c);
 } served[] = {
-	{ 6, node_info },     { 9, create },     { 11, define },     { 12, destroy },    { 14, xml },
-	{ 15, never },        { 16, info },      { 17, max_memory }, { 18, vcpus },      { 19, os_type },
-	{ 21, list_defined }, { 22, by_id },     { 23, by_name },    { 24, by_uuid },    { 25, num_defined },
-	{ 33, shutdown_it },  { 35, undefine },  { 37, list_ids },   { 51, num_active }, { 102, free_memory },
-	{ 150, is_active },   { 151, always },   { 183, never },     { 187, never },     { 196, create_flags },
-	{ 200, vcpus },       { 202, never },    { 212, state },     { 231, undefine },  { 234, destroy },
-	{ 258, shutdown_it }, { 273, list_all }, { 305, perform },   { 344, all_stats }, { 350, define },
+	{ 6, node_info },     { 9, create },         { 11, define },       { 12, destroy },    { 14, xml },
+	{ 15, never },        { 16, info },          { 17, max_memory },   { 18, vcpus },      { 19, os_type },
+	{ 21, list_defined }, { 22, by_id },         { 23, by_name },      { 24, by_uuid },    { 25, num_defined },
+	{ 33, shutdown_it },  { 35, undefine },      { 37, list_ids },     { 51, num_active }, { 102, free_memory },
+	{ 150, is_active },   { 151, always },       { 163, job_info },    { 164, job_abort }, { 183, never },
+	{ 187, never },       { 196, create_flags }, { 200, vcpus },       { 202, never },     { 212, state },
+	{ 231, undefine },    { 234, destroy },      { 258, shutdown_it }, { 273, list_all },  { 298, job_stats },
+	{ 305, perform },     { 344, all_stats },    { 350, define },
 };
 
 int (*vd_cluster_fn(const struct vd_proc *proc))(struct vd_call *c)

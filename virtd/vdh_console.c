@@ -88,7 +88,11 @@ int vdh_register(struct vd_call *c)
 {
 	if (c->args.arg[0].u >= EVENTS_MAX)
 		return vd_fail(c, VD_E_INVALID_ARG, "unsupported event ID %u", c->args.arg[0].u);
-	if (!c->srv->watch[c->scope].known)
+	bool devices = vd_event_is_of_devices(c->args.arg[0].u), look = devices && !c->srv->watch[c->scope].devices;
+
+	if (devices)
+		c->srv->watch[c->scope].devices = true;
+	if (look || !c->srv->watch[c->scope].known)
 		c->snapshot = vd_snapshot_take(c);
 	return 0;
 }
@@ -112,6 +116,8 @@ void vdh_registered(struct vd_conn *conn, struct vd_call *c)
 		*seen = c->snapshot;
 		c->srv->watch[c->scope].known = *seen;
 		c->snapshot = NULL;
+	} else if (vd_event_is_of_devices(cb->event)) {
+		vd_events_devices(*seen, c->snapshot);
 	}
 	cb->next = conn->callbacks;
 	conn->callbacks = cb;

@@ -233,10 +233,7 @@ int vdh_state(struct vd_call *c)
 	return 0;
 }
 
-/*
- * The configuration in use: of a domain that is not defined here, what its hvdom says. NULL: the call's error is set.
- */
-static struct dom_config *config_of(struct vd_call *c, struct vmhost_dom *d)
+struct dom_config *vdh_config_of(struct vd_call *c, struct vmhost_dom *d)
 {
 	_cleanup_free_ char *xml = NULL;
 	struct dom_config *cfg = NULL;
@@ -260,7 +257,7 @@ int vdh_os_type(struct vd_call *c)
 
 	if (vd_find(c, 0, &d) < 0)
 		return -1;
-	cfg = config_of(c, &d);
+	cfg = vdh_config_of(c, &d);
 	vmhost_dom_done(&d);
 	if (!cfg)
 		return -1;

@@ -29,6 +29,7 @@ int vdh_max_vcpus(struct vd_call *c);
 /* vdh_caps.c */
 int vdh_caps(struct vd_call *c);
 int vdh_domain_caps(struct vd_call *c);
+int vdh_cpu_models(struct vd_call *c);
 /* vdh_list.c */
 int vdh_list_all(struct vd_call *c);
 int vdh_list_ids(struct vd_call *c);
@@ -53,6 +54,35 @@ int vdh_vcpus(struct vd_call *c);
 int vdh_vcpus_flags(struct vd_call *c);
 int vdh_dom_false(struct vd_call *c); /* what no domain has */
 int vdh_autostart_set(struct vd_call *c);
+/* The configuration in use, the caller's: of a domain that is not defined here, what its hvdom says. NULL: the call's error is set. */
+struct dom_config *vdh_config_of(struct vd_call *c, struct vmhost_dom *d);
+/* vdh_look.c */
+int vdh_block_info(struct vd_call *c);
+int vdh_disk_errors(struct vd_call *c);
+int vdh_vcpu_list(struct vd_call *c);
+int vdh_vcpu_pins(struct vd_call *c);
+int vdh_emulator_pins(struct vd_call *c);
+int vdh_cpu_stats(struct vd_call *c);
+int vdh_control_info(struct vd_call *c);
+int vdh_screenshot(struct vd_call *c);
+int vdh_lacks(struct vd_call *c);
+/* vdh_node.c */
+int vdh_node_cpu_stats(struct vd_call *c);
+int vdh_node_memory_stats(struct vd_call *c);
+int vdh_node_cpu_map(struct vd_call *c);
+int vdh_cells_free(struct vd_call *c);
+int vdh_pool_capabilities(struct vd_call *c);
+/* vdh_set.c */
+int vdh_set_memory(struct vd_call *c);
+int vdh_set_max_memory(struct vd_call *c);
+int vdh_set_memory_flags(struct vd_call *c);
+int vdh_set_vcpus(struct vd_call *c);
+int vdh_set_vcpus_flags(struct vd_call *c);
+int vdh_attach(struct vd_call *c);
+int vdh_detach(struct vd_call *c);
+int vdh_block_resize(struct vd_call *c);
+int vdh_metadata(struct vd_call *c);
+int vdh_set_metadata(struct vd_call *c);
 /* vdh_stats.c */
 int vdh_block_stats(struct vd_call *c);
 int vdh_block_stats_flags(struct vd_call *c);
@@ -77,6 +107,11 @@ int vdh_restore_flags(struct vd_call *c);
 int vdh_addresses(struct vd_call *c);
 int vdh_freeze(struct vd_call *c);
 int vdh_thaw(struct vd_call *c);
+int vdh_agent_command(struct vd_call *c);
+int vdh_guest_hostname(struct vd_call *c);
+int vdh_guest_time(struct vd_call *c);
+int vdh_set_guest_time(struct vd_call *c);
+int vdh_trim(struct vd_call *c);
 /* vdh_store.c */
 int vdh_pools(struct vd_call *c);
 int vdh_pool_names(struct vd_call *c);
@@ -124,6 +159,11 @@ int vdh_answer(struct vd_call *c, struct jsonconn *j, unsigned limit_s, json_t *
 /* The typed parameters of a job that is over, by migrated's result; and of a move in a cluster. */
 void vdh_put_result(struct buf *b, const json_t *result);
 void vdh_put_moved(struct buf *b, bool success);
+/* What virDomainGetJobInfo and virDomainGetJobStats answer; @progress: migrated's, NULL: there is no job. */
+void vdh_put_job(struct buf *b, const json_t *progress);
+void vdh_put_job_stats(struct buf *b, const json_t *progress);
+/* Of a call for statistics of jobs. *@ret_over: of one that is over, and nobody keeps that. */
+int vdh_job_flags(struct vd_call *c, bool *ret_over) _must_check_;
 int vdh_finish(struct vd_call *c);
 int vdh_confirm(struct vd_call *c);
 int vdh_job_info(struct vd_call *c);

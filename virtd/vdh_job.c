@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "clusterd/guard/managed.h"
+#include "common/fault.h"
 #include "common/util.h"
 #include "tools/jsonconn.h"
 
@@ -32,8 +33,10 @@
 
 #define JOB_NONE          0u
 #define JOB_UNBOUNDED     2u
-#define JOB_MIGRATION_OUT 6
+#define JOB_MIGRATION_OUT 5
 #define STATUS_S          10u
+#define STATS_COMPLETED   1u /* of the last job that is over, which nobody keeps */
+#define STATS_KEEP        2u
 
 static const struct jsonconn_peer push_peer = {
 	.daemon = "migrated",
@@ -173,6 +176,12 @@ int vdh_answer(struct vd_call *c, struct jsonconn *j, unsigned limit_s, json_t *
 	}
 }
 
+/* For tests: vd.migrate.begin... */
+static void at(const char *phase, const char *suffix)
+{
+	(void)fault_point("vd", "migrate", phase, suffix, 0);
+}
+
 static int push(struct vd_call *c, const char *name, uint32_t flags)
 {
 	_cleanup_jsonconn_ struct jsonconn j = { .fd = -1 };
@@ -184,9 +193,11 @@ static int push(struct vd_call *c, const char *name, uint32_t flags)
 
 	if (!order)
 		return -1;
+	at("perform", "");
 	r = jsonconn_order(&j, &push_peer, order, &err);
 	if (!r)
 		r = vdh_answer(c, &j, 0, &result, &err);
+	at("perform", ".done");
 	if (r < 0)
 		return vd_fail(c, VD_E_FAILED, "operation failed: %s", err.text);
 	status = field_text(result, "status");
@@ -247,6 +258,7 @@ int vdh_begin(struct vd_call *c)
 	vmhost_dom_done(&d);
 	if (r < 0)
 		return r;
+	at("begin", "");
 	xdr_put_opaque(&c->out, NULL, 0);
 	xdr_put_string(&c->out, xml);
 	return 0;
@@ -266,6 +278,7 @@ int vdh_prepare(struct vd_call *c)
 		return -1;
 	if (vmhost_is_running(cfg->name))
 		return vd_fail(c, VD_E_INVALID, "domain '%s' runs on %s already", cfg->name, c->srv->host);
+	at("prepare", "");
 	uri = xasprintf("hospes://%s", c->srv->host);
 	xdr_put_opaque(&c->out, NULL, 0);
 	xdr_put_opt_string(&c->out, uri);
@@ -280,6 +293,7 @@ int vdh_finish(struct vd_call *c)
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
 	struct vmhost_dom d;
 
+	at("finish", "");
 	if (c->args.arg[3].u)
 		return vd_fail(c, VD_E_FAILED, "operation failed: the migration did not come to an end");
 	if (!name && xml && dom_config_parse(xml, strlen(xml), "(destination_xml)", &cfg, NULL) == 0)
@@ -301,6 +315,7 @@ int vdh_finish(struct vd_call *c)
 
 int vdh_confirm(struct vd_call *c)
 {
+	at("confirm", "");
 	(void)c; /* the push has ended the domain here, or has let it run on */
 	return 0;
 }
@@ -342,29 +357,33 @@ static uint64_t number_of(const json_t *o, const char *key)
 	return v > 0 ? (uint64_t)v : 0;
 }
 
+void vdh_put_job(struct buf *b, const json_t *p)
+{
+	uint64_t total = p ? number_of(p, "memory_total") : 0, left = p ? number_of(p, "memory_remaining") : 0;
+
+	xdr_put_u32(b, p ? JOB_UNBOUNDED : JOB_NONE);
+	xdr_put_u64(b, p ? number_of(p, "time_elapsed") : 0);
+	xdr_put_u64(b, p ? number_of(p, "eta_ms") : 0);
+	for (int i = 0; i < 2; i++) { /* data in all, of it memory */
+		xdr_put_u64(b, total);
+		xdr_put_u64(b, p ? number_of(p, "memory_processed") : 0);
+		xdr_put_u64(b, left);
+	}
+	for (int i = 0; i < 3; i++)
+		xdr_put_u64(b, 0); /* files are not copied */
+}
+
 int vdh_job_info(struct vd_call *c)
 {
 	_cleanup_json_ json_t *p = NULL;
-	uint64_t total, left;
 
 	if (progress_of(c, &p) < 0)
 		return -1;
-	total = p ? number_of(p, "memory_total") : 0;
-	left = p ? number_of(p, "memory_remaining") : 0;
-	xdr_put_u32(&c->out, p ? JOB_UNBOUNDED : JOB_NONE);
-	xdr_put_u64(&c->out, p ? number_of(p, "time_elapsed") : 0);
-	xdr_put_u64(&c->out, p ? number_of(p, "eta_ms") : 0);
-	for (int i = 0; i < 2; i++) { /* data in all, of it memory */
-		xdr_put_u64(&c->out, total);
-		xdr_put_u64(&c->out, p ? number_of(p, "memory_processed") : 0);
-		xdr_put_u64(&c->out, left);
-	}
-	for (int i = 0; i < 3; i++)
-		xdr_put_u64(&c->out, 0); /* files are not copied */
+	vdh_put_job(&c->out, p);
 	return 0;
 }
 
-int vdh_job_stats(struct vd_call *c)
+void vdh_put_job_stats(struct buf *b, const json_t *p)
 {
 	/* libvirt's field, and migrated's */
 	static const char *const fields[][2] = {
@@ -383,16 +402,10 @@ int vdh_job_stats(struct vd_call *c)
 		{ "memory_dirty_rate", "dirty_pages_per_s" },
 		{ "memory_iteration", "memory_iteration" },
 	};
-	_cleanup_json_ json_t *p = NULL;
 	struct vd_list l;
 
-	if (c->args.arg[1].u & ~1u)
-		return vd_fail(c, VD_E_UNSUPPORTED, "unsupported flags (0x%x) for job statistics", c->args.arg[1].u);
-	if (!(c->args.arg[1].u & 1u) &&
-	    progress_of(c, &p) < 0) /* 1: of the last one that is over, which nobody keeps */
-		return -1;
-	xdr_put_u32(&c->out, p ? JOB_UNBOUNDED : JOB_NONE);
-	l = vd_list_begin(&c->out);
+	xdr_put_u32(b, p ? JOB_UNBOUNDED : JOB_NONE);
+	l = vd_list_begin(b);
 	if (p) {
 		vd_put_int(&l, "operation", JOB_MIGRATION_OUT);
 		for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
@@ -400,6 +413,26 @@ int vdh_job_stats(struct vd_call *c)
 		vd_put_int(&l, "auto_converge_throttle", (int32_t)number_of(p, "auto_converge_throttle"));
 		vd_list_end(&l);
 	}
+}
+
+int vdh_job_flags(struct vd_call *c, bool *ret_over)
+{
+	uint32_t flags = c->args.arg[1].u;
+
+	*ret_over = flags & STATS_COMPLETED;
+	return flags & ~(STATS_COMPLETED | STATS_KEEP)
+	               ? vd_fail(c, VD_E_UNSUPPORTED, "unsupported flags (0x%x) for job statistics", flags)
+	               : 0;
+}
+
+int vdh_job_stats(struct vd_call *c)
+{
+	_cleanup_json_ json_t *p = NULL;
+	bool over;
+
+	if (vdh_job_flags(c, &over) < 0 || (!over && progress_of(c, &p) < 0))
+		return -1;
+	vdh_put_job_stats(&c->out, p);
 	return 0;
 }
 

@@ -206,7 +206,7 @@ static void on_scan(void *arg)
 		vd_jobs_close(&w->jobs);
 		vd_snapshot_free(w->seen);
 		w->seen = NULL;
-		w->known = false;
+		w->known = w->devices = false;
 	} else if (!w->scanning && (c = calloc(1, sizeof(*c)))) {
 		*c = (struct vd_call){ .srv = s, .proc = &look, .fn = scan, .scope = scope, .fd = -1 };
 		w->scanning = true;

@@ -48,7 +48,8 @@ enum vd_status { VD_OK, VD_ERROR, VD_CONTINUE };
 enum vd_code {
 	VD_E_INTERNAL = 1, VD_E_MEMORY = 2, VD_E_NO_SUPPORT = 3, VD_E_INVALID_ARG = 8, VD_E_FAILED = 9,
 	VD_E_XML = 27, VD_E_DENIED = 29, VD_E_RPC = 39, VD_E_NO_DOMAIN = 42, VD_E_INVALID = 55,
-	VD_E_NO_POOL = 49, VD_E_NO_VOL = 50, VD_E_UNSUPPORTED = 67, VD_E_TIMEOUT = 68, VD_E_ABORTED = 78, VD_E_BUSY = 87,
+	VD_E_NO_POOL = 49, VD_E_NO_VOL = 50, VD_E_UNSUPPORTED = 67, VD_E_TIMEOUT = 68, VD_E_ABORTED = 78, VD_E_NO_METADATA = 80,
+	VD_E_AGENT = 86, VD_E_BUSY = 87,
 };
 #define VD_FROM_DOM 6
 #define VD_FROM_RPC 7
@@ -149,6 +150,7 @@ struct vd_server {
 		struct loop_timer *scan;
 		struct vd_snapshot *seen;    /* NULL: nobody asked for events */
 		_Atomic bool known;          /* seen is not NULL; other threads may ask */
+		_Atomic bool devices;        /* ... and in it are devices, or will be: somebody asked for events of those */
 		bool scanning, again;        /* a look is under way; another one follows at once */
 		struct vd_jobs jobs;         /* of the look that is under way */
 	} watch[VD_SCOPES];
@@ -204,11 +206,15 @@ struct vd_snapshot *vd_snapshot_take(struct vd_call *c);
 void vd_snapshot_free(struct vd_snapshot *s); /* takes NULL */
 /* Tell the difference. @now is owned from now on; NULL: it could not be looked. */
 void vd_events_seen(struct vd_server *s, enum vd_scope scope, struct vd_snapshot *now);
+bool vd_event_is_of_devices(uint32_t id);
+/* @seen knows no devices yet: those of @now, which was taken since. */
+void vd_events_devices(struct vd_snapshot *seen, const struct vd_snapshot *now);
 bool vd_events_wanted(const struct vd_server *s, enum vd_scope scope);
 void vd_events_look(struct vd_server *s, enum vd_scope scope); /* soon, and not only in the next round */
 
 /* vdproc.c */
 const struct vd_proc *vd_proc_find(uint32_t number);
+const struct vd_proc *vd_proc_find_qemu(uint32_t number); /* of the program for QEMU's domains */
 const struct vd_proc *vd_proc_all(size_t *ret_n);
 
 /* vdh_cluster.c */

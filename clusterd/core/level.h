@@ -22,7 +22,8 @@
 
 /*
  * Of releases: 0: 0.1.0.
- * 1: the one after it: levels, rules AFTER, disarm, settings of domains, spare hosts, drains until the host is back.
+ * 1: the one after it: levels, rules AFTER, disarm, settings of domains, spare hosts, drains until the host is back, messages
+ *    CALL_OFF.
  */
 #define CLU_LEVEL 1u
 

@@ -211,6 +211,7 @@ void cluctl_changed(struct cluctl *ctl)
 
 void cluctl_progress(struct cluctl *ctl, const char *uuid, const char *json, size_t len)
 {
+	ctl_push_note(ctl, uuid, json, len);
 	for (struct ctlsock_client *s = ctlsock_clients(ctl->sock); s; s = s->next) {
 		struct client *c = (struct client *)s;
 		json_t *o;
@@ -247,6 +248,7 @@ static const struct {
 	{ "start", ctl_start, false },
 	{ "stop", ctl_stop, false },
 	{ "move", ctl_move, false },
+	{ "abort", ctl_abort, false },
 	{ "drain", ctl_drain, false },
 	{ "set", ctl_set, false },
 	{ "spare", ctl_spare, false },
@@ -365,6 +367,7 @@ void cluctl_free(struct cluctl *c)
 	if (!c)
 		return;
 	ctlsock_free(c->sock);
+	ctl_push_forget(c);
 	loop_del_timer(c->tick);
 	free(c);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Shared by cluctl.c (the life of an order), cluctl_order.c (orders that change the cluster), cluctl_leave.c (orders that empty a host),
- * cluctl_show.c (orders that only report), cluctl_rehearse.c and cluctl_cpu.c.
+ * Shared by cluctl.c (the life of an order), cluctl_order.c (orders that change the cluster), cluctl_push.c (migrations under way),
+ * cluctl_leave.c (orders that empty a host), cluctl_show.c (orders that only report), cluctl_rehearse.c and cluctl_cpu.c.
  */
 #ifndef HOSPES_CLUSTERD_IO_CLUCTL_INT_H
 #define HOSPES_CLUSTERD_IO_CLUCTL_INT_H
@@ -53,6 +53,12 @@ struct cluctl {
 	struct leave *leave;
 	struct ctlsock *sock;
 	struct loop_timer *tick;
+	struct ctl_push { /* see ctl_push_note() */
+		struct ctl_push *next;
+		char uuid[CLU_UUID_MAX];
+		uint64_t op_id;
+		json_t *said;
+	} *pushes; /* owned */
 };
 
 static inline struct clu_state *ctl_state(const struct client *c) { return nodeio_state(c->ctl->n); }
@@ -86,6 +92,14 @@ void ctl_rule_add(struct client *c);
 void ctl_rule_remove(struct client *c);
 void ctl_fence_confirm(struct client *c);
 void ctl_policy(struct client *c);
+
+/* cluctl_push.c */
+void ctl_abort(struct client *c);
+/* Keep migrated's word on the progress of a migration, for ctl_push_json(), until that is over. */
+void ctl_push_note(struct cluctl *ctl, const char *uuid, const char *json, size_t len);
+/* The caller's; null: it does not move, or nothing was said yet. */
+json_t *ctl_push_json(const struct cluctl *ctl, const struct clu_dom *d);
+void ctl_push_forget(struct cluctl *ctl);
 
 /* cluctl_leave.c */
 void ctl_drain(struct client *c);

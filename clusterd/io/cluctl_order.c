@@ -388,7 +388,10 @@ static bool moved(struct client *c)
 			c->o.seen_ns = boot_ns();
 		return c->o.report || boot_ns() > c->o.seen_ns + REPORT_NS;
 	}
-	ctl_fail(c, EIO, "%s was not moved to %s: %s", d->name, clu_host_name(ctl_state(c), c->o.node),
+	bool called_off = c->o.report &&
+	                  !strcmp(json_string_value(json_object_get(c->o.report, "status")) ?: "", "cancelled");
+	ctl_fail(c, called_off ? ECANCELED : EIO, "%s was not moved to %s: %s", d->name,
+	         clu_host_name(ctl_state(c), c->o.node),
 	         d->text[0]                      ? d->text
 	         : d->phase == CLU_PHASE_RUNNING ? "it runs where it was"
 	                                         : clu_phase_name(d->phase));

@@ -233,6 +233,11 @@ static int unpack_body(struct cluwire *w, struct err *err)
 		    e->progress->json.len > CLUWIRE_PROGRESS_MAX)
 			return err_set(err, EPROTO, "progress: makes no sense");
 		return 0;
+	case HOSPES__CLU__ENVELOPE__BODY_CALL_OFF:
+		m->kind = (enum clu_msg_kind)CLUWIRE_CALL_OFF;
+		if (!e->call_off->uuid || strlen(e->call_off->uuid) != CLU_UUID_MAX - 1)
+			return err_set(err, EPROTO, "call off: not a uuid");
+		return 0;
 	default:
 		return err_set(err, EPROTO, "a message of unknown kind (a later version's?)");
 	}

@@ -19,12 +19,12 @@
 #define CLUWIRE_PROGRESS_MAX 4096u
 
 /* Further kinds besides enum clu_msg_kind, which the core never sees. */
-enum cluwire_kind { CLUWIRE_USAGE = 100, CLUWIRE_PROGRESS = 101 };
+enum cluwire_kind { CLUWIRE_USAGE = 100, CLUWIRE_PROGRESS = 101, CLUWIRE_CALL_OFF = 102 };
 
 /* A message that was received. What is borrowed is from @env. */
 struct cluwire {
 	struct clu_msg msg;          /* msg.kind may be a CLUWIRE_* one */
-	Hospes__Clu__Envelope *env;  /* owned; holds the content of SNAPSHOT, USAGE and PROGRESS */
+	Hospes__Clu__Envelope *env;  /* owned; holds the content of SNAPSHOT, USAGE, PROGRESS and CALL_OFF */
 	struct clu_inventory *inventory; /* owned; msg.cmd.inventory points to it */
 	const char *xml;             /* DEFINE: text, not terminated; NULL: none */
 	size_t xml_len;
@@ -33,7 +33,7 @@ struct cluwire {
 /* Append the octets of @msg, which is no SNAPSHOT, to @out. @xml: of DEFINE, or NULL. -ENOMEM; -E2BIG: over CLUWIRE_MAX, @out unchanged. */
 int cluwire_pack(const struct clu_msg *msg, const char *cluster, uint32_t node, const char *xml, size_t xml_len,
                  struct buf *out) _must_check_;
-/* Fill in version, cluster and node of @env (SNAPSHOT, USAGE, PROGRESS), and append it. Errors as above. */
+/* Fill in version, cluster and node of @env (SNAPSHOT, USAGE, PROGRESS, CALL_OFF), and append it. Errors as above. */
 int cluwire_pack_env(Hospes__Clu__Envelope *env, const char *cluster, uint32_t node, struct buf *out) _must_check_;
 /*
  * Unpack and check @len octets that CPG delivered from @node. On success @w is the caller's until cluwire_done(); on failure it is empty.

@@ -153,7 +153,7 @@ static void begin(struct ldom *x, enum clu_todo todo, uint64_t op_id)
 	x->start.since_ns = x->start.pid ? x->start.since_ns : 0;
 	x->start.lease_generation = 0;
 	x->stop.since_ns = x->stop.destroy_ns = 0;
-	x->move.done = x->move.failed = false;
+	x->move.done = x->move.failed = x->move.called_off = false;
 	x->move.order_ns = x->move.order ? boot_ns() : 0;
 	x->move.pushed = x->move.pushed && x->move.order;
 	x->move.waits_ns = 0;

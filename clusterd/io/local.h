@@ -24,6 +24,8 @@ bool local_child(struct local *l, pid_t pid, int status); /* a child ended (SIGC
 struct workers *local_helpers(const struct local *l); /* for questions to storage (probe.h) */
 /* What is under way for the domain with @uuid, for people; "": nothing. */
 const char *local_doing(const struct local *l, const char *uuid);
+/* Have migrated call off the push @op_id of a domain of this host, if it is under way and not beyond that. */
+void local_call_off(struct local *l, const char *uuid, uint64_t op_id);
 /* True if its copy here is suspended because this host's lease expired. */
 bool local_parked(const struct local *l, const char *uuid);
 /*

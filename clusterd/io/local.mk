@@ -1,6 +1,6 @@
 # The cluster daemon: what touches the machine.
 noinst_LIBRARIES += %D%/libcluio.a
-%C%_libcluio_a_SOURCES = %D%/balancer.h %D%/balancer.c %D%/cluctl.h %D%/cluctl_int.h %D%/cluctl.c %D%/cluctl_leave.c %D%/cluctl_order.c %D%/cluctl_show.c %D%/cluctl_rehearse.c %D%/cluctl_cpu.c %D%/cluctl_disarm.c %D%/cluctl_set.c \
+%C%_libcluio_a_SOURCES = %D%/balancer.h %D%/balancer.c %D%/cluctl.h %D%/cluctl_int.h %D%/cluctl.c %D%/cluctl_leave.c %D%/cluctl_order.c %D%/cluctl_push.c %D%/cluctl_show.c %D%/cluctl_rehearse.c %D%/cluctl_cpu.c %D%/cluctl_disarm.c %D%/cluctl_set.c \
 	%D%/cluwire.h %D%/cluwire_int.h %D%/cluwire.c %D%/cluwire_cmd.c %D%/cpg.h %D%/cpg.c \
 	%D%/domspec.h %D%/domspec.c %D%/fence.h %D%/fence.c %D%/guardlink.h %D%/guardlink.c %D%/hostinfo.h %D%/hostinfo.c %D%/leave.h %D%/leave.c \
 	%D%/local.h %D%/local_int.h %D%/local.c %D%/local_end.c %D%/local_hv.c %D%/local_move.c %D%/local_park.c %D%/local_reach.c %D%/local_run.c \

@@ -64,6 +64,7 @@ struct ldom {
 		uint64_t push_op;        /* op_id of the push under way */
 		bool pushed;             /* no other migration is in the way: the push may be ordered, or has been */
 		bool done, failed;       /* migrated reported the end; a failure */
+		bool called_off;         /* somebody wants it to end here */
 		uint64_t order_ns, cancelled_ns;
 		uint64_t waits_ns;       /* since when migrated cannot be reached (PUSH), or this copy is in doubt (RESOLVE); 0: not */
 	} move;

@@ -203,16 +203,28 @@ static void cancel_answer(void *arg, json_t *o)
 
 static const struct migorder_ops cancel_ops = { .answer = cancel_answer, .ended = cancel_ended };
 
-/* It is to stop: no reason to wait until it has moved. Asked again each second, for a push that is only just beginning. */
-static void push_cancel(struct ldom *x)
+/* By @why it is not to move. Asked again each second, for a push that is only just beginning. */
+static void push_cancel(struct ldom *x, const char *why)
 {
-	if (x->move.cancel || !x->move.order || !x->move.pushed ||
+	bool asking = x->move.order && !x->move.pushed; /* is one of an earlier clusterd under way? */
+
+	if (x->move.cancel || asking || x->move.done ||
 	    (x->move.cancelled_ns && boot_ns() < x->move.cancelled_ns + AGAIN_NS))
 		return;
 	x->move.cancelled_ns = boot_ns();
-	ldom_doing(x, "the move is called off: it is to stop");
+	ldom_doing(x, "the move is called off: %s", why);
 	x->move.cancel = migorder_new(x->l->loop, json_pack("{s:s, s:s}", "op", "cancel", "domain", x->name),
 	                              &cancel_ops, x);
+}
+
+void local_call_off(struct local *l, const char *uuid, uint64_t op_id)
+{
+	for (struct ldom *x = l->doms; x; x = x->next)
+		if (x->todo == CLU_TODO_PUSH && x->op_id == op_id && !x->move.called_off && !strcmp(x->uuid, uuid)) {
+			log_info("%s: the move is to be called off", x->name);
+			x->move.called_off = true;
+			local_changed(l);
+		}
 }
 
 bool ldom_push_speaks(const struct ldom *x)
@@ -233,9 +245,12 @@ static void old_order_drop(struct ldom *x)
 void ldom_push(struct ldom *x, const struct clu_dom *d)
 {
 	bool again = boot_ns() >= x->move.order_ns + AGAIN_NS;
+	const char *unwanted = d->desired == CLU_DESIRED_STOPPED ? "it is to stop"
+	                       : x->move.called_off              ? "by order"
+	                                                         : NULL;
 
-	if (d->desired == CLU_DESIRED_STOPPED)
-		push_cancel(x);
+	if (unwanted)
+		push_cancel(x, unwanted);
 	if (!x->hv.alive) {
 		if (x->move.order)
 			return; /* its result comes */
@@ -265,7 +280,11 @@ void ldom_push(struct ldom *x, const struct clu_dom *d)
 		return;
 	}
 	if (d->desired == CLU_DESIRED_STOPPED) {
-		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, x->hv.info.generation, "it is to stop");
+		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, x->hv.info.generation, unwanted);
+		return;
+	}
+	if (x->move.called_off && x->move.pushed) { /* no push is under way, nor will be */
+		ldom_result(x, d, CLU_RESULT_MOVE_FAILED, x->hv.info.generation, "the move was called off");
 		return;
 	}
 	if (again || !x->move.order_ns)

@@ -221,6 +221,18 @@ void nodeio_progress(struct nodeio *n, const char *uuid, const char *json, size_
 	send_env(n, &env);
 }
 
+void nodeio_call_off(struct nodeio *n, const char *uuid, uint64_t op_id)
+{
+	Hospes__Clu__Envelope env = HOSPES__CLU__ENVELOPE__INIT;
+	Hospes__Clu__CallOff c = HOSPES__CLU__CALL_OFF__INIT;
+
+	c.uuid = (char *)(uintptr_t)uuid;
+	c.op_id = op_id;
+	env.body_case = HOSPES__CLU__ENVELOPE__BODY_CALL_OFF;
+	env.call_off = &c;
+	send_env(n, &env);
+}
+
 void nodeio_leaving(struct nodeio *n, enum clu_leaving how, bool left)
 {
 	n->leaving = how;

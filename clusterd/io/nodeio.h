@@ -29,6 +29,8 @@ struct nodeio_ops {
 	void (*event)(void *arg, const struct store_event *ev);
 	/* A report of migrated on a migration, from its source. */
 	void (*progress)(void *arg, const char *uuid, const char *json, size_t len);
+	/* Somebody wants the migration @op_id of a domain to be called off. Every node hears of it. */
+	void (*call_off)(void *arg, const char *uuid, uint64_t op_id);
 	/* Write the cluster's domains that run on this host to @list, for HOST_UP. Returns their number; -EAGAIN: not known yet; -E2BIG. */
 	int (*inventory)(void *arg, struct clu_inventory *list, uint32_t max);
 	/* The engines of this host. -EAGAIN: hvdom has not answered yet; -EIO: it cannot be asked. */
@@ -82,6 +84,8 @@ void nodeio_level_text(const struct nodeio *n, const struct clu_cmd *c, char *to
 /* Send measurements to all nodes, this one included. May get lost. */
 void nodeio_usage(struct nodeio *n, Hospes__Clu__Usage *u);
 void nodeio_progress(struct nodeio *n, const char *uuid, const char *json, size_t len);
+/* Ask the source of migration @op_id to call it off. May get lost: the caller repeats it. */
+void nodeio_call_off(struct nodeio *n, const char *uuid, uint64_t op_id);
 /* The automatic lease (docs/fencing.md) where datagrams do not renew it. */
 uint64_t nodeio_lease_auto_ns(const struct cpg_config *c);
 

@@ -199,6 +199,9 @@ static void message(struct nodeio *n, uint32_t node, const void *p, size_t len, 
 		n->ops->progress(n->arg, w.env->progress->uuid, (const char *)w.env->progress->json.data,
 		                 w.env->progress->json.len);
 		break;
+	case CLUWIRE_CALL_OFF:
+		n->ops->call_off(n->arg, w.env->call_off->uuid, w.env->call_off->op_id);
+		break;
 	case CLU_MSG_SNAPSHOT:
 		nodeio_snapshot_part(n, &w);
 		if (n->snap.whole && n->snap.n) {

@@ -246,6 +246,10 @@ void dom_config_hide_secrets(struct dom_config *cfg);
 int dom_config_show_screen(struct dom_config *cfg, const char *socket, unsigned port) _must_check_;
 /* Give it the processor @cpu, of mode custom, in struct and document. -ENOMEM. */
 int dom_config_set_cpu(struct dom_config *cfg, const struct dom_cpu *cpu) _must_check_;
+/* The element of <metadata> of namespace @uri as text, malloc'd; *@ret NULL: there is none. */
+int dom_config_metadata(const struct dom_config *cfg, const char *uri, char **ret, struct err *err) _must_check_;
+/* Have it replaced by the element @xml, whose namespace becomes @uri with prefix @key; @xml NULL: removed. -EINVAL: @xml is no element. */
+int dom_config_set_metadata(struct dom_config *cfg, const char *uri, const char *key, const char *xml, struct err *err) _must_check_;
 /* Places for devices that come and go in a machine of @cfg that is made now. */
 unsigned dom_config_places(const struct dom_config *cfg);
 

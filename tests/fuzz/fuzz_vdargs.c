@@ -50,6 +50,7 @@ static size_t bytes_of(const struct vd_args *args)
 			n += (a->n + 3) & ~3ul;
 		n += a->kind == 'l' ? 8 : a->kind == 'U' ? XDR_UUID : a->kind == 'D' ? 0 : 4;
 		n += a->kind == 'S' && a->s ? 4 : 0;
+		n += a->kind == 'N' ? a->n * 4 : 0;
 		for (size_t k = 0; a->dom && k < a->n; k++)
 			n += 4 + ((strlen(a->dom[k].name) + 3) & ~3ul) + XDR_UUID + 4;
 		for (size_t k = 0; a->param && k < a->n; k++) {

@@ -120,6 +120,36 @@ watch_told() { grep -q "$1 runs on host-a and host-b" "$WATCH_OUT"; }
 	clus_remove guest04
 }
 
+@test "a move is called off by order: the guest runs on where it is, its client connected, and moves when it is told again" {
+	clus_guest guest07 mem=256 fill=160
+	local at to mover
+	at=$(dom guest07 host)
+	to=$(other_hosts "$at" | head -n 1)
+	run vc "$to" abort guest07
+	[ "$status" -eq 1 ] && [[ $output = *"guest07 does not move: it is running"* ]]
+	client_start guest07
+	vmlab slow "$to" --rate 60 || skip "this kernel has no token bucket filter"
+	vc "$to" move guest07 "$to" >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	mover=$!
+	# from any host: where it is
+	told() { vc "$1" status --json | jq -e '.domains[] | select(.name == "guest07") | .migration | .round >= 1 and .memory_remaining > 0'; }
+	eventually 20 told "$to"
+	eventually 5 told "$at"
+	vc "$to" abort guest07
+	dom_runs guest07 "$at"
+	not wait $mover
+	cat "$BATS_TEST_TMPDIR/out" >&2
+	grep -q "guest07 was not moved" "$BATS_TEST_TMPDIR/out"
+	vmlab heal "$to"
+	vc "$at" status --json | jq -e '.domains[] | select(.name == "guest07") | .migration == null and .state == "running"'
+	vc "$at" move guest07 "$to"
+	dom_runs guest07 "$to"
+	guest_sound guest07
+	client_stop
+	witness_ok guest07
+	clus_remove guest07
+}
+
 @test "a guest that crashes, and one that is killed, start again by themselves" {
 	local g pid
 	g=$(dom guest01 generation)

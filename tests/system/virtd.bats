@@ -17,8 +17,8 @@ teardown() {
 	[ -n "${BATS_TEST_COMPLETED:-}" ] || lab_logs >&2
 	[ -z "${g:-}" ] || guest_remove "$g"
 }
-virtd_start() {
-	on "$1" hospes-virtd >>"$VMLAB_DIR/$VMLAB_NAME/hosts/$1/var/log/hospes/virtd.log" 2>&1 3>&- &
+virtd_start() { # HOST [ENVIRONMENT...]
+	on "$1" env "${@:2}" hospes-virtd >>"$VMLAB_DIR/$VMLAB_NAME/hosts/$1/var/log/hospes/virtd.log" 2>&1 3>&- &
 	eventually 10 v "$1" list
 }
 # v HOST COMMAND...: virsh there
@@ -214,4 +214,66 @@ vmctl_json() { on host-a vmctl "$1" "$g" --json; }
 	v host-a destroy "$g"
 	v host-a undefine "$g"
 	v host-a vol-delete "$g.qcow2" --pool default
+}
+
+virtd_pid() { on "$1" pidof hospes-virtd; }
+virtd_kill() { on "$1" sh -c 'kill -9 $(pidof hospes-virtd)' || true; }
+# ... and it is there again, in ENVIRONMENT
+virtd_again() { # HOST [ENVIRONMENT...]
+	virtd_kill "$1"
+	eventually 10 not virtd_pid "$1"
+	on "$1" rm -f /run/libvirt/virthospesd-sock /run/libvirt/virthospesd-sock-ro
+	virtd_start "$@"
+}
+# Which host has it, once nothing is under way any more
+settled() {
+	local h
+	for h in host-a host-b; do
+		on "$h" vmmig status "$g" --json | jq -e '.migrations == []' >/dev/null || return 1
+	done
+}
+# migrate_and_kill PHASE VICTIM: client, source or target is killed -9 in that phase, in which this or the other side stands still
+migrate_and_kill() {
+	local phase=$1 victim=$2 side=host-a pid at uri_a uri_b
+	case $phase in prepare | finish) side=host-b ;; esac
+	touch "$SHARED/hold"
+	virtd_again "$side" "HOSPES_FAULT=vd.migrate.$phase:hold:/var/lib/hospes/shared/hold"
+	uri_a=$(uri_of host-a) uri_b=$(uri_of host-b)
+	timeout 120 virsh -q -c "$uri_a" migrate --live --persistent "$g" "$uri_b" >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	pid=$!
+	held() { grep -q "fault injection: vd.migrate.$phase" <(tail -n +"$from" "$VMLAB_DIR/$VMLAB_NAME/hosts/$side/var/log/hospes/virtd.log"); }
+	eventually 30 held
+	case $victim in
+	client) kill -9 "$(pgrep -P $pid)" ;;
+	source) virtd_kill host-a ;;
+	target) virtd_kill host-b ;;
+	esac
+	rm "$SHARED/hold"
+	wait $pid || true
+	eventually 60 settled
+	virtd_again host-a
+	virtd_again host-b
+	at=$(running_on "$g" | xargs)
+	[ "$at" = host-a ] || [ "$at" = host-b ] || broken "$phase, $victim: $g runs on '$at'"
+	one_copy "$g" "$at"
+	client_whole
+	guest_sound "$g"
+	[ "$(v "$at" domstate "$g")" = running ]
+	[ "$at" = host-a ] || on host-b vmmig push "$g" host-a
+	one_copy "$g" host-a
+}
+
+# bats test_tags=long
+@test "kill -9 of the client, of hospes-virtd here or there, in each phase of a migration: one copy, sound, its client connected" {
+	guest_up host-a "$g" load=light
+	client_start "$g"
+	local phase victim from
+	for phase in begin prepare perform perform.done finish confirm; do
+		for victim in client source target; do
+			echo "# $phase $victim" >&2
+			from=$(($(wc -l <"$VMLAB_DIR/$VMLAB_NAME/hosts/$(case $phase in prepare | finish) echo host-b ;; *) echo host-a ;; esac)/var/log/hospes/virtd.log") + 1))
+			migrate_and_kill $phase $victim
+		done
+	done
+	client_stop
 }

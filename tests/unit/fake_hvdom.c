@@ -38,6 +38,7 @@ struct fake {
 	uint64_t generation;
 	uint32_t frozen_s, reboots;
 	uint64_t balloon_bytes;
+	bool vdb;            /* a disk that came */
 	uint64_t agent_said; /* octets */
 	int ram, bitmap, blob;
 	struct loop_timer *timer;
@@ -118,6 +119,8 @@ static void on_info(struct fake *f, struct hvconn *c, uint16_t op, uint64_t cook
 		                        { .name = "vda", .kind = 2, .rd_ops = 7 },
 		                        { .kind = 3, .wr_bytes = f->agent_said } } };
 
+	if (f->vdb)
+		st.dev[st.n_devs++] = (struct hv_dev_stats){ .name = "vdb", .kind = 2 };
 	hello.caps = getenv("FAKE_NEWER") ? HV_CAP_NEWER : 0;
 	snprintf(st.dev[2].name, sizeof(st.dev[2].name), "hvc%zu", f->cfg->n_consoles); /* the agent's */
 	snprintf(hello.kernel_id, sizeof(hello.kernel_id), "%s", getenv("FAKE_KERNEL") ?: "0123456789abcdef");
@@ -312,6 +315,7 @@ static void on_request(void *arg, struct hvconn *c, uint16_t op, uint64_t cookie
 		struct hv_attach_rep rep = { .name = "vdb", .place = 3 };
 
 		log_info("attached, %zu descriptors", n_fds);
+		f->vdb = true;
 		hvconn_reply(c, op, cookie, &rep, sizeof(rep), NULL, 0);
 		return;
 	}
@@ -323,6 +327,7 @@ static void on_request(void *arg, struct hvconn *c, uint16_t op, uint64_t cookie
 			fail(c, op, cookie, ETIMEDOUT, "the guest has not let it go");
 		else
 			hvconn_reply(c, op, cookie, NULL, 0, NULL, 0);
+		f->vdb &= strcmp(q->device, "vdb") != 0;
 		return;
 	}
 	case HV_OP_DESTROY:

@@ -578,6 +578,35 @@ static void test_snapshot_brings_its_texts(void **state)
 	sink_done(&s);
 }
 
+static void test_call_off(void **state)
+{
+	static const char *const uuids[] = { UUID, "", UUID "1" };
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(uuids); i++) {
+		Hospes__Clu__Envelope env = HOSPES__CLU__ENVELOPE__INIT;
+		Hospes__Clu__CallOff c = HOSPES__CLU__CALL_OFF__INIT;
+		_cleanup_buf_ struct buf b = { 0 };
+		struct cluwire w;
+		struct err err;
+
+		c.uuid = (char *)(uintptr_t)uuids[i];
+		c.op_id = 1ull << 40;
+		env.body_case = HOSPES__CLU__ENVELOPE__BODY_CALL_OFF;
+		env.call_off = &c;
+		assert_int_equal(cluwire_pack_env(&env, CLUSTER, 3, &b), 0);
+		if (i) {
+			assert_int_equal(cluwire_unpack(b.data, b.len, CLUSTER, 3, &w, &err), -EPROTO);
+			continue;
+		}
+		assert_int_equal(cluwire_unpack(b.data, b.len, CLUSTER, 3, &w, &err), 0);
+		assert_int_equal(w.msg.kind, CLUWIRE_CALL_OFF);
+		assert_string_equal(w.env->call_off->uuid, UUID);
+		assert_int_equal(w.env->call_off->op_id, 1ull << 40);
+		cluwire_done(&w);
+	}
+}
+
 /* A build is cut where it is made: a longer one is nobody's. */
 static void test_usage(void **state)
 {
@@ -624,6 +653,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_octets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_big, setup, teardown),
 		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_call_off),
 		cmocka_unit_test_setup_teardown(test_snapshot, snapshot_setup, snapshot_teardown),
 		cmocka_unit_test_setup_teardown(test_snapshot_fails, snapshot_setup, snapshot_teardown),
 		cmocka_unit_test_setup_teardown(test_snapshot_brings_its_texts, snapshot_setup, snapshot_teardown),

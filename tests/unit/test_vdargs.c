@@ -57,6 +57,11 @@ static void put_args(struct buf *b, const char *sig)
 		case 'o':
 			xdr_put_opaque(b, "\0\1\2\3\4", 5);
 			break;
+		case 'N':
+			xdr_put_u32(b, 2);
+			xdr_put_u32(b, 28);
+			xdr_put_u32(b, 57);
+			break;
 		case 'T':
 			xdr_put_u32(b, 2);
 			xdr_put_string(b, "one");
@@ -113,6 +118,16 @@ static void letters(void **state)
 	assert_int_equal(a.arg[0].n, 2);
 	assert_string_equal(a.arg[0].text[1], "two");
 	vd_args_done(&a);
+	buf_reset(&b);
+	put_args(&b, "N");
+	assert_int_equal(vd_args_read("N", b.data, b.len, &a, &err), 0);
+	assert_int_equal(a.arg[0].n, 2);
+	assert_int_equal(a.arg[0].number[1], 57);
+	vd_args_done(&a);
+	b.data[3] = VD_NUMBERS_MAX + 1;
+	assert_int_equal(vd_args_read("N", b.data, b.len, &a, &err), -EBADMSG);
+	buf_reset(&b);
+	put_args(&b, "T");
 	/* more than there can be in what is left */
 	b.data[3] = 200;
 	assert_int_equal(vd_args_read("T", b.data, b.len, &a, &err), -EBADMSG);
@@ -147,8 +162,7 @@ static void procedures(void **state)
 		assert_int_equal(vd_args_read(all[i].sig, b.data, b.len, &a, &err), -EBADMSG);
 	}
 	assert_null(vd_proc_find(0));
-	assert_null(vd_proc_find(53));  /* descriptors */
-	assert_null(vd_proc_find(211)); /* a picture of the screen */
+	assert_null(vd_proc_find(53)); /* descriptors */
 	assert_null(vd_proc_find(0xffffffff));
 }
 
@@ -157,7 +171,9 @@ static void read_only(void **state)
 {
 	static const uint16_t changes[] = { 10,  208, 209, 76,  77,  78,  79,  80,  81,  82,  83,  90,  93,  94,  260,
 		                            9,   11,  12,  27,  28,  29,  33,  34,  35,  54,  55,  164, 196, 201, 231,
-		                            232, 233, 234, 258, 302, 303, 305, 306, 307, 335, 336, 350, 353 };
+		                            232, 233, 234, 258, 302, 303, 305, 306, 307, 335, 336, 350, 353, 8,   13,
+		                            26,  30,  31,  32,  160, 161, 182, 184, 185, 197, 199, 204, 205, 210, 211,
+		                            225, 226, 245, 251, 261, 264, 277, 294, 337, 338, 358 };
 	size_t n, found = 0;
 	const struct vd_proc *all = vd_proc_all(&n);
 

@@ -1,59 +1,7 @@
 #!/usr/bin/env bats
 # Real clients (virsh) against hospes-virtd, and a stand-in for hvdom (fake_hvdom.c). What they say is compared with vmctl.
 load ../retry
-
-setup() {
-	command -v virsh >/dev/null || skip "missing: virsh (libvirt-clients)"
-	T=$(mktemp -d)
-	export HOSPES_RUNDIR=$T/run HOSPES_STATEDIR=$T/state HOSPES_LOGDIR=$T/log HOSPES_LIBEXEC=$T/lib HOSPES_CONFDIR=$T/etc
-	unset FAKE FAKE_KERNEL
-	mkdir -p "$HOSPES_LIBEXEC" "$T/etc"
-	ln -s "$top_builddir/tests/unit/fake_hvdom" "$HOSPES_LIBEXEC/hvdom"
-	vmctl=$top_builddir/tools/vmctl
-	printf '{"socket": "%s/sock", "socket_ro": "%s/sock-ro"}' "$T" "$T" >"$T/etc/virtd.json"
-	"$top_builddir/virtd/hospes-virtd" >"$T/virtd.log" 2>&1 3>&- &
-	VIRTD=$!
-	eventually [ -S "$T/sock-ro" ]
-	make_xml guest01 >"$T/guest01.xml"
-}
-
-teardown() {
-	[ -n "${T:-}" ] || return 0
-	[ -n "${BATS_TEST_COMPLETED:-}" ] || cat "$T/virtd.log" >&2
-	local rc=0
-	[ -z "${CLUSTERD:-}" ] || kill "$CLUSTERD"
-	kill "$VIRTD" 2>/dev/null || true
-	wait "$VIRTD" 2>/dev/null || rc=$?
-	for pid in $(pids); do kill -9 "$pid" 2>/dev/null || true; done
-	# a leak or the like, which a sanitizer tells at the end
-	[ $rc -eq 0 ] || { echo "hospes-virtd ended with $rc" >&2; cat "$T/virtd.log" >&2; }
-	rm -rf "$T"
-	return $rc
-}
-
-make_xml() {
-	cat <<-X
-		<domain type='uml'>
-		  <name>$1</name>
-		  <memory unit='MiB'>32</memory>
-		  <os><type>linux</type></os>
-		  <devices>
-		    <console type='pty'/>
-		  </devices>
-		</domain>
-	X
-}
-# the hvdoms of this test only: by their socket
-pids() { ss -xlp 2>/dev/null | grep -F "$T/run/" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u; }
-eventually() {
-	local end=$((SECONDS + 60))
-	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || { echo "not within the time: $*" >&2; return 1; }
-		sleep 0.05
-	done
-}
-v() { timeout 30 virsh -q -c "hospes+unix:///system?socket=$T/sock" "$@"; }
-state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest01)" = "$1" ]; }
+load virtd
 
 @test "dumpxml: a screen's password is for those who ask for it and may change domains" {
 	make_xml guest01 | sed "s|type='uml'|type='qemu'|; s|<type>linux|<type>hvm|; s|</devices>|<graphics type='vnc' port='5901' passwd='s3cret'/><video><model type='vga'/></video></devices>|" >"$T/screen.xml"
@@ -250,19 +198,6 @@ state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest0
 	[ "$(sed -n "s/.*'guest01': //p" "$T/events" | tr '\n' ' ')" = "Started Booted Suspended Paused Resumed Unpaused Stopped Shutdown Undefined Removed " ] || { cat "$T/events" >&2; false; }
 	run v event --event lifecycle --timeout 1
 	[[ $output = *"event loop timed out"* ]]
-}
-
-# listen FILE ARGS...: virsh event to FILE; EVENTS is its pid
-listen() {
-	timeout 60 virsh -q -c "hospes+unix:///$1?socket=$T/sock" event "${@:3}" --loop >"$2" 2>&1 3>&- &
-	EVENTS=$!
-}
-virtd_again() { # ENVIRONMENT...: the daemon starts hvdom: its environment is its own
-	kill "$VIRTD"
-	wait "$VIRTD"
-	env "$@" "$top_builddir/virtd/hospes-virtd" >>"$T/virtd.log" 2>&1 3>&- &
-	VIRTD=$!
-	eventually v list
 }
 
 @test "events beside those of a life: reboot, balloon, iterations and the end of a push, whoever ordered it" {
@@ -588,10 +523,11 @@ cluster_of() {
 	eventually [ -S "$T/run/clusterd.sock" ]
 }
 u1=5a0c7b52-0000-4000-8000-0123456789ab u2=5a0c7b52-0000-4000-8000-0123456789ac
-cluster_says() { # STATE OF GUEST01, ITS HOST
+cluster_says() { # STATE OF GUEST01, ITS HOST, WHERE ITS MOVE IS
 	cat >"$T/next" <<-J
 		{"type":"status","hosts":[{"name":"a","state":"online","cpu_total":2,"mem_total_bytes":2147483648,"mem_used_bytes":1073741824},{"name":"b","state":"online","cpu_total":4,"mem_total_bytes":2147483648,"mem_used_bytes":0},{"name":"c","state":"safe","cpu_total":64,"mem_total_bytes":1}],"domains":[{"name":"guest02","uuid":"$u2","state":"stopped"},{"name":"guest01","uuid":"$u1","state":"$1","host":"${2:-b}","mem_bytes":33554432}]}
 	J
+	[ $# -lt 3 ] || sed -i "s/\"state\":\"$1\"/&,\"migration\":{$3}/" "$T/next"
 	mv "$T/next" "$T/run/status"
 }
 vcl() { timeout 30 virsh -q -c "hospes+unix:///cluster?socket=$T/sock" "$@"; }
@@ -656,10 +592,25 @@ vcl() { timeout 30 virsh -q -c "hospes+unix:///cluster?socket=$T/sock" "$@"; }
 	eventually told "'guest01': Started Booted"
 	cluster_says running c
 	sleep 1
-	cluster_says migrating c
-	sleep 1
+	[[ $(vcl domjobinfo guest01) =~ Job\ type:\ +None ]]
+	run vcl domjobabort guest01
+	[[ $status -eq 1 && $output = *"no job is active"* ]]
+	cluster_says migrating c '"memory_iteration":2,"time_elapsed":1500,"memory_total":33554432,"memory_processed":8388608,"memory_remaining":4194304'
+	eventually told "event 'migration-iteration' for domain 'guest01': iteration: '2'"
+	[[ $(vcl domjobinfo guest01) =~ Unbounded.*"Outgoing migration".*"Time elapsed:"\ +1500.*"Memory processed:"\ +"8.000 MiB".*"Memory total:"\ +"32.000 MiB" ]]
+	echo '{"type":"error","error":"too late: guest01 has moved to a","code":"EALREADY"}' >"$T/run/abort"
+	run vcl domjobabort guest01
+	[[ $status -eq 1 && $output = *"too late"* ]]
+	echo '{"type":"ok"}' >"$T/run/abort"
+	vcl domjobabort guest01
+	[ "$(jq -c 'select(.op == "abort") | .name' "$T/run/orders" | xargs)" = "guest01 guest01" ]
 	cluster_says running a
 	eventually told "event 'job-completed' for domain 'guest01'"
+	# the next one begins anew
+	cluster_says migrating a '"memory_iteration":1'
+	again() { [ "$(grep -c "guest01': iteration: '1'" "$T/failover")" -eq 2 ]; }
+	eventually again
+	cluster_says running c
 	kill $EVENTS
 	[ "$(grep -c Stopped "$T/failover")" -eq 1 ] || { cat "$T/failover" >&2; false; }
 	# without clusterd

@@ -1,8 +1,8 @@
 # hospes-virtd: readers, hostile clients, and real ones (virsh) against a stand-in for hvdom.
 virtd_tests = %D%/test_vdxdr %D%/test_vdargs %D%/test_vdserver
 check_PROGRAMS += $(virtd_tests)
-TESTS += $(virtd_tests) %D%/test_virtd.bats
-EXTRA_DIST += %D%/test_virtd.bats
+TESTS += $(virtd_tests) %D%/test_virtd.bats %D%/test_virsh.bats
+EXTRA_DIST += %D%/test_virtd.bats %D%/test_virsh.bats %D%/virtd.bash
 
 %C%_test_vdxdr_SOURCES = %D%/test_vdxdr.c
 %C%_test_vdxdr_LDADD = $(VIRTD_LIBS) $(TEST_LIBS) $(VMHOST_SYSLIBS)
