@@ -13,10 +13,12 @@ struct app {
 	struct vd_server *server;
 };
 
-/* An hvdom that it started, which goes on without it, or that one's end. */
+/* An hvdom that it started, which goes on without it, or that one's end; or who speaks TLS. */
 static void on_child(void *arg, pid_t pid, int status)
 {
-	(void)arg;
+	struct app *app = arg;
+
+	vd_tls_child(app->server, pid);
 	log_debug("process %d ended with status %d", (int)pid, status);
 }
 

@@ -44,7 +44,7 @@ void vd_conn_drop(struct vd_conn *c, const char *why)
 		return;
 	c->dead = true;
 	if (why)
-		log_warn("client with pid %d, uid %u: %s", (int)c->pid, (unsigned)c->uid, why);
+		log_warn("client %s: %s", c->who, why);
 	loop_del_fd(c->src);
 	c->src = NULL;
 	vd_streams_free(c);
@@ -82,6 +82,7 @@ void vd_conn_free(struct vd_conn *c)
 	close(c->fd);
 	buf_done(&c->in);
 	buf_done(&c->out);
+	free(c->who);
 	free(c);
 }
 
@@ -297,8 +298,7 @@ static void log_order(const struct vd_conn *c, const struct vd_call *call)
 	const struct vd_arg *a = &call->args.arg[0];
 	const char *name = call->args.n && a->kind == 'D' && name_is_valid(a->dom->name) ? a->dom->name : "";
 
-	log_info("client with pid %d, uid %u: %s%s%s", (int)c->pid, (unsigned)c->uid, call->proc->name,
-	         *name ? " " : "", name);
+	log_info("client %s: %s%s%s", c->who, call->proc->name, *name ? " " : "", name);
 }
 
 static void on_call(struct vd_conn *c, const struct vd_header *h, const uint8_t *p, size_t len)
@@ -462,7 +462,7 @@ static void on_ready(void *arg, int fd, uint32_t revents)
 		begin(c);
 }
 
-struct vd_conn *vd_conn_new(struct vd_server *s, int fd, bool readonly)
+struct vd_conn *vd_conn_new(struct vd_server *s, int fd, bool readonly, const char *who)
 {
 	struct vd_conn *c = calloc(1, sizeof(*c));
 	struct ucred cred = { .pid = 0, .uid = (uid_t)-1 };
@@ -479,13 +479,12 @@ struct vd_conn *vd_conn_new(struct vd_server *s, int fd, bool readonly)
 	c->srv = s;
 	c->fd = fd;
 	c->readonly = readonly;
-	c->pid = cred.pid;
-	c->uid = cred.uid;
+	c->who = who ? xasprintf("%s", who) : xasprintf("with pid %d, uid %u", (int)cred.pid, (unsigned)cred.uid);
 	c->waiting_end = &c->waiting;
 	c->next_callback = 1;
 	c->next = s->conns;
 	s->conns = c;
 	s->n_conns++;
-	log_debug("client with pid %d, uid %u%s", (int)c->pid, (unsigned)c->uid, readonly ? ", read-only" : "");
+	log_write(who ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "client %s%s", c->who, readonly ? ", read-only" : "");
 	return c;
 }

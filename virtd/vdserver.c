@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The sockets, the configuration, and what ends with the server. Loop thread. */
+/* The sockets, and what ends with the server. Loop thread. */
 #include "config.h"
 #include "virtd/virtd_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <jansson.h>
 #include <libxml/parser.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,96 +14,11 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include "common/hostname.h"
-#include "common/jsonplain.h"
 #include "common/log.h"
 #include "common/notify.h"
 #include "common/util.h"
 
-#define CONF_BYTES_MAX 65536u
-#define SCAN_NS        (300 * NS_PER_MS)
-
-static int text_of(const json_t *o, const char *key, char **to, struct err *err)
-{
-	const json_t *v = json_object_get(o, key);
-
-	if (!v)
-		return 0;
-	if (!json_is_string(v) || !*json_string_value(v))
-		return err_set(err, EINVAL, "\"%s\" has to be a text", key);
-	free(*to);
-	*to = xasprintf("%s", json_string_value(v));
-	return 0;
-}
-
-static int keys_known(json_t *o, struct err *err)
-{
-	static const char *const known[] = { "socket", "socket_ro", "group", "pools" };
-	const char *key;
-	json_t *v;
-
-	json_object_foreach(o, key, v)
-	{
-		bool ok = false;
-
-		for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-			ok |= !strcmp(key, known[i]);
-		if (!ok)
-			return err_set(err, EINVAL, "\"%.40s\" is not known: socket, socket_ro, group, pools", key);
-	}
-	return 0;
-}
-
-int vd_config_load(const char *path, struct vd_config *ret, struct err *err)
-{
-	struct vd_config cfg = { .socket = xasprintf("/run/libvirt/virthospesd-sock"),
-		                 .socket_ro = xasprintf("/run/libvirt/virthospesd-sock-ro") };
-	_cleanup_free_ char *usual = path ? NULL : xasprintf("%s/virtd.json", path_conf()), *text = NULL;
-	size_t len = 0;
-	json_error_t wrong;
-	json_t *o = NULL;
-	int r = file_read(path ? path : usual, CONF_BYTES_MAX, &text, &len);
-
-	if (r == -ENOENT && !path) {
-		r = store_load(NULL, &cfg.store, err);
-		*ret = cfg;
-		return r;
-	}
-	if (r < 0) {
-		r = err_sys(err, r, "read %s", path ? path : usual);
-	} else {
-		json_plain(text, len);
-		o = json_loads(text, JSON_REJECT_DUPLICATES, &wrong);
-		r = json_is_object(o) ? 0
-		                      : err_set(err, EINVAL, "line %d: %s", wrong.line, o ? "no object" : wrong.text);
-		if (!r)
-			r = keys_known(o, err);
-		if (!r)
-			r = text_of(o, "socket", &cfg.socket, err);
-		if (!r)
-			r = text_of(o, "socket_ro", &cfg.socket_ro, err);
-		if (!r)
-			r = text_of(o, "group", &cfg.group, err);
-		if (!r)
-			r = store_load(json_object_get(o, "pools"), &cfg.store, err);
-		if (r < 0)
-			(void)err_prefix(err, "%s", path ? path : usual);
-	}
-	json_decref(o);
-	if (r < 0)
-		vd_config_done(&cfg);
-	else
-		*ret = cfg;
-	return r;
-}
-
-void vd_config_done(struct vd_config *cfg)
-{
-	store_done(&cfg->store);
-	free(cfg->socket);
-	free(cfg->socket_ro);
-	free(cfg->group);
-	memset(cfg, 0, sizeof(*cfg));
-}
+#define SCAN_NS (300 * NS_PER_MS)
 
 static void on_client(void *arg, int fd, uint32_t revents)
 {
@@ -119,7 +33,7 @@ static void on_client(void *arg, int fd, uint32_t revents)
 		close(client);
 		return;
 	}
-	if (!vd_conn_new(l->srv, client, l->readonly))
+	if (!vd_conn_new(l->srv, client, l->readonly, NULL))
 		log_error("a client is turned away: out of memory");
 }
 
@@ -182,6 +96,7 @@ static void on_alive(void *arg)
 
 	for (struct vd_conn *c = s->conns; c; c = c->next)
 		vd_conn_ping(c);
+	vd_tls_look(s->tls);
 	loop_timer_in(s->alive, VD_KEEPALIVE_S * NS_PER_S);
 }
 
@@ -256,7 +171,7 @@ struct vd_server *vd_server_new(struct loop *loop, struct vd_config *cfg, struct
 		gid = g->gr_gid;
 	}
 	if (listen_on(s, 0, cfg->socket, false, gid, err) < 0 ||
-	    listen_on(s, 1, cfg->socket_ro, true, (gid_t)-1, err) < 0)
+	    listen_on(s, 1, cfg->socket_ro, true, (gid_t)-1, err) < 0 || vd_tls_new(s, &cfg->tls, &s->tls, err) < 0)
 		goto fail;
 	loop_timer_in(s->alive, VD_KEEPALIVE_S * NS_PER_S);
 	for (size_t i = 0; i < VD_SCOPES; i++)
@@ -272,6 +187,7 @@ void vd_server_free(struct vd_server *s)
 	if (!s)
 		return;
 	s->stop = 1;
+	vd_tls_free(s->tls);
 	for (unsigned i = 0; i < 2; i++) {
 		loop_del_fd(s->listener[i].src);
 		if (s->listener[i].fd >= 0) {

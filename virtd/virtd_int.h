@@ -33,6 +33,7 @@
 #define VD_CALLBACKS_MAX 64u
 #define VD_THREADS       32u
 #define VD_THREADS_LONG  24u        /* of them for calls that may take minutes */
+#define VD_TLS_HANDSHAKES_MAX 1000u
 #define VD_KEEPALIVE_S   5u
 #define VD_KEEPALIVE_N   6u         /* unanswered: the client is gone */
 
@@ -113,8 +114,7 @@ struct vd_conn {
 	bool full;                           /* nothing is read from it */
 	enum vd_scope scope;
 	unsigned unanswered;                 /* pings */
-	pid_t pid;
-	uid_t uid;
+	char *who;                           /* for the log: process and user, or address and distinguished name; owned */
 	struct buf in, out;
 	size_t out_at;                       /* sent of out */
 	unsigned running, n_waiting;
@@ -128,6 +128,7 @@ struct vd_conn {
 };
 
 struct vd_pool;
+struct vd_tls;
 
 struct vd_server {
 	struct loop *loop;
@@ -144,6 +145,7 @@ struct vd_server {
 	} listener[2];
 	struct loop_timer *alive, *reap;
 	struct vd_pool *pool;
+	struct vd_tls *tls;                  /* NULL: it is not offered */
 	volatile sig_atomic_t stop;          /* set at the end: long calls give up */
 	struct vd_watch {
 		struct vd_server *srv;
@@ -158,17 +160,40 @@ struct vd_server {
 	struct vd_claim { struct vd_claim *next; const char *name; } *claims; /* locked: domains that a call changes */
 };
 
-/* vdserver.c */
-struct vd_config { char *socket, *socket_ro, *group; struct vd_store store; };  /* owned */
+/* vdconf.c */
+struct vd_strings { char **s; size_t n; };
+/* Names as libvirtd.conf has them. */
+struct vd_tls_config {
+	bool on;
+	char *addr;                                     /* numeric; NULL: all */
+	unsigned port, handshakes;
+	char *key_file, *cert_file, *ca_file, *crl_file; /* crl_file NULL: the usual one, if it is there */
+	struct vd_strings allowed, readonly;            /* patterns of distinguished names */
+};
+struct vd_config { char *socket, *socket_ro, *group; struct vd_store store; struct vd_tls_config tls; };  /* owned */
 /* Read @path (NULL: <conf>/virtd.json), which need not exist. */
 int vd_config_load(const char *path, struct vd_config *ret, struct err *err) _must_check_;
 void vd_config_done(struct vd_config *cfg);
-/* Takes @cfg's store. */
+void vd_tls_config_done(struct vd_tls_config *cfg);
+
+/* vdserver.c */
+/* Takes @cfg's store and TLS settings. */
 struct vd_server *vd_server_new(struct loop *loop, struct vd_config *cfg, struct err *err);
 void vd_server_free(struct vd_server *s); /* takes NULL */
 
+/* vdtls.c: TLS is spoken by hospes-virtd-tls, which hands over those whose certificate is good. */
+/*
+ * Listen, or take systemd's socket, and start it. *@ret NULL if it is not asked for. Takes @cfg. Waits until it serves. -errno: no
+ * certificates, or the port is taken.
+ */
+int vd_tls_new(struct vd_server *s, struct vd_tls_config *cfg, struct vd_tls **ret, struct err *err) _must_check_;
+void vd_tls_free(struct vd_tls *t); /* takes NULL; the clients' processes end with their connections */
+void vd_tls_look(struct vd_tls *t); /* takes NULL; now and then: are there new certificates? */
+void vd_tls_child(struct vd_server *s, pid_t pid); /* this child has ended */
+
 /* vdconn.c */
-struct vd_conn *vd_conn_new(struct vd_server *s, int fd, bool readonly); /* @fd is owned from now on */
+/* @fd is owned from now on. @who is copied; NULL: by SO_PEERCRED. */
+struct vd_conn *vd_conn_new(struct vd_server *s, int fd, bool readonly, const char *who);
 /* @why NULL: not worth a line. It is freed once none of its calls runs. */
 void vd_conn_drop(struct vd_conn *c, const char *why);
 void vd_conn_free(struct vd_conn *c);
