@@ -3,17 +3,19 @@
 #include "config.h"
 #include "hypervisor/check.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <unistd.h>
 #include "hypervisor/api/pathconf.h"
 #include "hypervisor/engine.h"
 
-/* @why NULL: it can. */
-static int say(const char *engine, const char *identity, bool newer, const struct err *why)
+/* @why NULL: it can. @base: 32 digits, "": it has nothing of a state. */
+static int say(const char *engine, const char *identity, bool newer, const char *base, const struct err *why)
 {
-	json_t *o = json_pack("{s:s*, s:b, s:s*, s:o*, s:s*}", "engine", engine, "runs", why == NULL, "identity",
-	                      identity, "newer", newer && !why ? json_true() : NULL, "why", why ? why->text : NULL);
+	json_t *o = json_pack("{s:s*, s:b, s:s*, s:o*, s:s*, s:s*}", "engine", engine, "runs", why == NULL, "identity",
+	                      identity, "newer", newer && !why ? json_true() : NULL, "base", *base ? base : NULL, "why",
+	                      why ? why->text : NULL);
 	int r = o ? json_dumpf(o, stdout, JSON_COMPACT) : -1;
 
 	json_decref(o);
@@ -29,7 +31,7 @@ int check_engines(void)
 
 		if (!r)
 			r = e->ops->identity(NULL, identity, &err);
-		(void)say(e->name, identity[0] ? identity : NULL, false, r < 0 ? &err : NULL);
+		(void)say(e->name, identity[0] ? identity : NULL, false, "", r < 0 ? &err : NULL);
 	}
 	return ferror(stdout) ? 1 : 0;
 }
@@ -57,7 +59,11 @@ int check_domain(const char *file, bool local)
 		r = e->ops->probe(cfg, &err);
 	if (r == 0)
 		r = e->ops->identity(cfg, identity, &err);
+	uint64_t has[2] = { 0 };
+	char base[33] = "";
+	if (r == 0 && e->ops->base_of(cfg, has))
+		snprintf(base, sizeof(base), "%016" PRIx64 "%016" PRIx64, has[0], has[1]);
 	path_rules_done(&rules);
-	return say(e ? e->name : NULL, identity[0] ? identity : NULL, r == 0 && e->ops->newer(cfg),
+	return say(e ? e->name : NULL, identity[0] ? identity : NULL, r == 0 && e->ops->newer(cfg), base,
 	           r < 0 ? &err : NULL);
 }

@@ -140,8 +140,16 @@ struct hv_engine_ops {
 	 * the vm that will load it says; what that has the state may leave out. NULL or zeros: any vm can load it.
 	 */
 	int (*save)(void *vm, const uint64_t base[2], struct buf *out, struct err *err);
-	/* The name of what this vm has already of a state that it may load, the same in all vms that have the same; zeros: nothing. */
-	void (*base)(void *vm, uint64_t ret[2]);
+	/*
+	 * The name of what this vm has already of a state that it may load, the same in all vms that have the same; zeros: nothing.
+	 * Returns how many octets of a state that is.
+	 */
+	uint64_t (*base)(void *vm, uint64_t ret[2]);
+	/*
+	 * The same of the vm that this host would make for @cfg; nothing also if it cannot be read. Called with privileges, before
+	 * open().
+	 */
+	uint64_t (*base_of)(const struct dom_config *cfg, uint64_t ret[2]);
 	/*
 	 * Rebuild a guest from a state: SUSPENDED, its devices connected; hvdom resumes them with every queue kicked. @env->mem is as it
 	 * was at save(), the devices are loaded. @in is hostile: -EINVAL. On failure: NONE, and another state may be tried.
@@ -198,7 +206,7 @@ struct hv_engine_ops {
 	int (*screenshot)(void *vm, unsigned screen, struct err *err);
 	/* Input typed at the boot console; lost if the guest does not read it. */
 	void (*input)(void *vm, const void *p, size_t len);
-	void (*stats)(void *vm, struct hv_stats *st);   /* cpu_ns, processes, hv_rss_bytes of engine helpers */
+	void (*stats)(void *vm, struct hv_stats *st);   /* cpu_ns, processes, hv_rss_bytes of engine helpers, mem: never waits */
 	void (*look)(void *vm, struct hv_look *ret);
 	void (*kill)(void *vm);                         /* NONE: the guest's processes are gone at return; no ready(), no exited() */
 	void (*close)(void *vm);                        /* kill() and free @vm, in any state; takes NULL */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include "common/util.h"
 #include "hypervisor/api/hvmsg.h"
 
@@ -201,6 +202,22 @@ static const char *dev_kind(uint32_t kind)
 	return kind < ARRAY_SIZE(names) && names[kind] ? names[kind] : "other";
 }
 
+/* By enum hv_mem. */
+static const char *const mem_names[HV_MEM_COUNT] = { "available_bytes",   "unused_bytes",  "usable_bytes",
+	                                             "disk_caches_bytes", "swap_in_bytes", "swap_out_bytes",
+	                                             "major_faults",      "minor_faults" };
+
+/* What the guest says; null: nothing. */
+static json_t *guest_memory_json(const struct hv_stats *st)
+{
+	json_t *o = st->mem_at_s ? json_pack("{s:I}", "last_update_s", (json_int_t)st->mem_at_s) : json_null();
+
+	for (size_t i = 0; st->mem_at_s && i < HV_MEM_COUNT; i++)
+		json_object_set_new(o, mem_names[i],
+		                    st->mem[i] > INT64_MAX ? json_null() : json_integer((json_int_t)st->mem[i]));
+	return o;
+}
+
 static json_t *stats_json(const char *name, const struct hv_stats *st)
 {
 	json_t *devs = json_array(), *o;
@@ -220,11 +237,41 @@ static json_t *stats_json(const char *name, const struct hv_stats *st)
 	              "hv_cpu_ns", (json_int_t)st->hv_cpu_ns, "ram_bytes", (json_int_t)st->ram_bytes, "ram_used_bytes",
 	              (json_int_t)st->ram_used_bytes, "hv_rss_bytes", (json_int_t)st->hv_rss_bytes, "processes",
 	              (json_int_t)st->processes, "dirty_pages_per_s", (json_int_t)st->dirty_pages_per_s);
-	if (o)
+	if (o) {
+		json_object_set_new(o, "guest_memory", guest_memory_json(st));
 		json_object_set_new(o, "devices", devs);
-	else
+	} else {
 		json_decref(devs);
+	}
 	return o;
+}
+
+static const char *mem_text(const struct hv_stats *st, enum hv_mem i, char dst[32])
+{
+	bool faults = i == HV_MEM_MAJOR_FAULTS || i == HV_MEM_MINOR_FAULTS;
+
+	if (st->mem[i] == UINT64_MAX)
+		return "?";
+	if (!faults)
+		return size_format(st->mem[i], dst, 32);
+	snprintf(dst, 32, "%" PRIu64, st->mem[i]);
+	return dst;
+}
+
+static void print_guest_memory(const struct hv_stats *st)
+{
+	char text[HV_MEM_COUNT][32];
+	time_t now = time(NULL);
+
+	if (!st->mem_at_s)
+		return;
+#define TEXT(i) mem_text(st, i, text[i])
+	info_line("Guest memory:", "%s of %s unused, %s usable, %s cache disks", TEXT(HV_MEM_UNUSED),
+	          TEXT(HV_MEM_AVAILABLE), TEXT(HV_MEM_USABLE), TEXT(HV_MEM_DISK_CACHES));
+	info_line("", "swapped in %s, out %s, faults %s major, %s minor, as it said %" PRIu64 " s ago",
+	          TEXT(HV_MEM_SWAP_IN), TEXT(HV_MEM_SWAP_OUT), TEXT(HV_MEM_MAJOR_FAULTS), TEXT(HV_MEM_MINOR_FAULTS),
+	          (uint64_t)now > st->mem_at_s ? (uint64_t)now - st->mem_at_s : 0);
+#undef TEXT
 }
 
 int vmctl_domstats(struct cli *v, struct err *err)
@@ -243,6 +290,7 @@ int vmctl_domstats(struct cli *v, struct err *err)
 	info_line("CPU time:", "%.3f s (hvdom itself %.3f s)", (double)st.cpu_ns / 1e9, (double)st.hv_cpu_ns / 1e9);
 	info_line("Memory:", "%s of %s in use", size_format(st.ram_used_bytes, size, sizeof(size)),
 	          size_format(st.ram_bytes, size2, sizeof(size2)));
+	print_guest_memory(&st);
 	info_line("Beyond memory:", "%s", size_format(st.hv_rss_bytes, size, sizeof(size)));
 	info_line("Processes:", "%u", st.processes);
 	if (st.dirty_pages_per_s)

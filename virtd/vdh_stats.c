@@ -21,9 +21,20 @@
 #define F_BACKING   (1u << 30)
 #define F_ENFORCE   (1u << 31)
 
-/* tags of memory statistics */
-#define MEM_ACTUAL 6u
-#define MEM_RSS    7u
+/* Tags of memory statistics; those with a name are the guest's own, by enum hv_mem. */
+#define MEM_ACTUAL      6u
+#define MEM_RSS         7u
+#define MEM_LAST_UPDATE 9u
+static const struct {
+	uint32_t tag;
+	const char *name;
+	uint64_t unit;
+} guest_mem[HV_MEM_COUNT] = {
+	[HV_MEM_AVAILABLE] = { 5, "available", 1024 },   [HV_MEM_UNUSED] = { 4, "unused", 1024 },
+	[HV_MEM_USABLE] = { 8, "usable", 1024 },         [HV_MEM_DISK_CACHES] = { 10, "disk_caches", 1024 },
+	[HV_MEM_SWAP_IN] = { 0, "swap_in", 1024 },       [HV_MEM_SWAP_OUT] = { 1, "swap_out", 1024 },
+	[HV_MEM_MAJOR_FAULTS] = { 2, "major_fault", 1 }, [HV_MEM_MINOR_FAULTS] = { 3, "minor_fault", 1 }
+};
 
 static int stats_of(struct vd_call *c, struct hv_stats *ret)
 {
@@ -133,20 +144,35 @@ int vdh_interface_stats(struct vd_call *c)
 
 int vdh_memory_stats(struct vd_call *c)
 {
-	uint32_t max = c->args.arg[1].u, n = max < 2 ? max : 2;
+	struct {
+		uint32_t tag;
+		uint64_t v;
+	} m[HV_MEM_COUNT + 3];
+	uint32_t n = 0;
 	struct hv_stats st;
 	struct vmhost_dom d;
 
 	if (stats_of(c, &st) < 0 || vd_find(c, 0, &d) < 0)
 		return -1;
-	xdr_put_u32(&c->out, n);
-	if (n > 0) {
-		xdr_put_u32(&c->out, MEM_ACTUAL);
-		xdr_put_u64(&c->out, (d.running ? d.info.ram_current_bytes : 0) / 1024);
+	m[n].tag = MEM_ACTUAL;
+	m[n++].v = (d.running ? d.info.ram_current_bytes : 0) / 1024;
+	m[n].tag = MEM_RSS;
+	m[n++].v = (st.ram_used_bytes + st.hv_rss_bytes) / 1024;
+	for (size_t i = 0; st.mem_at_s && i < HV_MEM_COUNT; i++) {
+		if (st.mem[i] == UINT64_MAX)
+			continue;
+		m[n].tag = guest_mem[i].tag;
+		m[n++].v = st.mem[i] / guest_mem[i].unit;
 	}
-	if (n > 1) {
-		xdr_put_u32(&c->out, MEM_RSS);
-		xdr_put_u64(&c->out, (st.ram_used_bytes + st.hv_rss_bytes) / 1024);
+	if (st.mem_at_s) {
+		m[n].tag = MEM_LAST_UPDATE;
+		m[n++].v = st.mem_at_s;
+	}
+	n = n < c->args.arg[1].u ? n : c->args.arg[1].u;
+	xdr_put_u32(&c->out, n);
+	for (uint32_t i = 0; i < n; i++) {
+		xdr_put_u32(&c->out, m[i].tag);
+		xdr_put_u64(&c->out, m[i].v);
 	}
 	vmhost_dom_done(&d);
 	return 0;
@@ -188,6 +214,21 @@ static void put_devices(struct vd_list *l, const struct hv_stats *st, uint32_t k
 	}
 }
 
+static void put_guest_mem(struct vd_list *l, const struct hv_stats *st)
+{
+	char field[64];
+
+	if (!st->mem_at_s)
+		return;
+	for (size_t i = 0; i < HV_MEM_COUNT; i++) {
+		if (st->mem[i] == UINT64_MAX)
+			continue;
+		snprintf(field, sizeof(field), "balloon.%s", guest_mem[i].name);
+		vd_put_ullong(l, field, st->mem[i] / guest_mem[i].unit);
+	}
+	vd_put_ullong(l, "balloon.last-update", st->mem_at_s);
+}
+
 static void put_stats(struct vd_call *c, const struct vmhost_dom *d, uint32_t groups)
 {
 	struct hv_stats st = { 0 };
@@ -217,6 +258,8 @@ static void put_stats(struct vd_call *c, const struct vmhost_dom *d, uint32_t gr
 		vd_put_ullong(&l, "balloon.maximum", vmhost_ram(d) / 1024);
 		if (live)
 			vd_put_ullong(&l, "balloon.rss", (st.ram_used_bytes + st.hv_rss_bytes) / 1024);
+		if (live)
+			put_guest_mem(&l, &st);
 	}
 	if (groups & G_VCPU) {
 		vd_put_uint(&l, "vcpu.current", vmhost_vcpus(d));

@@ -61,6 +61,7 @@ enum dom_boot { DOM_BOOT_HD, DOM_BOOT_CDROM, DOM_BOOT_FD, DOM_BOOT_NETWORK };
 #define DOM_HYPERV_MAX 24
 #define DOM_BOOT_MAX 4
 #define DOM_PLACES_MAX 8
+#define DOM_STATS_PERIOD_MAX INT32_MAX
 #define DOM_VNC_PASSWORD_MAX 8
 #define DOM_VNC_PORT_FIRST 5900
 #define DOM_SOCKET_PATH_MAX 107
@@ -166,6 +167,7 @@ struct dom_hvm {
 	enum dom_video video;
 	unsigned vram_kib;       /* of DOM_VIDEO_VGA; 0: QEMU's */
 	bool usb;                /* a USB controller */
+	unsigned stats_period_s; /* the balloon: how often the guest is asked for statistics of its memory; 0: not at all */
 	bool page_reporting;     /* the balloon: pages that the guest has free are taken out of memory */
 	enum dom_input input[DOM_INPUTS_MAX]; /* USB */
 	size_t n_inputs;

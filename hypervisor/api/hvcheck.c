@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <linux/close_range.h>
 #include <poll.h>
@@ -94,7 +95,8 @@ static int next(char **at, struct hvcheck_engine *ret, struct err *err)
 	json_t *o = line && *line ? json_loads(line, JSON_REJECT_DUPLICATES, NULL) : NULL;
 	const char *name = json_string_value(json_object_get(o, "engine")),
 		   *why = json_string_value(json_object_get(o, "why")),
-		   *identity = json_string_value(json_object_get(o, "identity"));
+		   *identity = json_string_value(json_object_get(o, "identity")),
+		   *base = json_string_value(json_object_get(o, "base"));
 	const json_t *runs = json_object_get(o, "runs");
 	int r = 1;
 
@@ -111,6 +113,8 @@ static int next(char **at, struct hvcheck_engine *ret, struct err *err)
 		snprintf(ret->identity, sizeof(ret->identity), "%s", identity ? identity : "");
 		snprintf(ret->why, sizeof(ret->why), "%s", ret->runs ? "" : why ? why : "hvdom does not say why");
 		text_tidy(ret->why);
+		if (base && sscanf(base, "%16" SCNx64 "%16" SCNx64, &ret->base[0], &ret->base[1]) != 2)
+			ret->base[0] = ret->base[1] = 0;
 	}
 	json_decref(o);
 	return r;

@@ -22,6 +22,7 @@ struct hvcheck_engine {
 	char why[ERR_TEXT_MAX]; /* why not */
 	bool newer;             /* of a domain: HV_CAP_NEWER */
 	char identity[HV_IDENTITY_MAX]; /* of a domain: what its state depends on here (struct hv_hello's kernel_id) */
+	uint64_t base[2];       /* of a domain: what an hvdom here would have of its state (struct hv_info's base); zeros: nothing */
 };
 
 /* Returns how many engines there are in @ret. -ENOENT: no hvdom; -ETIMEDOUT; -EPROTO: no answer that makes sense. */

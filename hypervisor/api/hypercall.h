@@ -133,6 +133,7 @@ struct hv_info {
 	uint64_t base[2];           /* name of what this hvdom has already of a state that it may load; 0: nothing */
 	uint32_t logdirty_by;       /* HV_LOGDIRTY_BY_*: how log-dirty is done; off: how it would be */
 	uint32_t reserved;
+	uint64_t base_bytes;        /* octets of a state that the base is */
 };
 
 struct hv_dev_stats {
@@ -142,6 +143,12 @@ struct hv_dev_stats {
 	uint64_t rd_ops, rd_bytes;  /* block: reads; net: received by the guest */
 	uint64_t wr_ops, wr_bytes;  /* block: writes; net: sent by the guest */
 	uint64_t flushes, errors, drops;
+};
+
+/* What a guest says of its memory by a virtio balloon; octets, but for the faults. Numbers are on the wire. */
+enum hv_mem {
+	HV_MEM_AVAILABLE, HV_MEM_UNUSED, HV_MEM_USABLE, HV_MEM_DISK_CACHES, HV_MEM_SWAP_IN, HV_MEM_SWAP_OUT, HV_MEM_MAJOR_FAULTS,
+	HV_MEM_MINOR_FAULTS, HV_MEM_COUNT
 };
 
 struct hv_stats {
@@ -154,6 +161,8 @@ struct hv_stats {
 	uint32_t n_devs;
 	uint64_t dirty_pages_per_s; /* last measured, 0: unknown */
 	struct hv_dev_stats dev[HV_DEVS_MAX];
+	uint64_t mem_at_s;          /* when the guest said what follows, in seconds since 1970; 0: it has not */
+	uint64_t mem[HV_MEM_COUNT]; /* by enum hv_mem; UINT64_MAX: it does not say */
 };
 
 struct hv_suspend_rep { uint64_t freeze_ns; uint64_t quiesce_ns; };

@@ -659,10 +659,18 @@ static int pv_save(void *vm, const uint64_t base[2], struct buf *out, struct err
 	return r;
 }
 
-static void pv_base(void *vm, uint64_t ret[2])
+static uint64_t pv_base(void *vm, uint64_t ret[2])
 {
 	(void)vm;
 	ret[0] = ret[1] = 0;
+	return 0;
+}
+
+static uint64_t pv_base_of(const struct dom_config *cfg, uint64_t ret[2])
+{
+	(void)cfg;
+	ret[0] = ret[1] = 0;
+	return 0;
 }
 
 static int pv_load(void *vm, struct rd *in, struct err *err)
@@ -778,6 +786,7 @@ const struct hv_engine_ops hv_engine_pv = {
 	.resume = pv_resume,
 	.save = pv_save,
 	.base = pv_base,
+	.base_of = pv_base_of,
 	.load = pv_load,
 	.logdirty_start = pv_logdirty_start,
 	.logdirty_collect = pv_logdirty_get,

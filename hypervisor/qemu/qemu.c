@@ -60,6 +60,7 @@ static void close_vm(void *vm)
 	qvm_kill(v);
 	loop_del_timer(v->boot_timer);
 	loop_del_timer(v->kick);
+	loop_del_timer(v->ask);
 	free(v);
 }
 
@@ -259,11 +260,21 @@ static int save(void *vm, const uint64_t base[2], struct buf *out, struct err *e
 	return 0;
 }
 
-static void base(void *vm, uint64_t ret[2])
+static uint64_t base(void *vm, uint64_t ret[2])
 {
 	const struct qvm *v = vm;
 
 	memcpy(ret, v->base, sizeof(v->base));
+	return v->base_bytes;
+}
+
+static uint64_t base_of(const struct dom_config *cfg, uint64_t ret[2])
+{
+	_cleanup_firmware_ struct firmware fw = { 0 };
+	_cleanup_free_ char *code = NULL;
+
+	ret[0] = ret[1] = 0;
+	return cfg->fw.efi && qvm_firmware(cfg, &fw, &code, ret, NULL) == 0 ? fw.code_bytes : 0;
 }
 
 static int load(void *vm, struct rd *in, struct err *err)
@@ -484,7 +495,7 @@ FUNCTIONS(aarch64, DOM_ARCH_AARCH64, false)
 		.name = engine_name, .caps = HV_CAP_MIGRATE | HV_CAP_LOGDIRTY_COMPARE | HV_CAP_LOGDIRTY_RECORD,        \
 		.transport = &vuqemu_transport, .device = node, .newer = newer_##accel, .probe = probe_##accel,        \
 		.pin = pins, .identity = identity_##accel, .regions = regions, .open = open_##accel, .boot = boot,     \
-		.suspend = suspend, .resume = resume, .save = save, .base = base, .load = load,                        \
+		.suspend = suspend, .resume = resume, .save = save, .base = base, .base_of = base_of, .load = load,    \
 		.logdirty_start = log_start, .logdirty_collect = log_collect, .logdirty_audit = log_audit,             \
 		.logdirty_stop = log_stop, .logdirty_method = log_method, .powerdown = powerdown, .balloon = balloon,  \
 		.balloon_bytes = balloon_bytes, .plug = plug, .unplug = unplug, .screen_client = screen_client,        \

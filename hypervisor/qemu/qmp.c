@@ -212,6 +212,16 @@ int qmp_answer(const struct qmp *q, struct err *err)
 	return e ? err_set(err, EREMOTEIO, "QEMU refuses: %.300s", why ? why : "for no reason that it gives") : 0;
 }
 
+int64_t qmp_number(const struct qmp *q)
+{
+	return q->id;
+}
+
+const json_t *qmp_returned(const struct qmp *q)
+{
+	return json_object_get(q->answer, "return");
+}
+
 int qmp_call(struct qmp *q, const char *cmd, json_t *args, int fd, uint64_t limit_ns, struct err *err)
 {
 	uint64_t until = now_ns() + limit_ns;

@@ -43,5 +43,9 @@ uint64_t qmp_uint(const json_t *number);
 /* The halves of qmp_call(), for use in a loop. -EAGAIN: no answer yet. */
 int qmp_send(struct qmp *q, const char *cmd, json_t *args, int fd, struct err *err) _must_check_;
 int qmp_answer(const struct qmp *q, struct err *err) _must_check_;
+/* The number of the last command, from 1: one that was sent later took the place of an answer that had not come. */
+int64_t qmp_number(const struct qmp *q);
+/* What the last command returned, borrowed until the next one; NULL: nothing, or not yet. */
+const json_t *qmp_returned(const struct qmp *q);
 
 #endif

@@ -16,7 +16,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include "common/util.h"
-#include "hypervisor/api/firmware.h"
 #include "hypervisor/dev/enic.h"
 #include "hypervisor/dev/nblk.h"
 #include "hypervisor/dev/vudev.h"
@@ -105,6 +104,10 @@ static void forget(struct qvm *v)
 		loop_timer_at(v->boot_timer, UINT64_MAX);
 	if (v->kick)
 		loop_timer_at(v->kick, UINT64_MAX);
+	if (v->ask)
+		loop_timer_at(v->ask, UINT64_MAX);
+	v->asked = 0;
+	v->mem_at_s = 0;
 	qmp_free(v->qmp);
 	v->qmp = NULL;
 	close_fd(&v->serial);
@@ -115,6 +118,7 @@ static void forget(struct qvm *v)
 	close_fd(&v->saved);
 	close_fd(&v->code);
 	memset(v->base, 0, sizeof(v->base));
+	v->base_bytes = 0;
 	v->marks_seen = false;
 	v->pid = 0;
 	v->state = QVM_NONE;
@@ -163,6 +167,18 @@ static void tell(struct qvm *v)
 	v->env->watchdog(v->env->arg);
 }
 
+/* Did it give up because it got no more memory? A thread that it cannot have is no more than its stack. */
+static bool lacked_memory(const struct qvm *v)
+{
+	static const char *const words[] = { "annot allocate memory", "ailed to allocate", "ut of memory",
+		                             "ailed to map segment", "qemu_thread_create" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strstr(v->err_text, words[i]))
+			return true;
+	return false;
+}
+
 static enum hv_exit how_it_ended(const struct qvm *v, int status, char *text, size_t len)
 {
 	static const char *const said[] = { [QVM_POWEROFF] = "the guest powered off",
@@ -171,6 +187,8 @@ static enum hv_exit how_it_ended(const struct qvm *v, int status, char *text, si
 
 	if (v->reason != QVM_LOST)
 		snprintf(text, len, "%s", said[v->reason]);
+	else if (lacked_memory(v))
+		snprintf(text, len, "memory ran out, and QEMU gave up: %.120s", v->err_text);
 	else if (WIFSIGNALED(status))
 		snprintf(text, len, "QEMU died of signal %d: %.100s", WTERMSIG(status), v->err_text);
 	else
@@ -271,6 +289,7 @@ static void boots(struct qvm *v)
 		ended(v, e.text);
 		return;
 	}
+	qballoon_watch(v);
 	loop_timer_at(v->boot_timer, UINT64_MAX);
 	v->state = QVM_SUSPENDED;
 	v->env->ready(v->env->arg, NULL);
@@ -309,12 +328,14 @@ static void on_qmp(void *arg, int fd, uint32_t events)
 		return;
 	}
 	see_events(v);
-	if (v->state == QVM_BOOTING)
+	if (v->state == QVM_BOOTING) {
 		boots(v);
-	else if (v->state == QVM_NONE && v->incoming && !v->is_set_up)
+	} else if (v->state == QVM_NONE && v->incoming && !v->is_set_up) {
 		waits(v);
-	else
+	} else {
+		qballoon_heard(v);
 		tell(v);
+	}
 }
 
 /* What came while a call was waited for. */
@@ -386,6 +407,12 @@ int qvm_migrate(struct qvm *v, const char *cmd, int fd, struct err *err)
 		if (!r)
 			r = qmp_wait(v->qmp, until, err);
 	}
+	read_err(v);
+	if (r == -EPIPE && lacked_memory(v)) {
+		r = err_set(err, ENOMEM, "memory ran out, and QEMU gave up: %.200s", v->err_text);
+		if (err)
+			text_tidy(err->text);
+	}
 	return r < 0 ? r : 0;
 }
 
@@ -439,25 +466,42 @@ static int make_pairs(struct pairs *p, const struct dom_config *cfg, struct err 
 	return 0;
 }
 
-/* The firmware's code in a sealed memory file of its own: @q gets that, which the caller closes. */
-static int hold_firmware(struct qvm *v, struct qargs *q, struct err *err)
+int qvm_firmware(const struct dom_config *cfg, struct firmware *ret, char **ret_code, uint64_t ret_base[2],
+                 struct err *err)
 {
 	_cleanup_firmware_ struct firmware fw = { 0 };
 	_cleanup_free_ char *code = NULL;
 	size_t len = 0;
+	int r = firmware_find(cfg, &fw, err);
 
-	q->code = -1;
-	q->vars = devs_flash_fd(v->env->devs);
-	if (q->vars < 0)
-		return 0;
-	int r = firmware_find(v->env->cfg, &fw, err);
 	if (r < 0)
 		return r;
 	r = file_read(fw.code, fw.code_bytes, &code, &len);
 	if (r < 0 || len != fw.code_bytes)
 		return err_sys(err, r < 0 ? -r : EIO, "cannot read the loader %s", fw.code);
+	qstate_base(code, len, ret_base);
+	*ret = fw;
+	fw = (struct firmware){ 0 };
+	*ret_code = steal_ptr(&code);
+	return 0;
+}
+
+/* The firmware's code in a sealed memory file of its own: @q gets that, which the caller closes. */
+static int hold_firmware(struct qvm *v, struct qargs *q, struct err *err)
+{
+	_cleanup_firmware_ struct firmware fw = { 0 };
+	_cleanup_free_ char *code = NULL;
+
+	q->code = -1;
+	q->vars = devs_flash_fd(v->env->devs);
+	if (q->vars < 0)
+		return 0;
+	int r = qvm_firmware(v->env->cfg, &fw, &code, v->base, err);
+	if (r < 0)
+		return r;
+	v->base_bytes = fw.code_bytes;
 	_cleanup_close_ int fd = memfd_create("firmware", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	r = fd < 0 ? -errno : write_full(fd, code, len);
+	r = fd < 0 ? -errno : write_full(fd, code, fw.code_bytes);
 	if (!r && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
 		r = -errno;
 	if (r < 0)
@@ -466,7 +510,6 @@ static int hold_firmware(struct qvm *v, struct qargs *q, struct err *err)
 	v->code = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (v->code < 0)
 		return err_sys(err, errno, "cannot hold the firmware");
-	qstate_base(code, len, v->base);
 	q->smm = fw.smm;
 	q->code = steal_fd(&fd);
 	return 0;
@@ -606,7 +649,8 @@ int qvm_timers(struct qvm *v, struct err *err)
 {
 	v->boot_timer = loop_add_timer(v->env->loop, on_boot_timer, v);
 	v->kick = loop_add_timer(v->env->loop, on_kick, v);
-	return v->boot_timer && v->kick ? 0 : err_set(err, ENOMEM, "out of memory");
+	v->ask = loop_add_timer(v->env->loop, qballoon_ask, v);
+	return v->boot_timer && v->kick && v->ask ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 
 /* What it uses ------------------------------------------------------------------------------------------------------------ */
@@ -642,6 +686,8 @@ void qvm_stats(const struct qvm *v, struct hv_stats *st)
 
 	if (!v->pid)
 		return;
+	st->mem_at_s = v->mem_at_s;
+	memcpy(st->mem, v->mem, sizeof(st->mem));
 	thread_times(v->pid, &st->cpu_ns, &waited);
 	snprintf(path, sizeof(path), "/proc/%d/status", v->pid);
 	if (file_read(path, 65536, &text, NULL) == 0 && (p = strstr(text, "RssAnon:")))

@@ -11,6 +11,7 @@
 #include "common/buf.h"
 #include "common/util.h"
 #include "hypervisor/api/domarch.h"
+#include "hypervisor/api/firmware.h"
 #include "hypervisor/engine.h"
 #include "hypervisor/logdirty/logdirty.h"
 #include "hypervisor/qemu/qmp.h"
@@ -37,6 +38,9 @@ struct qvm {
 	enum qvm_reason reason; /* that QEMU gave for its end */
 	uint64_t balloon_left;  /* what the balloon leaves it, as QEMU says; 0: not known */
 	bool balloon_unknown;   /* QEMU is to be asked when the guest runs */
+	struct loop_timer *ask; /* for the guest's statistics of its memory */
+	int64_t asked;          /* the number of that question, 0: none is open */
+	uint64_t mem_at_s, mem[HV_MEM_COUNT]; /* the last ones: hv_stats */
 	bool watchdog_ran_out;  /* and hvdom was not told yet */
 	int place_fd[DOM_PLACES_MAX]; /* listening sockets of places, -1: none */
 	uint32_t gone, refused; /* bits: hvdom was not told yet that the device at this place is gone, or stays */
@@ -44,6 +48,7 @@ struct qvm {
 	size_t saved_bytes;
 	int code;               /* memory file with the firmware's code, as the process was given it; -1: none */
 	uint64_t base[2];       /* its name (qstate.h); zeros: none */
+	uint64_t base_bytes;    /* its size */
 	struct qtrack_guest track;
 	bool marks_seen;        /* by tracking */
 	struct logdirty *log;
@@ -56,6 +61,9 @@ int qvm_timers(struct qvm *v, struct err *err) _must_check_;
 int qvm_spawn(struct qvm *v, bool incoming, struct err *err) _must_check_;
 /* Wait until the monitor is ready; for a QEMU that waits for a state. */
 int qvm_await(struct qvm *v, struct err *err) _must_check_;
+/* The code of the firmware that this host has for @cfg, which has one: read (*@ret_code is malloc'd), and its name as qstate_base(). */
+int qvm_firmware(const struct dom_config *cfg, struct firmware *ret, char **ret_code, uint64_t ret_base[2],
+                 struct err *err) _must_check_;
 /* End it. Calls neither ready() nor exited(). */
 void qvm_kill(struct qvm *v);
 /* Execute a command on its monitor, as qmp_call(); events are handled from the loop. */
@@ -71,6 +79,15 @@ int qballoon_boot(struct qvm *v, struct err *err) _must_check_;  /* a machine th
 void qballoon_said(struct qvm *v, const json_t *said);           /* the data of BALLOON_CHANGE, or an answer to query-balloon */
 void qballoon_look(struct qvm *v);                               /* from the loop */
 uint64_t qballoon_bytes(const struct qvm *v);                    /* that the guest gave away */
+/*
+ * What the guest says of its memory: QEMU asks it, each period of the document; a timer asks QEMU, whose answer is taken when it
+ * comes. So nobody waits for either. watch: begin, with a machine that is SUSPENDED or RUNNING; ask: the timer's; heard: from the loop.
+ */
+void qballoon_watch(struct qvm *v);
+void qballoon_ask(void *qvm);
+void qballoon_heard(struct qvm *v);
+/* QEMU's answer (hostile, NULL: none) as hv_stats has it; *@ret_at_s 0: the guest has said nothing. */
+void qballoon_read(const json_t *said, uint64_t *ret_at_s, uint64_t ret[HV_MEM_COUNT]);
 /* qplug.c: devices that come and go */
 int qplug_add(struct qvm *v, const struct hv_plug *p, struct err *err) _must_check_;
 int qplug_ask(struct qvm *v, unsigned place, struct err *err) _must_check_;

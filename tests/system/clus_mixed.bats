@@ -146,6 +146,7 @@ qemu_version() { qemu-system-x86_64 --version | sed -nE '1s/.*version ([0-9.]+).
 	not_there host-c guest06 engine 'no engine for it there \(qemu-aarch64\)'
 	vc host-a move guest06 "$([ "$(dom guest06 host)" = host-a ] && echo host-b || echo host-a)"
 	# guests of the other engines are none the worse for it
+	[ "$(dom guest03 host)" != host-c ] || vc host-a move guest03 host-b
 	vc host-a move guest03 host-c
 	qemu_real host-c aarch64
 	eventually 20 explained_ok host-c guest06

@@ -115,6 +115,13 @@ static void on_info(struct fake *f, struct hvconn *c, uint16_t op, uint64_t cook
 	};
 	struct hv_stats st = { .cpu_ns = 1500000000,
 		               .n_devs = 3,
+		               .mem_at_s = 1700000000,
+		               .mem = { [HV_MEM_AVAILABLE] = 4 << 20,
+		                        [HV_MEM_UNUSED] = 1 << 20,
+		                        [HV_MEM_USABLE] = 3 << 20,
+		                        [HV_MEM_MAJOR_FAULTS] = 5,
+		                        [HV_MEM_SWAP_OUT] = 8192,
+		                        [HV_MEM_MINOR_FAULTS] = UINT64_MAX },
 		               .dev = { { .name = "hvc0", .kind = 3 },
 		                        { .name = "vda", .kind = 2, .rd_ops = 7 },
 		                        { .kind = 3, .wr_bytes = f->agent_said } } };

@@ -49,15 +49,18 @@ static void test_domain(void **state)
 	struct err err;
 	(void)state;
 
-	hvdom("[ \"$1\" = --check ] && cat \"$2\" >got && echo '{\"engine\":\"pv\",\"runs\":true,\"identity\":\"ab\",\"later\":[1]}'");
+	hvdom("[ \"$1\" = --check ] && cat \"$2\" >got && echo '{\"engine\":\"pv\",\"runs\":true,\"identity\":\"ab\",\"base\":\"00000000000000ab0000000000000001\",\"later\":[1]}'");
 	assert_int_equal(hvcheck_domain("<domain/>", 9, &e, &err), 0);
 	assert_int_equal(file_read(path, 100, &got, NULL), 0);
 	assert_string_equal(got, "<domain/>");
 	assert_string_equal(e.name, "pv");
 	assert_string_equal(e.identity, "ab");
+	assert_int_equal(e.base[0], 0xab);
+	assert_int_equal(e.base[1], 1);
 	hvdom("echo '{\"engine\":\"kvm\",\"runs\":false,\"why\":\"not here\"}'; exit 1");
 	assert_int_equal(hvcheck_domain("<domain/>", 9, &e, &err), -ENOTSUP);
 	assert_string_equal(err.text, "not here");
+	assert_int_equal(e.base[0] | e.base[1], 0);
 	assert_string_equal(e.name, "kvm");
 	assert_string_equal(e.identity, "");
 	hvdom("echo '{\"runs\":false}'");

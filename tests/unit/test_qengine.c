@@ -17,6 +17,7 @@
 #include "common/util.h"
 #include "hypervisor/engine.h"
 #include "hypervisor/qemu/qproc.h"
+#include "hypervisor/qemu/qvm_int.h"
 
 #define RAM   (2u << 20)
 #define STATE 4096u
@@ -27,6 +28,9 @@ static struct play {
 	_Atomic unsigned refuses; /* so many orders to go on are refused; UINT32_MAX: all */
 	_Atomic unsigned asked;   /* orders to go on so far */
 	_Atomic bool runs;
+	_Atomic unsigned period; /* for the guest's statistics, as ordered */
+	_Atomic unsigned wanted; /* questions for them so far */
+	_Atomic bool deaf;       /* these are not answered */
 } * play;
 
 static bool is_order(const char *text, const char *name)
@@ -46,6 +50,10 @@ static void write_state(int fd)
 		_exit(3);
 }
 
+static const char statistics[] =
+	"{\"return\": {\"stats\": {\"stat-swap-out\": 0, \"stat-available-memory\": 3000, \"stat-free-memory\": 2000, \"stat-minor-faults\": 7, "
+	"\"stat-major-faults\": 5, \"stat-total-memory\": 4000, \"stat-swap-in\": 18446744073709551615, \"stat-disk-caches\": 1}, "
+	"\"last-update\": 1700000000}, \"id\": %lld}\r\n";
 static const char refusal[] =
 	"{\"error\": {\"class\": \"GenericError\", \"desc\": \"Migration is not finalized yet\"}, \"id\": %lld}\r\n";
 
@@ -68,6 +76,15 @@ static void answer(const char *text, int fd, char *out, size_t len)
 			return;
 		}
 		play->runs = true;
+	} else if (is_order(text, "qom-set")) {
+		const char *value = strstr(text, "\"value\":");
+		play->period = value ? (unsigned)strtoul(value + 8, NULL, 10) : 0;
+	} else if (is_order(text, "qom-get")) {
+		play->wanted++;
+		*out = 0;
+		if (!play->deaf)
+			snprintf(out, len, statistics, id);
+		return;
 	} else if (is_order(text, "stop")) {
 		play->runs = false;
 	} else if (is_order(text, "migrate")) {
@@ -82,7 +99,7 @@ static void answer(const char *text, int fd, char *out, size_t len)
 
 static _Noreturn void monitor(int fd)
 {
-	char text[2048], out[512];
+	char text[2048], out[1024];
 
 	(void)!write(fd, play->hello, strlen(play->hello));
 	for (;;) {
@@ -295,6 +312,91 @@ static void test_refused_without_a_state(void **state)
 	assert_int_equal(play->asked, 1);
 }
 
+/* Statistics -------------------------------------------------------------------------------------------------------------- */
+
+static void run_for(struct fix *x, unsigned ms)
+{
+	uint64_t until = now_ns() + ms * NS_PER_MS;
+
+	while (now_ns() < until)
+		(void)!loop_run_once(x->env.loop, 10);
+}
+
+static void test_guest_memory(void **state)
+{
+	static const uint64_t said[HV_MEM_COUNT] = { 4000, 2000, 3000, 1, UINT64_MAX, 0, 5, 7 };
+	struct fix *x = *state;
+	struct hv_stats st = { 0 };
+	struct err err;
+
+	x->cfg.balloon = true;
+	x->cfg.hvm.stats_period_s = 1;
+	open_engine(x, false);
+	boot(x, 1);
+	assert_string_equal(x->failed, "");
+	assert_int_equal(play->period, 1);
+	assert_int_equal(hv_engine_qemu.resume(x->vm, &err), 0);
+	for (unsigned i = 0; i < 100 && !st.mem_at_s; i++) {
+		run_for(x, 100);
+		hv_engine_qemu.stats(x->vm, &st);
+	}
+	assert_int_equal(st.mem_at_s, 1700000000);
+	assert_memory_equal(st.mem, said, sizeof(said));
+	/* one that does not answer is not asked again, and keeps nobody from other orders */
+	play->deaf = true;
+	run_for(x, 1500);
+	unsigned wanted = play->wanted;
+	run_for(x, 2500);
+	assert_int_equal(play->wanted, wanted);
+	assert_int_equal(hv_engine_qemu.suspend(x->vm, 1000, &err), 0);
+	/* that took the answer's place */
+	play->deaf = false;
+	assert_int_equal(hv_engine_qemu.resume(x->vm, &err), 0);
+	for (unsigned i = 0; i < 100 && play->wanted == wanted; i++)
+		run_for(x, 100);
+	assert_true(play->wanted > wanted);
+	/* another machine's guest has said nothing yet */
+	hv_engine_qemu.kill(x->vm);
+	st = (struct hv_stats){ 0 };
+	hv_engine_qemu.stats(x->vm, &st);
+	assert_int_equal(st.mem_at_s, 0);
+}
+
+static void test_guest_memory_unasked(void **state)
+{
+	struct fix *x = *state;
+	struct err err;
+
+	x->cfg.balloon = true;
+	open_engine(x, false);
+	boot(x, 1);
+	assert_int_equal(hv_engine_qemu.resume(x->vm, &err), 0);
+	run_for(x, 1500);
+	assert_int_equal(play->period, 0);
+	assert_int_equal(play->wanted, 0);
+}
+
+static void test_guest_memory_nonsense(void **state)
+{
+	static const char *const said[] = {
+		"null", "[]", "3", "{\"stats\": 3, \"last-update\": -1}",
+		"{\"stats\": {\"stat-free-memory\": \"x\", \"stat-swap-in\": -3}, \"last-update\": 1e300}"
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(said); i++) {
+		json_t *o = json_loads(said[i], JSON_DECODE_ANY, NULL);
+		uint64_t at = 1, mem[HV_MEM_COUNT] = { 0 };
+
+		assert_non_null(o);
+		qballoon_read(o, &at, mem);
+		json_decref(o);
+		assert_int_equal(at, 0);
+		for (size_t k = 0; k < HV_MEM_COUNT; k++)
+			assert_true(mem[k] == UINT64_MAX);
+	}
+}
+
 /* Which QEMU it is ----------------------------------------------------------------------------------------------------------- */
 
 static void test_replaced_program(void **state)
@@ -368,8 +470,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_refused_once),     T(test_refused_for_ever), T(test_refused_without_a_state),
-		T(test_replaced_program), T(test_no_version),       T(test_replaced_while_a_copy_waits),
+		T(test_refused_once),     T(test_refused_for_ever),     T(test_refused_without_a_state),
+		T(test_replaced_program), T(test_no_version),           T(test_replaced_while_a_copy_waits),
+		T(test_guest_memory),     T(test_guest_memory_unasked), cmocka_unit_test(test_guest_memory_nonsense),
 	};
 
 	play = mmap(NULL, sizeof(*play), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -133,6 +133,10 @@ load virtd
 	[[ $(v domstats guest01) = *"cpu.time=$(jq .cpu_ns "$T/stats")"*"balloon.maximum=32768"* ]]
 	[[ $(v domblkstat guest01 vda) = *"rd_req $(jq '[.devices[] | select(.kind == "block")][0].rd_ops' "$T/stats")"* ]]
 	[[ $(v dommemstat guest01) = *"actual $(jq '.ram_current_bytes / 1024' "$T/info")"* ]]
+	v dommemstat guest01 >"$T/mem"
+	for line in 'available 4096' 'unused 1024' 'usable 3072' 'swap_out 8' 'major_fault 5' 'last_update 1700000000'; do grep -qx "$line" "$T/mem"; done
+	[ "$(grep -c minor_fault "$T/mem")" = 0 ] # which it does not say
+	[[ $(v domstats guest01 --balloon) = *"balloon.unused=1024"*"balloon.swap_out=8"*"balloon.major_fault=5"*"balloon.last-update=1700000000"* ]]
 	[ "$(v vcpucount guest01 --live)" = 1 ]
 	run v domblkstat guest01 vdz
 	[[ $output = *"no disk 'vdz'"* ]]

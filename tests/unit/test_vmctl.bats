@@ -236,7 +236,7 @@ ram_hash() { "$vmctl" domstats guest01 --json | json '.dirty_pages_per_s'; }
 	run "$vmctl" dominfo guest01
 	[[ $output == *"UUID:"*"Pid:"* ]]
 	run "$vmctl" domstats guest01
-	[[ $output == *"vda:"*"block, in 7"* ]]
+	[[ $output == *"Guest memory:    1 MiB of 4 MiB unused, 3 MiB usable"*"faults 5 major, ? minor"*"vda:"*"block, in 7"* ]]
 	run "$vmctl" reboot guest01
 	[ "$status" -eq 0 ]
 	[ "$output" = "Domain 'guest01' is being rebooted" ]

@@ -416,6 +416,19 @@ static int parse_reporting(struct dx *x, const xmlNode *devices, struct dom_conf
 	               : 0;
 }
 
+/* As libvirt: 0 and none are the same. */
+static int parse_stats(struct dx *x, const xmlNode *devices, struct dom_config *cfg)
+{
+	long long period = 0;
+	xmlNode *node;
+	int r = dx_single(x, dx_child(devices, "memballoon"), "stats", &node);
+
+	if (!r && node)
+		r = number(x, node, "period", 0, DOM_STATS_PERIOD_MAX, &period);
+	cfg->hvm.stats_period_s = (unsigned)period;
+	return r;
+}
+
 int dx_parse_hvm_devices(struct dx *x, const xmlNode *devices, struct dom_config *cfg)
 {
 	int r = 0;
@@ -432,5 +445,7 @@ int dx_parse_hvm_devices(struct dx *x, const xmlNode *devices, struct dom_config
 		r = parse_watchdog_model(x, devices, cfg);
 	if (!r && cfg->balloon)
 		r = parse_reporting(x, devices, cfg);
+	if (!r && cfg->balloon)
+		r = parse_stats(x, devices, cfg);
 	return r == -ENOMEM ? oom(x) : r;
 }

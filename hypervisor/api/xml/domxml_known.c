@@ -103,6 +103,7 @@ static const struct known used_hvm[] = {
 	{ "pm/suspend-to-disk", " enabled ", false },
 	{ "devices/input", " type bus ", false },
 	{ "devices/graphics", SUBTREE, false },
+	{ "devices/memballoon/stats", " period ", false },
 	{ "devices/video", "", false },
 	{ "devices/video/model", SUBTREE, false },
 };
