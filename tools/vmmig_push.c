@@ -58,9 +58,23 @@ static void show_progress(const json_t *o)
 	fflush(stdout);
 }
 
+/* What a guest takes along because its firmware is of another build than @host's. False: nothing. */
+static bool firmware_note(const json_t *o, const char *host, char *dst, size_t len)
+{
+	char size[32];
+	const char *is = field_text(o, "firmware");
+
+	if (field_num(o, "firmware_bytes") <= 0)
+		return false;
+	size_format((uint64_t)field_num(o, "firmware_bytes"), size, sizeof(size));
+	snprintf(dst, len, "%s %s: the guest takes its own along (up to %s while it stands still), until it reboots",
+	         host, strcmp(is, "other") ? "does not say which build it has" : "has another build", size);
+	return true;
+}
+
 static int print_result(struct cli *v, json_t *o)
 {
-	char sent[32], ram[32], rate[32];
+	char sent[32], ram[32], rate[32], note[256];
 	const char *status = field_text(o, "status");
 	int rc = !strcmp(status, "completed") ? CLI_DONE : !strcmp(status, "cancelled") ? VMMIG_CANCELLED : CLI_FAILED;
 
@@ -82,6 +96,10 @@ static int print_result(struct cli *v, json_t *o)
 	       size_format((uint64_t)field_num(o, "sent_bytes"), sent, sizeof(sent)),
 	       size_format((uint64_t)field_num(o, "ram_bytes"), ram, sizeof(ram)),
 	       size_format((uint64_t)field_num(o, "bandwidth_bps"), rate, sizeof(rate)), field_text(o, "logdirty"));
+	if (firmware_note(o, v->arg[1], note, sizeof(note))) {
+		fflush(stdout);
+		fprintf(stderr, "vmmig: note: firmware: %s\n", note);
+	}
 	return rc;
 }
 
@@ -95,12 +113,12 @@ static int print_refused(struct cli *v, const char *why)
 		return CLI_FAILED;
 	}
 	host_name(from, sizeof(from));
-	_cleanup_json_ json_t *o =
-		json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:n, s:n, s:s}",
-	                  "status", "failed", "domain", v->arg[0], "from", from, "to", v->arg[1], "total_ms", 0.0,
-	                  "setup_ms", 0.0, "downtime_ms", 0.0, "rounds", 0, "ram_bytes", 0, "sent_bytes", 0,
-	                  "pages_sent", 0, "pages_zero", 0, "bandwidth_bps", 0, "dirty_pages_per_s", 0, "error", why,
-	                  "steps_ms", "stages", "logdirty", "unknown");
+	_cleanup_json_ json_t *o = json_pack(
+		"{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:n, s:n, s:s, s:s, s:i}",
+		"status", "failed", "domain", v->arg[0], "from", from, "to", v->arg[1], "total_ms", 0.0, "setup_ms",
+		0.0, "downtime_ms", 0.0, "rounds", 0, "ram_bytes", 0, "sent_bytes", 0, "pages_sent", 0, "pages_zero", 0,
+		"bandwidth_bps", 0, "dirty_pages_per_s", 0, "error", why, "steps_ms", "stages", "logdirty", "unknown",
+		"firmware", "unknown", "firmware_bytes", 0);
 	cli_print_json(v, o);
 	return CLI_FAILED;
 }
@@ -180,7 +198,7 @@ int vmmig_push(struct cli *v, struct err *err)
 
 static void print_plan(const json_t *o)
 {
-	char ram[32], used[32], avail[32], sent[32], rate[32];
+	char ram[32], used[32], avail[32], sent[32], rate[32], note[256];
 
 	printf("%s from %s to %s\n", field_text(o, "domain"), field_text(o, "from"), field_text(o, "to"));
 	if (!field_true(o, "possible")) {
@@ -197,6 +215,8 @@ static void print_plan(const json_t *o)
 	       size_format((uint64_t)field_num(o, "bandwidth_bps"), rate, sizeof(rate)),
 	       field_num(o, "dirty_pages_per_s"));
 	printf("  log-dirty  by %s\n", field_text(o, "logdirty"));
+	if (firmware_note(o, field_text(o, "to"), note, sizeof(note)))
+		printf("  firmware   %s\n", note);
 	printf("  %s\n", field_true(o, "converges") ? "possible"
 	                                            : "possible, but it will not converge within the asked downtime "
 	                                              "unless the guest is slowed down");

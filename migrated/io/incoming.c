@@ -174,7 +174,8 @@ static void preflighted(struct incoming *in, const struct preflight_answer *a)
 		r = err_set(&err, EBUSY,
 		            "%s takes in %u domains already: wait for one of them, or raise migrations_max there",
 		            d->node.name, others);
-	in->ram_available = a->ram_available;
+	in->ram_available = a->found.ram_available;
+	memcpy(in->base, a->found.base, sizeof(in->base)); /* a push asks the incoming hvdom itself, later */
 	if (r < 0)
 		snprintf(in->text, sizeof(in->text), "%s", err.text);
 	ev.reason = r < 0 ? MIG_REASON_REFUSED : MIG_REASON_NONE;

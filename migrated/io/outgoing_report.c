@@ -156,6 +156,25 @@ json_t *outgoing_progress(struct outgoing *o)
 		"will_not_converge", c->warned ? 1 : 0);
 }
 
+/*
+ * The code of a guest's firmware, and what the target has of it: "none", the guest has no such; "same", the target has it, too, and the
+ * state leaves it out; "other", the target has another build; "unknown", it does not say. *@ret_bytes: what the state has of it, at most.
+ */
+static const char *firmware(const struct outgoing *o, uint64_t *ret_bytes)
+{
+	const uint64_t *ours = o->info.base, *theirs = o->target_base;
+
+	*ret_bytes = 0;
+	if (!o->info.name[0])
+		return "unknown";
+	if (!(ours[0] | ours[1]))
+		return "none";
+	if (!memcmp(ours, theirs, sizeof(o->info.base)))
+		return "same";
+	*ret_bytes = o->info.base_bytes;
+	return theirs[0] | theirs[1] ? "other" : "unknown";
+}
+
 /* `push --json` ends with exactly these keys; "type" and, for plan, "plan" ride along for vmmig and are taken off there. */
 json_t *outgoing_result(struct outgoing *o)
 {
@@ -170,9 +189,11 @@ json_t *outgoing_result(struct outgoing *o)
 	text_tidy(why);
 	bool ok = o->outcome == MIG_OUTCOME_COMPLETED;
 	double down = (double)outgoing_downtime_ns(o) / 1e6;
+	uint64_t code_bytes;
+	const char *code = firmware(o, &code_bytes);
 	json_t *error = ok ? json_null() : json_string(why);
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:s}",
+		"{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:s, s:s, s:I}",
 		"type", "result", "status", outcome_name(o->outcome), "domain", o->order.domain, "from",
 		o->d->node.name, "to", o->order.host, "total_ms", o->begun_ns ? (double)(end - o->begun_ns) / 1e6 : 0.0,
 		"setup_ms", o->core.armed_ns ? (double)(o->core.armed_ns - o->begun_ns) / 1e6 : 0.0, "downtime_ms",
@@ -181,7 +202,7 @@ json_t *outgoing_result(struct outgoing *o)
 		(json_int_t)st.pages_data, "pages_zero", (json_int_t)st.pages_zero, "bandwidth_bps",
 		(json_int_t)c->rate_bps, "dirty_pages_per_s", (json_int_t)c->dirty_pps, "error",
 		error ? error : json_null(), "steps_ms", outgoing_steps(o), "stages", outgoing_stages(o, &st),
-		"logdirty", hv_logdirty_by(o->logdirty_by));
+		"logdirty", hv_logdirty_by(o->logdirty_by), "firmware", code, "firmware_bytes", (json_int_t)code_bytes);
 }
 
 /* What `vmmig plan` prints. */
@@ -195,15 +216,20 @@ json_t *outgoing_plan(struct outgoing *o)
 
 	outgoing_reason_text(o, why, sizeof(why));
 	text_tidy(why);
+	uint64_t code_bytes;
+	const char *code = firmware(o, &code_bytes);
+	/* what goes along does so while the guest stands still */
+	uint64_t code_ns = rate ? mig_mul_div(code_bytes, NS_PER_S, rate) : 0;
 	mig_forecast(o->ram_used, rate, o->dirty_pps * PAGE_BYTES, o->ram_used, o->order.downtime_ns,
-	             OUTGOING_OVERHEAD_NS, &f);
+	             OUTGOING_OVERHEAD_NS + code_ns, &f);
 	json_t *error = ok ? json_null() : json_string(why);
-	return json_pack("{s:s, s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:f, s:f, s:I, s:b, s:s, s:o}",
-	                 "type", "plan", "possible", ok, "domain", o->order.domain, "from", o->d->node.name, "to",
-	                 o->order.host, "ram_bytes", (json_int_t)o->info.ram_bytes, "ram_used_bytes",
-	                 (json_int_t)o->ram_used, "target_ram_available_bytes", (json_int_t)o->target_ram_available,
-	                 "bandwidth_bps", (json_int_t)rate, "dirty_pages_per_s", (json_int_t)o->dirty_pps, "rounds",
-	                 (int)f.rounds, "total_ms", (double)f.total_ns / 1e6, "downtime_ms",
-	                 (double)f.downtime_ns / 1e6, "sent_bytes", (json_int_t)f.sent_bytes, "converges", f.converges,
-	                 "logdirty", hv_logdirty_by(o->info.logdirty_by), "error", error ? error : json_null());
+	return json_pack(
+		"{s:s, s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:f, s:f, s:I, s:b, s:s, s:s, s:I, s:o}",
+		"type", "plan", "possible", ok, "domain", o->order.domain, "from", o->d->node.name, "to", o->order.host,
+		"ram_bytes", (json_int_t)o->info.ram_bytes, "ram_used_bytes", (json_int_t)o->ram_used,
+		"target_ram_available_bytes", (json_int_t)o->target_ram_available, "bandwidth_bps", (json_int_t)rate,
+		"dirty_pages_per_s", (json_int_t)o->dirty_pps, "rounds", (int)f.rounds, "total_ms",
+		(double)f.total_ns / 1e6, "downtime_ms", (double)f.downtime_ns / 1e6, "sent_bytes",
+		(json_int_t)f.sent_bytes, "converges", f.converges, "logdirty", hv_logdirty_by(o->info.logdirty_by),
+		"firmware", code, "firmware_bytes", (json_int_t)code_bytes, "error", error ? error : json_null());
 }

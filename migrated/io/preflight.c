@@ -144,7 +144,8 @@ static int check_devices(const struct dom_config *cfg, const char *here, struct 
 }
 
 /* What hvdom itself says: engine, guest kernel, paths. */
-static int check_engine(const Hospes__Mig__Offer *o, const struct dom_config *cfg, const char *here, struct err *err)
+static int check_engine(const Hospes__Mig__Offer *o, const struct dom_config *cfg, const char *here,
+                        uint64_t ret_base[2], struct err *err)
 {
 	struct err why = { 0 };
 	struct hvcheck_engine e;
@@ -156,6 +157,7 @@ static int check_engine(const Hospes__Mig__Offer *o, const struct dom_config *cf
 	if (r < 0)
 		return err_set(err, r, "%s cannot run %s: %s: mend that there, or choose another host", here, o->name,
 		               why.text);
+	memcpy(ret_base, e.base, sizeof(e.base));
 	if (build_takes(o->kernel_id, e.identity, e.newer, false))
 		return 0;
 	/* for people, or a hash, which tells them nothing */
@@ -185,7 +187,7 @@ static int check_files(struct dom_config *cfg, const char *here, struct err *err
 }
 
 int preflight_check(const Hospes__Mig__Offer *o, const char *here, uint64_t promised,
-                    void (*at)(void *arg, const char *what), void *arg, uint64_t *ret_ram_available, struct err *err)
+                    void (*at)(void *arg, const char *what), void *arg, struct preflight_found *ret, struct err *err)
 {
 	_cleanup_dom_config_ struct dom_config *cfg = NULL;
 
@@ -193,7 +195,7 @@ int preflight_check(const Hospes__Mig__Offer *o, const char *here, uint64_t prom
 		at(arg, "one of the domains there");
 	int r = check_free(o, here, err);
 	if (r == 0)
-		r = check_ram(o, here, promised, ret_ram_available, err);
+		r = check_ram(o, here, promised, &ret->ram_available, err);
 	if (r == 0)
 		r = dom_config_parse((const char *)o->xml.data, o->xml.len, o->name, &cfg, err);
 	if (r == 0 && dom_config_cpu_is_hosts(cfg)) /* older sources name theirs in any case */
@@ -203,6 +205,6 @@ int preflight_check(const Hospes__Mig__Offer *o, const char *here, uint64_t prom
 	if (strcmp(cfg->name, o->name) || strcasecmp(cfg->uuid, o->uuid))
 		return err_set(err, EPROTO, "the offered XML describes another domain than %s", o->name);
 	path_touch_config(cfg, at, arg);
-	r = check_engine(o, cfg, here, err);
+	r = check_engine(o, cfg, here, ret->base, err);
 	return r < 0 ? r : check_files(cfg, here, err);
 }

@@ -16,16 +16,19 @@ void preflight_serve(struct worker_here *at, const uint8_t *req, size_t len, str
 {
 	struct rd rd = rd_of(req, len);
 	_cleanup_free_ char *here = rd_str(&rd, HERE_MAX);
-	uint64_t promised = rd_u64(&rd), ram = 0;
+	uint64_t promised = rd_u64(&rd);
+	struct preflight_found found = { 0 };
 	Hospes__Mig__Offer *o = rd.bad ? NULL : hospes__mig__offer__unpack(NULL, rd.left, rd.p);
 	struct err err = { 0 };
-	int r = here && o ? preflight_check(o, here, promised, tell_where, at, &ram, &err)
+	int r = here && o ? preflight_check(o, here, promised, tell_where, at, &found, &err)
 	                  : err_set(&err, EPROTO, "the helper was asked nonsense");
 
 	if (o)
 		hospes__mig__offer__free_unpacked(o, NULL);
 	buf_put_u32(reply, (uint32_t)-r);
-	buf_put_u64(reply, ram);
+	buf_put_u64(reply, found.ram_available);
+	buf_put_u64(reply, found.base[0]);
+	buf_put_u64(reply, found.base[1]);
 	buf_put_str(reply, r < 0 ? err.text : "");
 }
 
@@ -60,7 +63,9 @@ void preflight_answer_of(int status, const uint8_t *reply, size_t len, const cha
 	} else {
 		uint32_t code = rd_u32(&rd);
 
-		ret->ram_available = rd_u64(&rd);
+		ret->found.ram_available = rd_u64(&rd);
+		ret->found.base[0] = rd_u64(&rd);
+		ret->found.base[1] = rd_u64(&rd);
 		text = rd_str(&rd, sizeof(err.text));
 		ret->status = rd.bad || !text || code > 4095
 		                      ? err_set(&err, EIO, "%s: the preflight said nonsense", here)

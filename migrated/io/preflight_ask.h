@@ -14,7 +14,7 @@
 
 struct preflight_answer {
 	int status; /* 0, or -errno and a text for the source's user */
-	uint64_t ram_available;
+	struct preflight_found found;
 	char text[ERR_TEXT_MAX];
 };
 

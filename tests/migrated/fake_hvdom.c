@@ -268,6 +268,12 @@ static void take(struct hvconn *c, uint16_t op, uint64_t cookie, const struct hv
 	}
 }
 
+/* $FAKE_BASE, a digit: the build of a firmware that it has. */
+static const char *base(void)
+{
+	return getenv("FAKE_BASE") ?: "";
+}
+
 static void send_info(struct hvconn *c, uint64_t cookie)
 {
 	struct hv_info i = { .state = g.paused && g.state == HV_DOM_RUNNING ? HV_DOM_PAUSED : g.state,
@@ -275,7 +281,9 @@ static void send_info(struct hvconn *c, uint64_t cookie)
 		             .ram_bytes = g.cfg->memory_bytes,
 		             .ram_current_bytes = g.cfg->memory_bytes,
 		             .generation = g.generation,
-		             .pid = getpid() };
+		             .pid = getpid(),
+		             .base = { strtoull(base(), NULL, 16), 0 },
+		             .base_bytes = *base() ? 3653632 : 0 };
 
 	snprintf(i.name, sizeof(i.name), "%s", g.cfg->name);
 	snprintf(i.uuid, sizeof(i.uuid), "%s", g.cfg->uuid);
@@ -527,9 +535,12 @@ int main(int argc, char **argv)
 	for (int o; (o = getopt_long(argc, argv, "", opts, NULL)) >= 0;) {
 		if (o == 'C') { /* $FAKE_WHY: it cannot run the domain */
 			const char *why = getenv("FAKE_WHY");
-			printf("{\"engine\":\"pv\",\"runs\":%s,\"identity\":\"%s\",\"newer\":%s,\"why\":\"%s\"}\n",
+			printf("{\"engine\":\"pv\",\"runs\":%s,\"identity\":\"%s\",\"newer\":%s,\"why\":\"%s\"",
 			       why ? "false" : "true", identity(), (getenv("FAKE_NEWER") ?: "")[0] ? "true" : "false",
 			       why ? why : "");
+			if (*base())
+				printf(",\"base\":\"%016llx%016x\"", strtoull(base(), NULL, 16), 0);
+			printf("}\n");
 			return 0;
 		}
 		if (o == 'c')

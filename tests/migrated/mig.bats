@@ -38,7 +38,7 @@ last() { tail -n 1 "$T/out"; }
 	no_violation
 	# exactly the promised keys, in one object
 	last | jq -e 'keys == (["status","domain","from","to","total_ms","setup_ms","downtime_ms","rounds","ram_bytes","sent_bytes",
-		"pages_sent","pages_zero","bandwidth_bps","dirty_pages_per_s","error","steps_ms","stages","logdirty"] | sort) and .status == "completed" and .error == null
+		"pages_sent","pages_zero","bandwidth_bps","dirty_pages_per_s","error","steps_ms","stages","logdirty","firmware","firmware_bytes"] | sort) and .status == "completed" and .error == null
 		and .from == "b" and .to == "a" and .downtime_ms > 0 and .ram_bytes == 67108864 and .pages_sent > 0'
 	# the steps are the downtime, and each stage took its time
 	last | jq -e '(.steps_ms | keys == (["freeze","scan","state","pages","wire","rebuild","handover","resume"] | sort)) and all(.steps_ms[]; . >= 0)
@@ -52,6 +52,27 @@ last() { tail -n 1 "$T/out"; }
 	domain_start a g1
 	host_env a vmmig plan g1 b --json | jq -e '.possible and .rounds >= 1'
 	[[ $(settled) == a && -z $(hvdom_pids b) ]]
+}
+
+@test "another build of the guest's firmware there: plan and push say what goes along" {
+	FAKE_BASE=1 domain_start a g1
+	host_env a vmmig plan g1 b --json | jq -e '.possible and .firmware == "unknown" and .firmware_bytes == 3653632'
+	[[ $(host_env a vmmig plan g1 b) = *"firmware   b does not say which build it has: the guest takes its own along (up to 3.5 MiB"* ]]
+	host_stop b
+	FAKE_BASE=2 host_start b
+	host_env a vmmig plan g1 b --json | jq -e '.possible and .firmware == "other" and .firmware_bytes == 3653632'
+	[[ $(host_env a vmmig plan g1 b) = *"firmware   b has another build"* ]]
+	run host_env a vmmig push g1 b
+	echo "$output"
+	[[ $output = *"note: firmware: b has another build: the guest takes its own along (up to 3.5 MiB"* ]]
+	[[ $(settled) == b ]]
+	# its hvdom there has the build of there
+	host_stop a
+	FAKE_BASE=2 host_start a
+	host_env b vmmig plan g1 a --json | jq -e '.firmware == "same" and .firmware_bytes == 0'
+	[[ $(host_env b vmmig plan g1 a) != *firmware* ]]
+	push b a
+	last | jq -e '.status == "completed" and .firmware == "same" and .firmware_bytes == 0'
 }
 
 @test "refusals name cause and remedy, and the guest runs on" {

@@ -53,12 +53,14 @@ state_kib() { sed -n "s/.*$g: moved to .*, \([0-9]*\) KiB), pages.*/\1/p" "$(vml
 	on host-a vmctl define "/var/lib/hospes/shared/$g.xml"
 	on host-a vmctl start "$g"
 	qemu_wait "$g"
+	on host-a vmmig plan "$g" host-b --json | jq -e '.firmware == "same" and .firmware_bytes == 0'
 	pushes "$g" 2
 	for h in host-a host-b; do
 		kib=$(state_kib $h)
 		[ "$kib" -lt 1500 ] || { echo "the state of $h had $kib KiB" >&2; return 1; }
 	done
 	on host-b sh -c "printf 'another' | dd of=$code bs=1 seek=1000000 conv=notrunc status=none"
+	on host-a vmmig plan "$g" host-b --json | jq -e '.firmware == "other" and .firmware_bytes > 3000000'
 	pushes "$g" 2
 	for h in host-a host-b; do
 		kib=$(state_kib $h)
