@@ -195,18 +195,19 @@ static json_t *dom_json(struct client *c, uint32_t slot)
 	const char *text = here && doing[0] ? doing : starts_later(c, d, waits) ? waits : d->text;
 	bool parked = here && c->ctl->local && local_parked(c->ctl->local, d->uuid);
 
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:I, s:s?, s:s?, s:s, s:f, s:I, s:i, s:i, s:b, s:s, s:s?, s:o}",
-	                      "name", d->name, "uuid", d->uuid, "state",
-	                      unknown    ? "unknown"
-	                      : stranded ? "stopped"
-	                      : parked   ? "suspended"
-	                                 : clu_phase_name(d->phase),
-	                      "desired", clu_desired_name(d->desired), "host", h ? h->name : NULL, "generation",
-	                      (json_int_t)d->generation, "operation", operation(d->phase), "target",
-	                      name_of(s, d->target), "text", text, "cpu_used", (double)load->cpu_milli / 1000,
-	                      "mem_bytes", (json_int_t)d->spec.mem_bytes, "failures", (int)d->failures, "order",
-	                      (int)d->spec.order, "ha", d->spec.ha, "type", d->spec.type, "home", name_of(s, d->home), "migration",
-	                      ctl_push_json(c->ctl, d));
+	json_t *o =
+		json_pack("{s:s, s:s, s:s, s:s, s:s?, s:I, s:s?, s:s?, s:s, s:f, s:I, s:i, s:i, s:b, s:s, s:s?, s:o}",
+	                  "name", d->name, "uuid", d->uuid, "state",
+	                  unknown    ? "unknown"
+	                  : stranded ? "stopped"
+	                  : parked   ? "suspended"
+	                             : clu_phase_name(d->phase),
+	                  "desired", clu_desired_name(d->desired), "host", h ? h->name : NULL, "generation",
+	                  (json_int_t)d->generation, "operation", operation(d->phase), "target", name_of(s, d->target),
+	                  "text", text, "cpu_used", (double)load->cpu_milli / 1000, "mem_bytes",
+	                  (json_int_t)d->spec.mem_bytes, "failures", (int)d->failures, "order", (int)d->spec.order,
+	                  "ha", d->spec.ha, "type", d->spec.type, "home", name_of(s, d->home), "migration",
+	                  ctl_push_json(c->ctl, d));
 	(void)json_object_update_new(o, ctl_settings_json(c, d));
 	return o;
 }

@@ -26,8 +26,8 @@
 #define MADV_COLLAPSE 25
 #endif
 #define MPOL_MF_MOVE_ALL 4
-#define MOVED        512u /* pages at once */
-#define ROUNDS       8u
+#define MOVED            512u /* pages at once */
+#define ROUNDS           8u
 
 #define w trackguest
 
