@@ -201,7 +201,7 @@ static void group(void **state)
 
 static void unknown_procedures(void **state)
 {
-	static const uint32_t unknown[] = { 0, 53, 75, 203, 211, 304, 449, 0xffffffff };
+	static const uint32_t unknown[] = { 0, 36, 53, 75, 304, 449, 0xffffffff };
 	int fd = client(cfg.socket);
 
 	(void)state;
