@@ -81,10 +81,13 @@ configure() { # MORE
 	J
 }
 start() {
+	local before
+	before=$(grep -c "serves TLS" "$T/virtd.log" 2>/dev/null) || true
 	"$top_builddir/virtd/hospes-virtd" >>"$T/virtd.log" 2>&1 3>&- &
 	VIRTD=$!
-	eventually grep -q "serves TLS" "$T/virtd.log"
+	eventually served_more "${before:-0}"
 }
+served_more() { [ "$(grep -c "serves TLS" "$T/virtd.log")" -gt "$1" ]; }
 eventually() {
 	local end=$((SECONDS + 60))
 	until "$@" >/dev/null 2>&1; do
