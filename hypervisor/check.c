@@ -61,7 +61,7 @@ int check_domain(const char *file, bool local)
 		r = e->ops->identity(cfg, identity, &err);
 	uint64_t has[2] = { 0 };
 	char base[33] = "";
-	if (r == 0 && e->ops->base_of(cfg, has))
+	if (r == 0 && e->ops->base_of && e->ops->base_of(cfg, has))
 		snprintf(base, sizeof(base), "%016" PRIx64 "%016" PRIx64, has[0], has[1]);
 	path_rules_done(&rules);
 	return say(e ? e->name : NULL, identity[0] ? identity : NULL, r == 0 && e->ops->newer(cfg), base,

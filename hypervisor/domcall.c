@@ -95,7 +95,7 @@ static int op_info(struct call *c, struct err *err)
 	i->watchdog_count = d->watchdog_count;
 	i->frozen_s = domain_frozen_s(d);
 	i->reboots = d->reboots;
-	if (d->vm)
+	if (d->vm && d->ops->base)
 		i->base_bytes = d->ops->base(d->vm, i->base);
 	i->logdirty_by = d->vm ? d->ops->logdirty_method(d->vm) : HV_LOGDIRTY_BY_UNKNOWN;
 	info_reason(d, i);

@@ -142,7 +142,7 @@ struct hv_engine_ops {
 	int (*save)(void *vm, const uint64_t base[2], struct buf *out, struct err *err);
 	/*
 	 * The name of what this vm has already of a state that it may load, the same in all vms that have the same; zeros: nothing.
-	 * Returns how many octets of a state that is.
+	 * Returns how many octets of a state that is. NULL, here and below: an engine whose states need all that is in them.
 	 */
 	uint64_t (*base)(void *vm, uint64_t ret[2]);
 	/*

@@ -659,20 +659,6 @@ static int pv_save(void *vm, const uint64_t base[2], struct buf *out, struct err
 	return r;
 }
 
-static uint64_t pv_base(void *vm, uint64_t ret[2])
-{
-	(void)vm;
-	ret[0] = ret[1] = 0;
-	return 0;
-}
-
-static uint64_t pv_base_of(const struct dom_config *cfg, uint64_t ret[2])
-{
-	(void)cfg;
-	ret[0] = ret[1] = 0;
-	return 0;
-}
-
 static int pv_load(void *vm, struct rd *in, struct err *err)
 {
 	struct pv_vm *v = vm;
@@ -785,8 +771,6 @@ const struct hv_engine_ops hv_engine_pv = {
 	.suspend = pv_suspend,
 	.resume = pv_resume,
 	.save = pv_save,
-	.base = pv_base,
-	.base_of = pv_base_of,
 	.load = pv_load,
 	.logdirty_start = pv_logdirty_start,
 	.logdirty_collect = pv_logdirty_get,

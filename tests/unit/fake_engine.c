@@ -205,20 +205,6 @@ static int fake_save(void *vm, const uint64_t base[2], struct buf *out, struct e
 	return BREACH(SAVE_RESUMES) ? fake_resume(f, err) : 0;
 }
 
-static uint64_t fake_base(void *vm, uint64_t ret[2])
-{
-	(void)vm;
-	ret[0] = ret[1] = 0;
-	return 0;
-}
-
-static uint64_t fake_base_of(const struct dom_config *cfg, uint64_t ret[2])
-{
-	(void)cfg;
-	ret[0] = ret[1] = 0;
-	return 0;
-}
-
 static int fake_load(void *vm, struct rd *in, struct err *err)
 {
 	struct fake *f = vm;
@@ -421,8 +407,6 @@ const struct hv_engine_ops fake_engine = {
 	.suspend = fake_suspend,
 	.resume = fake_resume,
 	.save = fake_save,
-	.base = fake_base,
-	.base_of = fake_base_of,
 	.load = fake_load,
 	.logdirty_start = fake_log_start,
 	.logdirty_collect = fake_log_collect,
