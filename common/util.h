@@ -59,4 +59,7 @@ const char *path_doc(void);      /* <prefix>/share/doc/hospes */
 /* asprintf that cannot return NULL: out of memory ends the process with a message. */
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Between fork and exec: signals as a program expects them, whatever its parent did with those that daemons take. System calls only. */
+void signals_reset(void);
+
 #endif

@@ -194,13 +194,7 @@ static void on_reply(void *arg, int fd, uint32_t revents)
 
 static void __attribute__((noreturn)) become_helper(int sock)
 {
-	static const int sigs[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD };
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	for (size_t i = 0; i < ARRAY_SIZE(sigs); i++)
-		signal(sigs[i], SIG_DFL);
+	signals_reset();
 	if (dup2(sock, STDIN_FILENO) < 0)
 		_exit(126);
 	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);

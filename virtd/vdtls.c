@@ -90,13 +90,7 @@ static char *program_path(void)
 /* Between fork and exec: system calls only. */
 static void __attribute__((noreturn)) become(const struct vd_tls *t, char *const argv[])
 {
-	static const int sigs[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD };
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	for (size_t i = 0; i < ARRAY_SIZE(sigs); i++)
-		signal(sigs[i], SIG_DFL);
+	signals_reset();
 	int chan = fcntl(t->theirs, F_DUPFD_CLOEXEC, 10), lis = fcntl(t->listen, F_DUPFD_CLOEXEC, 10);
 	if (chan < 0 || lis < 0 || dup2(chan, VTLS_FD_CHANNEL) < 0 || dup2(lis, VTLS_FD_LISTEN) < 0)
 		_exit(126);

@@ -91,17 +91,12 @@ static void not_spared(void)
  */
 static void __attribute__((noreturn)) become_hvdom(const struct hvlaunch *l, const char *hvdom, int ready_fd)
 {
-	static const int sigs[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD };
 	char ready[12], generation[24], text[200];
 	const char *argv[16];
 	struct err err = { 0 };
 	int n = 0, null = open("/dev/null", O_RDWR), log_fd;
-	sigset_t none;
 
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	for (size_t i = 0; i < ARRAY_SIZE(sigs); i++)
-		signal(sigs[i], SIG_DFL);
+	signals_reset();
 	setsid();
 	not_spared();
 	log_fd = open_log(l->name, &err);

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # vmctl image and vmctl create with tiny images, a stand-in for hvdom and one for clusterd: what they make, refuse, and leave behind: nothing.
 load ../retry
+load own
 load ../jsonlog
 
 : "${top_builddir:=$BATS_TEST_DIRNAME/../../build}"
@@ -22,15 +23,6 @@ setup() {
 teardown() {
 	for pid in $(pids) ${SERVER:-}; do kill -9 "$pid" 2>/dev/null || true; done
 	rm -rf "$T"
-}
-pids() { ss -xlp 2>/dev/null | grep -F "$T/run/" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u; }
-# eventually COMMAND...: until it succeeds, within a minute
-eventually() {
-	local end=$((SECONDS + 60))
-	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || { echo "not within the time: $*" >&2; return 1; }
-		sleep 0.05
-	done
 }
 # refused TEXT COMMAND...: it fails, and says TEXT
 refused() {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # hospes-virtd over TLS: the real virsh with certificates that are good or not, and clients that are none.
 load ../retry
+load own
 
 # One CA, and what it and others made, for all tests of this file.
 setup_file() {
@@ -64,7 +65,7 @@ teardown() {
 	[ -z "${HELD:-}" ] || kill "$HELD" 2>/dev/null || true
 	kill "$VIRTD" 2>/dev/null || true
 	wait "$VIRTD" 2>/dev/null || rc=$?
-	for pid in $(ss -xlp 2>/dev/null | grep -F "$T/run/" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u); do kill -9 "$pid" 2>/dev/null || true; done
+	for pid in $(pids); do kill -9 "$pid" 2>/dev/null || true; done
 	[ $rc -eq 0 ] || { echo "hospes-virtd ended with $rc" >&2; cat "$T/virtd.log" >&2; }
 	rm -rf "$T"
 	return $rc
@@ -88,13 +89,6 @@ start() {
 	eventually served_more "${before:-0}"
 }
 served_more() { [ "$(grep -c "serves TLS" "$T/virtd.log")" -gt "$1" ]; }
-eventually() {
-	local end=$((SECONDS + 60))
-	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || { echo "not within the time: $*" >&2; return 1; }
-		sleep 0.05
-	done
-}
 # tls CERTIFICATE COMMAND...: virsh with it
 tls() { timeout 60 virsh -q -c "hospes+tls://localhost:$PORT/system?pkipath=$P/pki-$1" "${@:2}"; }
 v() { timeout 30 virsh -q -c "hospes+unix:///system?socket=$T/sock" "$@"; }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # vmctl against a stand-in for hvdom (fake_hvdom.c): every command, what it says when things go wrong, and what it leaves behind.
 load ../retry
+load own
 load ../jsonlog
 load ../usage
 
@@ -33,24 +34,8 @@ make_xml() {
 	X
 }
 
-# the hvdoms of this test only: by their socket
-pids() {
-	ss -xlp 2>/dev/null | grep -F "$T/run/" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u
-}
-
 json() { jq -r "$1"; }
 
-# eventually COMMAND...: until it succeeds, within a minute
-eventually() {
-	local end=$((SECONDS + 60))
-	until "$@" >/dev/null 2>&1; do
-		if [ $SECONDS -ge $end ]; then
-			echo "not within the time: $*" >&2
-			return 1
-		fi
-		sleep 0.05
-	done
-}
 state_is() { [ "$("$vmctl" domstate guest01)" = "$1" ]; }
 nobody_left() { [ -z "$(pids)" ]; }
 child_of() { child=$(ps -o pid= --ppid "$1" | tr -d ' ') && [ -n "$child" ]; }

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What tests of hospes-virtd with real clients share: the daemon in directories of its own, and a stand-in for hvdom (fake_hvdom.c).
 
+load own
+
 setup() {
 	command -v virsh >/dev/null || skip "missing: virsh (libvirt-clients)"
 	T=$(mktemp -d)
@@ -42,15 +44,6 @@ make_xml() {
 		  </devices>
 		</domain>
 	X
-}
-# the hvdoms of this test only: by their socket
-pids() { ss -xlp 2>/dev/null | grep -F "$T/run/" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u; }
-eventually() {
-	local end=$((SECONDS + 60))
-	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || { echo "not within the time: $*" >&2; return 1; }
-		sleep 0.05
-	done
 }
 v() { timeout 30 virsh -q -c "hospes+unix:///system?socket=$T/sock" "$@"; }
 state_is() { [ "$(v domstate guest01)" = "$1" ] && [ "$("$vmctl" domstate guest01)" = "$1" ]; }
