@@ -69,7 +69,7 @@ check-kernels: all guests $(SYSTEM_HELPERS) tests/unit/test_logdirty tests/unit/
 
 # the Debian packages, on a bare host of their own
 PHONY += check-deb
-check-deb: deb guests
+check-deb: deb guests $(SYSTEM_HELPERS)
 	$(AM_TESTS_ENVIRONMENT) BATS_TEST_TIMEOUT=900 $(BATS) --tap -T $(top_srcdir)/%D%/deb.bats
 
 # ... clusters made of nothing but them, in minutes, and interrupted
@@ -126,6 +126,6 @@ soak-faults: all guests $(SYSTEM_HELPERS)
 SOAK_TARGETS += soak-hosts
 SOAK_HOSTS = .
 PHONY += soak-hosts
-soak-hosts: all guests
+soak-hosts: all guests $(SYSTEM_HELPERS)
 	@why=`$(AM_TESTS_ENVIRONMENT) bash $(top_srcdir)/%D%/qemu_hosts.bash`; test -z "$$why" || { echo "soak-hosts: $$why" >&2; exit 1; }
 	$(AM_TESTS_ENVIRONMENT) BATS_TEST_TIMEOUT=3600 $(BATS) --tap -f '$(SOAK_HOSTS)' $(top_srcdir)/%D%/soak_hosts.bats
