@@ -252,16 +252,19 @@ static bool holds_lock(const char *dir, const char *name)
 	return false;
 }
 
-/* Does it only say what could run (hvdom --check, --engines)? A host asks that all the time. */
-static bool only_asks(const char *dir)
+/*
+ * Does it run no guest? One that only says what could run (hvdom --check, --engines): a host asks that all the time. And
+ * one that has ended, which nobody has waited for yet: it has no arguments any more.
+ */
+static bool runs_nothing(const char *dir)
 {
 	_cleanup_free_ char *file = xasprintf("%s/cmdline", dir), *text = NULL;
 	size_t len = 0;
 
 	if (file_read(file, 65536, &text, &len) < 0)
 		return false;
-	const char *arg = memchr(text, 0, len);
-	return arg && (!strcmp(arg + 1, "--check") || !strcmp(arg + 1, "--engines"));
+	const char *arg = len ? memchr(text, 0, len) : NULL;
+	return !len || (arg && (!strcmp(arg + 1, "--check") || !strcmp(arg + 1, "--engines")));
 }
 
 /* HOST [NAME]: the process ids, as seen on that host, of all hvdoms, or of those of a domain: without asking any of our programs */
@@ -282,7 +285,7 @@ static int q_hvdoms(char **a)
 		size_t len;
 
 		if (*pid < '0' || *pid > '9' || file_read(file, 64, &comm, &len) || strcmp(comm, "hvdom\n") != 0 ||
-		    only_asks(dir))
+		    runs_nothing(dir))
 			continue;
 		if (!a[1] || holds_lock(dir, a[1]))
 			puts(pid);
