@@ -6,7 +6,7 @@ noinst_LIBRARIES += %D%/libmigcore.a %D%/libmigio.a
 %C%_libmigio_a_SOURCES = \
 	%D%/io/ctl.h %D%/io/ctl.c %D%/io/daemon.h %D%/io/daemon.c \
 	%D%/io/incoming.h %D%/io/incoming_int.h %D%/io/incoming.c %D%/io/incoming_hvdom.c %D%/io/incoming_stray.c %D%/io/inpipe.h %D%/io/inpipe.c \
-	%D%/io/journal.h %D%/io/journal.c %D%/io/knock.h %D%/io/knock.c %D%/io/leasefile.h %D%/io/leasefile.c \
+	%D%/io/hugehelp.h %D%/io/hugehelp.c %D%/io/journal.h %D%/io/journal.c %D%/io/knock.h %D%/io/knock.c %D%/io/leasefile.h %D%/io/leasefile.c \
 	%D%/io/link.c %D%/io/memmap.h %D%/io/memmap.c %D%/io/orphan.h %D%/io/orphan.c \
 	%D%/io/outgoing.h %D%/io/outgoing_int.h %D%/io/outgoing.c %D%/io/outgoing_hvdom.c %D%/io/outgoing_peer.c \
 	%D%/io/outgoing_report.c %D%/io/outgoing_cost.c %D%/io/outbatch.h %D%/io/outbatch.c %D%/io/outpipe.h %D%/io/outpipe.c \

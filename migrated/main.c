@@ -9,6 +9,7 @@
 #include "common/loop.h"
 #include "migrated/io/congestion.h"
 #include "migrated/io/daemon.h"
+#include "migrated/io/hugehelp.h"
 #include "migrated/io/incoming.h"
 #include "migrated/io/preflight_ask.h"
 #include "migrated/io/priv.h"
@@ -91,6 +92,8 @@ int main(int argc, char **argv)
 	};
 	struct app app = { 0 };
 	const char *init;
+
+	hugehelp_main(argc, argv);
 	int rc = daemon_options(&migrated, argc, argv, &init);
 
 	if (rc >= 0)

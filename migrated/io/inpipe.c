@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <zmq.h>
 #include "common/util.h"
+#include "migrated/io/hugehelp.h"
 #include "migrated/io/priv.h"
 #include "migrated/io/seal.h"
 
@@ -528,6 +529,7 @@ static void *worker_main(void *arg)
 		pthread_mutex_unlock(&p->reading);
 		if (!j) {
 			wake(p); /* for the next one */
+			hugehelp_end();
 			return NULL;
 		}
 		due = job_do(p, j, (unsigned)(w - p->worker), scratch, scratch2);

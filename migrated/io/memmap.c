@@ -8,10 +8,7 @@
 #include <sys/stat.h>
 #include "common/util.h"
 #include "hypervisor/api/memcheck.h"
-
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 /* younger than some C libraries */
-#endif
+#include "migrated/io/hugehelp.h"
 
 static int region_map(struct memmap_region *r, struct err *err)
 {
@@ -145,19 +142,6 @@ void memmap_done(struct memmap *m)
 	*m = (struct memmap){ 0 };
 }
 
-/*
- * MADV_COLLAPSE (Linux 6.1) and not MADV_HUGEPAGE: that one is ignored for memfds unless the whole host is set to take it
- * (shmem_enabled). It wants a page of each piece to begin with. Each call has all processors put away pages that they hold back
- * (lru_add_drain_all()), and waits for that: milliseconds where they are busy. So it is called for many pieces.
- */
-static void huge_run(const struct memmap_region *r, uint64_t first, uint64_t end)
-{
-	for (uint64_t k = first; k < end; k++)
-		if (madvise(r->base + k * HUGE_BYTES, PAGE_BYTES, MADV_POPULATE_WRITE) < 0)
-			return;
-	madvise(r->base + first * HUGE_BYTES, (end - first) * HUGE_BYTES, MADV_COLLAPSE);
-}
-
 /* Those of pieces @first to @end that nobody has tried; they are of one group. */
 static void huge_try(const struct memmap_region *r, uint64_t first, uint64_t end)
 {
@@ -172,7 +156,7 @@ static void huge_try(const struct memmap_region *r, uint64_t first, uint64_t end
 		for (from = first; first < end && !(had >> (first % 64) & 1); first++)
 			bits |= 1ull << (first % 64);
 		if (bits)
-			huge_run(r, from, first);
+			hugehelp_make(r->fd, from * HUGE_BYTES, (first - from) * HUGE_BYTES);
 		atomic_fetch_or(tried, bits);
 	}
 	pthread_mutex_unlock(lock);

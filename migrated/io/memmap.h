@@ -46,8 +46,8 @@ void memmap_done(struct memmap *m);
 int memmap_present(const struct memmap *m, unsigned i, uint64_t *bits) _must_check_;
 /*
  * Make one huge page of each piece of HUGE_BYTES that these pages are in, and at the same time of those that follow up to page @end (any
- * number; not beyond their group). Holes become zeros. It is tried once for each piece. If the kernel has no huge page, small ones are used
- * as always. Any thread.
+ * number; not beyond their group). Holes become zeros. It is tried once for each piece. If the kernel has no huge page, or is late
+ * with it, small ones are used as always (hugehelp.h). Any thread.
  */
 void memmap_huge(const struct memmap_region *r, uint64_t page, uint64_t count, uint64_t end);
 static inline uint64_t bitmap_words(uint64_t pages)

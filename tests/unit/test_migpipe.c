@@ -6,13 +6,16 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zmq.h>
 #include "common/util.h"
+#include "migrated/io/hugehelp.h"
 #include "migrated/io/inpipe.h"
 #include "migrated/io/outpipe.h"
 
@@ -327,6 +330,51 @@ static void test_ahead(void **state)
 	memmap_done(&m);
 }
 
+/* The child of this thread that runs as helper; 0: none. */
+static pid_t helper_now(void)
+{
+	_cleanup_free_ char *file = xasprintf("/proc/self/task/%d/children", (int)gettid()), *text = NULL;
+	size_t len;
+
+	assert_int_equal(file_read(file, 4096, &text, &len), 0);
+	return (pid_t)strtol(text, NULL, 10);
+}
+
+/* A helper that the kernel holds costs a pass little, once: it is left behind, and no other one is made for a while. */
+static void test_helper_late(void **state)
+{
+	struct memmap m;
+	pid_t pid;
+	int status;
+	(void)state;
+
+	hugehelp_end(); /* that of tests before */
+	while ((pid = waitpid(-1, &status, 0)) > 0)
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	memory(&m);
+	memmap_huge(&m.r[0], 0, 1, 0);
+	pid = helper_now();
+	assert_true(pid > 0);
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	uint64_t t = now_ns();
+	for (uint64_t k = 1; k < PAGES / HUGE_PAGES; k++)
+		memmap_huge(&m.r[0], k * HUGE_PAGES, 1, 0);
+	t = now_ns() - t;
+	assert_true(t >= HUGEHELP_LATE_NS && t < 2 * HUGEHELP_LATE_NS + NS_PER_S);
+	assert_int_equal(helper_now(), pid);
+	assert_int_equal(kill(pid, SIGCONT), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid); /* by itself: nobody waits for its answer */
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	memmap_done(&m);
+	memory(&m);
+	memmap_huge(&m.r[0], 0, 1, 0);
+	assert_int_equal(helper_now(), 0);
+	usleep(HUGEHELP_PAUSE_NS / 1000);
+	memmap_huge(&m.r[0], HUGE_PAGES, 1, 0);
+	assert_true(helper_now() > 0);
+	memmap_done(&m);
+}
+
 /* Dense pieces come in huge pages, others do not grow. */
 static void test_dense(void **state)
 {
@@ -577,15 +625,16 @@ static void test_bottleneck(void **state)
 	rig_close();
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	hugehelp_main(argc, argv);
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rounds),      cmocka_unit_test(test_state),
 		                            cmocka_unit_test(test_compression), cmocka_unit_test(test_wrong_key),
 		                            cmocka_unit_test(test_short_count), cmocka_unit_test(test_stop),
 		                            cmocka_unit_test(test_dense),       cmocka_unit_test(test_ahead),
-		                            cmocka_unit_test(test_late),        cmocka_unit_test(test_slow),
-		                            cmocka_unit_test(test_window),      cmocka_unit_test(test_busy_target),
-		                            cmocka_unit_test(test_bottleneck) };
+		                            cmocka_unit_test(test_helper_late), cmocka_unit_test(test_late),
+		                            cmocka_unit_test(test_slow),        cmocka_unit_test(test_window),
+		                            cmocka_unit_test(test_busy_target), cmocka_unit_test(test_bottleneck) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
