@@ -273,6 +273,7 @@ int vdh_lacks(struct vd_call *c)
 		const char *text;
 	} why[] = {
 		{ 26, "a vCPU runs on any processor: limit hvdom by systemd, or its control group" },
+		{ 56, "domains share the processors alike: limit hvdom by systemd, or its control group" },
 		{ 182, "a domain is saved to a file that has a name: virsh save" },
 		{ 184, "a domain is saved to a file that has a name, which may be deleted" },
 		{ 185, "snapshots are not kept: qcow2 images on a common base, or copies of a frozen file system" },
@@ -284,11 +285,21 @@ int vdh_lacks(struct vd_call *c)
 		{ 210, "the guest gets no NMI: <watchdog> has an action for that" },
 		{ 225, "a vCPU runs on any processor: limit hvdom by systemd, or its control group" },
 		{ 226, "keys are sent by the guest's screen (virsh domdisplay)" },
+		{ 242, "a push takes what the network gives: virsh migrate --bandwidth, vmmig push --bandwidth" },
 		{ 245, "virsh reboot asks the guest; virsh destroy and start do not ask it" },
+		{ 253, "disks have no limits of their own" },
 		{ 255, "how memory is placed is the host's" },
+		{ 257, "interfaces have no limits of their own" },
 		{ 261, "a guest suspends itself; virsh suspend stops it" },
-		{ 351, "a domain has one thread for its devices" },
+		{ 299, "pages are compressed by lz4, without a cache" },
+		{ 349, "virsh domfsfreeze and domfstrim take all of them; the guest's own tools list them" },
 		{ 358, "a domain keeps its name: virsh dumpxml, undefine, and define under the other one" },
+		{ 365, "perf(1) on the host sees hvdom and its guest" },
+		{ 371, "how many of them a guest uses is its own affair" },
+		{ 387, "each push aims at its own: vmmig push --downtime" },
+		{ 388, "a domain is saved to a file that has a name: virsh save" },
+		{ 418, "virsh domhostname, domifaddr and domtime ask the guest's agent" },
+		{ 427, "vmmig plan says how fast a guest writes" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(why); i++)
