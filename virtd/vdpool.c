@@ -27,7 +27,7 @@ struct vd_pool {
 	pthread_cond_t work;
 	struct queue quick, slow, done;
 	pthread_t thread[VD_THREADS];
-	unsigned n, idle, n_slow; /* threads; those that wait; those with a long call */
+	unsigned n, idle, woken, n_slow; /* threads; those that wait; those of them that shall get up; those with a long call */
 	bool end;
 };
 
@@ -55,30 +55,50 @@ static bool there_is_work(const struct vd_pool *p)
 	return p->quick.first || (p->slow.first && p->n_slow < VD_THREADS_LONG);
 }
 
+/* Under the lock: the thread that gives back waits for more before the loop has read this. */
+static void give_back(struct vd_pool *p, struct vd_call *c)
+{
+	const uint64_t one = 1;
+
+	if (!p->done.first)
+		(void)!write(p->fd, &one, sizeof(one));
+	put(&p->done, c);
+}
+
+/* The next call; NULL: the pool ends. */
+static struct vd_call *take(struct vd_pool *p, bool *ret_slow)
+{
+	struct vd_call *c;
+
+	for (*ret_slow = false; !p->end; p->woken -= p->woken > 0) {
+		if ((c = get(&p->quick)))
+			return c;
+		if (p->n_slow < VD_THREADS_LONG && (c = get(&p->slow))) {
+			*ret_slow = true;
+			p->n_slow++;
+			return c;
+		}
+		p->idle++;
+		while (!p->woken && !p->end)
+			pthread_cond_wait(&p->work, &p->lock);
+	}
+	return NULL;
+}
+
 static void *serve(void *arg)
 {
 	struct vd_pool *p = arg;
-	const uint64_t one = 1;
+	struct vd_call *c;
+	bool slow;
 
 	pthread_mutex_lock(&p->lock);
-	while (!p->end) {
-		struct vd_call *c = get(&p->quick);
-		bool slow = !c && p->n_slow < VD_THREADS_LONG && (c = get(&p->slow));
-
-		if (!c) {
-			p->idle++;
-			pthread_cond_wait(&p->work, &p->lock);
-			p->idle--;
-			continue;
-		}
-		p->n_slow += slow;
+	while ((c = take(p, &slow))) {
 		pthread_mutex_unlock(&p->lock);
 		if (c->fn(c) < 0 && !c->code)
 			(void)vd_fail(c, VD_E_INTERNAL, "%s failed", c->proc->name);
 		pthread_mutex_lock(&p->lock);
 		p->n_slow -= slow;
-		put(&p->done, c);
-		(void)!write(p->fd, &one, sizeof(one));
+		give_back(p, c);
 	}
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
@@ -143,20 +163,24 @@ static bool grow(struct vd_pool *p)
 
 void vd_pool_run(struct vd_pool *p, struct vd_call *c)
 {
-	const uint64_t one = 1;
+	struct queue *q = c->proc->flags & VD_LONG ? &p->slow : &p->quick;
+	bool wake;
 
 	pthread_mutex_lock(&p->lock);
-	put(c->proc->flags & VD_LONG ? &p->slow : &p->quick, c);
-	if (p->idle) {
-		pthread_cond_broadcast(&p->work);
-	}
-	if (there_is_work(p) && !grow(p)) {
-		(void)get(c->proc->flags & VD_LONG ? &p->slow : &p->quick);
+	put(q, c);
+	/* one thread for it, or none if that would be a long call too many: who ends one looks for more */
+	wake = p->idle && there_is_work(p);
+	if (wake) {
+		p->idle--;
+		p->woken++;
+	} else if (there_is_work(p) && !grow(p)) {
+		(void)get(q); /* the only one */
 		(void)vd_fail(c, VD_E_MEMORY, "no thread for %s", c->proc->name);
-		put(&p->done, c);
-		(void)!write(p->fd, &one, sizeof(one));
+		give_back(p, c);
 	}
 	pthread_mutex_unlock(&p->lock);
+	if (wake)
+		pthread_cond_signal(&p->work);
 }
 
 bool vd_pool_free(struct vd_pool *p)
