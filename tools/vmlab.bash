@@ -73,10 +73,14 @@ lab_hosts() { local d; for d in "$HOSTS"/*/; do [ ! -d "$d" ] || { d=${d%/}; ech
 has_cluster() { [ -e "$LAB/cluster" ]; }
 # lab_services [HOST]: in the order of their start; a witness has no domains, so nothing for them
 lab_services() {
-	if ! has_cluster; then echo migrated
+	local also=''
+	[ ! -e "$LAB/virtd" ] || also=' hospes-virtd'
+	if ! has_cluster; then echo "migrated$also"
 	elif [ -n "${1:-}" ] && is_witness "$1"; then echo corosync clusterd
-	else echo "${CLUSTER_SERVICES[@]}"; fi
+	else echo "${CLUSTER_SERVICES[*]}$also"; fi
 }
+# Programs of bare hosts come later, by hand.
+has_virtd() { ! is_bare && (lab_env; command -v hospes-virtd >/dev/null); }
 is_witness() { [ -e "$HOSTS/$1/etc/hospes/witness" ]; }
 in_ns() { local ns=$1; shift; nsenter --net="/run/netns/$NS-$ns" "$@"; }
 # nap SECONDS: as sleep, without a process
@@ -104,7 +108,7 @@ lab_env() {
 	if [ -f "$bindir/../Makefile" ] && [ -d "$bindir/../hypervisor" ]; then
 		local top=${bindir%/*}
 		[ ! -L "$top" ] || top=$(readlink -f "$top")
-		PATH=$top/tools:$top/hypervisor:$top/migrated:$top/clusterd:$PATH
+		PATH=$top/tools:$top/hypervisor:$top/migrated:$top/clusterd:$top/virtd:$PATH
 		export HOSPES_LIBEXEC=$top/hypervisor
 	else
 		PATH=$bindir:$(readlink -f "$bindir/../sbin"):$PATH
@@ -509,6 +513,7 @@ cmd_up() {
 	[ -z "$witness" ] || : >"$HOSTS/$h/etc/hospes/witness"
 	hosts_file
 	[ -z "$cluster" ] || { corosync_files; clusterd_files; }
+	[ "${VMLAB_VIRTD:-yes}" = no ] || ! has_virtd || : >"$LAB/virtd"
 	for h in $(lab_hosts); do host_boot "$h"; done
 	[ -z "$systemd" ] || sysd_first_boot
 	for h in $(lab_hosts); do say "$h is up: $(host_addr "$h")"; done
@@ -640,7 +645,7 @@ cmd_service() {
 	need_up "$h"
 	[ -n "$s" ] || usage
 	shift 3
-	[ "$s" != guard ] || s=hospes-guard
+	case $s in guard | virtd) s=hospes-$s ;; esac
 	[[ " $(lab_services) " = *" $s "* ]] || die "no service '$s': there are $(lab_services)"
 	! has_systemd || { sysd_service "$h" "$what" "$s" "$@"; return; }
 	local run=/proc/$INIT/root/run/vmlab kind=env i

@@ -68,6 +68,8 @@ lab_up() {
 	vmlab down >/dev/null 2>&1 || true
 	# every daemon proves its log-dirty against a full comparison
 	export HOSPES_AUDIT=1 LAB_IS_UP=1
+	# what few tests want is left out of the labs of the others
+	export VMLAB_VIRTD=${VMLAB_VIRTD:-no}
 	[ "${2:-}" = cluster ] || opts+=(--no-cluster)
 	[ "${LAB_KIND:-}" != systemd ] || opts+=(--systemd)
 	[ "${HOSPES_ENGINE:-pv}" = pv ] || export VMLAB_PACKAGES='qemu-system-x86 seabios'

@@ -104,6 +104,22 @@ ping_ok() { on host-a ping -c 1 -W 1 -q host-b; }
 	ping_ok
 }
 
+@test "each host serves libvirt's clients" {
+	command -v virsh >/dev/null || skip "missing: virsh (libvirt-clients)"
+	local other=${VMLAB_NAME}z pid
+	at() { VMLAB_NAME=$other vmlab exec host-a "$@"; }
+	listed() { at virsh -q -c hospes:///system list --all; }
+	VMLAB_NAME=$other vmlab down >/dev/null 2>&1 # of a try before
+	VMLAB_VIRTD=yes VMLAB_NAME=$other vmlab up 1 --no-cluster
+	eventually 10 listed
+	VMLAB_NAME=$other vmlab status --json | jq -e '.hosts[0].services["hospes-virtd"] != null'
+	pid=$(at pidof hospes-virtd)
+	VMLAB_NAME=$other vmlab service host-a kill virtd
+	[ "$(at pidof hospes-virtd)" != "$pid" ]
+	eventually 10 listed
+	VMLAB_NAME=$other vmlab down
+}
+
 @test "down removes what a killed vmlab left half made" {
 	local other=${VMLAB_NAME}y pid delay
 	for delay in 0.05 0.2 0.4; do
