@@ -373,7 +373,7 @@ void incoming_kill(struct incoming *in)
 	}
 	loop_timer_at(in->spawn_timer, MIG_NEVER);
 	in->attaching = false;
-	insession_free(in->data);
+	insession_free(in->data, &in->mem, &in->state_fd);
 	in->data = NULL;
 	hva_free(in->hva);
 	in->hva = NULL;
@@ -402,7 +402,7 @@ void incoming_kill(struct incoming *in)
 void incoming_hvdom_done(struct incoming *in)
 {
 	ready_close(in);
-	insession_free(in->data);
+	insession_free(in->data, &in->mem, &in->state_fd);
 	in->data = NULL;
 	hva_free(in->hva);
 	in->hva = NULL;

@@ -47,9 +47,11 @@ struct in_stream {
 struct insession {
 	struct inpipe *p;
 	struct insession_config cfg;
+	struct memmap mem; /* as cfg.mem says, which may go before a thread is done; owned once @left */
 	struct in_stream stream[MIG_STREAMS_MAX];
 	uint64_t expect_state; /* under lock, as all below */
 	bool expecting, told, dead;
+	bool left;                     /* by insession_free(): the thread that does the last job ends it */
 	unsigned jobs;                 /* being worked on */
 	uint64_t work_ns;              /* all threads' */
 	struct seal seal[WORKERS_MAX]; /* each its worker's */
@@ -63,7 +65,6 @@ struct inpipe {
 	void *sock;
 	int wake_fd; /* eventfd: acks wait for a reader that sleeps, or quit */
 	pthread_mutex_t lock;
-	pthread_cond_t idle; /* a session has no job left */
 	struct insession *session[SESSIONS_MAX];
 	bool quit;
 	bool acks, acks_idle; /* due; due when nothing is there to be read */
@@ -327,6 +328,14 @@ static void job_free(struct in_job *j)
 	free(j);
 }
 
+/* No thread sees it. */
+static void session_drop(struct insession *s)
+{
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		seal_done(&s->seal[i]);
+	free(s);
+}
+
 /* True: an acknowledgement is due. */
 static bool job_do(struct inpipe *p, struct in_job *j, unsigned worker, uint8_t *scratch, uint8_t *scratch2)
 {
@@ -358,12 +367,15 @@ static bool job_do(struct inpipe *p, struct in_job *j, unsigned worker, uint8_t 
 	}
 	s->jobs--;
 	check_complete(s);
-	if (!s->jobs)
-		pthread_cond_broadcast(&p->idle);
-	bool much = k->octets - k->said >= ACK_OCTETS, last = !s->jobs;
+	bool much = k->octets - k->said >= ACK_OCTETS, last = !s->jobs, over = s->left && last;
 	p->acks |= much;
 	p->acks_idle |= last;
 	pthread_mutex_unlock(&p->lock);
+	if (over) {
+		memmap_done(&s->mem);
+		close(s->cfg.state_fd);
+		session_drop(s);
+	}
 	return much || last;
 }
 
@@ -550,7 +562,6 @@ struct inpipe *inpipe_new(struct loop *loop, void *sock, unsigned workers, struc
 	p->sock = sock;
 	pthread_mutex_init(&p->reading, NULL);
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->idle, NULL);
 	p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int r = p->wake_fd < 0 ? -errno : 0;
 	for (unsigned i = 0; i < workers && i < WORKERS_MAX && r == 0; i++) {
@@ -583,16 +594,7 @@ void inpipe_free(struct inpipe *p)
 		close(p->wake_fd);
 	pthread_mutex_destroy(&p->reading);
 	pthread_mutex_destroy(&p->lock);
-	pthread_cond_destroy(&p->idle);
 	free(p);
-}
-
-/* No thread sees it. */
-static void session_drop(struct insession *s)
-{
-	for (unsigned i = 0; i < WORKERS_MAX; i++)
-		seal_done(&s->seal[i]);
-	free(s);
 }
 
 static bool session_list(struct inpipe *p, struct insession *s)
@@ -619,6 +621,8 @@ struct insession *insession_new(struct inpipe *p, const struct insession_config 
 	if (r == 0) {
 		s->p = p;
 		s->cfg = *cfg;
+		s->mem = *cfg->mem;
+		s->cfg.mem = &s->mem;
 		if (session_list(p, s))
 			return s;
 		r = -ENOMEM;
@@ -629,20 +633,25 @@ struct insession *insession_new(struct inpipe *p, const struct insession_config 
 	return NULL;
 }
 
-void insession_free(struct insession *s)
+void insession_free(struct insession *s, struct memmap *mem, int *state_fd)
 {
 	if (!s)
 		return;
 	struct inpipe *p = s->p;
 	pthread_mutex_lock(&p->lock);
-	s->dead = true;
-	while (s->jobs)
-		pthread_cond_wait(&p->idle, &p->lock);
+	s->dead = s->told = true;
 	for (unsigned i = 0; i < SESSIONS_MAX; i++)
 		if (p->session[i] == s)
 			p->session[i] = NULL;
+	s->left = s->jobs;
+	bool left = s->left;
+	if (left) {
+		*mem = (struct memmap){ 0 };
+		*state_fd = -1;
+	}
 	pthread_mutex_unlock(&p->lock);
-	session_drop(s);
+	if (!left)
+		session_drop(s);
 }
 
 void insession_expect(struct insession *s, const uint64_t *frames, unsigned n, uint64_t state_bytes)

@@ -18,8 +18,8 @@ struct insession_config {
 	uint64_t session;
 	uint8_t key[WIRE_KEY_BYTES];
 	unsigned streams;
-	const struct memmap *mem; /* borrowed until insession_free() */
-	int state_fd;             /* borrowed; the guest's state is written here */
+	const struct memmap *mem; /* what it says is borrowed until insession_free(), and does not change */
+	int state_fd;             /* borrowed as well; the guest's state is written here */
 	uint64_t state_max;       /* octets that are accepted for it */
 	/* one of the two is called, once, on the loop's thread */
 	void (*complete)(void *arg); /* all frames that insession_expect() counted are written */
@@ -37,8 +37,11 @@ struct inpipe *inpipe_new(struct loop *loop, void *sock, unsigned workers, struc
 void inpipe_free(struct inpipe *p); /* takes NULL; all sessions must be gone */
 
 struct insession *insession_new(struct inpipe *p, const struct insession_config *cfg, struct err *err);
-/* Returns when no thread uses the session's memory any more. Takes NULL. */
-void insession_free(struct insession *s);
+/*
+ * Does not wait. If a thread still writes a frame, which the kernel may hold for long, @mem and @state_fd (those of the configuration) are
+ * taken over, emptied for the caller, and go when it is done. Else they stay the caller's, and no thread uses them any more. Takes NULL.
+ */
+void insession_free(struct insession *s, struct memmap *mem, int *state_fd);
 /* Final came: @n streams have sent so many frames each, and a state of @state_bytes. complete() follows when all are written. */
 void insession_expect(struct insession *s, const uint64_t *frames, unsigned n, uint64_t state_bytes);
 void insession_stats(struct insession *s, struct in_stats *ret);

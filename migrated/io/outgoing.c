@@ -173,7 +173,7 @@ static void outgoing_free(struct outgoing *o)
 	unlink_out(o);
 	knock_drop(o->knock);
 	recorder_drop(o->d->recorder, o);
-	outpipe_free(o->pipe);
+	outpipe_free(o->pipe, &o->mem, &o->state_fd);
 	hva_free(o->hva);
 	if (o->mem_open)
 		memmap_done(&o->mem);
@@ -212,7 +212,7 @@ static void log_switchover(const struct outgoing *o)
 /* The migration is over for its user, and the guest runs on; the target still has to say that it let go. */
 static void tell_on(struct outgoing *o)
 {
-	outpipe_free(o->pipe);
+	outpipe_free(o->pipe, &o->mem, &o->state_fd);
 	o->pipe = NULL;
 	hva_free(o->hva);
 	o->hva = NULL;

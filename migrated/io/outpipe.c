@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 #include <zmq.h>
 #include "common/util.h"
 #include "migrated/core/controller.h"
@@ -22,6 +23,7 @@
 
 #define CHUNK_WORDS  (HUGE_PAGES / 64) /* handed out at a time */
 #define SEND_WAIT_MS 50
+#define GONE_MS      200             /* in which threads end that nothing holds */
 #define STALL_NS     (15 * NS_PER_S) /* nothing acknowledged for so long: the data connection is broken */
 
 struct out_worker {
@@ -47,12 +49,17 @@ struct out_worker {
 
 struct outpipe {
 	struct out_config cfg;
+	struct memmap mem; /* as cfg.mem says, which may go before a thread is done; owned once @left */
 	char *endpoint;
+	_Atomic unsigned refs; /* its owner or its threads, and each note */
 	pthread_mutex_t lock;
-	pthread_cond_t cond;
+	pthread_cond_t cond, gone; /* @gone: @alive is 0 */
 	uint64_t *pending[MIG_REGIONS_MAX], *present[MIG_REGIONS_MAX], *hash[MIG_REGIONS_MAX];
 	uint64_t chunk_first[MIG_REGIONS_MAX + 1]; /* chunk numbers where regions begin */
 	/* under lock */
+	unsigned alive; /* threads */
+	bool left;      /* by outpipe_free(): the last thread ends it */
+	int left_state_fd;
 	bool quit, failed;
 	uint32_t pass_id;
 	enum mig_pass pass_kind;
@@ -83,6 +90,17 @@ struct out_note {
 	struct out_stats st;
 };
 
+static void unref(struct outpipe *p)
+{
+	if (atomic_fetch_sub(&p->refs, 1) > 1)
+		return;
+	pthread_mutex_destroy(&p->lock);
+	pthread_cond_destroy(&p->cond);
+	pthread_cond_destroy(&p->gone);
+	free(p->endpoint);
+	free(p);
+}
+
 static void note_run(void *arg)
 {
 	struct out_note *n = arg;
@@ -97,6 +115,7 @@ static void note_run(void *arg)
 			p->cfg.failed(p->cfg.arg, &p->err);
 	}
 	free(n);
+	unref(p);
 }
 
 static void note_post(struct outpipe *p, int what, const struct out_stats *st, uint64_t busy_ns)
@@ -111,8 +130,11 @@ static void note_post(struct outpipe *p, int what, const struct out_stats *st, u
 	n->busy_ns = busy_ns;
 	if (st)
 		n->st = *st;
-	if (loop_post(p->cfg.loop, note_run, n) < 0)
+	atomic_fetch_add(&p->refs, 1);
+	if (loop_post(p->cfg.loop, note_run, n) < 0) {
 		free(n);
+		unref(p);
+	}
 }
 
 static void spent(_Atomic uint64_t *sum, uint64_t ns)
@@ -523,6 +545,38 @@ static int worker_socket(struct out_worker *w)
 	return zmq_connect(w->sock, w->p->endpoint) < 0 ? worker_fail(w, errno, "connecting the data socket") : 0;
 }
 
+/* No thread uses it. */
+static void contents_done(struct outpipe *p)
+{
+	for (unsigned i = 0; i < p->n_workers; i++) {
+		struct out_worker *w = &p->w[i];
+		seal_done(&w->seal);
+		outbatch_done(&w->batch);
+		buf_done(&w->hdr);
+	}
+	for (unsigned i = 0; i < MIG_REGIONS_MAX; i++) {
+		free(p->pending[i]);
+		free(p->present[i]);
+		free(p->hash[i]);
+	}
+}
+
+static void worker_ends(struct outpipe *p)
+{
+	pthread_mutex_lock(&p->lock);
+	bool last = !--p->alive, over = last && p->left;
+	if (last)
+		pthread_cond_signal(&p->gone);
+	pthread_mutex_unlock(&p->lock);
+	if (!over)
+		return;
+	contents_done(p);
+	memmap_done(&p->mem);
+	if (p->left_state_fd >= 0)
+		close(p->left_state_fd);
+	unref(p);
+}
+
 static void *worker_main(void *arg)
 {
 	struct out_worker *w = arg;
@@ -552,6 +606,7 @@ static void *worker_main(void *arg)
 	}
 	if (w->sock)
 		zmq_close(w->sock);
+	worker_ends(p);
 	return NULL;
 }
 
@@ -583,8 +638,11 @@ static int worker_start(struct outpipe *p, unsigned i)
 		r = seal_init(&w->seal, p->cfg.key);
 	if (r < 0)
 		return r;
+	pthread_mutex_lock(&p->lock);
 	r = -pthread_create(&w->thread, NULL, worker_main, w);
 	w->running = r == 0;
+	p->alive += w->running;
+	pthread_mutex_unlock(&p->lock);
 	return r;
 }
 
@@ -597,17 +655,24 @@ struct outpipe *outpipe_new(const struct out_config *cfg, struct err *err)
 		return NULL;
 	}
 	p->cfg = *cfg;
+	p->mem = *cfg->mem;
+	p->cfg.mem = &p->mem;
 	p->endpoint = xasprintf("%s", cfg->endpoint);
-	p->state_fd = -1;
+	p->refs = 1;
+	p->state_fd = p->left_state_fd = -1;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->cond, NULL);
+	pthread_cond_init(&p->gone, NULL);
 	mig_bucket_init(&p->bucket, cfg->bandwidth_bps, now_ns());
 	int r = alloc_tables(p);
 	for (unsigned i = 0; i < cfg->streams && r == 0; i++)
 		r = worker_start(p, i);
 	if (r < 0) {
+		int none = -1;
+
 		(void)err_sys(err, r, "sending guest memory");
-		outpipe_free(p);
+		p->mem = (struct memmap){ 0 }; /* the caller's; no thread has looked at it */
+		outpipe_free(p, &p->mem, &none);
 		return NULL;
 	}
 	return p;
@@ -677,37 +742,38 @@ void outpipe_stop(struct outpipe *p)
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* Posts that are still queued on the loop refer to the pipe: the last post frees it. */
-static void free_late(void *arg)
+void outpipe_free(struct outpipe *p, struct memmap *mem, int *state_fd)
 {
-	struct outpipe *p = arg;
+	struct timespec until;
+	int r = 0;
 
-	pthread_mutex_destroy(&p->lock);
-	pthread_cond_destroy(&p->cond);
-	free(p->endpoint);
-	free(p);
-}
-
-void outpipe_free(struct outpipe *p)
-{
 	if (!p)
 		return;
 	outpipe_stop(p);
-	for (unsigned i = 0; i < p->n_workers; i++) {
-		struct out_worker *w = &p->w[i];
-		if (w->running)
-			pthread_join(w->thread, NULL);
-		seal_done(&w->seal);
-		outbatch_done(&w->batch);
-		buf_done(&w->hdr);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += GONE_MS * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&p->lock);
+	while (p->alive && !r)
+		r = pthread_cond_clockwait(&p->gone, &p->lock, CLOCK_MONOTONIC, &until);
+	bool left = p->left = p->alive;
+	for (unsigned i = 0; i < p->n_workers && left; i++)
+		if (p->w[i].running)
+			pthread_detach(p->w[i].thread);
+	if (left) {
+		p->left_state_fd = *state_fd;
+		*mem = (struct memmap){ 0 };
+		*state_fd = -1;
 	}
-	for (unsigned i = 0; i < MIG_REGIONS_MAX; i++) {
-		free(p->pending[i]);
-		free(p->present[i]);
-		free(p->hash[i]);
-	}
-	if (loop_post(p->cfg.loop, free_late, p) < 0)
-		free_late(p);
+	pthread_mutex_unlock(&p->lock);
+	if (left)
+		return;
+	for (unsigned i = 0; i < p->n_workers; i++)
+		if (p->w[i].running)
+			pthread_join(p->w[i].thread, NULL);
+	contents_done(p);
+	unref(p);
 }
 
 uint64_t outpipe_changed(struct outpipe *p, uint64_t *ret_first)

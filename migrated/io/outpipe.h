@@ -25,7 +25,7 @@ struct out_config {
 	void *zmq;            /* context, borrowed */
 	const char *endpoint; /* tcp://host:port of the target's data socket; copied */
 	struct loop *loop;
-	const struct memmap *mem; /* borrowed, outlives the pipe */
+	const struct memmap *mem; /* what it says is borrowed until outpipe_free(), and does not change */
 	uint64_t session;
 	uint8_t key[WIRE_KEY_BYTES];
 	unsigned streams;
@@ -47,13 +47,17 @@ uint64_t *outpipe_pending(struct outpipe *p, unsigned i);
 uint64_t outpipe_harvest(struct outpipe *p);
 /* Begin a round: send the pending pages -> pass_done(). @hash_all: every page that differs from what was sent, pending or not. */
 void outpipe_pass(struct outpipe *p, enum mig_pass kind, bool hash_all, uint32_t round);
-/* Send the guest's state, @size octets in @fd, which is borrowed until state_sent() or outpipe_free(). */
+/* Send the guest's state, @size octets in @fd, which is borrowed until outpipe_free(). */
 void outpipe_state(struct outpipe *p, int fd, uint64_t size);
 /* Stop the round under way, without a callback. */
 void outpipe_stop(struct outpipe *p);
 /* While the guest is stopped and no round is under way: how many pages differ from what was sent, and the first of them. */
 uint64_t outpipe_changed(struct outpipe *p, uint64_t *ret_first);
-void outpipe_free(struct outpipe *p); /* takes NULL; joins the threads */
+/*
+ * Stops, and waits a moment for the threads. If the kernel holds one of them, @mem (that of the configuration) and @state_fd are taken over,
+ * emptied for the caller, and go when it is done. Else they stay the caller's, and no thread uses them any more. Takes NULL.
+ */
+void outpipe_free(struct outpipe *p, struct memmap *mem, int *state_fd);
 /* Totals so far, at any time. */
 void outpipe_stats(struct outpipe *p, struct out_stats *ret);
 /* Frames sent on each stream, for Final, while no round is under way. Returns the number of streams. */

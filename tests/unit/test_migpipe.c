@@ -4,13 +4,17 @@
 #include "tests/unit/testutil.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -115,14 +119,16 @@ static void rig_open(unsigned streams, enum out_compress compress, uint8_t in_ke
 
 static void rig_close(void)
 {
-	outpipe_free(g.out);
-	insession_free(g.session);
+	outpipe_free(g.out, &g.src, &g.src_state);
+	insession_free(g.session, &g.dst, &g.dst_state);
 	inpipe_free(g.in);
 	loop_run_once(g.loop, 0);
 	memmap_done(&g.src);
 	memmap_done(&g.dst);
-	close(g.src_state);
-	close(g.dst_state);
+	if (g.src_state >= 0)
+		close(g.src_state);
+	if (g.dst_state >= 0)
+		close(g.dst_state);
 	loop_free(g.loop);
 	zmq_ctx_term(g.zmq);
 }
@@ -330,6 +336,83 @@ static void test_ahead(void **state)
 	memmap_done(&m);
 }
 
+/* A userfaultfd that holds whoever touches pages of @m that its mapping lacks, until it is closed. @mode: of pages that are nowhere, or not mapped. */
+static int hold(const struct memmap *m, uint64_t mode)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_MINOR_SHMEM };
+	struct uffdio_register reg = { .range = { (uintptr_t)m->r[0].base, m->r[0].size }, .mode = mode };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) < 0 || ioctl(fd, UFFDIO_REGISTER, &reg) < 0) {
+		if (fd >= 0)
+			close(fd);
+		print_message("missing: userfaultfd\n");
+		return -1;
+	}
+	return fd;
+}
+
+/* It was given away, and goes when nobody holds the thread that uses it. */
+static void goes_after(const struct memmap *m, int mem_fd, int uffd)
+{
+	assert_int_equal(m->n, 0);
+	assert_int_equal(fcntl(mem_fd, F_GETFD), FD_CLOEXEC);
+	close(uffd);
+	for (unsigned i = 0; fcntl(mem_fd, F_GETFD) >= 0; i++) {
+		assert_true(i < 1000);
+		usleep(10000);
+	}
+}
+
+/* A thread of the target that the kernel holds holds up nobody: its session's end does not wait for it, and what it uses goes with it. */
+static void test_target_held(void **state)
+{
+	(void)state;
+	rig_open(1, OUT_COMPRESS_NONE, 3);
+	for (uint64_t i = 0; i < 100; i++)
+		fill(i, i, false), want(i);
+	int uffd = hold(&g.dst, UFFDIO_REGISTER_MODE_MISSING), fd = g.dst.r[0].fd;
+	if (uffd < 0) {
+		rig_close();
+		skip();
+	}
+	outpipe_pass(g.out, MIG_PASS_LIVE, false, 1);
+	struct pollfd p = { .fd = uffd, .events = POLLIN };
+	assert_int_equal(poll(&p, 1, 10000), 1);
+	uint64_t t = now_ns();
+	insession_free(g.session, &g.dst, &g.dst_state);
+	assert_true(now_ns() - t < NS_PER_S);
+	g.session = NULL;
+	assert_int_equal(g.dst_state, -1);
+	goes_after(&g.dst, fd, uffd);
+	rig_close();
+}
+
+/* The same of the source. */
+static void test_source_held(void **state)
+{
+	(void)state;
+	rig_open(2, OUT_COMPRESS_NONE, 3);
+	for (uint64_t i = 0; i < 100; i++)
+		fill(i, i, false), want(i);
+	assert_int_equal(madvise(g.src.r[0].base, g.src.r[0].size, MADV_DONTNEED), 0);
+	int uffd = hold(&g.src, UFFDIO_REGISTER_MODE_MINOR), fd = g.src.r[0].fd;
+	if (uffd < 0) {
+		rig_close();
+		skip();
+	}
+	outpipe_pass(g.out, MIG_PASS_LIVE, false, 1);
+	struct pollfd p = { .fd = uffd, .events = POLLIN };
+	assert_int_equal(poll(&p, 1, 10000), 1);
+	uint64_t t = now_ns();
+	outpipe_free(g.out, &g.src, &g.src_state);
+	assert_true(now_ns() - t < NS_PER_S);
+	g.out = NULL;
+	assert_int_equal(g.src_state, -1);
+	goes_after(&g.src, fd, uffd);
+	rig_close();
+}
+
 /* The child of this thread that runs as helper; 0: none. */
 static pid_t helper_now(void)
 {
@@ -486,7 +569,7 @@ static void frame_answer(void *s, zmq_msg_t *id, uint64_t octets, uint64_t work_
 static void *rig_by_hand(enum out_compress how)
 {
 	rig_open(1, how, 3);
-	outpipe_free(g.out);
+	outpipe_free(g.out, &g.src, &g.src_state);
 	void *s = zmq_socket(g.zmq, ZMQ_ROUTER);
 	size_t len = sizeof(g.endpoint);
 	assert_int_equal(zmq_bind(s, "tcp://127.0.0.1:*"), 0);
@@ -632,7 +715,8 @@ int main(int argc, char **argv)
 		                            cmocka_unit_test(test_compression), cmocka_unit_test(test_wrong_key),
 		                            cmocka_unit_test(test_short_count), cmocka_unit_test(test_stop),
 		                            cmocka_unit_test(test_dense),       cmocka_unit_test(test_ahead),
-		                            cmocka_unit_test(test_helper_late), cmocka_unit_test(test_late),
+		                            cmocka_unit_test(test_helper_late), cmocka_unit_test(test_target_held),
+		                            cmocka_unit_test(test_source_held), cmocka_unit_test(test_late),
 		                            cmocka_unit_test(test_slow),        cmocka_unit_test(test_window),
 		                            cmocka_unit_test(test_busy_target), cmocka_unit_test(test_bottleneck) };
 
