@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Huge pages for guest memory that arrives, made by helper processes. madvise(MADV_COLLAPSE) waits for work on all processors, with the
- * lock of its caller's address space held. Where processors are busy that has taken half a minute, in which no thread of the caller could
- * so much as grow its heap. So no daemon calls it. Each thread that asks has a helper of its own: the same program, executed with HUGEHELP_ARG.
- * It ends when its socket is closed, so also with its thread or daemon. A helper that is late is left to itself: what it makes late is no
- * worse, and the thread goes on with small pages. It asks another one after a pause, which doubles each time. See ADR 22.
+ * Huge pages for guest memory that arrives, made by helper processes. madvise(MADV_COLLAPSE) waits for work on all
+ * processors, with the lock of its caller's address space held. Where processors are busy that has taken half a minute,
+ * in which no thread of the caller could so much as grow its heap. So no daemon calls it. Each thread that asks has a
+ * helper of its own: the same program, executed with HUGEHELP_ARG. It ends when its socket is closed, so also with its
+ * thread or daemon. A helper that is late is left to itself: what it makes late is no worse, and the thread goes on with
+ * small pages. It asks another one after a pause, which doubles each time. See ADR 22.
  */
 #ifndef HOSPES_MIGRATED_IO_HUGEHELP_H
 #define HOSPES_MIGRATED_IO_HUGEHELP_H
@@ -23,9 +24,9 @@
  */
 void hugehelp_main(int argc, char **argv);
 /*
- * Make huge pages of octets @at to @at + @len of memory file @fd, both multiples of their size. Returns after HUGEHELP_LATE_NS, or the first
- * time HUGEHELP_START_NS more, at the latest.
- * Whether it worked does not matter: memory is as it was, but for holes that have become zeros. Any thread.
+ * Make huge pages of octets @at to @at + @len of memory file @fd, both multiples of their size. Returns after
+ * HUGEHELP_LATE_NS, or the first time HUGEHELP_START_NS more, at the latest. Whether it worked does not matter: memory is
+ * as it was, but for holes that have become zeros. Any thread.
  */
 void hugehelp_make(int fd, uint64_t at, uint64_t len);
 /* By a thread before it ends: it asks no more. */

@@ -54,8 +54,9 @@ void outpipe_stop(struct outpipe *p);
 /* While the guest is stopped and no round is under way: how many pages differ from what was sent, and the first of them. */
 uint64_t outpipe_changed(struct outpipe *p, uint64_t *ret_first);
 /*
- * Stops, and waits a moment for the threads. If the kernel holds one of them, @mem (that of the configuration) and @state_fd are taken over,
- * emptied for the caller, and go when it is done. Else they stay the caller's, and no thread uses them any more. Takes NULL.
+ * Stops, and waits a moment for the threads. If the kernel holds one of them, @mem (that of the configuration) and
+ * @state_fd are taken over, emptied for the caller, and go when it is done. Else they stay the caller's, and no thread
+ * uses them any more. Takes NULL.
  */
 void outpipe_free(struct outpipe *p, struct memmap *mem, int *state_fd);
 /* Totals so far, at any time. */
