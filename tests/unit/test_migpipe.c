@@ -341,7 +341,7 @@ static int hold(const struct memmap *m, uint64_t mode)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_MINOR_SHMEM };
 	struct uffdio_register reg = { .range = { (uintptr_t)m->r[0].base, m->r[0].size }, .mode = mode };
-	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK); /* else it is not polled */
 
 	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) < 0 || ioctl(fd, UFFDIO_REGISTER, &reg) < 0) {
 		if (fd >= 0)
@@ -350,6 +350,15 @@ static int hold(const struct memmap *m, uint64_t mode)
 		return -1;
 	}
 	return fd;
+}
+
+/* Until somebody is held. */
+static void held(int uffd)
+{
+	struct pollfd p = { .fd = uffd, .events = POLLIN };
+
+	assert_int_equal(poll(&p, 1, 10000), 1);
+	assert_int_equal(p.revents, POLLIN);
 }
 
 /* It was given away, and goes when nobody holds the thread that uses it. */
@@ -377,8 +386,7 @@ static void test_target_held(void **state)
 		skip();
 	}
 	outpipe_pass(g.out, MIG_PASS_LIVE, false, 1);
-	struct pollfd p = { .fd = uffd, .events = POLLIN };
-	assert_int_equal(poll(&p, 1, 10000), 1);
+	held(uffd);
 	uint64_t t = now_ns();
 	insession_free(g.session, &g.dst, &g.dst_state);
 	assert_true(now_ns() - t < NS_PER_S);
@@ -402,8 +410,7 @@ static void test_source_held(void **state)
 		skip();
 	}
 	outpipe_pass(g.out, MIG_PASS_LIVE, false, 1);
-	struct pollfd p = { .fd = uffd, .events = POLLIN };
-	assert_int_equal(poll(&p, 1, 10000), 1);
+	held(uffd);
 	uint64_t t = now_ns();
 	outpipe_free(g.out, &g.src, &g.src_state);
 	assert_true(now_ns() - t < NS_PER_S);
