@@ -9,7 +9,7 @@ noinst_LIBRARIES += %D%/libmigcore.a %D%/libmigio.a
 	%D%/io/hugehelp.h %D%/io/hugehelp.c %D%/io/journal.h %D%/io/journal.c %D%/io/knock.h %D%/io/knock.c %D%/io/leasefile.h %D%/io/leasefile.c \
 	%D%/io/link.c %D%/io/memmap.h %D%/io/memmap.c %D%/io/orphan.h %D%/io/orphan.c \
 	%D%/io/outgoing.h %D%/io/outgoing_int.h %D%/io/outgoing.c %D%/io/outgoing_hvdom.c %D%/io/outgoing_peer.c \
-	%D%/io/outgoing_report.c %D%/io/outgoing_cost.c %D%/io/outbatch.h %D%/io/outbatch.c %D%/io/outpipe.h %D%/io/outpipe.c \
+	%D%/io/outgoing_report.c %D%/io/outgoing_cost.c %D%/io/outbatch.h %D%/io/outbatch.c %D%/io/outpipe.h %D%/io/outpipe_int.h %D%/io/outpipe.c \
 	%D%/io/peers.h %D%/io/peers.c %D%/io/pump.h %D%/io/pump.c %D%/io/preflight.h %D%/io/preflight.c %D%/io/preflight_ask.h %D%/io/preflight_ask.c %D%/io/priv.h %D%/io/priv.c %D%/io/seal.h %D%/io/seal.c \
 	%D%/io/recorder.h %D%/io/recorder.c %D%/io/standing.h %D%/io/standing.c \
 	%D%/io/wire.h %D%/io/wire.c %D%/io/zsock.h %D%/io/zsock.c

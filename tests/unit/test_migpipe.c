@@ -352,13 +352,19 @@ static int hold(const struct memmap *m, uint64_t mode)
 	return fd;
 }
 
-/* Until somebody is held. */
-static void held(int uffd)
+/* A pass, until @uffd holds somebody. False: it is none, and the rig is closed. */
+static bool pass_held(int uffd)
 {
 	struct pollfd p = { .fd = uffd, .events = POLLIN };
 
+	if (uffd < 0) {
+		rig_close();
+		return false;
+	}
+	outpipe_pass(g.out, MIG_PASS_LIVE, false, 1);
 	assert_int_equal(poll(&p, 1, 10000), 1);
 	assert_int_equal(p.revents, POLLIN);
+	return true;
 }
 
 /* It was given away, and goes when nobody holds the thread that uses it. */
@@ -381,12 +387,8 @@ static void test_target_held(void **state)
 	for (uint64_t i = 0; i < 100; i++)
 		fill(i, i, false), want(i);
 	int uffd = hold(&g.dst, UFFDIO_REGISTER_MODE_MISSING), fd = g.dst.r[0].fd;
-	if (uffd < 0) {
-		rig_close();
+	if (!pass_held(uffd))
 		skip();
-	}
-	outpipe_pass(g.out, MIG_PASS_LIVE, false, 1);
-	held(uffd);
 	uint64_t t = now_ns();
 	insession_free(g.session, &g.dst, &g.dst_state);
 	assert_true(now_ns() - t < NS_PER_S);
@@ -405,12 +407,8 @@ static void test_source_held(void **state)
 		fill(i, i, false), want(i);
 	assert_int_equal(madvise(g.src.r[0].base, g.src.r[0].size, MADV_DONTNEED), 0);
 	int uffd = hold(&g.src, UFFDIO_REGISTER_MODE_MINOR), fd = g.src.r[0].fd;
-	if (uffd < 0) {
-		rig_close();
+	if (!pass_held(uffd))
 		skip();
-	}
-	outpipe_pass(g.out, MIG_PASS_LIVE, false, 1);
-	held(uffd);
 	uint64_t t = now_ns();
 	outpipe_free(g.out, &g.src, &g.src_state);
 	assert_true(now_ns() - t < NS_PER_S);
