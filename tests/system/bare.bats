@@ -220,7 +220,7 @@ members_killed() {
 	eventually 20 cluster_is host-a host-b host-c
 	# a guest: there once, or not at all
 	image_of host-a
-	THROUGH="a domain 'web3' already" interrupted host-a vmctl create web3 --image debian12 --memory 256MiB --disk 3GiB --bridge br0 --dir /var/lib/hospes/shared \
+	THROUGH="a domain 'web3'" interrupted host-a vmctl create web3 --image debian12 --memory 256MiB --disk 3GiB --bridge br0 --dir /var/lib/hospes/shared \
 		--ssh-key /var/lib/hospes/shared/key.pub --address "$(guest_ip web3)/24" --gateway 10.77.0.1 --cluster
 	[ "$killed" -ge 2 ]
 	vc host-a start web3 # if it was killed between the two
