@@ -177,13 +177,17 @@ interrupted() {
 	return 1
 }
 packages_interrupted() { # HOST: apt and dpkg are killed with all that they run
-	local s
+	local s again
 	for s in 2 4 8; do
 		on "$1" systemd-run --quiet --wait -p KillMode=control-group -p RuntimeMaxSec=$s -p TimeoutStopSec=0 -E DEBIAN_FRONTEND=noninteractive \
 			sh -c "cd /var/debs && apt-get ${apt_opts[*]} install ./hospes_*.deb ./hospes-cluster_*.deb" 3>&- || true
 		on "$1" env DEBIAN_FRONTEND=noninteractive dpkg --configure -a --force-confold 3>&- || true
 	done
 	on "$1" env DEBIAN_FRONTEND=noninteractive apt-get "${apt_opts[@]}" -f install 3>&- || true
+	# what was killed while it was unpacked, dpkg wants anew
+	again=$(on "$1" dpkg-query -W -f '${db:Status-Eflag} ${Package}\n' | awk '$1 == "reinstreq" && $2 !~ /^hospes/ { print $2 }')
+	# shellcheck disable=SC2086 # words
+	[ -z "$again" ] || apt "$1" --reinstall install $again || true
 	packages "$1"
 }
 # kill -9 of hospes-member on these, again and again, while $1 is there
