@@ -27,8 +27,8 @@ struct vd_pool {
 	pthread_cond_t work;
 	struct queue quick, slow, done;
 	pthread_t thread[VD_THREADS];
-	unsigned n, idle, woken,
-		n_slow; /* threads; those that wait; those of them that shall get up; those with a long call */
+	unsigned n, n_slow;   /* threads; those with a long call */
+	unsigned idle, woken; /* those that wait; those that shall get up, which idle counts no more */
 	bool end;
 };
 

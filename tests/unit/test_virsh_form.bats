@@ -120,11 +120,6 @@ each() {
 		pool-list --inactive |
 		pool-info none |
 		vol-list none |
-		nodedev-event --list |
-		pool-event --list |
-		net-event --list |
-		secret-event --list |
-		event --list |
 		autostart DOM --disable |
 		setvcpus DOM 1 |
 		setmem DOM 64M --config |
@@ -134,7 +129,6 @@ each() {
 		undefine none |
 		reboot DOM |
 		managedsave-remove DOM |
-		echo --shell a b |
 		domname none |
 		shutdown none |
 		shutdown DOM |
