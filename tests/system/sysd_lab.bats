@@ -3,7 +3,7 @@
 # vmlab up --systemd: hosts with a real systemd, the units and programs as they are installed; the same commands as for other hosts.
 load lib
 
-setup_file() { need_systemd; lab_up 2; }
+setup_file() { need_systemd; VMLAB_VIRTD=yes lab_up 2; }
 setup() { :; }
 groups_left() { find /sys/fs/cgroup -maxdepth 2 -type d -name "vmlab-$VMLAB_NAME-*"; }
 
@@ -20,6 +20,20 @@ groups_left() { find /sys/fs/cgroup -maxdepth 2 -type d -name "vmlab-$VMLAB_NAME
 		# a person's programs are in no unit's control group
 		not on $h grep -q 'system.slice\|\.\.' /proc/self/cgroup
 	done
+}
+
+@test "hospes-virtd is there by its sockets: killed it is back, stopped the next client starts it" {
+	local pid
+	virtd_pid() { on host-a systemctl show -P MainPID hospes-virtd; }
+	another() { [ "$(virtd_pid)" != "$1" ] && [ "$(virtd_pid)" != 0 ]; }
+	on host-a systemctl is-active hospes-virtd.socket hospes-virtd-ro.socket hospes-virtd.service
+	pid=$(virtd_pid)
+	vmlab service host-a kill virtd
+	eventually 10 another "$pid"
+	vmlab service host-a stop virtd
+	[ "$(virtd_pid)" = 0 ]
+	on host-a perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Peer => q(/run/libvirt/virthospesd-sock-ro)) or die'
+	eventually 10 another 0
 }
 
 @test "nothing of it is on the machine: no mounts, no programs, no changed kernel settings" {
